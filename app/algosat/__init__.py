@@ -1,0 +1,1 @@
+"""Algosat: a self-hosted trading server."""
