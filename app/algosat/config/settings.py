@@ -1,0 +1,171 @@
+"""The shape of algosat.yaml and security.yaml.
+
+Ansible renders every key below, so none has a default here: a key that is missing is an
+error at start, and so is one that is not known. Units stand in the names.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Environment = Literal["development", "testing", "staging", "production"]
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Amount = Annotated[Decimal, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(Section):
+    url: SecretStr  # a PostgreSQL URL carries a password
+    pool_size: Positive
+    max_overflow: NotNegative
+
+
+class Api(Section):
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    workers: Positive
+    threads: Positive
+    reload: bool
+    max_body_bytes: Positive
+    trusted_proxies: NotNegative  # how many proxies in front may be believed about the client's address
+    order_wait_seconds: Annotated[float, Field(ge=0, le=30)]  # `Prefer: wait` when the client names none
+
+
+class Logging(Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    format: Literal["json", "text"]
+    file: Path | None  # none: standard output only
+    # These two are carried out by logrotate, which gets them from the same inventory variables.
+    max_size: str
+    backup_count: NotNegative
+
+
+class Tokens(Section):
+    """`security:` of algosat.yaml."""
+
+    secret_key: SecretStr
+    algorithm: Literal["HS256", "HS384", "HS512"]
+    access_token_expire_minutes: Positive
+    refresh_token_expire_days: Positive
+    rate_limit_requests: Positive  # per client and window
+    rate_limit_window: Positive  # seconds
+    rate_limit_storage: str  # memory:// for one worker, else redis+unix:///path
+
+
+class Monitoring(Section):
+    metrics_enabled: bool
+    health_check_interval: Seconds
+    performance_monitoring: bool
+
+
+class Vps(Section):
+    optimization_enabled: bool
+    memory_threshold: Percent
+    cpu_threshold: Percent
+    disk_threshold: Percent
+
+
+class Engine(Section):
+    poll_seconds: Seconds  # the net beneath a lost wake-up
+    reconcile_seconds: Seconds
+    unknown_window_seconds: Seconds  # how long evidence is sought before `not_found`
+    orders_per_second: Positive  # outbound, per account, by the calendar second
+    orders_per_minute: Positive
+    orders_per_day: Positive
+    send_deadline_seconds: Seconds  # an order that could not be sent by then is refused, never dropped silently
+
+
+class Paper(Section):
+    seed: int
+    speed: Annotated[float, Field(gt=0, le=1000)]  # market seconds per second
+    always_open: bool  # trade round the clock, also on a Sunday
+    starting_cash: Amount
+    latency_ms: NotNegative
+
+
+class RiskLimits(Section):
+    """What the gate holds an account to; amounts in the account's currency."""
+
+    price_band_percent: Amount  # distance of an order's price from the last price
+    max_order_quantity: Amount
+    max_order_value: Amount
+    max_position_value: Amount  # per symbol
+    max_gross_exposure: Amount  # positions and working orders together
+    max_open_orders: Positive
+    max_orders_per_second: Positive
+    max_orders_per_day: Positive
+    max_daily_loss: Amount
+    duplicate_window_seconds: Annotated[float, Field(ge=0)]  # 0 switches the suspicion off
+    stale_quote_seconds: Seconds
+    allowed_symbols: tuple[str, ...]  # empty: every instrument
+
+
+class Algosat(Section):
+    """algosat.yaml"""
+
+    environment: Environment
+    debug: bool
+    runtime_directory: Path
+    data_directory: Path
+    database: Database
+    api: Api
+    logging: Logging
+    security: Tokens
+    monitoring: Monitoring
+    vps: Vps
+    broker: Literal["paper"]
+    engine: Engine
+    paper: Paper
+    risk: RiskLimits
+
+
+class Authentication(Section):
+    enabled: bool
+    session_timeout: Positive  # seconds without a request after which a session ends
+    max_login_attempts: Positive
+    lockout_duration: Positive  # seconds
+
+
+class Encryption(Section):
+    key_rotation_days: Positive
+    algorithm: Literal["fernet"]
+    keys: Annotated[tuple[SecretStr, ...], Field(min_length=1)]  # newest first; the first one encrypts
+
+
+class SecurityMonitoring(Section):
+    log_failed_attempts: bool
+    alert_threshold: Positive
+    block_suspicious_ips: bool
+
+
+class AccessControl(Section):
+    """What the inventory may say of access; the code's own level of a route is the least it asks."""
+
+    admin_only_endpoints: tuple[str, ...]  # routes that ask for an admin, whatever the code says
+    public_endpoints: tuple[str, ...]  # which of the routes that may be public are
+
+
+class Security(Section):
+    """security.yaml"""
+
+    authentication: Authentication
+    encryption: Encryption
+    monitoring: SecurityMonitoring
+    access_control: AccessControl
+
+
+class Settings(Section):
+    """Everything a process of Algosat is told, from both files."""
+
+    algosat: Algosat
+    protection: Security
