@@ -82,7 +82,7 @@ class Engine(Section):
     orders_per_second: Positive  # outbound, per account, by the calendar second
     orders_per_minute: Positive
     orders_per_day: Positive
-    send_deadline_seconds: Seconds  # an order that could not be sent by then is refused, never dropped silently
+    send_deadline_seconds: Seconds  # an order not sent by then is refused, never dropped silently
 
 
 class Paper(Section):

@@ -1,0 +1,1 @@
+"""Brokers, each behind the protocol of `base`. Only the engine speaks to them."""

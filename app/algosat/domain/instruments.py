@@ -1,0 +1,49 @@
+"""What can be traded, and the latest price of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class InstrumentKind(StrEnum):
+    EQUITY = "equity"
+    FUTURE = "future"
+    OPTION = "option"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    symbol: str
+    name: str
+    kind: InstrumentKind
+    segment: str  # names the sessions in the calendar: "equity", "derivatives" …
+    tick: Decimal  # prices are whole multiples of it
+    lot: Decimal  # quantities are whole multiples of it
+    freeze_quantity: Decimal  # the exchange takes no single order above it
+    expiry: date | None = None
+
+    def takes_price(self, price: Decimal) -> bool:
+        return price > 0 and price % self.tick == 0
+
+    def takes_quantity(self, quantity: Decimal) -> bool:
+        return quantity > 0 and quantity % self.lot == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    symbol: str
+    at: datetime  # UTC
+    last: Decimal
+    bid: Decimal
+    ask: Decimal
+    bid_quantity: Decimal
+    ask_quantity: Decimal
+    volume: Decimal  # traded since the session began
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    lower_circuit: Decimal
+    upper_circuit: Decimal

@@ -1,0 +1,328 @@
+"""Orders: what was asked, what may happen to them, and where each event leads.
+
+An order changes only by `apply`: replaying its events gives the order. The two tables
+below are the whole state machine; what they do not name cannot happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from algosat.errors import IllegalTransition, Overfill
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+
+    @property
+    def has_trigger(self) -> bool:
+        return self in (OrderType.STOP, OrderType.STOP_LIMIT)
+
+    @property
+    def has_limit(self) -> bool:
+        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+
+class Product(StrEnum):
+    DELIVERY = "delivery"
+    INTRADAY = "intraday"
+    CARRY = "carry"
+
+
+class Validity(StrEnum):
+    DAY = "day"
+    IOC = "ioc"
+
+
+class Status(StrEnum):
+    CREATED = "created"
+    DENIED = "denied"
+    SUBMITTING = "submitting"
+    OPEN = "open"
+    TRIGGER_PENDING = "trigger_pending"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    NOT_FOUND = "not_found"
+
+
+# The broker has them, or may have them: they count towards exposure, and can be cancelled.
+WORKING: Final = frozenset(
+    {
+        Status.CREATED,
+        Status.SUBMITTING,
+        Status.OPEN,
+        Status.TRIGGER_PENDING,
+        Status.PARTIALLY_FILLED,
+        Status.UNKNOWN,
+        Status.NOT_FOUND,  # not seen is not the same as not there: the operator decides
+    }
+)
+# What the broker's book shows as alive.
+LIVE: Final = frozenset({Status.OPEN, Status.TRIGGER_PENDING, Status.PARTIALLY_FILLED})
+TERMINAL: Final = frozenset(Status) - WORKING
+
+
+class Overlay(StrEnum):
+    """A request under way on top of a status."""
+
+    PENDING_MODIFY = "pending_modify"
+    PENDING_CANCEL = "pending_cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What somebody wants traded; everything the gate judges and the broker is told."""
+
+    account: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    type: OrderType
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    product: Product = Product.DELIVERY
+    validity: Validity = Validity.DAY
+    reduce_only: bool = False
+    strategy: str | None = None
+    algo_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The full intended terms of a modified order (never a difference: a lost update must not matter)."""
+
+    quantity: Decimal
+    limit_price: Decimal | None
+    trigger_price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One execution, as the broker's trade book states it."""
+
+    id: str  # the broker's, unique within the account
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+
+
+class EventKind(StrEnum):
+    CREATED = "order.created"
+    DENIED = "order.denied"
+    SUBMITTING = "order.submitting"
+    ACCEPTED = "order.accepted"
+    TRIGGERED = "order.triggered"
+    REJECTED = "order.rejected"
+    UNCERTAIN = "order.uncertain"
+    NOT_FOUND = "order.not_found"
+    FILLED = "order.filled"
+    CANCELLED = "order.cancelled"
+    EXPIRED = "order.expired"
+    MODIFY_REQUESTED = "order.modify_requested"
+    MODIFIED = "order.modified"
+    MODIFY_FAILED = "order.modify_failed"
+    CANCEL_REQUESTED = "order.cancel_requested"
+    CANCEL_FAILED = "order.cancel_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """Something that happened to an order. Only the fields of its kind are set."""
+
+    kind: EventKind
+    at: datetime  # UTC
+    code: str | None = None  # a denial's or rejection's code
+    reason: str | None = None
+    broker_order_id: str | None = None
+    change: Change | None = None
+    trade: Trade | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as its events so far made it."""
+
+    id: str  # also the tag the broker sees: 18 characters, lowercase alphanumeric, first letter `a`
+    intent: Intent
+    created_at: datetime
+    updated_at: datetime
+    status: Status = Status.CREATED
+    overlay: Overlay | None = None
+    filled_quantity: Decimal = Decimal(0)
+    filled_value: Decimal = Decimal(0)  # the sum of price × quantity over its trades
+    broker_order_id: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    pending_change: Change | None = None
+    external: bool = False  # placed elsewhere, imported from the broker's book, never touched
+    version: int = 1  # how many events made it
+
+    @property
+    def remaining_quantity(self) -> Decimal:
+        return self.intent.quantity - self.filled_quantity
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return self.filled_value / self.filled_quantity if self.filled_quantity else None
+
+    @property
+    def is_working(self) -> bool:
+        return self.status in WORKING
+
+
+_S, _E = Status, EventKind
+_ANY_SENT = frozenset(
+    {_S.SUBMITTING, _S.OPEN, _S.TRIGGER_PENDING, _S.PARTIALLY_FILLED, _S.UNKNOWN, _S.NOT_FOUND}
+)
+
+# From which states an event may come. Where it leads stands in `_next_status`.
+ALLOWED: Final[dict[EventKind, frozenset[Status]]] = {
+    _E.DENIED: frozenset({_S.CREATED}),
+    _E.SUBMITTING: frozenset({_S.CREATED}),
+    # From unknown and not_found: the order turned up in the broker's book after all.
+    _E.ACCEPTED: frozenset({_S.SUBMITTING, _S.UNKNOWN, _S.NOT_FOUND}),
+    _E.TRIGGERED: frozenset({_S.TRIGGER_PENDING}),
+    # From created: it could not be sent before its deadline. From live states: exchanges do take
+    # an acceptance back.
+    _E.REJECTED: _ANY_SENT | {_S.CREATED},
+    _E.UNCERTAIN: frozenset({_S.SUBMITTING}),
+    _E.NOT_FOUND: frozenset({_S.UNKNOWN}),
+    # Trades are the truth. A fill may overtake its acknowledgement (submitting, unknown, not_found), a lost
+    # trigger update (trigger_pending), and arrive after any end: a cancel that crossed it on the wire.
+    _E.FILLED: _ANY_SENT | {_S.CANCELLED, _S.EXPIRED, _S.REJECTED},
+    # From created: cancelled here before it was ever sent.
+    _E.CANCELLED: _ANY_SENT | {_S.CREATED},
+    _E.EXPIRED: _ANY_SENT | {_S.CREATED},
+    _E.MODIFY_REQUESTED: LIVE,
+    _E.MODIFIED: LIVE,
+    _E.MODIFY_FAILED: LIVE,
+    # Also while submitting or unknown: the wish is kept, and carried out once the order is seen.
+    _E.CANCEL_REQUESTED: _ANY_SENT,
+    _E.CANCEL_FAILED: _ANY_SENT,
+}
+
+_LEADS_TO: Final[dict[EventKind, Status]] = {
+    _E.DENIED: _S.DENIED,
+    _E.SUBMITTING: _S.SUBMITTING,
+    _E.TRIGGERED: _S.OPEN,
+    _E.REJECTED: _S.REJECTED,
+    _E.UNCERTAIN: _S.UNKNOWN,
+    _E.NOT_FOUND: _S.NOT_FOUND,
+    _E.CANCELLED: _S.CANCELLED,
+    _E.EXPIRED: _S.EXPIRED,
+}
+
+
+def create(order_id: str, intent: Intent, at: datetime, *, external: bool = False) -> Order:
+    return Order(id=order_id, intent=intent, created_at=at, updated_at=at, external=external)
+
+
+def may_happen(order: Order, kind: EventKind) -> bool:
+    return order.status in ALLOWED.get(kind, frozenset())
+
+
+def apply(order: Order, event: OrderEvent) -> Order:
+    """The order after the event. That no trade is counted twice is the ledger's care: it knows all ids.
+
+    Raises IllegalTransition where the table does not allow it, and Overfill when a trade would
+    take the order past its quantity.
+    """
+    if not may_happen(order, event.kind):
+        raise IllegalTransition(f"order {order.id} is {order.status}: {event.kind} cannot happen to it")
+    changed = replace(order, updated_at=max(order.updated_at, event.at), version=order.version + 1)
+    if event.kind is _E.FILLED:
+        changed = _with_trade(changed, event.trade)
+    if event.kind is _E.MODIFIED:
+        changed = _with_change(changed)
+    return replace(
+        changed,
+        status=_next_status(changed, event),
+        overlay=_next_overlay(changed, event),
+        pending_change=event.change if event.kind is _E.MODIFY_REQUESTED else _kept_change(changed, event),
+        broker_order_id=event.broker_order_id or changed.broker_order_id,
+        code=event.code or changed.code,
+        reason=event.reason or changed.reason,
+    )
+
+
+def _with_trade(order: Order, trade: Trade | None) -> Order:
+    if trade is None:
+        raise IllegalTransition(f"order {order.id}: a fill without a trade")
+    if trade.quantity > order.remaining_quantity:
+        raise Overfill(
+            f"order {order.id}: trade {trade.id} of {trade.quantity} exceeds the "
+            f"{order.remaining_quantity} left"
+        )
+    return replace(
+        order,
+        filled_quantity=order.filled_quantity + trade.quantity,
+        filled_value=order.filled_value + trade.quantity * trade.price,
+    )
+
+
+def _with_change(order: Order) -> Order:
+    change = order.pending_change
+    if change is None:
+        return order
+    # A fill may have overtaken the change: the quantity never falls below what was filled.
+    quantity = max(change.quantity, order.filled_quantity)
+    intent = replace(
+        order.intent, quantity=quantity, limit_price=change.limit_price, trigger_price=change.trigger_price
+    )
+    return replace(order, intent=intent)
+
+
+def _next_status(order: Order, event: OrderEvent) -> Status:
+    if event.kind is _E.ACCEPTED:
+        if order.filled_quantity:
+            return _S.PARTIALLY_FILLED
+        return _S.TRIGGER_PENDING if order.intent.type.has_trigger else _S.OPEN
+    if event.kind in (_E.FILLED, _E.MODIFIED):
+        if order.remaining_quantity == 0:
+            return _S.FILLED
+        if event.kind is _E.MODIFIED or order.status in TERMINAL:
+            return order.status  # a late fill after the end counts, but does not revive the order
+        return _S.PARTIALLY_FILLED
+    return _LEADS_TO.get(event.kind, order.status)
+
+
+def _next_overlay(order: Order, event: OrderEvent) -> Overlay | None:
+    if event.kind is _E.MODIFY_REQUESTED:
+        return Overlay.PENDING_MODIFY
+    if event.kind is _E.CANCEL_REQUESTED:
+        return Overlay.PENDING_CANCEL  # a cancel outweighs a change under way
+    if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) and order.overlay is Overlay.PENDING_CANCEL:
+        return order.overlay
+    if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED, _E.CANCEL_FAILED):
+        return None
+    return order.overlay if _next_status(order, event) in WORKING else None
+
+
+def _kept_change(order: Order, event: OrderEvent) -> Change | None:
+    if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) or _next_status(order, event) in TERMINAL:
+        return None
+    return order.pending_change
