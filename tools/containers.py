@@ -1,0 +1,194 @@
+"""Throw-away machines: containers that run systemd and are reached over real SSH, like a VPS.
+
+    python -m tools.containers run NAME [--distro debian-13]   prints the ssh command and an inventory line
+    python -m tools.containers list | remove NAME
+"""
+
+import argparse
+import json
+import socket
+import time
+from dataclasses import asdict, dataclass
+
+from tools import apt_cache, images, podman, ssh
+from tools.distros import DEFAULT, DISTROS, Distro, named
+from tools.say import Trouble, finish, note, step
+
+NETWORK = "algosat"
+LABEL = "algosat.distro"
+INSIDE = (22, 80, 443)
+BOOTED = {"running", "degraded"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A container as the outside sees it; its ports are on 127.0.0.1."""
+
+    name: str
+    distro: str
+    ssh_port: int
+    http_port: int
+    https_port: int
+
+    @property
+    def ssh(self) -> list[str]:
+        """The whole ssh command to it, as root."""
+        return ssh.command(self.name, self.ssh_port)
+
+    @property
+    def variables(self) -> dict[str, str | int]:
+        """What an inventory must say for Ansible to reach it."""
+        return {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self.ssh_port,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(ssh.KEY),
+            "ansible_ssh_common_args": " ".join(ssh.options(self.name)),
+        }
+
+
+def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0)) -> Machine:
+    """A running machine of that name: a new one, or the one that is there already if it is of this distribution.
+
+    `ports` are the wished ports on 127.0.0.1 for 22, 80 and 443; another is taken where 0 or in use.
+    """
+    image = images.ensure(distro)
+    found = find(name)
+    if found and found.distro != distro.name:
+        raise Trouble(f"{name} runs {found.distro}, not {distro.name}", "remove it first (`make down`)")
+    if not found:
+        with step(f"starting the machine {name} ({distro.name})"):
+            _create(name, distro, image, ports)
+    return start(name)
+
+
+def start(name: str) -> Machine:
+    """Start the machine if it is stopped; return once systemd has booted and a login over SSH works."""
+    machine = find(name)
+    if machine is None:
+        raise Trouble(f"there is no machine {name}")
+    podman.podman("start", name)
+    _wait_for_boot(name)
+    _let_in(machine)
+    ssh.wait(name, machine.ssh_port)
+    return machine
+
+
+def find(name: str) -> Machine | None:
+    """The machine of that name, running or not."""
+    if not podman.answers("container", "exists", name):
+        return None
+    facts = json.loads(podman.podman("container", "inspect", name))[0]
+    bindings = facts["HostConfig"]["PortBindings"]
+    published = (int(bindings[f"{port}/tcp"][0]["HostPort"]) for port in INSIDE)
+    return Machine(name, facts["Config"]["Labels"][LABEL], *published)
+
+
+def remove(name: str) -> None:
+    """Delete the machine and all it holds; what it downloaded from the archive is kept for the next one."""
+    machine = find(name)
+    if machine is not None:
+        apt_cache.harvest(name, machine.distro)
+        podman.podman("rm", "--force", "--time", "2", "--volumes", name)
+    ssh.known_hosts(name).unlink(missing_ok=True)
+    if podman.answers("network", "exists", NETWORK) and not names():
+        podman.podman("network", "rm", NETWORK)
+
+
+def names() -> list[str]:
+    """Every machine made here, running or not."""
+    return podman.podman("ps", "--all", "--filter", f"label={LABEL}", "--format", "{{.Names}}").split()
+
+
+def _create(name: str, distro: Distro, image: str, ports: tuple[int, int, int]) -> None:
+    if not podman.answers("network", "exists", NETWORK):
+        podman.podman("network", "create", NETWORK)
+    podman.podman(
+        "create",
+        f"--name={name}",
+        f"--hostname={name}",
+        f"--label={LABEL}={distro.name}",
+        f"--network={NETWORK}",
+        "--privileged",
+        "--systemd=always",
+        *podman.limits(),
+        *apt_cache.mount(distro.name),
+        *(f"--publish=127.0.0.1:{_free(wish)}:{port}" for wish, port in zip(ports, INSIDE, strict=True)),
+        image,
+    )
+
+
+def _free(wish: int) -> int:
+    """The wished port if nothing listens on it, else one the kernel knows to be free."""
+    for candidate in (wish, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise Trouble("no port is free on 127.0.0.1")
+
+
+def _wait_for_boot(name: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while (state := _state(name)) not in BOOTED:
+        if time.monotonic() > deadline:
+            raise Trouble(
+                f"systemd in {name} did not come up, it says: {state or 'nothing'}",
+                f"look at `podman logs {name}` and `podman exec {name} systemctl list-jobs`",
+            )
+        time.sleep(0.3)
+    if state == "degraded":
+        note(f"    {name} is degraded, failed units: {_failed_units(name)}")
+
+
+def _state(name: str) -> str:
+    return podman.attempt("exec", name, "systemctl", "is-system-running").stdout.strip()
+
+
+def _failed_units(name: str) -> str:
+    listed = podman.podman("exec", name, "systemctl", "--failed", "--plain", "--no-legend")
+    return ", ".join(line.split()[0] for line in listed.splitlines())
+
+
+def _let_in(machine: Machine) -> None:
+    """Do what a provider does for its customer: authorise his key for root, show him the host key."""
+    podman.podman(
+        "exec", "--interactive", machine.name, "sh", "-c",
+        "test -s /root/.ssh/authorized_keys || { umask 077; mkdir -p /root/.ssh; cat > /root/.ssh/authorized_keys; }",
+        stdin=ssh.public_key() + "\n",
+    )  # fmt: skip
+    host_key = podman.podman("exec", machine.name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+    ssh.pin(machine.name, machine.ssh_port, " ".join(host_key.split()[:2]))
+
+
+def _show(machine: Machine) -> None:
+    note(" ".join(machine.ssh))
+    values = " ".join(f"{key}={json.dumps(value)}" for key, value in machine.variables.items())
+    note(f"{machine.name} {values}")
+    note(f"http http://127.0.0.1:{machine.http_port} https https://127.0.0.1:{machine.https_port}")
+
+
+def main() -> None:
+    """Run, list and remove machines by hand."""
+    parser = argparse.ArgumentParser(prog="python -m tools.containers", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    runs = verbs.add_parser("run")
+    runs.add_argument("name")
+    runs.add_argument("--distro", default=DEFAULT, choices=DISTROS)
+    removes = verbs.add_parser("remove")
+    removes.add_argument("name")
+    verbs.add_parser("list")
+    asked = parser.parse_args()
+    if asked.verb == "run":
+        _show(run(asked.name, named(asked.distro)))
+    elif asked.verb == "remove":
+        remove(asked.name)
+    else:
+        for name in names():
+            note(json.dumps(asdict(found)) if (found := find(name)) else name)
+
+
+if __name__ == "__main__":
+    finish(main)

@@ -1,0 +1,138 @@
+"""Images of a bare VPS: systemd, an SSH server and Python, built from the distribution's own archive."""
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+
+from tools import shell
+from tools.distros import DEFAULT, DISTROS, Distro, named
+from tools.podman import answers, command, podman
+from tools.say import Trouble, finish, step
+
+# What every provider's image holds besides the essential packages, and no more.
+PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "iproute2",
+    "kmod",
+    "libpam-systemd",
+    "openssh-server",
+    "procps",
+    "python3",
+    "python3-apt",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+)
+# Each machine makes host keys of its own at its first boot, as a VPS does.
+HOST_KEYS_UNIT = """\
+[Unit]
+Description=Make this machine's SSH host keys
+Before=ssh.service ssh.socket
+ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/ssh-keygen -A
+
+[Install]
+WantedBy=multi-user.target
+"""
+HOOKS = (
+    'rm -f "$1"/etc/ssh/ssh_host_*',
+    f"cat > \"$1\"/etc/systemd/system/ssh-host-keys.service <<'UNIT'\n{HOST_KEYS_UNIT}UNIT",
+    'chroot "$1" systemctl enable ssh-host-keys.service',
+    'rm -f "$1"/etc/hostname "$1"/etc/resolv.conf',
+)
+CHANGES = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3")
+
+
+def ensure(distro: Distro) -> str:
+    """The name of the distribution's image, built first if its recipe has changed or it is not there."""
+    image = f"{_repository(distro)}:{_digest(distro)}"
+    if not answers("image", "exists", image):
+        with step(f"building the {distro.name} image from its archive"):
+            _build(distro, image)
+        _remove_others(distro, image)
+    return image
+
+
+def remove_all() -> None:
+    """Delete every image this module built."""
+    for distro in DISTROS.values():
+        _remove_others(distro, keep="")
+
+
+def _repository(distro: Distro) -> str:
+    return f"localhost/algosat-{distro.name}"
+
+
+def _digest(distro: Distro) -> str:
+    recipe = json.dumps([_bootstrap(distro), CHANGES])
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
+
+def _bootstrap(distro: Distro) -> list[str]:
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--components={distro.components}",
+        f"--include={','.join(PACKAGES)}",
+        *(f"--customize-hook={hook}" for hook in HOOKS),
+        distro.suite,
+    ]
+
+
+def _build(distro: Distro, image: str) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise Trouble("mmdebstrap is not installed", "sudo apt-get install mmdebstrap")
+    changes = [f"--change={change}" for change in CHANGES]
+    with tempfile.TemporaryFile() as said, subprocess.Popen(
+        [*shell.as_root(), *_bootstrap(distro), "-"], stdout=subprocess.PIPE, stderr=said
+    ) as bootstrap:
+        imported = subprocess.run(
+            [*command(), "import", *changes, "-", image], stdin=bootstrap.stdout, capture_output=True, text=True
+        )
+        bootstrapped = bootstrap.wait()
+        said.seek(0)
+        words = said.read().decode(errors="replace").strip().splitlines()
+    if bootstrapped != 0:
+        shell.attempt([*command(), "rmi", image])
+        raise _refused(distro, words)
+    if imported.returncode != 0:
+        raise Trouble(f"podman import failed\n{shell.tail(imported)}")
+
+
+def _refused(distro: Distro, words: list[str]) -> Trouble:
+    errors = "\n".join(line for line in words if line.startswith(("E:", "W:", "Err:")))
+    return Trouble(
+        f"the {distro.name} archive gave no image\n{errors or words[-1]}",
+        f"check that this machine reaches the distribution's archive and has its keys (package"
+        f" {distro.keyring}), or choose another DISTRO ({', '.join(DISTROS)})",
+    )
+
+
+def _remove_others(distro: Distro, keep: str) -> None:
+    for image in _built(distro):
+        if image != keep:
+            podman("rmi", "--force", image)
+
+
+def _built(distro: Distro) -> Iterator[str]:
+    listed = podman("images", "--format", "{{.Repository}}:{{.Tag}}", _repository(distro))
+    return (line for line in listed.splitlines() if line.startswith(f"{_repository(distro)}:"))
+
+
+def main() -> None:
+    """Build one image and print its name."""
+    parser = argparse.ArgumentParser(prog="python -m tools.images", description=main.__doc__)
+    parser.add_argument("distro", nargs="?", default=DEFAULT, choices=DISTROS)
+    print(ensure(named(parser.parse_args().distro)))
+
+
+if __name__ == "__main__":
+    finish(main)

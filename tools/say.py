@@ -1,0 +1,43 @@
+"""What a person follows while a verb works, and how it ends when something is missing."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Trouble(Exception):
+    """Something the person in front of the terminal must know; `remedy` says what to do about it."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+
+def note(text: str) -> None:
+    """One line of plain progress."""
+    print(text, flush=True)
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Announce a piece of work, and say how long it took."""
+    note(f"==> {text}")
+    began = time.monotonic()
+    yield
+    note(f"    done in {time.monotonic() - began:.0f} s")
+
+
+def finish(verb: Callable[[], int | None]) -> None:
+    """Run a verb and leave the process: its own code, 1 after a trouble, 130 after Ctrl-C."""
+    try:
+        sys.exit(verb() or 0)
+    except Trouble as trouble:
+        print(f"\nerror: {trouble.what}", file=sys.stderr)
+        if trouble.remedy:
+            print(f"remedy: {trouble.remedy}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command may be repeated", file=sys.stderr)
+        sys.exit(130)
