@@ -1,0 +1,46 @@
+"""The controller's half of `config_files`: templates become contents, all in one call to the target."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+# No date and no user: either would be a difference at every run.
+MANAGED = "Managed by Ansible: change the inventory, not this file."
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
+    """Render what has no `content`, then let the module of the same name do the rest on the target."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the task; the answer is the module's."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        arguments = dict(self._task.args)
+        arguments["files"] = [self._with_content(entry, variables) for entry in arguments.get("files", [])]
+        result.update(
+            self._execute_module(
+                module_name="ansible.legacy.config_files", module_args=arguments, task_vars=variables
+            )
+        )
+        return result
+
+    def _with_content(self, entry: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The entry as the module takes it: by convention a template lies at its target's path plus `.j2`."""
+        file = dict(entry)
+        own = file.pop("variables", {})
+        template = file.pop("template", f"{str(file['path']).lstrip('/')}.j2")
+        if file.get("state", "file") == "file" and "content" not in file:
+            file["content"] = self._render(template, {"ansible_managed": MANAGED, **variables, **own})
+        return file
+
+    def _render(self, template: str, variables: Mapping[str, Any]) -> str:
+        source = Path(self._find_needle("templates", template))
+        text = trust_as_template(self._loader.get_text_file_contents(str(source)))
+        search = [str(source.parent), str(source.parents[len(Path(template).parts) - 1])]
+        templar = self._templar.copy_with_new_env(searchpath=search, available_variables=variables)
+        return str(templar.template(text, escape_backslashes=False))

@@ -1,0 +1,265 @@
+"""Install files that count only together: all of them, or none if their consumer refuses them."""
+
+from __future__ import annotations
+
+import glob
+import grp
+import os
+import pwd
+import stat
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: config_files
+short_description: Install files that count only if their consumer accepts them
+description:
+  - Brings all files into the wanted state in one go, then runs the commands of O(validate) on the target.
+    If one of them fails, every file is put back as it was and the task fails with the command's words.
+  - Nothing is validated when nothing changed, nor in check mode, where the consumer may not be installed yet.
+options:
+  files:
+    description: The files; parents that are missing are made (root, 0755).
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where the file lies on the target.
+        type: path
+        required: true
+      state:
+        description: What is to be there. A directory is V(absent) only if it is empty.
+        choices: [file, link, directory, absent]
+        default: file
+        type: str
+      template:
+        description: Template of a file without O(files[].content); by default its path plus C(.j2) below templates/.
+        type: str
+      variables:
+        description: Variables for this template alone.
+        type: dict
+      content:
+        description: The whole text of the file.
+        type: str
+      target:
+        description: Where a link points.
+        type: str
+      mode:
+        description: Permission bits in octal; 0644 for a file and 0755 for a directory if not given.
+        type: str
+      owner:
+        description: Name of the owner.
+        default: root
+        type: str
+      group:
+        description: Name of the group.
+        default: root
+        type: str
+      secret:
+        description: Whether differences are kept out of what Ansible shows.
+        default: false
+        type: bool
+  purge:
+    description: Shell patterns; what they match and O(files) does not name is removed.
+    type: list
+    elements: str
+    default: []
+  validate:
+    description: Shell commands that must all succeed once the files are in place.
+    type: list
+    elements: str
+    default: []
+"""
+
+DEFAULT_MODES = {"file": "0644", "directory": "0755"}
+NOBODY = -1  # an owner that will exist once check mode becomes a run
+
+
+@dataclass(frozen=True)
+class State:
+    """What is, or shall be, at a path; `detail` is a file's content or a link's target."""
+
+    kind: str
+    detail: bytes = b""
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+
+
+ABSENT = State("absent")
+
+
+def present(path: str) -> State:
+    """What is at that path now."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    if stat.S_ISLNK(found.st_mode):
+        return State("link", os.fsencode(os.readlink(path)))
+    owner = (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+    if stat.S_ISDIR(found.st_mode):
+        return State("directory", b"", *owner)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path} is neither a file, a link nor a directory: move it away first")
+    with open(path, "rb") as file:
+        return State("file", file.read(), *owner)
+
+
+def wanted(entry: dict[str, Any], check_mode: bool) -> State:
+    """What the task asks for at the entry's path."""
+    kind = entry["state"]
+    if kind == "absent":
+        return ABSENT
+    if kind == "link":
+        return State("link", os.fsencode(entry["target"]))
+    try:
+        uid, gid = pwd.getpwnam(entry["owner"]).pw_uid, grp.getgrnam(entry["group"]).gr_gid
+    except KeyError as error:
+        if not check_mode:
+            raise ValueError(f"{entry['path']}: {error.args[0]}; create it before this task") from None
+        uid = gid = NOBODY
+    content = (entry["content"] or "").encode() if kind == "file" else b""
+    return State(kind, content, int(entry["mode"] or DEFAULT_MODES[kind], 8), uid, gid)
+
+
+def put(path: str, state: State) -> None:
+    """Bring the path into that state; a file is replaced in one step, so that no reader sees half of it."""
+    now = present(path)
+    if now.kind == "directory" and state.kind != "directory":
+        os.rmdir(path)
+    if state.kind == "absent":
+        if now.kind in ("file", "link"):
+            os.unlink(path)
+    elif state.kind == "directory":
+        if now.kind in ("file", "link"):
+            os.unlink(path)
+        os.makedirs(path, exist_ok=True)
+        os.chown(path, state.uid, state.gid)
+        os.chmod(path, state.mode)
+    else:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.replace(_beside(path, state), path)
+
+
+def _beside(path: str, state: State) -> str:
+    """A finished file or link next to the path, under a name that no `*.conf` pattern takes up."""
+    directory, name = os.path.split(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix="~", dir=directory)
+    with os.fdopen(handle, "wb") as file:
+        if state.kind == "file":
+            file.write(state.detail)
+            file.flush()
+            os.fchown(file.fileno(), state.uid, state.gid)
+            os.fchmod(file.fileno(), state.mode)
+            os.fsync(file.fileno())
+    if state.kind == "link":
+        os.unlink(temporary)
+        os.symlink(os.fsdecode(state.detail), temporary)
+    return temporary
+
+
+def strangers(patterns: list[str], named: set[str]) -> list[str]:
+    """What the patterns match and nobody asked for."""
+    return sorted({path for pattern in patterns for path in glob.glob(pattern)} - named)
+
+
+def shown(state: State, secret: bool) -> str:
+    """The state as a difference shows it."""
+    if state.kind == "absent":
+        return ""
+    if state.kind == "link":
+        return f"link to {os.fsdecode(state.detail)}\n"
+    facts = f"# {state.kind} {state.mode:04o} {_name(pwd.getpwuid, state.uid)}:{_name(grp.getgrgid, state.gid)}\n"
+    return facts + ("# (content not shown)\n" if secret else state.detail.decode(errors="replace"))
+
+
+def _name(lookup: Any, number: int) -> str:
+    if number == NOBODY:
+        return "(to be created)"
+    try:
+        return str(lookup(number)[0])
+    except KeyError:
+        return str(number)
+
+
+def main() -> None:
+    """Compare, write, let the consumers judge, and take everything back if one of them refuses."""
+    file = {
+        "path": {"type": "path", "required": True},
+        "state": {"choices": ["file", "link", "directory", "absent"], "default": "file"},
+        "content": {"type": "str", "no_log": False},
+        "target": {"type": "str"},
+        "mode": {"type": "str"},
+        "owner": {"type": "str", "default": "root"},
+        "group": {"type": "str", "default": "root"},
+        "secret": {"type": "bool", "default": False, "no_log": False},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": file,
+                "required_if": [("state", "link", ("target",))],
+            },
+            "purge": {"type": "list", "elements": "str", "default": []},
+            "validate": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    entries = {entry["path"]: entry for entry in module.params["files"]}
+    try:
+        goal = {path: wanted(entry, module.check_mode) for path, entry in entries.items()}
+        goal |= dict.fromkeys(strangers(module.params["purge"], set(goal)), ABSENT)
+        before = {path: present(path) for path in goal}
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    changed = [path for path in goal if goal[path] != before[path]]
+    secret = {path for path, entry in entries.items() if entry["secret"]}
+    if changed and not module.check_mode:
+        install(module, {path: goal[path] for path in changed}, before)
+    module.exit_json(
+        changed=bool(changed),
+        changed_paths=changed,
+        diff=[
+            {
+                "before_header": path,
+                "after_header": path,
+                "before": shown(before[path], path in secret),
+                "after": shown(goal[path], path in secret),
+            }
+            for path in changed
+        ],
+    )
+
+
+def install(module: AnsibleModule, goal: dict[str, State], before: dict[str, State]) -> None:
+    """Write the files and ask their consumers; on any trouble put back what was there, and fail."""
+    try:
+        for path, state in goal.items():
+            put(path, state)
+        refusal = _refusal(module)
+    except OSError as error:
+        refusal = str(error)
+    if refusal:
+        for path in reversed(goal):
+            put(path, before[path])
+        module.fail_json(msg=f"Nothing was changed: {refusal}", paths=list(goal))
+
+
+def _refusal(module: AnsibleModule) -> str:
+    for command in module.params["validate"]:
+        code, out, err = module.run_command(["/bin/sh", "-c", command])
+        if code != 0:
+            return f"`{command}` refused the new files: {(err.strip() or out.strip() or f'exit {code}')}"
+    return ""
+
+
+if __name__ == "__main__":
+    main()
