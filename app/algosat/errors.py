@@ -118,6 +118,20 @@ class Overfill(AlgosatError):
     severity, category = Severity.CRITICAL, Category.BROKER
 
 
+class CalendarUnknown(AlgosatError):
+    """The trading calendar does not cover that day or segment: nothing may be traded on a guess."""
+
+    status, code, title = 503, "calendar_unknown", "The trading calendar does not cover that moment"
+    severity, category = Severity.CRITICAL, Category.TRADING
+
+
+class FeesUnknown(AlgosatError):
+    """No schedule of charges holds for that date or kind: no charge is ever guessed."""
+
+    status, code, title = 503, "fees_unknown", "The charges for that trade are not known"
+    severity, category = Severity.CRITICAL, Category.TRADING
+
+
 # --- brokers: named by what is known of the order afterwards -----------------------------------
 
 

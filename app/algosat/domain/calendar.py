@@ -1,0 +1,148 @@
+"""When may be traded. Moments come and go in UTC; only the calendar knows exchange time.
+
+What the calendar does not cover is refused (`CalendarUnknown`), never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Final, Protocol
+
+from algosat.domain import sessions
+from algosat.domain.sessions import Phase, Sessions, Window
+from algosat.errors import CalendarUnknown
+
+# Asia/Kolkata has had no daylight saving since 1945; a fixed offset needs no time-zone files on the host.
+EXCHANGE_TIME: Final = timezone(timedelta(hours=5, minutes=30), "IST")
+WARNING_DAYS: Final = 30
+_SATURDAY: Final = 5
+
+
+class Calendar(Protocol):
+    """What a market's calendar answers. Every `at` is an aware moment."""
+
+    def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase: ...
+
+    def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:
+        """The phase with its times, or None when it is closed, or never closes."""
+
+    def trading_day(self, at: datetime) -> date:
+        """The exchange's date, or the next trading day when that date is none."""
+
+    def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
+        """When continuous trading ends on the exchange's date of `at`; None when that day has none."""
+
+    def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
+        """When continuous trading next begins; `at` itself while it is under way."""
+
+    def warning(self, at: datetime) -> str | None:
+        """What the operator must know of the calendar's own end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeCalendar:
+    """The exchange's days as its circulars state them."""
+
+    sessions: Sessions
+
+    def is_trading_day(self, day: date) -> bool:
+        if not self.sessions.covered_from <= day <= self.sessions.valid_through:
+            raise CalendarUnknown(
+                f"the trading calendar covers {self.sessions.covered_from} to "
+                f"{self.sessions.valid_through}, not {day}"
+            )
+        if day in self.sessions.special:
+            return True
+        return day.weekday() < _SATURDAY and day not in self.sessions.holidays
+
+    def windows(self, segment: str, has_derivatives: bool, day: date) -> tuple[Window, ...]:
+        """The phases of a day, in order; none when it does not trade."""
+        if segment not in self.sessions.segments:
+            known = ", ".join(self.sessions.segments)
+            raise CalendarUnknown(f"the trading calendar knows the segments {known}, not {segment}")
+        if not self.is_trading_day(day):
+            return ()
+        special = self.sessions.special.get(day)
+        if special is not None:
+            return special
+        schedules = self.sessions.segments[segment]
+        holding = [schedule for schedule in schedules if schedule.holds(day, has_derivatives)]
+        return holding[-1].windows if holding else ()
+
+    def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:
+        local = at.astimezone(EXCHANGE_TIME)
+        windows = self.windows(segment, has_derivatives, local.date())
+        return next((each for each in windows if each.start <= local.time() < each.end), None)
+
+    def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase:
+        window = self.window(segment, has_derivatives, at)
+        return window.phase if window else Phase.CLOSED
+
+    def trading_day(self, at: datetime) -> date:
+        return next(self._trading_days(at.astimezone(EXCHANGE_TIME).date()))
+
+    def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
+        day = at.astimezone(EXCHANGE_TIME).date()
+        continuous = self._continuous(segment, has_derivatives, day)
+        return moment(day, continuous.end) if continuous else None
+
+    def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
+        for day in self._trading_days(at.astimezone(EXCHANGE_TIME).date()):
+            continuous = self._continuous(segment, has_derivatives, day)
+            if continuous and at < moment(day, continuous.end):
+                return max(at.astimezone(UTC), moment(day, continuous.start))
+        raise AssertionError("the trading days end by raising CalendarUnknown")
+
+    def warning(self, at: datetime) -> str | None:
+        end = self.sessions.valid_through
+        left = (end - at.astimezone(EXCHANGE_TIME).date()).days
+        if left > WARNING_DAYS:
+            return None
+        remedy = "install a release that knows the next year's holidays"
+        if left < 0:
+            return f"the trading calendar ended on {end} and all trading is refused: {remedy}"
+        return f"the trading calendar ends on {end}, in {left} days: {remedy}"
+
+    def _continuous(self, segment: str, has_derivatives: bool, day: date) -> Window | None:
+        windows = self.windows(segment, has_derivatives, day)
+        return next((each for each in windows if each.phase is Phase.CONTINUOUS), None)
+
+    def _trading_days(self, day: date) -> Iterator[date]:
+        while True:
+            if self.is_trading_day(day):
+                yield day
+            day += timedelta(days=1)
+
+
+class AlwaysOpen:
+    """A market that never closes, for demonstrations and tests. Its day is the exchange's date."""
+
+    def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase:  # noqa: ARG002
+        return Phase.CONTINUOUS
+
+    def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:  # noqa: ARG002
+        return None
+
+    def trading_day(self, at: datetime) -> date:
+        return at.astimezone(EXCHANGE_TIME).date()
+
+    def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:  # noqa: ARG002
+        return None
+
+    def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
+        return at
+
+    def warning(self, at: datetime) -> str | None:  # noqa: ARG002
+        return None
+
+
+def calendar_for(*, always_open: bool) -> Calendar:
+    """The packaged exchange calendar, or the one that never closes."""
+    return AlwaysOpen() if always_open else ExchangeCalendar(sessions.packaged())
+
+
+def moment(day: date, at: time) -> datetime:
+    """An exchange date and time as a moment in UTC."""
+    return datetime.combine(day, at, EXCHANGE_TIME).astimezone(UTC)

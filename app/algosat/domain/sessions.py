@@ -1,0 +1,135 @@
+"""The phases of an exchange's day, what each takes, and `sessions.yaml` read into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from enum import StrEnum
+from importlib.resources import files
+from typing import Any, Final
+
+import yaml
+
+from algosat.domain.orders import OrderType, Validity
+
+
+class Phase(StrEnum):
+    CLOSED = "closed"
+    PRE_OPEN = "pre_open"  # limit and market orders are collected
+    PRE_OPEN_LIMIT = "pre_open_limit"  # limit orders only
+    PRE_OPEN_MATCH = "pre_open_match"
+    BUFFER = "buffer"
+    CONTINUOUS = "continuous"
+    AUCTION_REFERENCE = "auction_reference"  # the closing auction's reference price is computed
+    AUCTION = "auction"  # limit and market orders are collected
+    AUCTION_LIMIT = "auction_limit"  # limit orders only
+    AUCTION_MATCH = "auction_match"
+    POST_CLOSE = "post_close"  # trades at the closing price
+
+    @property
+    def is_collecting(self) -> bool:
+        """Whether orders are collected for one price."""
+        return self in _COLLECTING
+
+
+_COLLECTING: Final = frozenset({Phase.PRE_OPEN, Phase.PRE_OPEN_LIMIT, Phase.AUCTION, Phase.AUCTION_LIMIT})
+_TAKES: Final[Mapping[Phase, frozenset[OrderType]]] = {
+    Phase.PRE_OPEN: frozenset({OrderType.LIMIT, OrderType.MARKET}),
+    Phase.PRE_OPEN_LIMIT: frozenset({OrderType.LIMIT}),
+    Phase.CONTINUOUS: frozenset(OrderType),
+    Phase.AUCTION: frozenset({OrderType.LIMIT, OrderType.MARKET}),
+    Phase.AUCTION_LIMIT: frozenset({OrderType.LIMIT}),
+    Phase.POST_CLOSE: frozenset({OrderType.MARKET}),
+}
+
+
+def takes(phase: Phase, order_type: OrderType, validity: Validity) -> bool:
+    """Whether the exchange accepts such an order in this phase."""
+    if validity is Validity.IOC and phase is not Phase.CONTINUOUS:
+        return False
+    return order_type in _TAKES.get(phase, frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One phase of a day, in exchange time."""
+
+    phase: Phase
+    start: time
+    end: time  # excluded
+    random_close_from: time | None = None  # entry ends at a random moment between this and `end`
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The windows of a segment's day, from a date on."""
+
+    since: date
+    windows: tuple[Window, ...]
+    has_derivatives: bool | None = None  # None: holds for every instrument of the segment
+
+    def holds(self, day: date, has_derivatives: bool) -> bool:
+        return self.since <= day and self.has_derivatives in (None, has_derivatives)
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """All that the exchange's circulars say of its days."""
+
+    covered_from: date
+    valid_through: date
+    segments: Mapping[str, tuple[Schedule, ...]]  # oldest first
+    holidays: Mapping[date, str]
+    special: Mapping[date, tuple[Window, ...] | None]  # None: trades as any other day does
+
+
+def packaged() -> Sessions:
+    """The sessions this release knows."""
+    return read(yaml.safe_load(files("algosat.domain").joinpath("sessions.yaml").read_text("utf-8")))
+
+
+def read(data: Mapping[str, Any]) -> Sessions:
+    """Sessions from the shape of `sessions.yaml`. Raises KeyError or ValueError where it is not that shape."""
+    pieces = {name: tuple(map(_window, windows)) for name, windows in data["pieces"].items()}
+    return Sessions(
+        covered_from=data["covers"]["from"],
+        valid_through=data["covers"]["valid_through"],
+        segments={
+            name: tuple(_schedule(entry, pieces) for entry in entries)
+            for name, entries in data["segments"].items()
+        },
+        holidays=data["holidays"],
+        special={
+            day: _day(entry["day"], pieces) if "day" in entry else None
+            for day, entry in data["special_sessions"].items()
+        },
+    )
+
+
+_ONLY: Final = {None: None, "with_derivatives": True, "without_derivatives": False}
+
+
+def _schedule(entry: Mapping[str, Any], pieces: Mapping[str, tuple[Window, ...]]) -> Schedule:
+    return Schedule(
+        since=entry["from"],
+        windows=_day(entry["day"], pieces),
+        has_derivatives=_ONLY[entry.get("only")],
+    )
+
+
+def _day(names: list[str], pieces: Mapping[str, tuple[Window, ...]]) -> tuple[Window, ...]:
+    windows = tuple(window for name in names for window in pieces[name])
+    if any(before.end > after.start for before, after in zip(windows, windows[1:], strict=False)):
+        raise ValueError(f"the pieces {', '.join(names)} overlap")
+    return windows
+
+
+def _window(entry: Mapping[str, Any]) -> Window:
+    random_close = entry.get("random_close_from")
+    return Window(
+        phase=Phase(entry["phase"]),
+        start=time.fromisoformat(entry["from"]),
+        end=time.fromisoformat(entry["until"]),
+        random_close_from=time.fromisoformat(random_close) if random_close else None,
+    )
