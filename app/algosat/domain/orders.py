@@ -104,6 +104,7 @@ class Intent:
     type: OrderType
     limit_price: Decimal | None = None
     trigger_price: Decimal | None = None
+    protection_price: Decimal | None = None  # the worst a market order may trade at; set by the gate
     product: Product = Product.DELIVERY
     validity: Validity = Validity.DAY
     reduce_only: bool = False

@@ -1,0 +1,65 @@
+"""Positions: what the fills of an order book sum up to.
+
+A position keeps what its open quantity cost, not an average: the cost is split exactly when part
+of it is closed, so that cash is conserved to the last decimal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+
+from algosat.domain.orders import Side
+
+_SMALLEST: Final = Decimal("0.00000001")  # what the store can hold
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One strategy's holding of one symbol under one product. All amounts in the account's currency."""
+
+    account: str
+    strategy: str  # '' for orders placed by hand
+    symbol: str
+    product: str
+    quantity: Decimal = Decimal(0)  # negative: short
+    cost: Decimal = Decimal(0)  # signed like the quantity
+    realised: Decimal = Decimal(0)  # profit of what was closed, before fees
+    fees: Decimal = Decimal(0)
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return self.cost / self.quantity if self.quantity else None
+
+    def unrealised(self, last: Decimal) -> Decimal:
+        """Profit if all of it were closed at `last`."""
+        return self.quantity * last - self.cost
+
+
+def fill(position: Position, side: Side, quantity: Decimal, price: Decimal, fees: Decimal) -> Position:
+    """The position after a fill: it grows, shrinks, closes, or closes and turns."""
+    signed = side.sign * quantity
+    closing = _closing_part(position.quantity, signed)
+    released = _share(position.cost, closing, position.quantity)
+    opening = signed + closing
+    return replace(
+        position,
+        quantity=position.quantity + signed,
+        cost=position.cost - released + opening * price,
+        realised=position.realised + closing * price - released,
+        fees=position.fees + fees,
+    )
+
+
+def _closing_part(held: Decimal, signed: Decimal) -> Decimal:
+    """How much of what is held the fill closes, with the sign of what is held."""
+    if held * signed >= 0:
+        return Decimal(0)
+    return held if abs(signed) >= abs(held) else -signed
+
+
+def _share(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    if part == whole:
+        return cost if whole else Decimal(0)
+    return (cost * part / whole).quantize(_SMALLEST, ROUND_HALF_EVEN)

@@ -1,0 +1,1 @@
+"""The store: what must survive. SQLite by default, PostgreSQL by URL."""

@@ -1,0 +1,97 @@
+"""The event log: append-only, each event hashed with the one before it.
+
+It is the history of every order and the audit trail of everything else a person or a process
+decided. Changing, removing or slipping in an event breaks the chain from there on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, insert, select
+
+from algosat.store.tables import events
+
+GENESIS: Final = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who set something off, and the request it goes back to."""
+
+    actor: str
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    seq: int
+    at: datetime
+    kind: str
+    subject: str
+    actor: str
+    correlation_id: str
+    data: dict[str, Any]
+    hash: str
+
+
+_LAST_HASH = select(events.c.hash).order_by(events.c.seq.desc()).limit(1)
+_INSERT = insert(events)
+
+
+def append(
+    connection: Connection, at: datetime, kind: str, subject: str, cause: Cause, data: dict[str, Any]
+) -> None:
+    """Add one event at the end of the chain, within the caller's unit of work."""
+    previous = connection.execute(_LAST_HASH).scalar() or GENESIS
+    link = chain(previous, at, kind, subject, cause, data)
+    connection.execute(
+        _INSERT,
+        {
+            "at": at,
+            "kind": kind,
+            "subject": subject,
+            "actor": cause.actor,
+            "correlation_id": cause.correlation_id,
+            "data": data,
+            "hash": link,
+        },
+    )
+
+
+def chain(previous: str, at: datetime, kind: str, subject: str, cause: Cause, data: dict[str, Any]) -> str:
+    """The hash of an event that follows one with the hash `previous`."""
+    body = orjson.dumps(
+        [previous, at.isoformat(), kind, subject, cause.actor, cause.correlation_id, data],
+        option=orjson.OPT_SORT_KEYS,
+    )
+    return hashlib.sha256(body).hexdigest()
+
+
+def all_events(connection: Connection, *, since: int = 0) -> Iterator[Event]:
+    """Every event after `since`, oldest first, without holding them all in memory."""
+    statement = select(events).where(events.c.seq > since).order_by(events.c.seq)
+    rows = connection.execution_options(yield_per=1000).execute(statement)
+    for row in rows:
+        yield Event(**row._mapping)
+
+
+def events_of(connection: Connection, subject: str) -> list[Event]:
+    statement = select(events).where(events.c.subject == subject).order_by(events.c.seq)
+    return [Event(**row._mapping) for row in connection.execute(statement)]
+
+
+def first_broken_link(connection: Connection) -> int | None:
+    """The number of the first event that does not follow from the one before it; None when all do."""
+    previous = GENESIS
+    for event in all_events(connection):
+        cause = Cause(event.actor, event.correlation_id)
+        if chain(previous, event.at, event.kind, event.subject, cause, event.data) != event.hash:
+            return event.seq
+        previous = event.hash
+    return None

@@ -1,0 +1,84 @@
+"""Connections to the store: one engine to read, one to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+from algosat.errors import ConfigurationError
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # an acknowledged order survives a power cut
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -16000",
+)
+
+
+class Database:
+    """The store behind a URL."""
+
+    def __init__(self, url: str, *, pool_size: int = 5, max_overflow: int = 5) -> None:
+        self.url: URL = make_url(url)
+        if self.is_sqlite:
+            self._require_directory()
+            connect_args: dict[str, Any] = {"check_same_thread": False}
+        else:
+            connect_args = {"connect_timeout": 5}
+        self.engine: Engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=max_overflow,
+            pool_timeout=5,
+            pool_pre_ping=not self.is_sqlite,
+            connect_args=connect_args,
+        )
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare)
+            event.listen(self.engine, "begin", _begin)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def path(self) -> Path | None:
+        """The database file, when there is one."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view: everything read within sees the same moment."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _require_directory(self) -> None:
+        path = self.path
+        if path is None:
+            raise ConfigurationError("database.url: name a file, for example sqlite:////var/lib/x/x.db")
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"database.url: the directory {path.parent} does not exist")
+
+
+def _prepare(connection: SqliteConnection, _record: object) -> None:
+    # SQLAlchemy, not the driver, begins transactions: the driver's own habit breaks savepoints.
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin(connection: Connection) -> None:
+    # The writer says IMMEDIATE: a transaction that would write later could fail half-way.
+    mode = connection.get_execution_options().get("sqlite_begin", "")
+    connection.exec_driver_sql(f"BEGIN {mode}")

@@ -1,0 +1,156 @@
+"""The ledger: orders, their events, and the book that fills add up to.
+
+Everything here runs inside a unit of work of the writer (or a read), so an order, its event,
+trade, position, balance and day change together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.schema import Table
+
+from algosat.domain.orders import EventKind, Order, OrderEvent, Trade, apply
+from algosat.domain.positions import Position, fill
+from algosat.errors import NotFound
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.store.rows import event_data, intent_data, order_from, order_state, order_values, position_from
+from algosat.store.tables import balances, days, orders, positions, trades
+
+_BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))
+_UPDATE = update(orders).where(orders.c.id == bindparam("order_id"))
+_TRADE = select(trades.c.seq).where(
+    trades.c.account == bindparam("account"), trades.c.trade_id == bindparam("trade_id")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bookkeeping:
+    """What the ledger must be told to book a fill: which day it belongs to, and what it cost."""
+
+    trading_day: Callable[[datetime], date]
+    fees: Callable[[Order, Trade], Decimal]
+
+
+def add(connection: Connection, order: Order, cause: Cause) -> Order:
+    """Write a new order and its `created` event."""
+    values = {**order_values(order), "actor": cause.actor, "correlation_id": cause.correlation_id}
+    connection.execute(insert(orders), values)
+    audit.append(connection, order.created_at, EventKind.CREATED, order.id, cause, intent_data(order))
+    return order
+
+
+def get(connection: Connection, order_id: str) -> Order:
+    row = connection.execute(_BY_ID, {"order_id": order_id}).first()
+    if row is None:
+        raise NotFound(f"there is no order {order_id}")
+    return order_from(row)
+
+
+def record(
+    connection: Connection, order: Order, event: OrderEvent, cause: Cause, books: Bookkeeping
+) -> Order:
+    """Apply an event to an order and book what follows from it.
+
+    `order` must have been read in the same unit of work. A trade that was booked before changes
+    nothing, and the order comes back as it was.
+    """
+    if event.trade is not None and _is_booked(connection, order, event.trade):
+        return order
+    changed = apply(order, event)
+    connection.execute(_UPDATE, {"order_id": order.id, **order_state(changed)})
+    audit.append(connection, event.at, event.kind, order.id, cause, event_data(event))
+    if event.trade is not None:
+        _book(connection, changed, event.trade, books)
+    return changed
+
+
+def count_order(connection: Connection, order: Order, day: date) -> None:
+    """Count a new order towards its day."""
+    _add_up(connection, days, _day_key(order, day), {"orders": 1})
+
+
+def deposit(connection: Connection, account: str, amount: Decimal) -> None:
+    """Open an account with this much cash, unless it is open already."""
+    row = {"account": account, "deposited": amount, "realised": Decimal(0), "fees": Decimal(0)}
+    connection.execute(_insert(connection, balances).values(row).on_conflict_do_nothing())
+
+
+def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:
+    key = {"account": order.intent.account, "trade_id": trade.id}
+    return connection.execute(_TRADE, key).first() is not None
+
+
+def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping) -> None:
+    fees = books.fees(order, trade)
+    before = _position(connection, order)
+    after = fill(before, order.intent.side, trade.quantity, trade.price, fees)
+    realised = after.realised - before.realised
+    connection.execute(insert(trades), _trade_values(order, trade, realised, fees))
+    _put_position(connection, after, trade.at)
+    _add_up(connection, balances, {"account": order.intent.account}, {"realised": realised, "fees": fees})
+    day = books.trading_day(trade.at)
+    _add_up(connection, days, _day_key(order, day), {"trades": 1, "realised": realised, "fees": fees})
+
+
+def _position(connection: Connection, order: Order) -> Position:
+    key = _position_key(order)
+    row = connection.execute(select(positions).filter_by(**key)).first()
+    return Position(**key) if row is None else position_from(row)
+
+
+def _put_position(connection: Connection, position: Position, at: datetime) -> None:
+    key = {name: getattr(position, name) for name in ("account", "strategy", "symbol", "product")}
+    values = {name: getattr(position, name) for name in ("quantity", "cost", "realised", "fees")}
+    values["updated_at"] = at
+    statement = _insert(connection, positions).values({**key, **values})
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def _position_key(order: Order) -> dict[str, Any]:
+    intent = order.intent
+    return {
+        "account": intent.account,
+        "strategy": intent.strategy or "",
+        "symbol": intent.symbol,
+        "product": intent.product.value,
+    }
+
+
+def _day_key(order: Order, day: date) -> dict[str, Any]:
+    return {"account": order.intent.account, "strategy": order.intent.strategy or "", "day": day}
+
+
+def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) -> dict[str, Any]:
+    return {
+        **_position_key(order),
+        "trade_id": trade.id,
+        "order_id": order.id,
+        "side": order.intent.side.value,
+        "quantity": trade.quantity,
+        "price": trade.price,
+        "realised": realised,
+        "fees": fees,
+        "at": trade.at,
+    }
+
+
+def _add_up(connection: Connection, table: Table, key: dict[str, Any], amounts: dict[str, Any]) -> None:
+    """Add amounts to a row of running totals, which begins at nought."""
+    zeros = {column.name: 0 for column in table.columns if column.name not in key}
+    statement = _insert(connection, table).values({**zeros, **amounts, **key})
+    sums = {name: table.c[name] + statement.excluded[name] for name in amounts}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=sums))
+
+
+def _insert(connection: Connection, table: Table) -> SqliteInsert | PostgresInsert:
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)

@@ -1,0 +1,63 @@
+"""The schema's version, and the way from one to the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from algosat.errors import ConfigurationError
+from algosat.store.database import Database
+from algosat.store.writer import exclusive
+
+
+def head() -> str:
+    """The version this release works with."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise ConfigurationError("this release carries no migrations: it was built wrongly")
+    return revision
+
+
+def known_versions() -> frozenset[str]:
+    """Every version this release can upgrade from, its own included."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def current(database: Database) -> str | None:
+    """The version the store is at; None when it is empty."""
+    with database.read() as connection:
+        return version_of(connection)
+
+
+def version_of(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(database: Database) -> None:
+    """Bring the store to this release's version, in one transaction, with every writer kept out."""
+    engine = database.engine.execution_options(sqlite_begin="IMMEDIATE")
+    with exclusive(database), engine.begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def require_current(database: Database) -> None:
+    """Refuse to work on a store of another version."""
+    found, wanted = current(database), head()
+    if found != wanted:
+        raise ConfigurationError(
+            f"the store is at schema version {found or 'none'}, this release needs {wanted}: "
+            "run `algosat db upgrade`"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

@@ -1,0 +1,12 @@
+"""Alembic's entry: migrates the connection it is handed by `algosat.store.migrate`."""
+
+from alembic import context
+
+from algosat.store.tables import metadata
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection, target_metadata=metadata, render_as_batch=True, user_module_prefix="types."
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,114 @@
+"""What is read from the store: pages of orders and trades, the book, the market.
+
+Lists are paged by key, never by offset: the millionth page costs what the first does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Table, bindparam, select, text
+
+from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.orders import Order
+from algosat.domain.positions import Position
+from algosat.store.rows import instrument_from, order_from, position_from, quote_from
+from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes, trades
+
+_WORKING_OF = (
+    select(orders)
+    .where(orders.c.account == bindparam("account"), text(WORKING_STATUS))
+    .order_by(orders.c.seq)
+)
+_QUOTE = select(quotes).where(quotes.c.symbol == bindparam("symbol"))
+_INSTRUMENT = select(instruments).where(instruments.c.symbol == bindparam("symbol"))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows, newest first, and the key to ask for those after them."""
+
+    rows: Sequence[Row[Any]]
+    next_cursor: int | None
+
+
+def orders_page(
+    connection: Connection,
+    *,
+    limit: int,
+    cursor: int | None = None,
+    since: datetime | None = None,
+    **equal: str | None,
+) -> Page:
+    """Orders whose columns named in `equal` (status, symbol, strategy) have these values."""
+    statement = select(orders)
+    if since is not None:
+        statement = statement.where(orders.c.created_at >= since)
+    return _page(connection, orders, statement, limit, cursor, equal)
+
+
+def trades_page(
+    connection: Connection, *, limit: int, cursor: int | None = None, **equal: str | None
+) -> Page:
+    return _page(connection, trades, select(trades), limit, cursor, equal)
+
+
+def working(connection: Connection, account: str) -> list[Order]:
+    """The account's orders that are not at an end, oldest first."""
+    return [order_from(row) for row in connection.execute(_WORKING_OF, {"account": account})]
+
+
+def open_positions(connection: Connection, account: str) -> list[Position]:
+    statement = select(positions).where(positions.c.account == account, positions.c.quantity != Decimal(0))
+    return [position_from(row) for row in connection.execute(statement)]
+
+
+def all_positions(connection: Connection, account: str) -> list[Position]:
+    """Also those that are closed by now, for what they realised."""
+    statement = select(positions).where(positions.c.account == account)
+    return [position_from(row) for row in connection.execute(statement)]
+
+
+def balance(connection: Connection, account: str) -> Row[Any] | None:
+    return connection.execute(select(balances).where(balances.c.account == account)).first()
+
+
+def instrument(connection: Connection, symbol: str) -> Instrument | None:
+    row = connection.execute(_INSTRUMENT, {"symbol": symbol}).first()
+    return None if row is None else instrument_from(row)
+
+
+def all_instruments(connection: Connection) -> list[Instrument]:
+    return [instrument_from(row) for row in connection.execute(select(instruments).order_by("symbol"))]
+
+
+def quote(connection: Connection, symbol: str) -> Quote | None:
+    row = connection.execute(_QUOTE, {"symbol": symbol}).first()
+    return None if row is None else quote_from(row)
+
+
+def all_quotes(connection: Connection) -> dict[str, Quote]:
+    return {row.symbol: quote_from(row) for row in connection.execute(select(quotes))}
+
+
+def _page(
+    connection: Connection,
+    table: Table,
+    statement: Select[Any],
+    limit: int,
+    cursor: int | None,
+    equal: dict[str, str | None],
+) -> Page:
+    for name, value in equal.items():
+        if value is not None:
+            statement = statement.where(table.c[name] == value)
+    if cursor is not None:
+        statement = statement.where(table.c.seq < cursor)
+    rows = connection.execute(statement.order_by(table.c.seq.desc()).limit(limit + 1)).all()
+    if len(rows) <= limit:
+        return Page(rows, None)
+    return Page(rows[:limit], rows[limit - 1].seq)

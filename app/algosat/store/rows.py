@@ -1,0 +1,203 @@
+"""Between domain values and rows: explicit functions, one pair per value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row
+
+from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.orders import (
+    Change,
+    EventKind,
+    Intent,
+    Order,
+    OrderEvent,
+    OrderType,
+    Overlay,
+    Product,
+    Side,
+    Status,
+    Trade,
+    Validity,
+)
+from algosat.domain.positions import Position
+
+
+def order_values(order: Order) -> dict[str, Any]:
+    intent = order.intent
+    return {
+        "id": order.id,
+        "account": intent.account,
+        "symbol": intent.symbol,
+        "side": intent.side.value,
+        "quantity": intent.quantity,
+        "type": intent.type.value,
+        "limit_price": intent.limit_price,
+        "trigger_price": intent.trigger_price,
+        "protection_price": intent.protection_price,
+        "product": intent.product.value,
+        "validity": intent.validity.value,
+        "reduce_only": intent.reduce_only,
+        "strategy": intent.strategy or "",
+        "algo_id": intent.algo_id,
+        "external": order.external,
+        "created_at": order.created_at,
+        **order_state(order),
+    }
+
+
+def order_state(order: Order) -> dict[str, Any]:
+    """The columns that events change."""
+    return {
+        "quantity": order.intent.quantity,
+        "limit_price": order.intent.limit_price,
+        "trigger_price": order.intent.trigger_price,
+        "status": order.status.value,
+        "overlay": order.overlay.value if order.overlay else None,
+        "filled_quantity": order.filled_quantity,
+        "filled_value": order.filled_value,
+        "broker_order_id": order.broker_order_id,
+        "code": order.code,
+        "reason": order.reason,
+        "pending_change": _change_data(order.pending_change),
+        "version": order.version,
+        "updated_at": order.updated_at,
+    }
+
+
+def order_from(row: Row[Any]) -> Order:
+    return Order(
+        id=row.id,
+        intent=Intent(
+            account=row.account,
+            symbol=row.symbol,
+            side=Side(row.side),
+            quantity=row.quantity,
+            type=OrderType(row.type),
+            limit_price=row.limit_price,
+            trigger_price=row.trigger_price,
+            protection_price=row.protection_price,
+            product=Product(row.product),
+            validity=Validity(row.validity),
+            reduce_only=row.reduce_only,
+            strategy=row.strategy or None,
+            algo_id=row.algo_id,
+        ),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        status=Status(row.status),
+        overlay=Overlay(row.overlay) if row.overlay else None,
+        filled_quantity=row.filled_quantity,
+        filled_value=row.filled_value,
+        broker_order_id=row.broker_order_id,
+        code=row.code,
+        reason=row.reason,
+        pending_change=_change_from(row.pending_change),
+        external=row.external,
+        version=row.version,
+    )
+
+
+def intent_data(order: Order) -> dict[str, Any]:
+    """An order's terms as the data of its `created` event."""
+    data = {key: _plain(value) for key, value in asdict(order.intent).items() if value is not None}
+    return {**data, "external": order.external}
+
+
+def intent_from(data: dict[str, Any]) -> Intent:
+    return Intent(
+        account=data["account"],
+        symbol=data["symbol"],
+        side=Side(data["side"]),
+        quantity=Decimal(data["quantity"]),
+        type=OrderType(data["type"]),
+        limit_price=_decimal(data.get("limit_price")),
+        trigger_price=_decimal(data.get("trigger_price")),
+        protection_price=_decimal(data.get("protection_price")),
+        product=Product(data["product"]),
+        validity=Validity(data["validity"]),
+        reduce_only=data["reduce_only"],
+        strategy=data.get("strategy"),
+        algo_id=data.get("algo_id"),
+    )
+
+
+def event_data(event: OrderEvent) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for name in ("code", "reason", "broker_order_id"):
+        if getattr(event, name) is not None:
+            data[name] = getattr(event, name)
+    if event.change is not None:
+        data["change"] = _change_data(event.change)
+    if event.trade is not None:
+        data["trade"] = {key: _plain(value) for key, value in asdict(event.trade).items()}
+    return data
+
+
+def event_from(kind: str, at: datetime, data: dict[str, Any]) -> OrderEvent:
+    trade = data.get("trade")
+    return OrderEvent(
+        kind=EventKind(kind),
+        at=at,
+        code=data.get("code"),
+        reason=data.get("reason"),
+        broker_order_id=data.get("broker_order_id"),
+        change=_change_from(data.get("change")),
+        trade=None
+        if trade is None
+        else Trade(
+            id=trade["id"],
+            quantity=Decimal(trade["quantity"]),
+            price=Decimal(trade["price"]),
+            at=datetime.fromisoformat(trade["at"]),
+        ),
+    )
+
+
+def position_from(row: Row[Any]) -> Position:
+    return Position(
+        account=row.account,
+        strategy=row.strategy,
+        symbol=row.symbol,
+        product=row.product,
+        quantity=row.quantity,
+        cost=row.cost,
+        realised=row.realised,
+        fees=row.fees,
+    )
+
+
+def instrument_from(row: Row[Any]) -> Instrument:
+    return Instrument(**{**row._mapping, "kind": InstrumentKind(row.kind)})
+
+
+def quote_from(row: Row[Any]) -> Quote:
+    return Quote(**row._mapping)
+
+
+def _change_data(change: Change | None) -> dict[str, Any] | None:
+    return None if change is None else {key: _plain(value) for key, value in asdict(change).items()}
+
+
+def _change_from(data: dict[str, Any] | None) -> Change | None:
+    if data is None:
+        return None
+    return Change(
+        quantity=Decimal(data["quantity"]),
+        limit_price=_decimal(data["limit_price"]),
+        trigger_price=_decimal(data["trigger_price"]),
+    )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, datetime) else value

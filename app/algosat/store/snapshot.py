@@ -1,0 +1,74 @@
+"""Copies of the store that are whole, and their way back."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from algosat.errors import ConfigurationError, StoreDamaged
+from algosat.store.database import Database
+from algosat.store.migrate import known_versions
+from algosat.store.writer import exclusive
+
+
+def take(database: Database, target: Path) -> None:
+    """Copy the store to a new file, as it is at one moment, while everybody goes on working."""
+    source = _file_of(database)
+    if target.exists():
+        raise ConfigurationError(f"{target} exists already; name a new file")
+    partial = target.with_name(target.name + ".partial")
+    partial.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(partial)) as copy:
+        live.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL beside it
+    _flush(partial)
+    partial.rename(target)
+
+
+def inspect(snapshot: Path) -> str:
+    """The schema version of a snapshot. Raises StoreDamaged when it is not a whole store of ours."""
+    if not snapshot.is_file():
+        raise StoreDamaged(f"{snapshot}: there is no such file")
+    try:
+        with closing(sqlite3.connect(f"file:{snapshot}?mode=ro&immutable=1", uri=True)) as connection:
+            verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreDamaged(f"{snapshot} is not a store of Algosat, or is damaged: {error}") from error
+    if verdict != "ok":
+        raise StoreDamaged(f"{snapshot} is damaged: {verdict}")
+    if row is None or row[0] not in known_versions():
+        raise StoreDamaged(
+            f"{snapshot} is of schema version {row[0] if row else 'none'}, which this release does not know: "
+            "restore it with the release that wrote it, or a newer one"
+        )
+    return str(row[0])
+
+
+def restore(database: Database, snapshot: Path) -> None:
+    """Put a snapshot in the store's place, in one step. API and engine must be stopped."""
+    target = _file_of(database)
+    inspect(snapshot)
+    partial = target.with_name(target.name + ".restoring")
+    with exclusive(database):
+        partial.write_bytes(snapshot.read_bytes())
+        partial.chmod(0o640)
+        _flush(partial)
+        for leftover in ("-wal", "-shm"):
+            target.with_name(target.name + leftover).unlink(missing_ok=True)
+        partial.rename(target)
+    database.close()
+
+
+def _file_of(database: Database) -> Path:
+    if database.path is None:
+        raise ConfigurationError("snapshots are taken of SQLite; use pg_dump and pg_restore for PostgreSQL")
+    return database.path
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())

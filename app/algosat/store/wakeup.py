@@ -1,0 +1,73 @@
+"""Wake-ups between the processes of one host: Unix datagrams that say "look again".
+
+A datagram that is lost costs latency, never an order: every listener also looks by itself from
+time to time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+ENGINE: Final = "engine"
+_LARGEST: Final = 256
+
+
+def web() -> str:
+    """The name of this web worker's bell."""
+    return f"web-{os.getpid()}"
+
+
+class Bell:
+    """A listener's own socket in the runtime directory."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._path = directory / f"{name}.sock"
+        self._path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self._path))
+        self._path.chmod(0o600)
+
+    def wait(self, seconds: float) -> list[str]:
+        """The messages that arrived, after at most this long; empty when none did."""
+        self._socket.settimeout(seconds)
+        try:
+            messages = [self._socket.recv(_LARGEST).decode()]
+        except TimeoutError:
+            return []
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                messages.append(self._socket.recv(_LARGEST).decode())
+        return messages
+
+    def close(self) -> None:
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Ringer:
+    """Rings the bells of others. Safe in threads; never blocks, never fails."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def ring(self, name: str, message: str = "") -> None:
+        self._send(self._directory / f"{name}.sock", message)
+
+    def ring_web(self, message: str) -> None:
+        for path in self._directory.glob("web-*.sock"):
+            self._send(path, message)
+
+    def _send(self, path: Path, message: str) -> None:
+        try:
+            self._socket.sendto(message.encode()[:_LARGEST], str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)  # its listener died without taking its bell down
+        except OSError:
+            return  # not there, or its queue is full: it will look by itself

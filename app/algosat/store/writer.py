@@ -1,0 +1,153 @@
+"""The one way to write: units of work, grouped into commits.
+
+Every process has one writer thread. What has queued up while the disk was busy shares the next
+transaction, each unit in a savepoint of its own; nobody is answered before the commit is on
+disk. Between processes a lock in front of the database lets one writer in at a time: SQLite's
+own waiting would starve some of them (docs/decisions/0002-group-commit.md).
+
+Since units run one after another, over all processes, a unit that reads the book, judges and
+writes cannot be raced.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from algosat.errors import StoreBusy
+from algosat.store.database import Database
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+_LARGEST_GROUP: Final = 64
+_POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every writer names the same
+
+
+class Writer:
+    """Runs units of work for all threads of a process.
+
+    Starts its thread on first use, so it may be built before a fork.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._process = 0
+
+    def run(self, work: Work[T], *, timeout: float = 10.0) -> T:
+        """The result of `work`, once it is committed. What it raises is raised here, and nothing of it stays.
+
+        Raises StoreBusy when it did not begin within `timeout` seconds; then it never will.
+        """
+        self._ensure_thread()
+        promise: Future[T] = Future()
+        self._queue.put((work, promise))
+        try:
+            return promise.result(timeout)
+        except TimeoutError:
+            if promise.cancel():
+                raise StoreBusy(f"the store did not take the write within {timeout:g} s") from None
+            return promise.result()  # it has begun: its outcome must be known, not guessed
+
+    def close(self) -> None:
+        if self._thread is not None and self._process == os.getpid():
+            self._queue.put(None)
+            self._thread.join()
+        self._thread = None
+
+    def _ensure_thread(self) -> None:
+        if self._thread is not None and self._process == os.getpid():
+            return
+        with self._starting:
+            if self._thread is None or self._process != os.getpid():
+                self._process = os.getpid()
+                self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+                self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            group, closing = self._next_group()
+            if group:
+                self._commit(group)
+            if closing:
+                return
+
+    def _next_group(self) -> tuple[list[tuple[Work[Any], Future[Any]]], bool]:
+        item = self._queue.get()
+        group: list[tuple[Work[Any], Future[Any]]] = []
+        while item is not None:
+            group.append(item)
+            if len(group) == _LARGEST_GROUP:
+                return group, False
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return group, False
+        return group, True
+
+    def _commit(self, group: list[tuple[Work[Any], Future[Any]]]) -> None:
+        running = [(work, promise) for work, promise in group if promise.set_running_or_notify_cancel()]
+        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with exclusive(self._database), _transaction(self._database) as connection:
+                outcomes = [(promise, *_attempt(connection, work)) for work, promise in running]
+        except BaseException as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
+            failure = StoreBusy(f"the store refused the write: {error}") if _is_busy(error) else error
+            outcomes = [(promise, None, failure) for _, promise in running]
+        for promise, result, refusal in outcomes:
+            if refusal is None:
+                promise.set_result(result)
+            else:
+                promise.set_exception(refusal)
+
+
+@contextmanager
+def exclusive(database: Database) -> Iterator[None]:
+    """Keeps every other writer out, in this process and in others. PostgreSQL's own lock does it there."""
+    if database.path is None:
+        yield
+        return
+    with lock_file(database.path).open("ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield  # closing the file, or dying, gives the lock back
+
+
+def lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+@contextmanager
+def _transaction(database: Database) -> Iterator[Connection]:
+    engine = database.engine.execution_options(sqlite_begin="IMMEDIATE")
+    with engine.begin() as connection:
+        if not database.is_sqlite:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})")
+        yield connection
+
+
+def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
+    connection.exec_driver_sql("SAVEPOINT unit")
+    try:
+        result = work(connection)
+    except Exception as error:  # noqa: BLE001 - handed to the caller; the others in the group go on
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
+        return None, error
+    connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+    return result, None
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and "locked" in str(error)
