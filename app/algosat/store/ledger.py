@@ -10,13 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Insert, Table, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.schema import Table
 
 from algosat.domain.orders import EventKind, Order, OrderEvent, Trade, apply
 from algosat.domain.positions import Position, fill
@@ -31,6 +29,9 @@ _UPDATE = update(orders).where(orders.c.id == bindparam("order_id"))
 _TRADE = select(trades.c.seq).where(
     trades.c.account == bindparam("account"), trades.c.trade_id == bindparam("trade_id")
 )
+_POSITION = select(positions).where(*(column == bindparam(column.name) for column in positions.primary_key))
+_ADD = insert(orders)
+_ADD_TRADE = insert(trades)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Bookkeeping:
 def add(connection: Connection, order: Order, cause: Cause) -> Order:
     """Write a new order and its `created` event."""
     values = {**order_values(order), "actor": cause.actor, "correlation_id": cause.correlation_id}
-    connection.execute(insert(orders), values)
+    connection.execute(_ADD, values)
     audit.append(connection, order.created_at, EventKind.CREATED, order.id, cause, intent_data(order))
     return order
 
@@ -82,7 +83,7 @@ def count_order(connection: Connection, order: Order, day: date) -> None:
 def deposit(connection: Connection, account: str, amount: Decimal) -> None:
     """Open an account with this much cash, unless it is open already."""
     row = {"account": account, "deposited": amount, "realised": Decimal(0), "fees": Decimal(0)}
-    connection.execute(_insert(connection, balances).values(row).on_conflict_do_nothing())
+    connection.execute(_insert(connection.dialect.name, balances).on_conflict_do_nothing(), row)
 
 
 def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:
@@ -95,7 +96,7 @@ def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping
     before = _position(connection, order)
     after = fill(before, order.intent.side, trade.quantity, trade.price, fees)
     realised = after.realised - before.realised
-    connection.execute(insert(trades), _trade_values(order, trade, realised, fees))
+    connection.execute(_ADD_TRADE, _trade_values(order, trade, realised, fees))
     _put_position(connection, after, trade.at)
     _add_up(connection, balances, {"account": order.intent.account}, {"realised": realised, "fees": fees})
     day = books.trading_day(trade.at)
@@ -104,7 +105,7 @@ def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping
 
 def _position(connection: Connection, order: Order) -> Position:
     key = _position_key(order)
-    row = connection.execute(select(positions).filter_by(**key)).first()
+    row = connection.execute(_POSITION, key).first()
     return Position(**key) if row is None else position_from(row)
 
 
@@ -112,8 +113,7 @@ def _put_position(connection: Connection, position: Position, at: datetime) -> N
     key = {name: getattr(position, name) for name in ("account", "strategy", "symbol", "product")}
     values = {name: getattr(position, name) for name in ("quantity", "cost", "realised", "fees")}
     values["updated_at"] = at
-    statement = _insert(connection, positions).values({**key, **values})
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+    connection.execute(_put_upsert(connection.dialect.name, positions), {**key, **values})
 
 
 def _position_key(order: Order) -> dict[str, Any]:
@@ -147,10 +147,28 @@ def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) 
 def _add_up(connection: Connection, table: Table, key: dict[str, Any], amounts: dict[str, Any]) -> None:
     """Add amounts to a row of running totals, which begins at nought."""
     zeros = {column.name: 0 for column in table.columns if column.name not in key}
-    statement = _insert(connection, table).values({**zeros, **amounts, **key})
-    sums = {name: table.c[name] + statement.excluded[name] for name in amounts}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=sums))
+    statement = _sum_upsert(connection.dialect.name, table, tuple(amounts))
+    connection.execute(statement, {**zeros, **amounts, **key})
 
 
-def _insert(connection: Connection, table: Table) -> SqliteInsert | PostgresInsert:
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+# Building an upsert costs more than running it, so each is built once.
+
+
+@cache
+def _sum_upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Insert:
+    statement = _insert(dialect, table)
+    sums = {name: table.c[name] + statement.excluded[name] for name in names}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
+
+
+@cache
+def _put_upsert(dialect: str, table: Table) -> Insert:
+    statement = _insert(dialect, table)
+    values = {
+        column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key
+    }
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+
+
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
