@@ -1,0 +1,116 @@
+"""Releases of the app, named by what is in them.
+
+`id` is quick; `build` makes the archive that a server installs without a network.
+
+python -m tools.release id|build --python 3.11.2 --machine x86_64
+"""
+
+import argparse
+import hashlib
+import io
+import sys
+import tarfile
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools import shell
+from tools.paths import CACHE, ROOT
+from tools.say import finish
+from tools.wheels import Locked, Target, applying, collect, digest
+
+APP = ROOT / "app"
+# One fixed time in every archive: the same sources give the same bytes, whenever they are built.
+EPOCH = 1_577_836_800
+KEPT = 10
+
+
+def identity(app: Path, target: Target) -> str:
+    """`VERSION-DIGEST` over the sources and the locked wheels that apply to the target.
+
+    Nothing is built or fetched for it, so a run that has nothing to deploy finds out in no time.
+    """
+    content = hashlib.sha256(target.tag.encode())
+    for file in _sources(app):
+        content.update(f"\0{file.relative_to(app)}\0{digest(file)}".encode())
+    for requirement in applying((app / "requirements.lock").read_text(), target):
+        content.update(f"\0{requirement}".encode())
+    return f"{_version(app)}-{content.hexdigest()[:12]}"
+
+
+def build(app: Path, target: Target, directory: Path) -> Path:
+    """The release's archive: `wheels/` and a hashed `requirements.txt`. One that exists is taken as it is."""
+    archive = directory / f"{identity(app, target)}.tar"
+    if archive.exists():
+        return archive
+    directory.mkdir(parents=True, exist_ok=True)
+    locked = applying((app / "requirements.lock").read_text(), target)
+    with tempfile.TemporaryDirectory(dir=directory) as work:
+        own = _build_wheel(app, Path(work))
+        requirements = (*locked, Locked("algosat", _version(app), frozenset({digest(own)})))
+        unfinished = Path(work) / archive.name
+        _pack(unfinished, [own, *collect(locked, target)], "".join(f"{it}\n" for it in requirements))
+        unfinished.rename(archive)
+    _prune(directory)
+    return archive
+
+
+def _sources(app: Path) -> Iterator[Path]:
+    yield app / "pyproject.toml"
+    for file in sorted((app / "algosat").rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            yield file
+
+
+def _version(app: Path) -> str:
+    project: dict[str, str] = tomllib.loads((app / "pyproject.toml").read_text())["project"]
+    return project["version"]
+
+
+def _build_wheel(app: Path, directory: Path) -> Path:
+    shell.output(
+        [
+            *("env", f"SOURCE_DATE_EPOCH={EPOCH}", sys.executable, "-m", "pip", "wheel", "--quiet"),
+            *("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(directory), str(app)),
+        ],
+        remedy="make deps",
+    )
+    (wheel,) = directory.glob("algosat-*.whl")
+    return wheel
+
+
+def _pack(archive: Path, wheels: list[Path], requirements: str) -> None:
+    with tarfile.open(archive, "w") as tar:
+        _add(tar, "requirements.txt", requirements.encode())
+        for wheel in sorted(wheels, key=lambda it: it.name):
+            _add(tar, f"wheels/{wheel.name}", wheel.read_bytes())
+
+
+def _prune(directory: Path) -> None:
+    newest_first = sorted(directory.glob("*.tar"), key=lambda it: it.stat().st_mtime, reverse=True)
+    for archive in newest_first[KEPT:]:
+        archive.unlink()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime, member.mode = len(content), EPOCH, 0o644
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.release", description=__doc__)
+    parser.add_argument("verb", choices=["id", "build"])
+    parser.add_argument("--python", required=True, help="the server's whole Python version, such as 3.11.2")
+    parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
+    arguments = parser.parse_args()
+    target = Target(arguments.python, arguments.machine)
+    if arguments.verb == "id":
+        print(identity(APP, target))
+    else:
+        print(build(APP, target, CACHE / "releases"))
+
+
+if __name__ == "__main__":
+    finish(_main)
