@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -18,6 +18,14 @@ NotNegative = Annotated[int, Field(ge=0)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Amount = Annotated[Decimal, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Live:
+    """Marks what `PUT /config/update` may change while the processes run; the readers of such a key
+    ask LiveSettings for it each time."""
+
+
+LIVE: Final = _Live()
 
 
 class Section(BaseModel):
@@ -38,11 +46,12 @@ class Api(Section):
     reload: bool
     max_body_bytes: Positive
     trusted_proxies: NotNegative  # how many proxies in front may be believed about the client's address
-    order_wait_seconds: Annotated[float, Field(ge=0, le=30)]  # `Prefer: wait` when the client names none
+    # `Prefer: wait` when the client names none.
+    order_wait_seconds: Annotated[float, Field(ge=0, le=30), LIVE]
 
 
 class Logging(Section):
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LIVE]
     format: Literal["json", "text"]
     file: Path | None  # none: standard output only
     # These two are carried out by logrotate, which gets them from the same inventory variables.
@@ -55,24 +64,24 @@ class Tokens(Section):
 
     secret_key: SecretStr
     algorithm: Literal["HS256", "HS384", "HS512"]
-    access_token_expire_minutes: Positive
-    refresh_token_expire_days: Positive
-    rate_limit_requests: Positive  # per client and window
-    rate_limit_window: Positive  # seconds
+    access_token_expire_minutes: Annotated[Positive, LIVE]
+    refresh_token_expire_days: Annotated[Positive, LIVE]
+    rate_limit_requests: Annotated[Positive, LIVE]  # per client and window
+    rate_limit_window: Annotated[Positive, LIVE]  # seconds
     rate_limit_storage: str  # memory:// for one worker, else redis+unix:///path
 
 
 class Monitoring(Section):
     metrics_enabled: bool
-    health_check_interval: Seconds
-    performance_monitoring: bool
+    health_check_interval: Annotated[Seconds, LIVE]
+    performance_monitoring: Annotated[bool, LIVE]
 
 
 class Vps(Section):
     optimization_enabled: bool
-    memory_threshold: Percent
-    cpu_threshold: Percent
-    disk_threshold: Percent
+    memory_threshold: Annotated[Percent, LIVE]
+    cpu_threshold: Annotated[Percent, LIVE]
+    disk_threshold: Annotated[Percent, LIVE]
 
 
 class Engine(Section):
@@ -131,9 +140,9 @@ class Algosat(Section):
 
 class Authentication(Section):
     enabled: bool
-    session_timeout: Positive  # seconds without a request after which a session ends
-    max_login_attempts: Positive
-    lockout_duration: Positive  # seconds
+    session_timeout: Annotated[Positive, LIVE]  # seconds without a request after which a session ends
+    max_login_attempts: Annotated[Positive, LIVE]
+    lockout_duration: Annotated[Positive, LIVE]  # seconds
 
 
 class Encryption(Section):
@@ -143,8 +152,8 @@ class Encryption(Section):
 
 
 class SecurityMonitoring(Section):
-    log_failed_attempts: bool
-    alert_threshold: Positive
+    log_failed_attempts: Annotated[bool, LIVE]
+    alert_threshold: Annotated[Positive, LIVE]
     block_suspicious_ips: bool
 
 

@@ -1,0 +1,113 @@
+"""From two YAML files to `Settings`, or to one error that names everything wrong with both.
+
+Types are strict: Ansible writes every scalar as JSON, so a number in quotes is a mistake in a
+template, not a number.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import orjson
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from algosat.config import rules
+from algosat.config.problems import Problem, as_error, from_validation
+from algosat.config.settings import Algosat, Security, Settings
+
+ALGOSAT_FILE: Final = "algosat.yaml"
+SECURITY_FILE: Final = "security.yaml"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(directory: Path) -> Settings:
+    """The settings of a configuration directory.
+
+    Raises ConfigurationError with every problem of both files in one message.
+    """
+    problems: list[Problem] = []
+    algosat_data = _read(directory / ALGOSAT_FILE, problems)
+    security_data = _read(directory / SECURITY_FILE, problems)
+    algosat = _parse(ALGOSAT_FILE, Algosat, algosat_data, problems)
+    protection = _parse(SECURITY_FILE, Security, security_data, problems)
+
+    environment = str((algosat_data or {}).get("environment"))
+    if algosat is not None:
+        problems += rules.of_algosat(ALGOSAT_FILE, algosat)
+    if protection is not None:
+        problems += rules.of_security(SECURITY_FILE, protection, environment)
+    for name in (ALGOSAT_FILE, SECURITY_FILE):
+        problems += rules.of_file(directory / name, environment)
+
+    if problems or algosat is None or protection is None:
+        raise as_error(problems)
+    return Settings(algosat=algosat, protection=protection)
+
+
+class _Loader(yaml.CSafeLoader):
+    """Refuses a key written twice: YAML would silently take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value} is written twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+    except FileNotFoundError:
+        problems.append(Problem(path.name, "", f"there is no such file in {path.parent}"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        problems.append(
+            Problem(path.name, "", f"cannot be read: {reason}; run as root or as the service's user")
+        )
+    except UnicodeDecodeError:
+        problems.append(Problem(path.name, "", "is not UTF-8 text"))
+    except yaml.YAMLError as error:
+        problems.append(Problem(path.name, "", _syntax(error)))
+    else:
+        if isinstance(data, dict):
+            return data
+        problems.append(Problem(path.name, "", "is not a mapping of sections"))
+    return None
+
+
+def _syntax(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or "is not YAML"
+    return f"line {mark.line + 1}: {what}" if mark else str(what)
+
+
+def _parse(
+    file: str, model: type[Model], data: dict[str, Any] | None, problems: list[Problem]
+) -> Model | None:
+    if data is None:
+        return None
+    try:
+        # Through JSON, because there strictness knows that a list is how a tuple is written.
+        return model.model_validate_json(orjson.dumps(data, default=_plain, option=_OPTIONS), strict=True)
+    except ValidationError as error:
+        problems += from_validation(file, model, error)
+    except orjson.JSONEncodeError as error:
+        problems.append(Problem(file, "", f"holds a value that no setting can have: {error}"))
+    return None
+
+
+_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not supported")

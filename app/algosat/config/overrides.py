@@ -1,0 +1,103 @@
+"""What may be changed while the processes run: which keys, and what a change makes of the settings.
+
+The keys are those marked `LIVE` in settings.py. A change lies in the store as an override of what
+the files say; the files stay Ansible's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import orjson
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from algosat.config.settings import LIVE, Algosat, Security, Settings
+
+_log = structlog.get_logger(__name__)
+
+_ROOTS: Final[dict[str, type[BaseModel]]] = {"algosat": Algosat, "protection": Security}
+_RENAMED: Final = {("protection", "monitoring"): "security_monitoring"}  # both files have a `monitoring`
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting, under the section's name that the API and the inventory know it by."""
+
+    section: str  # empty for what stands at the top of algosat.yaml
+    name: str
+    path: tuple[str, ...]  # attributes from Settings down to the value
+    field: FieldInfo
+
+    @property
+    def is_live(self) -> bool:
+        return any(mark is LIVE for mark in self.field.metadata)
+
+    @property
+    def inventory_variable(self) -> str:
+        return "_".join(part for part in ("algosat", self.section, self.name) if part)
+
+    def parse(self, value: Any) -> Any:
+        """The value as its type, read as strictly as the files are. Raises pydantic.ValidationError."""
+        model = _model_of(self.section, self.name)
+        return getattr(model.model_validate_json(orjson.dumps({self.name: value}), strict=True), self.name)
+
+    def value_in(self, settings: Settings) -> Any:
+        value: Any = settings
+        for name in self.path:
+            value = getattr(value, name)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    section: str
+    key: str
+    value: Any  # as JSON knows it
+
+
+def applied(settings: Settings, overrides: Iterable[Override]) -> Settings:
+    """The settings with the overrides on top.
+
+    One that an upgrade made meaningless is left out and named in the log: it must not keep the server down.
+    """
+    for override in overrides:
+        key = KEYS.get((override.section, override.key))
+        if key is None or not key.is_live:
+            _log.warning("override_ignored", section=override.section, key=override.key, reason="unknown")
+            continue
+        try:
+            settings = _with(settings, key.path, key.parse(override.value))
+        except ValidationError:
+            _log.warning("override_ignored", section=override.section, key=override.key, reason="invalid")
+    return settings
+
+
+def _with(model: Any, path: tuple[str, ...], value: Any) -> Any:
+    name, *rest = path
+    inner = _with(getattr(model, name), tuple(rest), value) if rest else value
+    return model.model_copy(update={name: inner})
+
+
+@cache
+def _model_of(section: str, name: str) -> type[BaseModel]:
+    field = KEYS[section, name].field
+    return create_model("Update", __config__=ConfigDict(extra="forbid"), **{name: (field.annotation, field)})  # type: ignore[call-overload,no-any-return]
+
+
+def _keys() -> Iterator[Key]:
+    for root, model in _ROOTS.items():
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                section = _RENAMED.get((root, name), name)
+                for inner_name, inner in field.annotation.model_fields.items():
+                    yield Key(section, inner_name, (root, name, inner_name), inner)
+            else:
+                yield Key("", name, (root, name), field)
+
+
+KEYS: Final[Mapping[tuple[str, str], Key]] = {(key.section, key.name): key for key in _keys()}

@@ -1,0 +1,58 @@
+"""What is wrong with a configuration: each problem names its file, its key, and never a value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from algosat.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    file: str
+    key: str  # dotted; empty when the whole file is meant
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}: {self.text}" if self.key else f"{self.file}: {self.text}"
+
+
+def as_error(problems: Sequence[Problem]) -> ConfigurationError:
+    """All of them in one message, one to a line."""
+    count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = "\n".join(f"  - {problem}" for problem in problems)
+    return ConfigurationError(
+        f"{count} in the configuration:\n{lines}",
+        errors=[{"file": p.file, "key": p.key, "detail": p.text} for p in problems],
+    )
+
+
+def from_validation(file: str, model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """Pydantic's findings in an operator's words. Inputs are left out: they may be secrets."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [Problem(file, _dotted(e["loc"]), _words(model, e["type"], e["loc"], e["msg"])) for e in found]
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _words(model: type[BaseModel], kind: str, location: Sequence[int | str], message: str) -> str:
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return "is not a known setting" + _suggestion(model, location)
+    return message[:1].lower() + message[1:].removesuffix(".")
+
+
+def _suggestion(model: type[BaseModel], location: Sequence[int | str]) -> str:
+    known: Any = model
+    for part in location[:-1]:
+        known = known.model_fields[str(part)].annotation
+    close = get_close_matches(str(location[-1]), list(known.model_fields), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,93 @@
+"""What a well-formed configuration may still not say. Production is held to the most."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from algosat.config.problems import Problem
+from algosat.config.settings import Algosat, Security
+
+_STRICT: Final = frozenset({"staging", "production"})
+_KEY_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 §3.2: as long as the hash
+# Long enough that a random secret holds one by chance less than once in a million.
+_PLACEHOLDERS: Final = (
+    "change", "example", "placeholder", "secret", "password", "default", "throwaway", "throw-away",
+    "insecure", "your-", "xxxxx", "12345", "abcdef",
+)  # fmt: skip
+_FEWEST_CHARACTERS: Final = 12  # distinct ones; 32 random characters of base64 have about 25
+
+
+def of_algosat(file: str, settings: Algosat) -> Iterator[Problem]:
+    def problem(key: str, text: str) -> Problem:
+        return Problem(file, key, text)
+
+    tokens = settings.security
+    length = len(tokens.secret_key.get_secret_value().encode())
+    if length < _KEY_BYTES[tokens.algorithm]:
+        yield problem(
+            "security.secret_key",
+            f"has {length} bytes, {tokens.algorithm} needs {_KEY_BYTES[tokens.algorithm]}; "
+            "make one with `algosat credentials generate`",
+        )
+    if settings.api.workers > 1 and tokens.rate_limit_storage.startswith("memory:"):
+        yield problem(
+            "security.rate_limit_storage",
+            "memory:// counts per worker: set one worker, or name a Redis socket",
+        )
+    if ":memory:" in settings.database.url.get_secret_value():
+        yield problem("database.url", "a database in memory loses every order; name a file")
+    if settings.environment not in _STRICT:
+        return
+    if settings.debug:
+        yield problem("debug", f"must be off in {settings.environment}")
+    if settings.api.reload:
+        yield problem("api.reload", f"must be off in {settings.environment}")
+    if _is_weak(tokens.secret_key):
+        yield problem("security.secret_key", _WEAK)
+
+
+def of_security(file: str, settings: Security, environment: str) -> Iterator[Problem]:
+    for number, key in enumerate(settings.encryption.keys):
+        if not _is_fernet_key(key):
+            yield Problem(
+                file,
+                f"encryption.keys.{number}",
+                "is not a Fernet key (32 bytes in base64); make one with `algosat credentials generate`",
+            )
+        elif environment in _STRICT and _is_weak(key):
+            yield Problem(file, f"encryption.keys.{number}", _WEAK)
+    if environment in _STRICT and not settings.authentication.enabled:
+        yield Problem(file, "authentication.enabled", f"must be on in {environment}")
+
+
+def of_file(path: Path, environment: str) -> Iterator[Problem]:
+    if environment not in _STRICT or not path.exists():
+        return
+    mode = path.stat().st_mode
+    if mode & stat.S_IRWXO:
+        yield Problem(
+            path.name, "", f"is open to every user (mode {stat.S_IMODE(mode):04o}); run: chmod o-rwx {path}"
+        )
+
+
+_WEAK: Final = "is a placeholder or too easy to guess; make one with `algosat credentials generate`"
+
+
+def _is_weak(secret: SecretStr) -> bool:
+    value = secret.get_secret_value()
+    looks_meant = any(word in value.lower() for word in _PLACEHOLDERS)
+    return looks_meant or len(set(value)) < _FEWEST_CHARACTERS
+
+
+def _is_fernet_key(secret: SecretStr) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(secret.get_secret_value())) == 32
+    except (ValueError, binascii.Error):
+        return False

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from algosat.config.loader import load
+from algosat.errors import ConfigurationError
+from tests.app.builders import SECRET_KEY, algosat_data, security_data, write_configuration
+
+
+def problems_of(directory: Path) -> list[tuple[str, str, str]]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(directory)
+    return [(e["file"], e["key"], e["detail"]) for e in caught.value.errors]
+
+
+def test_valid_files_become_typed_settings(tmp_path: Path) -> None:
+    settings = load(write_configuration(tmp_path))
+    assert settings.algosat.api.port == 8080
+    assert settings.algosat.risk.max_order_value == Decimal(1000000)
+    assert settings.algosat.risk.allowed_symbols == ()
+    assert settings.protection.authentication.max_login_attempts == 5
+
+
+def test_every_problem_of_both_files_is_in_one_error(tmp_path: Path) -> None:
+    algosat = algosat_data(tmp_path, api__port="8080", debug="no", databse={})
+    del algosat["risk"]["max_open_orders"]
+    security = security_data(authentication__session_timeout=0)
+    write_configuration(tmp_path, algosat, security)
+    assert problems_of(tmp_path) == [
+        ("algosat.yaml", "debug", "input should be a valid boolean"),
+        ("algosat.yaml", "api.port", "input should be a valid integer"),
+        ("algosat.yaml", "risk.max_open_orders", "is missing"),
+        ("algosat.yaml", "databse", "is not a known setting; did you mean database?"),
+        ("security.yaml", "authentication.session_timeout", "input should be greater than 0"),
+    ]
+
+
+def test_message_lists_one_problem_to_a_line(tmp_path: Path) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path, api__workers=0, api__threads=0))
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path)
+    assert str(caught.value).splitlines() == [
+        "2 problems in the configuration:",
+        "  - algosat.yaml: api.workers: input should be greater than 0",
+        "  - algosat.yaml: api.threads: input should be greater than 0",
+    ]
+
+
+def test_missing_files_are_both_named(tmp_path: Path) -> None:
+    assert problems_of(tmp_path) == [
+        ("algosat.yaml", "", f"there is no such file in {tmp_path}"),
+        ("security.yaml", "", f"there is no such file in {tmp_path}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("a: [1", "line 2: did not find expected ',' or ']'"),
+        ("debug: true\ndebug: false", "line 2: the key debug is written twice"),
+        ("- a list", "is not a mapping of sections"),
+        ("", "is not a mapping of sections"),
+    ],
+)
+def test_broken_yaml_is_named_with_its_line(tmp_path: Path, text: str, finding: str) -> None:
+    write_configuration(tmp_path)
+    (tmp_path / "algosat.yaml").write_text(text)
+    assert problems_of(tmp_path) == [("algosat.yaml", "", finding)]
+
+
+def test_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    write_configuration(tmp_path)
+    (tmp_path / "security.yaml").write_bytes(b"\xff\xfe\x00")
+    assert problems_of(tmp_path) == [("security.yaml", "", "is not UTF-8 text")]
+
+
+def test_secret_of_a_wrong_type_is_not_repeated_in_the_message(tmp_path: Path) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path, security__secret_key=[SECRET_KEY]))
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path)
+    assert SECRET_KEY not in str(caught.value)
+    assert "security.secret_key" in str(caught.value)
+
+
+PRODUCTION_RULES = [
+    ({"debug": True}, {}, "debug"),
+    ({"api__reload": True}, {}, "api.reload"),
+    ({"security__secret_key": "change-me-" + SECRET_KEY}, {}, "security.secret_key"),
+    ({"security__secret_key": "ab" * 20}, {}, "security.secret_key"),
+    ({"security__secret_key": "short"}, {}, "security.secret_key"),
+    ({}, {"authentication__enabled": False}, "authentication.enabled"),
+    ({}, {"encryption__keys": ["A" * 43 + "="]}, "encryption.keys.0"),
+    ({}, {"encryption__keys": ["not a key"]}, "encryption.keys.0"),
+]
+
+
+@pytest.mark.parametrize(("algosat", "security", "key"), PRODUCTION_RULES)
+def test_production_refuses(
+    tmp_path: Path, algosat: dict[str, Any], security: dict[str, Any], key: str
+) -> None:
+    write_configuration(
+        tmp_path,
+        algosat_data(tmp_path, environment="production", **algosat),
+        security_data(**security),
+    )
+    assert {found for _, found, _ in problems_of(tmp_path)} == {key}
+
+
+def test_production_refuses_files_open_to_everybody(tmp_path: Path) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path, environment="production"))
+    (tmp_path / "security.yaml").chmod(0o644)
+    assert problems_of(tmp_path) == [
+        ("security.yaml", "", f"is open to every user (mode 0644); run: chmod o-rwx {tmp_path}/security.yaml")
+    ]
+
+
+def test_development_may_do_what_production_may_not(tmp_path: Path) -> None:
+    write_configuration(
+        tmp_path,
+        algosat_data(
+            tmp_path, environment="development", debug=True, security__secret_key="change-me-" + SECRET_KEY
+        ),
+        security_data(authentication__enabled=False),
+    )
+    (tmp_path / "security.yaml").chmod(0o644)
+    assert load(tmp_path).algosat.debug is True
+
+
+@pytest.mark.parametrize(
+    ("differences", "key"),
+    [
+        ({"security__secret_key": "short"}, "security.secret_key"),
+        ({"security__algorithm": "HS512"}, "security.secret_key"),
+        ({"api__workers": 2}, "security.rate_limit_storage"),
+        ({"database__url": "sqlite:///:memory:"}, "database.url"),
+    ],
+)
+def test_no_environment_takes(tmp_path: Path, differences: dict[str, Any], key: str) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path, **differences))
+    assert {found for _, found, _ in problems_of(tmp_path)} == {key}
+
+
+def test_rules_of_one_file_are_told_although_the_other_is_broken(tmp_path: Path) -> None:
+    write_configuration(
+        tmp_path,
+        algosat_data(tmp_path, environment="production", api__port=0),
+        security_data(authentication__enabled=False),
+    )
+    assert {key for _, key, _ in problems_of(tmp_path)} == {"api.port", "authentication.enabled"}
+
+
+def test_files_are_read_as_plain_data_only(tmp_path: Path) -> None:
+    write_configuration(tmp_path)
+    (tmp_path / "algosat.yaml").write_text("debug: !!python/object/apply:os.system ['true']")
+    with pytest.raises(ConfigurationError, match="could not determine a constructor"):
+        load(tmp_path)
+
+
+def test_times_in_yaml_do_not_break_the_reader(tmp_path: Path) -> None:
+    data = algosat_data(tmp_path)
+    text = yaml.safe_dump(data).replace("max_size: 50M", "max_size: 2026-01-01")
+    write_configuration(tmp_path)
+    (tmp_path / "algosat.yaml").write_text(text)
+    assert load(tmp_path).algosat.logging.max_size == "2026-01-01"
