@@ -18,6 +18,13 @@ NETWORK = "algosat"
 LABEL = "algosat.distro"
 INSIDE = (22, 80, 443)
 BOOTED = {"running", "degraded"}
+# On a machine with mixed cgroups the container still gets the unified view that every server has; systemd 258
+# (Ubuntu 26.04) would not start without it.
+INIT_WITH_UNIFIED_CGROUPS = (
+    "/bin/sh",
+    "-c",
+    "umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup /sys/fs/cgroup && exec /sbin/init",
+)
 
 
 @dataclass(frozen=True)
@@ -111,10 +118,12 @@ def _create(name: str, distro: Distro, image: str, ports: tuple[int, int, int]) 
         f"--network={NETWORK}",
         "--privileged",
         "--systemd=always",
+        "--cgroupns=private",
         *podman.limits(),
         *apt_cache.mount(distro.name),
         *(f"--publish=127.0.0.1:{_free(wish)}:{port}" for wish, port in zip(ports, INSIDE, strict=True)),
         image,
+        *(() if podman.unified_cgroups() else INIT_WITH_UNIFIED_CGROUPS),
     )
 
 
@@ -140,7 +149,7 @@ def _wait_for_boot(name: str, seconds: float = 60) -> None:
             )
         time.sleep(0.3)
     if state == "degraded":
-        note(f"    {name} is degraded, failed units: {_failed_units(name)}")
+        note(f"    {name} is degraded, failed units: {_failed_units(name) or 'none (a tainted systemd)'}")
 
 
 def _state(name: str) -> str:

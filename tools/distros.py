@@ -12,19 +12,30 @@ class Distro:
     name: str
     suite: str
     components: str
-    keyring: str  # package that holds the archive's keys on the machine that builds
+    keyring: str  # the package that holds the keys its archive is signed with
+    keys: str  # the file of that package under /usr/share/keyrings
+
+
+def _debian(release: str, suite: str) -> Distro:
+    return Distro(f"debian-{release}", suite, "main", "debian-archive-keyring", "debian-archive-keyring.gpg")
+
+
+def _ubuntu(release: str, suite: str) -> Distro:
+    return Distro(f"ubuntu-{release}", suite, "main,universe", "ubuntu-keyring", "ubuntu-archive-keyring.gpg")
 
 
 DISTROS = {
     distro.name: distro
     for distro in (
-        Distro("debian-12", "bookworm", "main", "debian-archive-keyring"),
-        Distro("debian-13", "trixie", "main", "debian-archive-keyring"),
-        Distro("ubuntu-24.04", "noble", "main,universe", "ubuntu-keyring"),
-        Distro("ubuntu-26.04", "resolute", "main,universe", "ubuntu-keyring"),
+        _debian("12", "bookworm"),
+        _debian("13", "trixie"),
+        _ubuntu("24.04", "noble"),
+        _ubuntu("26.04", "resolute"),
     )
 }
 DEFAULT = "debian-12"
+# Has the keys of every distribution above in its own archive.
+KEYS_DONOR = "debian-13"
 
 
 def named(name: str) -> Distro:
@@ -32,6 +43,4 @@ def named(name: str) -> Distro:
     try:
         return DISTROS[name]
     except KeyError:
-        raise Trouble(
-            f"there is no image for DISTRO={name}", f"choose one of {', '.join(DISTROS)}"
-        ) from None
+        raise Trouble(f"there is no image for DISTRO={name}", f"choose one of {', '.join(DISTROS)}") from None

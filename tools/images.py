@@ -3,18 +3,19 @@
 import argparse
 import hashlib
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
-from tools import shell
-from tools.distros import DEFAULT, DISTROS, Distro, named
+from tools import apt, keyrings, shell
+from tools.distros import DEFAULT, DISTROS, KEYS_DONOR, Distro, named
 from tools.podman import answers, command, podman
 from tools.say import Trouble, finish, step
 
 # What every provider's image holds besides the essential packages, and no more.
 PACKAGES = (
+    "apt",
     "ca-certificates",
     "dbus",
     "iproute2",
@@ -55,8 +56,10 @@ def ensure(distro: Distro) -> str:
     """The name of the distribution's image, built first if its recipe has changed or it is not there."""
     image = f"{_repository(distro)}:{_digest(distro)}"
     if not answers("image", "exists", image):
+        apt.ensure_commands("mmdebstrap", "gpg")
+        keys = keyrings.on_this_machine(distro) or keyrings.taken_from(ensure(named(KEYS_DONOR)), distro)
         with step(f"building the {distro.name} image from its archive"):
-            _build(distro, image)
+            _build(distro, image, keys)
         _remove_others(distro, image)
     return image
 
@@ -81,18 +84,16 @@ def _bootstrap(distro: Distro) -> list[str]:
         "mmdebstrap",
         "--variant=minbase",
         f"--components={distro.components}",
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join((*PACKAGES, distro.keyring))}",
         *(f"--customize-hook={hook}" for hook in HOOKS),
         distro.suite,
     ]
 
 
-def _build(distro: Distro, image: str) -> None:
-    if shutil.which("mmdebstrap") is None:
-        raise Trouble("mmdebstrap is not installed", "sudo apt-get install mmdebstrap")
+def _build(distro: Distro, image: str, keys: Path) -> None:
     changes = [f"--change={change}" for change in CHANGES]
     with tempfile.TemporaryFile() as said, subprocess.Popen(
-        [*shell.as_root(), *_bootstrap(distro), "-"], stdout=subprocess.PIPE, stderr=said
+        [*shell.as_root(), *_bootstrap(distro), f"--keyring={keys}", "-"], stdout=subprocess.PIPE, stderr=said
     ) as bootstrap:
         imported = subprocess.run(
             [*command(), "import", *changes, "-", image], stdin=bootstrap.stdout, capture_output=True, text=True

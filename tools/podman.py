@@ -2,12 +2,10 @@
 
 import functools
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-from tools import shell
-from tools.say import Trouble
+from tools import apt, shell
 
 CAP_SYS_RESOURCE = 1 << 24
 # conmon, from which a container descends, lowers its own limit of processes to this.
@@ -18,8 +16,7 @@ UNLIMITED = 1 << 20
 @functools.cache
 def command() -> tuple[str, ...]:
     """The beginning of every podman command: as root, with a runtime that this kernel's cgroups suit."""
-    if shutil.which("podman") is None:
-        raise Trouble("podman is not installed", "sudo apt-get install podman")
+    apt.ensure_commands("podman")
     return (*shell.as_root(), "podman", *_runtime())
 
 
@@ -38,6 +35,11 @@ def answers(*arguments: str) -> bool:
     return attempt(*arguments).returncode == 0
 
 
+def unified_cgroups() -> bool:
+    """Whether this machine has the one hierarchy (v2) of today's distributions, not the mixed one before it."""
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
 @functools.cache
 def limits() -> tuple[str, ...]:
     """`--ulimit` options, where podman's own defaults are beyond what its user may grant."""
@@ -51,11 +53,9 @@ def limits() -> tuple[str, ...]:
 
 def _runtime() -> tuple[str, ...]:
     """crun refuses the mixed (v1 and v2) cgroup hierarchy of some kernels; runc accepts it."""
-    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
-    if unified:
+    if unified_cgroups():
         return ()
-    if not (Path("/usr/sbin/runc").exists() or shutil.which("runc")):
-        raise Trouble("this kernel's cgroups are not unified, which needs runc", "sudo apt-get install runc")
+    apt.ensure_commands("runc")
     return ("--runtime=runc",)
 
 

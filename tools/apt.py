@@ -1,0 +1,65 @@
+"""Packages of the developer's own machine: installed where this may be done without asking, else named exactly."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools import shell
+from tools.say import Trouble, step
+
+# The package that brings each command.
+COMMANDS = {
+    "podman": "podman",
+    "runc": "runc",
+    "mmdebstrap": "mmdebstrap",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "shellcheck": "shellcheck",
+    "gpg": "gpg",
+}
+
+
+def ensure_commands(*commands: str) -> None:
+    """Install what brings the commands that are missing; `Trouble` with the command to type where that may not be."""
+    ensure(*(COMMANDS[command] for command in commands if not _found(command)))
+
+
+def ensure(*packages: str) -> None:
+    """Install packages of the distribution; `Trouble` with the command to type where that may not be done."""
+    wanted = sorted(set(packages))
+    if not wanted:
+        return
+    by_hand = f"sudo apt-get update && sudo apt-get install -y {' '.join(wanted)}"
+    missing = Trouble(f"this machine lacks {', '.join(wanted)}", by_hand)
+    if shutil.which("apt-get") is None:
+        missing.remedy = f"this is no Debian or Ubuntu: install {', '.join(wanted)} by this system's own means"
+        raise missing
+    if not _allowed():
+        raise missing
+    with step(f"installing {', '.join(wanted)} from this machine's distribution"):
+        _apt_get("update", remedy=by_hand)
+        _apt_get("install", "-y", "-qq", *wanted, remedy=by_hand)
+
+
+def offered(package: str) -> bool:
+    """Whether this machine's distribution has the package."""
+    listed = shell.attempt(["apt-cache", "show", "--no-all-versions", package])
+    return listed.returncode == 0 and bool(listed.stdout.strip())
+
+
+def _found(command: str) -> bool:
+    beside = (Path(directory, command) for directory in ("/usr/sbin", "/sbin"))
+    return shutil.which(command) is not None or any(path.exists() for path in beside)
+
+
+def _allowed() -> bool:
+    """Root may, and so may a person whose sudo does not ask for a password."""
+    return os.geteuid() == 0 or (
+        shutil.which("sudo") is not None and shell.attempt(["sudo", "-n", "true"]).returncode == 0
+    )
+
+
+def _apt_get(*arguments: str, remedy: str) -> None:
+    unasked: Sequence[str] = ("env", "DEBIAN_FRONTEND=noninteractive")
+    shell.output([*shell.as_root(), *unasked, "apt-get", *arguments], remedy=remedy)
