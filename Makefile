@@ -1,28 +1,61 @@
 # Algosat's verbs. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV := $(VENV)/bin/uv
+UV := $(BIN)/uv
+VERB := $(BIN)/python -m tools
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONPATH := $(CURDIR)
+# Which image a throw-away machine is made of.
+DISTRO ?= debian-12
 
 .PHONY: help
 help: ## List the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  match($$0, /^[a-z-]+:.*## /) { split($$0, part, /:.*## /); printf "  make %-12s %s\n", part[1], part[2] }' $(MAKEFILE_LIST)
 
-.PHONY: lock
-lock: ## Resolve the lock files anew from app/pyproject.toml and requirements-dev.in
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock' \
-	  app/pyproject.toml -o app/requirements.lock $(LOCKFLAGS)
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock' \
-	  requirements-dev.in -c app/requirements.lock -o requirements-dev.lock $(LOCKFLAGS)
+##@ Try it
+.PHONY: up down serve
+up: deps ## Make a throw-away server, provision it, place a paper order over HTTPS (DISTRO=debian-12|debian-13|ubuntu-24.04|ubuntu-26.04)
+	@$(VERB).up --distro $(DISTRO)
 
-.PHONY: deps
+down: deps ## Remove the throw-away server and everything `make up` made
+	@$(VERB).down
+
+serve: deps ## Run the API and the engine on this machine: no container, SQLite, the paper broker
+	@$(VERB).serve
+
+##@ Prove it
+.PHONY: test lint unit molecule
+test: deps ## Everything that proves the project: lint, unit and molecule, with a summary
+	@$(VERB).checks lint unit molecule
+
+lint: deps ## Formatting, types and rules of Python, Ansible, YAML and shell
+	@$(VERB).checks lint
+
+unit: deps ## The app's tests and those that read the repository; no machine is needed
+	@$(VERB).checks unit
+
+molecule: deps ## The whole site on fresh machines (Debian 12 and 13)
+	@$(VERB).checks molecule
+
+##@ Operate it
+.PHONY: no-change
+no-change: deps ## Provision `make up`'s server again: nothing may change; prints tasks and seconds
+	@$(VERB).no_change
+
+##@ Develop it
+.PHONY: deps lock
 deps: $(VENV)/.done ## Install the developer's tools and the app into .venv, from the lock files
 
-$(VENV)/.done: requirements-dev.lock app/requirements.lock app/pyproject.toml
-	python3 -m venv $(VENV)
-	$(BIN)/pip install -q uv
-	$(UV) pip sync -q --require-hashes requirements-dev.lock app/requirements.lock
-	$(UV) pip install -q --no-deps --no-build-isolation -e app
-	touch $@
+$(VENV)/.done: requirements-dev.lock app/requirements.lock app/pyproject.toml .config/uv.lock.txt
+	@$(PYTHON) -m tools.deps
+
+COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
+lock: ## Resolve the lock files anew from app/pyproject.toml and requirements-dev.in (LOCKFLAGS=--upgrade)
+	$(COMPILE) app/pyproject.toml -o app/requirements.lock $(LOCKFLAGS)
+	$(COMPILE) requirements-dev.in -c app/requirements.lock -o requirements-dev.lock $(LOCKFLAGS)
+	echo uv | $(COMPILE) - -c requirements-dev.lock -o .config/uv.lock.txt

@@ -149,7 +149,7 @@ def _wait_for_boot(name: str, seconds: float = 60) -> None:
             )
         time.sleep(0.3)
     if state == "degraded":
-        note(f"    {name} is degraded, failed units: {_failed_units(name) or 'none (a tainted systemd)'}")
+        note(f"    {name} is degraded, failed units: {_failed_units(name) or 'none'}")
 
 
 def _state(name: str) -> str:

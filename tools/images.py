@@ -33,7 +33,7 @@ PACKAGES = (
 HOST_KEYS_UNIT = """\
 [Unit]
 Description=Make this machine's SSH host keys
-Before=ssh.service ssh.socket
+Before=ssh.service
 ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
 
 [Service]
