@@ -1,0 +1,57 @@
+"""Installing a release from its archive, without a network."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+from algosat_release.layout import COMPLETE, Layout
+from algosat_release.machine import Failed, Refused, run
+
+
+def install(layout: Layout, name: str, archive: Path) -> bool:
+    """Make releases/NAME from the archive; False if it is there already. A half-made one is made anew."""
+    release = layout.release(name)
+    if release.is_complete:
+        return False
+    shutil.rmtree(release.directory, ignore_errors=True)
+    release.directory.parent.mkdir(mode=0o755, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="algosat-release-") as unpacked:
+            _unpack(archive, Path(unpacked))
+            _fill(release.directory, Path(unpacked))
+    except (Failed, Refused, OSError):
+        shutil.rmtree(release.directory, ignore_errors=True)
+        raise
+    release.configuration.mkdir(mode=0o750)
+    shutil.chown(release.configuration, "root", layout.group)
+    (release.directory / COMPLETE).touch()
+    return True
+
+
+def prune(layout: Layout, keep: set[str]) -> None:
+    """Remove the oldest releases beyond the number to keep; never one that is named."""
+    for release in layout.installed()[layout.kept :]:
+        if release.name not in keep:
+            shutil.rmtree(release.directory)
+
+
+def _unpack(archive: Path, directory: Path) -> None:
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(directory, filter="data")
+    except (OSError, tarfile.TarError) as error:
+        raise Refused(f"{archive} is no release: {error}") from error
+
+
+def _fill(directory: Path, unpacked: Path) -> None:
+    run(["/usr/bin/python3", "-m", "venv", directory])
+    run(
+        [
+            *(directory / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"),
+            *("--disable-pip-version-check", "--no-cache-dir", "--require-hashes"),
+            *(f"--find-links={unpacked / 'wheels'}", f"--requirement={unpacked / 'requirements.txt'}"),
+        ]
+    )

@@ -1,0 +1,88 @@
+"""The store on a release's way: is there something to migrate, do it, and take it back.
+
+Trading is halted from before the copy is made until the release has proven itself. So nothing can
+be accepted in between that going back to the copy would lose; what a broker does meanwhile is found
+again by reconciliation.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from algosat_release.layout import Layout, Release
+from algosat_release.machine import Failed, run, run_as_service, systemctl
+
+SNAPSHOT = "database/algosat.db"
+
+
+def algosat(layout: Layout, release: Release, *arguments: str) -> str:
+    """Run the release's own program on its own configuration."""
+    return run_as_service(
+        layout,
+        Path("/usr/bin/env"),
+        f"ALGOSAT_CONFIG_DIR={release.configuration}",
+        str(release.program),
+        *arguments,
+    )
+
+
+def must_migrate(layout: Layout, release: Release) -> bool:
+    """Whether the store is at another schema version than the release works with."""
+    current, head = algosat(layout, release, "db", "current").split()
+    return current != head
+
+
+def migrate(layout: Layout, release: Release) -> None:
+    """Bring the store to the release's schema version; one transaction, so all of it or nothing."""
+    algosat(layout, release, "db", "upgrade")
+
+
+@contextmanager
+def trading_halted(layout: Layout, release: Release | None, reason: str) -> Iterator[None]:
+    """Accept no new orders meanwhile; working ones are left alone. A halt that was there before stays."""
+    if release is None or algosat(layout, release, "risk", "status").startswith("halted"):
+        yield
+        return
+    algosat(layout, release, "risk", "halt", "--keep-orders", "--reason", reason)
+    try:
+        yield
+    finally:
+        algosat(layout, layout.running() or release, "risk", "resume")
+
+
+@contextmanager
+def services_held(layout: Layout) -> Iterator[None]:
+    """Stop the services, and let those that are woken meanwhile wait: their clients wait in the socket."""
+    lock = layout.runtime / "changeover.lock"
+    with lock.open("a") as handle:
+        shutil.chown(lock, layout.user, layout.group)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        systemctl("stop", *layout.services)
+        yield
+
+
+def back_up(layout: Layout, label: str) -> Path:
+    """The archive of a backup made now."""
+    made = run([layout.home / "bin" / "backup.sh", "--label", label])
+    return Path(made.strip().splitlines()[-1])
+
+
+def put_back(layout: Layout, release: Release, archive: Path) -> None:
+    """Give the release the store again that the archive holds."""
+    with tempfile.TemporaryDirectory(prefix="algosat-store-") as work:
+        snapshot = Path(work) / "algosat.db"
+        with tarfile.open(archive) as tar:
+            member = next((it for it in tar if it.name.endswith(f"/{SNAPSHOT}")), None)
+            content = tar.extractfile(member) if member else None
+            if content is None:
+                raise Failed(f"{archive} holds no store")
+            snapshot.write_bytes(content.read())
+        shutil.chown(work, layout.user, layout.group)
+        shutil.chown(snapshot, layout.user, layout.group)
+        algosat(layout, release, "store", "restore", str(snapshot))

@@ -1,0 +1,137 @@
+"""From the running release to another one, and back again if it is not healthy."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from algosat_release import health, history, plan, store
+from algosat_release.install import prune
+from algosat_release.layout import CONFIGURATION, Layout, Release
+from algosat_release.machine import Failed, Refused, install_file, last_words, point, systemctl
+
+
+@dataclass
+class Before:
+    """What a failed switch goes back to."""
+
+    release: Release | None
+    configuration: dict[str, bytes]
+    archive: Path | None = None  # of the store, once a migration has begun
+
+    @classmethod
+    def of(cls, layout: Layout) -> Before:
+        files = {name: layout.configuration / name for name in CONFIGURATION}
+        kept = {name: file.read_bytes() for name, file in files.items() if file.exists()}
+        return cls(layout.running(), kept)
+
+
+def differences(layout: Layout, release: Release) -> list[str]:
+    """Everything a switch to the release would change; empty when it is in force."""
+    return plan.changes(layout, release) + plan.sleepers(layout)
+
+
+def switch(layout: Layout, release: Release) -> list[str]:
+    """Put the release and its configuration in force; what that changed, in words.
+
+    Raises Refused when the release is not complete or does not accept its configuration: nothing was
+    changed. Raises Failed when it did not come up healthy: what ran before runs again.
+    """
+    if not release.is_complete:
+        raise Refused(f"{release.name} is not installed; see `release list`")
+    changed = plan.changes(layout, release)
+    asleep = plan.sleepers(layout)
+    if changed:
+        _change_over(layout, release)
+    elif asleep:
+        systemctl("enable", "--now", *layout.units)
+        health.wait(layout)
+    return changed + asleep
+
+
+def accept(layout: Layout, release: Release) -> None:
+    """Let the release judge the configuration it is to run with, before anything counts on it."""
+    try:
+        store.algosat(layout, release, "config", "check")
+    except Failed as failure:
+        raise Refused(f"{release.name} does not accept its configuration\n{failure}") from failure
+
+
+def _change_over(layout: Layout, release: Release) -> None:
+    accept(layout, release)
+    before = Before.of(layout)
+    previous = before.release.name if before.release else None
+    began = time.strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        _put(layout, release, before)
+    except (Failed, OSError, KeyboardInterrupt) as failure:
+        reason = f"{failure}\n{last_words(layout.services, began)}".strip()
+        history.record(layout.history, release.name, previous, f"failed: {reason}")
+        raise Failed(f"{release.name} failed: {reason}\n\n{_go_back(layout, before)}") from failure
+    history.record(layout.history, release.name, previous, "in force")
+    plan.write_state(layout, release, before.release)
+    prune(layout, keep={release.name, previous or release.name})
+
+
+def _put(layout: Layout, release: Release, before: Before) -> None:
+    with ExitStack() as until_proven:
+        if store.must_migrate(layout, release):
+            until_proven.enter_context(
+                store.trading_halted(layout, before.release, f"release {release.name} is being proven")
+            )
+            with store.services_held(layout):
+                if before.release:
+                    before.archive = store.back_up(layout, "before-migration")
+                store.migrate(layout, release)
+                _point(layout, release)
+        else:
+            _point(layout, release)
+        _restart(layout)
+        health.wait(layout)
+
+
+def _point(layout: Layout, release: Release) -> None:
+    for name in CONFIGURATION:
+        install_file(release.configuration / name, layout.configuration / name, layout.group)
+    point(layout.current, release.directory)
+
+
+def _restart(layout: Layout) -> None:
+    systemctl("daemon-reload")
+    systemctl("enable", *layout.units)
+    systemctl("reset-failed", *layout.units)
+    sockets = [unit for unit in layout.units if unit not in layout.services]
+    if plan.stale(layout, sockets):  # a socket cannot be replaced under the service that holds it
+        systemctl("stop", *layout.services, *sockets)
+    systemctl("start", *sockets)
+    systemctl("restart", *layout.services)
+
+
+def _go_back(layout: Layout, before: Before) -> str:
+    """Undo a switch; how that went, in words."""
+    try:
+        if before.release is None:
+            _undo_first(layout)
+            return "There was no release before it: the services are stopped."
+        for name, content in before.configuration.items():
+            (before.release.configuration / name).write_bytes(content)
+        if before.archive:
+            with store.services_held(layout):
+                store.put_back(layout, before.release, before.archive)
+                _point(layout, before.release)
+        else:
+            _point(layout, before.release)
+        _restart(layout)
+        health.wait(layout)
+    except (Failed, OSError) as failure:
+        return f"And the way back to {before.release.name if before.release else 'nothing'} failed: {failure}"
+    return f"{before.release.name} is in force again, and healthy."
+
+
+def _undo_first(layout: Layout) -> None:
+    systemctl("disable", "--now", *reversed(layout.units))
+    layout.current.unlink(missing_ok=True)
+    for name in CONFIGURATION:
+        (layout.configuration / name).unlink(missing_ok=True)
