@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, time
 from enum import StrEnum
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any, Final
 
 import yaml
@@ -90,7 +91,7 @@ def packaged() -> Sessions:
 
 
 def read(data: Mapping[str, Any]) -> Sessions:
-    """Sessions from the shape of `sessions.yaml`. Raises KeyError or ValueError where it is not that shape."""
+    """Sessions from the shape of `sessions.yaml`. Raises KeyError or ValueError where it has another."""
     pieces = {name: tuple(map(_window, windows)) for name, windows in data["pieces"].items()}
     return Sessions(
         covered_from=data["covers"]["from"],
@@ -120,7 +121,7 @@ def _schedule(entry: Mapping[str, Any], pieces: Mapping[str, tuple[Window, ...]]
 
 def _day(names: list[str], pieces: Mapping[str, tuple[Window, ...]]) -> tuple[Window, ...]:
     windows = tuple(window for name in names for window in pieces[name])
-    if any(before.end > after.start for before, after in zip(windows, windows[1:], strict=False)):
+    if any(before.end > after.start for before, after in pairwise(windows)):
         raise ValueError(f"the pieces {', '.join(names)} overlap")
     return windows
 

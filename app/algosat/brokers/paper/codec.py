@@ -1,0 +1,149 @@
+"""The exchange's values as JSON and rows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import RowMapping
+
+from algosat.brokers.paper.book import BookOrder, SymbolBook
+from algosat.brokers.paper.feed import Path
+from algosat.domain.instruments import Quote
+from algosat.domain.orders import Intent, OrderType, Product, Side, Status, Trade, Validity
+from algosat.domain.sessions import Phase
+
+_PATH_DECIMALS: Final = ("previous_close", "last", "open", "high", "low", "volume")
+
+
+def order_row(order: BookOrder) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "tag": order.tag,
+        "symbol": order.terms.symbol,
+        "day": order.day,
+        "status": order.status.value,
+        "quantity": order.terms.quantity,
+        "filled_quantity": order.filled_quantity,
+        "version": order.version,
+        "placed_at": order.placed_at,
+        "updated_at": order.updated_at,
+        "data": {
+            "terms": _plain(asdict(order.terms)),
+            "limit": _plain(order.limit),
+            "queue_ahead": _plain(order.queue_ahead),
+            "incoming": order.incoming,
+            "reason": order.reason,
+        },
+    }
+
+
+def order_of(row: RowMapping, trades: tuple[Trade, ...]) -> BookOrder:
+    data = row["data"]
+    return BookOrder(
+        id=row["id"],
+        tag=row["tag"],
+        terms=_intent(data["terms"]),
+        status=Status(row["status"]),
+        day=row["day"],
+        placed_at=row["placed_at"],
+        updated_at=row["updated_at"],
+        limit=_decimal(data["limit"]),
+        queue_ahead=Decimal(data["queue_ahead"]),
+        incoming=data["incoming"],
+        filled_quantity=row["filled_quantity"],
+        trades=trades,
+        reason=data["reason"],
+        version=row["version"],
+    )
+
+
+def trade_rows(order: BookOrder) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": trade.id,
+            "order_id": order.id,
+            "tag": order.tag,
+            "symbol": order.terms.symbol,
+            "side": order.terms.side.value,
+            "quantity": trade.quantity,
+            "price": trade.price,
+            "at": trade.at,
+        }
+        for trade in order.trades
+    ]
+
+
+def trade_of(row: RowMapping) -> Trade:
+    return Trade(id=row["id"], quantity=row["quantity"], price=row["price"], at=row["at"])
+
+
+def book_data(book: SymbolBook) -> dict[str, Any]:
+    """A symbol's book; its orders have rows of their own, only their places in the queue are here."""
+    return {
+        "quote": _plain(asdict(book.quote)) if book.quote else None,
+        "phase": book.phase.value,
+        "taken": {str(price): str(quantity) for price, quantity in book.taken.items()},
+        "reference": _plain(book.reference),
+        "queues": {order.id: str(order.queue_ahead) for order in book.orders},
+    }
+
+
+def book_of(symbol: str, data: dict[str, Any], orders: Iterable[BookOrder]) -> SymbolBook:
+    queues = {order_id: Decimal(ahead) for order_id, ahead in data["queues"].items()}
+    return SymbolBook(
+        symbol=symbol,
+        quote=_quote(data["quote"]) if data["quote"] else None,
+        phase=Phase(data["phase"]),
+        orders=tuple(order.moved_up(queues.get(order.id, order.queue_ahead)) for order in orders),
+        taken={Decimal(price): Decimal(quantity) for price, quantity in data["taken"].items()},
+        reference=_decimal(data["reference"]),
+    )
+
+
+def path_data(path: Path) -> dict[str, Any]:
+    return {field.name: _plain(getattr(path, field.name)) for field in fields(Path)}
+
+
+def path_of(data: dict[str, Any]) -> Path:
+    decimals = {name: Decimal(data[name]) for name in _PATH_DECIMALS}
+    return Path(**{**data, **decimals, "day": date.fromisoformat(data["day"])})
+
+
+def _plain(value: Any) -> Any:
+    """Decimals and times as strings: orjson would refuse the one and shorten the other's offset."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, date):  # a datetime is one, too
+        return value.isoformat()
+    return value
+
+
+def _decimal(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def _intent(data: dict[str, Any]) -> Intent:
+    return Intent(
+        **{
+            **data,
+            "side": Side(data["side"]),
+            "quantity": Decimal(data["quantity"]),
+            "type": OrderType(data["type"]),
+            "limit_price": _decimal(data["limit_price"]),
+            "trigger_price": _decimal(data["trigger_price"]),
+            "protection_price": _decimal(data["protection_price"]),
+            "product": Product(data["product"]),
+            "validity": Validity(data["validity"]),
+        }
+    )
+
+
+def _quote(data: dict[str, Any]) -> Quote:
+    prices = {name: Decimal(value) for name, value in data.items() if name not in ("symbol", "at")}
+    return Quote(symbol=data["symbol"], at=datetime.fromisoformat(data["at"]), **prices)
