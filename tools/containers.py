@@ -9,6 +9,7 @@ import json
 import socket
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from tools import apt_cache, images, podman, ssh
 from tools.distros import DEFAULT, DISTROS, Distro, named
@@ -44,13 +45,14 @@ class Machine:
 
     @property
     def variables(self) -> dict[str, str | int]:
-        """What an inventory must say for Ansible to reach it."""
+        """What an inventory must say for Ansible to reach it, and what its playbooks cannot know of a container."""
         return {
             "ansible_host": "127.0.0.1",
             "ansible_port": self.ssh_port,
-            "ansible_user": "root",
             "ansible_ssh_private_key_file": str(ssh.KEY),
             "ansible_ssh_common_args": " ".join(ssh.options(self.name)),
+            "machine_https_port": self.https_port,
+            "machine_seen_from": gateway(),
         }
 
 
@@ -70,7 +72,7 @@ def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0)) -> M
 
 
 def start(name: str) -> Machine:
-    """Start the machine if it is stopped; return once systemd has booted and a login over SSH works."""
+    """Start the machine if it is stopped; return once systemd has booted and sshd answers."""
     machine = find(name)
     if machine is None:
         raise Trouble(f"there is no machine {name}")
@@ -81,6 +83,12 @@ def start(name: str) -> Machine:
     return machine
 
 
+def gateway() -> str:
+    """The address from which a machine sees what comes in through its published ports."""
+    network = json.loads(podman.podman("network", "inspect", NETWORK))[0]
+    return str(network["subnets"][0]["gateway"])
+
+
 def find(name: str) -> Machine | None:
     """The machine of that name, running or not."""
     if not podman.answers("container", "exists", name):
@@ -89,6 +97,13 @@ def find(name: str) -> Machine | None:
     bindings = facts["HostConfig"]["PortBindings"]
     published = (int(bindings[f"{port}/tcp"][0]["HostPort"]) for port in INSIDE)
     return Machine(name, facts["Config"]["Labels"][LABEL], *published)
+
+
+def write_variables(machine: Machine, file: Path) -> None:
+    """Write the machine's `variables` where an inventory finds them (host_vars/NAME.yml)."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f"{key}: {json.dumps(value)}\n" for key, value in machine.variables.items())
+    file.write_text("# How this machine is reached; written anew whenever it is started.\n" + "".join(lines))
 
 
 def remove(name: str) -> None:
@@ -173,9 +188,9 @@ def _let_in(machine: Machine) -> None:
 
 
 def _show(machine: Machine) -> None:
+    values = {"ansible_user": "root", **machine.variables}
     note(" ".join(machine.ssh))
-    values = " ".join(f"{key}={json.dumps(value)}" for key, value in machine.variables.items())
-    note(f"{machine.name} {values}")
+    note(f"{machine.name} {' '.join(f'{key}={json.dumps(value)}' for key, value in values.items())}")
     note(f"http http://127.0.0.1:{machine.http_port} https https://127.0.0.1:{machine.https_port}")
 
 
@@ -186,12 +201,16 @@ def main() -> None:
     runs = verbs.add_parser("run")
     runs.add_argument("name")
     runs.add_argument("--distro", default=DEFAULT, choices=DISTROS)
+    runs.add_argument("--host-vars", type=Path, help="also write what Ansible needs to reach it to this file")
     removes = verbs.add_parser("remove")
     removes.add_argument("name")
     verbs.add_parser("list")
     asked = parser.parse_args()
     if asked.verb == "run":
-        _show(run(asked.name, named(asked.distro)))
+        machine = run(asked.name, named(asked.distro))
+        if asked.host_vars:
+            write_variables(machine, asked.host_vars)
+        _show(machine)
     elif asked.verb == "remove":
         remove(asked.name)
     else:
