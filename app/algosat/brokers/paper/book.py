@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -93,7 +92,8 @@ class SymbolBook:
     quote: Quote | None = None
     phase: Phase = Phase.CLOSED
     orders: tuple[BookOrder, ...] = ()  # live ones, in order of arrival
-    taken: Mapping[Decimal, Decimal] = field(default_factory=dict)  # displayed size used up since the tick
+    bids_taken: Decimal = NOTHING  # of what is displayed, from the best price on, by our own orders
+    asks_taken: Decimal = NOTHING
     reference: Decimal | None = None  # the closing auction's reference price
 
     def order(self, order_id: str) -> BookOrder | None:
@@ -106,6 +106,20 @@ class SymbolBook:
         newest = (order if each.id == order.id else each for each in self.orders)
         return replace(self, orders=tuple(each for each in newest if each.is_live))
 
-    def taking(self, price: Decimal, quantity: Decimal) -> SymbolBook:
-        """With that much less displayed at the price until the next tick."""
-        return replace(self, taken={**self.taken, price: self.taken.get(price, NOTHING) + quantity})
+    def taken(self, side: Side) -> Decimal:
+        return self.bids_taken if side is Side.BUY else self.asks_taken
+
+    def taking(self, side: Side, quantity: Decimal) -> SymbolBook:
+        """With that much more of one side's display used up."""
+        if side is Side.BUY:
+            return replace(self, bids_taken=self.bids_taken + quantity)
+        return replace(self, asks_taken=self.asks_taken + quantity)
+
+    def quoted(self, quote: Quote, traded: Decimal) -> SymbolBook:
+        """With a new quote. What was used up comes back no faster than the market trades."""
+        return replace(
+            self,
+            quote=quote,
+            bids_taken=max(self.bids_taken - traded, NOTHING),
+            asks_taken=max(self.asks_taken - traded, NOTHING),
+        )

@@ -86,7 +86,8 @@ def book_data(book: SymbolBook) -> dict[str, Any]:
     return {
         "quote": _plain(asdict(book.quote)) if book.quote else None,
         "phase": book.phase.value,
-        "taken": {str(price): str(quantity) for price, quantity in book.taken.items()},
+        "bids_taken": str(book.bids_taken),
+        "asks_taken": str(book.asks_taken),
         "reference": _plain(book.reference),
         "queues": {order.id: str(order.queue_ahead) for order in book.orders},
     }
@@ -99,7 +100,8 @@ def book_of(symbol: str, data: dict[str, Any], orders: Iterable[BookOrder]) -> S
         quote=_quote(data["quote"]) if data["quote"] else None,
         phase=Phase(data["phase"]),
         orders=tuple(order.moved_up(queues.get(order.id, order.queue_ahead)) for order in orders),
-        taken={Decimal(price): Decimal(quantity) for price, quantity in data["taken"].items()},
+        bids_taken=Decimal(data["bids_taken"]),
+        asks_taken=Decimal(data["asks_taken"]),
         reference=_decimal(data["reference"]),
     )
 

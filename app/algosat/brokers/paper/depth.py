@@ -7,7 +7,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
 from algosat.brokers.paper import chance
-from algosat.brokers.paper.book import NOTHING, SymbolBook
+from algosat.brokers.paper.book import SymbolBook
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Side
 
@@ -36,12 +36,16 @@ def displayed(seed: int, instrument: Instrument, quote: Quote, side: Side) -> tu
 
 
 def left(seed: int, instrument: Instrument, book: SymbolBook, side: Side) -> tuple[Level, ...]:
-    """What of it our own orders have not used up since the last tick."""
+    """What of it our own orders have not used up."""
     if book.quote is None:
         return ()
-    levels = displayed(seed, instrument, book.quote, side)
-    remaining = (Level(each.price, each.quantity - book.taken.get(each.price, NOTHING)) for each in levels)
-    return tuple(each for each in remaining if each.quantity > 0)
+    taken, levels = book.taken(side), []
+    for level in displayed(seed, instrument, book.quote, side):
+        gone = min(taken, level.quantity)
+        taken -= gone
+        if level.quantity > gone:
+            levels.append(Level(level.price, level.quantity - gone))
+    return tuple(levels)
 
 
 def whole_lots(quantity: Decimal, lot: Decimal) -> Decimal:

@@ -102,7 +102,7 @@ def _tick(rules: Rules, market: Market, quote: Quote, at: datetime) -> Step:
     market, outputs = _enter_phase(rules, market, listing, at)
     book = market.book(quote.symbol)
     volume = matching.Volume.between(book.quote, quote, rules.participation, listing.instrument.lot)
-    book = replace(book, quote=quote, taken={})
+    book = book.quoted(quote, volume.traded)
     if book.phase is not Phase.CONTINUOUS:
         return market.with_book(book), outputs
     changed: list[Changed] = []

@@ -1,7 +1,7 @@
 """How an order meets the market: on arrival against what is displayed, at rest by what trades.
 
-On arrival it takes displayed levels from the best one on, up to its limit, and each level only
-once until the next tick. At rest it trades at its own price: when the market comes to stand
+On arrival it takes displayed levels from the best one on, up to its limit; what it took comes
+back only as the market trades on. At rest it trades at its own price: when the market comes to stand
 beyond it, against what is then displayed; when the market trades through it, by its share of
 the volume; when the market trades just at it, after the queue that was there before it.
 """
@@ -99,7 +99,7 @@ def _take_displayed(
         quantity = min(order.remaining, level.quantity)
         price = order.limit if at_own_price and order.limit is not None else level.price
         order = order.filled(quantity, price, at)
-        book = book.taking(level.price, quantity)
+        book = book.taking(order.terms.side.opposite, quantity)
     return book, order
 
 

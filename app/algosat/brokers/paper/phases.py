@@ -93,7 +93,8 @@ def _trade_in_auction(
     for level in depth.left(rules.seed, listing.instrument, book, order.terms.side.opposite):
         quantity = min(order.remaining, level.quantity)
         if quantity and price is not None:
-            order, book = order.filled(quantity, price, at), book.taking(level.price, quantity)
+            order = order.filled(quantity, price, at)
+            book = book.taking(order.terms.side.opposite, quantity)
     return book, order
 
 
