@@ -23,6 +23,7 @@ class Instrument:
     tick: Decimal  # prices are whole multiples of it
     lot: Decimal  # quantities are whole multiples of it
     freeze_quantity: Decimal  # the exchange takes no single order above it
+    has_derivatives: bool = False  # such shares have a closing auction, and so other hours
     expiry: date | None = None
 
     def takes_price(self, price: Decimal) -> bool:

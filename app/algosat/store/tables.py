@@ -78,6 +78,8 @@ Index("ix_orders_status_seq", orders.c.status, orders.c.seq)
 Index("ix_orders_symbol_seq", orders.c.symbol, orders.c.seq)
 Index("ix_orders_strategy_seq", orders.c.strategy, orders.c.seq)
 Index("ix_orders_created_at", orders.c.created_at)
+# The broker's own number finds the orders that were placed elsewhere, and those whose tag he mangled.
+Index("ix_orders_broker_order_id", orders.c.account, orders.c.broker_order_id)
 
 events = Table(
     "events",
@@ -150,6 +152,17 @@ days = Table(
     Column("fees", Scaled, nullable=False),
 )
 
+# What a book was worth when its trading day began, open positions at their price then: the day's loss is
+# measured against it. The first order of the day to be judged writes it.
+openings = Table(
+    "openings",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("strategy", String(64), primary_key=True),  # '*' for the whole account
+    Column("day", Date, primary_key=True),
+    Column("worth", Scaled, nullable=False),
+)
+
 # --- the market ----------------------------------------------------------------------------------
 
 instruments = Table(
@@ -162,6 +175,7 @@ instruments = Table(
     Column("tick", Scaled, nullable=False),
     Column("lot", Scaled, nullable=False),
     Column("freeze_quantity", Scaled, nullable=False),
+    Column("has_derivatives", Boolean, nullable=False),
     Column("expiry", Date),
 )
 

@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("tick", types.Scaled(), nullable=False),
         sa.Column("lot", types.Scaled(), nullable=False),
         sa.Column("freeze_quantity", types.Scaled(), nullable=False),
+        sa.Column("has_derivatives", sa.Boolean(), nullable=False),
         sa.Column("expiry", sa.Date(), nullable=True),
         sa.PrimaryKeyConstraint("symbol", name=op.f("pk_instruments")),
     )
@@ -93,6 +94,14 @@ def upgrade() -> None:
         sa.Column("last_at", types.UtcTime(), nullable=False),
         sa.Column("locked_until", types.UtcTime(), nullable=True),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_login_failures")),
+    )
+    op.create_table(
+        "openings",
+        sa.Column("account", sa.String(length=64), nullable=False),
+        sa.Column("strategy", sa.String(length=64), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("worth", types.Scaled(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "strategy", "day", name=op.f("pk_openings")),
     )
     op.create_table(
         "orders",
@@ -131,6 +140,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_orders_id")),
     )
     with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.create_index("ix_orders_broker_order_id", ["account", "broker_order_id"], unique=False)
         batch_op.create_index("ix_orders_created_at", ["created_at"], unique=False)
         batch_op.create_index("ix_orders_status_seq", ["status", "seq"], unique=False)
         batch_op.create_index("ix_orders_strategy_seq", ["strategy", "seq"], unique=False)

@@ -1,0 +1,86 @@
+"""The gate: may this order be placed, seeing what the book and the market are?
+
+Each check is one named function of the order and the picture, and answers with a denial or None.
+Nothing is placed that has not passed all of them; what cannot be seen is denied
+(`algosat.trading.sight` makes the picture, and denies where it cannot).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from algosat.domain.orders import Intent
+from algosat.domain.risk import exits, limits, prices, session
+from algosat.domain.risk.denial import Denial, DenialCode
+from algosat.domain.risk.picture import Limits, Line, Picture, Scope, price_of
+
+__all__ = ["CHECKS", "Denial", "DenialCode", "Limits", "Line", "Picture", "Scope", "judge", "price_of"]
+
+Check = Callable[[Intent, Picture], Denial | None]
+ScopedCheck = Callable[[Intent, Picture, Scope], Denial | None]
+
+
+def _in_each_scope(check: ScopedCheck) -> Check:
+    """The check against the account's limits, then against the strategy's own."""
+
+    def check_all(intent: Intent, picture: Picture) -> Denial | None:
+        return _first(check(intent, picture, scope) for scope in picture.scopes)
+
+    return check_all
+
+
+def _unless_exit(check: Check) -> Check:
+    """Limits never keep anybody from leaving a position: reducing is the way back to within them."""
+
+    def check_entries(intent: Intent, picture: Picture) -> Denial | None:
+        return None if intent.reduce_only else check(intent, picture)
+
+    return check_entries
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    session.trading_is_not_halted,
+    session.symbol_is_allowed,
+    session.contract_is_alive,
+    session.product_fits_instrument,
+    session.session_takes_the_order,
+    session.intraday_is_not_over,
+    prices.prices_fit_the_type,
+    prices.stop_limit_is_beyond_its_trigger,
+    prices.quantity_is_on_lot,
+    prices.quantity_is_not_frozen,
+    prices.prices_are_on_tick,
+    prices.quote_is_fresh,
+    prices.prices_are_within_the_circuit,
+    prices.prices_are_near_the_market,
+    prices.trigger_is_ahead,
+    exits.reduce_only_reduces,
+    exits.reduce_only_stays_within_the_position,
+    exits.delivery_is_sold_from_holdings,
+    session.no_option_is_written,
+    _unless_exit(limits.is_not_a_repeat),
+    *(
+        _unless_exit(_in_each_scope(check))
+        for check in (
+            limits.quantity_is_within_limit,
+            limits.value_is_within_limit,
+            limits.pace_is_within_limit,
+            limits.day_is_within_limit,
+            limits.open_orders_are_within_limit,
+            limits.position_is_within_limit,
+            limits.exposure_is_within_limit,
+            limits.loss_is_within_limit,
+        )
+    ),
+    _unless_exit(limits.funds_suffice),
+)
+
+
+def judge(intent: Intent, picture: Picture) -> Denial | None:
+    """The first reason why the order may not be placed; None when there is none."""
+    return _first(check(intent, picture) for check in CHECKS)
+
+
+def _first(denials: Iterable[Denial | None]) -> Denial | None:
+    return next((denial for denial in denials if denial is not None), None)

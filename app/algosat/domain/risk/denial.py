@@ -1,0 +1,61 @@
+"""Why the gate says no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+
+class DenialCode(StrEnum):
+    """Every reason for a denial, with the words that the API's documentation gives it."""
+
+    help_text: str
+
+    def __new__(cls, value: str, help_text: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.help_text = help_text
+        return member
+
+    # What cannot be checked is denied.
+    UNKNOWN_SYMBOL = "unknown_symbol", "No instrument of this name is known."
+    NO_QUOTE = "no_quote", "There is no price to judge the order by, or to value the book with."
+    CALENDAR_UNKNOWN = "calendar_unknown", "The trading calendar does not cover this moment."
+
+    HALTED = "halted", "Trading is halted; only orders that reduce a position pass."
+    INVALID_TERMS = "invalid_terms", "The prices given do not fit the type of the order."
+    SYMBOL_NOT_ALLOWED = "symbol_not_allowed", "The symbol is not on the list of those allowed."
+    CONTRACT_EXPIRED = "contract_expired", "The contract has expired."
+    PRODUCT_NOT_ALLOWED = "product_not_allowed", "The instrument cannot be traded under this product."
+    MARKET_CLOSED = "market_closed", "The session takes no orders of this kind now."
+    AFTER_SQUARE_OFF = "after_square_off", "Intraday positions are being closed; none may be opened."
+
+    OFF_TICK = "off_tick", "A price is not a multiple of the instrument's tick."
+    OFF_LOT = "off_lot", "The quantity is not a multiple of the instrument's lot."
+    ABOVE_FREEZE_QUANTITY = "above_freeze_quantity", "The exchange takes no single order of this quantity."
+    STALE_QUOTE = "stale_quote", "The last price is too old to judge the order by."
+    OUTSIDE_CIRCUIT = "outside_circuit", "A price is outside the day's circuit limits."
+    OUTSIDE_PRICE_BAND = "outside_price_band", "A price is too far from the last price."
+    TRIGGER_ALREADY_PASSED = "trigger_already_passed", "The market is beyond the trigger price already."
+
+    NOT_REDUCING = "not_reducing", "A reduce-only order must be opposite to a position of its own book."
+    MORE_THAN_HELD = "more_than_held", "The quantity exceeds what is left of the position."
+    NO_HOLDINGS = "no_holdings", "Delivery sells need holdings that no other order sells already."
+
+    ORDER_QUANTITY = "order_quantity", "The quantity exceeds the limit for one order."
+    ORDER_VALUE = "order_value", "The value exceeds the limit for one order."
+    POSITION_VALUE = "position_value", "The position in this symbol could exceed its limit."
+    GROSS_EXPOSURE = "gross_exposure", "Positions and working orders together could exceed their limit."
+    OPEN_ORDERS = "open_orders", "Too many orders are working."
+    ORDERS_PER_SECOND = "orders_per_second", "Too many orders within a second."
+    ORDERS_PER_DAY = "orders_per_day", "Too many orders on this trading day."
+    INSUFFICIENT_FUNDS = "insufficient_funds", "The margin needed exceeds the funds available."
+    DAILY_LOSS = "daily_loss", "The day's loss has reached its limit; only exits pass."
+    DUPLICATE = "duplicate_suspected", "An equal order was placed a moment ago."
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    code: DenialCode
+    detail: str  # one sentence with the figures
