@@ -1,4 +1,4 @@
-"""Packages of the developer's own machine: installed where this may be done without asking, else named exactly."""
+"""Packages of the developer's own machine: installed where that needs no asking, else named exactly."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ COMMANDS = {
 
 
 def ensure_commands(*commands: str) -> None:
-    """Install what brings the commands that are missing; `Trouble` with the command to type where that may not be."""
+    """Install what brings the commands that are missing; fails as `ensure` does."""
     ensure(*(COMMANDS[command] for command in commands if not _found(command)))
 
 
@@ -33,7 +33,7 @@ def ensure(*packages: str) -> None:
     by_hand = f"sudo apt-get update && sudo apt-get install -y {' '.join(wanted)}"
     missing = Trouble(f"this machine lacks {', '.join(wanted)}", by_hand)
     if shutil.which("apt-get") is None:
-        missing.remedy = f"this is no Debian or Ubuntu: install {', '.join(wanted)} by this system's own means"
+        missing.remedy = f"install {', '.join(wanted)} by this system's own means; it is no Debian or Ubuntu"
         raise missing
     if not _allowed():
         raise missing

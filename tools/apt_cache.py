@@ -1,15 +1,14 @@
 """Packages that machines have already downloaded, kept for the next machine of the same distribution.
 
-Each machine sees them through an overlay of its own, so that several may install at once and none changes what
-another reads.
+Each machine sees them through an overlay of its own, so that several may install at once and none changes
+what another reads.
 """
 
 import subprocess
 from pathlib import Path
 
-from tools import shell
+from tools import podman
 from tools.paths import CACHE
-from tools.podman import command
 
 ARCHIVES = "/var/cache/apt/archives"
 
@@ -23,14 +22,17 @@ def mount(distro: str) -> tuple[str, ...]:
 
 def harvest(machine: str, distro: str) -> None:
     """Keep what the machine has downloaded, if it is running; a package kept already is left as it is."""
-    packages = shell.attempt([*command(), "exec", machine, "sh", "-c", f"cd {ARCHIVES} && ls | grep '[.]deb$'"])
-    new = [name for name in packages.stdout.split() if not (_directory(distro) / name).exists()]
+    kept = _directory(distro)
+    listed = podman.attempt(
+        "exec", machine, "find", ARCHIVES, "-maxdepth", "1", "-name", "*.deb", "-printf", "%f\\n"
+    )
+    new = [name for name in listed.stdout.splitlines() if not (kept / name).exists()]
     if not new:
         return
-    with subprocess.Popen(
-        [*command(), "exec", machine, "tar", "--create", f"--directory={ARCHIVES}", *new], stdout=subprocess.PIPE
-    ) as sending:
-        subprocess.run(["tar", "--extract", "--no-same-owner", f"--directory={_directory(distro)}"], stdin=sending.stdout)
+    pack = [*podman.command(), "exec", machine, "tar", "--create", f"--directory={ARCHIVES}", *new]
+    unpack = ["tar", "--extract", "--no-same-owner", f"--directory={kept}"]
+    with subprocess.Popen(pack, stdout=subprocess.PIPE) as sending:
+        subprocess.run(unpack, stdin=sending.stdout, check=False)
 
 
 def _directory(distro: str) -> Path:

@@ -1,7 +1,7 @@
 """Throw-away machines: containers that run systemd and are reached over real SSH, like a VPS.
 
-    python -m tools.containers run NAME [--distro debian-13]   prints the ssh command and an inventory line
-    python -m tools.containers list | remove NAME
+python -m tools.containers run NAME [--distro debian-13]   prints the ssh command and an inventory line
+python -m tools.containers list | remove NAME
 """
 
 import argparse
@@ -26,6 +26,8 @@ INIT_WITH_UNIFIED_CGROUPS = (
     "-c",
     "umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup /sys/fs/cgroup && exec /sbin/init",
 )
+# Adds the key on standard input, unless root has been given keys already.
+AUTHORISE = "cd /root && test -e .ssh/authorized_keys || { umask 077; mkdir -p .ssh; cat > .ssh/authorized_keys; }"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Machine:
 
     @property
     def variables(self) -> dict[str, str | int]:
-        """What an inventory must say for Ansible to reach it, and what its playbooks cannot know of a container."""
+        """What an inventory must say for Ansible to reach it, and how the outside looks from it."""
         return {
             "ansible_host": "127.0.0.1",
             "ansible_port": self.ssh_port,
@@ -57,7 +59,7 @@ class Machine:
 
 
 def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0)) -> Machine:
-    """A running machine of that name: a new one, or the one that is there already if it is of this distribution.
+    """A running machine of that name: a new one, or the one there is if it is of this distribution.
 
     `ports` are the wished ports on 127.0.0.1 for 22, 80 and 443; another is taken where 0 or in use.
     """
@@ -178,11 +180,8 @@ def _failed_units(name: str) -> str:
 
 def _let_in(machine: Machine) -> None:
     """Do what a provider does for its customer: authorise his key for root, show him the host key."""
-    podman.podman(
-        "exec", "--interactive", machine.name, "sh", "-c",
-        "test -s /root/.ssh/authorized_keys || { umask 077; mkdir -p /root/.ssh; cat > /root/.ssh/authorized_keys; }",
-        stdin=ssh.public_key() + "\n",
-    )  # fmt: skip
+    key = ssh.public_key() + "\n"
+    podman.podman("exec", "--interactive", machine.name, "sh", "-c", AUTHORISE, stdin=key)
     host_key = podman.podman("exec", machine.name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
     ssh.pin(machine.name, machine.ssh_port, " ".join(host_key.split()[:2]))
 

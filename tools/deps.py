@@ -57,12 +57,13 @@ def _install_uv() -> None:
     shell.output(
         [str(VENV_BIN / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
          "--disable-pip-version-check", "--requirement", str(ROOT / ".config" / "uv.lock.txt")],
-        remedy="check that this machine reaches its Python package index (pip's own settings apply), then repeat",
+        remedy="check that pip reaches its package index on this machine, then repeat `make deps`",
     )  # fmt: skip
 
 
 def _install_locked() -> None:
-    _uv("sync", "--require-hashes", str(ROOT / "requirements-dev.lock"), str(ROOT / "app" / "requirements.lock"))
+    locks = (ROOT / "requirements-dev.lock", ROOT / "app" / "requirements.lock")
+    _uv("sync", "--require-hashes", *map(str, locks))
 
 
 def _install_app() -> None:
@@ -72,7 +73,7 @@ def _install_app() -> None:
 def _uv(verb: str, *arguments: str) -> None:
     shell.output(
         [str(VENV_BIN / "uv"), "pip", verb, "--quiet", "--python", str(VENV_BIN / "python"), *arguments],
-        remedy="check that this machine reaches its Python package index, then repeat `make deps`",
+        remedy="check that uv reaches its package index on this machine, then repeat `make deps`",
     )
 
 

@@ -92,12 +92,13 @@ def _bootstrap(distro: Distro) -> list[str]:
 
 def _build(distro: Distro, image: str, keys: Path) -> None:
     changes = [f"--change={change}" for change in CHANGES]
-    with tempfile.TemporaryFile() as said, subprocess.Popen(
-        [*shell.as_root(), *_bootstrap(distro), f"--keyring={keys}", "-"], stdout=subprocess.PIPE, stderr=said
-    ) as bootstrap:
-        imported = subprocess.run(
-            [*command(), "import", *changes, "-", image], stdin=bootstrap.stdout, capture_output=True, text=True
-        )
+    make = [*shell.as_root(), *_bootstrap(distro), f"--keyring={keys}", "-"]
+    keep = [*command(), "import", *changes, "-", image]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(make, stdout=subprocess.PIPE, stderr=said) as bootstrap,
+    ):
+        imported = subprocess.run(keep, stdin=bootstrap.stdout, capture_output=True, text=True, check=False)
         bootstrapped = bootstrap.wait()
         said.seek(0)
         words = said.read().decode(errors="replace").strip().splitlines()

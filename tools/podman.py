@@ -36,7 +36,7 @@ def answers(*arguments: str) -> bool:
 
 
 def unified_cgroups() -> bool:
-    """Whether this machine has the one hierarchy (v2) of today's distributions, not the mixed one before it."""
+    """Whether this machine has the one hierarchy of today's distributions, not the mixed one before it."""
     return Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
 

@@ -52,7 +52,7 @@ def wait(name: str, port: int, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not _greets(port):
         if time.monotonic() > deadline:
-            raise Trouble(f"nothing answers SSH on {name}", f"look at `podman exec {name} systemctl status ssh`")
+            raise Trouble(f"nothing answers SSH on {name}", f"see `podman exec {name} systemctl status ssh`")
         time.sleep(0.3)
 
 

@@ -1,0 +1,40 @@
+"""Provision a finished server once more: nothing may change. Prints how many tasks and seconds that takes."""
+
+import argparse
+from pathlib import Path
+
+from tools.paths import ROOT
+from tools.playbook import Outcome, play
+from tools.say import Trouble, finish, note, step
+
+LOCAL_INVENTORY = ROOT / "inventories" / "local"
+
+
+def main() -> None:
+    """Run site.yml again and insist that no host was changed."""
+    parser = argparse.ArgumentParser(prog="python -m tools.no_change", description=__doc__)
+    parser.add_argument("--inventory", type=Path, default=LOCAL_INVENTORY)
+    parser.add_argument("--check", action="store_true", help="only ask what would change")
+    asked = parser.parse_args()
+    if not asked.inventory.exists():
+        raise Trouble(f"there is no inventory {asked.inventory}", "`make up` makes the local one")
+    arguments = ("--check", "--diff") if asked.check else ("--diff",)
+    with step("provisioning again, nothing may change"):
+        outcome = play("site.yml", asked.inventory, "no-change", *arguments)
+    _insist(outcome)
+    note(
+        f"changed=0 on {', '.join(outcome.hosts)}: {outcome.tasks} tasks in {outcome.seconds:.1f} s,"
+        f" {outcome.seconds / outcome.tasks:.2f} s a task"
+    )
+
+
+def _insist(outcome: Outcome) -> None:
+    if not outcome.tasks:
+        raise Trouble("the playbook ran on no host", "the inventory's group `algosat` must hold the server")
+    if outcome.changed:
+        said = ", ".join(f"{host} ({count} tasks)" for host, count in outcome.changed.items())
+        raise Trouble(f"a second run changed {said}", "read which ones in .local/logs/no-change.log")
+
+
+if __name__ == "__main__":
+    finish(main)
