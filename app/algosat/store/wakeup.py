@@ -64,6 +64,9 @@ class Ringer:
         for path in self._directory.glob("web-*.sock"):
             self._send(path, message)
 
+    def close(self) -> None:
+        self._socket.close()
+
     def _send(self, path: Path, message: str) -> None:
         try:
             self._socket.sendto(message.encode()[:_LARGEST], str(path))

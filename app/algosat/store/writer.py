@@ -12,7 +12,6 @@ writes cannot be raced.
 from __future__ import annotations
 
 import fcntl
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -35,24 +34,19 @@ _POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every write
 
 
 class Writer:
-    """Runs units of work for all threads of a process.
-
-    Starts its thread on first use, so it may be built before a fork.
-    """
+    """Runs units of work for all threads of a process; built after a fork, which its thread would not cross."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._process = 0
+        self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+        self._thread.start()
 
     def run(self, work: Work[T], *, timeout: float = 10.0) -> T:
         """The result of `work`, once it is committed. What it raises is raised here, and nothing of it stays.
 
         Raises StoreBusy when it did not begin within `timeout` seconds; then it never will.
         """
-        self._ensure_thread()
         promise: Future[T] = Future()
         self._queue.put((work, promise))
         try:
@@ -63,19 +57,9 @@ class Writer:
             return promise.result()  # it has begun: its outcome must be known, not guessed
 
     def close(self) -> None:
-        if self._thread is not None and self._process == os.getpid():
-            self._queue.put(None)
-            self._thread.join()
-        self._thread = None
-
-    def _ensure_thread(self) -> None:
-        if self._thread is not None and self._process == os.getpid():
-            return
-        with self._starting:
-            if self._thread is None or self._process != os.getpid():
-                self._process = os.getpid()
-                self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
-                self._thread.start()
+        """Finish what is queued, then stop."""
+        self._queue.put(None)
+        self._thread.join()
 
     def _serve(self) -> None:
         while True:

@@ -167,6 +167,47 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("section", "key", name=op.f("pk_overrides")),
     )
     op.create_table(
+        "paper_orders",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("tag", sa.String(length=64), nullable=False),
+        sa.Column("symbol", sa.String(length=64), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("quantity", types.Scaled(), nullable=False),
+        sa.Column("filled_quantity", types.Scaled(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("placed_at", types.UtcTime(), nullable=False),
+        sa.Column("updated_at", types.UtcTime(), nullable=False),
+        sa.Column("data", types.Json(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_paper_orders")),
+    )
+    with op.batch_alter_table("paper_orders", schema=None) as batch_op:
+        batch_op.create_index("ix_paper_orders_day", ["day"], unique=False)
+        batch_op.create_index("ix_paper_orders_tag", ["tag"], unique=False)
+
+    op.create_table(
+        "paper_state",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("at", types.UtcTime(), nullable=False),
+        sa.Column("data", types.Json(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_paper_state")),
+    )
+    op.create_table(
+        "paper_trades",
+        sa.Column("id", sa.String(length=48), nullable=False),
+        sa.Column("order_id", sa.String(length=32), nullable=False),
+        sa.Column("tag", sa.String(length=64), nullable=False),
+        sa.Column("symbol", sa.String(length=64), nullable=False),
+        sa.Column("side", sa.String(length=4), nullable=False),
+        sa.Column("quantity", types.Scaled(), nullable=False),
+        sa.Column("price", types.Scaled(), nullable=False),
+        sa.Column("at", types.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_paper_trades")),
+    )
+    with op.batch_alter_table("paper_trades", schema=None) as batch_op:
+        batch_op.create_index("ix_paper_trades_order_id", ["order_id"], unique=False)
+
+    op.create_table(
         "positions",
         sa.Column("account", sa.String(length=64), nullable=False),
         sa.Column("strategy", sa.String(length=64), nullable=False),

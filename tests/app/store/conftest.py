@@ -1,0 +1,75 @@
+"""A real store in a temporary directory, and short ways to fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, OrderType, Side, Trade, create
+from algosat.store import ledger, migrate
+from algosat.store.audit import Cause
+from algosat.store.database import Database
+from algosat.store.ledger import Bookkeeping
+from algosat.store.writer import Writer
+
+NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
+CAUSE = Cause("tester", "correlation-1")
+BOOKS = Bookkeeping(trading_day=lambda at: at.date(), fees=lambda order, trade: Decimal("1.25"))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/algosat.db")
+    migrate.upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def writer(database: Database) -> Iterator[Writer]:
+    writer = Writer(database)
+    yield writer
+    writer.close()
+
+
+def order_of(number: int, *, side: Side = Side.BUY, quantity: str = "10") -> Order:
+    intent = Intent("paper", "ALPHA-EQ", side, Decimal(quantity), OrderType.LIMIT, Decimal("100.05"))
+    return create(f"a{number:017d}", intent, NOW)
+
+
+def happened(kind: EventKind, *, trade: Trade | None = None) -> OrderEvent:
+    return OrderEvent(kind, NOW, trade=trade, broker_order_id="B1" if kind is EventKind.ACCEPTED else None)
+
+
+def trade_of(number: int, quantity: str, price: str = "100") -> Trade:
+    return Trade(f"T{number}", Decimal(quantity), Decimal(price), NOW)
+
+
+def place(writer: Writer, order: Order) -> Order:
+    return writer.run(lambda connection: ledger.add(connection, order, CAUSE))
+
+
+def record(writer: Writer, order_id: str, *happenings: OrderEvent) -> Order:
+    def work(connection):  # type: ignore[no-untyped-def]
+        order = ledger.get(connection, order_id)
+        for happening in happenings:
+            order = ledger.record(connection, order, happening, CAUSE, BOOKS)
+        return order
+
+    return writer.run(work)
+
+
+def fill(writer: Writer, order: Order, *trades: Trade) -> Order:
+    """Place an order, have it accepted and filled by these trades."""
+    place(writer, order)
+    return record(
+        writer,
+        order.id,
+        happened(EventKind.SUBMITTING),
+        happened(EventKind.ACCEPTED),
+        *(happened(EventKind.FILLED, trade=trade) for trade in trades),
+    )

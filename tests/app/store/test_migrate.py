@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+import algosat.brokers.paper.tables  # noqa: F401 - declares its tables
+from algosat.errors import ConfigurationError
+from algosat.store import migrate
+from algosat.store.database import Database
+from algosat.store.tables import metadata
+
+
+def test_the_migrations_lead_to_the_tables_of_the_code(database: Database) -> None:
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(database: Database) -> None:
+    before = migrate.current(database)
+    migrate.upgrade(database)
+    assert migrate.current(database) == before == migrate.head()
+
+
+def test_a_store_without_schema_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    empty = Database(f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(ConfigurationError, match="algosat db upgrade"):
+        migrate.require_current(empty)
+    empty.close()
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        Database(f"sqlite:///{tmp_path}/nowhere/algosat.db")

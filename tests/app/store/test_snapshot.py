@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from algosat.errors import ConfigurationError, StoreDamaged
+from algosat.store import migrate, queries, snapshot
+from algosat.store.database import Database
+from algosat.store.writer import Writer
+
+from .conftest import order_of, place
+
+
+def ids(database: Database) -> list[str]:
+    with database.read() as connection:
+        return [row.id for row in queries.orders_page(connection, limit=10).rows]
+
+
+def test_a_restored_snapshot_brings_the_old_book_back(
+    writer: Writer, database: Database, tmp_path: Path
+) -> None:
+    place(writer, order_of(1))
+    snapshot.take(database, tmp_path / "copy.db")
+    place(writer, order_of(2))
+    writer.close()
+    snapshot.restore(database, tmp_path / "copy.db")
+    assert ids(database) == [order_of(1).id]
+
+
+def test_a_snapshot_is_readable_by_its_owner_only(database: Database, tmp_path: Path) -> None:
+    snapshot.take(database, tmp_path / "copy.db")
+    assert (tmp_path / "copy.db").stat().st_mode & 0o077 == 0
+
+
+def test_an_existing_file_is_never_overwritten(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "copy.db").write_text("precious")
+    with pytest.raises(ConfigurationError, match="exists already"):
+        snapshot.take(database, tmp_path / "copy.db")
+    assert (tmp_path / "copy.db").read_text() == "precious"
+
+
+def test_a_damaged_snapshot_is_refused_before_anything_is_touched(
+    writer: Writer, database: Database, tmp_path: Path
+) -> None:
+    place(writer, order_of(1))
+    snapshot.take(database, tmp_path / "copy.db")
+    content = bytearray((tmp_path / "copy.db").read_bytes())
+    content[4096 : 4096 * 3] = b"x" * (4096 * 2)
+    (tmp_path / "copy.db").write_bytes(content)
+    with pytest.raises(StoreDamaged):
+        snapshot.restore(database, tmp_path / "copy.db")
+    assert ids(database) == [order_of(1).id]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
+def test_a_foreign_file_is_refused(database: Database, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "foreign.db").write_bytes(content)
+    with pytest.raises(StoreDamaged, match="not a store of Algosat"):
+        snapshot.inspect(tmp_path / "foreign.db")
+
+
+def test_a_snapshot_of_a_newer_schema_is_refused(database: Database, tmp_path: Path) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    snapshot.take(database, tmp_path / "copy.db")
+    with pytest.raises(StoreDamaged, match="newer one"):
+        snapshot.inspect(tmp_path / "copy.db")
+
+
+def test_a_good_snapshot_tells_its_version(database: Database, tmp_path: Path) -> None:
+    snapshot.take(database, tmp_path / "copy.db")
+    assert snapshot.inspect(tmp_path / "copy.db") == migrate.head()

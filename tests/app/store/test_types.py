@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.dialects.sqlite import dialect
+
+from algosat.store.types import LARGEST, Json, Scaled, UtcTime
+
+SQLITE = dialect()
+
+
+@given(st.decimals(min_value=-LARGEST, max_value=LARGEST, places=8))
+def test_a_decimal_of_eight_places_comes_back_as_it_went_in(value: Decimal) -> None:
+    assert Scaled().process_result_value(Scaled().process_bind_param(value, SQLITE), SQLITE) == value
+
+
+def test_a_ninth_decimal_place_is_refused_not_rounded() -> None:
+    with pytest.raises(ValueError, match="eight decimal places"):
+        Scaled().process_bind_param(Decimal("0.000000001"), SQLITE)
+
+
+@given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_a_moment_comes_back_to_the_microsecond(moment: datetime) -> None:
+    assert UtcTime().process_result_value(UtcTime().process_bind_param(moment, SQLITE), SQLITE) == moment
+
+
+def test_equal_json_is_equal_text_whatever_the_order_of_keys() -> None:
+    assert Json().process_bind_param({"b": 1, "a": 2}, SQLITE) == Json().process_bind_param(
+        {"a": 2, "b": 1}, SQLITE
+    )

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Connection, text
+
+from algosat.errors import Conflict, StoreBusy
+from algosat.store.database import Database
+from algosat.store.writer import Writer, exclusive
+
+
+@pytest.fixture
+def counter(database: Database) -> Database:
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE counter (n INTEGER)"))
+        connection.execute(text("INSERT INTO counter VALUES (0)"))
+    return database
+
+
+def increment(connection: Connection) -> int:
+    n = int(connection.execute(text("SELECT n FROM counter")).scalar_one())
+    connection.execute(text("UPDATE counter SET n = :n"), {"n": n + 1})
+    return n + 1
+
+
+def test_units_of_many_threads_never_see_the_same_state(counter: Database) -> None:
+    writer = Writer(counter)
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(lambda _: writer.run(increment), range(200)))
+    writer.close()
+    assert sorted(results) == list(range(1, 201))
+
+
+def test_a_failing_unit_leaves_nothing_and_spares_its_group(counter: Database) -> None:
+    writer = Writer(counter)
+    gate = threading.Event()
+
+    def wait(connection: Connection) -> None:
+        gate.wait(5)
+
+    def fail(connection: Connection) -> None:
+        increment(connection)
+        raise Conflict("no")
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(writer.run, wait)  # while it runs, the next two queue up for one group
+        failing, fine = pool.submit(writer.run, fail), pool.submit(writer.run, increment)
+        gate.set()
+        first.result()
+        with pytest.raises(Conflict):
+            failing.result()
+        assert fine.result() == 1
+    writer.close()
+
+
+def test_a_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None:
+    writer = Writer(counter)
+    with exclusive(counter):
+        blocked = threading.Thread(target=lambda: writer.run(lambda connection: None))
+        blocked.start()  # occupies the writer thread, which waits for the lock
+        while not writer._queue.empty():  # noqa: SLF001
+            pass
+        with pytest.raises(StoreBusy, match="did not take the write"):
+            writer.run(increment, timeout=0.05)
+    blocked.join()
+    assert writer.run(increment) == 1
+    writer.close()
+
+
+def _increment_often(path: str, times: int) -> None:
+    database = Database(f"sqlite:///{path}")
+    writer = Writer(database)
+    for _ in range(times):
+        writer.run(increment)
+    writer.close()
+
+
+def test_units_of_several_processes_lose_no_update(counter: Database) -> None:
+    assert counter.path is not None
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_increment_often, args=(str(counter.path), 40)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    with counter.read() as connection:
+        assert connection.execute(text("SELECT n FROM counter")).scalar_one() == 120
