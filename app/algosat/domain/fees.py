@@ -1,0 +1,112 @@
+"""What trading costs: brokerage, taxes and charges, by the dated table of `fee_table`.
+
+A broker charges by the contract note: brokerage per executed order, everything else on a day's
+turnover in one symbol and product. `charges` computes that. Booking cannot wait for the day's
+end, so `charges_of_fill` gives each fill what its order's charges grow by with it: over an
+order's fills these add up to the charges of the whole order, whatever the number of fills. A
+note over several orders may differ from their sum by paise, since it rounds once.
+
+Rounding, half up: every component to the paisa, but securities transaction tax to the rupee (Securities
+Transaction Tax Rules; support pages of brokers).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+from algosat.domain.fee_table import FeeTable
+from algosat.domain.instruments import InstrumentKind
+from algosat.domain.orders import Order, Product, Side, Trade
+from algosat.errors import FeesUnknown
+
+_NOTHING: Final = Decimal(0)
+_PAISA: Final = Decimal("0.01")
+_RUPEE: Final = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """What is taken for trades, in rupees."""
+
+    brokerage: Decimal = _NOTHING
+    stt: Decimal = _NOTHING  # securities transaction tax
+    exchange: Decimal = _NOTHING  # its transaction charge, the investor protection levy included
+    sebi: Decimal = _NOTHING
+    stamp: Decimal = _NOTHING
+    gst: Decimal = _NOTHING
+
+    @property
+    def total(self) -> Decimal:
+        return sum((getattr(self, field.name) for field in fields(self)), _NOTHING)
+
+    def __sub__(self, other: Charges) -> Charges:
+        return Charges(*(getattr(self, field.name) - getattr(other, field.name) for field in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Turnover:
+    """What was traded of one kind and product on one day, in rupees."""
+
+    bought: Decimal = _NOTHING
+    sold: Decimal = _NOTHING
+    orders: tuple[Decimal, ...] = ()  # the value of each executed order, for brokerage is per order
+
+    @classmethod
+    def of_order(cls, side: Side, value: Decimal) -> Turnover:
+        if not value:
+            return cls()
+        return cls(bought=value, orders=(value,)) if side is Side.BUY else cls(sold=value, orders=(value,))
+
+
+def charges(
+    table: FeeTable,
+    kind: InstrumentKind,
+    product: Product,
+    turnover: Turnover,
+    on: date,
+    *,
+    broker: str = "zerodha",
+    exchange: str = "nse",
+) -> Charges:
+    """The charges on a day's turnover in one symbol and product. Raises FeesUnknown, and never guesses."""
+    rates, plan = table.rates(kind, product, on), table.plan(broker, kind, product)
+    if exchange not in rates.exchange:
+        raise FeesUnknown(f"no transaction charge is known for the exchange {exchange!r}")
+    both = turnover.bought + turnover.sold
+    brokerage = sum((_rounded(plan.brokerage(value), _PAISA) for value in turnover.orders), _NOTHING)
+    exchange_charge = _rounded(both * rates.exchange[exchange], _PAISA)
+    sebi = _rounded(both * rates.sebi, _PAISA)
+    return Charges(
+        brokerage=brokerage,
+        stt=_rounded(turnover.bought * rates.stt_buy + turnover.sold * rates.stt_sell, _RUPEE),
+        exchange=exchange_charge,
+        sebi=sebi,
+        stamp=_rounded(turnover.bought * rates.stamp_buy, _PAISA),
+        gst=_rounded((brokerage + exchange_charge + sebi) * rates.gst, _PAISA),
+    )
+
+
+def charges_of_fill(
+    table: FeeTable,
+    kind: InstrumentKind,
+    order: Order,
+    trade: Trade,
+    on: date,
+    *,
+    broker: str = "zerodha",
+    exchange: str = "nse",
+) -> Charges:
+    """What an order's charges grow by with a trade; the order as it was before it."""
+
+    def until(value: Decimal) -> Charges:
+        turnover = Turnover.of_order(order.intent.side, value)
+        return charges(table, kind, order.intent.product, turnover, on, broker=broker, exchange=exchange)
+
+    return until(order.filled_value + trade.quantity * trade.price) - until(order.filled_value)
+
+
+def _rounded(amount: Decimal, to: Decimal) -> Decimal:
+    return (amount / to).quantize(Decimal(1), ROUND_HALF_UP) * to
