@@ -10,8 +10,8 @@ from typing import Final
 
 from algosat.brokers.paper.book import BookOrder, SymbolBook
 from algosat.brokers.paper.events import Refusal
-from algosat.brokers.paper.protection import protected_limit
 from algosat.brokers.paper.rules import Rules, within_auction_band
+from algosat.brokers.paper.triggers import limit_of
 from algosat.brokers.paper.universe import Listing
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Change, Intent, OrderType, Side
@@ -110,7 +110,7 @@ def _price_off_tick(asked: _Asked) -> Refusal | None:
 def _outside_circuit(asked: _Asked) -> Refusal | None:
     quote, prices = asked.quote, asked.prices
     if asked.terms.type is OrderType.MARKET:
-        prices = (protected_limit(asked.instrument, quote, asked.terms.side, asked.terms.protection_price),)
+        prices = (limit_of(asked.terms, asked.instrument, quote),)
     if all(quote.lower_circuit <= price <= quote.upper_circuit for price in prices):
         return None
     return Refusal(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from algosat.brokers.paper.book import BookOrder
-from algosat.brokers.paper.protection import protected_limit
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Intent, Side, Status
+from algosat.domain.protection import protected_from
 
 
 def waits(order: BookOrder) -> bool:
@@ -28,7 +28,19 @@ def fire(order: BookOrder, instrument: Instrument, quote: Quote, at: datetime) -
 
 
 def limit_of(terms: Intent, instrument: Instrument, quote: Quote) -> Decimal:
-    """The worst price these terms may trade at now."""
+    """The worst price these terms may trade at now: their limit, else the protection of a market order.
+
+    The sender's protection holds where he named one, rounded so that it never protects less.
+    """
     if terms.limit_price is not None:
         return terms.limit_price
-    return protected_limit(instrument, quote, terms.side, terms.protection_price)
+    if terms.protection_price is None:
+        return protected_from(quote.last, instrument, quote, terms.side)
+    rounding = ROUND_FLOOR if terms.side is Side.BUY else ROUND_CEILING
+    ticks = (terms.protection_price / instrument.tick).to_integral_value(rounding)
+    return _within_circuit(ticks * instrument.tick, quote, terms.side)
+
+
+def _within_circuit(price: Decimal, quote: Quote, side: Side) -> Decimal:
+    """No worse than the circuit allows; a price that is better than it stays as it is, to be refused."""
+    return min(price, quote.upper_circuit) if side is Side.BUY else max(price, quote.lower_circuit)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+
+from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar, calendar_for
+from algosat.domain.orders import OrderType, Validity
+from algosat.domain.sessions import Phase, packaged, read, takes
+from algosat.errors import CalendarUnknown
+
+CALENDAR = ExchangeCalendar(packaged())
+
+
+def exchange(day: str, clock: str = "12:00") -> datetime:
+    local = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), EXCHANGE_TIME)
+    return local.astimezone(UTC)
+
+
+FRIDAY = "2026-11-20"
+
+
+@pytest.mark.parametrize(
+    ("clock", "with_derivatives", "without"),
+    [
+        ("08:59:59", Phase.CLOSED, Phase.CLOSED),
+        ("09:00", Phase.PRE_OPEN, Phase.PRE_OPEN),
+        ("09:05", Phase.PRE_OPEN_LIMIT, Phase.PRE_OPEN_LIMIT),
+        ("09:10", Phase.PRE_OPEN_MATCH, Phase.PRE_OPEN_MATCH),
+        ("09:14:59", Phase.BUFFER, Phase.BUFFER),
+        ("09:15", Phase.CONTINUOUS, Phase.CONTINUOUS),
+        ("15:14:59", Phase.CONTINUOUS, Phase.CONTINUOUS),
+        ("15:15", Phase.AUCTION_REFERENCE, Phase.CONTINUOUS),
+        ("15:20", Phase.AUCTION, Phase.CONTINUOUS),
+        ("15:25", Phase.AUCTION_LIMIT, Phase.CONTINUOUS),
+        ("15:30", Phase.AUCTION_MATCH, Phase.CLOSED),
+        ("15:35", Phase.CLOSED, Phase.CLOSED),
+        ("15:50", Phase.POST_CLOSE, Phase.POST_CLOSE),
+        ("16:00", Phase.CLOSED, Phase.CLOSED),
+    ],
+)
+def test_a_share_goes_through_the_phases_of_its_day(
+    clock: str, with_derivatives: Phase, without: Phase
+) -> None:
+    at = exchange(FRIDAY, clock)
+    assert CALENDAR.phase("equity", True, at) is with_derivatives
+    assert CALENDAR.phase("equity", False, at) is without
+
+
+@pytest.mark.parametrize(
+    ("day", "clock", "segment", "phase"),
+    [
+        ("2026-07-31", "15:20", "equity", Phase.CONTINUOUS),
+        ("2026-08-03", "15:20", "equity", Phase.AUCTION),
+        ("2026-07-31", "15:35", "derivatives", Phase.CLOSED),
+        ("2026-08-03", "15:35", "derivatives", Phase.CONTINUOUS),
+        ("2026-08-03", "15:40", "derivatives", Phase.CLOSED),
+        ("2026-09-04", "09:06", "equity", Phase.PRE_OPEN),
+        ("2026-09-07", "09:06", "equity", Phase.PRE_OPEN_LIMIT),
+        ("2026-07-31", "15:45", "equity", Phase.POST_CLOSE),
+        ("2026-08-03", "15:45", "equity", Phase.CLOSED),
+    ],
+)
+def test_the_changes_of_2026_hold_from_their_day_on(day: str, clock: str, segment: str, phase: Phase) -> None:
+    assert CALENDAR.phase(segment, True, exchange(day, clock)) is phase
+
+
+@pytest.mark.parametrize("day", ["2026-11-21", "2026-11-22", "2026-11-24", "2026-11-08"])
+def test_weekends_holidays_and_sessions_of_unknown_times_are_closed(day: str) -> None:
+    assert CALENDAR.phase("equity", True, exchange(day)) is Phase.CLOSED
+    assert CALENDAR.closes_at("equity", True, exchange(day)) is None
+
+
+def test_the_budget_sunday_trades_as_any_other_day() -> None:
+    assert CALENDAR.phase("equity", True, exchange("2026-02-01")) is Phase.CONTINUOUS
+
+
+def test_trading_days_are_those_of_another_calendar() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the other package's own making
+        import pandas_market_calendars  # type: ignore[import-untyped]
+
+        theirs = pandas_market_calendars.get_calendar("NSE").valid_days("2026-01-01", "2026-12-31")
+    expected = {day.date() for day in theirs} | {date(2026, 2, 1)}  # it knows no special sessions
+    year = [date(2026, 1, 1) + timedelta(days=number) for number in range(365)]
+    assert {day for day in year if CALENDAR.is_trading_day(day)} == expected
+
+
+@pytest.mark.parametrize("day", ["2025-12-31", "2027-01-01"])
+def test_days_beyond_its_validity_are_refused(day: str) -> None:
+    with pytest.raises(CalendarUnknown, match="covers 2026-01-01 to 2026-12-31"):
+        CALENDAR.phase("equity", True, exchange(day))
+
+
+def test_an_unknown_segment_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(CalendarUnknown, match="equity, derivatives"):
+        CALENDAR.phase("commodity", False, exchange(FRIDAY))
+
+
+def test_no_next_open_is_guessed_past_the_end() -> None:
+    with pytest.raises(CalendarUnknown):
+        CALENDAR.next_open("equity", True, exchange("2026-12-31", "15:30"))
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        ("2026-11-30", None),
+        ("2026-12-01", "in 30 days"),
+        ("2026-12-31", "in 0 days"),
+        ("2027-01-01", "refused"),
+    ],
+)
+def test_a_warning_comes_thirty_days_before_the_end(day: str, expected: str | None) -> None:
+    warning = CALENDAR.warning(exchange(day))
+    assert (warning is None) if expected is None else (expected in (warning or ""))
+
+
+def test_the_trading_day_is_the_exchanges_date_or_the_next_that_trades() -> None:
+    assert CALENDAR.trading_day(exchange(FRIDAY, "23:30")) == date(2026, 11, 20)
+    assert CALENDAR.trading_day(exchange("2026-11-21")) == date(2026, 11, 23)
+    late_in_utc = datetime(2026, 11, 19, 20, 0, tzinfo=UTC)  # 01:30 of the 20th at the exchange
+    assert CALENDAR.trading_day(late_in_utc) == date(2026, 11, 20)
+
+
+@pytest.mark.parametrize(
+    ("segment", "has_derivatives", "close"),
+    [("equity", True, "15:15"), ("equity", False, "15:30"), ("derivatives", False, "15:40")],
+)
+def test_continuous_trading_closes_by_segment(segment: str, has_derivatives: bool, close: str) -> None:
+    assert CALENDAR.closes_at(segment, has_derivatives, exchange(FRIDAY)) == exchange(FRIDAY, close)
+
+
+def test_the_next_open_is_now_later_today_or_on_the_next_trading_day() -> None:
+    during, before, after = (exchange(FRIDAY, clock) for clock in ("10:00", "07:00", "15:16"))
+    assert CALENDAR.next_open("equity", True, during) == during
+    assert CALENDAR.next_open("equity", True, before) == exchange(FRIDAY, "09:15")
+    assert CALENDAR.next_open("equity", True, after) == exchange("2026-11-23", "09:15")
+    before_a_holiday = exchange("2026-11-23", "16:00")
+    assert CALENDAR.next_open("equity", True, before_a_holiday) == exchange("2026-11-25", "09:15")
+
+
+def test_the_market_that_is_always_open_is_open_on_a_sunday() -> None:
+    calendar, sunday = AlwaysOpen(), exchange("2026-11-22", "03:00")
+    assert calendar.phase("equity", True, sunday) is Phase.CONTINUOUS
+    assert calendar.trading_day(sunday) == date(2026, 11, 22)
+    assert calendar.next_open("equity", True, sunday) == sunday
+    assert calendar.closes_at("equity", True, sunday) is None
+    assert calendar.warning(exchange("2030-01-01")) is None
+
+
+def test_the_setting_chooses_the_calendar() -> None:
+    assert isinstance(calendar_for(always_open=True), AlwaysOpen)
+    assert isinstance(calendar_for(always_open=False), ExchangeCalendar)
+
+
+@pytest.mark.parametrize(
+    ("phase", "order_type", "validity", "taken"),
+    [
+        (Phase.CONTINUOUS, OrderType.STOP_LIMIT, Validity.IOC, True),
+        (Phase.AUCTION, OrderType.MARKET, Validity.DAY, True),
+        (Phase.AUCTION, OrderType.STOP, Validity.DAY, False),
+        (Phase.AUCTION, OrderType.LIMIT, Validity.IOC, False),
+        (Phase.AUCTION_LIMIT, OrderType.MARKET, Validity.DAY, False),
+        (Phase.PRE_OPEN_LIMIT, OrderType.LIMIT, Validity.DAY, True),
+        (Phase.POST_CLOSE, OrderType.LIMIT, Validity.DAY, False),
+        (Phase.AUCTION_MATCH, OrderType.LIMIT, Validity.DAY, False),
+        (Phase.CLOSED, OrderType.LIMIT, Validity.DAY, False),
+    ],
+)
+def test_each_phase_takes_its_kinds_of_orders(
+    phase: Phase, order_type: OrderType, validity: Validity, taken: bool
+) -> None:
+    assert takes(phase, order_type, validity) is taken
+
+
+def test_a_special_session_may_have_windows_of_its_own() -> None:
+    calendar = ExchangeCalendar(
+        read(
+            {
+                "covers": {"from": date(2026, 1, 1), "valid_through": date(2026, 12, 31)},
+                "pieces": {"evening": [{"phase": "continuous", "from": "18:00", "until": "19:00"}]},
+                "segments": {"equity": []},
+                "holidays": {},
+                "special_sessions": {date(2026, 11, 8): {"name": "Evening", "day": ["evening"]}},
+            }
+        )
+    )
+    assert calendar.phase("equity", False, exchange("2026-11-08", "18:30")) is Phase.CONTINUOUS
+    assert calendar.next_open("equity", False, exchange("2026-11-07")) == exchange("2026-11-08", "18:00")
+
+
+def test_pieces_that_overlap_are_refused() -> None:
+    piece = {"phase": "continuous", "from": "09:00", "until": "10:00"}
+    with pytest.raises(ValueError, match="overlap"):
+        read(
+            {
+                "covers": {"from": date(2026, 1, 1), "valid_through": date(2026, 12, 31)},
+                "pieces": {"one": [piece], "two": [piece]},
+                "segments": {"equity": [{"from": date(2026, 1, 1), "day": ["one", "two"]}]},
+                "holidays": {},
+                "special_sessions": {},
+            }
+        )
