@@ -119,6 +119,7 @@ class Change:
     quantity: Decimal
     limit_price: Decimal | None
     trigger_price: Decimal | None
+    protection_price: Decimal | None = None  # set by the gate: it moves with the trigger or the market
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +293,11 @@ def _with_change(order: Order) -> Order:
     # A fill may have overtaken the change: the quantity never falls below what was filled.
     quantity = max(change.quantity, order.filled_quantity)
     intent = replace(
-        order.intent, quantity=quantity, limit_price=change.limit_price, trigger_price=change.trigger_price
+        order.intent,
+        quantity=quantity,
+        limit_price=change.limit_price,
+        trigger_price=change.trigger_price,
+        protection_price=change.protection_price,
     )
     return replace(order, intent=intent)
 

@@ -56,6 +56,7 @@ def order_state(order: Order) -> dict[str, Any]:
         "quantity": order.intent.quantity,
         "limit_price": order.intent.limit_price,
         "trigger_price": order.intent.trigger_price,
+        "protection_price": order.intent.protection_price,
         "status": order.status.value,
         "overlay": order.overlay.value if order.overlay else None,
         "filled_quantity": order.filled_quantity,
@@ -190,6 +191,7 @@ def _change_from(data: dict[str, Any] | None) -> Change | None:
         quantity=Decimal(data["quantity"]),
         limit_price=_decimal(data["limit_price"]),
         trigger_price=_decimal(data["trigger_price"]),
+        protection_price=_decimal(data["protection_price"]),
     )
 
 
