@@ -1,0 +1,1 @@
+"""The HTTP API: routes with their access level, bodies and answers; one way for every error."""

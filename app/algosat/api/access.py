@@ -1,0 +1,64 @@
+"""How much a route asks of its caller. Each states it where it is registered; there is no default.
+
+The inventory may ask for more: `admin_only_endpoints` lifts a route to admin, and of the routes
+that are open, only those in `public_endpoints` answer to strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from algosat.config.problems import Problem
+from algosat.config.settings import AccessControl
+from algosat.security.callers import Role
+
+
+class Access(StrEnum):
+    PUBLIC = "public"  # cannot be otherwise: who logs in has no token yet
+    OPEN = "open"  # public where the inventory says so, else for every user
+    VIEWER = "viewer"
+    TRADER = "trader"
+    ADMIN = "admin"
+
+
+_ROLES: Final = {
+    Access.PUBLIC: None,
+    Access.OPEN: Role.VIEWER,
+    Access.VIEWER: Role.VIEWER,
+    Access.TRADER: Role.TRADER,
+    Access.ADMIN: Role.ADMIN,
+}
+
+
+def needed_role(path: str, access: Access, control: AccessControl) -> Role | None:
+    """The least role that may use the route `path`; None when everybody may."""
+    if path in control.admin_only_endpoints:
+        return Role.ADMIN
+    if access is Access.OPEN and path in control.public_endpoints:
+        return None
+    return _ROLES[access]
+
+
+def problems(levels: Iterable[tuple[str, Access]], control: AccessControl) -> list[Problem]:
+    """What the inventory says of routes that cannot be so. A misspelt protection must not pass silently."""
+    known: dict[str, set[Access]] = {}
+    for path, access in levels:
+        known.setdefault(path, set()).add(access)
+    found = []
+    for path in control.admin_only_endpoints:
+        if path not in known:
+            found.append(_problem("admin_only_endpoints", f"{path} is not a route of this server"))
+        elif Access.PUBLIC in known[path]:
+            found.append(_problem("admin_only_endpoints", f"{path} must stay public: it is the way in"))
+    for path in control.public_endpoints:
+        if path not in known:
+            found.append(_problem("public_endpoints", f"{path} is not a route of this server"))
+        elif not known[path] <= {Access.PUBLIC, Access.OPEN}:
+            found.append(_problem("public_endpoints", f"{path} may not be public"))
+    return found
+
+
+def _problem(key: str, text: str) -> Problem:
+    return Problem("security.yaml", f"access_control.{key}", text)

@@ -1,0 +1,25 @@
+"""Answers: JSON by orjson, money as strings, times in UTC."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+from flask import Response
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+
+
+def json_answer(
+    data: Any, status: int = 200, headers: dict[str, str] | None = None, content_type: str = JSON
+) -> Response:
+    body = orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z)
+    return Response(body, status, headers, content_type=content_type)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

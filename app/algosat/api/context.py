@@ -1,0 +1,46 @@
+"""What a handler may ask for: the collaborators of this process, and who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+from flask import current_app, g
+
+from algosat.clock import Clock
+from algosat.config.live import LiveSettings
+from algosat.monitoring.health import Health
+from algosat.security.callers import Caller
+from algosat.security.identity import Identity
+from algosat.security.passwords import Passwords
+from algosat.store.audit import Cause
+from algosat.store.database import Database
+from algosat.store.writer import Writer
+
+_NAME: Final = "algosat"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Built once in app.py."""
+
+    live: LiveSettings
+    database: Database
+    writer: Writer
+    identity: Identity
+    passwords: Passwords
+    health: Health
+    clock: Clock
+
+
+def services() -> Services:
+    return cast(Services, current_app.extensions[_NAME])
+
+
+def caller() -> Caller:
+    return cast(Caller, g.caller)
+
+
+def cause() -> Cause:
+    """Who sets something off by this request."""
+    return Cause(caller().actor, g.correlation_id)

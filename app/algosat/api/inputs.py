@@ -1,0 +1,80 @@
+"""What comes in: bodies and queries, read strictly into their models or refused with every finding."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar
+
+from flask import Request
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from algosat.errors import AlgosatError, Category, InvalidBody, InvalidRequest, Severity
+
+Model = TypeVar("Model", bound="Input")
+
+
+class Input(BaseModel):
+    """The shape of a body or a query: nothing unknown, nothing of another type, no NaN."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class UnsupportedMediaType(AlgosatError):
+    status, code, title = 415, "unsupported_media_type", "The body is not of a type this route takes"
+    severity, category = Severity.INFO, Category.INPUT
+
+
+def body_of(request: Request, model: type[Model], *, optional: bool) -> Model:
+    """Raises UnsupportedMediaType, InvalidRequest for what is not JSON, InvalidBody for what does not fit."""
+    data = request.get_data(cache=False)
+    if not data and optional:
+        return model()
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Send the body as JSON, with `Content-Type: application/json`")
+    try:
+        return model.model_validate_json(data, strict=True)
+    except ValidationError as error:
+        found = findings(error)
+        if found[0]["code"] == "json_invalid":
+            raise InvalidRequest(f"The body is not JSON: {found[0]['detail']}", code="invalid_json") from None
+        raise InvalidBody(_sentence(found), errors=found) from None
+
+
+def query_of(request: Request, model: type[Model] | None) -> Model | None:
+    """Raises InvalidRequest for a parameter that is unknown, given twice, or does not fit."""
+    if model is None and not request.query_string:
+        return None
+    values: dict[str, str] = {}
+    for name, value in request.args.items(multi=True):
+        if name in values:
+            raise InvalidRequest(f"The parameter {_shown(name)} is given twice", code="invalid_query")
+        values[name] = value
+    if model is None:
+        raise InvalidRequest("This route takes no parameters", code="invalid_query")
+    try:
+        return model.model_validate_strings(values)
+    except ValidationError as error:
+        found = findings(error)
+        raise InvalidRequest(_sentence(found), code="invalid_query", errors=found) from None
+
+
+def findings(error: ValidationError) -> list[dict[str, Any]]:
+    """What is wrong, field by field. What was sent is not repeated: it may be a password."""
+    listed = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        {
+            "field": ".".join(_shown(str(part)) for part in found["loc"]),
+            "detail": found["msg"].removeprefix("Value error, "),
+            "code": found["type"],
+        }
+        for found in listed[:50]
+    ]
+
+
+def _sentence(found: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{each['field'] or 'body'}: {each['detail']}" for each in found[:5])
+
+
+def _shown(name: str) -> str:
+    return name[:64].encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,134 @@
+"""What happens around every request: an id, who asks, how often he may; and afterwards the count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from flask import Flask, Request, Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from algosat.api.access import needed_role
+from algosat.api.problems import answer_to
+from algosat.api.routes import Route
+from algosat.config.live import LiveSettings
+from algosat.errors import Forbidden, Unauthenticated
+from algosat.monitoring import correlation, metrics
+from algosat.security.authenticator import Authenticator
+from algosat.security.callers import Caller, Role
+from algosat.security.limiter import ClientLimiter
+
+_log = structlog.get_logger(__name__)
+
+_POLICY: Final = "Content-Security-Policy"
+_HEADERS: Final = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+)
+_CLOSED: Final = "default-src 'none'; frame-ancestors 'none'"
+
+
+class Guard:
+    """What a route asks, and where its requests are counted; bound once, not on every request."""
+
+    def __init__(self, method: str, path: str, role: Role | None, limited: bool) -> None:
+        self.path = path
+        self.role = role
+        self.limited = limited
+        self._method = method
+        self._seconds = metrics.REQUEST_SECONDS.labels(method, path)
+        self._counts: dict[int, Any] = {}
+
+    def count(self, status: int, seconds: float | None) -> None:
+        if status not in self._counts:
+            self._counts[status] = metrics.REQUESTS.labels(self._method, self.path, str(status))
+        self._counts[status].inc()
+        if seconds is not None:
+            self._seconds.observe(seconds)
+
+
+class Lifecycle:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        live: LiveSettings,
+        authenticator: Authenticator,
+        limiter: ClientLimiter,
+    ) -> None:
+        control = live.files.protection.access_control
+        self._guards = {
+            route.endpoint: Guard(
+                route.method, route.path, needed_role(route.path, route.access, control), route.limited
+            )
+            for route in routes
+        }
+        self._no_route = Guard("any", "(none)", None, limited=True)
+        self._live = live
+        self._largest_body = live.files.algosat.api.max_body_bytes
+        self._authenticator = authenticator
+        self._limiter = limiter
+
+    def attach(self, app: Flask) -> None:
+        app.before_request(self._begin)
+        app.after_request(self._finish)
+        app.register_error_handler(Exception, answer_to)
+
+    def _begin(self) -> None:
+        incoming: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        g.started = perf_counter()
+        g.correlation_id = correlation.begin(incoming.environ.get("HTTP_X_REQUEST_ID"))
+        rule = incoming.url_rule
+        guard = g.guard = self._no_route if rule is None else self._guards[rule.endpoint]
+        if (incoming.content_length or 0) > self._largest_body:
+            raise RequestEntityTooLarge
+        g.caller = self._admit(guard, incoming)
+
+    def _admit(self, guard: Guard, incoming: Request) -> Caller | None:
+        """Who asks, once he may. Strangers are counted by their address, before they are turned away."""
+        caller, refusal = None, None
+        if guard.role is not None:
+            try:
+                caller = self._authenticator.identify(incoming.environ.get("HTTP_AUTHORIZATION"))
+            except Unauthenticated as error:
+                refusal = error
+        if guard.limited or refusal is not None:
+            rules = self._live.current.algosat.security
+            client = caller.actor if caller else f"address:{incoming.remote_addr}"
+            self._limiter.hit(client, rules.rate_limit_requests, rules.rate_limit_window)
+        if refusal is not None:
+            metrics.SECURITY_EVENTS.labels("token_refused").inc()
+            raise refusal
+        if caller is not None and guard.role is not None and not caller.role.covers(guard.role):
+            metrics.SECURITY_EVENTS.labels("forbidden").inc()
+            raise Forbidden(f"This needs the role {guard.role}; {caller.name} is a {caller.role}")
+        return caller
+
+    def _finish(self, response: Response) -> Response:
+        settings = self._live.current.algosat.monitoring
+        guard, status, seconds = g.guard, response.status_code, perf_counter() - g.started
+        if settings.metrics_enabled:
+            guard.count(status, seconds if settings.performance_monitoring else None)
+        headers = response.headers
+        headers.extend(_HEADERS)
+        headers.add("X-Request-ID", g.correlation_id)
+        if _POLICY not in headers:
+            headers.add(_POLICY, _CLOSED)
+        if status >= 400 or request.method not in ("GET", "HEAD"):
+            self._log_request(guard, status, seconds)
+        return response
+
+    def _log_request(self, guard: Guard, status: int, seconds: float) -> None:
+        caller: Caller | None = g.get("caller")
+        _log.info(
+            "request",
+            method=request.method,
+            path=guard.path,
+            status=status,
+            milliseconds=round(seconds * 1000, 2),
+            caller=caller.actor if caller else request.remote_addr,
+        )

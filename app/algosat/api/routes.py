@@ -1,0 +1,151 @@
+"""Routes: path, access, input and answer stated together, where a route is registered.
+
+The same statement becomes the check at run time and the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partialmethod
+from typing import Any, Final, TypeVar
+
+from flask import Flask, Response, request
+from werkzeug.routing import BaseConverter
+
+from algosat.api.access import Access
+from algosat.api.answers import json_answer
+from algosat.api.inputs import Input, body_of, query_of
+from algosat.errors import AlgosatError
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+_PARAMETER: Final = re.compile(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    method: str
+    rule: str  # in Werkzeug's form: /orders/<order:order_id>
+    handler: Callable[..., Any]
+    access: Access
+    limited: bool  # whether it counts towards the client's rate; ways out of a position do not
+    query: type[Input] | None
+    body: type[Input] | None
+    body_optional: bool
+    answer: Any  # the type of the answer's body; None where it has none of ours
+    status: int
+    headers: tuple[str, ...]  # request headers it reads
+    errors: tuple[type[AlgosatError], ...]  # beside those any route may answer
+
+    @property
+    def path(self) -> str:
+        """The template: what OpenAPI, metrics and the inventory call it."""
+        return _PARAMETER.sub(lambda found: "{" + found["name"] + "}", self.rule)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Name and kind of what stands in the path."""
+        return {found["name"]: found["kind"] or "default" for found in _PARAMETER.finditer(self.rule)}
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class Routes:
+    """The routes of one area."""
+
+    def __init__(self, area: str) -> None:
+        self.area = area
+        self._routes: list[Route] = []
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    def _add(
+        self,
+        method: str,
+        rule: str,
+        *,
+        access: Access,
+        answer: Any,
+        status: int = 200,
+        query: type[Input] | None = None,
+        body: type[Input] | None = None,
+        body_optional: bool = False,
+        limited: bool = True,
+        headers: tuple[str, ...] = (),
+        errors: tuple[type[AlgosatError], ...] = (),
+    ) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            self._routes.append(
+                Route(
+                    method=method,
+                    rule=rule,
+                    handler=handler,
+                    access=access,
+                    limited=limited,
+                    query=query,
+                    body=body,
+                    body_optional=body_optional,
+                    answer=answer,
+                    status=status,
+                    headers=headers,
+                    errors=errors,
+                )
+            )
+            return handler
+
+        return register
+
+    get = partialmethod(_add, "GET")
+    post = partialmethod(_add, "POST")
+    put = partialmethod(_add, "PUT")
+    patch = partialmethod(_add, "PATCH")
+    delete = partialmethod(_add, "DELETE")
+
+
+class _Symbol(BaseConverter):
+    regex = r"[A-Za-z0-9][A-Za-z0-9&._:-]{0,63}"
+
+
+class _Order(BaseConverter):
+    regex = r"a[a-z0-9]{17}"
+
+
+class _Name(BaseConverter):
+    regex = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+
+
+CONVERTERS: Final[dict[str, type[BaseConverter]]] = {"symbol": _Symbol, "order": _Order, "name": _Name}
+
+
+def prepare(app: Flask) -> None:
+    """One address for each route: no redirects, no OPTIONS of its own making."""
+    app.url_map.converters.update(CONVERTERS)
+    app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+
+
+def register(app: Flask, route: Route) -> None:
+    app.add_url_rule(route.rule, endpoint=route.endpoint, view_func=_view(route), methods=[route.method])
+
+
+def _view(route: Route) -> Callable[..., Response]:
+    handler, status, query, body, optional = (
+        route.handler, route.status, route.query, route.body, route.body_optional,
+    )  # fmt: skip
+
+    def view(**values: Any) -> Response:
+        incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the proxy costs
+        parameters = query_of(incoming, query)
+        if parameters is not None:
+            values["query"] = parameters
+        if body is not None:
+            values["body"] = body_of(incoming, body, optional=optional)
+        result = handler(**values)
+        return result if isinstance(result, Response) else json_answer(result, status)
+
+    return view

@@ -1,0 +1,75 @@
+"""The settings as they are now: what the files say, with the overrides that came since.
+
+Nobody keeps a value of a key marked LIVE; whoever needs one asks here each time. The store is
+asked for overrides at most once a second, so a change counts within two seconds everywhere.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from algosat.config.overrides import Override, applied
+from algosat.config.settings import Settings
+from algosat.errors import AlgosatError
+
+_log = structlog.get_logger(__name__)
+
+_EVERY: Final = 1.0  # seconds
+
+Fetch = Callable[[], Sequence[Override]]
+Listener = Callable[[Settings], None]
+
+
+class LiveSettings:
+    """`files` are the settings as loaded; `fetch` reads the overrides from the store."""
+
+    def __init__(self, files: Settings, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+        self.files = files
+        self._fetch = fetch
+        self._clock = clock
+        self._refreshing = threading.Lock()
+        self._overrides: Sequence[Override] = ()
+        self._current = files
+        self._due = 0.0
+        self._listeners: list[Listener] = []
+
+    @property
+    def current(self) -> Settings:
+        if self._clock() >= self._due and self._refreshing.acquire(blocking=False):
+            try:
+                self._refresh()
+            finally:
+                self._refreshing.release()
+        return self._current
+
+    @property
+    def overrides(self) -> Sequence[Override]:
+        return self._overrides
+
+    def on_change(self, listener: Listener) -> None:
+        """Call `listener` with the settings whenever they have changed."""
+        self._listeners.append(listener)
+
+    def look_again(self) -> None:
+        """Do not wait for the next second: this process has just changed something itself."""
+        self._due = 0.0
+
+    def _refresh(self) -> None:
+        self._due = self._clock() + _EVERY
+        try:
+            found = self._fetch()
+        except AlgosatError as error:
+            # The settings of a second ago are better than none.
+            _log.warning("overrides_not_read", reason=error.detail)
+            return
+        if found == self._overrides:
+            return
+        self._overrides = found
+        self._current = applied(self.files, found)
+        for listener in self._listeners:
+            listener(self._current)

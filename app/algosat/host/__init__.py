@@ -1,0 +1,1 @@
+"""The machine below: what it reads, and what that advises."""

@@ -1,0 +1,94 @@
+"""From a reading and the thresholds to advice. Pure: the same reading gives the same advice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from algosat.config.settings import Vps
+from algosat.host.probe import Reading
+
+
+class Urgency(StrEnum):
+    NOTICE = "notice"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    subject: str  # memory, cpu, disk, swap
+    urgency: Urgency
+    finding: str
+    remedy: str
+
+
+def exceeded(reading: Reading, thresholds: Vps) -> list[str]:
+    """Which thresholds the reading is past, in words."""
+    limits = (
+        ("memory", reading.memory_percent, thresholds.memory_threshold),
+        ("cpu", reading.cpu_percent, thresholds.cpu_threshold),
+        ("disk", reading.disk_percent, thresholds.disk_threshold),
+    )
+    return [f"{name} at {used:.0f} % of {limit} %" for name, used, limit in limits if used >= limit]
+
+
+def advise(reading: Reading, thresholds: Vps) -> list[Advice]:
+    """What a person should do about this machine; nothing while optimisation is switched off."""
+    if not thresholds.optimization_enabled:
+        return []
+    return [*_memory(reading, thresholds), *_cpu(reading, thresholds), *_disk(reading, thresholds)]
+
+
+def _memory(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
+    if reading.memory_percent >= thresholds.memory_threshold:
+        yield Advice(
+            "memory",
+            Urgency.WARNING,
+            f"{reading.memory_percent:.0f} % of the memory is in use, the threshold is "
+            f"{thresholds.memory_threshold} %",
+            "Lower algosat_api_workers, stop what else runs here, or take a larger machine",
+        )
+    if reading.swap_total == 0:
+        yield Advice(
+            "swap",
+            Urgency.NOTICE,
+            "There is no swap: a short peak ends with the kernel killing a process",
+            "Add a swap file of half the memory through the inventory",
+        )
+    elif reading.swap_percent >= 50:
+        yield Advice(
+            "swap",
+            Urgency.WARNING,
+            f"{reading.swap_percent:.0f} % of the swap is in use: the memory does not suffice",
+            "Lower algosat_api_workers, or take a machine with more memory",
+        )
+
+
+def _cpu(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
+    if reading.cpu_percent >= thresholds.cpu_threshold:
+        yield Advice(
+            "cpu",
+            Urgency.WARNING,
+            f"The processors are busy for {reading.cpu_percent:.0f} %, the threshold is "
+            f"{thresholds.cpu_threshold} %",
+            "Find the busiest process with `top`; orders are delayed while this lasts",
+        )
+    if reading.load_average[2] > 2 * reading.cpu_count:
+        yield Advice(
+            "cpu",
+            Urgency.WARNING,
+            f"The load over 15 minutes is {reading.load_average[2]:.1f} on {reading.cpu_count} processors",
+            "Take a machine with more processors, or move other services away",
+        )
+
+
+def _disk(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
+    if reading.disk_percent >= thresholds.disk_threshold:
+        yield Advice(
+            "disk",
+            Urgency.WARNING,
+            f"{reading.disk_percent:.0f} % of the data's file system is in use, the threshold is "
+            f"{thresholds.disk_threshold} %",
+            "Move old backups elsewhere or enlarge the disk: a full one refuses every order",
+        )

@@ -1,0 +1,124 @@
+"""What health asks of each component."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import func, select
+
+from algosat.clock import Clock
+from algosat.config.live import LiveSettings
+from algosat.config.loader import load
+from algosat.errors import ConfigurationError
+from algosat.host import advisor, probe
+from algosat.monitoring.health import Check, Finding
+from algosat.security.callers import Role
+from algosat.security.limiter import ClientLimiter
+from algosat.store import version
+from algosat.store.database import Database
+from algosat.store.tables import heartbeats, users
+
+_SILENT_AFTER: Final = timedelta(seconds=5)  # the engine notes itself about every second
+_AT_ONCE: Final = 1.0
+
+
+def all_checks(
+    directory: Path, live: LiveSettings, database: Database, limiter: ClientLimiter, clock: Clock
+) -> list[Check]:
+    def at_once() -> float:
+        return _AT_ONCE
+
+    def now_and_then() -> float:
+        return live.current.algosat.monitoring.health_check_interval
+
+    heartbeat = _Heartbeat(database, clock)
+    return [
+        Check("database", True, lambda: _database(database), at_once),
+        Check("security", True, lambda: _security(database, live), now_and_then),
+        Check("config", False, lambda: _config(directory, live), now_and_then),
+        Check("vps", False, lambda: _vps(live), at_once),
+        Check("engine", True, heartbeat.engine, at_once),
+        Check("broker", False, heartbeat.broker, at_once),
+        Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
+    ]
+
+
+def _database(database: Database) -> Finding:
+    with database.read() as connection:
+        found = version.of(connection)
+    return Finding(found == version.HEAD, f"schema version {found}")
+
+
+def _security(database: Database, live: LiveSettings) -> Finding:
+    keys = live.files.protection.encryption.keys
+    fernet = Fernet(keys[0].get_secret_value())
+    try:
+        works = fernet.decrypt(fernet.encrypt(b"probe")) == b"probe"
+    except InvalidToken:
+        works = False
+    admins = (
+        select(func.count()).select_from(users).where(users.c.role == Role.ADMIN.value, ~users.c.disabled)
+    )
+    with database.read() as connection:
+        count = connection.execute(admins).scalar_one()
+    if not works:
+        return Finding(False, "the encryption key does not work")
+    # No admin is a state of a fresh server, not a failure of it; but it must be seen.
+    return Finding(True, f"keys work; {count} active admins")
+
+
+def _config(directory: Path, live: LiveSettings) -> Finding:
+    try:
+        on_disk = load(directory)
+    except ConfigurationError as error:
+        return Finding(False, f"the files would be refused at the next start: {len(error.errors)} problems")
+    if on_disk != live.files:
+        return Finding(False, "the files have changed since the start: restart to use them")
+    return Finding(True, f"in force, with {len(live.overrides)} overrides")
+
+
+def _vps(live: LiveSettings) -> Finding:
+    settings = live.current.algosat
+    exceeded = advisor.exceeded(probe.read(settings.data_directory), settings.vps)
+    return Finding(not exceeded, "; ".join(exceeded) or "within its thresholds")
+
+
+def _rate_limit(limiter: ClientLimiter) -> Finding:
+    if limiter.is_shared:
+        return Finding(True, "the configured storage is in use")
+    return Finding(False, "the storage does not answer; each worker counts for itself")
+
+
+class _Heartbeat:
+    """The engine's own row: how long ago it wrote, and what of its broker."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def engine(self) -> Finding:
+        found = self._read()
+        if found is None:
+            return Finding(False, "it has never run on this store")
+        at, data = found
+        silence = self._clock() - at
+        if silence > _SILENT_AFTER:
+            return Finding(False, f"silent for {silence.total_seconds():.0f} s")
+        return Finding(True, f"running, process {data.get('pid', 'unknown')}")
+
+    def broker(self) -> Finding:
+        found = self._read()
+        if found is None or self._clock() - found[0] > _SILENT_AFTER:
+            return Finding(False, "unknown while the engine is silent")
+        broker: dict[str, Any] = found[1].get("broker") or {}
+        detail = f"{broker.get('name', 'unknown')}: {broker.get('detail', 'no word')}"
+        return Finding(bool(broker.get("active")), detail)
+
+    def _read(self) -> tuple[datetime, dict[str, Any]] | None:
+        statement = select(heartbeats.c.at, heartbeats.c.data).where(heartbeats.c.process == "engine")
+        with self._database.read() as connection:
+            row = connection.execute(statement).first()
+        return None if row is None else (row.at, row.data)

@@ -1,0 +1,100 @@
+"""Health: each component really asked, each with a time-out, together in one word.
+
+A check that hangs is reported as such and asked again only after it came back, so that it costs
+one thread, not one a request.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+_PATIENCE: Final = 2.0  # seconds a check has
+
+
+class State(StrEnum):
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    name: str
+    vital: bool  # without it the server cannot do its work; of others it only does less well
+    probe: Callable[[], Finding]
+    keep_for: Callable[[], float]  # seconds a finding is good for
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    state: State
+    findings: dict[str, Finding]
+
+
+class Health:
+    def __init__(self, checks: Sequence[Check], clock: Callable[[], float] = time.monotonic) -> None:
+        self._checks = checks
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: dict[str, Future[Finding]] = {}
+        self._known: dict[str, tuple[float, Finding]] = {}
+
+    def report(self) -> Report:
+        with self._lock:
+            self._refresh()
+            findings = {check.name: self._known[check.name][1] for check in self._checks}
+        return Report(self._state(findings), findings)
+
+    def _refresh(self) -> None:
+        due = [check for check in self._checks if self._is_due(check)]
+        if not due:
+            return
+        if self._pool is None:  # not before the first request: threads do not survive a fork
+            self._pool = ThreadPoolExecutor(len(self._checks), thread_name_prefix="health")
+        for check in due:
+            if check.name not in self._running:
+                self._running[check.name] = self._pool.submit(_probe, check)
+        wait([self._running[check.name] for check in due], timeout=_PATIENCE)
+        for check in due:
+            finding = Finding(False, f"no answer within {_PATIENCE:g} s")
+            if self._running[check.name].done():
+                finding = self._running.pop(check.name).result()
+            self._known[check.name] = (self._clock(), finding)
+
+    def _is_due(self, check: Check) -> bool:
+        known = self._known.get(check.name)
+        if known is None:
+            return True
+        at, finding = known
+        return self._clock() >= at + (check.keep_for() if finding.ok else 1.0)
+
+    def _state(self, findings: dict[str, Finding]) -> State:
+        failed = [check for check in self._checks if not findings[check.name].ok]
+        if any(check.vital for check in failed):
+            return State.UNHEALTHY
+        return State.DEGRADED if failed else State.HEALTHY
+
+
+def _probe(check: Check) -> Finding:
+    try:
+        return check.probe()
+    except Exception as error:  # noqa: BLE001 - a check that breaks is a finding, whatever broke it
+        _log.warning("health_check_failed", check=check.name, exc_info=error)
+        return Finding(False, f"{type(error).__name__} while asking; the log has it")

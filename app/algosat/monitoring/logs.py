@@ -1,0 +1,92 @@
+"""Log lines: one JSON object each, with the correlation id of what they belong to.
+
+They go to standard output (the journal) and, when set, to one file, which is opened anew after
+it was rotated. What libraries log comes out in the same form.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from logging.handlers import WatchedFileHandler
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor
+
+from algosat.config.settings import Logging
+from algosat.errors import ConfigurationError
+from algosat.monitoring import correlation
+
+
+def configure(settings: Logging, process: str) -> None:
+    """Send all logging of this process where the settings say. May be called again, after a fork too."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _origin(process),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings)],
+    )
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+        handler.close()
+    for handler in _handlers(settings):
+        handler.setFormatter(formatter)
+        root.addHandler(handler)
+    set_level(settings.level)
+
+
+def set_level(level: str) -> None:
+    logging.getLogger().setLevel(level)
+
+
+def _handlers(settings: Logging) -> list[logging.Handler]:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if settings.file is not None:
+        try:
+            handlers.append(WatchedFileHandler(settings.file, encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"logging.file: {settings.file} cannot be written ({error.strerror}); "
+                "let the service's user write to its directory, or set the file to null"
+            ) from error
+    return handlers
+
+
+def _origin(process: str) -> Processor:
+    """Adds which process a line came from, and for whom it was working."""
+
+    def add(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("process", process)
+        event.setdefault("correlation_id", correlation.current.get())
+        return event
+
+    return add
+
+
+def _renderer(settings: Logging) -> Processor:
+    if settings.format == "text":
+        return structlog.dev.ConsoleRenderer(colors=False)
+    return structlog.processors.JSONRenderer(serializer=_to_json)
+
+
+def _to_json(event: dict[str, Any], **_: Any) -> str:
+    # A secret's own type writes the mask when it is made text.
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,1 @@
+"""What went wrong, kept so that a person can look at it."""

@@ -1,0 +1,90 @@
+"""From a request's credentials to its caller. Runs on every request, so it is written to be cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from algosat.config.live import LiveSettings
+from algosat.errors import StoreBusy, Unauthenticated
+from algosat.security import sessions
+from algosat.security.callers import ANYBODY, Caller
+from algosat.security.lookup import Lookup, Standing
+from algosat.security.tokens import Tokens, refused
+from algosat.store.writer import Writer
+
+_log = structlog.get_logger(__name__)
+
+_SECOND: Final = 1_000_000  # microseconds
+_LONGEST_SILENCE: Final = 60 * _SECOND  # a session's last request is noted to the minute, not each time
+
+
+class Authenticator:
+    def __init__(
+        self,
+        tokens: Tokens,
+        lookup: Lookup,
+        live: LiveSettings,
+        writer: Writer,
+        clock: Callable[[], float],  # seconds since 1970
+    ) -> None:
+        self._tokens = tokens
+        self._lookup = lookup
+        self._live = live
+        self._writer = writer
+        self._clock = clock
+        self._noted: dict[str, int] = {}
+
+    def identify(self, authorization: str | None) -> Caller:
+        """The caller behind an Authorization header. Raises Unauthenticated.
+
+        API keys will be judged here too, from their own header.
+        """
+        if not self._live.current.protection.authentication.enabled:
+            return ANYBODY
+        if authorization is None:
+            raise Unauthenticated(
+                "Send `Authorization: Bearer <access_token>`; POST /auth/login gives one",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise refused("Only the scheme Bearer is known here")
+        session_id = self._tokens.verify_access(token.strip()).session_id
+        return self._caller(session_id)
+
+    def _caller(self, session_id: str) -> Caller:
+        standing = self._lookup.find(session_id)
+        now = int(self._clock() * _SECOND)
+        if standing is None or not self._is_open(standing, now):
+            raise refused("The session has ended")
+        if now - standing.last_seen_at > self._silence():
+            self._note(session_id, now)
+        return Caller(standing.username, standing.role, session_id)
+
+    def _is_open(self, standing: Standing, now: int) -> bool:
+        idle = self._live.current.protection.authentication.session_timeout * _SECOND
+        return (
+            standing.revoked_at is None
+            and not standing.disabled
+            and now < standing.expires_at
+            and now < standing.last_seen_at + idle
+        )
+
+    def _silence(self) -> int:
+        timeout = self._live.current.protection.authentication.session_timeout * _SECOND
+        return min(_LONGEST_SILENCE, timeout // 4)
+
+    def _note(self, session_id: str, now: int) -> None:
+        if now - self._noted.get(session_id, 0) < _SECOND:
+            return  # another thread is at it
+        self._noted = {known: at for known, at in self._noted.items() if now - at < _LONGEST_SILENCE}
+        self._noted[session_id] = now
+        at = datetime.fromtimestamp(now / _SECOND, UTC)
+        try:
+            self._writer.run(lambda connection: sessions.touch(connection, session_id, at), timeout=1)
+        except StoreBusy as error:
+            _log.warning("session_not_noted", reason=error.detail)

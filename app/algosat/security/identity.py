@@ -1,0 +1,166 @@
+"""Logging in, staying in, getting out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from algosat.clock import Clock
+from algosat.config.live import LiveSettings
+from algosat.errors import Unauthenticated
+from algosat.monitoring import metrics
+from algosat.security import lockout, sessions, users
+from algosat.security.passwords import Passwords
+from algosat.security.sessions import Session
+from algosat.security.tokens import Tokens, refused
+from algosat.security.users import User
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.store.database import Database
+from algosat.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a login comes from."""
+
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a successful login or refresh gives."""
+
+    user: User
+    session_id: str
+    access_token: str
+    refresh_token: str
+    lifetime: timedelta  # of the access token
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    database: Database
+    writer: Writer
+    live: LiveSettings
+    tokens: Tokens
+    passwords: Passwords
+    clock: Clock
+
+    def log_in(self, name: str, password: str, client: Client, correlation_id: str) -> Grant:
+        """Raises Unauthenticated, in the same words and time for a wrong name and a wrong password;
+        TooManyRequests once there were too many of them."""
+        now = self.clock()
+        rules = self.live.current.protection.authentication
+        subject = lockout.subject_of(name, client.address)
+        self.writer.run(lambda connection: lockout.count(connection, subject, rules, now))
+        with self.database.read() as connection:
+            user = users.find(connection, name)
+        stored = None if user is None or user.disabled else user.password_hash
+        if not self.passwords.fits(stored, password) or user is None:
+            self._note_failure(user, client, correlation_id, now)
+            raise Unauthenticated("The name or the password is wrong", code="wrong_credentials")
+
+        grant = self._grant(user, sessions.new_id())
+        session = self._session(grant, client, now)
+        cause = Cause(f"user:{user.username}", correlation_id)
+        new_hash = self.passwords.hash(password) if self.passwords.is_outdated(user.password_hash) else None
+
+        def open_session(connection: Connection) -> None:
+            lockout.forget(connection, subject)
+            sessions.add(connection, session)
+            if new_hash is not None:
+                users.rehash(connection, user.username, new_hash)
+            audit.append(connection, now, "security.login", name, cause, {"address": client.address})
+
+        self.writer.run(open_session)
+        metrics.SECURITY_EVENTS.labels("login").inc()
+        return grant
+
+    def refresh(self, refresh_token: str, correlation_id: str) -> Grant:
+        """New tokens for the one good refresh token, which is spent by it.
+
+        One that was spent before is in two hands: the session ends. Raises Unauthenticated.
+        """
+        session_id = self.tokens.verify_refresh(refresh_token).session_id
+        now = self.clock()
+        with self.database.read() as connection:
+            _, user = self._good_session(connection, session_id, now)
+        fresh = self._grant(user, session_id)
+        offered = sessions.fingerprint(refresh_token)
+
+        def rotate(connection: Connection) -> Grant | None:
+            session, _ = self._good_session(connection, session_id, now)
+            if session.refresh_hash == offered:
+                next_hash = sessions.fingerprint(fresh.refresh_token)
+                sessions.rotate(connection, session_id, next_hash, now, now + self._session_lifetime())
+                return fresh
+            sessions.revoke(connection, session_id, now)
+            cause = Cause(f"user:{user.username}", correlation_id)
+            audit.append(connection, now, "security.refresh_reused", user.username, cause, {})
+            return None
+
+        grant = self.writer.run(rotate)
+        if grant is None:
+            metrics.SECURITY_EVENTS.labels("refresh_reused").inc()
+            raise refused("This refresh token was used before, so its session has ended")
+        return grant
+
+    def log_out(self, session_id: str, cause: Cause, owner: str) -> None:
+        now = self.clock()
+
+        def close(connection: Connection) -> None:
+            sessions.revoke(connection, session_id, now)
+            audit.append(connection, now, "security.logout", owner, cause, {})
+
+        self.writer.run(close)
+        metrics.SECURITY_EVENTS.labels("logout").inc()
+
+    def _good_session(self, connection: Connection, session_id: str, now: datetime) -> tuple[Session, User]:
+        session = sessions.find(connection, session_id)
+        user = None if session is None else users.by_id(connection, session.user_id)
+        if session is None or user is None or user.disabled or not self._is_open(session, now):
+            raise refused("The session has ended")
+        return session, user
+
+    def _is_open(self, session: Session, now: datetime) -> bool:
+        idle = timedelta(seconds=self.live.current.protection.authentication.session_timeout)
+        return session.revoked_at is None and now < session.expires_at and now < session.last_seen_at + idle
+
+    def _session_lifetime(self) -> timedelta:
+        return timedelta(days=self.live.current.algosat.security.refresh_token_expire_days)
+
+    def _grant(self, user: User, session_id: str) -> Grant:
+        lifetime = timedelta(minutes=self.live.current.algosat.security.access_token_expire_minutes)
+        access = self.tokens.access(user.username, session_id, lifetime)
+        refresh = self.tokens.refresh(user.username, session_id, self._session_lifetime())
+        return Grant(user, session_id, access, refresh, lifetime)
+
+    def _session(self, grant: Grant, client: Client, now: datetime) -> Session:
+        return Session(
+            id=grant.session_id,
+            user_id=grant.user.id,
+            refresh_hash=sessions.fingerprint(grant.refresh_token),
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + self._session_lifetime(),
+            revoked_at=None,
+            address=client.address[:64],
+            user_agent=client.user_agent[:256],
+        )
+
+    def _note_failure(self, user: User | None, client: Client, correlation_id: str, now: datetime) -> None:
+        metrics.SECURITY_EVENTS.labels("login_failed").inc()
+        if not self.live.current.protection.monitoring.log_failed_attempts:
+            return
+        # A name nobody has is not written down: people type their password there by mistake.
+        subject = user.username if user else "unknown"
+        cause = Cause("anonymous", correlation_id)
+        self.writer.run(
+            lambda connection: audit.append(
+                connection, now, "security.login_failed", subject, cause, {"address": client.address}
+            )
+        )

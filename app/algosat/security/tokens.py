@@ -1,0 +1,101 @@
+"""Signed tokens. flask-jwt-extended makes and judges them; a judgement is remembered for a while.
+
+A token names a session and carries no rights of its own: those are read from the store each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+import jwt
+from flask import Flask
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+
+from algosat.config.settings import Tokens as TokenSettings
+from algosat.errors import Unauthenticated
+
+Kind = Literal["access", "refresh"]
+
+_LONGEST: Final = 2048  # ours have about 330 characters
+_REMEMBERED: Final = 4096  # judged tokens; the oldest is forgotten first
+_ISSUER: Final = "algosat"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    session_id: str
+    expires_at: float  # seconds since 1970
+
+
+class Tokens:
+    def __init__(self, app: Flask, settings: TokenSettings, clock: Callable[[], float] = time.time) -> None:
+        app.config.update(
+            JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
+            JWT_ALGORITHM=settings.algorithm,
+            JWT_ENCODE_ISSUER=_ISSUER,
+            JWT_DECODE_ISSUER=_ISSUER,
+        )
+        JWTManager(app)
+        self._clock = clock
+        self._judged: dict[bytes, Claims] = {}
+
+    def access(self, username: str, session_id: str, lifetime: timedelta) -> str:
+        token: str = create_access_token(
+            username, expires_delta=lifetime, additional_claims={"sid": session_id}
+        )
+        return token
+
+    def refresh(self, username: str, session_id: str, lifetime: timedelta) -> str:
+        token: str = create_refresh_token(
+            username, expires_delta=lifetime, additional_claims={"sid": session_id}
+        )
+        return token
+
+    def verify_access(self, token: str) -> Claims:
+        """What an access token says, if it may be believed now. Raises Unauthenticated.
+
+        The signature is judged once for each token; its expiry every time.
+        """
+        key = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        claims = self._judged.get(key)
+        if claims is None:
+            claims = _judge(token, "access")
+            self._remember(key, claims)
+        if claims.expires_at <= self._clock():
+            raise refused("The token has expired")
+        return claims
+
+    def verify_refresh(self, token: str) -> Claims:
+        """The same of a refresh token. Raises Unauthenticated."""
+        return _judge(token, "refresh")
+
+    def _remember(self, key: bytes, claims: Claims) -> None:
+        while len(self._judged) >= _REMEMBERED:
+            self._judged.pop(next(iter(self._judged)), None)
+        self._judged[key] = claims
+
+
+def refused(detail: str) -> Unauthenticated:
+    return Unauthenticated(
+        f"{detail}: log in again", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    )
+
+
+def _judge(token: str, kind: Kind) -> Claims:
+    if len(token) > _LONGEST or not token.isascii():
+        raise refused("This is not a token of this server")
+    try:
+        claims: dict[str, Any] = decode_token(token)
+    except jwt.ExpiredSignatureError:
+        raise refused("The token has expired") from None
+    except (jwt.PyJWTError, JWTExtendedException, ValueError, RecursionError):
+        raise refused("This is not a token of this server") from None
+    if claims["type"] != kind or not isinstance(claims.get("sid"), str):
+        raise refused(f"This is not an {kind} token" if kind == "access" else "This is not a refresh token")
+    return Claims(claims["sid"], float(claims["exp"]))

@@ -1,0 +1,126 @@
+"""Users as the store keeps them. Every change is an event of the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+
+from algosat.errors import Conflict, NotFound
+from algosat.security.callers import Role
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.store.tables import sessions, users
+
+NAME_FORM: Final = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
+
+_BY_NAME = select(users).where(users.c.username == bindparam("name"))
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: int
+    username: str
+    role: Role
+    disabled: bool
+    created_at: datetime
+    password_changed_at: datetime
+    password_hash: str
+
+
+def find(connection: Connection, name: str) -> User | None:
+    row = connection.execute(_BY_NAME, {"name": name}).first()
+    return None if row is None else _from_row(row)
+
+
+def by_id(connection: Connection, user_id: int) -> User | None:
+    row = connection.execute(select(users).where(users.c.id == user_id)).first()
+    return None if row is None else _from_row(row)
+
+
+def get(connection: Connection, name: str) -> User:
+    user = find(connection, name)
+    if user is None:
+        raise NotFound(f"there is no user {name}")
+    return user
+
+
+def everybody(connection: Connection) -> Sequence[User]:
+    return [_from_row(row) for row in connection.execute(select(users).order_by(users.c.username))]
+
+
+def add(
+    connection: Connection, name: str, password_hash: str, role: Role, at: datetime, cause: Cause
+) -> User:
+    if find(connection, name) is not None:
+        raise Conflict(f"there is a user {name} already", code="user_exists")
+    values = {"created_at": at, "password_changed_at": at, "disabled": False}
+    connection.execute(
+        insert(users), {"username": name, "password_hash": password_hash, "role": role.value, **values}
+    )
+    audit.append(connection, at, "user.added", name, cause, {"role": role.value})
+    return get(connection, name)
+
+
+def set_password(
+    connection: Connection, name: str, password_hash: str, at: datetime, cause: Cause, *, keep: str = ""
+) -> None:
+    """Also ends the user's sessions, but for `keep`: whoever knew the old password is out."""
+    user = get(connection, name)
+    _change(connection, user, password_hash=password_hash, password_changed_at=at)
+    _end_sessions(connection, user, at, keep)
+    audit.append(connection, at, "user.password_changed", name, cause, {})
+
+
+def set_role(connection: Connection, name: str, role: Role, at: datetime, cause: Cause) -> None:
+    user = get(connection, name)
+    if user.role is Role.ADMIN and role is not Role.ADMIN:
+        _require_another_admin(connection, user)
+    _change(connection, user, role=role.value)
+    audit.append(
+        connection, at, "user.role_changed", name, cause, {"from": user.role.value, "to": role.value}
+    )
+
+
+def set_disabled(connection: Connection, name: str, disabled: bool, at: datetime, cause: Cause) -> None:
+    user = get(connection, name)
+    if disabled and user.role is Role.ADMIN:
+        _require_another_admin(connection, user)
+    _change(connection, user, disabled=disabled)
+    if disabled:
+        _end_sessions(connection, user, at, "")
+    audit.append(connection, at, "user.disabled" if disabled else "user.enabled", name, cause, {})
+
+
+def rehash(connection: Connection, name: str, password_hash: str) -> None:
+    """The same password hashed with today's care: nothing a person decided, so no event."""
+    connection.execute(update(users).where(users.c.username == name).values(password_hash=password_hash))
+
+
+def _change(connection: Connection, user: User, **values: Any) -> None:
+    connection.execute(update(users).where(users.c.id == user.id).values(**values))
+
+
+def _end_sessions(connection: Connection, user: User, at: datetime, keep: str) -> None:
+    connection.execute(
+        update(sessions)
+        .where(sessions.c.user_id == user.id, sessions.c.revoked_at.is_(None), sessions.c.id != keep)
+        .values(revoked_at=at)
+    )
+
+
+def _require_another_admin(connection: Connection, user: User) -> None:
+    others = (
+        select(func.count())
+        .select_from(users)
+        .where(users.c.role == Role.ADMIN.value, ~users.c.disabled, users.c.id != user.id)
+    )
+    if not connection.execute(others).scalar_one():
+        raise Conflict(f"{user.username} is the last admin: add another one first", code="last_admin")
+
+
+def _from_row(row: Row[Any]) -> User:
+    return User(**{**row._mapping, "role": Role(row.role)})
