@@ -92,6 +92,7 @@ class Engine(Section):
     orders_per_minute: Positive
     orders_per_day: Positive
     send_deadline_seconds: Seconds  # an order not sent by then is refused, never dropped silently
+    square_off_minutes: Positive  # before the close: intraday positions are closed, none is opened any more
 
 
 class Paper(Section):

@@ -16,8 +16,8 @@ from algosat.domain.orders import Product
 _WHOLE: Final = Decimal(1)
 _FIFTH: Final = Decimal("0.2")
 
-# Pairs that are not named cannot be traded. Options can be bought only: what their writer owes is not a
-# share of the premium.
+# Pairs that are not named cannot be traded here; where somebody did elsewhere, they count whole. Options can
+# be bought only: what their writer owes is not a share of the premium.
 SHARES: Final[Mapping[tuple[InstrumentKind, Product], Decimal]] = {
     (InstrumentKind.EQUITY, Product.DELIVERY): _WHOLE,
     (InstrumentKind.EQUITY, Product.INTRADAY): _FIFTH,
@@ -34,4 +34,4 @@ def may_trade(kind: InstrumentKind, product: Product) -> bool:
 
 def required(kind: InstrumentKind, product: Product, exposure: Decimal) -> Decimal:
     """The margin for this much exposure."""
-    return exposure * SHARES[kind, product]
+    return exposure * SHARES.get((kind, product), _WHOLE)

@@ -1,0 +1,95 @@
+"""What the verbs work with: built once per process and handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+import structlog
+
+from algosat.clock import Clock, now
+from algosat.config.settings import Settings
+from algosat.domain import fee_table, sessions
+from algosat.domain.calendar import AlwaysOpen, Calendar, ExchangeCalendar
+from algosat.domain.fees import charges_of_fill
+from algosat.domain.instruments import InstrumentKind
+from algosat.domain.orders import Order, Trade
+from algosat.domain.risk import Limits
+from algosat.errors import FeesUnknown
+from algosat.store import queries, wakeup
+from algosat.store.database import Database
+from algosat.store.ledger import Bookkeeping
+from algosat.store.wakeup import Ringer
+from algosat.store.writer import Writer
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One account's trading desk."""
+
+    account: str
+    database: Database
+    writer: Writer
+    ringer: Ringer
+    calendar: Calendar
+    books: Bookkeeping
+    defaults: Limits  # those of the settings; the store knows what was changed since
+    square_off_before_close: timedelta
+    clock: Clock = now
+
+    def wake_engine(self) -> None:
+        self.ringer.ring(wakeup.ENGINE)
+
+    def tell_web(self, order_id: str) -> None:
+        """Whoever waits for this order, or watches all of them, looks again."""
+        self.ringer.ring_web(order_id)
+
+
+def build(settings: Settings, database: Database, writer: Writer, ringer: Ringer, clock: Clock = now) -> Desk:
+    algosat = settings.algosat
+    calendar: Calendar = AlwaysOpen() if algosat.paper.always_open else ExchangeCalendar(sessions.packaged())
+    return Desk(
+        account=algosat.broker,
+        database=database,
+        writer=writer,
+        ringer=ringer,
+        calendar=calendar,
+        books=Bookkeeping(calendar.trading_day, Fees(database, calendar)),
+        defaults=Limits(**algosat.risk.model_dump()),
+        square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
+        clock=clock,
+    )
+
+
+class Fees:
+    """What a fill costs, by the packaged table."""
+
+    def __init__(self, database: Database, calendar: Calendar) -> None:
+        self._database = database
+        self._calendar = calendar
+        self._table = fee_table.packaged()
+        self._kinds: dict[str, InstrumentKind] = {}
+
+    def __call__(self, order: Order, trade: Trade) -> Decimal:
+        """The fees of a trade that the order already counts."""
+        before = replace(order, filled_value=order.filled_value - trade.quantity * trade.price)
+        try:
+            kind = self._kind(order.intent.symbol)
+            day = self._calendar.trading_day(trade.at)
+            return charges_of_fill(self._table, kind, before, trade, day).total
+        except FeesUnknown as error:
+            # The fill has happened: a book without it would be worse than one without its fees.
+            _log.error("fees_unknown", order=order.id, trade=trade.id, detail=error.detail)
+            return Decimal(0)
+
+    def _kind(self, symbol: str) -> InstrumentKind:
+        if symbol not in self._kinds:
+            with self._database.read() as connection:
+                instrument = queries.instrument(connection, symbol)
+            if instrument is None:
+                raise FeesUnknown(f"no instrument {symbol!r} is known")
+            self._kinds[symbol] = instrument.kind
+        return self._kinds[symbol]

@@ -1,0 +1,71 @@
+"""The kill switch. It needs no broker: it is a row that the gate and the engine obey."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from algosat.domain.orders import Order
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.trading import cancel, close, halts
+from algosat.trading.desk import Desk
+from algosat.trading.halts import ALL, Halt
+
+
+def halt(
+    desk: Desk,
+    cause: Cause,
+    reason: str,
+    *,
+    scope: str = ALL,
+    cancel_orders: bool = True,
+    flatten: bool = False,
+) -> Halt:
+    """Stop all trading, or one strategy's. Returns once nothing new can pass.
+
+    First new orders are blocked, and that is committed; then working orders are cancelled; then, if
+    asked, positions are closed. What cannot be closed now, the engine goes on closing.
+    """
+    order = Halt(scope, desk.clock(), cause.actor, reason, flatten)
+    put = desk.writer.run(lambda connection: _put(connection, order, cause, cancel_orders))
+    desk.wake_engine()
+    if cancel_orders:
+        cancelled = desk.writer.run(lambda connection: _cancel(connection, desk, cause, order))
+        for each in cancelled:
+            desk.tell_web(each.id)
+    if flatten:
+        desk.writer.run(
+            lambda connection: close.exits(connection, desk, cause, lambda line: order.covers(line.strategy))
+        )
+    desk.wake_engine()
+    return put
+
+
+def resume(desk: Desk, cause: Cause, *, scope: str = ALL) -> bool:
+    """Let orders pass again. Whether it was halted at all."""
+
+    def unit(connection: Connection) -> bool:
+        lifted = halts.lift(connection, scope)
+        if lifted:
+            audit.append(connection, desk.clock(), "risk.resumed", scope, cause, {})
+        return lifted
+
+    lifted = desk.writer.run(unit)
+    desk.wake_engine()
+    return lifted
+
+
+def _put(connection: Connection, wanted: Halt, cause: Cause, cancel_orders: bool) -> Halt:
+    # Whoever halts what is halted already does not call off the closing that the first one asked for.
+    flattening = any(each.flatten for each in halts.in_force(connection) if each.scope == wanted.scope)
+    wanted = replace(wanted, flatten=wanted.flatten or flattening)
+    halts.put(connection, wanted)
+    data = {"reason": wanted.reason, "cancel_orders": cancel_orders, "flatten": wanted.flatten}
+    audit.append(connection, wanted.at, "risk.halted", wanted.scope, cause, data)
+    return wanted
+
+
+def _cancel(connection: Connection, desk: Desk, cause: Cause, order: Halt) -> list[Order]:
+    return cancel.request_all(connection, desk, cause, lambda working: order.covers(working.intent.strategy))

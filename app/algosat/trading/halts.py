@@ -1,0 +1,53 @@
+"""The halts that are in force: persisted, so that they outlive every process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from algosat.store.tables import halts
+
+ALL: Final = "all"  # the scope of everything; every other scope is a strategy's name
+
+_REASONS = (
+    select(halts.c.scope, halts.c.reason)
+    .where(halts.c.scope.in_(bindparam("scopes", expanding=True)))
+    .order_by(halts.c.scope)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    scope: str
+    at: datetime
+    actor: str
+    reason: str
+    flatten: bool  # the engine goes on closing positions until none is left
+
+    def covers(self, strategy: str | None) -> bool:
+        return self.scope in (ALL, strategy or "")
+
+
+def in_force(connection: Connection) -> list[Halt]:
+    return [Halt(**row._mapping) for row in connection.execute(select(halts).order_by(halts.c.at))]
+
+
+def reasons(connection: Connection, strategy: str | None) -> tuple[str, ...]:
+    """Why a strategy (or somebody by hand, None) may open nothing now; empty when he may."""
+    scopes = (ALL, strategy) if strategy else (ALL,)
+    rows = connection.execute(_REASONS, {"scopes": scopes})
+    return tuple(f"{row.reason} ({row.scope})" for row in rows)
+
+
+def put(connection: Connection, halt: Halt) -> None:
+    lift(connection, halt.scope)
+    row = {name: getattr(halt, name) for name in Halt.__slots__}
+    connection.execute(insert(halts), row)
+
+
+def lift(connection: Connection, scope: str) -> bool:
+    """Whether there was anything to lift."""
+    return connection.execute(delete(halts).where(halts.c.scope == scope)).rowcount > 0

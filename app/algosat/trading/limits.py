@@ -1,0 +1,75 @@
+"""The limits a book is held to: those of the settings, and what an admin changed at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from algosat.config.settings import RiskLimits
+from algosat.domain.risk import Limits
+from algosat.errors import InvalidBody
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.store.tables import limits as changes
+from algosat.trading.desk import Desk
+
+ACCOUNT: Final = "account"  # the scope of the whole account; every other scope is a strategy's name
+
+_CHANGES = select(changes.c.scope, changes.c["values"]).where(
+    changes.c.scope.in_(bindparam("scopes", expanding=True))
+)
+
+
+def effective(connection: Connection, defaults: Limits, scope: str = ACCOUNT) -> Limits | None:
+    """The limits of a scope as they are now; None for a strategy that has none of its own."""
+    return in_force(connection, defaults, (scope,)).get(scope)
+
+
+def in_force(connection: Connection, defaults: Limits, scopes: tuple[str, ...]) -> dict[str, Limits]:
+    """The limits of those scopes that have any; the account always has."""
+    changed = {row.scope: row._mapping["values"] for row in connection.execute(_CHANGES, {"scopes": scopes})}
+    if ACCOUNT in scopes:
+        changed.setdefault(ACCOUNT, {})
+    return {scope: _with(defaults, values) for scope, values in changed.items()}
+
+
+def change(desk: Desk, scope: str, values: Mapping[str, Any], cause: Cause) -> Limits:
+    """Change some limits of a scope; null takes a change back. The next order sees it.
+
+    Raises InvalidBody, naming every value that is no limit; then nothing has changed.
+    """
+    return desk.writer.run(lambda connection: _change(connection, desk, scope, values, cause))
+
+
+def _change(
+    connection: Connection, desk: Desk, scope: str, values: Mapping[str, Any], cause: Cause
+) -> Limits:
+    known = connection.execute(_CHANGES, {"scopes": (scope,)}).first()
+    merged = {**(known._mapping["values"] if known else {}), **values}
+    wanted = {name: value for name, value in merged.items() if value is not None}
+    result = _with(desk.defaults, wanted)
+    at = desk.clock()
+    connection.execute(delete(changes).where(changes.c.scope == scope))
+    if wanted:
+        row = {"scope": scope, "values": wanted, "changed_at": at, "changed_by": cause.actor}
+        connection.execute(insert(changes), row)
+    audit.append(connection, at, "risk.limits_changed", scope, cause, dict(values))
+    return result
+
+
+def _with(defaults: Limits, values: Mapping[str, Any]) -> Limits:
+    if not values:
+        return defaults
+    plain = {name: getattr(defaults, name) for name in Limits.__slots__}
+    try:
+        return Limits(**RiskLimits.model_validate({**plain, **values}).model_dump())
+    except ValidationError as error:
+        raise InvalidBody(
+            "these limits cannot hold",
+            errors=[
+                {"field": ".".join(map(str, each["loc"])), "detail": each["msg"]} for each in error.errors()
+            ],
+        ) from None
