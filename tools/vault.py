@@ -1,0 +1,133 @@
+"""The encrypted inventories: fresh secrets, and how ansible, git and people get to see inside.
+
+python -m tools.vault new|show|edit|rekey ENV        the verbs behind `make vault-…`
+python -m tools.vault password --vault-id ENV        what ansible asks, through tools/vault-client
+python -m tools.vault textconv FILE                  what git asks, for a diff that can be read
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from tools import passwords, shell
+from tools.paths import ROOT, VENV_BIN
+from tools.say import Trouble, finish, note
+
+HEADER = re.compile(r"\$ANSIBLE_VAULT;1\.2;AES256;(?P<environment>[\w-]+)$")
+NO_SUCH_PASSWORD = 2  # ansible's word for: I know no password of that environment
+
+
+def file_of(environment: str) -> Path:
+    """The encrypted file of an environment's inventory."""
+    return ROOT / "inventories" / environment / "group_vars" / "algosat" / "vault.yml"
+
+
+def environment_of(file: Path) -> str | None:
+    """For which environment a file is encrypted; None if it is not."""
+    with file.open() as lines:
+        header = HEADER.match(lines.readline().strip())
+    return header["environment"] if header else None
+
+
+def new(environment: str) -> None:
+    """Fresh secrets for an environment that has none; a password is made with them if there is none."""
+    file = file_of(environment)
+    if file.exists():
+        raise Trouble(f"{file.relative_to(ROOT)} exists already", f"make vault-edit ENV={environment}")
+    if passwords.find(environment) is None:
+        passwords.keep(environment)
+        _say_where(environment)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _write(environment, shell.output([str(VENV_BIN / "algosat"), "credentials", "generate"]))
+
+
+def show(environment: str) -> str:
+    """The secrets of an environment, in clear."""
+    return _ansible_vault(environment, "view", str(_existing(environment)))
+
+
+def edit(environment: str) -> None:
+    """Open an environment's secrets in $EDITOR; what is saved is encrypted again."""
+    file = str(_existing(environment))
+    command = [str(VENV_BIN / "ansible-vault"), "edit", *_identity(environment)]
+    if shell.stream([*command, "--encrypt-vault-id", environment, file]) != 0:
+        raise Trouble("the secrets were left as they were", passwords.remedy(environment))
+
+
+def rekey(environment: str) -> None:
+    """Encrypt an environment's secrets with a new password; an example's documented one goes away."""
+    plain = show(environment)
+    passwords.example_of(environment).unlink(missing_ok=True)
+    passwords.keep(environment)
+    _write(environment, plain)
+    _say_where(environment)
+
+
+def textconv(file: Path) -> str:
+    """The file in clear for those who have its password; for everybody else as it is."""
+    environment = environment_of(file)
+    if environment is None or passwords.find(environment) is None:
+        return file.read_text()
+    return _ansible_vault(environment, "view", str(file))
+
+
+def _existing(environment: str) -> Path:
+    file = file_of(environment)
+    if not file.exists():
+        raise Trouble(f"there is no {file.relative_to(ROOT)}", f"make vault-new ENV={environment}")
+    return file
+
+
+def _write(environment: str, plain: str) -> None:
+    file = file_of(environment)
+    arguments = ("--encrypt-vault-id", environment, "--output", "-", "-")
+    encrypted = _ansible_vault(environment, "encrypt", *arguments, stdin=plain)
+    file.write_text(encrypted)
+    file.chmod(0o600)
+
+
+def _ansible_vault(environment: str, verb: str, *arguments: str, stdin: str | None = None) -> str:
+    command = [str(VENV_BIN / "ansible-vault"), verb, *_identity(environment), *arguments]
+    return shell.output(command, stdin=stdin, remedy=passwords.remedy(environment))
+
+
+def _identity(environment: str) -> tuple[str, str]:
+    return ("--vault-id", f"{environment}@{ROOT / 'tools' / 'vault-client'}")
+
+
+def _say_where(environment: str) -> None:
+    file = passwords.file_of(environment)
+    note(f"the vault password of {environment} is in {file}: keep a copy in a safe place")
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.vault", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb in ("new", "show", "edit", "rekey"):
+        verbs.add_parser(verb).add_argument("environment")
+    verbs.add_parser("password").add_argument("--vault-id", dest="environment", required=True)
+    verbs.add_parser("textconv").add_argument("file", type=Path)
+    arguments = parser.parse_args()
+    if arguments.verb == "password":
+        return _answer(arguments.environment)
+    if arguments.verb == "textconv":
+        print(textconv(arguments.file), end="")
+    elif arguments.verb == "show":
+        print(show(arguments.environment), end="")
+    else:
+        {"new": new, "edit": edit, "rekey": rekey}[arguments.verb](arguments.environment)
+    return 0
+
+
+def _answer(environment: str) -> int:
+    password = passwords.find(environment)
+    if password is None:
+        print(passwords.remedy(environment), file=sys.stderr)
+        return NO_SUCH_PASSWORD
+    print(password)
+    return 0
+
+
+if __name__ == "__main__":
+    finish(_main)
