@@ -39,7 +39,11 @@ def refusal_of_order(
 ) -> Refusal | None:
     if book.quote is None:
         return Refusal("no_market", f"{terms.symbol} has no price yet")
-    if not takes(book.phase, terms.type, terms.validity) or rules.entry_is_over(listing, at):
+    # The book enters a new phase with its clock; what arrives a moment before that is held to both.
+    phases = (book.phase, rules.phase(listing, at))
+    if not all(takes(phase, terms.type, terms.validity) for phase in phases) or rules.entry_is_over(
+        listing, at
+    ):
         return Refusal(
             "session_closed", f"a {terms.type} order ({terms.validity}) is not taken in phase {book.phase}"
         )

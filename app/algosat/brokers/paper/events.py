@@ -57,10 +57,15 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time has passed: requests arrive, phases change, day orders expire."""
+    """Time has passed: phases change, day orders expire."""
 
 
-Event = Request | Tick | Clock
+@dataclass(frozen=True, slots=True)
+class Arrive:
+    """Time has passed for requests on their way, and for nothing else."""
+
+
+Event = Request | Tick | Clock | Arrive
 
 
 @dataclass(frozen=True, slots=True)

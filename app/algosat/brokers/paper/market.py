@@ -15,7 +15,7 @@ from datetime import datetime
 
 from algosat.brokers.paper import matching, phases, requests, triggers
 from algosat.brokers.paper.book import SymbolBook
-from algosat.brokers.paper.events import Changed, Clock, Event, Flight, Output, Request, Tick
+from algosat.brokers.paper.events import Arrive, Changed, Clock, Event, Flight, Output, Request, Tick
 from algosat.brokers.paper.rules import Rules
 from algosat.brokers.paper.universe import Listing
 from algosat.domain.instruments import Quote
@@ -45,6 +45,8 @@ def step(rules: Rules, market: Market, event: Event, at: datetime) -> Step:
     match event:
         case Clock():
             market, more = _pass_time(rules, market, at)
+        case Arrive():
+            more = ()
         case Tick(quote):
             market, more = _tick(rules, market, quote, at)
         case _:
@@ -74,11 +76,10 @@ def _receive(rules: Rules, market: Market, request: Request, at: datetime) -> St
     listing = rules.universe.get(requests.symbol_of(request))
     if listing is None:
         return market, (requests.unknown_symbol(request),)
-    market, entered = _enter_phase(rules, market, listing, at)
     book, sequence, outputs = requests.carry_out(
         rules, listing, market.book(listing.symbol), market.sequence, request, at
     )
-    return replace(market.with_book(book), sequence=sequence), (*entered, *outputs)
+    return replace(market.with_book(book), sequence=sequence), outputs
 
 
 def _pass_time(rules: Rules, market: Market, at: datetime) -> Step:
@@ -99,10 +100,11 @@ def _tick(rules: Rules, market: Market, quote: Quote, at: datetime) -> Step:
     listing = rules.universe.get(quote.symbol)
     if listing is None:
         return market, ()
-    market, outputs = _enter_phase(rules, market, listing, at)
     book = market.book(quote.symbol)
     volume = matching.Volume.between(book.quote, quote, rules.participation, listing.instrument.lot)
-    book = book.quoted(quote, volume.traded)
+    # The quote comes first: an auction that now begins its matching does so at this price.
+    market, outputs = _enter_phase(rules, market.with_book(book.quoted(quote, volume.traded)), listing, at)
+    book = market.book(quote.symbol)
     if book.phase is not Phase.CONTINUOUS:
         return market.with_book(book), outputs
     changed: list[Changed] = []

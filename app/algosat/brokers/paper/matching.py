@@ -78,6 +78,18 @@ def rest(
     return book, order, volume
 
 
+def trade_at(
+    price: Decimal, rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, at: datetime
+) -> tuple[SymbolBook, BookOrder]:
+    """Trade at a price that holds for everybody, up to what the other side displays at any price."""
+    for level in depth.left(rules.seed, listing.instrument, book, order.terms.side.opposite):
+        quantity = min(order.remaining, level.quantity)
+        if quantity:
+            order = order.filled(quantity, price, at)
+            book = book.taking(order.terms.side.opposite, quantity)
+    return book, order
+
+
 def priority(order: BookOrder) -> tuple[Decimal, str]:
     """Best price first, then first come; numbers of orders grow with time."""
     limit = order.limit or NOTHING

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from algosat.brokers.paper import depth, matching
+from algosat.brokers.paper import matching
 from algosat.brokers.paper.book import BookOrder, SymbolBook
 from algosat.brokers.paper.events import Changed
 from algosat.brokers.paper.rules import Rules, within_auction_band
@@ -79,23 +79,11 @@ def _match_at_one_price(rules: Rules, listing: Listing, book: SymbolBook, at: da
     for order in sorted(book.orders, key=lambda each: (not _is_market(each), *matching.priority(each))):
         newest = replace(order, limit=price) if _is_market(order) else order
         if newest.reaches(price):
-            book, newest = _trade_in_auction(rules, listing, book, newest, at)
+            book, newest = matching.trade_at(price, rules, listing, book, newest, at)
         if newest != order:
             changed.append(newest)
             book = book.keeping(newest)
     return book, tuple(map(Changed, changed))
-
-
-def _trade_in_auction(
-    rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, at: datetime
-) -> tuple[SymbolBook, BookOrder]:
-    price = book.quote.last if book.quote else None
-    for level in depth.left(rules.seed, listing.instrument, book, order.terms.side.opposite):
-        quantity = min(order.remaining, level.quantity)
-        if quantity and price is not None:
-            order = order.filled(quantity, price, at)
-            book = book.taking(order.terms.side.opposite, quantity)
-    return book, order
 
 
 def _is_market(order: BookOrder) -> bool:

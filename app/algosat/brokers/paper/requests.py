@@ -117,14 +117,16 @@ def _expose(
     rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, at: datetime
 ) -> tuple[SymbolBook, BookOrder]:
     """Put an order, new or changed, where it belongs: behind its trigger, into the auction, or the market."""
-    if book.quote is None:
+    quote = book.quote
+    if quote is None:
         return book.keeping(order), order
     if order.terms.type.has_trigger and not order.has_triggered:
         order = order.changed(at, status=Status.TRIGGER_PENDING)
         return book.keeping(order), order
-    order = order.changed(at, limit=triggers.limit_of(order.terms, listing.instrument, book.quote))
-    if book.phase is Phase.POST_CLOSE:
-        order = order.changed(at, limit=book.quote.last)
-    if book.phase in (Phase.CONTINUOUS, Phase.POST_CLOSE):
+    order = order.changed(at, limit=triggers.limit_of(order.terms, listing.instrument, quote))
+    if book.phase is Phase.CONTINUOUS:
         book, order = matching.arrive(rules, listing, book, order, at)
+    if book.phase is Phase.POST_CLOSE:
+        order = order.changed(at, limit=quote.last)
+        book, order = matching.trade_at(quote.last, rules, listing, book, order, at)
     return book.keeping(order), order

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from algosat.brokers.paper import feed, market, records
 from algosat.brokers.paper.book import BookOrder
-from algosat.brokers.paper.events import Answered, Changed, Clock, Event, Output, Request, Tick
+from algosat.brokers.paper.events import Answered, Arrive, Changed, Clock, Event, Output, Request, Tick
 from algosat.brokers.paper.published import Published
 from algosat.brokers.paper.records import Snapshot
 from algosat.brokers.paper.rules import Rules
@@ -84,7 +84,7 @@ class Venue:
     def carry_on(self, at: datetime) -> None:
         """Let what has arrived by now be carried out."""
         with self._moving:
-            self._move([Clock()], at)
+            self._move([Arrive()], at)
 
     def answer(self, number: int) -> Answered | None:
         """What came of a request, once, and on disk; None while it is on its way."""
