@@ -1,0 +1,99 @@
+"""Bars built from quotes, the same way live and in a back-test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.instruments import Quote
+
+_OFFSET: Final = int(EXCHANGE_TIME.utcoffset(None).total_seconds())
+_PRICES: Final = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a symbol traded at in one window of time. Windows are counted from midnight in exchange time."""
+
+    symbol: str
+    start: datetime  # UTC
+    seconds: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+
+    @property
+    def end(self) -> datetime:
+        """The first moment that is no longer in it; the bar is known from then on, not before."""
+        return self.start + timedelta(seconds=self.seconds)
+
+
+class Bars:
+    """Gathers one symbol's quotes into bars.
+
+    A window that was not watched from its beginning gives no bar: its first prices are not known.
+    A window without a quote gives none either.
+    """
+
+    def __init__(self, symbol: str, seconds: int, *, watching_since: datetime | None = None) -> None:
+        """`watching_since` None: everything there is has been watched."""
+        self._symbol = symbol
+        self._seconds = seconds
+        self._since = watching_since
+        self._bar: Bar | None = None
+        self._ends: datetime | None = None  # of the bar being built
+        self._volume = Decimal(0) if watching_since is None else None  # of the session, at the last quote
+
+    def ended(self, at: datetime) -> Bar | None:
+        """The bar whose window has passed by now, once."""
+        if self._ends is None or at < self._ends:
+            return None
+        bar, self._bar, self._ends = self._bar, None, None
+        if bar is None or (self._since is not None and bar.start < self._since):
+            return None
+        return bar
+
+    def add(self, quote: Quote) -> None:
+        """Count a quote into its window; `ended` must have been asked for its time before."""
+        traded = self._traded(quote.volume)
+        last, bar = quote.last, self._bar
+        if bar is None:
+            start = window_of(quote.at, self._seconds)
+            self._bar = Bar(self._symbol, start, self._seconds, last, last, last, last, traded)
+            self._ends = self._bar.end
+        elif quote.at >= bar.start:
+            self._bar = Bar(
+                bar.symbol, bar.start, bar.seconds,
+                bar.open, max(bar.high, last), min(bar.low, last), last, bar.volume + traded,
+            )  # fmt: skip
+
+    def _traded(self, volume: Decimal) -> Decimal:
+        before, self._volume = self._volume, volume
+        if before is None:
+            return Decimal(0)  # how much of the session's volume is new cannot be known
+        return volume - before if volume >= before else volume  # a new session counts from nought
+
+
+def window_of(at: datetime, seconds: int) -> datetime:
+    """When the window begins in which a moment lies."""
+    local = int(at.timestamp() // 1) + _OFFSET
+    into_day = local % 86_400
+    return datetime.fromtimestamp(local - into_day % seconds - _OFFSET, UTC)
+
+
+def bar_data(bar: Bar) -> dict[str, Any]:
+    return {
+        **asdict(bar),
+        "start": bar.start.isoformat(),
+        **{name: format(getattr(bar, name), "f") for name in _PRICES},
+    }
+
+
+def bar_from(data: dict[str, Any]) -> Bar:
+    prices = {name: Decimal(data[name]) for name in _PRICES}
+    return Bar(**{**data, "start": datetime.fromisoformat(data["start"]), **prices})

@@ -1,0 +1,76 @@
+"""The occasions on which a strategy acts. Each has a name of its own, for ever.
+
+Orders are placed under a key made of that name, so an occasion that is lived through twice,
+because the process died in its midst, sends nothing twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from algosat.domain.instruments import Quote
+from algosat.domain.orders import Order
+from algosat.strategies.bars import Bar
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    at: datetime
+    generation: int  # how often it was told to start; a restart after a crash is the same one
+
+    @property
+    def name(self) -> str:
+        return f"start:{self.generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class BarEnded:
+    bar: Bar
+
+    @property
+    def at(self) -> datetime:
+        return self.bar.end
+
+    @property
+    def name(self) -> str:
+        return f"bar:{self.bar.symbol}:{self.bar.seconds}:{self.bar.start:%Y%m%dT%H%M%S}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    quote: Quote
+
+    @property
+    def at(self) -> datetime:
+        return self.quote.at
+
+    @property
+    def name(self) -> str:
+        return f"quote:{self.quote.symbol}:{self.quote.at:%Y%m%dT%H%M%S.%f}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged:
+    order: Order
+
+    @property
+    def at(self) -> datetime:
+        return self.order.updated_at
+
+    @property
+    def name(self) -> str:
+        return f"order:{self.order.id}:{self.order.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    at: datetime
+    generation: int
+
+    @property
+    def name(self) -> str:
+        return f"stop:{self.generation}"
+
+
+Occasion = Started | BarEnded | Quoted | OrderChanged | Stopping
