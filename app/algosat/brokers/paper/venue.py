@@ -110,7 +110,9 @@ class Venue:
         return self._published.orders()
 
     def quotes(self) -> Sequence[Quote]:
-        return [book.quote for book in self._now.market.books.values() if book.quote is not None]
+        books = self._now.market
+        quotes = (books.book(symbol).quote for symbol in self.rules.universe)
+        return [quote for quote in quotes if quote is not None]
 
     def _move(self, events: Sequence[Event], at: datetime) -> None:
         self._at = max(self._at, at)  # a clock that is set back does not turn the market round
