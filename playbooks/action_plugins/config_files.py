@@ -41,6 +41,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
     def _render(self, template: str, variables: Mapping[str, Any]) -> str:
         source = Path(self._find_needle("templates", template))
         text = trust_as_template(self._loader.get_text_file_contents(str(source)))
-        search = [str(source.parent), str(source.parents[len(Path(template).parts) - 1])]
+        # What a template includes lies beside it, or under the directory its own path begins at.
+        base = "" if Path(template).is_absolute() else str(source)[: -len(template)]
+        search = [str(source.parent), *([base] if base else [])]
         templar = self._templar.copy_with_new_env(searchpath=search, available_variables=variables)
         return str(templar.template(text, escape_backslashes=False))

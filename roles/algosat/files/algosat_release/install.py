@@ -6,13 +6,17 @@ import shutil
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from algosat_release.layout import COMPLETE, Layout
 from algosat_release.machine import Failed, Refused, run
 
 
 def install(layout: Layout, name: str, archive: Path) -> bool:
-    """Make releases/NAME from the archive; False if it is there already. A half-made one is made anew."""
+    """Make releases/NAME from the archive and remove that; False if it is there already.
+
+    A half-made one is made anew.
+    """
     release = layout.release(name)
     if release.is_complete:
         return False
@@ -28,6 +32,7 @@ def install(layout: Layout, name: str, archive: Path) -> bool:
     release.configuration.mkdir(mode=0o750)
     shutil.chown(release.configuration, "root", layout.group)
     (release.directory / COMPLETE).touch()
+    archive.unlink()
     return True
 
 
@@ -39,11 +44,20 @@ def prune(layout: Layout, keep: set[str]) -> None:
 
 
 def _unpack(archive: Path, directory: Path) -> None:
+    (directory / "wheels").mkdir()
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(directory, filter="data")
+            for member in tar:
+                _write(directory / member.name, tar.extractfile(member), archive)
     except (OSError, tarfile.TarError) as error:
         raise Refused(f"{archive} is no release: {error}") from error
+
+
+def _write(target: Path, content: IO[bytes] | None, archive: Path) -> None:
+    # By hand, because Debian 12's Python does not know extractall's `filter` yet.
+    if content is None or ".." in target.parts:
+        raise Refused(f"{archive} is no release: it holds {target.name}")
+    target.write_bytes(content.read())
 
 
 def _fill(directory: Path, unpacked: Path) -> None:
