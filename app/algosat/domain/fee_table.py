@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -71,9 +72,11 @@ class FeeTable:
         return f"charges were reviewed for trades until {self.reviewed_until}: install a newer release"
 
 
+@cache
 def packaged() -> FeeTable:
     """The charges this release knows."""
-    return read(yaml.safe_load(files("algosat.domain").joinpath("fees.yaml").read_text("utf-8")))
+    text = files("algosat.domain").joinpath("fees.yaml").read_text("utf-8")
+    return read(yaml.load(text, Loader=yaml.CSafeLoader))  # noqa: S506 - safe, and ten times as fast
 
 
 def read(data: Mapping[str, Any]) -> FeeTable:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from enum import StrEnum
+from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any, Final
@@ -85,9 +86,11 @@ class Sessions:
     special: Mapping[date, tuple[Window, ...] | None]  # None: trades as any other day does
 
 
+@cache
 def packaged() -> Sessions:
     """The sessions this release knows."""
-    return read(yaml.safe_load(files("algosat.domain").joinpath("sessions.yaml").read_text("utf-8")))
+    text = files("algosat.domain").joinpath("sessions.yaml").read_text("utf-8")
+    return read(yaml.load(text, Loader=yaml.CSafeLoader))  # noqa: S506 - safe, and ten times as fast
 
 
 def read(data: Mapping[str, Any]) -> Sessions:
