@@ -20,6 +20,12 @@ def public_key() -> str:
     return KEY.with_suffix(".pub").read_text().strip()
 
 
+def forget_key() -> None:
+    """Delete the key; no machine knows it any more."""
+    for half in (KEY, KEY.with_suffix(".pub")):
+        half.unlink(missing_ok=True)
+
+
 def known_hosts(name: str) -> Path:
     """The file that holds the host key of the machine `name`."""
     return DIRECTORY / f"known_hosts.{name}"

@@ -1,0 +1,32 @@
+"""`make down`: remove the throw-away server and all that was made for it."""
+
+import argparse
+import shutil
+
+from tools import containers, images, local_inventory, ssh, up
+from tools.paths import CACHE
+from tools.say import finish, note, step
+
+
+def main() -> None:
+    """Remove the machine, its inventory, its secrets; with --caches what makes the next one quick, too."""
+    parser = argparse.ArgumentParser(prog="python -m tools.down", description=__doc__)
+    parser.add_argument("--caches", action="store_true", help="also the images and downloaded packages")
+    caches = parser.parse_args().caches
+    with step(f"removing {up.NAME} and what was made for it"):
+        containers.remove(up.NAME)
+        local_inventory.remove()
+        up.FACTS.unlink(missing_ok=True)
+        up.CA_FILE.unlink(missing_ok=True)
+        if not containers.names():
+            ssh.forget_key()
+    if caches:
+        with step("removing images and downloaded packages"):
+            images.remove_all()
+            shutil.rmtree(CACHE, ignore_errors=True)
+    else:
+        note("    kept for next time: images and downloaded packages (`make clean` removes them)")
+
+
+if __name__ == "__main__":
+    finish(main)
