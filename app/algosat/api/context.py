@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from flask import current_app, g
 
+from algosat.api.waiting import Waiting
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.monitoring.health import Health
@@ -16,8 +17,9 @@ from algosat.security.passwords import Passwords
 from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.writer import Writer
+from algosat.trading.desk import Desk
 
-_NAME: Final = "algosat"
+NAME: Final = "algosat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,21 @@ class Services:
     identity: Identity
     passwords: Passwords
     health: Health
+    desk: Desk
+    waiting: Waiting
     clock: Clock
+
+    def close(self) -> None:
+        """Give everything back, once no request is under way."""
+        self.waiting.close()
+        self.health.close()
+        self.writer.close()
+        self.desk.ringer.close()
+        self.database.close()
 
 
 def services() -> Services:
-    return cast(Services, current_app.extensions[_NAME])
+    return cast(Services, current_app.extensions[NAME])
 
 
 def caller() -> Caller:

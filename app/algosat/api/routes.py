@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partialmethod
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Required, TypedDict, TypeVar, Unpack
 
 from flask import Flask, Response, request
 from werkzeug.routing import BaseConverter
@@ -30,14 +29,15 @@ class Route:
     rule: str  # in Werkzeug's form: /orders/<order:order_id>
     handler: Callable[..., Any]
     access: Access
-    limited: bool  # whether it counts towards the client's rate; ways out of a position do not
-    query: type[Input] | None
-    body: type[Input] | None
-    body_optional: bool
     answer: Any  # the type of the answer's body; None where it has none of ours
-    status: int
-    headers: tuple[str, ...]  # request headers it reads
-    errors: tuple[type[AlgosatError], ...]  # beside those any route may answer
+    status: int = 200
+    also: tuple[int, ...] = ()  # other statuses that come with the same body
+    query: type[Input] | None = None
+    body: type[Input] | None = None
+    body_optional: bool = False
+    limited: bool = True  # whether it counts towards the client's rate; ways out of a position do not
+    headers: tuple[str, ...] = ()  # request headers it reads
+    errors: tuple[type[AlgosatError], ...] = ()  # beside those any route may answer
 
     @property
     def path(self) -> str:
@@ -54,6 +54,21 @@ class Route:
         return f"{self.method} {self.path}"
 
 
+class Statement(TypedDict, total=False):
+    """What a registration says beside method and path. Access and answer have no default."""
+
+    access: Required[Access]
+    answer: Required[Any]
+    status: int
+    also: tuple[int, ...]
+    query: type[Input]
+    body: type[Input]
+    body_optional: bool
+    limited: bool
+    headers: tuple[str, ...]
+    errors: tuple[type[AlgosatError], ...]
+
+
 class Routes:
     """The routes of one area."""
 
@@ -64,47 +79,27 @@ class Routes:
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes)
 
-    def _add(
-        self,
-        method: str,
-        rule: str,
-        *,
-        access: Access,
-        answer: Any,
-        status: int = 200,
-        query: type[Input] | None = None,
-        body: type[Input] | None = None,
-        body_optional: bool = False,
-        limited: bool = True,
-        headers: tuple[str, ...] = (),
-        errors: tuple[type[AlgosatError], ...] = (),
-    ) -> Callable[[Handler], Handler]:
+    def get(self, rule: str, **stated: Unpack[Statement]) -> Callable[[Handler], Handler]:
+        return self._add("GET", rule, stated)
+
+    def post(self, rule: str, **stated: Unpack[Statement]) -> Callable[[Handler], Handler]:
+        return self._add("POST", rule, stated)
+
+    def put(self, rule: str, **stated: Unpack[Statement]) -> Callable[[Handler], Handler]:
+        return self._add("PUT", rule, stated)
+
+    def patch(self, rule: str, **stated: Unpack[Statement]) -> Callable[[Handler], Handler]:
+        return self._add("PATCH", rule, stated)
+
+    def delete(self, rule: str, **stated: Unpack[Statement]) -> Callable[[Handler], Handler]:
+        return self._add("DELETE", rule, stated)
+
+    def _add(self, method: str, rule: str, stated: Statement) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
-            self._routes.append(
-                Route(
-                    method=method,
-                    rule=rule,
-                    handler=handler,
-                    access=access,
-                    limited=limited,
-                    query=query,
-                    body=body,
-                    body_optional=body_optional,
-                    answer=answer,
-                    status=status,
-                    headers=headers,
-                    errors=errors,
-                )
-            )
+            self._routes.append(Route(method=method, rule=rule, handler=handler, **stated))
             return handler
 
         return register
-
-    get = partialmethod(_add, "GET")
-    post = partialmethod(_add, "POST")
-    put = partialmethod(_add, "PUT")
-    patch = partialmethod(_add, "PATCH")
-    delete = partialmethod(_add, "DELETE")
 
 
 class _Symbol(BaseConverter):

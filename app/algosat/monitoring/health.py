@@ -62,6 +62,10 @@ class Health:
             findings = {check.name: self._known[check.name][1] for check in self._checks}
         return Report(self._state(findings), findings)
 
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
     def _refresh(self) -> None:
         due = [check for check in self._checks if self._is_due(check)]
         if not due:

@@ -12,7 +12,7 @@ from algosat.config.live import LiveSettings
 from algosat.errors import Unauthenticated
 from algosat.monitoring import metrics
 from algosat.security import lockout, sessions, users
-from algosat.security.passwords import Passwords
+from algosat.security.passwords import Passwords, require_strong
 from algosat.security.sessions import Session
 from algosat.security.tokens import Tokens, refused
 from algosat.security.users import User
@@ -108,6 +108,30 @@ class Identity:
             metrics.SECURITY_EVENTS.labels("refresh_reused").inc()
             raise refused("This refresh token was used before, so its session has ended")
         return grant
+
+    def change_password(
+        self, name: str, session_id: str, address: str, current: str, new: str, cause: Cause
+    ) -> None:
+        """Also ends the user's other sessions. Guessing the current one is counted as guessing at login.
+
+        Raises Unauthenticated, TooManyRequests, or InvalidBody for a new one that will not do.
+        """
+        require_strong(new, name)
+        now = self.clock()
+        rules = self.live.current.protection.authentication
+        subject = lockout.subject_of(name, address)
+        self.writer.run(lambda connection: lockout.count(connection, subject, rules, now))
+        with self.database.read() as connection:
+            user = users.get(connection, name)
+        if not self.passwords.fits(user.password_hash, current):
+            raise Unauthenticated("The current password is wrong", code="wrong_credentials")
+        new_hash = self.passwords.hash(new)
+
+        def change(connection: Connection) -> None:
+            lockout.forget(connection, subject)
+            users.set_password(connection, name, new_hash, now, cause, keep=session_id)
+
+        self.writer.run(change)
 
     def log_out(self, session_id: str, cause: Cause, owner: str) -> None:
         now = self.clock()

@@ -9,6 +9,8 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from algosat.errors import InvalidBody
+
 SHORTEST: Final = 12
 LONGEST: Final = 256  # hashing a megabyte would be a gift to whoever wants the server busy
 _AT_ONCE: Final = 2  # each takes the hasher's memory; logins must not starve trading of it
@@ -54,3 +56,10 @@ def weakness(password: str, username: str) -> str | None:
     if len(set(password)) < 5:
         return "a password has at least 5 different characters"
     return None
+
+
+def require_strong(password: str, username: str) -> None:
+    """Raises InvalidBody for a password that will not do."""
+    reason = weakness(password, username)
+    if reason is not None:
+        raise InvalidBody(reason, code="weak_password")

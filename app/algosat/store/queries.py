@@ -17,7 +17,16 @@ from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Order
 from algosat.domain.positions import Position
 from algosat.store.rows import instrument_from, order_from, position_from, quote_from
-from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes, trades
+from algosat.store.tables import (
+    WORKING_STATUS,
+    balances,
+    events,
+    instruments,
+    orders,
+    positions,
+    quotes,
+    trades,
+)
 
 _WORKING_OF = (
     select(orders)
@@ -55,6 +64,21 @@ def trades_page(
     connection: Connection, *, limit: int, cursor: int | None = None, **equal: str | None
 ) -> Page:
     return _page(connection, trades, select(trades), limit, cursor, equal)
+
+
+def events_page(
+    connection: Connection,
+    *,
+    limit: int,
+    cursor: int | None = None,
+    since: datetime | None = None,
+    **equal: str | None,
+) -> Page:
+    """Events of the audit trail whose columns named in `equal` (kind, subject, actor) have these values."""
+    statement = select(events)
+    if since is not None:
+        statement = statement.where(events.c.at >= since)
+    return _page(connection, events, statement, limit, cursor, equal)
 
 
 def working(connection: Connection, account: str) -> list[Order]:

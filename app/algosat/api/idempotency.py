@@ -1,0 +1,55 @@
+"""Idempotency-Key: a request that is repeated is not done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+from flask import request
+
+from algosat.api.context import caller
+from algosat.api.inputs import Input
+from algosat.errors import InvalidRequest
+from algosat.trading.replies import Key
+
+HEADER: Final = "Idempotency-Key"
+
+_FORM: Final = re.compile(r"[!-~]{1,255}")
+
+
+def required_key(operation: str, body: Input) -> Key:
+    """The key of this request. Raises InvalidRequest when there is none, or none we can keep."""
+    key = optional_key(operation, body)
+    if key is None:
+        raise InvalidRequest(
+            f"Send the header {HEADER} with an id of your own for this intent (a UUID, say); repeat the "
+            "request with the same one when no answer came, and it is not done twice",
+            code="idempotency_key_missing",
+        )
+    return key
+
+
+def optional_key(operation: str, body: Input) -> Key | None:
+    offered = request.headers.get(HEADER)
+    if offered is None:
+        return None
+    if not _FORM.fullmatch(offered):
+        raise InvalidRequest(
+            f"{HEADER} has 1 to 255 visible ASCII characters", code="idempotency_key_malformed"
+        )
+    return Key(caller().actor, offered, _hash(operation, body))
+
+
+def _hash(operation: str, body: Input) -> str:
+    """Equal for bodies that mean the same, however they were written."""
+    meant = orjson.dumps([operation, body.model_dump()], default=_plain, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(meant).hexdigest()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,117 @@
+"""Waiting for the broker's word on an order, without asking the store all the time.
+
+The engine rings this process's bell with the id of every order it changed; one thread listens
+and wakes whoever waits for it. Should a ring be lost, the waiter looks by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from algosat.domain.orders import Order, Status
+from algosat.store import ledger, wakeup
+from algosat.store.database import Database
+from algosat.store.wakeup import Bell
+
+_log = structlog.get_logger(__name__)
+
+_LOOK: Final = 0.1  # seconds until a waiter looks without having been rung
+_LISTEN: Final = 1.0
+_LONGEST: Final = 30.0
+_WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)\"?\s*(?:$|[,;])")
+_UNSENT: Final = frozenset({Status.CREATED, Status.SUBMITTING})
+
+Settled = Callable[[Order], bool]
+
+
+def has_word(order: Order) -> bool:
+    """Whether the broker has said anything of it, or never will."""
+    return order.status not in _UNSENT
+
+
+def has_no_request_pending(order: Order) -> bool:
+    return order.overlay is None or not order.is_working
+
+
+def seconds_preferred(prefer: str | None, default: float) -> float:
+    """How long the client wants to wait (RFC 7240); what cannot be understood is ignored, as it asks."""
+    found = _WAIT.search(prefer) if prefer else None
+    return min(float(found[1]), _LONGEST) if found else default
+
+
+class Waiting:
+    def __init__(self, database: Database, runtime_directory: Path) -> None:
+        self._database = database
+        self._directory = runtime_directory
+        self._lock = threading.Lock()
+        self._waiters: dict[str, list[threading.Event]] = {}
+        self._process = 0
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """Let the listener go; it looks up once a second."""
+        self._closing.set()
+
+    def until(self, order: Order, settled: Settled, seconds: float) -> Order:
+        """The order once it is settled, or as it is when the time is up."""
+        if seconds <= 0 or settled(order):
+            return order
+        self._listen()
+        deadline = time.monotonic() + seconds
+        with self._rung_for(order.id) as rung:
+            while True:
+                order = self._read(order.id)
+                left = deadline - time.monotonic()
+                if settled(order) or left <= 0:
+                    return order
+                rung.wait(min(left, _LOOK))
+                rung.clear()
+
+    def _read(self, order_id: str) -> Order:
+        with self._database.read() as connection:
+            return ledger.get(connection, order_id)
+
+    @contextmanager
+    def _rung_for(self, order_id: str) -> Iterator[threading.Event]:
+        rung = threading.Event()
+        with self._lock:
+            self._waiters.setdefault(order_id, []).append(rung)
+        try:
+            yield rung
+        finally:
+            with self._lock:
+                self._waiters[order_id].remove(rung)
+                if not self._waiters[order_id]:
+                    del self._waiters[order_id]
+
+    def _listen(self) -> None:
+        """Start listening at the first wait: a thread would not survive the fork before it."""
+        if self._process == os.getpid():
+            return
+        with self._lock:
+            if self._process != os.getpid():
+                self._process = os.getpid()
+                threading.Thread(target=self._serve, name="web-bell", daemon=True).start()
+
+    def _serve(self) -> None:
+        try:
+            bell = Bell(self._directory, wakeup.web())
+        except OSError as error:
+            _log.warning("bell_not_hung", reason=str(error), consequence="waiters look by themselves")
+            return
+        while not self._closing.is_set():
+            for order_id in bell.wait(_LISTEN):
+                with self._lock:
+                    waiters = list(self._waiters.get(order_id, ()))
+                for waiter in waiters:
+                    waiter.set()
+        bell.close()

@@ -1,0 +1,81 @@
+"""The web application, put together. With engine/main.py the only module that knows all others."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from algosat import clock
+from algosat.api import catalogue
+from algosat.api.context import NAME, Services
+from algosat.api.lifecycle import Lifecycle
+from algosat.api.routes import prepare, register
+from algosat.api.waiting import Waiting
+from algosat.config.live import LiveSettings
+from algosat.config.settings import Settings
+from algosat.monitoring import logs
+from algosat.monitoring.checks import all_checks
+from algosat.monitoring.health import Health
+from algosat.security.authenticator import Authenticator
+from algosat.security.identity import Identity
+from algosat.security.limiter import ClientLimiter
+from algosat.security.lookup import lookup_in
+from algosat.security.passwords import Passwords
+from algosat.security.tokens import Tokens
+from algosat.store import overrides, version
+from algosat.store.database import Database
+from algosat.store.wakeup import Ringer
+from algosat.store.writer import Writer
+from algosat.trading import desk
+
+
+def create_app(settings: Settings, directory: Path, *, passwords: Passwords | None = None) -> Flask:
+    """The API over the store that the settings name; `directory` is where they came from.
+
+    Raises ConfigurationError when the store is of another version, or the access rules name no route.
+    """
+    catalogue.require_valid(settings.protection.access_control)
+    app = Flask("algosat", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.algosat.api.max_body_bytes
+    prepare(app)
+
+    database = _database(settings)
+    writer = Writer(database)
+    live = LiveSettings(settings, lambda: overrides.read(database))
+    live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
+    tokens = Tokens(app, settings.algosat.security)
+    limiter = ClientLimiter(app, settings.algosat.security)
+    authenticator = Authenticator(tokens, lookup_in(database), live, writer, time.time)
+    passwords = passwords or Passwords()
+    ringer = Ringer(settings.algosat.runtime_directory)
+
+    app.extensions[NAME] = Services(
+        live=live,
+        database=database,
+        writer=writer,
+        identity=Identity(database, writer, live, tokens, passwords, clock.now),
+        passwords=passwords,
+        health=Health(all_checks(directory, live, database, limiter, clock.now)),
+        desk=desk.build(settings, database, writer, ringer),
+        waiting=Waiting(database, settings.algosat.runtime_directory),
+        clock=clock.now,
+    )
+    Lifecycle(catalogue.all_routes(), live, authenticator, limiter).attach(app)
+    for route in catalogue.all_routes():
+        register(app, route)
+    if settings.algosat.api.trusted_proxies:
+        hops = settings.algosat.api.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _database(settings: Settings) -> Database:
+    wanted = settings.algosat.database
+    database = Database(
+        wanted.url.get_secret_value(), pool_size=wanted.pool_size, max_overflow=wanted.max_overflow
+    )
+    version.require_current(database)
+    return database

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from algosat.api import catalogue
+from algosat.api.access import Access, needed_role, problems
+from algosat.api.routes import Route
+from algosat.config.settings import AccessControl
+from algosat.security.callers import Role
+from tests.app.client import Client, problem_of
+
+LEAST = {Access.VIEWER: Role.VIEWER, Access.TRADER: Role.TRADER, Access.ADMIN: Role.ADMIN}
+
+ROUTES = list(catalogue.all_routes())
+
+
+def a_request(route: Route) -> str:
+    values = {"uuid": "00000000-0000-4000-8000-000000000000", "order": "a" * 18, "symbol": "X", "name": "x"}
+    path = route.path
+    for name, kind in route.parameters.items():
+        path = path.replace("{" + name + "}", values[kind])
+    return path
+
+
+def test_every_route_of_the_application_has_a_stated_access(app: Flask) -> None:
+    stated = {route.endpoint for route in ROUTES if isinstance(route.access, Access)}
+    assert {rule.endpoint for rule in app.url_map.iter_rules()} == stated
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.access in LEAST], ids=lambda route: route.endpoint
+)
+def test_closed_route_turns_strangers_away(stranger: Client, route: Route) -> None:
+    send = getattr(stranger, route.method.lower())
+    assert problem_of(send(a_request(route))) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if route.access in (Access.TRADER, Access.ADMIN)],
+    ids=lambda route: route.endpoint,
+)
+def test_route_asks_for_more_than_a_viewer(viewer: Client, route: Route) -> None:
+    send = getattr(viewer, route.method.lower())
+    assert problem_of(send(a_request(route))) == (403, "forbidden")
+
+
+def test_inventory_lifts_a_route_to_admin() -> None:
+    control = AccessControl(admin_only_endpoints=("/positions",), public_endpoints=())
+    assert needed_role("/positions", Access.VIEWER, control) is Role.ADMIN
+    assert needed_role("/orders", Access.VIEWER, control) is Role.VIEWER
+
+
+def test_open_route_is_public_only_where_the_inventory_says_so() -> None:
+    control = AccessControl(admin_only_endpoints=(), public_endpoints=("/health",))
+    assert needed_role("/health", Access.OPEN, control) is None
+    assert needed_role("/metrics", Access.OPEN, control) is Role.VIEWER
+
+
+def test_access_rules_that_cannot_be_are_named() -> None:
+    control = AccessControl(
+        admin_only_endpoints=("/postions", "/login"), public_endpoints=("/orders", "/nowhere", "/login")
+    )
+    levels = [("/orders", Access.TRADER), ("/login", Access.PUBLIC)]
+    assert [problem.text for problem in problems(levels, control)] == [
+        "/postions is not a route of this server",
+        "/login must stay public: it is the way in",
+        "/orders may not be public",
+        "/nowhere is not a route of this server",
+    ]

@@ -1,0 +1,64 @@
+"""A client of the API, with as little of HTTP showing in tests as possible."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final, Self
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+PASSWORD: Final = "correct horse battery"
+
+
+class Client:
+    def __init__(self, app: Flask) -> None:
+        self._client = app.test_client(use_cookies=False)
+        self.token: str | None = None
+        self.refresh_token: str | None = None
+
+    def log_in(self, username: str, password: str = PASSWORD) -> Self:
+        answer = self.post("/auth/login", json={"username": username, "password": password})
+        assert answer.status_code == 200, answer.text
+        self.keep(answer)
+        return self
+
+    def keep(self, answer: TestResponse) -> None:
+        self.token = answer.json["access_token"]
+        self.refresh_token = answer.json["refresh_token"]
+
+    def get(self, path: str, **request: Any) -> TestResponse:
+        return self._send("GET", path, **request)
+
+    def post(self, path: str, **request: Any) -> TestResponse:
+        return self._send("POST", path, **request)
+
+    def put(self, path: str, **request: Any) -> TestResponse:
+        return self._send("PUT", path, **request)
+
+    def patch(self, path: str, **request: Any) -> TestResponse:
+        return self._send("PATCH", path, **request)
+
+    def delete(self, path: str, **request: Any) -> TestResponse:
+        return self._send("DELETE", path, **request)
+
+    def place(self, key: str | None = None, wait: float = 0, **order: Any) -> TestResponse:
+        body = {"symbol": "ALPHA-EQ", "side": "buy", "quantity": "10", "type": "market", **order}
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Prefer": f"wait={wait:g}"}
+        return self.post("/orders", json=body, headers=headers)
+
+    def _send(self, method: str, path: str, **request: Any) -> TestResponse:
+        headers = dict(request.pop("headers", {}))
+        if self.token is not None:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        return self._client.open(path, method=method, headers=headers, **request)
+
+
+def problem_of(answer: TestResponse) -> tuple[int, str]:
+    """Status and code of a problem, having seen that it is a whole one."""
+    assert answer.content_type == "application/problem+json", answer.text
+    problem = answer.json
+    assert set(problem) == {"type", "title", "status", "detail", "code", "correlation_id", "errors"}
+    assert problem["status"] == answer.status_code
+    assert problem["correlation_id"] == answer.headers["X-Request-ID"]
+    return answer.status_code, problem["code"]

@@ -1,0 +1,86 @@
+"""Fixtures that many tests share: a configuration, a store with its schema, the API over it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from algosat import clock
+from algosat.api.context import NAME, Services
+from algosat.app import create_app
+from algosat.config.loader import load
+from algosat.config.settings import Settings
+from algosat.security import users
+from algosat.security.callers import Role
+from algosat.store import migrate
+from algosat.store.audit import Cause
+from algosat.store.database import Database
+from tests.app import fakes
+from tests.app.builders import write_configuration
+from tests.app.client import PASSWORD, Client
+
+
+@pytest.fixture(scope="session")
+def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its schema and a user of each role; made once and copied."""
+    path = tmp_path_factory.mktemp("store") / "algosat.db"
+    database = Database(f"sqlite:///{path}")
+    migrate.upgrade(database)
+    hashed, cause = fakes.quick_passwords().hash(PASSWORD), Cause("test", "-")
+    with database.engine.begin() as connection:
+        for role in Role:
+            users.add(connection, role.value, hashed, role, clock.now(), cause)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def directory(tmp_path: Path, fresh_store: Path) -> Path:
+    """A configuration directory beside a fresh store."""
+    write_configuration(tmp_path)
+    shutil.copy(fresh_store, tmp_path / "data" / "algosat.db")
+    return tmp_path
+
+
+@pytest.fixture
+def settings(directory: Path) -> Settings:
+    return load(directory)
+
+
+@pytest.fixture
+def app(settings: Settings, directory: Path) -> Iterator[Flask]:
+    app = create_app(settings, directory, passwords=fakes.quick_passwords())
+    services: Services = app.extensions[NAME]
+    yield app
+    services.close()
+
+
+@pytest.fixture
+def services(app: Flask) -> Services:
+    found: Services = app.extensions[NAME]
+    return found
+
+
+@pytest.fixture
+def stranger(app: Flask) -> Client:
+    """Somebody who has not logged in."""
+    return Client(app)
+
+
+@pytest.fixture
+def viewer(app: Flask) -> Client:
+    return Client(app).log_in("viewer")
+
+
+@pytest.fixture
+def trader(app: Flask) -> Client:
+    return Client(app).log_in("trader")
+
+
+@pytest.fixture
+def admin(app: Flask) -> Client:
+    return Client(app).log_in("admin")
