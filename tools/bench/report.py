@@ -1,0 +1,50 @@
+"""Figures, and the table they are printed in."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the report."""
+
+    work: str
+    measured: str
+    wanted: str  # what the project set itself; empty for a figure that only informs
+    met: bool | None = None
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """The figures as a Markdown table."""
+    lines = ["| work | measured | wanted | met |", "|---|---|---|---|"]
+    verdict = {True: "yes", False: "**no**", None: ""}
+    lines += [f"| {f.work} | {f.measured} | {f.wanted} | {verdict[f.met]} |" for f in figures]
+    return "\n".join(lines)
+
+
+def median_seconds(work: Callable[[], object], times: int) -> float:
+    """The median time of several runs, after one that is not counted."""
+    work()
+    return statistics.median(_seconds(work) for _ in range(times))
+
+
+def paired(first: Callable[[], object], second: Callable[[], object], times: int) -> tuple[float, float]:
+    """Median seconds of two pieces of work run in turn, so that a noisy machine is noisy to both."""
+    first()
+    second()
+    pairs = [(_seconds(first), _seconds(second)) for _ in range(times)]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.2f} ms"
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,197 @@
+"""The store: commits, waiting writers, pages and the book at size, replay."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from algosat.store import migrate, queries
+from algosat.store.database import Database
+from algosat.store.verify import verify
+from algosat.store.writer import Writer
+from tools.bench.fill import EVENTS_AN_ORDER, Filler
+from tools.bench.report import Figure, median_seconds, milliseconds
+
+_CONNECTIONS: Final = 8
+_WRITERS: Final = 4
+_SECONDS: Final = 3.0
+
+
+def group_commit(directory: Path) -> Figure:
+    """Units a second of eight threads: grouped, against a transaction for each."""
+    database = _counter(directory / "group.db")
+    writer = Writer(database)
+    grouped = _throughput(lambda: writer.run(_insert))
+    writer.close()
+
+    with closing(sqlite3.connect(directory / "single.db", check_same_thread=False)) as connection:
+        connection.isolation_level = None
+        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (n)")
+        with ThreadPoolExecutor(1) as only:  # one at a time, as the gate needs
+            single = _throughput(lambda: only.submit(_commit_alone, connection).result())
+    ratio = grouped / single
+    return Figure(
+        "group commit against one bare sqlite3 commit a unit, 8 threads",
+        f"{grouped:.0f}/s against {single:.0f}/s: {ratio:.1f}×",
+        "≥ 3×",
+        ratio >= 3,
+    )
+
+
+def longest_wait(directory: Path) -> list[Figure]:
+    """Four writing processes: who waits longest, and are their shares equal?"""
+    figures = []
+    for name, target in (("lock in front", _write_with_lock), ("busy_timeout alone", _write_with_timeout)):
+        path = directory / f"wait-{name.split()[0]}.db"
+        _counter(path).close()
+        waits, counts = _compete(target, path)
+        spread = max(counts) / max(1, min(counts))
+        with_lock = name == "lock in front"
+        figures.append(
+            Figure(
+                f"longest wait of 4 writing processes, {name}",
+                f"{max(waits) * 1000:.0f} ms, shares within {spread:.2f}×",
+                "≤ 300 ms, within 1.2×" if with_lock else "",
+                (max(waits) <= 0.3 and spread <= 1.2) if with_lock else None,
+            )
+        )
+    return figures
+
+
+def at_size(directory: Path) -> list[Figure]:
+    """The same reads on a thousand, a hundred thousand and a million orders; replay of a million events."""
+    filler = Filler(directory / "large.db")
+    pages: dict[int, float] = {}
+    books: dict[int, float] = {}
+    for size in (1_000, 100_000, 1_000_000):
+        if size == 1_000_000:
+            verdict = _replay(filler.grow_to(size // EVENTS_AN_ORDER))
+        database = filler.grow_to(size, with_events=size < 1_000_000)
+        pages[size] = median_seconds(partial(_read, database, _page), 30)
+        books[size] = median_seconds(partial(_read, database, _book), 30)
+    start = median_seconds(lambda: _open(directory / "large.db"), 5)
+    return [
+        _growth("page of 100 orders", pages, 1.2),
+        _growth("positions", books, 1.5),
+        Figure("opening the store of 1e6 orders, schema checked", milliseconds(start), ""),
+        Figure("verify of 1e6 events", verdict, ""),
+    ]
+
+
+def _growth(work: str, seconds: dict[int, float], allowed: float) -> Figure:
+    ratio = seconds[1_000_000] / seconds[1_000]
+    each = ", ".join(f"{size:.0e}: {milliseconds(value)}" for size, value in seconds.items())
+    return Figure(f"{work} by number of orders", f"{each}; {ratio:.2f}×", f"≤ {allowed}×", ratio <= allowed)
+
+
+def _replay(database: Database) -> str:
+    start = time.perf_counter()
+    with database.read() as connection:
+        found = verify(connection)
+    if not found.clean:
+        raise SystemExit(f"the bench's own store is not clean: {found.findings[:3]}")
+    return f"{time.perf_counter() - start:.1f} s for {found.events} events"
+
+
+def _open(path: Path) -> None:
+    database = Database(f"sqlite:///{path}")
+    migrate.require_current(database)
+    database.close()
+
+
+def _read(database: Database, query: Callable[[Connection], object]) -> None:
+    with database.read() as connection:
+        query(connection)
+
+
+def _page(connection: Connection) -> object:
+    return queries.orders_page(connection, limit=100, status="filled")
+
+
+def _book(connection: Connection) -> object:
+    return queries.open_positions(connection, "paper")
+
+
+def _counter(path: Path) -> Database:
+    database = Database(f"sqlite:///{path}")
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t (n)"))
+    return database
+
+
+def _insert(connection: Connection) -> None:
+    connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+
+
+def _commit_alone(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO t VALUES (1)")
+    connection.execute("COMMIT")
+
+
+def _throughput(unit: Callable[[], object]) -> float:
+    """Units a second over eight threads."""
+    stop = time.perf_counter() + _SECONDS
+
+    def work() -> int:
+        done = 0
+        while time.perf_counter() < stop:
+            unit()
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        return sum(pool.map(lambda _: work(), range(_CONNECTIONS))) / _SECONDS
+
+
+def _compete(target: Callable[..., None], path: Path) -> tuple[list[float], list[int]]:
+    spawn = multiprocessing.get_context("spawn")
+    results: Queue[tuple[float, int]] = spawn.Queue()
+    start = time.time() + 2  # all are up by then
+    processes = [spawn.Process(target=target, args=(str(path), start, results)) for _ in range(_WRITERS)]
+    for process in processes:
+        process.start()
+    outcomes = [results.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return [wait for wait, _ in outcomes], [count for _, count in outcomes]
+
+
+def _write_with_lock(path: str, start: float, results: Queue[tuple[float, int]]) -> None:
+    writer = Writer(Database(f"sqlite:///{path}"))
+    _measure(lambda: writer.run(_insert), start, results)
+    writer.close()
+
+
+def _write_with_timeout(path: str, start: float, results: Queue[tuple[float, int]]) -> None:
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        _measure(lambda: _commit_alone(connection), start, results)
+
+
+def _measure(unit: Callable[[], None], start: float, results: Queue[tuple[float, int]]) -> None:
+    time.sleep(max(0.0, start - time.time()))
+    stop = time.perf_counter() + _SECONDS
+    longest, count = 0.0, 0
+    while (before := time.perf_counter()) < stop:
+        unit()
+        longest = max(longest, time.perf_counter() - before)
+        count += 1
+    results.put((longest, count))
+
+
+def figures() -> list[Figure]:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        return [group_commit(directory), *longest_wait(directory), *at_size(directory)]
