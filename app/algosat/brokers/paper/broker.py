@@ -43,7 +43,7 @@ class PaperBroker:
         self.account = account
         self._speed = speed  # trading seconds per second
         self._now = now
-        self._news: SimpleQueue[BookOrder] = SimpleQueue()
+        self._news: SimpleQueue[BookOrder | None] = SimpleQueue()  # None wakes the thread to stop
         self._venue = Venue(rules, store, now(), self._news.put)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -60,6 +60,7 @@ class PaperBroker:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._news.put(None)
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -128,9 +129,11 @@ class PaperBroker:
 
     def _push_until(self, due: float, on_report: ReportListener) -> None:
         try:
-            on_report(self._news.get(timeout=max(due - time.monotonic(), 0.0)).report())
+            order = self._news.get(timeout=max(due - time.monotonic(), 0.0))
         except Empty:
             return
+        if order is not None:
+            on_report(order.report())
 
     def _ask(self, build: Callable[[int], Request]) -> Answered:
         number = self._venue.send(build, self._now())

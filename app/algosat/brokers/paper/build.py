@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
-from algosat.brokers.paper import universe
+from algosat.brokers.base import Broker
+from algosat.brokers.paper import faults, universe
 from algosat.brokers.paper.broker import Clock, PaperBroker, utc_now
+from algosat.brokers.paper.faulty import FaultyBroker
 from algosat.brokers.paper.rules import Rules
 from algosat.brokers.paper.venue import Store
-from algosat.config.settings import Paper
+from algosat.config.settings import Algosat, Paper
 from algosat.domain.calendar import calendar_for
 
 
@@ -21,6 +24,9 @@ def paper_rules(paper: Paper) -> Rules:
     )
 
 
-def paper_broker(paper: Paper, store: Store, *, now: Clock = utc_now) -> PaperBroker:
+def paper_broker(settings: Algosat, store: Store, *, now: Clock = utc_now) -> Broker:
     """Reads the exchange's book from the store; trading begins with `start`."""
-    return PaperBroker(paper_rules(paper), store, speed=paper.speed, now=now)
+    broker = PaperBroker(paper_rules(settings.paper), store, speed=settings.paper.speed, now=now)
+    plan = faults.configured(settings.environment)
+    # Another process draws other faults, lest the one that ended the last start ends every start.
+    return FaultyBroker(broker, plan, first_call=1_000_000 * os.getpid()) if plan else broker

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import RowMapping
 
 from algosat.brokers.paper.book import BookOrder, SymbolBook
-from algosat.brokers.paper.feed import Path
+from algosat.brokers.paper.walk import Path
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Intent, OrderType, Product, Side, Status, Trade, Validity
 from algosat.domain.sessions import Phase

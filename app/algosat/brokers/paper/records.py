@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Select, delete, insert, select
 
 from algosat.brokers.paper import codec
 from algosat.brokers.paper.book import BookOrder
-from algosat.brokers.paper.feed import Paths
 from algosat.brokers.paper.market import Market
 from algosat.brokers.paper.tables import paper_orders, paper_state, paper_trades
+from algosat.brokers.paper.walk import Paths
 from algosat.domain.orders import LIVE, Trade
 
 _EXCHANGE: Final = "exchange"  # no symbol is written in lower case
@@ -25,6 +25,19 @@ class Snapshot:
 
     market: Market
     paths: Paths
+
+
+def load(connection: Connection, day: date) -> tuple[Snapshot | None, Sequence[BookOrder]]:
+    """Where the exchange stood, and the orders of the day."""
+    return load_snapshot(connection), orders_of_day(connection, day)
+
+
+def save(
+    connection: Connection, orders: Iterable[BookOrder], before: Snapshot | None, now: Snapshot, at: datetime
+) -> None:
+    """What changed since the snapshot before."""
+    save_orders(connection, orders)
+    save_snapshot(connection, before, now, at)
 
 
 def save_orders(connection: Connection, orders: Iterable[BookOrder]) -> None:

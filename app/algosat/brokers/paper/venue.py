@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Final, Protocol, TypeVar
 
@@ -50,7 +50,7 @@ class Venue:
         self._requests = count(1)
         self._at = now
         day = rules.day(now)
-        found, orders = store.run(lambda connection: _load(connection, day))
+        found, orders = store.run(lambda connection: records.load(connection, day))
         self._on_disk: Snapshot | None = found
         self._now: Snapshot = _resumed(rules, found)
         self._answers: dict[int, tuple[int, Answered]] = {}
@@ -145,7 +145,9 @@ class Venue:
                 reached, snapshot, at = self._changes, self._now, self._at
             orders = [order for order, _ in changed]
             try:
-                self._store.run(lambda connection: _save(connection, orders, self._on_disk, snapshot, at))
+                self._store.run(
+                    lambda connection: records.save(connection, orders, self._on_disk, snapshot, at)
+                )
             except BaseException:
                 with self._moving:  # the next who comes will write it
                     self._unwritten = changed + self._unwritten
@@ -155,21 +157,6 @@ class Venue:
             for order, is_news in changed:
                 if is_news:
                     self._announce(order)
-
-
-def _load(connection: Connection, day: date) -> tuple[Snapshot | None, Sequence[BookOrder]]:
-    return records.load_snapshot(connection), records.orders_of_day(connection, day)
-
-
-def _save(
-    connection: Connection,
-    orders: Sequence[BookOrder],
-    before: Snapshot | None,
-    now: Snapshot,
-    at: datetime,
-) -> None:
-    records.save_orders(connection, orders)
-    records.save_snapshot(connection, before, now, at)
 
 
 def _resumed(rules: Rules, found: Snapshot | None) -> Snapshot:

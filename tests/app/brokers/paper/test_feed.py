@@ -7,9 +7,9 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algosat.brokers.paper import chance, feed
-from algosat.brokers.paper.feed import Paths
+from algosat.brokers.paper import chance, feed, walk
 from algosat.brokers.paper.universe import tick_for
+from algosat.brokers.paper.walk import Paths
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.instruments import Quote
 from algosat.domain.sessions import packaged
@@ -100,7 +100,7 @@ def test_circuits_are_hit_now_and_then_and_taken_from_the_last_close() -> None:
     for paths, quotes in days(7, 40):
         for quote in quotes:
             listing = UNIVERSE[quote.symbol]
-            assert (quote.lower_circuit, quote.upper_circuit) == feed.circuit(listing, previous[quote.symbol])
+            assert (quote.lower_circuit, quote.upper_circuit) == walk.circuit(listing, previous[quote.symbol])
             hits += quote.last in (quote.lower_circuit, quote.upper_circuit)
         previous = {symbol: path.last for symbol, path in paths.items()}
     assert 1 <= hits < 1000
