@@ -47,6 +47,16 @@ molecule: deps ## The whole site on fresh machines (Debian 12 and 13)
 no-change: deps ## Provision `make up`'s server again: nothing may change; prints tasks and seconds
 	@$(VERB).no_change
 
+.PHONY: vault-edit vault-new vault-rekey
+vault-edit: deps ## Edit an environment's secrets, encrypted again when the editor closes (ENV=staging|production|…)
+	@$(VERB).vault edit $(or $(ENV),$(error say which environment: make $@ ENV=staging))
+
+vault-new: deps ## Make fresh secrets for an environment that has none (ENV=…)
+	@$(VERB).vault new $(or $(ENV),$(error say which environment: make $@ ENV=staging))
+
+vault-rekey: deps ## Give an environment's vault a new password; the documented one of an example goes away (ENV=…)
+	@$(VERB).vault rekey $(or $(ENV),$(error say which environment: make $@ ENV=staging))
+
 ##@ Develop it
 .PHONY: deps lock
 deps: $(VENV)/.done ## Install the developer's tools and the app into .venv, from the lock files

@@ -7,7 +7,7 @@ import importlib.util
 import shutil
 import sys
 
-from tools import apt, shell
+from tools import apt, git, shell
 from tools.paths import ROOT, VENV_BIN
 from tools.say import Trouble, finish, step
 
@@ -26,6 +26,7 @@ def main() -> None:
         _install_uv()
         _install_locked()
         _install_app()
+    git.configure()
     STAMP.touch()
 
 
