@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from algosat.api.routes import prepare, register
 from algosat.api.waiting import Waiting
 from algosat.config.live import LiveSettings
 from algosat.config.settings import Settings
+from algosat.errors import ConfigurationError
 from algosat.monitoring import logs
 from algosat.monitoring.checks import all_checks
 from algosat.monitoring.health import Health
@@ -70,6 +72,18 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
         hops = settings.algosat.api.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     return app
+
+
+def require_startable(settings: Settings) -> None:
+    """What can be known before any worker is started. Raises ConfigurationError."""
+    catalogue.require_valid(settings.protection.access_control)
+    runtime = settings.algosat.runtime_directory
+    if not os.access(runtime, os.W_OK):
+        raise ConfigurationError(
+            f"runtime_directory: {runtime} is missing, or this user may not write there: create it "
+            "(on a server systemd-tmpfiles does)"
+        )
+    _database(settings).close()
 
 
 def _database(settings: Settings) -> Database:

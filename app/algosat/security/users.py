@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
-from algosat.errors import Conflict, NotFound
+from algosat.errors import Conflict, InvalidBody, NotFound
 from algosat.security.callers import Role
 from algosat.store import audit
 from algosat.store.audit import Cause
@@ -29,6 +30,14 @@ class User:
     created_at: datetime
     password_changed_at: datetime
     password_hash: str
+
+
+def require_name(name: str) -> None:
+    """Raises InvalidBody for what cannot be a user's name."""
+    if not re.fullmatch(NAME_FORM, name):
+        raise InvalidBody(
+            "a user's name has 1 to 64 letters, digits and . _ @ -, and begins with a letter or digit"
+        )
 
 
 def find(connection: Connection, name: str) -> User | None:

@@ -16,9 +16,9 @@ ENGINE: Final = "engine"
 _LARGEST: Final = 256
 
 
-def web() -> str:
-    """The name of this web worker's bell."""
-    return f"web-{os.getpid()}"
+def web(pid: int | None = None) -> str:
+    """The name of a web worker's bell: this one's, or another's."""
+    return f"web-{pid or os.getpid()}"
 
 
 class Bell:

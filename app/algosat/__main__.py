@@ -1,0 +1,5 @@
+"""`python -m algosat` is `algosat`."""
+
+from algosat.cli import main
+
+main()

@@ -1,0 +1,62 @@
+"""The command line: `algosat COMMAND`. What is wrong is said in one message, with its remedy."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import click
+
+from algosat.cli.base import Chosen
+from algosat.errors import AlgosatError
+
+# Where each command lives: only the one that is asked for is imported.
+_COMMANDS: Final = {
+    "config": "settings",
+    "credentials": "credentials",
+    "db": "database",
+    "engine": "engine",
+    "risk": "risk",
+    "serve": "serve",
+    "store": "store",
+    "user": "users",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = import_module(f"algosat.cli.{module}").command
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="algosat")
+@click.option(
+    "--config-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="ALGOSAT_CONFIG_DIR",
+    default=Path("/etc/algosat"),
+    show_default=True,
+    help="Where algosat.yaml and security.yaml lie.",
+)
+@click.pass_context
+def cli(context: click.Context, config_dir: Path) -> None:
+    """Algosat: a self-hosted trading server."""
+    context.obj = Chosen(config_dir)
+
+
+def main() -> None:
+    """The console script. Exits with 1, and one message, for what a person can mend."""
+    try:
+        cli(prog_name="algosat")
+    except AlgosatError as error:
+        click.echo(f"algosat: {error.detail}", err=True)
+        sys.exit(1)

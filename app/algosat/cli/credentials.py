@@ -1,0 +1,29 @@
+"""`algosat credentials`: fresh secrets for a vault."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Final
+
+import click
+import yaml
+
+# Without those that are mistaken for each other when a person types them.
+_LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+@click.group()
+def command() -> None:
+    """Make secrets."""
+
+
+@command.command()
+def generate() -> None:
+    """Print fresh secrets as YAML, ready for an inventory's vault."""
+    made = {
+        "vault_algosat_security_secret_key": secrets.token_urlsafe(64),
+        "vault_algosat_encryption_keys": [base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()],
+        "vault_algosat_admin_password": "".join(secrets.choice(_LETTERS) for _ in range(24)),
+    }
+    click.echo(yaml.safe_dump(made, sort_keys=False), nl=False)

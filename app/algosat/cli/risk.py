@@ -1,0 +1,73 @@
+"""`algosat risk`: the kill switch, from the server itself. It needs neither API nor broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from algosat.cli.base import Chosen, operator, with_directory
+
+if TYPE_CHECKING:
+    from algosat.trading.desk import Desk
+
+
+@click.group()
+def command() -> None:
+    """Halt and resume trading."""
+
+
+@command.command()
+@click.option("--reason", required=True, help="For the audit trail, and for whoever finds it halted.")
+@click.option("--cancel/--no-cancel", default=True, show_default=True, help="Cancel working orders.")
+@click.option("--flatten", is_flag=True, help="Close all positions too.")
+@click.option("--scope", default="all", show_default=True, help="A strategy's name, or all.")
+@with_directory
+@click.pass_obj
+def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -> None:
+    """Let nothing new pass. Orders that reduce a position still do."""
+    from algosat.trading import halt as switch
+
+    with _desk(chosen) as desk:
+        switch.halt(desk, operator(), reason, scope=scope, cancel_orders=cancel, flatten=flatten)
+    click.echo("halted")
+
+
+@command.command()
+@click.option("--scope", default="all", show_default=True, help="A strategy's name, or all.")
+@with_directory
+@click.pass_obj
+def resume(chosen: Chosen, scope: str) -> None:
+    """Let orders pass again."""
+    from algosat.trading import halt as switch
+
+    with _desk(chosen) as desk:
+        was_halted = switch.resume(desk, operator(), scope=scope)
+    click.echo("resumed" if was_halted else "was not halted")
+
+
+@command.command()
+@with_directory
+@click.pass_obj
+def status(chosen: Chosen) -> None:
+    """Print `halted` or `trading`, and what is halted, since when, by whom and why."""
+    from algosat.trading import halts
+
+    with chosen.writer() as (database, _), database.read() as connection:
+        in_force = halts.in_force(connection)
+    click.echo("halted" if any(each.scope == halts.ALL for each in in_force) else "trading")
+    for each in in_force:
+        click.echo(f"{each.scope}\t{each.at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.reason}")
+
+
+@contextmanager
+def _desk(chosen: Chosen) -> Iterator[Desk]:
+    from algosat.store.wakeup import Ringer
+    from algosat.trading import desk
+
+    settings = chosen.settings()
+    ringer = Ringer(settings.algosat.runtime_directory)
+    with chosen.writer() as (database, writer), closing(ringer):
+        yield desk.build(settings, database, writer, ringer)

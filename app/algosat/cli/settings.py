@@ -1,0 +1,40 @@
+"""`algosat config`: are the files good, and what do they say."""
+
+from __future__ import annotations
+
+import click
+import yaml
+
+from algosat.cli.base import Chosen, with_directory
+
+
+@click.group()
+def command() -> None:
+    """Judge and show the configuration."""
+
+
+@command.command()
+@with_directory
+@click.pass_obj
+def check(chosen: Chosen) -> None:
+    """Exit with 0 when both files are good, else with 1 and every problem in one message."""
+    from algosat.api import catalogue
+
+    settings = chosen.settings()
+    catalogue.require_valid(settings.protection.access_control)
+    click.echo(f"{chosen.directory}: good, for the environment {settings.algosat.environment}")
+
+
+@command.command()
+@with_directory
+@click.pass_obj
+def show(chosen: Chosen) -> None:
+    """Print every setting of the files; secrets are masked."""
+    from algosat.config.summary import summarise
+
+    sections = summarise(chosen.settings())
+    values = {
+        section: {key: each["value"] for key, each in entries.items()}
+        for section, entries in sections.items()
+    }
+    click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
