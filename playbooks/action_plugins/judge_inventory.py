@@ -104,15 +104,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
                 rendered.touch(mode=0o600)
                 rendered.write_text(self._render(template))
             done = subprocess.run(  # noqa: S603 - the project's own program
-                [sys.executable, "-m", "algosat.cli", "config", "check", "--config-dir", directory],
+                [Path(sys.executable).with_name("algosat"), "config", "check", "--config-dir", directory],
                 capture_output=True,
                 text=True,
                 check=False,
             )
         if done.returncode != 0:
-            words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            yield from (_with_owner(line.strip(), owners) for line in words)
-
+            words = done.stderr.strip() or done.stdout.strip()
+            found = [_with_owner(line.strip(), owners) for line in words.splitlines() if PROBLEM.match(line)]
+            yield from found or [words]
 
     def _render(self, template: Path) -> str:
         text = trust_as_template(template.read_text())

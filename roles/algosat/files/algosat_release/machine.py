@@ -23,16 +23,25 @@ class Failed(Exception):
 
 def run(command: Sequence[str | Path]) -> str:
     """What the command prints. Raises Failed with its own words."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = attempt(command)
     if done.returncode != 0:
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Failed("\n".join([f"`{' '.join(map(str, command))}` failed:", *words[-TAIL:]]))
+        raise Failed(f"`{' '.join(map(str, command))}` failed:\n{tail(done)}")
     return done.stdout
 
 
-def run_as_service(layout: Layout, program: Path, *arguments: str) -> str:
-    """Run a program as the user the services run as, so that nothing it makes belongs to root."""
-    return run(["runuser", "-u", layout.user, "--", program, *arguments])
+def attempt(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Run the command and hand back whatever became of it."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def tail(done: subprocess.CompletedProcess[str]) -> str:
+    """The last lines of what a command said."""
+    return "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-TAIL:])
+
+
+def as_service(layout: Layout, *command: str | Path) -> list[str | Path]:
+    """A command as the user the services run as, so that nothing it makes belongs to root."""
+    return ["runuser", "-u", layout.user, "--", *command]
 
 
 def systemctl(*arguments: str) -> str:

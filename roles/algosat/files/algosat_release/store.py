@@ -9,33 +9,40 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from algosat_release.layout import Layout, Release
-from algosat_release.machine import Failed, run, run_as_service, systemctl
+from algosat_release.machine import Failed, Refused, as_service, attempt, run, systemctl, tail
 
 SNAPSHOT = "database/algosat.db"
+CURRENT, BEHIND, NEWER = 0, 3, 4  # how `algosat db current` ends
 
 
 def algosat(layout: Layout, release: Release, *arguments: str) -> str:
     """Run the release's own program on its own configuration."""
-    return run_as_service(
-        layout,
-        Path("/usr/bin/env"),
-        f"ALGOSAT_CONFIG_DIR={release.configuration}",
-        str(release.program),
-        *arguments,
-    )
+    return run(_command(layout, release, arguments))
 
 
 def must_migrate(layout: Layout, release: Release) -> bool:
-    """Whether the store is at another schema version than the release works with."""
-    current, head = algosat(layout, release, "db", "current").split()
-    return current != head
+    """Whether the store is at an older schema version than the release works with.
+
+    Raises Refused when it is at one that the release does not know.
+    """
+    answer = attempt(_command(layout, release, ("db", "current")))
+    if answer.returncode == NEWER:
+        version = answer.stdout.split()[0]
+        raise Refused(
+            f"the store is at schema version {version}, which {release.name} does not know; restore an"
+            " archive from before the migration (restore.sh), or deploy a newer release"
+        )
+    if answer.returncode not in (CURRENT, BEHIND):
+        raise Failed(f"the store's schema version cannot be read:\n{tail(answer)}")
+    return answer.returncode == BEHIND
 
 
 def migrate(layout: Layout, release: Release) -> None:
@@ -49,11 +56,13 @@ def trading_halted(layout: Layout, release: Release | None, reason: str) -> Iter
     if release is None or algosat(layout, release, "risk", "status").startswith("halted"):
         yield
         return
-    algosat(layout, release, "risk", "halt", "--keep-orders", "--reason", reason)
+    algosat(layout, release, "risk", "halt", "--no-cancel", "--reason", reason)
     try:
         yield
     finally:
-        algosat(layout, layout.running() or release, "risk", "resume")
+        resumed = attempt(_command(layout, layout.running() or release, ("risk", "resume")))
+        if resumed.returncode != 0:
+            print(f"trading is still halted; run: algosat risk resume\n{tail(resumed)}", file=sys.stderr)
 
 
 @contextmanager
@@ -86,3 +95,8 @@ def put_back(layout: Layout, release: Release, archive: Path) -> None:
         shutil.chown(work, layout.user, layout.group)
         shutil.chown(snapshot, layout.user, layout.group)
         algosat(layout, release, "store", "restore", str(snapshot))
+
+
+def _command(layout: Layout, release: Release, arguments: Sequence[str]) -> list[str | Path]:
+    chosen = f"ALGOSAT_CONFIG_DIR={release.configuration}"
+    return as_service(layout, "env", chosen, release.program, *arguments)

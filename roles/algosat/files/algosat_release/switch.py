@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,34 +61,38 @@ def accept(layout: Layout, release: Release) -> None:
 def _change_over(layout: Layout, release: Release) -> None:
     accept(layout, release)
     before = Before.of(layout)
+    if store.must_migrate(layout, release):
+        with store.trading_halted(layout, before.release, f"release {release.name} is being proven"):
+            _try(layout, release, before, migrating=True)
+    else:
+        _try(layout, release, before, migrating=False)
+    plan.write_state(layout, release, before.release)
+    prune(layout, keep={release.name, before.release.name if before.release else release.name})
+
+
+def _try(layout: Layout, release: Release, before: Before, *, migrating: bool) -> None:
+    """Put the release in force; on any trouble go back to what was before, and raise Failed."""
     previous = before.release.name if before.release else None
     began = time.strftime("%Y-%m-%d %H:%M:%S")
     try:
-        _put(layout, release, before)
+        if migrating:
+            _migrate(layout, release, before)
+        _point(layout, release)
+        _restart(layout)
+        health.wait(layout)
     except (Failed, OSError, KeyboardInterrupt) as failure:
         reason = f"{failure}\n{last_words(layout.services, began)}".strip()
         history.record(layout.history, release.name, previous, f"failed: {reason}")
         raise Failed(f"{release.name} failed: {reason}\n\n{_go_back(layout, before)}") from failure
     history.record(layout.history, release.name, previous, "in force")
-    plan.write_state(layout, release, before.release)
-    prune(layout, keep={release.name, previous or release.name})
 
 
-def _put(layout: Layout, release: Release, before: Before) -> None:
-    with ExitStack() as until_proven:
-        if store.must_migrate(layout, release):
-            until_proven.enter_context(
-                store.trading_halted(layout, before.release, f"release {release.name} is being proven")
-            )
-            with store.services_held(layout):
-                if before.release:
-                    before.archive = store.back_up(layout, "before-migration")
-                store.migrate(layout, release)
-                _point(layout, release)
-        else:
-            _point(layout, release)
-        _restart(layout)
-        health.wait(layout)
+def _migrate(layout: Layout, release: Release, before: Before) -> None:
+    with store.services_held(layout):
+        if before.release:
+            before.archive = store.back_up(layout, "before-migration")
+        store.migrate(layout, release)
+        _point(layout, release)  # before a waiting client starts the service
 
 
 def _point(layout: Layout, release: Release) -> None:
