@@ -73,7 +73,7 @@ def moved(universe: Universe, listing: Listing, seed: int, paths: Paths, span: f
     )
     lower, upper = circuit(listing, path.previous_close)
     fair = min(max(fair, float(lower)), float(upper))
-    last = min(max(_on_tick(Decimal(fair), listing.instrument.tick), lower), upper)
+    last = min(max(on_tick(Decimal(fair), listing.instrument.tick), lower), upper)
     first = not path.opened
     return replace(
         path,
@@ -134,9 +134,10 @@ def _traded(listing: Listing, seed: int, step: int, span: float, at: datetime) -
 def circuit(listing: Listing, previous_close: Decimal) -> tuple[Decimal, Decimal]:
     """The day's lowest and highest price, on the tick and within the band."""
     tick, band = listing.instrument.tick, previous_close * listing.band_percent / 100
-    lower = _on_tick(previous_close - band, tick, ROUND_CEILING)
-    return max(lower, tick), _on_tick(previous_close + band, tick, ROUND_FLOOR)
+    lower = on_tick(previous_close - band, tick, ROUND_CEILING)
+    return max(lower, tick), on_tick(previous_close + band, tick, ROUND_FLOOR)
 
 
-def _on_tick(price: Decimal, tick: Decimal, rounding: str = ROUND_HALF_UP) -> Decimal:
+def on_tick(price: Decimal, tick: Decimal, rounding: str = ROUND_HALF_UP) -> Decimal:
+    """The price as a whole multiple of the tick."""
     return ((price / tick).to_integral_value(rounding) * tick).quantize(tick)
