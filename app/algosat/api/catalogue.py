@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from algosat.api import access, audit, auth, book, config, documentation, market, orders, risk, system, users
+from algosat.api import (
+    access,
+    audit,
+    auth,
+    book,
+    config,
+    documentation,
+    market,
+    orders,
+    risk,
+    strategies,
+    system,
+    users,
+)
 from algosat.api.routes import Route, Routes
 from algosat.config.problems import as_error
 from algosat.config.settings import AccessControl
@@ -19,6 +32,7 @@ AREAS: Final[tuple[Routes, ...]] = (
     book.routes,
     market.routes,
     risk.routes,
+    strategies.routes,
     audit.routes,
     documentation.routes,
 )

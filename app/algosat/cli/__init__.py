@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "risk": "risk",
     "serve": "serve",
     "store": "store",
+    "strategy": "strategy",
     "user": "users",
 }
 

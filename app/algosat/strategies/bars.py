@@ -47,26 +47,32 @@ class Bars:
         self._since = watching_since
         self._bar: Bar | None = None
         self._ends: datetime | None = None  # of the bar being built
+        self._told_until = datetime.min.replace(tzinfo=UTC)
         self._volume = Decimal(0) if watching_since is None else None  # of the session, at the last quote
 
     def ended(self, at: datetime) -> Bar | None:
         """The bar whose window has passed by now, once."""
         if self._ends is None or at < self._ends:
             return None
-        bar, self._bar, self._ends = self._bar, None, None
+        bar, self._bar, self._told_until, self._ends = self._bar, None, self._ends, None
         if bar is None or (self._since is not None and bar.start < self._since):
             return None
         return bar
 
     def add(self, quote: Quote) -> None:
-        """Count a quote into its window; `ended` must have been asked for its time before."""
+        """Count a quote into its window, having asked `ended` for its time.
+
+        A quote that comes when its window has been told of already is left out.
+        """
         traded = self._traded(quote.volume)
         last, bar = quote.last, self._bar
+        if quote.at < self._told_until:
+            return
         if bar is None:
             start = window_of(quote.at, self._seconds)
             self._bar = Bar(self._symbol, start, self._seconds, last, last, last, last, traded)
             self._ends = self._bar.end
-        elif quote.at >= bar.start:
+        else:
             self._bar = Bar(
                 bar.symbol, bar.start, bar.seconds,
                 bar.open, max(bar.high, last), min(bar.low, last), last, bar.volume + traded,

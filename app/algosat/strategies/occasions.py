@@ -17,11 +17,11 @@ from algosat.strategies.bars import Bar
 @dataclass(frozen=True, slots=True)
 class Started:
     at: datetime
-    generation: int  # how often it was told to start; a restart after a crash is the same one
+    run: str  # names the order to start; a restart after a crash belongs to the same one
 
     @property
     def name(self) -> str:
-        return f"start:{self.generation}"
+        return f"start:{self.run}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Quoted:
 @dataclass(frozen=True, slots=True)
 class OrderChanged:
     order: Order
+    version: int  # which of its changes is told; lived through again, the order may have gone on since
 
     @property
     def at(self) -> datetime:
@@ -60,17 +61,17 @@ class OrderChanged:
 
     @property
     def name(self) -> str:
-        return f"order:{self.order.id}:{self.order.version}"
+        return f"order:{self.order.id}:{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
     at: datetime
-    generation: int
+    run: str
 
     @property
     def name(self) -> str:
-        return f"stop:{self.generation}"
+        return f"stop:{self.run}"
 
 
 Occasion = Started | BarEnded | Quoted | OrderChanged | Stopping

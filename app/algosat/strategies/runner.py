@@ -39,11 +39,11 @@ class Runner:
         # Most strategies live on bars: calling nothing for every quote would be most of a back-test's time.
         self._wants_quotes = type(strategy).on_quote is not Strategy.on_quote
 
-    def start(self, at: datetime, generation: int) -> None:
-        self.deliver(Started(at, generation))
+    def start(self, at: datetime, run: str) -> None:
+        self.deliver(Started(at, run))
 
-    def stop(self, at: datetime, generation: int) -> None:
-        self.deliver(Stopping(at, generation))
+    def stop(self, at: datetime, run: str) -> None:
+        self.deliver(Stopping(at, run))
 
     def pass_time(self, at: datetime) -> None:
         """Tell of the bars that are over by now."""
@@ -62,7 +62,7 @@ class Runner:
             self.deliver(Quoted(quote))
 
     def order(self, order: Order) -> None:
-        self.deliver(OrderChanged(order))
+        self.deliver(OrderChanged(order, order.version))
 
     def deliver(self, occasion: Occasion) -> None:
         """Let the strategy live through an occasion. What it raises is raised here, and ends it."""
@@ -74,7 +74,7 @@ class Runner:
                 self._strategy.on_bar(bar)
             case Quoted(quote):
                 self._strategy.on_quote(quote)
-            case OrderChanged(order):
+            case OrderChanged(order, _):
                 self._strategy.on_order(order)
             case Stopping():
                 self._strategy.on_stop()

@@ -12,7 +12,7 @@ from datetime import time
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.orders import Order, OrderType, Product
@@ -26,6 +26,13 @@ class BreakoutParameters(Parameters):
     quantity: Quantity
     short: Annotated[bool, Field(description="Also trade breakouts downwards")] = True
     flat_by: Annotated[time, Field(description="Exchange time from which it holds nothing")] = time(15, 0)
+
+    @field_validator("flat_by")
+    @classmethod
+    def _in_exchange_time(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("is exchange time: give it without a zone")
+        return value
 
 
 class OpeningRangeBreakout(Strategy[BreakoutParameters]):

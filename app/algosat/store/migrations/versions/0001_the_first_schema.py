@@ -266,6 +266,37 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sessions_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "strategies",
+        sa.Column("name", sa.String(length=48), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("wanted", sa.String(length=16), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("changed_at", types.UtcTime(), nullable=False),
+        sa.Column("changed_by", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_strategies")),
+    )
+    op.create_table(
+        "strategy_states",
+        sa.Column("name", sa.String(length=48), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", types.Json(), nullable=False),
+        sa.Column("seen", types.Json(), nullable=False),
+        sa.Column("pending", types.Json(), nullable=True),
+        sa.Column("saved_at", types.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_strategy_states")),
+    )
+    op.create_table(
+        "strategy_versions",
+        sa.Column("name", sa.String(length=48), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("class_name", sa.String(length=64), nullable=False),
+        sa.Column("parameters", types.Json(), nullable=False),
+        sa.Column("created_at", types.UtcTime(), nullable=False),
+        sa.Column("created_by", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("name", "version", name=op.f("pk_strategy_versions")),
+    )
+    op.create_table(
         "trades",
         sa.Column(
             "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False

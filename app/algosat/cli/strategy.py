@@ -1,0 +1,207 @@
+"""`algosat strategy`: define, start and stop strategies, and the processes that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from algosat.cli.base import REFUSED_SETTINGS, Chosen, operator, with_directory
+from algosat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from algosat.config.settings import Settings
+    from algosat.strategies.definitions import Definition
+    from algosat.trading.desk import Desk
+
+
+@click.group()
+def command() -> None:
+    """Strategies: each runs in a supervised process of its own."""
+
+
+@command.command(name="list")
+@with_directory
+@click.pass_obj
+def list_all(chosen: Chosen) -> None:
+    """Print name, class, version, what is wanted and how it is, one strategy a line."""
+    from algosat import clock
+    from algosat.strategies import definitions, status
+
+    with chosen.writer() as (database, _), database.read() as connection:
+        told = status.statuses(connection, clock.now())
+        for each in definitions.every(connection):
+            state = status.status_of(each, told)["state"]
+            latest = each.latest
+            click.echo(f"{each.name}\t{latest.class_name}\tv{latest.version}\t{each.wanted}\t{state}")
+
+
+@command.command()
+@click.argument("name")
+@with_directory
+@click.pass_obj
+def show(chosen: Chosen, name: str) -> None:
+    """Print everything about one strategy, as YAML."""
+    import yaml
+
+    from algosat import clock
+    from algosat.strategies import definitions, status
+
+    with chosen.writer() as (database, _), database.read() as connection:
+        found = definitions.find(connection, name)
+        state = status.status_of(found, status.statuses(connection, clock.now()))
+    told = {
+        "name": found.name,
+        "class": found.latest.class_name,
+        "version": found.latest.version,
+        "parameters": dict(found.latest.parameters),
+        "wanted": str(found.wanted),
+        "status": {key: str(value) if key == "state" else value for key, value in state.items()},
+        "failure": found.failure,
+        "changed": f"{found.changed_at:%Y-%m-%dT%H:%M:%SZ} by {found.changed_by}",
+    }
+    click.echo(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip())
+
+
+@command.command()
+def classes() -> None:
+    """List the classes a strategy can be of, with their parameters."""
+    from algosat.strategies import catalog
+
+    for name, strategy in catalog.CLASSES.items():
+        click.echo(name)
+        for field, about in strategy.parameters_model.model_fields.items():
+            default = "needed" if about.is_required() else f"default {about.default}"
+            click.echo(f"  {field} ({default}){': ' + about.description if about.description else ''}")
+
+
+@command.command(name="set")
+@click.argument("name")
+@click.option("--class", "class_name", required=True, help="See `algosat strategy classes`.")
+@click.option("--parameters", required=True, help="YAML or JSON, or @FILE.")
+@with_directory
+@click.pass_obj
+def define(chosen: Chosen, name: str, class_name: str, parameters: str) -> None:
+    """Define a strategy, or give it a new version; one that runs is started anew with it."""
+    from algosat.strategies import manage
+
+    values = parameters_from(parameters)
+    with _desk(chosen) as desk:
+        _say(manage.define(desk, name, class_name, values, operator()))
+
+
+@command.command()
+@click.argument("name")
+@with_directory
+@click.pass_obj
+def start(chosen: Chosen, name: str) -> None:
+    """Have a strategy run from now on."""
+    from algosat.strategies import manage
+
+    with _desk(chosen) as desk:
+        _say(manage.start(desk, name, operator()))
+
+
+@command.command()
+@click.argument("name")
+@with_directory
+@click.pass_obj
+def stop(chosen: Chosen, name: str) -> None:
+    """Have a strategy rest; its orders and positions stay (`algosat risk halt --scope NAME` is for those)."""
+    from algosat.strategies import manage
+
+    with _desk(chosen) as desk:
+        _say(manage.stop(desk, name, operator()))
+
+
+@command.command()
+@with_directory
+@click.pass_context
+def supervise(context: click.Context) -> None:
+    """Run every strategy that is wanted, each in its own process, until told to stop."""
+    chosen: Chosen = context.obj
+    settings = _configured(context, "strategies")
+    from algosat.engine.notify import notify
+    from algosat.strategies.live.process import stop_on_signals
+    from algosat.strategies.supervisor import child, supervisor
+
+    stopping = stop_on_signals()
+    with _desk(chosen) as desk:
+        notify("READY=1")
+        supervisor.supervise(
+            desk,
+            child.launcher(chosen.directory),
+            settings.algosat.runtime_directory,
+            stopping,
+            settings.algosat.engine.poll_seconds,
+            lambda: notify("WATCHDOG=1"),
+        )
+
+
+@command.command()
+@click.argument("name")
+@with_directory
+@click.pass_context
+def run(context: click.Context, name: str) -> None:
+    """Run one strategy in this very process. The supervisor does this; by hand it is for trying things."""
+    settings = _configured(context, f"strategy-{name}")
+    from algosat.strategies.live import process
+    from algosat.strategies.live.pulse import Pulse
+
+    pulse, stopping = Pulse.inherited(), process.stop_on_signals()
+    try:
+        with _desk(context.obj) as desk:
+            process.run(desk, name, settings.algosat.runtime_directory, stopping, pulse)
+    except Exception as error:
+        process.say_why(pulse, name, error)
+        raise
+
+
+def parameters_from(text: str) -> dict[str, Any]:
+    """Parameters given as YAML, or in a file as @FILE."""
+    import yaml
+
+    try:
+        content = Path(text[1:]).read_text("utf-8") if text.startswith("@") else text
+        values = yaml.safe_load(content)
+    except (OSError, yaml.YAMLError) as error:
+        raise click.BadParameter(f"cannot be read: {error}", param_hint="--parameters") from error
+    if not isinstance(values, dict):
+        raise click.BadParameter(
+            "give a mapping, for example '{symbols: [ALPHA-EQ], quantity: 10}'", param_hint="--parameters"
+        )
+    return values
+
+
+def _configured(context: click.Context, process: str) -> Settings:
+    """The settings, with logging and metrics as they say; exits with 78 when they are refused."""
+    chosen: Chosen = context.obj
+    try:
+        settings = chosen.settings()
+        # Before anything imports the metrics: they look once where to write.
+        from algosat.monitoring import logs, multiprocess
+
+        multiprocess.share(settings.algosat.runtime_directory)
+        logs.configure(settings.algosat.logging, process)
+    except ConfigurationError as error:
+        click.echo(f"algosat: {error.detail}", err=True)
+        context.exit(REFUSED_SETTINGS)
+    return settings
+
+
+def _say(definition: Definition) -> None:
+    click.echo(f"{definition.name}\tv{definition.latest.version}\t{definition.wanted}")
+
+
+@contextmanager
+def _desk(chosen: Chosen) -> Iterator[Desk]:
+    from algosat.store.wakeup import Ringer
+    from algosat.trading import desk
+
+    settings = chosen.settings()
+    ringer = Ringer(settings.algosat.runtime_directory)
+    with chosen.writer() as (database, writer), closing(ringer):
+        yield desk.build(settings, database, writer, ringer)

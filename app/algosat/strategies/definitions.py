@@ -1,0 +1,156 @@
+"""What strategies there are: their versions, and whether each is wanted to run. Rows of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from algosat.errors import NotFound
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.store.tables import strategies, strategy_versions
+
+
+class Wanted(StrEnum):
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    name: str
+    version: int
+    class_name: str
+    parameters: Mapping[str, Any]
+    created_at: datetime
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A strategy as it is now: its latest version, and what is wanted of it."""
+
+    latest: Version
+    wanted: Wanted
+    generation: int  # how often it was told to start
+    failure: str | None  # why it was given up; the next start clears it
+    changed_at: datetime
+    changed_by: str
+
+    @property
+    def name(self) -> str:
+        return self.latest.name
+
+    @property
+    def run(self) -> str:
+        """Names what a process of it runs: another start or another version is another run."""
+        return f"{self.generation}.{self.latest.version}"
+
+
+_VERSIONS = select(strategy_versions)
+_ALL = (
+    select(
+        strategy_versions,
+        strategies.c.wanted,
+        strategies.c.generation,
+        strategies.c.failure,
+        strategies.c.changed_at,
+        strategies.c.changed_by,
+    )
+    .join(
+        strategies,
+        (strategies.c.name == strategy_versions.c.name)
+        & (strategies.c.version == strategy_versions.c.version),
+    )
+    .order_by(strategies.c.name)
+)
+
+
+def every(connection: Connection) -> list[Definition]:
+    return _read(connection, _ALL)
+
+
+def find(connection: Connection, name: str) -> Definition:
+    """Raises NotFound."""
+    found = _read(connection, _ALL.where(strategies.c.name == name))
+    if not found:
+        raise NotFound(f"there is no strategy {name}")
+    return found[0]
+
+
+def versions(connection: Connection, name: str, *, most: int) -> Sequence[Version]:
+    """Newest first."""
+    statement = _VERSIONS.where(strategy_versions.c.name == name)
+    rows = connection.execute(statement.order_by(strategy_versions.c.version.desc()).limit(most))
+    return [_version(row) for row in rows]
+
+
+def version(connection: Connection, name: str, number: int) -> Version:
+    statement = _VERSIONS.where(strategy_versions.c.name == name, strategy_versions.c.version == number)
+    return _version(connection.execute(statement).one())
+
+
+def put(
+    connection: Connection, name: str, class_name: str, parameters: dict[str, Any], at: datetime, cause: Cause
+) -> Definition:
+    """Define a strategy, or give it a new version; one that runs is started anew with it."""
+    row = connection.execute(select(strategies.c.version).where(strategies.c.name == name)).first()
+    number = row.version + 1 if row else 1
+    content = {"version": number, "class_name": class_name, "parameters": parameters}
+    connection.execute(
+        insert(strategy_versions), {"name": name, **content, "created_at": at, "created_by": cause.actor}
+    )
+    changed = {"version": number, "changed_at": at, "changed_by": cause.actor}
+    if row:
+        connection.execute(update(strategies).where(strategies.c.name == name), changed)
+    else:
+        fresh = {"name": name, "wanted": Wanted.STOPPED, "generation": 0, "failure": None}
+        connection.execute(insert(strategies), {**fresh, **changed})
+    audit.append(connection, at, "strategy.defined", name, cause, content)
+    return find(connection, name)
+
+
+def want(connection: Connection, name: str, wanted: Wanted, at: datetime, cause: Cause) -> Definition:
+    """Have a strategy run, or not. To want what is wanted already changes nothing. Raises NotFound."""
+    known = find(connection, name)
+    if known.wanted is wanted:
+        return known
+    changed: dict[str, Any] = {"wanted": wanted, "changed_at": at, "changed_by": cause.actor}
+    kind = "strategy.stopped"
+    if wanted is Wanted.RUNNING:
+        kind = "strategy.started"
+        changed |= {"generation": known.generation + 1, "failure": None}
+    connection.execute(update(strategies).where(strategies.c.name == name), changed)
+    audit.append(connection, at, kind, name, cause, {"version": known.latest.version})
+    return find(connection, name)
+
+
+def give_up(connection: Connection, of: Definition, reason: str, at: datetime, cause: Cause) -> None:
+    """Let a strategy that keeps failing rest until somebody starts it again; unless somebody just has."""
+    mine = (strategies.c.name == of.name) & (strategies.c.generation == of.generation)
+    changed = {"wanted": Wanted.STOPPED, "failure": reason, "changed_at": at, "changed_by": cause.actor}
+    if connection.execute(update(strategies).where(mine), changed).rowcount:
+        audit.append(connection, at, "strategy.given_up", of.name, cause, {"reason": reason})
+
+
+def _read(connection: Connection, statement: Select[Any]) -> list[Definition]:
+    return [
+        Definition(
+            latest=_version(row),
+            wanted=Wanted(row.wanted),
+            generation=row.generation,
+            failure=row.failure,
+            changed_at=row.changed_at,
+            changed_by=row.changed_by,
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version(row.name, row.version, row.class_name, row.parameters, row.created_at, row.created_by)

@@ -1,0 +1,171 @@
+"""The trading floor of a running strategy: the trading verbs, under keys that no restart can use twice.
+
+Before the first order of an occasion leaves, the store is told which occasion it is and what the
+strategy remembered then. A process that dies in its midst lives through it again, and every
+order it places then has the key of the one placed before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import select
+
+from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.orders import Intent, Order, Product
+from algosat.errors import Conflict, IllegalTransition, KeyReused, NotFound
+from algosat.monitoring import correlation
+from algosat.store import ledger, queries
+from algosat.store.audit import Cause
+from algosat.store.tables import positions, replies
+from algosat.strategies.live import codec, records
+from algosat.strategies.live.news import Seen
+from algosat.strategies.live.records import Record
+from algosat.strategies.occasions import Occasion, OrderChanged
+from algosat.trading import cancel, close, place
+from algosat.trading.desk import Desk
+from algosat.trading.place import Placed
+from algosat.trading.replies import Key
+
+_SAVE_EVERY: Final = 1.0  # seconds, where nothing but the strategy's memory has changed
+
+
+class LiveFloor:
+    """A `runner.Host` on the store."""
+
+    def __init__(
+        self, desk: Desk, name: str, version: int, product: Product, state: bytes, seen: Seen
+    ) -> None:
+        self.account = desk.account
+        self.strategy = name
+        self._desk = desk
+        self._version = version
+        self._product = product
+        self._actor = f"strategy:{name}"
+        self._state = state  # as JSON, at the end of the occasion before
+        self._saved = state
+        self._seen = seen
+        self._occasion: Occasion | None = None
+        self._cause = Cause(self._actor, correlation.new())
+        self._keys = 0  # used up in this occasion
+        self._save_due = 0.0
+
+    # --- occasions -----------------------------------------------------------------------------------
+
+    def begin(self, occasion: Occasion) -> None:
+        self._occasion, self._keys = occasion, 0
+        self._cause = Cause(self._actor, correlation.begin(None))
+
+    def end(self, occasion: Occasion, state: Mapping[str, Any]) -> None:
+        self._occasion = None
+        self._state = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
+        if isinstance(occasion, OrderChanged):
+            self._seen.note(occasion.order)
+        acted = self._keys > 0 or isinstance(occasion, OrderChanged)
+        if acted or (self._state != self._saved and time.monotonic() >= self._save_due):
+            self.save()
+
+    def save(self) -> None:
+        """Keep what the strategy remembers now, and that it has lived through everything so far."""
+        self._keep(pending=[])
+
+    def _journal(self) -> None:
+        """Before the first order of an occasion: have it lived through again if the process dies now."""
+        data = codec.occasion_data(self._occasion) if self._occasion and not self._keys else None
+        if data is not None:
+            self._keep(pending=[data])
+
+    def _keep(self, pending: list[dict[str, Any]]) -> None:
+        record = Record(self._version, orjson.loads(self._state), self._seen.data(), pending)
+        self._desk.writer.run(
+            lambda connection: records.save(connection, self.strategy, record, self._desk.clock())
+        )
+        self._saved, self._save_due = self._state, time.monotonic() + _SAVE_EVERY
+
+    # --- what is there to see --------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        return self._desk.clock()
+
+    def instrument(self, symbol: str) -> Instrument:
+        with self._desk.database.read() as connection:
+            found = queries.instrument(connection, symbol)
+        if found is None:
+            raise NotFound(f"no instrument {symbol!r} is known")
+        return found
+
+    def quote(self, symbol: str) -> Quote | None:
+        with self._desk.database.read() as connection:
+            return queries.quote(connection, symbol)
+
+    def position(self, symbol: str) -> Decimal:
+        key = {"account": self.account, "strategy": self.strategy, "symbol": symbol, "product": self._product}
+        mine = (positions.c[name] == value for name, value in key.items())
+        with self._desk.database.read() as connection:
+            held: Decimal | None = connection.execute(select(positions.c.quantity).where(*mine)).scalar()
+        return Decimal(0) if held is None else held
+
+    def working(self) -> Sequence[Order]:
+        with self._desk.database.read() as connection:
+            working = queries.working(connection, self.account)
+        return [order for order in working if order.intent.strategy == self.strategy]
+
+    # --- the verbs -------------------------------------------------------------------------------------
+
+    def place(self, intent: Intent) -> Order:
+        body = orjson.dumps(asdict(intent), default=str, option=orjson.OPT_SORT_KEYS)
+        (order,) = self._once(body, lambda key: place.place(self._desk, intent, self._cause, key=key))
+        return order
+
+    def close(self, symbol: str) -> Sequence[Order]:
+        def work(key: Key) -> Placed:
+            return close.close(
+                self._desk, symbol, self._cause, strategy=self.strategy, product=self._product, key=key
+            )
+
+        try:
+            return self._once(b"close " + symbol.encode(), work)
+        except Conflict as error:
+            if error.reported_code != "nothing_to_close":
+                raise
+            return ()
+
+    def cancel(self, order_id: str) -> Order:
+        try:
+            return cancel.cancel(self._desk, order_id, self._cause)
+        except IllegalTransition:
+            with self._desk.database.read() as connection:
+                return ledger.get(connection, order_id)
+
+    def _once(self, body: bytes, work: Callable[[Key], Placed]) -> Sequence[Order]:
+        """What the key of this order in this occasion stands for: done now, or before the process died."""
+        occasion = self._occasion
+        if occasion is None:
+            raise RuntimeError("a strategy acts within its callbacks only")
+        self._journal()
+        self._keys += 1
+        key = Key(self._actor, f"{occasion.name}#{self._keys}", hashlib.sha256(body).hexdigest())
+        try:
+            orders = work(key).orders
+        except KeyReused:
+            # Seeing the market as it is now it would do otherwise; but what it did then is done.
+            orders = self._placed_before(key)
+        for order in orders:
+            self._seen.note(order)
+        return orders
+
+    def _placed_before(self, key: Key) -> tuple[Order, ...]:
+        statement = select(replies.c.order_ids).where(
+            replies.c.principal == key.principal, replies.c.key == key.key
+        )
+        with self._desk.database.read() as connection:
+            ids = connection.execute(statement).scalar_one()
+            return tuple(ledger.get(connection, order_id) for order_id in ids)
