@@ -28,6 +28,12 @@ def effective(connection: Connection, defaults: Limits, scope: str = ACCOUNT) ->
     return in_force(connection, defaults, (scope,)).get(scope)
 
 
+def scopes(connection: Connection) -> list[str]:
+    """The account, and every strategy that has limits of its own."""
+    changed = connection.execute(select(changes.c.scope).order_by(changes.c.scope)).scalars()
+    return [ACCOUNT, *(scope for scope in changed if scope != ACCOUNT)]
+
+
 def in_force(connection: Connection, defaults: Limits, scopes: tuple[str, ...]) -> dict[str, Limits]:
     """The limits of those scopes that have any; the account always has."""
     changed = {row.scope: row._mapping["values"] for row in connection.execute(_CHANGES, {"scopes": scopes})}

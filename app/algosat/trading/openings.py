@@ -19,6 +19,10 @@ _WORTH = select(openings.c.worth).where(
 )
 
 
+def is_open(connection: Connection, account: str, strategy: str, day: date) -> bool:
+    return _opening(connection, account, strategy, day) is not None
+
+
 def day_result(connection: Connection, account: str, strategy: str, day: date, worth: Decimal) -> Decimal:
     """What the book, worth this much now, has won since the day began; nought before the first look."""
     opening = _opening(connection, account, strategy, day)

@@ -32,6 +32,7 @@ class Received:
     """What became of a report."""
 
     order: Order
+    cause: Cause
     events: tuple[OrderEvent, ...]
     overfills: tuple[
         Trade, ...
@@ -54,6 +55,7 @@ def receive(
         order = ledger.record(connection, order, event, cause, desk.books)
     return Received(
         order,
+        cause,
         tuple(settlement.events),
         tuple(settlement.overfills),
         is_ghost=_is_fresh(order, read_at) and order.status in TERMINAL and report.status in LIVE,

@@ -1,0 +1,27 @@
+"""Why the engine itself refuses or gives up on something."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class EngineCode(StrEnum):
+    """Codes of rejections that are not the broker's, with the words the API's documentation gives them."""
+
+    help_text: str
+
+    def __new__(cls, value: str, help_text: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.help_text = help_text
+        return member
+
+    SEND_DEADLINE = "send_deadline", "The order could not be sent within the time allowed; it never left."
+    BROKER_UNAVAILABLE = "broker_unavailable", "The broker could not be used in time; the order never left."
+    HALTED_BEFORE_SENDING = "halted_before_sending", "Trading was halted before the order left."
+    CHANGE_UNCONFIRMED = "change_unconfirmed", "The broker did not confirm the change."
+    CANCEL_REFUSED = "cancel_refused", "The broker did not cancel the order."
+    DAY_ENDED = "day_ended", "The trading day ended, and the broker's book has the order no more."
+    NOT_FOUND = "not_found", "The broker's book does not have the order; whether it was taken is not known."
+    INTERRUPTED = "interrupted", "The engine stopped while the order was on its way."

@@ -1,0 +1,126 @@
+"""The engine at work: its threads, from taking the lead to giving it back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from algosat.config.live import LiveSettings
+from algosat.engine.leadership import NotLeading
+from algosat.engine.notify import notify
+from algosat.engine.parts import Parts
+from algosat.engine.pulse import Pulse
+from algosat.engine.quotes import FLUSH_EVERY, list_instruments
+from algosat.errors import AlgosatError
+from algosat.store.wakeup import Bell
+from algosat.trading.desk import Desk
+
+_SOON: Final = 0.02  # seconds until the next look while something waits for its turn
+_HOUSEKEEPING: Final = 0.1
+_SILENT_TOO_LONG: Final = timedelta(seconds=15)  # without a write, systemd gets no sign of life any more
+
+_log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """Leads: sends, books and keeps the house until it is told to stop."""
+
+    def __init__(
+        self, desk: Desk, parts: Parts, bell: Bell, live: LiveSettings, stopping: threading.Event
+    ) -> None:
+        """It ends soon after `stopping` is set."""
+        self._desk, self._parts, self._bell, self._live = desk, parts, bell, live
+        self._stopping = stopping
+        self._pulse = Pulse(desk, parts)
+        self._failure: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._keep_house, name="housekeeping", daemon=True),
+            threading.Thread(target=self._beat, name="pulse", daemon=True),
+        ]
+
+    def run(self) -> None:
+        """Work until told to stop. Raises NotLeading when the lead is lost."""
+        self._begin()
+        try:
+            self._route()
+        finally:
+            self._stopping.set()
+            self._end()
+        if self._failure is not None:
+            raise self._failure
+
+    def _begin(self) -> None:
+        self._parts.reconciler.begin()
+        self._parts.intake.start()
+        self._parts.broker.start(self._parts.intake.push, self._parts.quotes.take)
+        list_instruments(self._desk, self._parts.broker.instruments())
+        self._pulse.step()
+        for thread in self._threads:
+            thread.start()
+        _log.info("engine_leads", broker=self._parts.broker.name, account=self._desk.account)
+
+    def _route(self) -> None:
+        waiting, poll = True, self._live.files.algosat.engine.poll_seconds
+        while not self._stopping.is_set():
+            self._bell.wait(_SOON if waiting else poll)
+            if self._desk.clock() - self._pulse.last < _SILENT_TOO_LONG:
+                notify("WATCHDOG=1")
+            # Nothing leaves before the broker's book was read once: it may have more of ours than we know.
+            waiting = self._parts.reconciler.read_at is None or self._attempt("route", self._send)
+
+    def _send(self) -> bool:
+        wishes = self._parts.wishes.step()
+        return self._parts.router.step() or wishes
+
+    def _keep_house(self) -> None:
+        while not self._stopping.wait(_HOUSEKEEPING):
+            self._attempt("reconcile", self._reconcile)
+            self._attempt("clock", self._keep_time)
+
+    def _reconcile(self) -> bool:
+        _ = self._live.current  # whoever listens for changed settings hears of them
+        self._parts.reconciler.step()
+        return False
+
+    def _keep_time(self) -> bool:
+        self._parts.clock.step(self._parts.reconciler.read_at)
+        return False
+
+    def _beat(self) -> None:
+        def step() -> bool:
+            self._pulse.step()
+            return False
+
+        while not self._stopping.wait(FLUSH_EVERY.total_seconds()):
+            self._attempt("pulse", step)
+
+    def _attempt(self, name: str, step: Callable[[], bool]) -> bool:
+        """One round. What fails is tried again with the next one; only a lost lead ends the engine."""
+        try:
+            return step()
+        except NotLeading as error:
+            self._failure = error
+            self._stopping.set()
+        except (AlgosatError, SQLAlchemyError, OSError):
+            _log.exception("round_failed", part=name)
+        return False
+
+    def _end(self) -> None:
+        notify("STOPPING=1")
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=10)
+        self._parts.broker.stop()
+        self._parts.intake.stop()
+        if self._failure is None:
+            self._attempt("pulse", self._last_beat)
+        _log.info("engine_ends")
+
+    def _last_beat(self) -> bool:
+        self._pulse.beat(leading=False)
+        return False

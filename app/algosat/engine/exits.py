@@ -1,0 +1,125 @@
+"""Positions that must be closed: those a halt is to flatten, and intraday ones before the close.
+
+Level-triggered: what is left is asked anew every few seconds, so a broker that was away, an exit
+that rests or a denial only delay it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from algosat.domain.orders import Order, OrderType, Overlay, Product, Validity
+from algosat.domain.risk import Line
+from algosat.domain.sessions import takes
+from algosat.monitoring import correlation
+from algosat.store import queries
+from algosat.store.audit import Cause
+from algosat.trading import book, cancel, close, halts, limits
+from algosat.trading.desk import Desk
+from algosat.trading.halts import Halt
+
+_ACTOR: Final = "clock"
+_PATIENCE: Final = timedelta(seconds=30)  # with an exit that rests; then it is cancelled and priced anew
+
+Concerns = Callable[[str, Product, str], bool]  # of a strategy ('' for by hand), product and symbol
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """What has to be left, and since when."""
+
+    since: datetime
+    concerns: Concerns
+
+    def includes(self, line: Line) -> bool:
+        return self.concerns(line.strategy, line.product, line.symbol)
+
+    def outdates(self, order: Order, now: datetime) -> bool:
+        """Whether an order is in the way: older than the wish to leave, or an exit that rests too long."""
+        intent = order.intent
+        if order.external or order.overlay is Overlay.PENDING_CANCEL:
+            return False
+        if not self.concerns(intent.strategy or "", intent.product, intent.symbol):
+            return False
+        return order.created_at < max(self.since, now - _PATIENCE)
+
+
+def flatten_halted(desk: Desk) -> None:
+    """Go on closing what a halt is to flatten."""
+    with desk.database.read() as connection:
+        flattening = [halt for halt in halts.in_force(connection) if halt.flatten]
+    for halt in flattening:
+        _leave(desk, _Leaving(halt.at, _covered_by(halt)))
+
+
+def square_off(desk: Desk) -> None:
+    """Close intraday positions shortly before continuous trading ends."""
+    now = desk.clock()
+    with desk.database.read() as connection:
+        instruments = queries.all_instruments(connection)
+    due: dict[datetime, set[str]] = {}
+    for instrument in instruments:
+        closes_at = desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, now)
+        if closes_at is not None and closes_at - desk.square_off_before_close <= now < closes_at:
+            due.setdefault(closes_at - desk.square_off_before_close, set()).add(instrument.symbol)
+    for since, symbols in due.items():
+        _leave(desk, _Leaving(since, _intraday_in(symbols)))
+
+
+def _covered_by(halt: Halt) -> Concerns:
+    return lambda strategy, _product, _symbol: halt.covers(strategy)
+
+
+def _intraday_in(symbols: AbstractSet[str]) -> Concerns:
+    return lambda _strategy, product, symbol: product is Product.INTRADAY and symbol in symbols
+
+
+def _leave(desk: Desk, leaving: _Leaving) -> None:
+    with desk.database.read() as connection:
+        orders, lines = _outdated(connection, desk, leaving), _open(connection, desk, leaving)
+    if not orders and not lines:
+        return
+    cause = Cause(_ACTOR, correlation.new())
+
+    def unit(connection: Connection) -> list[Order]:
+        cancelled = [
+            cancel.request(connection, desk, order, cause) for order in _outdated(connection, desk, leaving)
+        ]
+        open_lines = _open(connection, desk, leaving)
+        return cancelled + close.exits(connection, desk, cause, lambda line: line in open_lines)
+
+    for order in desk.writer.run(unit):
+        desk.tell_web(order.id)
+    desk.wake_engine()
+
+
+def _outdated(connection: Connection, desk: Desk, leaving: _Leaving) -> list[Order]:
+    now = desk.clock()
+    working = queries.working(connection, desk.account)
+    return [order for order in working if leaving.outdates(order, now)]
+
+
+def _open(connection: Connection, desk: Desk, leaving: _Leaving) -> list[Line]:
+    """The lines that can be closed now: something is left of them, and the market takes orders."""
+    lines = book.read(connection, desk.account).lines
+    wanted = [line for line in lines if leaving.includes(line) and close.left(line)]
+    return [line for line in wanted if _can_trade(connection, desk, line.symbol)]
+
+
+def _can_trade(connection: Connection, desk: Desk, symbol: str) -> bool:
+    """Whether a market order would pass now; a denial every few seconds through the night helps nobody."""
+    instrument, quote = queries.instrument(connection, symbol), queries.quote(connection, symbol)
+    held_to = limits.effective(connection, desk.defaults)
+    if instrument is None or quote is None or held_to is None:
+        return False
+    now = desk.clock()
+    if (now - quote.at).total_seconds() > held_to.stale_quote_seconds:
+        return False
+    phase = desk.calendar.phase(instrument.segment, instrument.has_derivatives, now)
+    return takes(phase, OrderType.MARKET, Validity.DAY)

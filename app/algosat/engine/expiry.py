@@ -1,0 +1,37 @@
+"""Day orders whose day is over: the exchange expires them, and what it forgot to tell is found here."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from algosat.domain.orders import EventKind, Order, Status
+from algosat.engine.codes import EngineCode
+from algosat.engine.intake import Intake
+from algosat.store import queries
+from algosat.trading.desk import Desk
+
+_GRACE: Final = timedelta(minutes=60)  # after continuous trading, for auctions and the exchange's own word
+
+
+def expire(desk: Desk, intake: Intake, book_read_at: datetime) -> None:
+    """Expire what the broker's book, read after the end of the order's day, left as it was."""
+    with desk.database.read() as connection:
+        working = queries.working(connection, desk.account)
+        segments = {
+            instrument.symbol: (instrument.segment, instrument.has_derivatives)
+            for instrument in (queries.all_instruments(connection) if working else [])
+        }
+    for order in working:
+        where = segments.get(order.intent.symbol)
+        ended = _ended_at(desk, order, *where) if where else None
+        if ended is not None and ended <= book_read_at and order.status is not Status.CREATED:
+            intake.happened(
+                order.id, EventKind.EXPIRED, code=EngineCode.DAY_ENDED, reason="its trading day is over"
+            )
+
+
+def _ended_at(desk: Desk, order: Order, segment: str, has_derivatives: bool) -> datetime | None:
+    """When an order is surely out of the market; None where the market never closes."""
+    closes_at = desk.calendar.closes_at(segment, has_derivatives, order.created_at)
+    return None if closes_at is None else max(closes_at, order.created_at) + _GRACE

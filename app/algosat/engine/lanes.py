@@ -1,0 +1,59 @@
+"""Where broker calls run, so that one that hangs keeps nobody else waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+_PLACES: Final = 8
+_EXITS: Final = 4
+
+
+class Lane(Protocol):
+    def run(self, task: Callable[[], None]) -> None:
+        """Have the task done soon. It must not raise."""
+
+
+class Pool:
+    """A few threads of their own."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    def run(self, task: Callable[[], None]) -> None:
+        self._executor.submit(_guarded, task)
+
+    def close(self) -> None:
+        """Begin nothing more. Calls under way end by their own time-outs."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Inline:
+    """At once, in the caller's thread: for tests that go step by step."""
+
+    def run(self, task: Callable[[], None]) -> None:
+        task()
+
+    def close(self) -> None:
+        return
+
+
+def places() -> Pool:
+    return Pool("place", _PLACES)
+
+
+def exits() -> Pool:
+    """Cancels and changes have threads of their own: a broker that hangs on placing must not stop them."""
+    return Pool("exit", _EXITS)
+
+
+def _guarded(task: Callable[[], None]) -> None:
+    try:
+        task()
+    except Exception:  # noqa: BLE001 - the last resort of a thread: the reconciler will find what was left
+        _log.exception("broker_task_failed")

@@ -1,0 +1,64 @@
+"""How fast orders may leave: per calendar second, per minute and per day, for the whole account."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+_MINUTE: Final = timedelta(minutes=1)
+
+
+class Limiter:
+    """Hands out permits. A broker counts by his own clock's seconds, so a second is a calendar second."""
+
+    def __init__(
+        self, per_second: int, per_minute: int, per_day: int, *, sent: Iterable[datetime] = ()
+    ) -> None:
+        """`sent`: what left earlier today, as a restart must not begin to count anew."""
+        self._per_second, self._per_minute, self._per_day = per_second, per_minute, per_day
+        self._lock = threading.Lock()
+        self._recent: deque[datetime] = deque()  # of the last minute, oldest first
+        self._day: date | None = None
+        self._today = 0
+        self._closed_until: datetime | None = None
+        for at in sorted(sent):
+            self._note(at)
+
+    def take(self, at: datetime) -> bool:
+        """A permit to send one request now, if there is one."""
+        with self._lock:
+            if not self._may(at):
+                return False
+            self._note(at)
+            return True
+
+    def pause(self, until: datetime) -> None:
+        """The broker asked for fewer requests: none leaves before then."""
+        with self._lock:
+            self._closed_until = max(until, self._closed_until or until)
+
+    def _may(self, at: datetime) -> bool:
+        if self._closed_until is not None and at < self._closed_until:
+            return False
+        self._forget(at)
+        second = at.replace(microsecond=0)
+        in_second = sum(1 for sent in self._recent if sent >= second)
+        return (
+            in_second < self._per_second
+            and len(self._recent) < self._per_minute
+            and self._today < self._per_day
+        )
+
+    def _note(self, at: datetime) -> None:
+        self._forget(at)
+        self._recent.append(at)
+        self._today += 1
+
+    def _forget(self, at: datetime) -> None:
+        while self._recent and self._recent[0] <= at - _MINUTE:
+            self._recent.popleft()
+        if self._day != at.astimezone(UTC).date():
+            self._day, self._today = at.astimezone(UTC).date(), 0

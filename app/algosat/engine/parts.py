@@ -1,0 +1,86 @@
+"""The engine's parts, put together around one broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from algosat.brokers.base import Broker
+from algosat.config import settings
+from algosat.domain.orders import Status
+from algosat.engine.amender import Amender
+from algosat.engine.clock import MarketClock
+from algosat.engine.guard import Guard
+from algosat.engine.intake import Intake
+from algosat.engine.lanes import Lane
+from algosat.engine.limiter import Limiter
+from algosat.engine.quotes import QuoteBoard
+from algosat.engine.reconciler import Reconciler
+from algosat.engine.router import Fence, Router
+from algosat.engine.sender import Sender
+from algosat.engine.wishes import Wishes
+from algosat.store.tables import orders
+from algosat.trading.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    broker: Broker
+    guard: Guard
+    intake: Intake
+    quotes: QuoteBoard
+    router: Router
+    wishes: Wishes
+    reconciler: Reconciler
+    clock: MarketClock
+
+
+def assemble(
+    desk: Desk,
+    broker: Broker,
+    rules: settings.Engine,
+    *,
+    places: Lane,
+    exits: Lane,
+    fence: Fence,
+) -> Parts:
+    """`places` and `exits` are where broker calls run."""
+    guard, intake = Guard(broker, desk.clock), Intake(desk)
+    limiter = Limiter(
+        rules.orders_per_second, rules.orders_per_minute, rules.orders_per_day, sent=_sent_today(desk)
+    )
+    deadline = timedelta(seconds=rules.send_deadline_seconds)
+    amender = Amender(desk, guard, intake)
+    sender = Sender(desk, guard, intake, limiter, deadline)
+    return Parts(
+        broker=broker,
+        guard=guard,
+        intake=intake,
+        quotes=QuoteBoard(desk),
+        router=Router(desk, guard, sender, limiter, places, deadline, fence),
+        wishes=Wishes(desk, amender, limiter, exits),
+        reconciler=Reconciler(
+            desk,
+            guard,
+            intake,
+            amender,
+            every=timedelta(seconds=rules.reconcile_seconds),
+            window=timedelta(seconds=rules.unknown_window_seconds),
+        ),
+        clock=MarketClock(desk, intake),
+    )
+
+
+def _sent_today(desk: Desk) -> list[datetime]:
+    """When orders left since midnight UTC: what a broker who counts has counted already."""
+    midnight = desk.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    statement = select(orders.c.created_at).where(
+        orders.c.created_at >= midnight,
+        orders.c.account == desk.account,
+        orders.c.status.not_in((Status.CREATED.value, Status.DENIED.value)),
+        ~orders.c.external,
+    )
+    with desk.database.read() as connection:
+        return list(connection.execute(statement).scalars())

@@ -1,0 +1,166 @@
+"""Evidence where an answer is missing: the broker's book decides what became of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from algosat.brokers.base import Report
+from algosat.domain.orders import TERMINAL, EventKind, Order, OrderEvent, Status
+from algosat.engine.alerts import alert
+from algosat.engine.amender import Amender
+from algosat.engine.codes import EngineCode
+from algosat.engine.guard import Guard
+from algosat.engine.intake import Intake
+from algosat.errors import BrokerError
+from algosat.store import ledger, queries
+from algosat.trading.desk import Desk
+from algosat.trading.receive import Received, is_news, tracked
+
+_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The search for an order whose fate is unknown."""
+
+    since: datetime
+    number: int
+    next_at: datetime
+
+
+class Reconciler:
+    def __init__(
+        self,
+        desk: Desk,
+        broker: Guard,
+        intake: Intake,
+        amender: Amender,
+        *,
+        every: timedelta,
+        window: timedelta,
+    ) -> None:
+        self._desk, self._broker, self._intake, self._amender = desk, broker, intake, amender
+        self._every = every
+        self._window = window  # how long evidence is sought
+        self._searches: dict[str, _Search] = {}
+        self._next_read = desk.clock()
+        self._ended: dict[str, Report] = {}
+        self.read_at: datetime | None = None  # when the last good reading of the whole book began
+        self.unknown = 0
+
+    def begin(self) -> None:
+        """Whatever was on its way when the last engine ended has an unknown fate now."""
+
+        def unit(connection: Connection) -> list[Order]:
+            found = [
+                order
+                for order in queries.working(connection, self._desk.account)
+                if order.status is Status.SUBMITTING
+            ]
+            return [self._interrupt(connection, order) for order in found]
+
+        for order in self._desk.writer.run(unit):
+            _log.warning("order_interrupted", order=order.id)
+
+    def step(self) -> None:
+        """Read the book if it is time to, and seek the orders whose turn it is."""
+        if self._desk.clock() >= self._next_read:
+            self.read_book()
+        unknown = self._unknown()
+        self.unknown = len(unknown)
+        self._searches = {
+            order.id: self._searches.get(order.id) or self._begin_search(order) for order in unknown
+        }
+        for order in unknown:
+            self._seek(order)
+
+    def read_book(self) -> bool:
+        """Compare the whole book with ours; whether it could be read."""
+        read_at = self._desk.clock()
+        self._next_read = read_at + self._every
+        if not self._broker.session().active:
+            return False
+        try:
+            reports = self._broker.reports()
+        except BrokerError as error:
+            _log.warning("book_not_read", detail=error.detail)
+            return False
+        for received in self._intake.take(self._news(reports, read_at), read_at=read_at):
+            self._look_for_ghost(received)
+        self.read_at = read_at
+        return True
+
+    def _news(self, reports: Sequence[Report], read_at: datetime) -> list[Report]:
+        """The reports that would change anything. What has ended and was booked is not looked at twice."""
+        before, self._ended = self._ended, {}
+        news = []
+        with self._desk.database.read() as connection:
+            for report in reports:
+                if before.get(report.broker_order_id) == report:
+                    self._ended[report.broker_order_id] = report
+                elif is_news(connection, self._desk, report, read_at):
+                    news.append(report)
+                elif report.status in TERMINAL:
+                    self._ended[report.broker_order_id] = report
+        return news
+
+    def _interrupt(self, connection: Connection, order: Order) -> Order:
+        order, cause = tracked(connection, order.id)
+        reason = "the engine stopped while it was on its way"
+        event = OrderEvent(EventKind.UNCERTAIN, self._desk.clock(), EngineCode.INTERRUPTED, reason)
+        return ledger.record(connection, order, event, cause, self._desk.books)
+
+    def _unknown(self) -> list[Order]:
+        with self._desk.database.read() as connection:
+            working = queries.working(connection, self._desk.account)
+        return [order for order in working if order.status is Status.UNKNOWN]
+
+    def _begin_search(self, order: Order) -> _Search:
+        return _Search(order.updated_at, 0, self._desk.clock() + _DELAYS[0])
+
+    def _seek(self, order: Order) -> None:
+        search, now = self._searches[order.id], self._desk.clock()
+        if now < search.next_at:
+            return
+        number = search.number + 1
+        delay = _DELAYS[min(number, len(_DELAYS) - 1)]
+        self._searches[order.id] = _Search(search.since, number, now + delay)
+        try:
+            report = self._broker.find(order.id)
+        except BrokerError as error:
+            _log.warning("search_failed", order=order.id, detail=error.detail)
+            return
+        if report is not None:
+            self._intake.take([report], read_at=now)
+        elif now >= search.since + self._window:
+            self._conclude(order, search)
+
+    def _conclude(self, order: Order, search: _Search) -> None:
+        """Past the window: only a whole and healthy book that lacks the order as well is evidence enough."""
+        if self.read_at is None or self.read_at < search.since + self._window:
+            self._next_read = self._desk.clock()
+            return
+        detail = f"not in the broker's book after {self._window.total_seconds():g} s"
+        concluded = self._intake.happened(
+            order.id, EventKind.NOT_FOUND, code=EngineCode.NOT_FOUND, reason=detail
+        )
+        if concluded.status is Status.NOT_FOUND:
+            with self._desk.database.read() as connection:
+                _, cause = tracked(connection, order.id)
+            alert(self._desk, "broker.not_found", order.id, cause, detail)
+
+    def _look_for_ghost(self, received: Received) -> None:
+        if not received.is_ghost or received.order.external:
+            return
+        order = received.order
+        detail = f"it is {order.status} here, and the broker still works it: it is being cancelled there"
+        alert(self._desk, "broker.ghost", order.id, received.cause, detail)
+        self._amender.cancel_ghost(order)

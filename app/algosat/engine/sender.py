@@ -1,0 +1,102 @@
+"""Placing one order at the broker, once it is committed as submitting, and writing what came of it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from typing import Final
+
+from algosat.domain.orders import EventKind, Order
+from algosat.engine.codes import EngineCode
+from algosat.engine.guard import Guard
+from algosat.engine.intake import Intake
+from algosat.engine.limiter import Limiter
+from algosat.errors import (
+    BrokerError,
+    BrokerNotReached,
+    BrokerRateLimited,
+    BrokerSessionExpired,
+    BrokerUncertain,
+)
+from algosat.trading.desk import Desk
+
+_AGAIN_AFTER: Final = timedelta(milliseconds=250)  # what surely did not leave is sent again
+_HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer is not believed in any more
+
+
+class Sender:
+    """Knows which orders are on their way, and which wait to be sent again."""
+
+    def __init__(
+        self, desk: Desk, broker: Guard, intake: Intake, limiter: Limiter, deadline: timedelta
+    ) -> None:
+        self._desk, self._broker, self._intake, self._limiter = desk, broker, intake, limiter
+        self._deadline = deadline
+        self._lock = threading.Lock()
+        self._calling: dict[str, datetime] = {}
+        self._waiting: dict[str, tuple[datetime, Order]] = {}
+
+    def send(self, order: Order) -> None:
+        """Place an order that is committed as submitting. Never raises what a broker did."""
+        if self._is_late(order):
+            self._refuse(order, EngineCode.SEND_DEADLINE, "it could not be sent in time")
+            return
+        with self._lock:
+            self._calling[order.id] = self._desk.clock()
+        try:
+            self._place(order)
+        finally:
+            with self._lock:
+                self._calling.pop(order.id, None)
+
+    def due(self) -> list[Order]:
+        """Orders that surely did not leave, and may be sent again now."""
+        now = self._desk.clock()
+        with self._lock:
+            due = [order for at, order in self._waiting.values() if at <= now]
+            for order in due:
+                del self._waiting[order.id]
+            return due
+
+    def give_up_hung(self) -> None:
+        """Calls that do not come back: what they did is unknown. Their late answer still counts."""
+        now = self._desk.clock()
+        with self._lock:
+            hung = [order_id for order_id, since in self._calling.items() if now - since > _HUNG_AFTER]
+        for order_id in hung:
+            self._intake.happened(
+                order_id,
+                EventKind.UNCERTAIN,
+                code=BrokerUncertain.code,
+                reason="the broker did not answer",
+            )
+
+    def _place(self, order: Order) -> None:
+        try:
+            report = self._broker.place(order)
+        except (BrokerNotReached, BrokerSessionExpired) as error:
+            self._send_again(order, error)
+        except BrokerUncertain as error:
+            self._intake.happened(
+                order.id, EventKind.UNCERTAIN, code=error.reported_code, reason=error.detail
+            )
+        except BrokerError as error:
+            self._refuse(order, error.reported_code, error.detail)
+        else:
+            self._intake.take([report])
+
+    def _send_again(self, order: Order, error: BrokerError) -> None:
+        now = self._desk.clock()
+        if isinstance(error, BrokerRateLimited):
+            self._limiter.pause(now + timedelta(seconds=1))
+        if now + _AGAIN_AFTER > order.created_at + self._deadline:
+            self._refuse(order, error.reported_code, error.detail)
+            return
+        with self._lock:
+            self._waiting[order.id] = (now + _AGAIN_AFTER, order)
+
+    def _is_late(self, order: Order) -> bool:
+        return self._desk.clock() > order.created_at + self._deadline
+
+    def _refuse(self, order: Order, code: str, reason: str) -> None:
+        self._intake.happened(order.id, EventKind.REJECTED, code=code, reason=reason)

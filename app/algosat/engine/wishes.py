@@ -1,0 +1,98 @@
+"""Which cancels and changes are carried out now: wishes on orders the broker has, until he has answered.
+
+They are tried again with growing delays. A wish on an order that was not seen at the broker yet is
+kept; the reconciler seeks the order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import bindparam, select, text
+
+from algosat.domain.orders import LIVE, Order, Overlay
+from algosat.engine.amender import Amender
+from algosat.engine.lanes import Lane
+from algosat.engine.limiter import Limiter
+from algosat.store.rows import order_from
+from algosat.store.tables import WORKING_STATUS, orders
+from algosat.trading.desk import Desk
+
+_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
+_HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer keeps nobody waiting any more
+_WISHES = (
+    select(orders)
+    .where(orders.c.account == bindparam("account"), text(WORKING_STATUS), orders.c.overlay.is_not(None))
+    .order_by(orders.c.seq)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    overlay: Overlay
+    number: int
+    next_at: datetime
+
+
+class Wishes:
+    def __init__(self, desk: Desk, amender: Amender, limiter: Limiter, lane: Lane) -> None:
+        self._desk, self._amender, self._limiter, self._lane = desk, amender, limiter, lane
+        self._lock = threading.Lock()
+        self._attempts: dict[str, _Attempt] = {}
+
+    def step(self) -> bool:
+        """Begin with every wish whose time has come, cancels first. Whether some wait."""
+        pending = self._pending()
+        with self._lock:
+            self._attempts = {
+                order.id: self._attempts[order.id] for order in pending if order.id in self._attempts
+            }
+        cancels_first = sorted(pending, key=lambda order: order.overlay is not Overlay.PENDING_CANCEL)
+        waiting = False
+        for order in cancels_first:
+            attempt = self._claim(order)
+            if attempt is None:
+                waiting = True
+            else:
+                self._start(order, attempt)
+        return waiting
+
+    def _pending(self) -> Sequence[Order]:
+        with self._desk.database.read() as connection:
+            rows = connection.execute(_WISHES, {"account": self._desk.account})
+            return [order for order in map(order_from, rows) if order.status in LIVE]
+
+    def _claim(self, order: Order) -> _Attempt | None:
+        """The attempt that may be made now, if there is one; nobody else makes it then."""
+        now = self._desk.clock()
+        with self._lock:
+            last = self._attempts.get(order.id)
+            if last is not None and last.overlay is not order.overlay:
+                last = None  # the wish has changed: the delay was another's
+            if order.overlay is None or (last is not None and now < last.next_at):
+                return None
+            if not self._limiter.take(now):
+                return None
+            attempt = _Attempt(order.overlay, last.number + 1 if last else 0, now + _HUNG_AFTER)
+            self._attempts[order.id] = attempt
+            return attempt
+
+    def _start(self, order: Order, attempt: _Attempt) -> None:
+        def carry_out() -> None:
+            try:
+                self._amender.carry_out(order)
+            finally:
+                self._finish(order, attempt)
+
+        self._lane.run(carry_out)
+
+    def _finish(self, order: Order, attempt: _Attempt) -> None:
+        delay = _DELAYS[min(attempt.number, len(_DELAYS) - 1)]
+        with self._lock:
+            if self._attempts.get(order.id) is attempt:
+                next_at = self._desk.clock() + delay
+                self._attempts[order.id] = _Attempt(attempt.overlay, attempt.number, next_at)
