@@ -63,7 +63,7 @@ def read(lines: Iterable[str]) -> Iterator[Recorded]:
         except StopIteration:
             return
         except (ValueError, csv.Error) as error:
-            raise InvalidRequest(f"line {rows.line_num} of the recording: {error}") from error
+            raise InvalidRequest(f"line {rows.reader.line_num} of the recording: {error}") from error
         before = recorded.at
         yield recorded
 
@@ -75,8 +75,8 @@ def _parser(names: frozenset[str]) -> Callable[[Row], Recorded]:
         return _tick
     ticks, extras, bars = (", ".join(sorted(each)) for each in (_TICK, _TICK_EXTRAS, _BAR))
     raise InvalidRequest(
-        f"the first line of a recording must name the columns of ticks ({ticks}, and any of {extras}) or those "
-        f"of bars ({bars})"
+        f"the first line of a recording must name the columns of ticks ({ticks}, and any of {extras}) "
+        f"or those of bars ({bars})"
     )
 
 
