@@ -56,13 +56,15 @@ def unit_states(units: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def last_words(units: Sequence[str], since: str) -> str:
-    """The journal of these units from a moment on: why a release did not come up."""
-    return run(
-        [
-            *("journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={TAIL}", f"--since={since}"),
-            *(f"--unit={unit}" for unit in units),
-        ]
-    ).strip()
+    """The end of each unit's journal from a moment on: why a release did not come up."""
+    run(["journalctl", "--sync"])
+    told = {unit: _journal(unit, since) for unit in units}
+    return "\n".join(f"--- {unit} ---\n{words}" for unit, words in told.items() if words)
+
+
+def _journal(unit: str, since: str) -> str:
+    options = ("--no-pager", "--quiet", "--output=cat", f"--lines={TAIL}", f"--since={since}")
+    return run(["journalctl", *options, f"--unit={unit}"]).strip()
 
 
 def install_file(source: Path, target: Path, group: str) -> None:
