@@ -80,12 +80,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.checks", description=__doc__)
     parser.add_argument("groups", nargs="+", choices=GROUPS)
     groups = parser.parse_args().groups
-    results = [_run(check) for group in groups for check in GROUPS[group]()]
+    results = [run(check) for group in groups for check in GROUPS[group]()]
     _summarise(results, groups)
     return 0 if all(result.passed for result in results) else 1
 
 
-def _run(check: Check) -> Result:
+def run(check: Check) -> Result:
+    """Run one check to its end; what it says is kept, and shown if it fails."""
     apt.ensure_commands(*check.needs)
     note(f"==> {check.name}")
     log = LOCAL / "logs" / f"check-{check.name.replace(' ', '-')}.log"
@@ -122,10 +123,11 @@ def _shell_scripts() -> list[str]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return [name for name in listed.stdout.splitlines() if _is_shell(ROOT / name)]
+    return [name for name in listed.stdout.splitlines() if is_shell(ROOT / name)]
 
 
-def _is_shell(file: Path) -> bool:
+def is_shell(file: Path) -> bool:
+    """Whether the file is a script for sh or bash, by its first line."""
     if not file.is_file() or file.suffix == ".j2":
         return False
     with file.open("rb") as opened:

@@ -27,7 +27,9 @@ INIT_WITH_UNIFIED_CGROUPS = (
     "umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup /sys/fs/cgroup && exec /sbin/init",
 )
 # Adds the key on standard input, unless root has been given keys already.
-AUTHORISE = "cd /root && test -e .ssh/authorized_keys || { umask 077; mkdir -p .ssh; cat > .ssh/authorized_keys; }"
+AUTHORISE = (
+    "cd /root && test -e .ssh/authorized_keys || { umask 077; mkdir -p .ssh; cat > .ssh/authorized_keys; }"
+)
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,18 @@ def names() -> list[str]:
     return podman.podman("ps", "--all", "--filter", f"label={LABEL}", "--format", "{{.Names}}").split()
 
 
+def free_port(wish: int) -> int:
+    """The wished port if nothing listens on it, else one the kernel knows to be free."""
+    for candidate in (wish, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise Trouble("no port is free on 127.0.0.1")
+
+
 def _create(name: str, distro: Distro, image: str, ports: tuple[int, int, int]) -> None:
     if not podman.answers("network", "exists", NETWORK):
         podman.podman("network", "create", NETWORK)
@@ -138,22 +152,10 @@ def _create(name: str, distro: Distro, image: str, ports: tuple[int, int, int]) 
         "--cgroupns=private",
         *podman.limits(),
         *apt_cache.mount(distro.name),
-        *(f"--publish=127.0.0.1:{_free(wish)}:{port}" for wish, port in zip(ports, INSIDE, strict=True)),
+        *(f"--publish=127.0.0.1:{free_port(wish)}:{port}" for wish, port in zip(ports, INSIDE, strict=True)),
         image,
         *(() if podman.unified_cgroups() else INIT_WITH_UNIFIED_CGROUPS),
     )
-
-
-def _free(wish: int) -> int:
-    """The wished port if nothing listens on it, else one the kernel knows to be free."""
-    for candidate in (wish, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise Trouble("no port is free on 127.0.0.1")
 
 
 def _wait_for_boot(name: str, seconds: float = 60) -> None:

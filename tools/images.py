@@ -52,9 +52,15 @@ HOOKS = (
 CHANGES = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3")
 
 
+def image_of(distro: Distro) -> str:
+    """The name of the distribution's image; another recipe gives another name."""
+    recipe = json.dumps([_bootstrap(distro), CHANGES])
+    return f"{_repository(distro)}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
 def ensure(distro: Distro) -> str:
     """The name of the distribution's image, built first if its recipe has changed or it is not there."""
-    image = f"{_repository(distro)}:{_digest(distro)}"
+    image = image_of(distro)
     if not answers("image", "exists", image):
         apt.ensure_commands("mmdebstrap", "gpg")
         keys = keyrings.on_this_machine(distro) or keyrings.taken_from(ensure(named(KEYS_DONOR)), distro)
@@ -72,11 +78,6 @@ def remove_all() -> None:
 
 def _repository(distro: Distro) -> str:
     return f"localhost/algosat-{distro.name}"
-
-
-def _digest(distro: Distro) -> str:
-    recipe = json.dumps([_bootstrap(distro), CHANGES])
-    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
 def _bootstrap(distro: Distro) -> list[str]:

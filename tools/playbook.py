@@ -36,7 +36,7 @@ class Outcome:
         return {host: counts["changed"] for host, counts in self.hosts.items() if counts["changed"]}
 
 
-def play(playbook: str, inventory: Path, log: str, *arguments: str) -> Outcome:
+def play(playbook: str, inventory: Path | str, log: str, *arguments: str) -> Outcome:
     """Run playbooks/`playbook` and return its outcome; `Trouble` with Ansible's words when it fails.
 
     The whole output goes to .local/logs/`log`.log.

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import checks
+from tools.checks import Check
+
+
+def run(monkeypatch: pytest.MonkeyPatch, directory: Path, script: str) -> checks.Result:
+    monkeypatch.setattr(checks, "LOCAL", directory)
+    monkeypatch.setattr(checks, "ROOT", directory)
+    return checks.run(Check("some check", (sys.executable, "-c", script)))
+
+
+def test_check_that_ends_well_has_passed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(monkeypatch, tmp_path, "print('fine')").passed
+
+
+def test_failing_check_shows_what_it_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not run(monkeypatch, tmp_path, "print('this broke'); raise SystemExit(3)").passed
+    assert "this broke" in capsys.readouterr().out
+
+
+def test_reasons_for_skipping_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = "SKIPPED [2] tests/app/test_x.py:7: needs PostgreSQL"
+    assert run(monkeypatch, tmp_path, f"print({said!r})").skipped == (
+        "tests/app/test_x.py:7: needs PostgreSQL (2)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("beginning", "shell"),
+    [
+        ("#!/bin/sh\n", True),
+        ("#!/usr/bin/env bash\n", True),
+        ("#!/usr/bin/env python3\n", False),
+        ("echo\n", False),
+    ],
+)
+def test_shell_scripts_are_known_by_their_first_line(tmp_path: Path, beginning: str, shell: bool) -> None:
+    script = tmp_path / "script"
+    script.write_text(beginning)
+    assert checks.is_shell(script) is shell

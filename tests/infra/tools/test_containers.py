@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools import containers, podman
+from tools.containers import Machine, find, free_port, write_variables
+
+INSPECTED = {
+    "Config": {"Labels": {"algosat.distro": "debian-13"}},
+    "HostConfig": {
+        "PortBindings": {
+            f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(outside)}]
+            for inside, outside in ((22, 2222), (80, 8880), (443, 8443))
+        }
+    },
+}
+
+
+def test_wished_port_is_taken_when_nothing_listens_on_it() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        wish = probe.getsockname()[1]
+    assert free_port(wish) == wish
+
+
+def test_another_port_is_taken_when_the_wished_one_is_in_use() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert free_port(taken.getsockname()[1]) != taken.getsockname()[1]
+
+
+def test_machine_is_known_by_what_podman_says_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(podman, "answers", lambda *_: True)
+    monkeypatch.setattr(podman, "podman", lambda *_: json.dumps([INSPECTED]))
+    assert find("some") == Machine("some", "debian-13", 2222, 8880, 8443)
+
+
+def test_machine_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(podman, "answers", lambda *_: False)
+    assert find("some") is None
+
+
+def test_written_variables_pin_the_host_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(containers, "gateway", lambda: "10.0.0.1")
+    file = tmp_path / "host_vars" / "some.yml"
+    write_variables(Machine("some", "debian-13", 2222, 8880, 8443), file)
+    written = yaml.safe_load(file.read_text())
+    assert written["ansible_port"] == 2222
+    assert "StrictHostKeyChecking=yes" in written["ansible_ssh_common_args"]
+    assert "known_hosts.some" in written["ansible_ssh_common_args"]
