@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 import grp
 import os
 import pwd
 import stat
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -37,7 +38,7 @@ options:
         default: file
         type: str
       template:
-        description: Template of a file without O(files[].content); by default its path plus C(.j2) below templates/.
+        description: Template of a file without O(files[].content); by default its path plus C(.j2).
         type: str
       variables:
         description: Variables for this template alone.
@@ -93,21 +94,20 @@ class State:
 ABSENT = State("absent")
 
 
-def present(path: str) -> State:
+def present(path: Path) -> State:
     """What is at that path now."""
     try:
-        found = os.lstat(path)
+        found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT
     if stat.S_ISLNK(found.st_mode):
-        return State("link", os.fsencode(os.readlink(path)))
+        return State("link", os.fsencode(path.readlink()))
     owner = (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
     if stat.S_ISDIR(found.st_mode):
         return State("directory", b"", *owner)
     if not stat.S_ISREG(found.st_mode):
         raise ValueError(f"{path} is neither a file, a link nor a directory: move it away first")
-    with open(path, "rb") as file:
-        return State("file", file.read(), *owner)
+    return State("file", path.read_bytes(), *owner)
 
 
 def wanted(entry: dict[str, Any], check_mode: bool) -> State:
@@ -127,29 +127,26 @@ def wanted(entry: dict[str, Any], check_mode: bool) -> State:
     return State(kind, content, int(entry["mode"] or DEFAULT_MODES[kind], 8), uid, gid)
 
 
-def put(path: str, state: State) -> None:
+def put(path: Path, state: State) -> None:
     """Bring the path into that state; a file is replaced in one step, so that no reader sees half of it."""
     now = present(path)
     if now.kind == "directory" and state.kind != "directory":
-        os.rmdir(path)
-    if state.kind == "absent":
-        if now.kind in ("file", "link"):
-            os.unlink(path)
-    elif state.kind == "directory":
-        if now.kind in ("file", "link"):
-            os.unlink(path)
-        os.makedirs(path, exist_ok=True)
+        path.rmdir()
+    if now.kind in ("file", "link") and state.kind in ("absent", "directory"):
+        path.unlink()
+    if state.kind == "directory":
+        path.mkdir(parents=True, exist_ok=True)
         os.chown(path, state.uid, state.gid)
-        os.chmod(path, state.mode)
-    else:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.replace(_beside(path, state), path)
+        path.chmod(state.mode)
+    elif state.kind != "absent":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _beside(path, state).replace(path)
 
 
-def _beside(path: str, state: State) -> str:
+def _beside(path: Path, state: State) -> Path:
     """A finished file or link next to the path, under a name that no `*.conf` pattern takes up."""
-    directory, name = os.path.split(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix="~", dir=directory)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix="~", dir=path.parent)
+    temporary = Path(name)
     with os.fdopen(handle, "wb") as file:
         if state.kind == "file":
             file.write(state.detail)
@@ -158,14 +155,15 @@ def _beside(path: str, state: State) -> str:
             os.fchmod(file.fileno(), state.mode)
             os.fsync(file.fileno())
     if state.kind == "link":
-        os.unlink(temporary)
-        os.symlink(os.fsdecode(state.detail), temporary)
+        temporary.unlink()
+        temporary.symlink_to(os.fsdecode(state.detail))
     return temporary
 
 
-def strangers(patterns: list[str], named: set[str]) -> list[str]:
+def strangers(patterns: list[str], named: set[Path]) -> list[Path]:
     """What the patterns match and nobody asked for."""
-    return sorted({path for pattern in patterns for path in glob.glob(pattern)} - named)
+    found = {path for pattern in patterns for path in Path("/").glob(pattern.lstrip("/"))}
+    return sorted(found - named)
 
 
 def shown(state: State, secret: bool) -> str:
@@ -174,11 +172,12 @@ def shown(state: State, secret: bool) -> str:
         return ""
     if state.kind == "link":
         return f"link to {os.fsdecode(state.detail)}\n"
-    facts = f"# {state.kind} {state.mode:04o} {_name(pwd.getpwuid, state.uid)}:{_name(grp.getgrgid, state.gid)}\n"
-    return facts + ("# (content not shown)\n" if secret else state.detail.decode(errors="replace"))
+    owner = f"{_name(pwd.getpwuid, state.uid)}:{_name(grp.getgrgid, state.gid)}"
+    content = "# (content not shown)\n" if secret else state.detail.decode(errors="replace")
+    return f"# {state.kind} {state.mode:04o} {owner}\n{content}"
 
 
-def _name(lookup: Any, number: int) -> str:
+def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
     if number == NOBODY:
         return "(to be created)"
     try:
@@ -213,7 +212,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    entries = {entry["path"]: entry for entry in module.params["files"]}
+    entries = {Path(entry["path"]): entry for entry in module.params["files"]}
     try:
         goal = {path: wanted(entry, module.check_mode) for path, entry in entries.items()}
         goal |= dict.fromkeys(strangers(module.params["purge"], set(goal)), ABSENT)
@@ -226,11 +225,11 @@ def main() -> None:
         install(module, {path: goal[path] for path in changed}, before)
     module.exit_json(
         changed=bool(changed),
-        changed_paths=changed,
+        changed_paths=[str(path) for path in changed],
         diff=[
             {
-                "before_header": path,
-                "after_header": path,
+                "before_header": str(path),
+                "after_header": str(path),
                 "before": shown(before[path], path in secret),
                 "after": shown(goal[path], path in secret),
             }
@@ -239,7 +238,7 @@ def main() -> None:
     )
 
 
-def install(module: AnsibleModule, goal: dict[str, State], before: dict[str, State]) -> None:
+def install(module: AnsibleModule, goal: dict[Path, State], before: dict[Path, State]) -> None:
     """Write the files and ask their consumers; on any trouble put back what was there, and fail."""
     try:
         for path, state in goal.items():
@@ -250,7 +249,7 @@ def install(module: AnsibleModule, goal: dict[str, State], before: dict[str, Sta
     if refusal:
         for path in reversed(goal):
             put(path, before[path])
-        module.fail_json(msg=f"Nothing was changed: {refusal}", paths=list(goal))
+        module.fail_json(msg=f"Nothing was changed: {refusal}", paths=[str(path) for path in goal])
 
 
 def _refusal(module: AnsibleModule) -> str:
