@@ -1,0 +1,178 @@
+"""What the roles of the machine render for each distribution, also those of which no machine is at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.infra.rendering import Server, server
+from tools.paths import ROOT
+
+DISTRIBUTIONS = {
+    "debian-12": ("Debian", "12.15"),
+    "debian-13": ("Debian", "13.7"),
+    "ubuntu-24.04": ("Ubuntu", "24.04"),
+    "ubuntu-26.04": ("Ubuntu", "26.04"),
+}
+NEW = {"debian-13", "ubuntu-26.04"}
+# As ufw 0.36 wrote it itself after `ufw allow proto tcp from 198.51.100.0/24 to any port 22`,
+# `ufw limit 22/tcp` and `ufw allow 80/tcp`.
+WRITTEN_BY_UFW = """\
+### RULES ###
+
+### tuple ### allow tcp 22 0.0.0.0/0 any 198.51.100.0/24 in
+-A ufw-user-input -p tcp --dport 22 -s 198.51.100.0/24 -j ACCEPT
+
+### tuple ### limit tcp 22 0.0.0.0/0 any 0.0.0.0/0 in
+-A ufw-user-input -p tcp --dport 22 -m conntrack --ctstate NEW -m recent --set
+-A ufw-user-input -p tcp --dport 22 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 -j ufw-user-limit
+-A ufw-user-input -p tcp --dport 22 -j ufw-user-limit-accept
+
+### tuple ### allow tcp 80 0.0.0.0/0 any 0.0.0.0/0 in
+-A ufw-user-input -p tcp --dport 80 -j ACCEPT
+
+### END RULES ###
+"""  # noqa: E501 - ufw's own words
+
+
+def machine(name: str, **facts: Any) -> Server:
+    """The staging server's variables, as if it ran that distribution."""
+    distribution, version = DISTRIBUTIONS[name]
+    known = {
+        "distribution": distribution,
+        "distribution_version": version,
+        "virtualization_tech_guest": [],
+        "packages": {},
+        **facts,
+    }
+    variables = {**server("staging").variables, "ansible_facts": known}
+    return Server(variables, server("staging").templar.copy_with_new_env(available_variables=variables))
+
+
+def text(name: str, template: str, **variables: Any) -> str:
+    role, _, path = template.partition(":")
+    return machine(name).render(ROOT / "roles" / role / "templates" / f"{path}.j2", **variables)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_sshd_is_given_only_key_exchanges_that_its_version_knows(name: str) -> None:
+    config = text(name, "ssh:etc/ssh/sshd_config.d/00-hardening.conf")
+    assert ("mlkem768x25519-sha256" in config) == (name in NEW)
+    assert "sntrup761x25519-sha512@openssh.com" in config
+    assert "PasswordAuthentication no\n" in config
+    assert "PermitRootLogin no\n" in config
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_sshd_is_reloaded_through_its_socket_where_a_socket_starts_it(name: str) -> None:
+    apply = machine(name).value("_ssh_apply")
+    assert ("restart ssh.socket" in apply) == name.startswith("ubuntu")
+    assert machine(name).value("_ssh_unit") == ("ssh.socket" if name.startswith("ubuntu") else "ssh.service")
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_http2_is_switched_on_in_the_words_of_the_nginx_at_hand(name: str) -> None:
+    site = machine(name).value("nginx_sites")[0]
+    config = text(name, "nginx:etc/nginx/sites-enabled/site.conf", site=site, first=True)
+    assert ("    http2 on;" in config) == (name in NEW)
+    assert ("listen 443 ssl http2 default_server;" in config) == (name not in NEW)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_updates_come_from_the_distributions_own_security_archive(name: str) -> None:
+    config = text(name, "common:etc/apt/apt.conf.d/60unattended-upgrades")
+    assert f"origin={DISTRIBUTIONS[name][0]}," in config
+    assert "-security" in config
+    assert config.count("{") == config.count("}")
+
+
+def test_sysctl_writes_everything_on_a_machine_of_its_own() -> None:
+    assert machine("debian-12").value("_sysctl_left_out") == []
+    assert "vm.swappiness = 10\n" in text("debian-12", "sysctl:etc/sysctl.d/90-hardening.conf")
+
+
+def test_sysctl_writes_only_the_containers_own_network_in_a_container() -> None:
+    container = machine("debian-12", virtualization_tech_guest=["podman", "container"])
+    written = {setting["key"] for setting in container.value("_sysctl_settings")}
+    assert "net.ipv4.tcp_syncookies" in written
+    assert not any(key.startswith(("vm.", "fs.", "kernel.", "net.core.")) for key in written)
+    assert {"vm.swappiness", "fs.file-max", "kernel.sysrq", "net.core.somaxconn"} <= set(
+        container.value("_sysctl_left_out")
+    )
+
+
+def test_sysctl_of_the_inventory_wins_and_an_empty_value_takes_out() -> None:
+    own = machine("debian-12")
+    own.variables["sysctl_settings"] = {"vm.swappiness": 1, "kernel.sysrq": ""}
+    wanted = {setting["key"]: setting["value"] for setting in own.value("_sysctl_settings")}
+    assert wanted["vm.swappiness"] == 1
+    assert "kernel.sysrq" not in wanted
+
+
+def test_firewall_rules_are_written_as_ufw_writes_them() -> None:
+    rules = [
+        {"port": 22, "protocol": "tcp", "action": "allow", "source": "198.51.100.0/24"},
+        {"port": 22, "protocol": "tcp", "action": "limit", "source": ""},
+        {"port": 80, "protocol": "tcp", "action": "allow", "source": ""},
+    ]
+    written = text("debian-12", "ufw:etc/ufw/user.rules", ufw="ufw", anybody="0.0.0.0/0", rules=rules)
+    assert WRITTEN_BY_UFW in written
+
+
+def test_firewall_opens_three_doors_and_lets_operators_knock_freely() -> None:
+    own = machine("debian-12")
+    own.variables["algosat_operator_addresses"] = ["198.51.100.0/24", "2001:db8::/32"]
+    v4, v6 = own.value("_ufw_rules_v4"), own.value("_ufw_rules_v6")
+    assert {rule["port"] for rule in v4} == {22, 80, 443}
+    assert (v4[0]["action"], v4[0]["source"]) == ("allow", "198.51.100.0/24")
+    assert (v6[0]["action"], v6[0]["source"]) == ("allow", "2001:db8::/32")
+    assert [rule["action"] for rule in v4 if rule["port"] == 22] == ["allow", "limit"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 429, 502, 503, 504])
+def test_nginx_says_what_it_refuses_as_problem_json(status: int) -> None:
+    config = text("debian-12", "nginx:etc/nginx/snippets/problems.conf")
+    assert f"error_page {status} /.problem/{status};" in config
+    assert f'"status": {status}, ' in config
+    # An apostrophe would end nginx' string.
+    assert config.count("'") == 2 * config.count("return ")
+
+
+def test_nginx_shows_metrics_to_operators_only() -> None:
+    own = machine("debian-12")
+    own.variables["algosat_operator_addresses"] = ["198.51.100.0/24"]
+    site = own.value("nginx_sites")[0]
+    config = own.render(
+        ROOT / "roles" / "nginx" / "templates" / "etc" / "nginx" / "sites-enabled" / "site.conf.j2",
+        site=site,
+        first=True,
+    )
+    metrics = config.partition("location = /metrics {")[2].partition("}")[0]
+    assert metrics.split()[:8] == [
+        "allow",
+        "127.0.0.0/8;",
+        "allow",
+        "::1;",
+        "allow",
+        "198.51.100.0/24;",
+        "deny",
+        "all;",
+    ]
+
+
+def test_certificate_names_tell_addresses_from_hosts() -> None:
+    own = machine("debian-12")
+    own.variables["tls_names"] = ["trade.example.org", "198.51.100.7", "::1"]
+    assert own.value("_tls_alternative_names") == "IP:198.51.100.7,IP:::1,DNS:trade.example.org"
+
+
+def test_operator_without_sudo_gets_none() -> None:
+    own = machine("debian-12")
+    own.variables["users_operators"] = [
+        {"name": "maria", "keys": ["ssh-ed25519 AAAA"]},
+        {"name": "auditor", "keys": ["ssh-ed25519 BBBB"], "sudo": False},
+    ]
+    rules = own.render(ROOT / "roles" / "users" / "templates" / "etc" / "sudoers.d" / "operators.j2")
+    assert "maria ALL=(ALL:ALL) NOPASSWD: ALL\n" in rules
+    assert "auditor" not in rules

@@ -1,0 +1,107 @@
+"""How playbooks, roles and wiring hang together."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.infra.rendering import ROLES, load
+from tools.paths import ROOT
+
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+WIRING = load(ROOT / "playbooks" / "group_vars" / "all" / "wiring.yml")
+# Roles that are about Algosat, and the one that others use as a tool.
+OF_ALGOSAT = {"algosat", "backup"}
+TOOLS = {"deadman"}
+OF_THE_MACHINE = sorted(set(ROLES) - OF_ALGOSAT)
+BUILTIN_OR_OURS = {"config_files", "judge_inventory"}
+KEYWORDS = {
+    "args", "become", "become_user", "block", "changed_when", "check_mode", "delegate_to", "diff",
+    "environment", "failed_when", "ignore_unreachable", "loop", "loop_control", "name", "no_log", "notify",
+    "register", "rescue", "tags", "throttle", "until", "retries", "delay", "vars", "when", "run_once",
+    "listen", "always",
+}  # fmt: skip
+
+
+def plays() -> list[dict[str, Any]]:
+    return [play for playbook in PLAYBOOKS for play in load(playbook) if "hosts" in play]
+
+
+def tasks(role: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for file in sorted((ROOT / "roles" / role).glob("[th]a[sn][kd]*/*.yml")):
+        for entry in load(file) or []:
+            found += [entry, *entry.get("block", []), *entry.get("rescue", []), *entry.get("always", [])]
+    return found
+
+
+def sources(role: str) -> list[Path]:
+    found = (ROOT / "roles" / role).rglob("*")
+    return [it for it in found if it.is_file() and it.suffix in (".yml", ".j2")]
+
+
+def test_tag_of_every_role_is_its_name() -> None:
+    listed = [entry for play in plays() for entry in play.get("roles", [])]
+    assert listed
+    assert [entry for entry in listed if entry.get("tags") != entry["role"]] == []
+
+
+def test_every_role_is_in_the_site() -> None:
+    listed = {entry["role"] for play in plays() for entry in play.get("roles", [])}
+    assert listed | TOOLS == set(ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_task_is_a_sentence_with_a_qualified_module(role: str) -> None:
+    for task in tasks(role):
+        assert re.match(r"[A-Z].+ .+[^.]$", task["name"]), task["name"]
+        modules = set(task) - KEYWORDS
+        assert all("." in module or module in BUILTIN_OR_OURS for module in modules), (task["name"], modules)
+
+
+@pytest.mark.parametrize("role", OF_THE_MACHINE)
+def test_role_of_the_machine_knows_nothing_of_algosat(role: str) -> None:
+    assert [it for it in sources(role) if "algosat" in it.read_text().lower()] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_uses_no_variable_of_another_role(role: str) -> None:
+    others = "|".join(sorted(set(ROLES) - TOOLS - OF_ALGOSAT - {role}))
+    foreign = re.compile(rf"{{[{{%][^}}]*(?<![\w.'/-])_*(?:{others})_[a-z]\w*(?!['\w])[^}}]*[%}}]}}")
+    found = {
+        str(file): match[0] for file in sources(role) for match in [foreign.search(file.read_text())] if match
+    }
+    assert found == {}
+
+
+def test_wiring_hands_out_only_variables_that_a_role_has() -> None:
+    known = set()
+    for role in ROLES:
+        specs = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")
+        known |= specs["argument_specs"]["main"].get("options", {}).keys()
+    assert {name for name in WIRING if not name.startswith("_wiring_")} - known == set()
+
+
+def test_preflights_of_all_roles_run_before_the_first_change() -> None:
+    with_preflight = {
+        role for role in OF_THE_MACHINE if (ROOT / "roles" / role / "tasks" / "preflight.yml").exists()
+    }
+    looking = next(play for play in load(ROOT / "playbooks" / "provision.yml") if "tasks" in play)
+    asked = next(set(task["loop"]) for task in looking["tasks"] if "loop" in task)
+    assert asked == with_preflight
+
+
+@pytest.mark.parametrize("role", sorted(set(OF_THE_MACHINE) - TOOLS))
+def test_every_file_of_a_role_is_a_template_at_its_targets_path(role: str) -> None:
+    templates = ROOT / "roles" / role / "templates"
+    tops = {it.relative_to(templates).parts[0] for it in templates.rglob("*.j2")}
+    assert tops <= {"etc", "usr", "home"}
+
+
+def test_yaml_of_playbooks_has_no_hosts_but_the_group() -> None:
+    named = {play["hosts"] for play in plays()}
+    assert named <= {"algosat", "localhost", "bootstrap_needed"}, yaml.safe_dump(sorted(named))
