@@ -6,7 +6,6 @@ import uuid
 from typing import Any, Final, Self
 
 from flask import Flask
-from werkzeug.test import TestResponse
 
 PASSWORD: Final = "correct horse battery"
 
@@ -23,38 +22,38 @@ class Client:
         self.keep(answer)
         return self
 
-    def keep(self, answer: TestResponse) -> None:
+    def keep(self, answer: Any) -> None:
         self.token = answer.json["access_token"]
         self.refresh_token = answer.json["refresh_token"]
 
-    def get(self, path: str, **request: Any) -> TestResponse:
+    def get(self, path: str, **request: Any) -> Any:
         return self._send("GET", path, **request)
 
-    def post(self, path: str, **request: Any) -> TestResponse:
+    def post(self, path: str, **request: Any) -> Any:
         return self._send("POST", path, **request)
 
-    def put(self, path: str, **request: Any) -> TestResponse:
+    def put(self, path: str, **request: Any) -> Any:
         return self._send("PUT", path, **request)
 
-    def patch(self, path: str, **request: Any) -> TestResponse:
+    def patch(self, path: str, **request: Any) -> Any:
         return self._send("PATCH", path, **request)
 
-    def delete(self, path: str, **request: Any) -> TestResponse:
+    def delete(self, path: str, **request: Any) -> Any:
         return self._send("DELETE", path, **request)
 
-    def place(self, key: str | None = None, wait: float = 0, **order: Any) -> TestResponse:
+    def place(self, key: str | None = None, wait: float = 0, **order: Any) -> Any:
         body = {"symbol": "ALPHA-EQ", "side": "buy", "quantity": "10", "type": "market", **order}
         headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Prefer": f"wait={wait:g}"}
         return self.post("/orders", json=body, headers=headers)
 
-    def _send(self, method: str, path: str, **request: Any) -> TestResponse:
+    def _send(self, method: str, path: str, **request: Any) -> Any:
         headers = dict(request.pop("headers", {}))
         if self.token is not None:
             headers.setdefault("Authorization", f"Bearer {self.token}")
         return self._client.open(path, method=method, headers=headers, **request)
 
 
-def problem_of(answer: TestResponse) -> tuple[int, str]:
+def problem_of(answer: Any) -> tuple[int, str]:
     """Status and code of a problem, having seen that it is a whole one."""
     assert answer.content_type == "application/problem+json", answer.text
     problem = answer.json

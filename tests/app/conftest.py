@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from flask import Flask
 
 from algosat import clock
@@ -22,6 +24,12 @@ from algosat.store.database import Database
 from tests.app import fakes
 from tests.app.builders import write_configuration
 from tests.app.client import PASSWORD, Client
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet() -> None:
+    """No log lines, which tests provoke by the hundred; those that look at them ask for them."""
+    structlog.configure(processors=[_drop])
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +49,7 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def directory(tmp_path: Path, fresh_store: Path) -> Path:
     """A configuration directory beside a fresh store."""
-    write_configuration(tmp_path)
-    shutil.copy(fresh_store, tmp_path / "data" / "algosat.db")
-    return tmp_path
+    return _laid_out(tmp_path, fresh_store)
 
 
 @pytest.fixture
@@ -52,11 +58,16 @@ def settings(directory: Path) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, directory: Path) -> Iterator[Flask]:
-    app = create_app(settings, directory, passwords=fakes.quick_passwords())
-    services: Services = app.extensions[NAME]
-    yield app
-    services.close()
+def app(directory: Path) -> Iterator[Flask]:
+    with _running(directory) as app:
+        yield app
+
+
+@pytest.fixture(scope="session")
+def calm_app(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Flask]:
+    """One for all tests whose requests change nothing: refused ones, above all."""
+    with _running(_laid_out(tmp_path_factory.mktemp("calm"), fresh_store)) as app:
+        yield app
 
 
 @pytest.fixture
@@ -84,3 +95,20 @@ def trader(app: Flask) -> Client:
 @pytest.fixture
 def admin(app: Flask) -> Client:
     return Client(app).log_in("admin")
+
+
+def _laid_out(directory: Path, store: Path) -> Path:
+    write_configuration(directory)
+    shutil.copy(store, directory / "data" / "algosat.db")
+    return directory
+
+
+@contextmanager
+def _running(directory: Path) -> Iterator[Flask]:
+    app = create_app(load(directory), directory, passwords=fakes.quick_passwords())
+    yield app
+    app.extensions[NAME].close()
+
+
+def _drop(*_: object) -> str:
+    raise structlog.DropEvent

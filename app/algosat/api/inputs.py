@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar, TypeVar
 
 from flask import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from algosat.errors import AlgosatError, Category, InvalidBody, InvalidRequest, Severity
 
@@ -27,7 +29,7 @@ class UnsupportedMediaType(AlgosatError):
 
 def body_of(request: Request, model: type[Model], *, optional: bool) -> Model:
     """Raises UnsupportedMediaType, InvalidRequest for what is not JSON, InvalidBody for what does not fit."""
-    data = request.get_data(cache=False)
+    data = _read(request)
     if not data and optional:
         return model()
     if request.mimetype != "application/json":
@@ -39,6 +41,14 @@ def body_of(request: Request, model: type[Model], *, optional: bool) -> Model:
         if found[0]["code"] == "json_invalid":
             raise InvalidRequest(f"The body is not JSON: {found[0]['detail']}", code="invalid_json") from None
         raise InvalidBody(_sentence(found), errors=found) from None
+
+
+def _read(request: Request) -> bytes:
+    data = request.get_data(cache=False)
+    # Werkzeug cuts a body without a stated length off at the limit, and says nothing.
+    if request.content_length is None and len(data) >= (request.max_content_length or sys.maxsize):
+        raise RequestEntityTooLarge
+    return data
 
 
 def query_of(request: Request, model: type[Model] | None) -> Model | None:

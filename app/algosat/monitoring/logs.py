@@ -83,7 +83,11 @@ def _origin(process: str) -> Processor:
 
 def _renderer(settings: Logging) -> Processor:
     if settings.format == "text":
-        return structlog.dev.ConsoleRenderer(colors=False)
+        return structlog.dev.ConsoleRenderer(
+            colors=False,
+            # The other formatters print local variables, and a token among them.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     return structlog.processors.JSONRenderer(serializer=_to_json)
 
 

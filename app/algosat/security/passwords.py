@@ -34,7 +34,7 @@ class Passwords:
                 self._hasher.verify(stored or nobodys_hash, password)
             except (VerificationError, InvalidHashError):
                 return False
-        return stored is not None
+        return bool(stored)
 
     @cached_property
     def _nobodys_hash(self) -> str:

@@ -15,6 +15,16 @@ LEAST = {Access.VIEWER: Role.VIEWER, Access.TRADER: Role.TRADER, Access.ADMIN: R
 ROUTES = list(catalogue.all_routes())
 
 
+@pytest.fixture(scope="module")
+def stranger(calm_app: Flask) -> Client:
+    return Client(calm_app)
+
+
+@pytest.fixture(scope="module")
+def viewer(calm_app: Flask) -> Client:
+    return Client(calm_app).log_in("viewer")
+
+
 def a_request(route: Route) -> str:
     values = {"uuid": "00000000-0000-4000-8000-000000000000", "order": "a" * 18, "symbol": "X", "name": "x"}
     path = route.path
@@ -23,9 +33,9 @@ def a_request(route: Route) -> str:
     return path
 
 
-def test_every_route_of_the_application_has_a_stated_access(app: Flask) -> None:
+def test_every_route_of_the_application_has_a_stated_access(calm_app: Flask) -> None:
     stated = {route.endpoint for route in ROUTES if isinstance(route.access, Access)}
-    assert {rule.endpoint for rule in app.url_map.iter_rules()} == stated
+    assert {rule.endpoint for rule in calm_app.url_map.iter_rules()} == stated
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from flask import Flask
+
+from algosat.api.context import Services
+from algosat.store import audit
+from tests.app.client import PASSWORD, Client, problem_of
+
+
+def kinds(services: Services) -> list[str]:
+    with services.database.read() as connection:
+        return [event.kind for event in audit.all_events(connection)]
+
+
+def test_login_gives_tokens_and_who_one_is(stranger: Client) -> None:
+    answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+    assert answer.status_code == 200
+    assert answer.json["token_type"] == "bearer"
+    assert answer.json["expires_in"] == 30 * 60
+    assert answer.json["user_info"] == {"username": "trader", "role": "trader"}
+    assert set(answer.json) == {"access_token", "token_type", "expires_in", "user_info", "refresh_token"}
+
+
+def test_wrong_name_and_wrong_password_are_told_alike(stranger: Client) -> None:
+    answers = [
+        stranger.post("/auth/login", json={"username": name, "password": "wrong password"})
+        for name in ("trader", "nobody-known")
+    ]
+    assert [problem_of(answer) for answer in answers] == [(401, "wrong_credentials")] * 2
+    assert answers[0].json["detail"] == answers[1].json["detail"]
+
+
+def test_disabled_user_cannot_log_in_and_is_out_at_once(admin: Client, trader: Client) -> None:
+    assert admin.patch("/users/trader", json={"disabled": True}).status_code == 200
+    assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+    answer = trader.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+    assert problem_of(answer) == (401, "wrong_credentials")
+
+
+def test_guessing_locks_the_guesser_out_with_the_right_password_too(stranger: Client) -> None:
+    for _ in range(5):
+        stranger.post("/auth/login", json={"username": "trader", "password": "wrong password"})
+    answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+    assert problem_of(answer) == (429, "locked_out")
+    assert 0 < int(answer.headers["Retry-After"]) <= 901
+
+
+def test_guessing_elsewhere_does_not_lock_the_owner_out(app: Flask, stranger: Client) -> None:
+    elsewhere = app.test_client()
+    for _ in range(6):
+        elsewhere.post(
+            "/auth/login",
+            json={"username": "trader", "password": "wrong password"},
+            environ_base={"REMOTE_ADDR": "203.0.113.9"},
+        )
+    assert stranger.log_in("trader").get("/funds").status_code == 200
+
+
+def test_success_forgets_earlier_failures(stranger: Client) -> None:
+    for _ in range(3):
+        for _ in range(4):
+            stranger.post("/auth/login", json={"username": "trader", "password": "wrong password"})
+        stranger.log_in("trader")
+
+
+def test_logout_ends_the_session_for_both_tokens(services: Services, trader: Client) -> None:
+    assert trader.get("/funds").status_code == 200
+    assert trader.post("/auth/logout").status_code == 200
+    assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+    answer = trader.post("/auth/refresh", json={"refresh_token": trader.refresh_token})
+    assert problem_of(answer) == (401, "unauthenticated")
+    assert "security.logout" in kinds(services)
+
+
+def test_refresh_gives_new_tokens_and_keeps_the_session(trader: Client) -> None:
+    before = trader.get("/auth/sessions").json["items"]
+    answer = trader.post("/auth/refresh", json={"refresh_token": trader.refresh_token})
+    assert answer.status_code == 200
+    trader.keep(answer)
+    after = trader.get("/auth/sessions").json["items"]
+    assert [each["id"] for each in after] == [each["id"] for each in before]
+
+
+def test_refresh_token_used_twice_ends_the_session(services: Services, trader: Client) -> None:
+    stolen = {"refresh_token": trader.refresh_token}
+    trader.keep(trader.post("/auth/refresh", json=stolen))
+    assert problem_of(trader.post("/auth/refresh", json=stolen)) == (401, "unauthenticated")
+    assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+    assert "security.refresh_reused" in kinds(services)
+
+
+def test_access_token_does_not_refresh_and_refresh_token_gives_no_access(trader: Client) -> None:
+    answer = trader.post("/auth/refresh", json={"refresh_token": trader.token})
+    assert problem_of(answer) == (401, "unauthenticated")
+    trader.token = trader.refresh_token
+    assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["Bearer", "Bearer x.y.z", "Basic dXNlcjpwdw==", "Bearer " + "a" * 5000, "Bearer ä.ö.ü", "Bearer ....",
+     "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."],
+)  # fmt: skip
+def test_what_is_no_token_of_ours_is_refused(stranger: Client, authorization: str) -> None:
+    answer = stranger.get("/funds", headers={"Authorization": authorization.encode().decode("latin-1")})
+    assert problem_of(answer) == (401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_token_with_a_changed_signature_is_refused(trader: Client) -> None:
+    assert trader.token is not None
+    head, payload, signature = trader.token.split(".")
+    trader.token = ".".join((head, payload, signature[::-1]))
+    assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+
+
+def test_session_left_idle_ends(services: Services, trader: Client, admin: Client) -> None:
+    change = {"section": "authentication", "updates": {"session_timeout": 1}}
+    assert admin.put("/config/update", json=change).status_code == 200
+    time.sleep(1.1)
+    assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+
+
+def test_new_role_counts_from_the_next_request_on(admin: Client, viewer: Client) -> None:
+    assert problem_of(viewer.post("/orders/cancel-all")) == (403, "forbidden")
+    assert admin.patch("/users/viewer", json={"role": "trader"}).status_code == 200
+    assert viewer.post("/orders/cancel-all").status_code == 200
+
+
+def test_own_sessions_are_listed_and_one_can_be_ended(app: Flask, trader: Client) -> None:
+    other = Client(app).log_in("trader")
+    listed = trader.get("/auth/sessions").json["items"]
+    assert [each["current"] for each in listed].count(True) == 1
+    theirs = next(each["id"] for each in listed if not each["current"])
+    assert trader.delete(f"/auth/sessions/{theirs}").status_code == 200
+    assert problem_of(other.get("/funds")) == (401, "unauthenticated")
+    assert trader.get("/funds").status_code == 200
+
+
+def test_somebody_elses_session_is_not_there(viewer: Client, trader: Client) -> None:
+    theirs = trader.get("/auth/sessions").json["items"][0]["id"]
+    assert problem_of(viewer.delete(f"/auth/sessions/{theirs}")) == (404, "not_found")
+    assert trader.get("/funds").status_code == 200
+
+
+def test_changed_password_ends_all_other_sessions(app: Flask, trader: Client) -> None:
+    other = Client(app).log_in("trader")
+    body = {"current_password": PASSWORD, "new_password": "another long secret"}
+    assert trader.put("/auth/password", json=body).status_code == 200
+    assert problem_of(other.get("/funds")) == (401, "unauthenticated")
+    assert trader.get("/funds").status_code == 200
+    assert Client(app).log_in("trader", "another long secret").token
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "outcome"),
+    [
+        ("not my password", "another long secret", (401, "wrong_credentials")),
+        (PASSWORD, "short", (422, "weak_password")),
+        (PASSWORD, "aaaaaaaaaaaaaaaa", (422, "weak_password")),
+        (PASSWORD, "i am the trader 1", (422, "weak_password")),
+        (PASSWORD, "x" * 300, (422, "invalid_body")),
+    ],
+)
+def test_password_change_that_will_not_do_changes_nothing(
+    app: Flask, trader: Client, current: str, new: str, outcome: tuple[int, str]
+) -> None:
+    answer = trader.put("/auth/password", json={"current_password": current, "new_password": new})
+    assert problem_of(answer) == outcome
+    assert Client(app).log_in("trader").token
+
+
+def test_failed_login_is_in_the_audit_trail_without_unknown_names(
+    services: Services, stranger: Client
+) -> None:
+    for name in ("trader", "hunter2-typed-here"):
+        stranger.post("/auth/login", json={"username": name, "password": "wrong password"})
+    with services.database.read() as connection:
+        failed = [e.subject for e in audit.all_events(connection) if e.kind == "security.login_failed"]
+    assert failed == ["trader", "unknown"]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algosat.api.context import NAME, Services
+from algosat.app import create_app
+from algosat.config.settings import Settings
+from algosat.config.summary import MASK
+from algosat.store import audit
+from tests.app import fakes
+from tests.app.client import Client, problem_of
+
+
+def test_summary_shows_every_value_and_no_secret(viewer: Client) -> None:
+    settings = viewer.get("/config/summary").json["settings"]
+    assert settings["api"]["port"]["value"] == 8080
+    assert settings["security"]["secret_key"]["value"] == MASK
+    assert settings["risk"]["max_order_value"]["value"] == "1000000"
+
+
+def test_change_counts_at_once_here_and_is_shown_with_its_origin(admin: Client) -> None:
+    change = {"section": "vps", "updates": {"cpu_threshold": 50}}
+    answer = admin.put("/config/update", json=change)
+    assert answer.status_code == 200
+    assert answer.json["settings"]["cpu_threshold"]["value"] == 50
+    shown = admin.get("/config/summary").json["settings"]["vps"]
+    assert (shown["cpu_threshold"]["value"], shown["cpu_threshold"]["origin"]) == (50, "override")
+    assert shown["disk_threshold"]["origin"] == "file"
+
+
+def test_change_reaches_another_process_within_its_next_look(
+    settings: Settings, directory: Path, admin: Client
+) -> None:
+    other = create_app(settings, directory, passwords=fakes.quick_passwords())
+    services: Services = other.extensions[NAME]
+    assert services.live.current.algosat.security.rate_limit_requests == 1000
+    admin.put("/config/update", json={"section": "security", "updates": {"rate_limit_requests": 2}})
+    services.live.look_again()
+    assert services.live.current.algosat.security.rate_limit_requests == 2
+    services.close()
+
+
+def test_null_gives_a_key_back_to_the_file(admin: Client) -> None:
+    for value in (50, None):
+        admin.put("/config/update", json={"section": "vps", "updates": {"cpu_threshold": value}})
+    shown = admin.get("/config/summary").json["settings"]["vps"]["cpu_threshold"]
+    assert (shown["value"], shown["origin"]) == (90, "file")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "owner"),
+    [
+        ("api", "port", "algosat_api_port"),
+        ("security", "secret_key", "algosat_security_secret_key"),
+        ("database", "url", "algosat_database_url"),
+        ("authentication", "enabled", "algosat_authentication_enabled"),
+        ("", "debug", "algosat_debug"),
+    ],
+)
+def test_key_that_belongs_to_the_inventory_is_refused_naming_its_variable(
+    admin: Client, section: str, key: str, owner: str
+) -> None:
+    answer = admin.put("/config/update", json={"section": section, "updates": {key: 1}})
+    assert problem_of(answer) == (409, "owned_by_inventory")
+    assert owner in answer.json["detail"]
+
+
+def test_limits_are_sent_to_their_own_route(admin: Client) -> None:
+    answer = admin.put("/config/update", json={"section": "risk", "updates": {"max_open_orders": 5}})
+    assert problem_of(answer) == (409, "changed_elsewhere")
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"section": "vps", "updates": {"cpu_threshold": 101, "disk_threshold": 50}},
+        {"section": "vps", "updates": {"cpu_threshold": "50", "disk_threshold": 50}},
+        {"section": "vps", "updates": {"cpu_treshold": 50, "disk_threshold": 50}},
+        {"section": "vps", "updates": {"cpu_threshold": 10**30}},
+        {"section": "nowhere", "updates": {"cpu_threshold": 50}},
+        {"section": "vps", "updates": {}},
+        {"section": "vps"},
+        {"section": "logging", "updates": {"level": "LOUD"}},
+    ],
+)
+def test_update_that_does_not_fit_changes_nothing(admin: Client, update: dict[str, Any]) -> None:
+    before = admin.get("/config/summary").json
+    assert problem_of(admin.put("/config/update", json=update))[0] == 422
+    assert admin.get("/config/summary").json == before
+
+
+def test_update_is_in_the_audit_trail_with_old_and_new(services: Services, admin: Client) -> None:
+    admin.put("/config/update", json={"section": "vps", "updates": {"cpu_threshold": 50}})
+    with services.database.read() as connection:
+        event = [e for e in audit.all_events(connection) if e.kind == "config.changed"][-1]
+    assert (event.subject, event.actor) == ("vps", "user:admin")
+    assert event.data == {"cpu_threshold": {"from": 90, "to": 50}}
+
+
+def test_rate_limit_changed_at_run_time_counts(admin: Client, viewer: Client) -> None:
+    admin.put("/config/update", json={"section": "security", "updates": {"rate_limit_requests": 3}})
+    codes = [viewer.get("/funds").status_code for _ in range(5)]
+    assert codes == [200, 200, 200, 429, 429]
+    answer = viewer.get("/funds")
+    assert problem_of(answer) == (429, "rate_limited")
+    assert int(answer.headers["Retry-After"]) >= 1

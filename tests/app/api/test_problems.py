@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from algosat.monitoring import correlation
+from algosat.store.database import Database
+from tests.app.client import Client, problem_of
+
+KEY = {"Idempotency-Key": "key-1"}
+
+
+@pytest.fixture(scope="module")
+def app(calm_app: Flask) -> Flask:
+    return calm_app
+
+
+@pytest.fixture(scope="module")
+def stranger(calm_app: Flask) -> Client:
+    return Client(calm_app)
+
+
+@pytest.fixture(scope="module")
+def viewer(calm_app: Flask) -> Client:
+    return Client(calm_app).log_in("viewer")
+
+
+@pytest.fixture(scope="module")
+def trader(calm_app: Flask) -> Client:
+    return Client(calm_app).log_in("trader")
+
+
+def test_unknown_path_is_not_found(stranger: Client) -> None:
+    assert problem_of(stranger.get("/nowhere")) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/orders/", "/health//live", "/Orders", "/orders/%00", "/quotes/a%2Fb", "/quotes/é"]
+)
+def test_nearly_right_path_is_not_found_and_never_redirects(trader: Client, path: str) -> None:
+    assert problem_of(trader.get(path)) == (404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["DELETE", "OPTIONS", "TRACE", "FOO"])
+def test_wrong_method_names_the_right_ones(app: Flask, method: str) -> None:
+    answer = app.test_client().open("/orders", method=method)
+    assert problem_of(answer) == (405, "method_not_allowed")
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"{", "EOF"),
+        (b"", "EOF"),
+        (b"{'a': 1}", "JSON"),
+        (b"\xff\xfe", "JSON"),
+        (b"[" * 5000, "recursion"),
+        (b'{"symbol": NaN}', "symbol"),
+    ],
+)
+def test_body_that_is_not_json_is_refused(trader: Client, body: bytes, detail: str) -> None:
+    answer = trader.post("/orders", data=body, headers={**KEY, "Content-Type": "application/json"})
+    assert problem_of(answer)[0] in (400, 422)
+    assert detail.lower() in answer.json["detail"].lower()
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_body_of_another_type_is_refused(trader: Client, content_type: str) -> None:
+    answer = trader.post("/orders", data=b"{}", headers={**KEY, "Content-Type": content_type})
+    assert problem_of(answer) == (415, "unsupported_media_type")
+
+
+def test_large_body_is_refused_whoever_sends_it(trader: Client, stranger: Client) -> None:
+    body = b"x" * (2 * 1024 * 1024)
+    for client in (trader, stranger):
+        answer = client.post("/orders", data=body, headers={"Content-Type": "application/json"})
+        assert problem_of(answer) == (413, "body_too_large")
+
+
+def test_large_body_without_a_stated_length_is_refused_too(trader: Client) -> None:
+    answer = trader.post(
+        "/auth/login",
+        data=b"x" * (2 * 1024 * 1024),
+        headers={"Content-Type": "application/json", "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
+    )
+    assert problem_of(answer) == (413, "body_too_large")
+
+
+def test_every_finding_of_a_body_is_listed_without_what_was_sent(trader: Client) -> None:
+    body = {"symbol": "x y", "side": "hold", "quantity": "0", "type": "market", "surprise": "pa55word"}
+    answer = trader.post("/orders", json=body, headers=KEY)
+    assert problem_of(answer) == (422, "invalid_body")
+    assert {error["field"] for error in answer.json["errors"]} == {"symbol", "side", "quantity", "surprise"}
+    assert "pa55word" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "cursor=-1", "cursor=abc", "page=2", "limit=1&limit=2",
+              "since=yesterday", "since=2026-01-01T00:00:00", "status=lost", "symbol=%00", "limit=1e2"],
+)  # fmt: skip
+def test_query_that_does_not_fit_is_refused(viewer: Client, query: str) -> None:
+    assert problem_of(viewer.get(f"/orders?{query}")) == (400, "invalid_query")
+
+
+def test_route_without_parameters_takes_none(viewer: Client) -> None:
+    assert problem_of(viewer.get("/funds?verbose=1")) == (400, "invalid_query")
+
+
+def test_our_own_fault_is_a_problem_that_tells_nothing(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("the secret is 42")
+
+    monkeypatch.setattr(Database, "read", broken)
+    answer = viewer.get("/instruments")
+    assert problem_of(answer) == (500, "internal_error")
+    assert "42" not in answer.text
+
+
+def test_store_that_does_not_answer_is_told_as_such(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(Database, "read", broken)
+    assert problem_of(viewer.get("/instruments")) == (503, "store_busy")
+
+
+def test_request_id_of_the_caller_is_kept(stranger: Client) -> None:
+    answer = stranger.get("/nowhere", headers={"X-Request-ID": "client-0815.a_b"})
+    assert answer.headers["X-Request-ID"] == "client-0815.a_b"
+    assert answer.json["correlation_id"] == "client-0815.a_b"
+
+
+@pytest.mark.parametrize("offered", ["short", "x" * 65, "with space", "line\u0007feed", "ümläute-in-it", ""])
+def test_request_id_that_does_not_belong_into_a_log_is_replaced(stranger: Client, offered: str) -> None:
+    answer = stranger.get("/nowhere", headers={"X-Request-ID": offered})
+    assert answer.headers["X-Request-ID"] != offered
+    assert len(answer.headers["X-Request-ID"]) == 32
+
+
+def test_every_answer_carries_the_protective_headers(stranger: Client) -> None:
+    for path in ("/", "/nowhere", "/docs", "/openapi.json"):
+        headers = stranger.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert len(headers.getlist("Content-Security-Policy")) == 1
+        assert "Server" not in headers
+
+
+def test_new_ids_differ() -> None:
+    assert correlation.begin(None) != correlation.begin(None)

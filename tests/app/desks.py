@@ -1,0 +1,139 @@
+"""A trading desk on a real store with a small market: two shares, a future, and prices that tests set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from algosat.config.settings import Settings
+from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, OrderType, Side, Trade
+from algosat.engine.quotes import QuoteBoard, list_instruments
+from algosat.store import ledger
+from algosat.store.audit import Cause
+from algosat.store.database import Database
+from algosat.store.wakeup import Ringer
+from algosat.store.writer import Writer
+from algosat.trading import desk as desks
+from algosat.trading import place
+from algosat.trading.desk import Desk
+from tests.app.fakes import FakeClock
+
+CAUSE = Cause("tester", "correlation-1")
+SHARE, SECOND, FUTURE = "ALPHA-EQ", "BRAVO-EQ", "NOVA-FUT"
+
+
+def instruments() -> list[Instrument]:
+    return [
+        Instrument(
+            SHARE, "Alpha", InstrumentKind.EQUITY, "equity", Decimal("0.05"), Decimal(1), Decimal(1000)
+        ),
+        Instrument(
+            SECOND, "Bravo", InstrumentKind.EQUITY, "equity", Decimal("0.05"), Decimal(1), Decimal(1000)
+        ),
+        Instrument(
+            FUTURE, "Nova", InstrumentKind.FUTURE, "derivatives", Decimal("0.05"), Decimal(50), Decimal(1000)
+        ),
+    ]
+
+
+def quote_of(symbol: str, at: datetime, last: str = "100") -> Quote:
+    price = Decimal(last)
+    return Quote(
+        symbol=symbol,
+        at=at,
+        last=price,
+        bid=price - Decimal("0.05"),
+        ask=price + Decimal("0.05"),
+        bid_quantity=Decimal(500),
+        ask_quantity=Decimal(500),
+        volume=Decimal(10_000),
+        open=price,
+        high=price,
+        low=price,
+        lower_circuit=(price * Decimal("0.8")).quantize(Decimal("0.1")),
+        upper_circuit=(price * Decimal("1.2")).quantize(Decimal("0.1")),
+    )
+
+
+@contextmanager
+def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[Desk]:
+    """A desk whose limits differ from the settings' by `limits`, with a price for every instrument."""
+    database = Database(settings.algosat.database.url.get_secret_value())
+    writer, ringer = Writer(database), Ringer(settings.algosat.runtime_directory)
+    desk = desks.build(settings, database, writer, ringer, clock)
+    desk = replace(desk, defaults=replace(desk.defaults, **limits))
+    list_instruments(desk, instruments())
+    writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(1_000_000)))
+    set_prices(desk)
+    try:
+        yield desk
+    finally:
+        writer.close()
+        ringer.close()
+        database.close()
+
+
+def set_prices(desk: Desk, **last: str) -> None:
+    """Prices of now: 100 for every instrument, or what is named (ALPHA="101", NOVA="99")."""
+    board = QuoteBoard(desk)
+    at = desk.clock()
+    board.take([quote_of(each, at, last.get(each.split("-")[0], "100")) for each in (SHARE, SECOND, FUTURE)])
+    board.flush()
+
+
+def intent_of(
+    quantity: str = "10", *, side: Side = Side.BUY, limit: str | None = "100", **differences: Any
+) -> Intent:
+    """A limit order for the first share, unless the test says otherwise; without a limit, at the market."""
+    kind = OrderType.MARKET if limit is None else OrderType.LIMIT
+    price = None if limit is None else Decimal(limit)
+    intent = Intent("paper", SHARE, side, Decimal(quantity), kind, price)
+    return replace(intent, **differences)
+
+
+def buy(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
+    return place.place(desk, intent_of(quantity, **differences), CAUSE).order
+
+
+def sell(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
+    return place.place(desk, intent_of(quantity, side=Side.SELL, **differences), CAUSE).order
+
+
+def advance(desk: Desk, order: Order, *kinds: EventKind, fill: str | None = None, at: str = "100") -> Order:
+    """Let these things happen to an order, then a fill of that quantity if one is named."""
+
+    def work(connection: Any) -> Order:
+        current = ledger.get(connection, order.id)
+        for kind in kinds:
+            broker_id = f"B-{order.id[-6:]}" if kind is EventKind.ACCEPTED else None
+            event = OrderEvent(kind, desk.clock(), broker_order_id=broker_id)
+            current = ledger.record(connection, current, event, CAUSE, desk.books)
+        if fill is not None:
+            trade = Trade(f"T-{order.id}-{current.version}", Decimal(fill), Decimal(at), desk.clock())
+            event = OrderEvent(EventKind.FILLED, desk.clock(), trade=trade)
+            current = ledger.record(connection, current, event, CAUSE, desk.books)
+        return current
+
+    return desk.writer.run(work)
+
+
+def accepted(desk: Desk, order: Order) -> Order:
+    return advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
+
+
+def hold(
+    desk: Desk, quantity: str = "10", *, at: str = "100", side: Side = Side.BUY, **differences: Any
+) -> Order:
+    """Have a position by an order that is filled whole."""
+    order = place.place(desk, intent_of(quantity, side=side, limit=at, **differences), CAUSE).order
+    return advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill=quantity, at=at)
+
+
+def order_now(desk: Desk, order: Order | str) -> Order:
+    with desk.database.read() as connection:
+        return ledger.get(connection, order if isinstance(order, str) else order.id)

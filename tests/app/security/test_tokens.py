@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import jwt
+import pytest
+from flask import Flask
+
+from algosat.config.settings import Settings
+from algosat.errors import Unauthenticated
+from algosat.security.tokens import Tokens
+from tests.app.builders import SECRET_KEY
+
+MINUTE = timedelta(minutes=1)
+
+
+class Now:
+    """Wall time that can be moved ahead of PyJWT's own."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
+
+
+@pytest.fixture
+def tokens(settings: Settings, now: Now) -> Tokens:
+    app = Flask("tokens")
+    app.app_context().push()
+    return Tokens(app, settings.algosat.security, now)
+
+
+def test_token_names_its_session(tokens: Tokens) -> None:
+    assert tokens.verify_access(tokens.access("ann", "session-1", MINUTE)).session_id == "session-1"
+
+
+def test_expiry_is_judged_again_although_the_signature_is_not(tokens: Tokens, now: Now) -> None:
+    token = tokens.access("ann", "session-1", MINUTE)
+    tokens.verify_access(token)
+    now.ahead = 61
+    with pytest.raises(Unauthenticated, match="expired"):
+        tokens.verify_access(token)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"iss": "somebody else"},
+        {"type": "refresh"},
+        {"sid": None},
+        {"sid": 7},
+        {"exp": 1},
+        {"nbf": 99999999999},
+    ],
+)
+def test_token_that_claims_something_else_is_refused(tokens: Tokens, changed: dict[str, object]) -> None:
+    claims = jwt.decode(tokens.access("ann", "s", MINUTE), SECRET_KEY, algorithms=["HS256"], issuer="algosat")
+    forged = jwt.encode({**claims, **changed}, SECRET_KEY, algorithm="HS256")
+    with pytest.raises(Unauthenticated):
+        tokens.verify_access(forged)
+
+
+def test_token_of_another_key_or_algorithm_is_refused(tokens: Tokens) -> None:
+    claims = jwt.decode(tokens.access("ann", "s", MINUTE), SECRET_KEY, algorithms=["HS256"], issuer="algosat")
+    for forged in (
+        jwt.encode(claims, "another key of thirty-two bytes!!", algorithm="HS256"),
+        jwt.encode(claims, SECRET_KEY * 2, algorithm="HS512"),
+        jwt.encode(claims, None, algorithm="none"),
+    ):
+        with pytest.raises(Unauthenticated):
+            tokens.verify_access(forged)
+
+
+def test_deeply_nested_header_is_refused(tokens: Tokens) -> None:
+    nested = jwt.utils.base64url_encode(b"[" * 1400).decode()
+    with pytest.raises(Unauthenticated):
+        tokens.verify_access(f"{nested}.e30.e30")
