@@ -13,8 +13,9 @@ from typing import Final
 from algosat.brokers.base import QuoteListener, Report, ReportListener, Session
 from algosat.brokers.paper.book import BookOrder
 from algosat.brokers.paper.events import Answered, Cancel, Cross, Modify, Place, Request
+from algosat.brokers.paper.records import Store
 from algosat.brokers.paper.rules import Rules
-from algosat.brokers.paper.venue import Store, Venue
+from algosat.brokers.paper.venue import Venue
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Change, Order
 from algosat.errors import AlgosatError, BrokerNotReached, BrokerOrderGone, BrokerRejected, BrokerUncertain
@@ -41,16 +42,19 @@ class PaperBroker:
         self, rules: Rules, store: Store, *, speed: float, account: str = "paper", now: Clock = utc_now
     ) -> None:
         self.account = account
+        self._rules = rules
+        self._store = store
         self._speed = speed  # trading seconds per second
         self._now = now
         self._news: SimpleQueue[BookOrder | None] = SimpleQueue()  # None wakes the thread to stop
-        self._venue = Venue(rules, store, now(), self._news.put)
+        self._opened: Venue | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     # --- the protocol ----------------------------------------------------------------------------
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
+        self.open()
         self._stopping.clear()
         on_quotes(self.step())  # there is a price before the first order can come
         self._thread = threading.Thread(
@@ -90,12 +94,16 @@ class PaperBroker:
         return [order.report() for order in self._venue.orders()]
 
     def instruments(self) -> Sequence[Instrument]:
-        return [listing.instrument for listing in self._venue.rules.universe.values()]
+        return [listing.instrument for listing in self._rules.universe.values()]
 
     def quotes(self) -> Sequence[Quote]:
         return self._venue.quotes()
 
     # --- what tests and faults need beside it ------------------------------------------------------
+
+    def open(self) -> None:
+        """Take the exchange over as it stands in the store; it moves with `start`, or by `step`."""
+        self._opened = Venue(self._rules, self._store, self._now(), self._news.put)
 
     def step(self) -> Sequence[Quote]:
         """Move the market by one step."""
@@ -104,11 +112,17 @@ class PaperBroker:
     def cross(self, order: Order, share: float) -> None:
         """Have somebody trade against that share of what is left of an order, now."""
         known = self._known(order)
-        lot = self._venue.rules.universe[known.terms.symbol].instrument.lot
+        lot = self._rules.universe[known.terms.symbol].instrument.lot
         quantity = max(int(known.remaining * int(share * 1000) / 1000 / lot), 1) * lot
         self._ask(lambda number: Cross(number, known.id, known.terms.symbol, quantity))
 
     # --- within --------------------------------------------------------------------------------------
+
+    @property
+    def _venue(self) -> Venue:
+        if self._opened is None:
+            raise BrokerNotReached("the paper market is not running")
+        return self._opened
 
     def _run(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
         due = time.monotonic() + _STEP_SECONDS
@@ -121,6 +135,10 @@ class PaperBroker:
     def _step_and_push(self, on_quotes: QuoteListener) -> None:
         try:
             quotes = self.step()
+        except BrokerNotReached as error:
+            _log.error("paper market stopped: %s", error.detail)
+            self._stopping.set()
+            return
         except AlgosatError as error:  # the store was busy: what moved is written with the next step
             _log.warning("paper market step not written: %s", error.detail)
             return
@@ -141,6 +159,8 @@ class PaperBroker:
         while True:
             try:
                 answered = self._venue.answer(number)
+            except BrokerNotReached:
+                raise  # another engine has the exchange: this one's request came to nothing
             except AlgosatError as error:
                 raise BrokerUncertain(
                     f"the paper exchange could not write its book: {error.detail}"

@@ -9,8 +9,8 @@ from algosat.brokers.base import Broker
 from algosat.brokers.paper import faults, universe
 from algosat.brokers.paper.broker import Clock, PaperBroker, utc_now
 from algosat.brokers.paper.faulty import FaultyBroker
+from algosat.brokers.paper.records import Store
 from algosat.brokers.paper.rules import Rules
-from algosat.brokers.paper.venue import Store
 from algosat.config.settings import Algosat, Paper
 from algosat.domain.calendar import calendar_for
 
@@ -25,7 +25,7 @@ def paper_rules(paper: Paper) -> Rules:
 
 
 def paper_broker(settings: Algosat, store: Store, *, now: Clock = utc_now) -> Broker:
-    """Reads the exchange's book from the store; trading begins with `start`."""
+    """Takes the exchange over, as it stands in the store, with `start`."""
     broker = PaperBroker(paper_rules(settings.paper), store, speed=settings.paper.speed, now=now)
     plan = faults.configured(settings.environment)
     # Another process draws other faults, lest the one that ended the last start ends every start.

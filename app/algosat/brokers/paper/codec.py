@@ -81,6 +81,11 @@ def trade_of(row: RowMapping) -> Trade:
     return Trade(id=row["id"], quantity=row["quantity"], price=row["price"], at=row["at"])
 
 
+def in_order(trades: Iterable[Trade]) -> tuple[Trade, ...]:
+    """An order's trades as they came: they are numbered after it, and …-2 came before …-10."""
+    return tuple(sorted(trades, key=lambda trade: int(trade.id.rpartition("-")[2])))
+
+
 def book_data(book: SymbolBook) -> dict[str, Any]:
     """A symbol's book; its orders have rows of their own, only their places in the queue are here."""
     return {

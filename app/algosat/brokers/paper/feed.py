@@ -45,13 +45,15 @@ def advance(
 def follow(rules: Rules, paths: Paths, span: float, at: datetime) -> tuple[Paths, Sequence[Quote]]:
     """Move what trades at this moment, and quote it.
 
-    On a new day every symbol is first brought to it, and quoted at its last close; in a pre-open
-    session it then moves once, to the price at which the session is matched.
+    On a new day every symbol is first brought to it, and quoted at its last close, as it is before its
+    first day, whenever that is; in a pre-open session it then moves once, to the price of the match.
     """
     today = rules.day(at)
     phases = {symbol: rules.phase(listing, at) for symbol, listing in rules.universe.items()}
     new = {
-        symbol for symbol, phase in phases.items() if phase is not Phase.CLOSED and paths[symbol].day != today
+        symbol
+        for symbol, phase in phases.items()
+        if paths[symbol].day == date.min or (phase is not Phase.CLOSED and paths[symbol].day != today)
     }
     for symbol in new:
         paths = roll(paths, symbol, today)

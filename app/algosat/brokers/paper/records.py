@@ -1,13 +1,19 @@
-"""The paper exchange's tables, read and written: its orders, their trades, and where its market stood."""
+"""The paper exchange's tables, read and written: its orders, their trades, and where its market stood.
+
+Whoever opens them takes the exchange over: what is written under an earlier opening, by an engine
+that does not know yet that another one has taken its place, is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Insert, Select, Table, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from algosat.brokers.paper import codec
 from algosat.brokers.paper.book import BookOrder
@@ -15,106 +21,132 @@ from algosat.brokers.paper.market import Market
 from algosat.brokers.paper.tables import paper_orders, paper_state, paper_trades
 from algosat.brokers.paper.walk import Paths
 from algosat.domain.orders import LIVE, Trade
+from algosat.errors import BrokerNotReached
 
-_EXCHANGE: Final = "exchange"  # no symbol is written in lower case
+T = TypeVar("T")
+
+# Rows of the state beside those of the symbols, none of which is written in lower case.
+_EXCHANGE: Final = "exchange"
+_OPENING: Final = "opening"
+
+_STILL_OURS: Final = (
+    update(paper_state)
+    .where(paper_state.c.name == _OPENING, paper_state.c.data == bindparam("opening"))
+    .values(at=bindparam("now"))
+)
+
+
+class Store(Protocol):
+    """What the paper exchange needs of the store's writer."""
+
+    def run(self, work: Callable[[Connection], T]) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that the exchange needs to go on where it stood."""
+    """Where the exchange stands."""
 
     market: Market
     paths: Paths
 
 
-def load(connection: Connection, day: date) -> tuple[Snapshot | None, Sequence[BookOrder]]:
-    """Where the exchange stood, and the orders of the day."""
-    return load_snapshot(connection), orders_of_day(connection, day)
+class Records:
+    """The tables, opened by one venue."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._opening: dict[str, int] = {}
+        self._on_disk: Snapshot | None = None
+
+    def open(self, day: date, at: datetime) -> tuple[Snapshot | None, Sequence[BookOrder]]:
+        """Take the exchange over: where it stood, if it ever ran, and its orders of the day and still live.
+
+        What was in flight is lost, as it would be on a wire.
+        """
+
+        def work(connection: Connection) -> tuple[dict[str, int], Snapshot | None, Sequence[BookOrder]]:
+            rows = connection.execute(select(paper_state.c.name, paper_state.c.data))
+            state = {row.name: row.data for row in rows}
+            opening = {"number": state.pop(_OPENING, {"number": 0})["number"] + 1}
+            _put(connection, paper_state, [{"name": _OPENING, "at": at, "data": opening}])
+            live = [status.value for status in LIVE]
+            wanted = (paper_orders.c.day == day) | paper_orders.c.status.in_(live)
+            orders = _orders(connection, select(paper_orders).where(wanted))
+            return opening, _snapshot(state, orders), orders
+
+        self._opening, self._on_disk, orders = self._store.run(work)
+        return self._on_disk, orders
+
+    def save(self, orders: Iterable[BookOrder], now: Snapshot, at: datetime) -> None:
+        """Write these orders in their newest form, their trades, and what else has changed.
+
+        Raises BrokerNotReached when another engine has opened the exchange since.
+        """
+        newest = {order.id: order for order in orders}.values()
+        rows = [codec.order_row(order) for order in newest]
+        trades = [row for order in newest for row in codec.trade_rows(order)]
+        state = list(_state_rows(self._on_disk, now, at))
+
+        def work(connection: Connection) -> None:
+            if connection.execute(_STILL_OURS, {"opening": self._opening, "now": at}).rowcount != 1:
+                raise BrokerNotReached("another engine has taken over the paper exchange")
+            _put(connection, paper_orders, rows)
+            _put(connection, paper_trades, trades)
+            _put(connection, paper_state, state)
+
+        self._store.run(work)
+        self._on_disk = now
+
+    def with_tag(self, tag: str) -> Sequence[BookOrder]:
+        """Orders of any day."""
+        query = select(paper_orders).where(paper_orders.c.tag == tag)
+        return self._store.run(lambda connection: _orders(connection, query))
 
 
-def save(
-    connection: Connection, orders: Iterable[BookOrder], before: Snapshot | None, now: Snapshot, at: datetime
-) -> None:
-    """What changed since the snapshot before."""
-    save_orders(connection, orders)
-    save_snapshot(connection, before, now, at)
-
-
-def save_orders(connection: Connection, orders: Iterable[BookOrder]) -> None:
-    """Bring the rows of these orders up to date; their trades are only ever added to."""
-    newest = list({order.id: order for order in orders}.values())
-    if not newest:
-        return
-    ids = [order.id for order in newest]
-    known = set(
-        connection.execute(select(paper_trades.c.id).where(paper_trades.c.order_id.in_(ids))).scalars()
-    )
-    connection.execute(delete(paper_orders).where(paper_orders.c.id.in_(ids)))
-    connection.execute(insert(paper_orders), [codec.order_row(order) for order in newest])
-    trades = [row for order in newest for row in codec.trade_rows(order) if row["id"] not in known]
-    if trades:
-        connection.execute(insert(paper_trades), trades)
-
-
-def save_snapshot(connection: Connection, before: Snapshot | None, now: Snapshot, at: datetime) -> None:
-    """Write what differs from the snapshot before; values that did not change are the same objects."""
-    rows = [{"name": _EXCHANGE, "at": at, "data": {"sequence": now.market.sequence}}]
+def _state_rows(before: Snapshot | None, now: Snapshot, at: datetime) -> Iterable[dict[str, Any]]:
+    """Rows of what differs from the snapshot before: values that did not change are the same objects."""
+    yield {"name": _EXCHANGE, "at": at, "data": {"sequence": now.market.sequence}}
     for symbol, path in now.paths.items():
         book = now.market.book(symbol)
-        if (
-            before is None
-            or before.paths.get(symbol) is not path
-            or before.market.books.get(symbol) is not book
-        ):
+        same_path = before is not None and before.paths.get(symbol) is path
+        if not same_path or before is None or before.market.books.get(symbol) is not book:
             data = {"path": codec.path_data(path), "book": codec.book_data(book)}
-            rows.append({"name": symbol, "at": at, "data": data})
-    names = [row["name"] for row in rows]
-    connection.execute(delete(paper_state).where(paper_state.c.name.in_(names)))
-    connection.execute(insert(paper_state), rows)
+            yield {"name": symbol, "at": at, "data": data}
 
 
-def load_snapshot(connection: Connection) -> Snapshot | None:
-    """Where the exchange stood, or None when it has never run. What was in flight is lost, as on a wire."""
-    rows = connection.execute(select(paper_state.c.name, paper_state.c.data)).all()
-    data: dict[str, dict[str, Any]] = {row.name: row.data for row in rows}
-    exchange = data.pop(_EXCHANGE, None)
+def _snapshot(state: dict[str, Any], orders: Sequence[BookOrder]) -> Snapshot | None:
+    exchange = state.pop(_EXCHANGE, None)
     if exchange is None:
         return None
-    live = load_orders(
-        connection, select(paper_orders).where(paper_orders.c.status.in_([status.value for status in LIVE]))
-    )
-    books = {
-        symbol: codec.book_of(symbol, each["book"], [order for order in live if order.terms.symbol == symbol])
-        for symbol, each in data.items()
-    }
-    paths = {symbol: codec.path_of(each["path"]) for symbol, each in data.items()}
+    live: dict[str, list[BookOrder]] = {symbol: [] for symbol in state}
+    for order in orders:
+        if order.is_live:
+            live[order.terms.symbol].append(order)
+    books = {symbol: codec.book_of(symbol, data["book"], live[symbol]) for symbol, data in state.items()}
+    paths = {symbol: codec.path_of(data["path"]) for symbol, data in state.items()}
     return Snapshot(Market(books=books, sequence=exchange["sequence"]), paths)
 
 
-def orders_of_day(connection: Connection, day: date) -> Sequence[BookOrder]:
-    return load_orders(connection, select(paper_orders).where(paper_orders.c.day == day))
-
-
-def orders_with_tag(connection: Connection, tag: str) -> Sequence[BookOrder]:
-    return load_orders(connection, select(paper_orders).where(paper_orders.c.tag == tag))
-
-
-def load_orders(connection: Connection, query: Select[Any]) -> Sequence[BookOrder]:
+def _orders(connection: Connection, query: Select[Any]) -> Sequence[BookOrder]:
     """Oldest first, with their trades."""
     rows = connection.execute(query.order_by(paper_orders.c.id)).mappings().all()
-    trades = _trades(connection, [row["id"] for row in rows])
-    return [codec.order_of(row, tuple(trades.get(row["id"], ()))) for row in rows]
-
-
-def _trades(connection: Connection, order_ids: Sequence[str]) -> dict[str, list[Trade]]:
     trades: dict[str, list[Trade]] = {}
-    for start in range(0, len(order_ids), 500):  # databases bound how many values a statement may carry
-        chunk = order_ids[start : start + 500]
-        rows = connection.execute(select(paper_trades).where(paper_trades.c.order_id.in_(chunk))).mappings()
-        for row in rows:
+    for start in range(0, len(rows), 500):  # databases bound how many values a statement may carry
+        ids = [row["id"] for row in rows[start : start + 500]]
+        found = connection.execute(select(paper_trades).where(paper_trades.c.order_id.in_(ids))).mappings()
+        for row in found:
             trades.setdefault(row["order_id"], []).append(codec.trade_of(row))
-    # Trades are numbered after their order: …-2 came before …-10.
-    return {
-        order_id: sorted(each, key=lambda trade: int(trade.id.rpartition("-")[2]))
-        for order_id, each in trades.items()
-    }
+    return [codec.order_of(row, codec.in_order(trades.get(row["id"], []))) for row in rows]
+
+
+def _put(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows whether they are there already or not: a write whose outcome was lost may be repeated."""
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table), rows)
+
+
+@cache
+def _upsert(dialect: str, table: Table) -> Insert:
+    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    newest = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=newest)

@@ -13,29 +13,20 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
-from sqlalchemy import Connection
-
-from algosat.brokers.paper import feed, market, records
+from algosat.brokers.paper import feed, market
 from algosat.brokers.paper.book import BookOrder
 from algosat.brokers.paper.events import Answered, Arrive, Changed, Clock, Event, Output, Request, Tick
 from algosat.brokers.paper.published import Published
-from algosat.brokers.paper.records import Snapshot
+from algosat.brokers.paper.records import Records, Snapshot, Store
 from algosat.brokers.paper.rules import Rules
 from algosat.domain.instruments import Quote
 
-T = TypeVar("T")
 Announce = Callable[[BookOrder], None]
 
 # A restart loses no more of the price path than this, when no order changes meanwhile.
 _SNAPSHOT_EVERY: Final = timedelta(seconds=5)
-
-
-class Store(Protocol):
-    """What the venue needs of the store's writer."""
-
-    def run(self, work: Callable[[Connection], T]) -> T: ...
 
 
 class Venue:
@@ -43,23 +34,20 @@ class Venue:
 
     def __init__(self, rules: Rules, store: Store, now: datetime, announce: Announce) -> None:
         self.rules = rules
-        self._store = store
         self._announce = announce  # told of every change that is no answer to a request, once it is on disk
         self._moving = threading.Lock()
         self._writing = threading.Lock()
         self._requests = count(1)
         self._at = now
-        day = rules.day(now)
-        found, orders = store.run(lambda connection: records.load(connection, day))
-        self._on_disk: Snapshot | None = found
+        self._records = Records(store)
+        found, orders = self._records.open(rules.day(now), now)
         self._now: Snapshot = _resumed(rules, found)
         self._answers: dict[int, tuple[int, Answered]] = {}
         self._unwritten: list[tuple[BookOrder, bool]] = []  # and whether it is to be announced
         self._changes = 0  # how often something changed that must be on disk before it is told
         self._written = 0  # which of these changes are
         self._snapshot_due = now
-        live = [order for book in self._now.market.books.values() for order in book.orders]
-        self._published = Published([*orders, *live])
+        self._published = Published(orders)
 
     def send(self, build: Callable[[int], Request], at: datetime) -> int:
         """Send a request to the exchange; the number to ask for its answer with."""
@@ -100,10 +88,7 @@ class Venue:
     def tagged(self, tag: str) -> BookOrder | None:
         """The first order with this tag, of any day."""
         order = self._published.tagged(tag)
-        if order is not None:
-            return order
-        found = self._store.run(lambda connection: records.orders_with_tag(connection, tag))
-        return found[0] if found else None
+        return order or next(iter(self._records.with_tag(tag)), None)
 
     def orders(self) -> Sequence[BookOrder]:
         """The book of the trading day, and what is still live of earlier ones; oldest first."""
@@ -145,14 +130,12 @@ class Venue:
                 reached, snapshot, at = self._changes, self._now, self._at
             orders = [order for order, _ in changed]
             try:
-                self._store.run(
-                    lambda connection: records.save(connection, orders, self._on_disk, snapshot, at)
-                )
+                self._records.save(orders, snapshot, at)
             except BaseException:
                 with self._moving:  # the next who comes will write it
                     self._unwritten = changed + self._unwritten
                 raise
-            self._on_disk, self._written = snapshot, reached
+            self._written = reached
             self._published.learn(orders)
             for order, is_news in changed:
                 if is_news:

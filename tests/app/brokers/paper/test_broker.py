@@ -18,9 +18,11 @@ from algosat.brokers.paper.build import paper_rules
 from algosat.brokers.paper.rules import Rules
 from algosat.brokers.paper.tables import paper_orders, paper_trades
 from algosat.config.settings import Paper
+from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Change, Order, Side, Status, create
-from algosat.errors import BrokerOrderGone, BrokerRejected, BrokerUncertain, StoreBusy
+from algosat.domain.sessions import packaged
+from algosat.errors import BrokerNotReached, BrokerOrderGone, BrokerRejected, BrokerUncertain, StoreBusy
 from algosat.store.database import Database
 from algosat.store.writer import Writer
 
@@ -42,7 +44,15 @@ class Clock:
 def broker_on(store: Any, clock: Clock | None = None, **rules: Any) -> PaperBroker:
     """A broker whose market moves only when it is stepped."""
     broker = PaperBroker(rules_of(**rules), store, speed=60, now=clock or Clock())
+    broker.open()
     broker.step()
+    return broker
+
+
+def reopened(store: Any, clock: Clock) -> PaperBroker:
+    """Another life of the exchange, not moved yet. The one before is never stopped: it has been killed."""
+    broker = PaperBroker(rules_of(), store, speed=60, now=clock)
+    broker.open()
     return broker
 
 
@@ -127,18 +137,18 @@ def test_a_killed_exchange_goes_on_where_it_stood(writer: Writer) -> None:
     resting = order_of(1, quantity=5000, limit_price=quote(first).ask)
     partial = first.place(resting)
     first.place(order_of(2))
-    again = PaperBroker(rules_of(), writer, speed=60, now=clock)  # the first one is never stopped: it is dead
+    again = reopened(writer, clock)
     assert again.reports() == first.reports()
     assert again.quotes() == first.quotes()
     assert partial.status is Status.PARTIALLY_FILLED
     assert again.place(order_of(3)).broker_order_id > first.reports()[-1].broker_order_id
 
 
-def test_both_lives_of_a_killed_exchange_see_the_same_future(writer: Writer, tmp_path: Any) -> None:
+def test_both_lives_of_a_killed_exchange_see_the_same_future(writer: Writer, database: Database) -> None:
     clock = Clock()
     first = broker_on(writer, clock)
     first.place(order_of(1, quantity=50_000, limit_price=quote(first).ask))
-    again = PaperBroker(rules_of(), _Reading(writer), speed=60, now=clock)
+    again = reopened(_Reading(database), clock)
     for _ in range(5):
         clock.at += timedelta(milliseconds=250)
         assert again.step() == first.step()
@@ -153,7 +163,7 @@ def test_a_partly_filled_order_of_before_the_kill_is_filled_once_only(
     broker.place(order_of(1, quantity=50_000, limit_price=quote(broker).ask))
     for _ in range(40):
         clock.at += timedelta(milliseconds=250)
-        broker = PaperBroker(rules_of(), writer, speed=60, now=clock)
+        broker = reopened(writer, clock)
         broker.step()
     with database.read() as connection:
         row = connection.execute(select(paper_orders)).one()
@@ -191,7 +201,7 @@ def test_a_day_order_of_yesterday_expires_when_the_exchange_wakes(writer: Writer
     broker = broker_on(writer, clock)
     broker.place(order_of(1, limit_price=quote(broker).bid - 20))
     clock.at += timedelta(days=1)
-    again = PaperBroker(rules_of(), writer, speed=60, now=clock)
+    again = reopened(writer, clock)
     again.step()
     found = again.find(order_of(1).id)
     assert found is not None
@@ -257,6 +267,7 @@ def test_a_running_market_outlives_a_store_that_is_busy_for_a_while(writer: Writ
 
 def test_latency_is_waited_for(writer: Writer) -> None:
     broker = PaperBroker(rules_of(latency=timedelta(milliseconds=40), jitter=0.0), writer, speed=1)
+    broker.open()
     broker.step()
     began = time.monotonic()
     assert broker.place(order_of()).status is Status.FILLED
@@ -277,6 +288,44 @@ def test_a_sell_is_filled_at_the_bid(broker: PaperBroker) -> None:
     assert [trade.price for trade in report.trades] == [quote(broker).bid]
 
 
+def test_an_engine_that_was_replaced_can_place_nothing_more(writer: Writer, database: Database) -> None:
+    clock = Clock()
+    first = broker_on(writer, clock)
+    second = reopened(writer, clock)
+    with pytest.raises(BrokerNotReached, match="another engine"):
+        first.place(order_of(1))
+    second.place(order_of(2))
+    with database.read() as connection:
+        assert connection.execute(select(paper_orders.c.tag)).scalars().all() == [order_of(2).id]
+
+
+def test_a_market_that_was_taken_over_stops_and_its_session_ends(writer: Writer) -> None:
+    broker = PaperBroker(rules_of(), writer, speed=1, now=_Racing())
+    with running(broker, lambda report: None, lambda quotes: None):
+        assert broker.session().active
+        reopened(writer, Clock())
+        _until(lambda: not broker.session().active)
+    with pytest.raises(BrokerNotReached):
+        broker.place(order_of())
+
+
+def test_before_its_start_the_broker_cannot_be_reached(writer: Writer) -> None:
+    broker = PaperBroker(rules_of(), writer, speed=1)
+    assert not broker.session().active
+    with pytest.raises(BrokerNotReached, match="not running"):
+        broker.place(order_of())
+
+
+def test_on_a_sunday_the_exchange_has_prices_but_takes_no_orders(writer: Writer) -> None:
+    clock = Clock()
+    clock.at = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
+    broker = broker_on(writer, clock, calendar=ExchangeCalendar(packaged()))
+    assert quote(broker).last == UNIVERSE[SYMBOL].price
+    with pytest.raises(BrokerRejected) as refused:
+        broker.place(order_of())
+    assert refused.value.reported_code == "session_closed"
+
+
 class _Failing:
     """A store that is busy when told so."""
 
@@ -293,14 +342,18 @@ class _Failing:
 
 
 class _Reading:
-    """A store that reads once, and then takes writes without keeping them."""
+    """A store that can be read, and keeps nothing of what is written."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer: Writer | None = writer
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._opened = False
 
     def run(self, work: Callable[[Connection], Any]) -> Any:
-        writer, self._writer = self._writer, None
-        return writer.run(work) if writer else None
+        if self._opened:
+            return None
+        self._opened = True
+        with self._database.engine.connect() as connection:
+            return work(connection)  # and it is rolled back
 
 
 class _Racing:

@@ -202,5 +202,6 @@ def test_the_settings_and_a_file_make_a_faulty_broker(
     (tmp_path / "faults.json").write_bytes(b'{"rates": {"lost": 1}}')
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "faults.json"))
     broker = paper_broker(settings, writer)
+    assert isinstance(broker, FaultyBroker)
     with pytest.raises(BrokerUncertain):
         broker.place(order_of())

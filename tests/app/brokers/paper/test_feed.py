@@ -145,9 +145,12 @@ def test_on_a_new_day_prices_wait_at_the_close_until_the_opening_match() -> None
     assert still == ()
 
 
-def test_a_closed_market_gives_no_quotes() -> None:
+def test_a_closed_market_gives_no_quotes_but_the_first() -> None:
     rules = rules_of(calendar=ExchangeCalendar(packaged()))
-    assert feed.follow(rules, feed.begin(UNIVERSE), 15.0, OPEN + timedelta(days=1))[1] == ()
+    saturday = OPEN + timedelta(days=1)
+    paths, first = feed.follow(rules, feed.begin(UNIVERSE), 15.0, saturday)
+    assert [quote.last for quote in first] == [UNIVERSE[symbol].price for symbol in sorted(UNIVERSE)]
+    assert feed.follow(rules, paths, 15.0, saturday)[1] == ()
 
 
 def test_ticks_follow_the_exchanges_price_bands() -> None:
