@@ -15,7 +15,7 @@ THROWN_AWAY = "local"  # made by `make up`: its password is made with it and liv
 
 def find(environment: str) -> str | None:
     """The password, from the first place that knows one; None if there is no such place."""
-    for look in (_in_variable, _in_files, _in_example, _in_keyring):
+    for look in (in_variable, _in_files, _in_example, _in_keyring):
         if found := look(environment):
             return found
     return keep(environment) if environment == THROWN_AWAY else None
@@ -45,17 +45,17 @@ def example_of(environment: str) -> Path:
 def remedy(environment: str) -> str:
     """What to do for somebody who has no password, or a wrong one."""
     return (
-        f"give the vault password of {environment} in {_variable(environment)}, or in {file_of(environment)}"
+        f"give the vault password of {environment} in {variable_of(environment)}, or in {file_of(environment)}"
         f" (mode 0600), or in the keyring: keyring set {SERVICE} {environment}"
     )
 
 
-def _variable(environment: str) -> str:
+def variable_of(environment: str) -> str:
     return f"ALGOSAT_VAULT_PASSWORD_{environment.upper().replace('-', '_')}"
 
 
-def _in_variable(environment: str) -> str | None:
-    return os.environ.get(_variable(environment))
+def in_variable(environment: str) -> str | None:
+    return os.environ.get(variable_of(environment))
 
 
 def _in_files(environment: str) -> str | None:

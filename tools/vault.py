@@ -57,6 +57,9 @@ def edit(environment: str) -> None:
 
 def rekey(environment: str) -> None:
     """Encrypt an environment's secrets with a new password; an example's documented one goes away."""
+    if passwords.in_variable(environment):
+        name = passwords.variable_of(environment)
+        raise Trouble(f"{name} would stay the password", f"unset {name}, once it is kept elsewhere")
     plain = show(environment)
     passwords.example_of(environment).unlink(missing_ok=True)
     passwords.keep(environment)

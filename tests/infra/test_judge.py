@@ -1,0 +1,63 @@
+"""A wrong inventory stops the run before the first change, and names the variable."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.paths import ROOT, VENV_BIN
+
+
+def judge(inventory: Path | str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [VENV_BIN / "ansible-playbook", "--inventory", inventory, "playbooks/judge.yml", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """One host with secrets that are not examples."""
+    (tmp_path / "group_vars" / "algosat").mkdir(parents=True)
+    (tmp_path / "hosts.yml").write_text("algosat: {hosts: {trade.example.com: {}}}\n")
+    (tmp_path / "group_vars" / "algosat" / "main.yml").write_text(
+        "algosat_environment: production\n"
+        "algosat_security_secret_key: Yq7ZrK0sVb3mWd9xJt5nLg2hPf8cRe4u\n"
+        "algosat_encryption_keys: [ntqSB7xAP4yL1m8jYkR0vWzUeHdCfGo2b9KTs6QMXiE=]\n"
+        "algosat_admin_password: Wd9xJt5nLg2hPf8c\n"
+        "users_operators: [{name: operator, keys: [ssh-ed25519 AAAA operator]}]\n"
+    )
+    return tmp_path
+
+
+def test_sound_inventory_passes(inventory: Path) -> None:
+    done = judge(inventory)
+    assert done.returncode == 0, done.stdout
+
+
+def test_example_secrets_are_refused_in_production_by_name() -> None:
+    done = judge("inventories/production")
+    assert done.returncode != 0
+    for variable in ("security_secret_key", "encryption_keys", "admin_password"):
+        assert f"vault_algosat_{variable}: holds the example of the repository" in done.stdout
+    assert "example-only" not in done.stdout
+
+
+def test_wrong_types_unknown_names_and_missing_ones_are_all_named_at_once(inventory: Path) -> None:
+    main = inventory / "group_vars" / "algosat" / "main.yml"
+    main.write_text(main.read_text().replace("algosat_admin_password", "algosat_admin_pasword"))
+    done = judge(inventory, "-e", "algosat_debug=perhaps")
+    assert done.returncode != 0
+    assert "'algosat_debug' is of type str and we were unable to convert to bool" in done.stdout
+    assert "algosat_admin_pasword: no role knows it; did you mean algosat_admin_password?" in done.stdout
+    assert "missing required arguments: algosat_admin_password" in done.stdout
+
+
+def test_value_only_the_app_can_judge_is_refused_under_its_variables_name(inventory: Path) -> None:
+    done = judge(inventory, "-e", '{"algosat_api_port": 99999, "algosat_risk_max_daily_loss": -1}')
+    assert done.returncode != 0
+    assert "algosat_api_port: algosat.yaml: api.port: input should be less than" in done.stdout
+    assert "algosat_risk_max_daily_loss: algosat.yaml: risk.max_daily_loss" in done.stdout

@@ -1,0 +1,66 @@
+"""What holds for every run: judged first, secrets unseen, nothing that differs from run to run."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.rendering import load
+from tools.paths import ROOT
+
+PLAYBOOKS = ROOT / "playbooks"
+SECRET = re.compile(r"\{\{[^}]*(password|secret_key|encryption_keys)\b")
+SECTIONS = ("tasks", "pre_tasks", "post_tasks", "block", "rescue", "always")
+
+
+def named(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def tasks(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for entry in entries or []:
+        yield entry
+        for section in SECTIONS:
+            yield from tasks(entry.get(section, []))
+
+
+def all_tasks() -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in [*PLAYBOOKS.glob("*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]:
+        yield from ((named(file), task) for task in tasks(load(file)))
+
+
+def test_site_is_the_machine_and_then_the_application() -> None:
+    imported = [play["ansible.builtin.import_playbook"] for play in load(PLAYBOOKS / "site.yml")]
+    assert imported == ["provision.yml", "deploy.yml"]
+
+
+@pytest.mark.parametrize("name", ["provision.yml", "deploy.yml"])
+def test_inventory_is_judged_before_anything_else(name: str) -> None:
+    assert load(PLAYBOOKS / name)[0]["ansible.builtin.import_playbook"] == "judge.yml"
+
+
+def test_judge_asks_no_server() -> None:
+    (play,) = load(PLAYBOOKS / "judge.yml")
+    modules = {key for task in play["tasks"] for key in task} - {"name", "when"}
+    assert play["gather_facts"] is False
+    assert modules == {"judge_inventory", "ansible.builtin.set_fact"}
+
+
+def test_task_that_is_handed_a_secret_shows_nothing() -> None:
+    handed = [(where, task) for where, task in all_tasks() if SECRET.search(str(task))]
+    assert handed
+    assert [f"{where}: {task['name']}" for where, task in handed if not task.get("no_log")] == []
+
+
+def test_files_with_secrets_show_no_differences() -> None:
+    files = load(ROOT / "roles" / "algosat" / "vars" / "main.yml")["_algosat_configuration"]
+    assert [it["path"] for it in files if not it.get("secret")] == []
+
+
+def test_no_template_carries_a_date() -> None:
+    dated = re.compile(r"ansible_date_time|now\(|strftime")
+    templates = [*ROOT.glob("templates/**/*.j2"), *ROOT.glob("roles/*/templates/**/*.j2")]
+    assert templates
+    assert [named(it) for it in templates if dated.search(it.read_text())] == []

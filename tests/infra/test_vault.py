@@ -1,0 +1,175 @@
+"""Secrets are committed only encrypted, and reach those who have the password, and only those."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.infra.rendering import ENVIRONMENTS
+from tools import passwords, vault
+from tools.paths import ROOT
+from tools.say import Trouble
+
+HOOK = ROOT / "tools" / "hooks" / "pre-commit"
+CLIENT = ROOT / "tools" / "vault-client"
+SECRETS = {
+    "vault_algosat_security_secret_key",
+    "vault_algosat_encryption_keys",
+    "vault_algosat_admin_password",
+}
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of no inventory, for somebody without any password."""
+    for module in (passwords, vault):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(passwords, "LOCAL", tmp_path / ".local")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    return tmp_path
+
+
+def committed() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / it for it in listed.stdout.split("\0") if it]
+
+
+def test_every_vault_in_the_repository_is_encrypted_for_its_own_environment() -> None:
+    vaults = [it for it in committed() if it.name in ("vault.yml", "vault.yaml")]
+    assert {vault.environment_of(it) for it in vaults} == set(ENVIRONMENTS)
+    assert all(vault.file_of(str(vault.environment_of(it))) == it for it in vaults)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_example_vault_opens_with_the_documented_password_and_holds_only_examples(environment: str) -> None:
+    plain = vault.textconv(vault.file_of(environment))
+    entries = [line.split(":")[0] for line in plain.splitlines() if line.startswith("vault_")]
+    assert set(entries) == SECRETS
+    assert plain.count("example-only") == len(SECRETS)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_each_secret_is_mapped_exactly_once(environment: str) -> None:
+    main = (ROOT / "inventories" / environment / "group_vars" / "algosat" / "main.yml").read_text()
+    for secret in SECRETS:
+        assert main.count(f'{secret.removeprefix("vault_")}: "{{{{ {secret} }}}}"') == 1
+
+
+def test_variable_goes_before_the_file_and_the_file_before_the_example(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = passwords.example_of("qa")
+    example.parent.mkdir(parents=True)
+    example.write_text("# documented\nfrom-the-example\n")
+    assert passwords.find("qa") == "from-the-example"
+    kept = passwords.keep("qa")
+    assert passwords.find("qa") == kept
+    monkeypatch.setenv("ALGOSAT_VAULT_PASSWORD_QA", "from-the-variable")
+    assert passwords.find("qa") == "from-the-variable"
+
+
+def test_keyring_is_asked_last(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def answer(service: str, user: str) -> str:
+        asked.append((service, user))
+        return "from-the-keyring"
+
+    monkeypatch.setattr("keyring.get_password", answer)
+    assert passwords.find("qa") == "from-the-keyring"
+    assert asked == [("algosat-vault", "qa")]
+
+
+def test_password_is_kept_for_its_owner_alone(nowhere: Path) -> None:
+    passwords.keep("qa")
+    assert passwords.file_of("qa").stat().st_mode & 0o777 == 0o600
+
+
+def test_password_file_that_others_may_read_is_refused(nowhere: Path) -> None:
+    passwords.keep("qa")
+    passwords.file_of("qa").chmod(0o644)
+    with pytest.raises(Trouble, match="may be read by others") as trouble:
+        passwords.find("qa")
+    assert trouble.value.remedy.startswith("chmod 600")
+
+
+def test_password_of_the_throw_away_inventory_is_made_when_first_asked_for(nowhere: Path) -> None:
+    made = passwords.find("local")
+    assert made
+    assert passwords.find("local") == made
+
+
+def test_client_says_where_a_password_may_be_given_when_it_knows_none() -> None:
+    done = subprocess.run(
+        [CLIENT, "--vault-id", "nowhere"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"},
+        check=False,
+    )
+    assert done.returncode == vault.NO_SUCH_PASSWORD
+    assert done.stdout == ""
+    assert "ALGOSAT_VAULT_PASSWORD_NOWHERE" in done.stderr
+
+
+def test_diff_of_a_vault_without_its_password_shows_it_encrypted(nowhere: Path) -> None:
+    file = nowhere / "vault.yml"
+    file.write_text("$ANSIBLE_VAULT;1.2;AES256;qa\n6162\n")
+    assert vault.textconv(file) == file.read_text()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An inventory that is there only for a test, its password in the variable."""
+    name = "test-of-the-vault"
+    monkeypatch.setenv("ALGOSAT_VAULT_PASSWORD_TEST_OF_THE_VAULT", "first")
+    yield name
+    shutil.rmtree(ROOT / "inventories" / name, ignore_errors=True)
+    passwords.file_of(name).unlink(missing_ok=True)
+
+
+def test_new_secrets_are_encrypted_and_open_again(environment: str) -> None:
+    vault.new(environment)
+    assert vault.environment_of(vault.file_of(environment)) == environment
+    entries = [it.split(":")[0] for it in vault.show(environment).splitlines() if it.startswith("vault_")]
+    assert set(entries) == SECRETS
+    with pytest.raises(Trouble, match="exists already"):
+        vault.new(environment)
+
+
+def test_rekeyed_secrets_are_the_same_under_another_password(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.new(environment)
+    plain = vault.show(environment)
+    with pytest.raises(Trouble, match="would stay the password"):
+        vault.rekey(environment)
+    passwords.keep(environment)
+    passwords.file_of(environment).write_text("first\n")
+    monkeypatch.delenv("ALGOSAT_VAULT_PASSWORD_TEST_OF_THE_VAULT")
+    before = vault.file_of(environment).read_text()
+    vault.rekey(environment)
+    assert vault.file_of(environment).read_text() != before
+    assert passwords.find(environment) != "first"
+    assert vault.show(environment) == plain
+
+
+def test_hook_refuses_a_vault_in_clear_and_lets_an_encrypted_one_pass(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=tmp_path, capture_output=True, check=True)
+
+    git("init", "--quiet")
+    file = tmp_path / "inventories" / "qa" / "group_vars" / "algosat" / "vault.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text("vault_algosat_admin_password: hunter2\n")
+    git("add", ".")
+    refused = subprocess.run([HOOK], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "not encrypted: inventories/qa/group_vars/algosat/vault.yml" in refused.stderr
+    file.write_text("$ANSIBLE_VAULT;1.2;AES256;qa\n6162\n")
+    git("add", ".")
+    assert subprocess.run([HOOK], cwd=tmp_path, check=False).returncode == 0
