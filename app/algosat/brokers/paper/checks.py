@@ -71,6 +71,7 @@ def changed_terms(order: BookOrder, change: Change) -> Intent:
         quantity=change.quantity,
         limit_price=change.limit_price,
         trigger_price=change.trigger_price,
+        protection_price=change.protection_price,
     )
 
 

@@ -109,11 +109,11 @@ class Exchange:
             "quantity": terms.quantity,
             "limit_price": terms.limit_price,
             "trigger_price": terms.trigger_price,
+            "protection_price": terms.protection_price,
             **differences,
         }
-        change = Change(
-            Decimal(whole["quantity"]), _price(whole["limit_price"]), _price(whole["trigger_price"])
-        )
+        names = ("limit_price", "trigger_price", "protection_price")
+        change = Change(Decimal(whole["quantity"]), *(_price(whole[name]) for name in names))
         return self._answer(Modify(next(self._numbers), order.id, terms.symbol, change))
 
     def cross(self, order: BookOrder, quantity: int) -> Answered:

@@ -147,6 +147,13 @@ def test_a_resting_market_order_can_be_given_a_price(exchange: Exchange) -> None
     assert answer.order.limit == 90
 
 
+def test_a_resting_market_order_can_be_protected_anew(exchange: Exchange) -> None:
+    order = exchange.place(intent_of(quantity=90_000))
+    answer = exchange.modify(order, protection_price="105.02")
+    assert answer.order is not None
+    assert answer.order.limit == Decimal("105.00")
+
+
 def test_a_crossing_trade_fills_whatever_is_displayed(exchange: Exchange) -> None:
     order = exchange.place(intent_of(limit_price="90"))
     exchange.cross(order, 40)
