@@ -45,7 +45,7 @@ def example_of(environment: str) -> Path:
 def remedy(environment: str) -> str:
     """What to do for somebody who has no password, or a wrong one."""
     return (
-        f"give the vault password of {environment} in {variable_of(environment)}, or in {file_of(environment)}"
+        f"give the vault password of {environment} in {variable_of(environment)}, in {file_of(environment)}"
         f" (mode 0600), or in the keyring: keyring set {SERVICE} {environment}"
     )
 
