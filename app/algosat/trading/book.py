@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select, text, type_coerce
 
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Product, Side
 from algosat.domain.risk import Line
 from algosat.store.tables import WORKING_STATUS, instruments, orders, positions, quotes
+from algosat.store.types import Scaled
 
 Key = tuple[str, str, str]  # strategy, symbol, product
 
@@ -32,7 +33,7 @@ _WORKING = select(
     orders.c.symbol,
     orders.c.product,
     orders.c.side,
-    (orders.c.quantity - orders.c.filled_quantity).label("remaining"),
+    type_coerce(orders.c.quantity - orders.c.filled_quantity, Scaled).label("remaining"),
     orders.c.limit_price,
     orders.c.protection_price,
     orders.c.trigger_price,

@@ -107,12 +107,12 @@ def _change(settlement: Settlement, report: Report, *, fresh: bool) -> None:
 def _fill(settlement: Settlement, trades: Iterable[Trade], known: AbstractSet[str]) -> None:
     seen = set(known)
     for trade in trades:
-        if trade.id in seen or not may_happen(settlement.order, EventKind.FILLED):
+        if trade.id in seen:
             continue
         seen.add(trade.id)
         if trade.quantity > settlement.order.remaining_quantity:
             settlement.overfills.append(trade)
-        else:
+        elif may_happen(settlement.order, EventKind.FILLED):
             settlement.add(EventKind.FILLED, trade=trade)
 
 

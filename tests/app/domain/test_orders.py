@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from algosat.domain.orders import (
+    ALLOWED,
+    LIVE,
+    TERMINAL,
+    WORKING,
+    Change,
+    EventKind,
+    Intent,
+    Order,
+    OrderEvent,
+    OrderType,
+    Overlay,
+    Side,
+    Status,
+    Trade,
+    apply,
+    create,
+    may_happen,
+)
+from algosat.errors import IllegalTransition, Overfill
+
+NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
+LIMIT = Intent("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.LIMIT, Decimal(100))
+STOP = Intent("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.STOP, trigger_price=Decimal(105))
+CHANGE = Change(Decimal(20), Decimal(101), None)
+
+
+def event(kind: EventKind, **fields: object) -> OrderEvent:
+    return OrderEvent(kind, NOW, **fields)  # type: ignore[arg-type]
+
+
+def fill(quantity: str, number: int = 1, price: str = "100") -> OrderEvent:
+    return event(EventKind.FILLED, trade=Trade(f"T{number}", Decimal(quantity), Decimal(price), NOW))
+
+
+def after(*events: OrderEvent | EventKind, intent: Intent = LIMIT) -> Order:
+    order = create("a" + "0" * 17, intent, NOW)
+    for each in events:
+        order = apply(order, event(each) if isinstance(each, EventKind) else each)
+    return order
+
+
+def accepted(*more: OrderEvent | EventKind, intent: Intent = LIMIT) -> Order:
+    return after(
+        EventKind.SUBMITTING,
+        event(EventKind.ACCEPTED, broker_order_id="B1"),
+        *more,
+        intent=intent,
+    )
+
+
+def test_every_event_but_the_first_has_its_row_in_the_table() -> None:
+    assert set(ALLOWED) == set(EventKind) - {EventKind.CREATED}
+
+
+def test_every_status_is_either_working_or_terminal() -> None:
+    assert set(Status) == WORKING | TERMINAL
+    assert not WORKING & TERMINAL
+    assert LIVE < WORKING
+
+
+@pytest.mark.parametrize("kind", list(ALLOWED))
+@pytest.mark.parametrize("status", list(Status))
+def test_what_the_table_does_not_name_cannot_happen(kind: EventKind, status: Status) -> None:
+    order = replace(accepted(), status=status)
+    if may_happen(order, kind):
+        assert status in ALLOWED[kind]
+    else:
+        with pytest.raises(IllegalTransition, match=status.value):
+            apply(order, event(kind))
+
+
+def test_a_denied_order_is_at_its_end() -> None:
+    assert after(EventKind.DENIED).status is Status.DENIED
+    assert not after(EventKind.DENIED).is_working
+
+
+def test_an_accepted_order_is_open_under_the_brokers_number() -> None:
+    order = accepted()
+    assert (order.status, order.broker_order_id) == (Status.OPEN, "B1")
+
+
+def test_an_accepted_stop_waits_for_its_trigger() -> None:
+    assert accepted(intent=STOP).status is Status.TRIGGER_PENDING
+    assert accepted(EventKind.TRIGGERED, intent=STOP).status is Status.OPEN
+
+
+def test_fills_add_up_to_the_average_price() -> None:
+    order = accepted(fill("4", 1, "99"), fill("6", 2, "101"))
+    assert order.status is Status.FILLED
+    assert order.average_price == Decimal("100.2")
+
+
+def test_a_part_filled_order_is_partially_filled() -> None:
+    order = accepted(fill("4"))
+    assert (order.status, order.remaining_quantity) == (Status.PARTIALLY_FILLED, Decimal(6))
+
+
+def test_a_fill_may_overtake_its_acknowledgement() -> None:
+    order = after(EventKind.SUBMITTING, fill("4"))
+    assert order.status is Status.PARTIALLY_FILLED
+
+
+def test_an_acknowledgement_after_a_fill_does_not_forget_it() -> None:
+    order = after(EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    order = replace(order, filled_quantity=Decimal(4))
+    assert apply(order, event(EventKind.ACCEPTED)).status is Status.PARTIALLY_FILLED
+
+
+@pytest.mark.parametrize("end", [EventKind.CANCELLED, EventKind.EXPIRED, EventKind.REJECTED])
+def test_a_late_fill_counts_but_does_not_revive_the_order(end: EventKind) -> None:
+    ended = accepted(end)
+    filled = apply(ended, fill("4"))
+    assert filled.status is ended.status
+    assert filled.filled_quantity == 4
+    assert apply(filled, fill("6", 2)).status is Status.FILLED
+
+
+def test_a_trade_beyond_the_quantity_is_refused() -> None:
+    with pytest.raises(Overfill, match="T2"):
+        accepted(fill("8"), fill("3", 2))
+
+
+def test_an_order_that_is_nowhere_may_turn_up_after_all() -> None:
+    order = after(EventKind.SUBMITTING, EventKind.UNCERTAIN, EventKind.NOT_FOUND)
+    assert order.is_working
+    assert apply(order, event(EventKind.ACCEPTED)).status is Status.OPEN
+
+
+def test_a_change_holds_once_it_is_confirmed() -> None:
+    order = accepted(event(EventKind.MODIFY_REQUESTED, change=CHANGE))
+    assert (order.overlay, order.intent.quantity) == (Overlay.PENDING_MODIFY, Decimal(10))
+    order = apply(order, event(EventKind.MODIFIED))
+    assert (order.overlay, order.intent.quantity, order.intent.limit_price) == (
+        None,
+        Decimal(20),
+        Decimal(101),
+    )
+
+
+def test_a_change_that_failed_leaves_the_old_terms() -> None:
+    order = accepted(event(EventKind.MODIFY_REQUESTED, change=CHANGE), EventKind.MODIFY_FAILED)
+    assert (order.overlay, order.pending_change, order.intent.quantity) == (None, None, Decimal(10))
+
+
+def test_a_change_below_what_was_filled_meanwhile_fills_the_order() -> None:
+    smaller = replace(CHANGE, quantity=Decimal(5))
+    order = accepted(event(EventKind.MODIFY_REQUESTED, change=smaller), fill("7"), EventKind.MODIFIED)
+    assert (order.status, order.intent.quantity) == (Status.FILLED, Decimal(7))
+
+
+def test_a_cancel_outweighs_a_change_under_way() -> None:
+    order = accepted(event(EventKind.MODIFY_REQUESTED, change=CHANGE), EventKind.CANCEL_REQUESTED)
+    assert order.overlay is Overlay.PENDING_CANCEL
+    assert apply(order, event(EventKind.MODIFIED)).overlay is Overlay.PENDING_CANCEL
+
+
+def test_a_failed_cancel_leaves_the_order_as_it_was() -> None:
+    order = accepted(EventKind.CANCEL_REQUESTED, EventKind.CANCEL_FAILED)
+    assert (order.status, order.overlay) == (Status.OPEN, None)
+
+
+def test_a_fill_that_crosses_a_cancel_ends_the_wish() -> None:
+    order = accepted(EventKind.CANCEL_REQUESTED, fill("10"))
+    assert (order.status, order.overlay) == (Status.FILLED, None)
+
+
+def test_a_wish_to_cancel_is_kept_while_the_fate_is_unknown() -> None:
+    order = after(EventKind.SUBMITTING, EventKind.UNCERTAIN, EventKind.CANCEL_REQUESTED)
+    assert apply(order, event(EventKind.ACCEPTED)).overlay is Overlay.PENDING_CANCEL
+
+
+def test_time_never_runs_backwards_on_an_order() -> None:
+    order = accepted()
+    early = replace(event(EventKind.CANCEL_REQUESTED), at=NOW - timedelta(seconds=5))
+    assert apply(order, early).updated_at == NOW

@@ -1,0 +1,259 @@
+"""Each check by itself: what passes, what is denied, and what exits are spared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.orders import Intent, OrderType, Product, Side, Validity
+from algosat.domain.risk import CHECKS, Denial, DenialCode, Limits, Line, Picture, Scope, judge
+from algosat.domain.sessions import Phase
+
+NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
+D = Decimal
+LIMITS = Limits(
+    price_band_percent=D(5),
+    max_order_quantity=D(1000),
+    max_order_value=D(100_000),
+    max_position_value=D(200_000),
+    max_gross_exposure=D(300_000),
+    max_open_orders=10,
+    max_orders_per_second=5,
+    max_orders_per_day=100,
+    max_daily_loss=D(5000),
+    duplicate_window_seconds=2.0,
+    stale_quote_seconds=10.0,
+    allowed_symbols=(),
+)
+SHARE = Instrument("ALPHA-EQ", "Alpha", InstrumentKind.EQUITY, "equity", D("0.05"), D(1), D(500))
+QUOTE = Quote(
+    "ALPHA-EQ",
+    NOW,
+    D(100),
+    D("99.95"),
+    D("100.05"),
+    D(500),
+    D(500),
+    D(9000),
+    D(100),
+    D(101),
+    D(99),
+    D(90),
+    D(110),
+)
+LINE = Line("", "ALPHA-EQ", Product.DELIVERY, InstrumentKind.EQUITY, last=D(100), price=D(100))
+ACCOUNT = Scope(
+    "the account", LIMITS, (), working_orders=0, orders_last_second=0, orders_today=0, day_result=D(0)
+)
+PICTURE = Picture(
+    at=NOW,
+    instrument=SHARE,
+    quote=QUOTE,
+    phase=Phase.CONTINUOUS,
+    trading_day=date(2026, 11, 20),
+    square_off_at=None,
+    halts=(),
+    own=LINE,
+    scopes=(ACCOUNT,),
+    available=D(1_000_000),
+    is_repeat=False,
+)
+BUY = Intent("paper", "ALPHA-EQ", Side.BUY, D(10), OrderType.LIMIT, D(100))
+MARKET = replace(BUY, type=OrderType.MARKET, limit_price=None, protection_price=D(101))
+STOP = replace(MARKET, type=OrderType.STOP, trigger_price=D(102), protection_price=D(103))
+STOP_LIMIT = replace(BUY, type=OrderType.STOP_LIMIT, trigger_price=D(102), limit_price=D(103))
+LONG = replace(LINE, quantity=D(10), cost=D(1000))
+SHORT = replace(LINE, quantity=D(-10), cost=D(-1000), product=Product.INTRADAY)
+EXIT = replace(BUY, side=Side.SELL, reduce_only=True)
+
+
+def seen(**differences: Any) -> Picture:
+    return replace(PICTURE, **differences)
+
+
+def held_to(**differences: Any) -> Picture:
+    """A picture whose account has other limits, or another state of what is limited."""
+    fields = {name: differences.pop(name) for name in list(differences) if name in Scope.__slots__}
+    return seen(scopes=(replace(ACCOUNT, limits=replace(LIMITS, **differences), **fields),))
+
+
+def code(intent: Intent, picture: Picture) -> DenialCode | None:
+    denial = judge(intent, picture)
+    return denial.code if denial else None
+
+
+@pytest.mark.parametrize("intent", [BUY, MARKET, STOP, STOP_LIMIT], ids=lambda intent: intent.type.value)
+def test_an_order_in_order_passes(intent: Intent) -> None:
+    assert judge(intent, PICTURE) is None
+
+
+def test_every_code_says_what_it_means() -> None:
+    assert all(each.help_text.endswith(".") for each in DenialCode)
+
+
+def test_checks_are_named_functions_of_order_and_picture() -> None:
+    assert len(CHECKS) == len(set(CHECKS)) > 25
+
+
+CASES: list[tuple[DenialCode, Intent, Picture]] = [
+    (DenialCode.HALTED, BUY, seen(halts=("a breach (all)",))),
+    (DenialCode.SYMBOL_NOT_ALLOWED, BUY, held_to(allowed_symbols=("BRAVO-EQ",))),
+    (DenialCode.CONTRACT_EXPIRED, BUY, seen(instrument=replace(SHARE, expiry=date(2026, 11, 19)))),
+    (DenialCode.PRODUCT_NOT_ALLOWED, replace(BUY, product=Product.CARRY), PICTURE),
+    (DenialCode.MARKET_CLOSED, BUY, seen(phase=Phase.CLOSED)),
+    (DenialCode.MARKET_CLOSED, MARKET, seen(phase=Phase.PRE_OPEN_LIMIT)),
+    (DenialCode.MARKET_CLOSED, replace(BUY, validity=Validity.IOC), seen(phase=Phase.AUCTION)),
+    (DenialCode.AFTER_SQUARE_OFF, replace(BUY, product=Product.INTRADAY), seen(square_off_at=NOW)),
+    (DenialCode.INVALID_TERMS, replace(BUY, limit_price=None), PICTURE),
+    (DenialCode.INVALID_TERMS, replace(BUY, trigger_price=D(101)), PICTURE),
+    (DenialCode.INVALID_TERMS, replace(MARKET, limit_price=D(100)), PICTURE),
+    (DenialCode.INVALID_TERMS, replace(MARKET, protection_price=None), PICTURE),
+    (DenialCode.INVALID_TERMS, replace(STOP, trigger_price=None), PICTURE),
+    (DenialCode.INVALID_TERMS, replace(STOP_LIMIT, limit_price=D("101.95")), PICTURE),
+    (DenialCode.OFF_LOT, replace(BUY, quantity=D("10.5")), PICTURE),
+    (DenialCode.OFF_LOT, replace(BUY, quantity=D(0)), PICTURE),
+    (DenialCode.OFF_LOT, replace(BUY, quantity=D(-10)), PICTURE),
+    (DenialCode.ABOVE_FREEZE_QUANTITY, replace(BUY, quantity=D(501)), PICTURE),
+    (DenialCode.OFF_TICK, replace(BUY, limit_price=D("100.01")), PICTURE),
+    (DenialCode.OFF_TICK, replace(BUY, limit_price=D(-5)), PICTURE),
+    (DenialCode.OFF_TICK, replace(STOP, trigger_price=D("102.01")), PICTURE),
+    (DenialCode.STALE_QUOTE, BUY, seen(at=NOW + timedelta(seconds=10.1))),
+    (DenialCode.OUTSIDE_CIRCUIT, replace(BUY, limit_price=D("110.05")), PICTURE),
+    (DenialCode.OUTSIDE_PRICE_BAND, replace(BUY, limit_price=D("105.05")), PICTURE),
+    (DenialCode.OUTSIDE_PRICE_BAND, replace(BUY, limit_price=D("94.95")), PICTURE),
+    (DenialCode.TRIGGER_ALREADY_PASSED, replace(STOP, trigger_price=D(100)), PICTURE),
+    (DenialCode.NOT_REDUCING, EXIT, PICTURE),
+    (DenialCode.NOT_REDUCING, replace(EXIT, side=Side.BUY), seen(own=LONG)),
+    (DenialCode.MORE_THAN_HELD, replace(EXIT, quantity=D(11)), seen(own=LONG)),
+    (DenialCode.MORE_THAN_HELD, EXIT, seen(own=replace(LONG, working_sells=D(1)))),
+    (DenialCode.NO_HOLDINGS, replace(BUY, side=Side.SELL), PICTURE),
+    (DenialCode.NO_HOLDINGS, replace(BUY, side=Side.SELL), seen(own=replace(LONG, working_sells=D(1)))),
+    (DenialCode.DUPLICATE, BUY, seen(is_repeat=True)),
+    (DenialCode.ORDER_QUANTITY, replace(BUY, quantity=D(11)), held_to(max_order_quantity=D(10))),
+    (DenialCode.ORDER_VALUE, BUY, held_to(max_order_value=D("999.99"))),
+    (DenialCode.ORDER_VALUE, replace(BUY, limit_price=D(99)), held_to(max_order_value=D("999.99"))),
+    (DenialCode.ORDERS_PER_SECOND, BUY, held_to(orders_last_second=5)),
+    (DenialCode.ORDERS_PER_DAY, BUY, held_to(orders_today=100)),
+    (DenialCode.OPEN_ORDERS, BUY, held_to(working_orders=10)),
+    (DenialCode.POSITION_VALUE, BUY, held_to(max_position_value=D("999.99"))),
+    (DenialCode.GROSS_EXPOSURE, BUY, held_to(max_gross_exposure=D("999.99"))),
+    (DenialCode.DAILY_LOSS, BUY, held_to(day_result=D(-5000))),
+    (DenialCode.INSUFFICIENT_FUNDS, BUY, seen(available=D("999.99"))),
+]
+
+
+@pytest.mark.parametrize(("wanted", "intent", "picture"), CASES, ids=lambda each: getattr(each, "value", ""))
+def test_what_breaks_a_rule_is_denied_with_its_code(
+    wanted: DenialCode, intent: Intent, picture: Picture
+) -> None:
+    assert code(intent, picture) == wanted
+
+
+def test_every_code_the_checks_can_give_has_a_case_here() -> None:
+    seen_elsewhere = {DenialCode.UNKNOWN_SYMBOL, DenialCode.NO_QUOTE, DenialCode.CALENDAR_UNKNOWN}
+    assert {each for each, _, _ in CASES} | seen_elsewhere == set(DenialCode)
+
+
+def test_limits_are_met_exactly_without_denial() -> None:
+    exact = held_to(
+        max_order_quantity=D(10),
+        max_order_value=D(1000),
+        max_position_value=D(1000),
+        max_gross_exposure=D(1000),
+        max_open_orders=1,
+        max_orders_per_second=1,
+        max_orders_per_day=1,
+        max_daily_loss=D(1),
+    )
+    assert judge(BUY, replace(exact, available=D(1000), at=NOW + timedelta(seconds=10))) is None
+
+
+def test_the_strategys_own_limits_hold_beside_the_accounts() -> None:
+    tight = replace(ACCOUNT, name="strategy trend", limits=replace(LIMITS, max_order_value=D(500)))
+    denial = judge(BUY, seen(scopes=(ACCOUNT, tight)))
+    assert denial == Denial(DenialCode.ORDER_VALUE, "1000.00 exceeds 500 for strategy trend")
+
+
+BARRED: list[Callable[[], Picture]] = [
+    lambda: seen(halts=("stop (all)",), own=LONG),
+    lambda: replace(held_to(day_result=D(-9999)), own=LONG),
+    lambda: replace(held_to(working_orders=99, orders_last_second=99, orders_today=999), own=LONG),
+    lambda: replace(held_to(max_order_value=D(1), max_order_quantity=D(1)), own=LONG),
+    lambda: replace(held_to(max_position_value=D(1), max_gross_exposure=D(1)), own=LONG),
+    lambda: replace(held_to(allowed_symbols=("BRAVO-EQ",)), own=LONG),
+    lambda: seen(available=D(-100), own=LONG),
+    lambda: seen(is_repeat=True, own=LONG),
+]
+
+
+@pytest.mark.parametrize("barred", BARRED)
+def test_no_limit_keeps_a_reduce_only_order_from_leaving(barred: Callable[[], Picture]) -> None:
+    assert code(BUY, barred()) is not None
+    assert judge(EXIT, barred()) is None
+
+
+def test_a_reduce_only_order_is_still_held_to_the_market() -> None:
+    long = seen(own=LONG)
+    assert code(EXIT, replace(long, phase=Phase.CLOSED)) == DenialCode.MARKET_CLOSED
+    assert code(EXIT, replace(long, at=NOW + timedelta(minutes=1))) == DenialCode.STALE_QUOTE
+
+
+def test_a_short_is_reduced_by_a_buy() -> None:
+    exit_short = replace(EXIT, side=Side.BUY, product=Product.INTRADAY)
+    assert judge(exit_short, seen(own=SHORT)) is None
+    assert code(replace(exit_short, side=Side.SELL), seen(own=SHORT)) == DenialCode.NOT_REDUCING
+
+
+def test_a_plain_exit_passes_the_daily_loss_but_a_flip_does_not() -> None:
+    picture = replace(held_to(day_result=D(-9999)), own=replace(LONG, product=Product.INTRADAY))
+    plain = replace(BUY, side=Side.SELL, product=Product.INTRADAY)
+    assert judge(plain, picture) is None
+    assert code(replace(plain, quantity=D(20)), picture) == DenialCode.DAILY_LOSS
+
+
+def test_working_orders_count_at_their_worst_towards_the_position() -> None:
+    busy = replace(LINE, quantity=D(5), working_buys=D(5), working_sells=D(5))
+    scope = replace(ACCOUNT, lines=(busy,), limits=replace(LIMITS, max_position_value=D(1999)))
+    assert code(BUY, seen(own=busy, scopes=(scope,))) == DenialCode.POSITION_VALUE
+    assert judge(replace(BUY, quantity=D(9)), seen(own=busy, scopes=(scope,))) is None
+
+
+def test_options_can_be_sold_only_as_far_as_they_are_held() -> None:
+    option = replace(SHARE, kind=InstrumentKind.OPTION)
+    writing = replace(BUY, side=Side.SELL, product=Product.CARRY)
+    held = replace(LONG, product=Product.CARRY, kind=InstrumentKind.OPTION)
+    assert code(writing, seen(instrument=option)) == DenialCode.PRODUCT_NOT_ALLOWED
+    assert judge(writing, seen(instrument=option, own=held)) is None
+
+
+@given(
+    held=st.integers(-50, 50),
+    buys=st.integers(0, 50),
+    sells=st.integers(0, 50),
+    side=st.sampled_from(Side),
+    quantity=st.integers(1, 60),
+)
+def test_what_passes_as_reduce_only_can_never_turn_or_grow_a_position(
+    held: int, buys: int, sells: int, side: Side, quantity: int
+) -> None:
+    own = replace(
+        LINE,
+        product=Product.INTRADAY,
+        quantity=D(held),
+        working_buys=D(buys if held < 0 else 0),
+        working_sells=D(sells if held > 0 else 0),
+    )
+    intent = replace(EXIT, side=side, quantity=D(quantity), product=Product.INTRADAY)
+    if judge(intent, seen(own=own)) is None:
+        exits = own.working_buys if held < 0 else own.working_sells
+        after = D(held) + side.sign * (D(quantity) + exits)
+        assert after * held >= 0
+        assert abs(after) < abs(held)

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from algosat.config.settings import Settings
+from algosat.domain.orders import OrderType, Product, Side, Status
+from algosat.domain.risk import DenialCode
+from algosat.errors import KeyReused
+from algosat.store import audit, queries, wakeup
+from algosat.store.verify import verify
+from algosat.trading import place
+from algosat.trading.desk import Desk
+from algosat.trading.replies import Key
+from tests.app.desks import (
+    CAUSE,
+    SECOND,
+    accepted,
+    buy,
+    hold,
+    intent_of,
+    open_desk,
+    order_now,
+    sell,
+    set_prices,
+)
+from tests.app.fakes import FakeClock
+
+KEY = Key("user:trader", "key-1", "body-1")
+
+
+def test_an_order_within_all_limits_is_created_and_durable(desk: Desk) -> None:
+    placed = buy(desk)
+    assert placed.status is Status.CREATED
+    assert order_now(desk, placed) == placed
+
+
+def test_an_id_fits_every_brokers_tag(desk: Desk) -> None:
+    assert re.fullmatch(r"a[a-z0-9]{17}", buy(desk).id)
+
+
+def test_the_engine_is_woken_once_the_order_is_committed(desk: Desk, settings: Settings) -> None:
+    bell = wakeup.Bell(settings.algosat.runtime_directory, wakeup.ENGINE)
+    try:
+        buy(desk)
+        assert bell.wait(1) == [""]
+    finally:
+        bell.close()
+
+
+def test_a_denial_is_stored_with_its_code_and_changes_nothing_else(desk: Desk) -> None:
+    denied = buy(desk, limit="100.03")
+    assert (denied.status, denied.code) == (Status.DENIED, DenialCode.OFF_TICK)
+    assert "0.05" in str(denied.reason)
+    with desk.database.read() as connection:
+        assert queries.working(connection, desk.account) == []
+        kinds = [event.kind for event in audit.events_of(connection, denied.id)]
+    assert kinds == ["order.created", "order.denied"]
+
+
+def test_an_unknown_symbol_is_denied(desk: Desk) -> None:
+    assert buy(desk, symbol="NOBODY-EQ").code == DenialCode.UNKNOWN_SYMBOL
+
+
+def test_a_symbol_without_a_price_is_denied(desk: Desk) -> None:
+    desk.writer.run(
+        lambda connection: connection.exec_driver_sql("DELETE FROM quotes WHERE symbol = 'ALPHA-EQ'")
+    )
+    assert buy(desk).code == DenialCode.NO_QUOTE
+
+
+def test_a_book_that_cannot_be_valued_lets_nothing_new_in(desk: Desk) -> None:
+    hold(desk, symbol=SECOND)
+    desk.writer.run(
+        lambda connection: connection.exec_driver_sql("DELETE FROM quotes WHERE symbol = 'BRAVO-EQ'")
+    )
+    assert buy(desk).code == DenialCode.NO_QUOTE
+
+
+def test_a_market_order_carries_the_price_that_protects_it(desk: Desk) -> None:
+    assert buy(desk, limit=None).intent.protection_price == Decimal(102)
+    hold(desk)
+    assert sell(desk, limit=None).intent.protection_price == Decimal(98)
+
+
+def test_a_stop_is_protected_from_its_trigger_on(desk: Desk) -> None:
+    order = buy(desk, limit=None, type=OrderType.STOP, trigger_price=Decimal(104))
+    assert order.intent.protection_price == Decimal("105.0")
+
+
+def test_a_market_order_too_big_for_the_funds_is_denied_at_its_protection_price(
+    settings: Settings, clock: FakeClock
+) -> None:
+    with open_desk(
+        settings, clock, max_order_quantity=Decimal(100_000), max_order_value=Decimal(10**9)
+    ) as desk:
+        desk.writer.run(
+            lambda connection: connection.exec_driver_sql(
+                "UPDATE instruments SET freeze_quantity = 100000 * 100000000"
+            )
+        )
+        assert buy(desk, "9900", limit=None).code == DenialCode.INSUFFICIENT_FUNDS
+        assert buy(desk, "9800", limit=None).status is Status.CREATED
+
+
+def test_the_same_key_gives_the_first_order_again(desk: Desk) -> None:
+    first = place.place(desk, intent_of(), CAUSE, key=KEY)
+    again = place.place(desk, intent_of(), CAUSE, key=KEY)
+    assert not first.replayed
+    assert again.replayed
+    assert again.order == first.order
+
+
+def test_a_replay_shows_the_order_as_it_is_now(desk: Desk) -> None:
+    first = place.place(desk, intent_of(), CAUSE, key=KEY).order
+    accepted(desk, first)
+    assert place.place(desk, intent_of(), CAUSE, key=KEY).order.status is Status.OPEN
+
+
+def test_a_denial_is_replayed_too(desk: Desk) -> None:
+    first = place.place(desk, intent_of(limit="100.03"), CAUSE, key=KEY).order
+    assert place.place(desk, intent_of(limit="100.03"), CAUSE, key=KEY).order == first
+
+
+def test_duplicate_key_with_other_body_is_refused(desk: Desk) -> None:
+    place.place(desk, intent_of(), CAUSE, key=KEY)
+    with pytest.raises(KeyReused, match="key-1"):
+        place.place(desk, intent_of("20"), CAUSE, key=replace(KEY, body_hash="body-2"))
+
+
+def test_the_same_key_of_somebody_else_is_another_key(desk: Desk) -> None:
+    first = place.place(desk, intent_of(), CAUSE, key=KEY).order
+    other = place.place(desk, intent_of(), CAUSE, key=replace(KEY, principal="user:other")).order
+    assert other.id != first.id
+
+
+def test_the_same_key_from_twenty_at_once_is_one_order(desk: Desk) -> None:
+    barrier = threading.Barrier(20)
+
+    def once(_: Any) -> str:
+        barrier.wait()
+        return place.place(desk, intent_of(), CAUSE, key=KEY).order.id
+
+    with ThreadPoolExecutor(20) as pool:
+        ids = set(pool.map(once, range(20)))
+    assert len(ids) == 1
+    with desk.database.read() as connection:
+        assert [order.id for order in queries.working(connection, desk.account)] == list(ids)
+
+
+def test_of_fifty_at_once_for_the_last_of_a_limit_exactly_one_passes(
+    settings: Settings, clock: FakeClock
+) -> None:
+    with open_desk(settings, clock, max_position_value=Decimal(1000)) as desk:
+        barrier = threading.Barrier(50)
+
+        def once(_: Any) -> Status:
+            barrier.wait()
+            return buy(desk, "10").status
+
+        with ThreadPoolExecutor(50) as pool:
+            outcomes = list(pool.map(once, range(50)))
+        assert outcomes.count(Status.CREATED) == 1
+        assert outcomes.count(Status.DENIED) == 49
+        with desk.database.read() as connection:
+            assert verify(connection).clean
+
+
+def test_each_leg_of_a_basket_is_judged_on_the_book_the_others_left(
+    settings: Settings, clock: FakeClock
+) -> None:
+    with open_desk(settings, clock, max_gross_exposure=Decimal(1500)) as desk:
+        placed = place.basket(desk, [intent_of(), intent_of(symbol=SECOND), intent_of("5")], CAUSE)
+    assert [order.status for order in placed.orders] == [Status.CREATED, Status.DENIED, Status.CREATED]
+    assert placed.orders[1].code == DenialCode.GROSS_EXPOSURE
+
+
+def test_an_equal_order_within_the_window_is_suspected(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, duplicate_window_seconds=2.0) as desk:
+        buy(desk)
+        clock.forward(seconds=1)
+        assert buy(desk).code == DenialCode.DUPLICATE
+        assert buy(desk, limit="99.95").status is Status.CREATED
+        assert buy(desk, strategy="other").status is Status.CREATED
+        clock.forward(seconds=1.5)
+        assert buy(desk).status is Status.CREATED
+
+
+def test_a_denied_order_makes_no_equal_one_suspicious(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, duplicate_window_seconds=2.0) as desk:
+        clock.forward(seconds=60)
+        assert buy(desk).code == DenialCode.STALE_QUOTE
+        set_prices(desk)
+        assert buy(desk).status is Status.CREATED
+
+
+def test_more_orders_than_allowed_in_a_second_are_denied(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, max_orders_per_second=2) as desk:
+        assert [buy(desk).status for _ in range(2)] == [Status.CREATED] * 2
+        assert buy(desk).code == DenialCode.ORDERS_PER_SECOND
+        clock.forward(seconds=1.1)
+        assert buy(desk).status is Status.CREATED
+
+
+def test_more_orders_than_allowed_in_a_day_are_denied(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, max_orders_per_day=1) as desk:
+        buy(desk)
+        assert buy(desk).code == DenialCode.ORDERS_PER_DAY
+        clock.forward(days=3)
+        set_prices(desk)
+        assert buy(desk).status is Status.CREATED
+
+
+def test_delivery_is_sold_by_the_book_that_holds_it_and_only_once(desk: Desk) -> None:
+    hold(desk, "10", strategy="trend")
+    assert sell(desk, "10").code == DenialCode.NO_HOLDINGS
+    assert sell(desk, "10", strategy="trend").status is Status.CREATED
+    assert sell(desk, "10", strategy="trend").code == DenialCode.NO_HOLDINGS
+
+
+def test_what_is_lost_since_the_day_began_counts_against_the_daily_loss(
+    settings: Settings, clock: FakeClock
+) -> None:
+    with open_desk(settings, clock, max_daily_loss=Decimal(100)) as desk:
+        hold(desk, "100")
+        buy(desk, "1")
+        set_prices(desk, ALPHA="98.50")
+        assert buy(desk, "1", limit="98.50").code == DenialCode.DAILY_LOSS
+        assert sell(desk, "100", limit="98.50").status is Status.CREATED
+        clock.forward(days=3)
+        set_prices(desk, ALPHA="98.50")
+        assert buy(desk, "1", limit="98.50").status is Status.CREATED
+
+
+def test_intraday_may_be_sold_short_and_needs_a_fifth(desk: Desk) -> None:
+    order = sell(desk, "1000", product=Product.INTRADAY)
+    assert (order.status, order.intent.side) == (Status.CREATED, Side.SELL)
