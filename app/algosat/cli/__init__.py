@@ -14,6 +14,7 @@ from algosat.errors import AlgosatError
 
 # Where each command lives: only the one that is asked for is imported.
 _COMMANDS: Final = {
+    "backtest": "backtest",
     "config": "settings",
     "credentials": "credentials",
     "db": "database",

@@ -1,0 +1,126 @@
+"""`algosat backtest`: a strategy on recorded prices. It needs no server, no settings and no store."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from algosat.strategies.backtest.run import Finished
+
+
+class _Amount(click.ParamType[Decimal]):
+    name = "amount"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            amount = Decimal(value)
+        except InvalidOperation:
+            amount = Decimal(0)
+        if not amount.is_finite() or amount <= 0:
+            self.fail(f"{value!r} is no amount above nought", param, ctx)
+        return amount
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("strategy", metavar="CLASS")
+@click.option("--data", type=_FILE, required=True, help="A CSV of bars or ticks, in order of time.")
+@click.option("--params", required=True, help="The strategy's parameters as YAML or JSON, or @FILE.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Directory for report.json, report.html and the CSVs.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of what the recording leaves open.")
+@click.option("--capital", type=_Amount(), default="1000000", show_default=True)
+@click.option(
+    "--market",
+    default="always",
+    show_default=True,
+    help="When it is open: always, exchange (by its calendar), or like 09:15-15:30.",
+)
+@click.option("--limits", type=_FILE, help="algosat.yaml, to be held to its risk limits.")
+@click.option("--brokerage", default="zerodha", show_default=True, help="Whose plan of brokerage.")
+@click.option(
+    "--charges-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day whose taxes and charges hold throughout, rather than each trade's own.",
+)
+@click.option(
+    "--square-off-minutes",
+    type=click.IntRange(0, 240),
+    default=15,
+    show_default=True,
+    help="Before the close, when intraday positions are closed.",
+)
+@click.option(
+    "--interval", type=click.IntRange(1, 86_400), help="Seconds a recorded bar lasts, if not evident."
+)
+def command(
+    strategy: str,
+    data: Path,
+    params: str,
+    out: Path,
+    seed: int,
+    capital: Decimal,
+    market: str,
+    limits: Path | None,
+    brokerage: str,
+    charges_of: datetime | None,
+    square_off_minutes: int,
+    interval: int | None,
+) -> None:
+    """Run CLASS on the recorded prices of a CSV, through the gate and the paper market.
+
+    CLASS is one of `algosat strategy classes`, or FILE.py:Class. The CSV has the columns
+    at,symbol,open,high,low,close,volume (bars) or at,symbol,last and any of
+    bid,ask,bid_quantity,ask_quantity,volume (ticks). The same data, parameters and seed give the same
+    report.json, byte for byte.
+    """
+    from algosat.cli.strategy import parameters_from
+    from algosat.strategies.backtest import limits as held_to
+    from algosat.strategies.backtest import output, run
+
+    request = run.Request(
+        class_name=strategy,
+        parameters=parameters_from(params),
+        seed=seed,
+        capital=capital,
+        market=market,
+        limits=held_to.UNLIMITED if limits is None else held_to.read(limits),
+        brokerage=brokerage,
+        charges_of=_day(charges_of),
+        square_off_minutes=square_off_minutes,
+        interval=timedelta(seconds=interval) if interval else None,
+    )
+    finished = run.from_file(request, data)
+    written = output.write(finished.report, out)
+    _say(finished)
+    click.echo(f"report: {written[-1]}")
+
+
+def _day(at: datetime | None) -> date | None:
+    return at.date() if at else None
+
+
+def _say(finished: Finished) -> None:
+    result = finished.report.result
+    trips, drawdown = result["round_trips"], result["drawdown"]
+    click.echo(f"profit after fees: {result['profit']} ({result['profit_percent']} %)")
+    click.echo(f"fees: {result['fees']['total']}, turnover: {result['turnover']['value']}")
+    click.echo(f"worst drawdown: {drawdown['amount']} ({drawdown['percent']} %)")
+    click.echo(
+        f"round trips: {trips['number']}, won: {trips['won']}; orders: {result['orders']['by_status']}"
+    )
+    if result["orders"]["denied"]:
+        click.echo(f"denied by the gate: {result['orders']['denied']}")
+    rate = f"{finished.events_per_second:,.0f} events/s"
+    click.echo(f"{finished.events} events in {finished.seconds:.2f} s: {rate}")

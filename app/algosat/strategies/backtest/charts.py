@@ -1,0 +1,136 @@
+"""Charts as inline SVG, drawn without scripts; colours are the page's: it may be light or dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+from html import escape
+from typing import Final
+
+from algosat.domain.calendar import EXCHANGE_TIME
+
+Series = Sequence[tuple[datetime, Decimal]]
+
+_WIDTH: Final = 960
+_LEFT: Final = 84  # room for the labels of the value axis
+_RIGHT: Final = 16
+_TOP: Final = 12
+_BOTTOM: Final = 28
+_BUCKETS: Final = 400  # of points that fall on nearly the same pixel, the lowest and the highest are drawn
+_STEPS: Final = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
+_MARKS: Final = {"buy": "M0,-7 L6,4 L-6,4 Z", "sell": "M0,7 L6,-4 L-6,-4 Z"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at a point of a chart."""
+
+    at: datetime
+    value: Decimal
+    kind: str  # buy or sell
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From times and values to pixels."""
+
+    first: datetime
+    last: datetime
+    low: Decimal
+    high: Decimal
+    height: int
+
+    def x(self, at: datetime) -> str:
+        span = (self.last - self.first).total_seconds() or 1.0
+        share = (at - self.first).total_seconds() / span
+        return f"{_LEFT + share * (_WIDTH - _LEFT - _RIGHT):.1f}"
+
+    def y(self, value: Decimal) -> str:
+        share = float((value - self.low) / ((self.high - self.low) or Decimal(1)))
+        return f"{_TOP + (1 - share) * (self.height - _TOP - _BOTTOM):.1f}"
+
+
+def line(title: str, series: Series, *, height: int = 260, marks: Sequence[Mark] = ()) -> str:
+    """Values over time, with a scale that fits them."""
+    values = [value for _, value in series] + [mark.value for mark in marks]
+    ticks = steps(min(values), max(values))
+    scale = Scale(series[0][0], series[-1][0], ticks[0], ticks[-1], height)
+    path = " ".join(f"{scale.x(at)},{scale.y(value)}" for at, value in thinned(series))
+    drawn = "".join(_mark(scale, mark) for mark in marks)
+    return _frame(title, scale, ticks, f'<polyline class="line" points="{path}"/>{drawn}')
+
+
+def area(title: str, series: Series, *, height: int = 140, falls: bool = False) -> str:
+    """Amounts over time, filled from nought; hanging from it where they are falls."""
+    sign = -1 if falls else 1
+    signed = [(at, sign * value) for at, value in series]
+    values = [value for _, value in signed]
+    ticks = steps(min([*values, Decimal(0)]), max([*values, Decimal(0)]))
+    scale = Scale(series[0][0], series[-1][0], ticks[0], ticks[-1], height)
+    path = " ".join(f"{scale.x(at)},{scale.y(value)}" for at, value in thinned(signed))
+    ground = scale.y(Decimal(0))
+    points = f"{scale.x(scale.first)},{ground} {path} {scale.x(scale.last)},{ground}"
+    return _frame(title, scale, ticks, f'<polygon class="{"fall" if falls else "area"}" points="{points}"/>')
+
+
+def thinned(series: Series) -> Series:
+    """The series with no more points than can be told apart, every extreme kept."""
+    if len(series) <= 2 * _BUCKETS:
+        return series
+    kept = [series[0]]
+    size = -(-len(series) // _BUCKETS)
+    for start in range(0, len(series), size):
+        bucket = series[start : start + size]
+        extremes = {min(bucket, key=lambda point: point[1]), max(bucket, key=lambda point: point[1])}
+        kept += sorted(extremes)
+    return [*kept, series[-1]]
+
+
+def steps(low: Decimal, high: Decimal) -> list[Decimal]:
+    """Three to six round values from at or below the low to at or above the high."""
+    span = (high - low) or max(abs(high) / 10, Decimal(1))
+    magnitude = Decimal(10) ** ((span / 4).adjusted())
+    step = next(each * magnitude for each in _STEPS if each * magnitude * 4 >= span)
+    first = (low / step).to_integral_value("ROUND_FLOOR")
+    last = max((high / step).to_integral_value(ROUND_CEILING), first + 1)
+    return [number * step for number in range(int(first), int(last) + 1)]
+
+
+def _frame(title: str, scale: Scale, ticks: Sequence[Decimal], content: str) -> str:
+    rules = "".join(
+        f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{scale.y(tick)}" y2="{scale.y(tick)}"/>'
+        f'<text x="{_LEFT - 8}" y="{scale.y(tick)}" text-anchor="end" dy="0.35em">{_short(tick)}</text>'
+        for tick in ticks
+    )
+    box, name = f"0 0 {_WIDTH} {scale.height}", escape(title)
+    return (
+        f'<figure><figcaption>{name}</figcaption><svg viewBox="{box}" role="img" aria-label="{name}">'
+        f"{rules}{_times(scale)}{content}</svg></figure>"
+    )
+
+
+def _times(scale: Scale) -> str:
+    span = scale.last - scale.first
+    form = "%d %b %Y" if span.days >= 60 else "%d %b" if span.days >= 4 else "%d %b %H:%M"
+    labels = []
+    for part, anchor in ((0, "start"), (1, "middle"), (2, "middle"), (3, "middle"), (4, "end")):
+        at = scale.first + span * part / 4
+        text = at.astimezone(EXCHANGE_TIME).strftime(form)
+        y = scale.height - 8
+        labels.append(f'<text x="{scale.x(at)}" y="{y}" text-anchor="{anchor}">{text}</text>')
+    return "".join(labels)
+
+
+def _mark(scale: Scale, mark: Mark) -> str:
+    place = f"translate({scale.x(mark.at)},{scale.y(mark.value)})"
+    return (
+        f'<path class="{mark.kind}" d="{_MARKS[mark.kind]}" transform="{place}">'
+        f"<title>{escape(mark.text)}</title></path>"
+    )
+
+
+def _short(value: Decimal) -> str:
+    return f"{value.normalize():,f}"

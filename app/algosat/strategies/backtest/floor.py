@@ -1,0 +1,189 @@
+"""The trading floor of a back-test: the gate judges on the books in memory, the paper market carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from algosat.brokers.paper.universe import Listing
+from algosat.domain.calendar import Calendar
+from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, Product, Status, create
+from algosat.domain.risk import Denial, DenialCode, Limits, Line, Picture, Scope
+from algosat.errors import CalendarUnknown, NotFound
+from algosat.strategies.backtest.exchange import Exchange
+from algosat.strategies.backtest.ledger import Ledger
+from algosat.strategies.occasions import Occasion
+from algosat.trading import close, slicing
+from algosat.trading.place import judge
+
+_SECOND = timedelta(seconds=1)
+
+
+class SimulatedFloor:
+    """A `runner.Host` whose time is that of the recording."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        exchange: Exchange,
+        listings: Mapping[str, Listing],
+        calendar: Calendar,
+        limits: Limits,
+        square_off_before_close: timedelta,
+    ) -> None:
+        self.account = ledger.account
+        self.strategy = ledger.strategy
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.quotes: dict[str, Quote] = {}
+        self.denied: dict[str, int] = {}  # by code
+        self._ledger = ledger
+        self._exchange = exchange
+        self._listings = listings
+        self._calendar = calendar
+        self._limits = limits
+        self._square_off = square_off_before_close
+        self._numbers = count(1)
+        self._placed: list[datetime] = []  # today, the last ones last
+        self._day: date | None = None
+        self._opening = Decimal(0)  # worth when the day began
+
+    # --- occasions -------------------------------------------------------------------------------------
+
+    def begin(self, occasion: Occasion) -> None:
+        self.now = occasion.at
+
+    def end(self, occasion: Occasion, state: Mapping[str, Any]) -> None:
+        """Nothing is to be kept."""
+
+    # --- what is there to see --------------------------------------------------------------------------
+
+    def instrument(self, symbol: str) -> Instrument:
+        if symbol not in self._listings:
+            raise NotFound(f"no instrument {symbol!r} is known")
+        return self._listings[symbol].instrument
+
+    def quote(self, symbol: str) -> Quote | None:
+        return self.quotes.get(symbol)
+
+    def position(self, symbol: str) -> Decimal:
+        return self._ledger.position(symbol).quantity
+
+    def working(self) -> Sequence[Order]:
+        return tuple(self._ledger.working.values())
+
+    # --- the verbs -------------------------------------------------------------------------------------
+
+    def place(self, intent: Intent) -> Order:
+        intent, denial = judge(intent, self._see(intent))
+        order = create(f"a{next(self._numbers):017d}", intent, self.now)
+        if denial is not None:
+            self.denied[denial.code] = self.denied.get(denial.code, 0) + 1
+            self._ledger.keep(order)
+            event = OrderEvent(EventKind.DENIED, self.now, code=denial.code, reason=denial.detail)
+            return self._ledger.record(order, event)
+        self._placed.append(self.now)
+        self._exchange.submit(order)
+        return self._ledger.keep(order)
+
+    def cancel(self, order_id: str) -> Order:
+        order = self._ledger.orders[order_id]
+        if not order.is_working:
+            return order
+        for report in self._exchange.cancel(order, self.now):
+            order = self._ledger.settle(report) or order
+        if order.status is Status.CREATED:
+            event = OrderEvent(EventKind.CANCELLED, self.now, reason="cancelled before it was sent")
+            order = self._ledger.record(order, event)
+        return order
+
+    def close(self, symbol: str) -> Sequence[Order]:
+        lines = [line for line in self._lines() if line.symbol == symbol and close.left(line)]
+        exits = [close.exit_of(self.account, line) for line in lines]
+        return [
+            self.place(replace(each, quantity=piece))
+            for each in exits
+            for piece in slicing.cut(each.quantity, self.instrument(symbol))
+        ]
+
+    # --- what the clock asks for -----------------------------------------------------------------------
+
+    def enter_day(self, day: date) -> None:
+        """Count what is counted by the day from here on."""
+        if day != self._day:
+            self._day, self._placed = day, []
+            self._opening = self._ledger.worth(self.quotes)
+
+    def square_off(self, symbol: str) -> None:
+        """Close an intraday position shortly before the market does, as the engine would."""
+        if self._ledger.product is not Product.INTRADAY or not self._is_closing(symbol):
+            return
+        mine = [order for order in self.working() if order.intent.symbol == symbol]
+        for order in mine:
+            if not order.intent.reduce_only or order.intent.type.has_trigger:
+                self.cancel(order.id)
+        self.close(symbol)
+
+    def _is_closing(self, symbol: str) -> bool:
+        instrument = self.instrument(symbol)
+        closes_at = self._calendar.closes_at(instrument.segment, instrument.has_derivatives, self.now)
+        return closes_at is not None and closes_at - self._square_off <= self.now < closes_at
+
+    # --- what the gate sees ----------------------------------------------------------------------------
+
+    def _see(self, intent: Intent) -> Picture | Denial:
+        listing, quote = self._listings.get(intent.symbol), self.quotes.get(intent.symbol)
+        if listing is None:
+            return Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {intent.symbol!r} is known")
+        if quote is None:
+            return Denial(DenialCode.NO_QUOTE, f"there is no price of {intent.symbol}")
+        instrument = listing.instrument
+        where = (instrument.segment, listing.has_derivatives, self.now)
+        try:
+            phase, day = self._calendar.phase(*where), self._calendar.trading_day(self.now)
+            closes_at = self._calendar.closes_at(*where)
+        except CalendarUnknown as error:
+            return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
+        lines = self._lines()
+        return Picture(
+            at=self.now,
+            instrument=instrument,
+            quote=quote,
+            phase=phase,
+            trading_day=day,
+            square_off_at=closes_at - self._square_off if closes_at else None,
+            halts=(),
+            own=self._own(intent, lines, instrument, quote),
+            scopes=(self._scope(lines),),
+            available=self._ledger.funds(lines).available,
+            is_repeat=False,
+        )
+
+    def _scope(self, lines: tuple[Line, ...]) -> Scope:
+        return Scope(
+            name="the account",
+            limits=self._limits,
+            lines=lines,
+            working_orders=len(self._ledger.working),
+            orders_last_second=sum(at > self.now - _SECOND for at in self._placed),
+            orders_today=len(self._placed),
+            day_result=self._ledger.worth(self.quotes) - self._opening,
+        )
+
+    def _own(self, intent: Intent, lines: tuple[Line, ...], instrument: Instrument, quote: Quote) -> Line:
+        for line in lines:
+            if line.symbol == intent.symbol:
+                return line
+        return Line(
+            self.strategy, intent.symbol, intent.product, instrument.kind, last=quote.last, price=quote.last
+        )
+
+    def _lines(self) -> tuple[Line, ...]:
+        return self._ledger.lines(self._kind_of, self.quotes)
+
+    def _kind_of(self, symbol: str) -> InstrumentKind:
+        return self._listings[symbol].instrument.kind
