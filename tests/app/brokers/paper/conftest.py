@@ -1,21 +1,20 @@
-"""A store for the venue, and brokers on it that a test may kill and start again."""
+"""A store for the venue."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from algosat.store import migrate
 from algosat.store.database import Database
 from algosat.store.writer import Writer
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/algosat.db")
-    migrate.upgrade(database)
+def database(tmp_path: Path, fresh_store: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{shutil.copy(fresh_store, tmp_path / 'algosat.db')}")
     yield database
     database.close()
 

@@ -161,7 +161,7 @@ def test_a_partly_filled_order_of_before_the_kill_is_filled_once_only(
     clock = Clock()
     broker = broker_on(writer, clock)
     broker.place(order_of(1, quantity=50_000, limit_price=quote(broker).ask))
-    for _ in range(40):
+    for _ in range(20):
         clock.at += timedelta(milliseconds=250)
         broker = reopened(writer, clock)
         broker.step()

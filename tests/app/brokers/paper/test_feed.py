@@ -43,6 +43,11 @@ def days(seed: int, count: int) -> list[tuple[Paths, list[Quote]]]:
     return found
 
 
+@cache
+def minutes_of_a_day() -> tuple[Paths, list[Quote]]:
+    return run(7, 375)
+
+
 def test_the_same_seed_gives_the_same_quotes_byte_for_byte() -> None:
     assert repr(run(7, 50)) == repr(run(7, 50))
 
@@ -59,7 +64,7 @@ def test_a_feed_goes_on_from_a_checkpoint_as_if_it_had_never_stopped() -> None:
     assert once == again
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32), span=st.sampled_from([0.25, 15.0, 250.0]))
 def test_every_quote_is_one_an_exchange_could_give(seed: int, span: float) -> None:
     for quote in run(seed, 12, span=span)[1]:
@@ -74,14 +79,14 @@ def test_every_quote_is_one_an_exchange_could_give(seed: int, span: float) -> No
 
 
 def test_volume_only_grows_and_comes_to_about_a_days() -> None:
-    _, quotes = run(7, 375)
+    _, quotes = minutes_of_a_day()
     volumes = [quote.volume for quote in quotes if quote.symbol == "NOVA-EQ"]
     assert volumes == sorted(volumes)
     assert 0.8 < float(volumes[-1]) / UNIVERSE["NOVA-EQ"].daily_volume < 1.2
 
 
 def test_the_ends_of_the_day_are_busier_than_its_middle() -> None:
-    _, quotes = run(7, 375)
+    _, quotes = minutes_of_a_day()
     volumes = [quote.volume for quote in quotes if quote.symbol == "NOVA-EQ"]
     first, middle = volumes[37], volumes[206] - volumes[169]
     assert first > Decimal("1.5") * middle
@@ -97,7 +102,7 @@ def test_a_day_opens_away_from_the_last_close() -> None:
 def test_circuits_are_hit_now_and_then_and_taken_from_the_last_close() -> None:
     hits = 0
     previous = {symbol: listing.price for symbol, listing in UNIVERSE.items()}
-    for paths, quotes in days(7, 40):
+    for paths, quotes in days(7, 25):
         for quote in quotes:
             listing = UNIVERSE[quote.symbol]
             assert (quote.lower_circuit, quote.upper_circuit) == walk.circuit(listing, previous[quote.symbol])
@@ -109,7 +114,7 @@ def test_circuits_are_hit_now_and_then_and_taken_from_the_last_close() -> None:
 def test_at_a_circuit_one_side_of_the_book_is_empty() -> None:
     at_limit = [
         quote
-        for _, quotes in days(7, 40)
+        for _, quotes in days(7, 25)
         for quote in quotes
         if quote.last in (quote.lower_circuit, quote.upper_circuit)
     ]
@@ -120,13 +125,13 @@ def test_at_a_circuit_one_side_of_the_book_is_empty() -> None:
 
 
 def test_prices_have_trends_and_stay_near_where_they_are_listed() -> None:
-    final, _ = days(7, 40)[-1]
+    final, _ = days(7, 25)[-1]
     for symbol, path in final.items():
         assert 0.3 < float(path.last / UNIVERSE[symbol].price) < 3
 
 
 def test_a_future_follows_what_it_stands_on() -> None:
-    paths, _ = run(7, 300)
+    paths, _ = minutes_of_a_day()
     share, future = paths["NOVA-EQ"], paths["NOVA-FUT"]
     moved = share.fair / float(UNIVERSE["NOVA-EQ"].price)
     assert abs(future.fair / float(UNIVERSE["NOVA-FUT"].price) / moved - 1) < 0.001

@@ -137,7 +137,7 @@ class Run:
         return orders[number % len(orders)] if orders else None
 
 
-thorough = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @thorough

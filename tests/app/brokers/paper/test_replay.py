@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algosat.brokers.paper import recording, replay
@@ -131,7 +131,8 @@ def test_a_recording_that_is_wrong_is_refused_with_its_line(text: str, message: 
         recorded(text)
 
 
-@given(st.lists(st.integers(5000, 50_000), min_size=4, max_size=40))
+@settings(max_examples=40)
+@given(st.lists(st.integers(5000, 50_000), min_size=4, max_size=20))
 def test_every_replayed_quote_is_one_the_market_can_use(paise: list[int]) -> None:
     lines = ["at,symbol,open,high,low,close,volume"]
     for number, (first, last) in enumerate(pairwise(paise)):
