@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,17 +36,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From times and values to pixels."""
+    """From times and values to pixels. Times are evenly spaced: a night takes no room."""
 
-    first: datetime
-    last: datetime
+    times: Sequence[datetime]
     low: Decimal
     high: Decimal
     height: int
 
     def x(self, at: datetime) -> str:
-        span = (self.last - self.first).total_seconds() or 1.0
-        share = (at - self.first).total_seconds() / span
+        share = bisect_left(self.times, at) / max(len(self.times) - 1, 1)
         return f"{_LEFT + share * (_WIDTH - _LEFT - _RIGHT):.1f}"
 
     def y(self, value: Decimal) -> str:
@@ -57,7 +56,7 @@ def line(title: str, series: Series, *, height: int = 260, marks: Sequence[Mark]
     """Values over time, with a scale that fits them."""
     values = [value for _, value in series] + [mark.value for mark in marks]
     ticks = steps(min(values), max(values))
-    scale = Scale(series[0][0], series[-1][0], ticks[0], ticks[-1], height)
+    scale = Scale([at for at, _ in series], ticks[0], ticks[-1], height)
     path = " ".join(f"{scale.x(at)},{scale.y(value)}" for at, value in thinned(series))
     drawn = "".join(_mark(scale, mark) for mark in marks)
     return _frame(title, scale, ticks, f'<polyline class="line" points="{path}"/>{drawn}')
@@ -69,10 +68,10 @@ def area(title: str, series: Series, *, height: int = 140, falls: bool = False) 
     signed = [(at, sign * value) for at, value in series]
     values = [value for _, value in signed]
     ticks = steps(min([*values, Decimal(0)]), max([*values, Decimal(0)]))
-    scale = Scale(series[0][0], series[-1][0], ticks[0], ticks[-1], height)
+    scale = Scale([at for at, _ in series], ticks[0], ticks[-1], height)
     path = " ".join(f"{scale.x(at)},{scale.y(value)}" for at, value in thinned(signed))
     ground = scale.y(Decimal(0))
-    points = f"{scale.x(scale.first)},{ground} {path} {scale.x(scale.last)},{ground}"
+    points = f"{scale.x(scale.times[0])},{ground} {path} {scale.x(scale.times[-1])},{ground}"
     return _frame(title, scale, ticks, f'<polygon class="{"fall" if falls else "area"}" points="{points}"/>')
 
 
@@ -113,11 +112,11 @@ def _frame(title: str, scale: Scale, ticks: Sequence[Decimal], content: str) -> 
 
 
 def _times(scale: Scale) -> str:
-    span = scale.last - scale.first
+    span = scale.times[-1] - scale.times[0]
     form = "%d %b %Y" if span.days >= 60 else "%d %b" if span.days >= 4 else "%d %b %H:%M"
     labels = []
     for part, anchor in ((0, "start"), (1, "middle"), (2, "middle"), (3, "middle"), (4, "end")):
-        at = scale.first + span * part / 4
+        at = scale.times[(len(scale.times) - 1) * part // 4]
         text = at.astimezone(EXCHANGE_TIME).strftime(form)
         y = scale.height - 8
         labels.append(f'<text x="{scale.x(at)}" y="{y}" text-anchor="{anchor}">{text}</text>')

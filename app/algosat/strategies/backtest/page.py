@@ -29,10 +29,10 @@ def page(report: Report) -> str:
             f"<h1>{escape(title)}</h1><p class='under'>{_span(about)}</p>",
             _figures(result),
             _charts(report),
-            _section("What it came to", _table(None, _rows(result))),
+            _section("What it came to", _pairs(result)),
             _section(f"Round trips ({len(report.trips)})", _trips(report)),
             _section(f"Days ({len(report.days)})", _days(report)),
-            _section("What was run", _table(None, _rows(about))),
+            _section("What was run", _pairs(about)),
             _section("What is assumed", _list(ASSUMPTIONS)),
             "</main></body></html>\n",
         )
@@ -105,7 +105,7 @@ def _trips(report: Report) -> str:
 
 
 def _short(row: dict[str, str]) -> list[str]:
-    return [value[:19].replace("T", " ") if name.endswith("_at") else value for name, value in row.items()]
+    return [value[:16].replace("T", " ") if name.endswith("_at") else value for name, value in row.items()]
 
 
 def _days(report: Report) -> str:
@@ -115,7 +115,15 @@ def _days(report: Report) -> str:
     )
 
 
-def _rows(values: dict[str, Any], under: str = "") -> Iterable[Sequence[str]]:
+def _pairs(values: dict[str, Any]) -> str:
+    rows = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(_grouped(value))}</dd></div>"
+        for name, value in _rows(values)
+    )
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def _rows(values: dict[str, Any], under: str = "") -> Iterable[tuple[str, str]]:
     for name, value in values.items():
         label = f"{under}{name.replace('_', ' ')}"
         if isinstance(value, dict):
@@ -133,10 +141,15 @@ def _list(items: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(each)}</li>" for each in items) + "</ul>"
 
 
-def _table(head: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> str:
-    names = "" if head is None else "<tr>" + "".join(f"<th>{escape(each)}</th>" for each in head) + "</tr>"
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    first = rows[0] if rows else ()
+    names = "<tr>" + "".join(_head(*each) for each in zip(head, first, strict=False)) + "</tr>"
     body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table>{names}{body}</table></div>'
+
+
+def _head(name: str, below: str) -> str:
+    return f"<th{' class=number' if _is_number(below) else ''}>{escape(name)}</th>"
 
 
 def _cell(value: str) -> str:

@@ -35,7 +35,10 @@ class CrossoverParameters(Parameters):
 
 
 class MovingAverageCrossover(Strategy[CrossoverParameters]):
-    """Acts at a crossing, with one market order; leaves what a failed exit left behind at the next bar."""
+    """Acts at a crossing, with one market order; an exit that failed is tried again at the next bar.
+
+    Closed by somebody else, as intraday positions are before the close, it waits for the next crossing.
+    """
 
     parameters_model = CrossoverParameters
 
