@@ -1,0 +1,120 @@
+"""An exchange in memory: it takes whatever it is sent, duplicates included, and remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from algosat.brokers.base import QuoteListener, Report, ReportListener, Session
+from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.orders import TERMINAL, Change, Intent, Order, OrderType, Side, Status, Trade
+from algosat.errors import BrokerOrderGone
+from tests.app.desks import SHARE
+from tests.app.fakes import FakeClock
+
+
+class FakeExchange:
+    """`before` is called with the name of a request before it is carried out, `after` once it is, before
+    the answer: raising there is a request that was lost, or an answer."""
+
+    name = "fake"
+    account = "paper"
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.book: dict[str, Report] = {}
+        self.sent: list[str] = []  # the tag of every order that was placed, in their order
+        self.active = True
+        self.before: Callable[[str], None] = lambda _request: None
+        self.after: Callable[[str], None] = lambda _request: None
+
+    def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
+        self.on_report, self.on_quotes = on_report, on_quotes
+
+    def stop(self) -> None:
+        return
+
+    def session(self) -> Session:
+        return Session(self.active, "as the test wants it")
+
+    def place(self, order: Order) -> Report:
+        self.before("place")
+        self.sent.append(order.id)
+        number = f"B{len(self.sent)}"
+        status = Status.TRIGGER_PENDING if order.intent.type.has_trigger else Status.OPEN
+        self.book[number] = Report(number, order.id, status, order.intent, Decimal(0), (), self.clock())
+        self.after("place")
+        return self.book[number]
+
+    def modify(self, order: Order, change: Change) -> Report:
+        self.before("modify")
+        report = self._alive(order)
+        terms = replace(
+            report.terms,
+            quantity=change.quantity,
+            limit_price=change.limit_price,
+            trigger_price=change.trigger_price,
+        )
+        self._put(replace(report, terms=terms))
+        self.after("modify")
+        return self.book[report.broker_order_id]
+
+    def cancel(self, order: Order) -> Report:
+        self.before("cancel")
+        report = self._alive(order)
+        self._put(replace(report, status=Status.CANCELLED))
+        self.after("cancel")
+        return self.book[report.broker_order_id]
+
+    def find(self, tag: str) -> Report | None:
+        self.before("find")
+        return next((report for report in self.book.values() if report.tag == tag), None)
+
+    def reports(self) -> Sequence[Report]:
+        self.before("reports")
+        return list(self.book.values())
+
+    def instruments(self) -> Sequence[Instrument]:
+        return []
+
+    def quotes(self) -> Sequence[Quote]:
+        return []
+
+    # --- what tests do to it ---------------------------------------------------------------------
+
+    def fill(self, order: Order, quantity: str, price: str = "100") -> Report:
+        """Trade against an order of ours, and tell nobody."""
+        report = self._of(order)
+        trade = Trade(
+            f"{report.broker_order_id}-{len(report.trades)}", Decimal(quantity), Decimal(price), self.clock()
+        )
+        filled = report.filled_quantity + trade.quantity
+        status = Status.FILLED if filled == report.terms.quantity else Status.PARTIALLY_FILLED
+        if report.status in TERMINAL:
+            status = report.status
+        return self._put(
+            replace(report, status=status, filled_quantity=filled, trades=(*report.trades, trade))
+        )
+
+    def _of(self, order: Order) -> Report:
+        return next(report for report in self.book.values() if report.tag == order.id)
+
+    def _alive(self, order: Order) -> Report:
+        report = self._of(order)
+        if report.status in TERMINAL:
+            raise BrokerOrderGone(f"order {report.broker_order_id} is {report.status}")
+        return report
+
+    def _put(self, report: Report) -> Report:
+        self.book[report.broker_order_id] = replace(report, at=self.clock())
+        return self.book[report.broker_order_id]
+
+
+def elsewhere(number: str, *trades: Trade, status: Status = Status.OPEN, tag: str | None = None) -> Report:
+    """A report of an order that somebody placed in the broker's own application."""
+    terms = Intent("paper", SHARE, Side.BUY, Decimal(10), OrderType.LIMIT, Decimal(100))
+    filled = sum((trade.quantity for trade in trades), Decimal(0))
+    at = datetime.fromisoformat("2026-11-20T05:30:00+00:00")
+    return Report(number, tag, status, terms, filled, trades, at)

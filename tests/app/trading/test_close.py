@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from algosat.domain.orders import OrderType, Product, Side, Status
+from algosat.errors import Conflict
+from algosat.trading import close
+from algosat.trading.desk import Desk
+from algosat.trading.replies import Key
+from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, buy, hold, sell
+
+
+def test_a_long_is_closed_by_a_sell_at_the_market(desk: Desk) -> None:
+    hold(desk, "30")
+    order = close.close(desk, SHARE, CAUSE).order
+    assert (order.status, order.intent.side, order.intent.quantity) == (
+        Status.CREATED,
+        Side.SELL,
+        Decimal(30),
+    )
+    assert (order.intent.type, order.intent.reduce_only) == (OrderType.MARKET, True)
+
+
+def test_a_short_is_closed_by_a_buy(desk: Desk) -> None:
+    hold(desk, "30", side=Side.SELL, product=Product.INTRADAY)
+    order = close.close(desk, SHARE, CAUSE).order
+    assert (order.intent.side, order.intent.product) == (Side.BUY, Product.INTRADAY)
+
+
+def test_only_what_orders_already_working_leave_is_closed(desk: Desk) -> None:
+    hold(desk, "30")
+    sell(desk, "20")
+    assert close.close(desk, SHARE, CAUSE).order.intent.quantity == 10
+    with pytest.raises(Conflict) as conflict:
+        close.close(desk, SHARE, CAUSE)
+    assert conflict.value.reported_code == "nothing_to_close"
+
+
+def test_an_entry_that_is_working_is_not_closed(desk: Desk) -> None:
+    buy(desk)
+    with pytest.raises(Conflict):
+        close.close(desk, SHARE, CAUSE)
+
+
+def test_a_strategy_closes_its_own_book_only(desk: Desk) -> None:
+    hold(desk, "30", strategy="trend")
+    hold(desk, "5")
+    order = close.close(desk, SHARE, CAUSE, strategy="trend").order
+    assert (order.intent.strategy, order.intent.quantity) == ("trend", Decimal(30))
+
+
+def test_each_product_is_closed_by_an_order_of_its_own(desk: Desk) -> None:
+    hold(desk, "30")
+    hold(desk, "5", product=Product.INTRADAY)
+    assert {order.intent.product for order in close.close(desk, SHARE, CAUSE).orders} == {
+        Product.DELIVERY,
+        Product.INTRADAY,
+    }
+
+
+def test_a_position_above_the_freeze_quantity_is_closed_in_slices(desk: Desk) -> None:
+    hold(desk, "1000")
+    hold(desk, "1000")
+    hold(desk, "300")
+    slices = close.close(desk, SHARE, CAUSE).orders
+    assert [order.intent.quantity for order in slices] == [1000, 1000, 300]
+    assert {order.status for order in slices} == {Status.CREATED}
+
+
+def test_a_close_that_is_repeated_under_its_key_is_one_close(desk: Desk) -> None:
+    hold(desk, "30")
+    key = Key("user:trader", "k", "b")
+    first = close.close(desk, SHARE, CAUSE, key=key)
+    assert close.close(desk, SHARE, CAUSE, key=key).order == first.order
+
+
+def test_close_all_leaves_nothing_uncovered(desk: Desk) -> None:
+    hold(desk, "30", strategy="trend")
+    hold(desk, "5", symbol=SECOND)
+    hold(desk, "50", symbol=FUTURE, product=Product.CARRY)
+    closed = close.close_all(desk, CAUSE).orders
+    assert sorted(order.intent.symbol for order in closed) == [SHARE, SECOND, FUTURE]
+    assert close.close_all(desk, CAUSE).orders == ()
+
+
+def test_close_all_of_a_strategy_leaves_the_others(desk: Desk) -> None:
+    hold(desk, "30", strategy="trend")
+    hold(desk, "5")
+    (order,) = close.close_all(desk, CAUSE, strategy="trend").orders
+    assert order.intent.strategy == "trend"

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+from algosat.domain.orders import Overlay, Side, Status
+from algosat.domain.risk import DenialCode
+from algosat.store import audit, queries
+from algosat.store.writer import Writer
+from algosat.trading import halt, halts
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, accepted, buy, hold, order_now, sell
+
+
+def in_force(desk: Desk) -> list[halts.Halt]:
+    with desk.database.read() as connection:
+        return halts.in_force(connection)
+
+
+def kinds(desk: Desk) -> list[str]:
+    with desk.database.read() as connection:
+        return [event.kind for event in audit.all_events(connection) if event.kind.startswith("risk.")]
+
+
+def test_a_halt_blocks_new_orders_and_says_why(desk: Desk) -> None:
+    halt.halt(desk, CAUSE, "the feed is odd")
+    denied = buy(desk)
+    assert denied.code == DenialCode.HALTED
+    assert "the feed is odd" in str(denied.reason)
+
+
+def test_reduce_only_orders_pass_while_halted(desk: Desk) -> None:
+    hold(desk)
+    halt.halt(desk, CAUSE, "stop")
+    assert sell(desk, reduce_only=True).status is Status.CREATED
+    assert sell(desk).code == DenialCode.HALTED
+
+
+def test_a_halt_cancels_what_is_working(desk: Desk) -> None:
+    new, sent = buy(desk), accepted(desk, buy(desk))
+    halt.halt(desk, CAUSE, "stop")
+    assert order_now(desk, new).status is Status.CANCELLED
+    assert order_now(desk, sent).overlay is Overlay.PENDING_CANCEL
+
+
+def test_a_halt_without_cancelling_leaves_orders_working(desk: Desk) -> None:
+    sent = accepted(desk, buy(desk))
+    halt.halt(desk, CAUSE, "stop", cancel_orders=False)
+    assert order_now(desk, sent).overlay is None
+
+
+def test_a_halt_that_flattens_closes_what_is_held(desk: Desk) -> None:
+    hold(desk, "30")
+    halt.halt(desk, CAUSE, "stop", flatten=True)
+    with desk.database.read() as connection:
+        (order,) = queries.working(connection, desk.account)
+    assert (order.intent.side, order.intent.quantity, order.intent.reduce_only) == (
+        Side.SELL,
+        Decimal(30),
+        True,
+    )
+
+
+def test_a_halt_outlives_the_process_and_is_kept_with_who_when_and_why(desk: Desk) -> None:
+    halt.halt(desk, CAUSE, "stop")
+    other = Writer(desk.database)
+    try:
+        (kept,) = other.run(halts.in_force)
+    finally:
+        other.close()
+    assert (kept.actor, kept.reason, kept.at) == ("tester", "stop", desk.clock())
+
+
+def test_resuming_lets_orders_pass_again_and_is_audited(desk: Desk) -> None:
+    halt.halt(desk, CAUSE, "stop")
+    assert halt.resume(desk, CAUSE)
+    assert buy(desk).status is Status.CREATED
+    assert kinds(desk) == ["risk.halted", "risk.resumed"]
+
+
+def test_resuming_what_was_not_halted_says_so(desk: Desk) -> None:
+    assert not halt.resume(desk, CAUSE)
+    assert kinds(desk) == []
+
+
+def test_a_strategys_halt_stops_it_alone(desk: Desk) -> None:
+    own, other = buy(desk, strategy="trend"), buy(desk)
+    halt.halt(desk, CAUSE, "stop", scope="trend")
+    assert buy(desk, strategy="trend").code == DenialCode.HALTED
+    assert buy(desk).status is Status.CREATED
+    assert order_now(desk, own).status is Status.CANCELLED
+    assert order_now(desk, other).status is Status.CREATED
+
+
+def test_a_second_halt_does_not_call_off_the_flattening(desk: Desk) -> None:
+    halt.halt(desk, CAUSE, "first", flatten=True)
+    halt.halt(desk, CAUSE, "second")
+    assert [(each.reason, each.flatten) for each in in_force(desk)] == [("second", True)]

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from algosat.config.settings import RiskLimits
+from algosat.domain.orders import Status
+from algosat.domain.risk import DenialCode, Limits
+from algosat.errors import InvalidBody
+from algosat.store import audit
+from algosat.trading import limits
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, buy
+
+
+def effective(desk: Desk, scope: str = limits.ACCOUNT) -> Limits | None:
+    with desk.database.read() as connection:
+        return limits.effective(connection, desk.defaults, scope)
+
+
+def test_without_a_change_the_settings_hold(desk: Desk) -> None:
+    assert effective(desk) == desk.defaults
+    assert effective(desk, "trend") is None
+
+
+def test_the_fields_are_those_of_the_settings(desk: Desk) -> None:
+    assert set(RiskLimits.model_fields) == set(Limits.__slots__)
+
+
+def test_a_change_holds_for_the_next_order_and_is_audited(desk: Desk) -> None:
+    changed = limits.change(desk, limits.ACCOUNT, {"max_order_value": "500"}, CAUSE)
+    assert changed.max_order_value == Decimal(500)
+    assert buy(desk).code == DenialCode.ORDER_VALUE
+    with desk.database.read() as connection:
+        last = list(audit.all_events(connection))
+    assert ("risk.limits_changed", {"max_order_value": "500"}) in [(each.kind, each.data) for each in last]
+
+
+def test_null_takes_a_change_back(desk: Desk) -> None:
+    limits.change(desk, limits.ACCOUNT, {"max_order_value": "500", "max_open_orders": 3}, CAUSE)
+    limits.change(desk, limits.ACCOUNT, {"max_order_value": None}, CAUSE)
+    now = effective(desk)
+    assert now is not None
+    assert (now.max_order_value, now.max_open_orders) == (desk.defaults.max_order_value, 3)
+
+
+def test_a_strategy_may_have_limits_of_its_own(desk: Desk) -> None:
+    limits.change(desk, "trend", {"max_open_orders": 1}, CAUSE)
+    assert buy(desk, strategy="trend").status is Status.CREATED
+    assert buy(desk, strategy="trend").code == DenialCode.OPEN_ORDERS
+    assert buy(desk).status is Status.CREATED
+
+
+@pytest.mark.parametrize(
+    "values", [{"max_order_value": "-1"}, {"max_order_value": "lots"}, {"no_such_limit": 1}]
+)
+def test_what_is_no_limit_changes_nothing(desk: Desk, values: dict[str, object]) -> None:
+    with pytest.raises(InvalidBody) as refused:
+        limits.change(desk, limits.ACCOUNT, values, CAUSE)
+    assert refused.value.errors[0]["field"] in values
+    assert effective(desk) == desk.defaults

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from algosat.config.settings import Settings
+from algosat.domain.orders import Change, EventKind, Order, OrderType, Overlay
+from algosat.errors import Conflict, Denied, IllegalTransition
+from algosat.store import audit
+from algosat.trading import cancel, modify
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, accepted, advance, buy, open_desk, order_now
+from tests.app.fakes import FakeClock
+
+
+def change(quantity: str = "10", limit: str | None = "101", trigger: str | None = None) -> Change:
+    prices = [None if price is None else Decimal(price) for price in (limit, trigger)]
+    return Change(Decimal(quantity), *prices)
+
+
+def stop(desk: Desk) -> Order:
+    return accepted(desk, buy(desk, limit=None, type=OrderType.STOP, trigger_price=Decimal(102)))
+
+
+def test_a_change_is_pending_until_the_broker_confirms_it(desk: Desk) -> None:
+    order = modify.modify(desk, accepted(desk, buy(desk)).id, change("20"), CAUSE)
+    assert (order.overlay, order.pending_change) == (Overlay.PENDING_MODIFY, change("20"))
+    assert order.intent.quantity == 10
+
+
+def test_the_gate_judges_the_new_terms_and_a_denial_is_audited(desk: Desk) -> None:
+    order = accepted(desk, buy(desk))
+    with pytest.raises(Denied) as denied:
+        modify.modify(desk, order.id, change(limit="100.01"), CAUSE)
+    assert denied.value.reported_code == "off_tick"
+    assert order_now(desk, order) == order
+    with desk.database.read() as connection:
+        assert audit.events_of(connection, order.id)[-1].kind == "risk.change_denied"
+
+
+def test_the_order_itself_does_not_count_against_its_own_change(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, max_position_value=Decimal(2000), max_open_orders=1) as desk:
+        order = accepted(desk, buy(desk, "15"))
+        assert modify.modify(desk, order.id, change("19"), CAUSE).overlay is Overlay.PENDING_MODIFY
+
+
+def test_what_is_filled_already_counts_once(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, max_position_value=Decimal(2020)) as desk:
+        order = advance(desk, accepted(desk, buy(desk, "15")), fill="10")
+        with pytest.raises(Denied, match="exceeds 2020"):
+            modify.modify(desk, order.id, change("21"), CAUSE)
+        assert modify.modify(desk, order.id, change("20"), CAUSE).overlay is Overlay.PENDING_MODIFY
+
+
+def test_the_whole_quantity_is_held_to_the_freeze_quantity(desk: Desk) -> None:
+    order = advance(desk, accepted(desk, buy(desk, "900")), fill="800")
+    with pytest.raises(Denied, match="freeze"):
+        modify.modify(desk, order.id, change("1001"), CAUSE)
+
+
+def test_a_stops_protection_moves_with_its_trigger(desk: Desk) -> None:
+    order = modify.modify(desk, stop(desk).id, change(limit=None, trigger="104"), CAUSE)
+    assert order.pending_change is not None
+    assert order.pending_change.protection_price == Decimal("105.0")
+
+
+def test_a_stop_that_has_triggered_is_judged_as_what_it_became(desk: Desk) -> None:
+    order = accepted(desk, buy(desk, limit="103", type=OrderType.STOP_LIMIT, trigger_price=Decimal(102)))
+    with pytest.raises(Denied, match="trigger"):
+        modify.modify(desk, order.id, change(limit="103", trigger="99"), CAUSE)
+    triggered = advance(desk, order, EventKind.TRIGGERED)
+    assert modify.modify(desk, triggered.id, change(limit="104", trigger="102"), CAUSE).overlay
+
+
+def test_nothing_below_what_is_filled_can_be_asked_for(desk: Desk) -> None:
+    order = advance(desk, accepted(desk, buy(desk)), fill="4")
+    with pytest.raises(Conflict, match="4"):
+        modify.modify(desk, order.id, change("4"), CAUSE)
+
+
+def test_an_order_that_has_not_left_cannot_be_changed(desk: Desk) -> None:
+    with pytest.raises(IllegalTransition, match="created"):
+        modify.modify(desk, buy(desk).id, change(), CAUSE)
+
+
+def test_one_request_at_a_time(desk: Desk) -> None:
+    order = accepted(desk, buy(desk))
+    cancel.cancel(desk, order.id, CAUSE)
+    with pytest.raises(Conflict, match="pending_cancel"):
+        modify.modify(desk, order.id, change(), CAUSE)
+
+
+def test_terms_that_cannot_be_are_denied(desk: Desk) -> None:
+    order = accepted(desk, buy(desk))
+    for wrong in (change(limit=None), replace(change(), trigger_price=Decimal(99)), change("10.5")):
+        with pytest.raises(Denied):
+            modify.modify(desk, order.id, wrong, CAUSE)
