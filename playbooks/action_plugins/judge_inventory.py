@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 MANAGED = "Rendered on the controller, to be judged."
+LAST_WORDS = 5  # lines of a program that did not judge, but broke
 EXAMPLE = "example"  # stands in every value of the example vaults
 ENTRY = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?: \{\{ (?P<variable>\w+) \| to_json \}\})?$")
 PROBLEM = re.compile(r"^ *- (?P<file>[\w.]+): (?P<key>[\w.]+): ")
@@ -112,7 +113,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
         if done.returncode != 0:
             words = done.stderr.strip() or done.stdout.strip()
             found = [_with_owner(line.strip(), owners) for line in words.splitlines() if PROBLEM.match(line)]
-            yield from found or [words]
+            yield from found or ["\n".join(words.splitlines()[-LAST_WORDS:])]
 
     def _render(self, template: Path) -> str:
         text = trust_as_template(template.read_text())
