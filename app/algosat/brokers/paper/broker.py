@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
 from typing import Final
 
+from algosat import clock
 from algosat.brokers.base import QuoteListener, Report, ReportListener, Session
 from algosat.brokers.paper.book import BookOrder
 from algosat.brokers.paper.events import Answered, Cancel, Cross, Modify, Place, Request
+from algosat.brokers.paper.pump import STEP_SECONDS, Pump
 from algosat.brokers.paper.records import Store
 from algosat.brokers.paper.rules import Rules
 from algosat.brokers.paper.venue import Venue
+from algosat.clock import Clock
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Change, Order
 from algosat.errors import AlgosatError, BrokerNotReached, BrokerOrderGone, BrokerRejected, BrokerUncertain
 
-_log = logging.getLogger(__name__)
-
-Clock = Callable[[], datetime]
-
-_STEP_SECONDS: Final = 0.25  # of real time, between two moves of the market
 _ANSWER_SECONDS: Final = 5.0  # after which an answer is given up
 _ROUND_SECONDS: Final = 0.001
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class PaperBroker:
@@ -39,40 +29,29 @@ class PaperBroker:
     name = "paper"
 
     def __init__(
-        self, rules: Rules, store: Store, *, speed: float, account: str = "paper", now: Clock = utc_now
+        self, rules: Rules, store: Store, *, speed: float, account: str = "paper", now: Clock = clock.now
     ) -> None:
         self.account = account
         self._rules = rules
         self._store = store
         self._speed = speed  # trading seconds per second
         self._now = now
-        self._news: SimpleQueue[BookOrder | None] = SimpleQueue()  # None wakes the thread to stop
         self._opened: Venue | None = None
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._pump = Pump(self.step)
 
     # --- the protocol ----------------------------------------------------------------------------
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
         self.open()
-        self._stopping.clear()
-        on_quotes(self.step())  # there is a price before the first order can come
-        self._thread = threading.Thread(
-            target=self._run, args=(on_report, on_quotes), name="paper-market", daemon=True
-        )
-        self._thread.start()
+        self._pump.start(on_report, on_quotes)
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._news.put(None)
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._pump.stop()
 
     def session(self) -> Session:
-        if self._thread is None or not self._thread.is_alive():
-            return Session(active=False, detail="the paper market is not running")
-        return Session(active=True, detail="the paper market is running")
+        if self._pump.is_running:
+            return Session(active=True, detail="the paper market is running")
+        return Session(active=False, detail="the paper market is not running")
 
     def place(self, order: Order) -> Report:
         answered = self._ask(lambda number: Place(number, order.id, order.intent))
@@ -103,11 +82,11 @@ class PaperBroker:
 
     def open(self) -> None:
         """Take the exchange over as it stands in the store; it moves with `start`, or by `step`."""
-        self._opened = Venue(self._rules, self._store, self._now(), self._news.put)
+        self._opened = Venue(self._rules, self._store, self._now(), self._pump.announce)
 
     def step(self) -> Sequence[Quote]:
         """Move the market by one step."""
-        return self._venue.pass_time(_STEP_SECONDS * self._speed, self._now())
+        return self._venue.pass_time(STEP_SECONDS * self._speed, self._now())
 
     def cross(self, order: Order, share: float) -> None:
         """Have somebody trade against that share of what is left of an order, now."""
@@ -123,35 +102,6 @@ class PaperBroker:
         if self._opened is None:
             raise BrokerNotReached("the paper market is not running")
         return self._opened
-
-    def _run(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
-        due = time.monotonic() + _STEP_SECONDS
-        while not self._stopping.is_set():
-            self._push_until(due, on_report)
-            if time.monotonic() >= due:
-                due = time.monotonic() + _STEP_SECONDS
-                self._step_and_push(on_quotes)
-
-    def _step_and_push(self, on_quotes: QuoteListener) -> None:
-        try:
-            quotes = self.step()
-        except BrokerNotReached as error:
-            _log.error("paper market stopped: %s", error.detail)
-            self._stopping.set()
-            return
-        except AlgosatError as error:  # the store was busy: what moved is written with the next step
-            _log.warning("paper market step not written: %s", error.detail)
-            return
-        if quotes:
-            on_quotes(quotes)
-
-    def _push_until(self, due: float, on_report: ReportListener) -> None:
-        try:
-            order = self._news.get(timeout=max(due - time.monotonic(), 0.0))
-        except Empty:
-            return
-        if order is not None:
-            on_report(order.report())
 
     def _ask(self, build: Callable[[int], Request]) -> Answered:
         number = self._venue.send(build, self._now())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
+from algosat import clock
 from algosat.brokers.base import Broker
 from algosat.brokers.paper import faults, universe
-from algosat.brokers.paper.broker import Clock, PaperBroker, utc_now
+from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.faulty import FaultyBroker
 from algosat.brokers.paper.records import Store
 from algosat.brokers.paper.rules import Rules
+from algosat.clock import Clock
 from algosat.config.settings import Algosat, Paper
 from algosat.domain.calendar import calendar_for
 
@@ -24,7 +26,7 @@ def paper_rules(paper: Paper) -> Rules:
     )
 
 
-def paper_broker(settings: Algosat, store: Store, *, now: Clock = utc_now) -> Broker:
+def paper_broker(settings: Algosat, store: Store, *, now: Clock = clock.now) -> Broker:
     """Takes the exchange over, as it stands in the store, with `start`."""
     broker = PaperBroker(paper_rules(settings.paper), store, speed=settings.paper.speed, now=now)
     plan = faults.configured(settings.environment)

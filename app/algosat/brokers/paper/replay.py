@@ -62,7 +62,6 @@ def listing_of(recorded: Recorded) -> Listing:
             lot=Decimal(1),
             freeze_quantity=_UNLISTED_FREEZE,
         ),
-        has_derivatives=False,
         price=price,
         daily_volume=max(volume, _LEAST_VOLUME),
         volatility=0.0,

@@ -38,13 +38,16 @@ class Listing:
     """An instrument, and what its synthetic market is like."""
 
     instrument: Instrument
-    has_derivatives: bool
     price: Decimal  # where it begins, and what it leans back to
     daily_volume: int
     volatility: float  # per year; of a future: that of what it stands on
     band_percent: Decimal  # the daily circuit, up and down from the last close
     underlying: tuple[str, ...] = ()  # of a future; several make an index
     basis: float = 0.0  # a future's distance from it
+
+    @property
+    def has_derivatives(self) -> bool:
+        return self.instrument.has_derivatives
 
     @property
     def symbol(self) -> str:
@@ -84,8 +87,8 @@ def _equity(entry: Mapping[str, Any], has_derivatives: bool) -> Listing:
             tick=tick_for(price),
             lot=Decimal(1),
             freeze_quantity=_EQUITY_FREEZE,
+            has_derivatives=has_derivatives,
         ),
-        has_derivatives=has_derivatives,
         price=price,
         daily_volume=entry["volume"],
         volatility=entry["volatility"],
@@ -105,7 +108,6 @@ def _future(entry: Mapping[str, Any]) -> Listing:
             lot=Decimal(entry["lot"]),
             freeze_quantity=Decimal(entry["freeze"]),
         ),
-        has_derivatives=False,
         price=price,
         daily_volume=entry["volume"],
         volatility=0.0,

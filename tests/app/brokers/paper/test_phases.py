@@ -30,7 +30,10 @@ def share(side: Side = Side.BUY, quantity: int = 100, **differences: object):  #
 
 
 def test_the_shares_under_a_future_are_known() -> None:
-    assert {symbol for symbol, each in UNIVERSE.items() if each.has_derivatives} == {"NOVA-EQ", "GRANITE-EQ"}
+    assert {symbol for symbol, each in UNIVERSE.items() if each.instrument.has_derivatives} == {
+        "NOVA-EQ",
+        "GRANITE-EQ",
+    }
 
 
 @pytest.mark.parametrize("clock", ["08:00", "09:11", "09:13", "15:16", "15:31", "15:40", "16:00"])
