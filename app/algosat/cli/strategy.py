@@ -124,6 +124,7 @@ def supervise(context: click.Context) -> None:
     """Run every strategy that is wanted, each in its own process, until told to stop."""
     chosen: Chosen = context.obj
     settings = _configured(context, "strategies")
+    from algosat.engine.leadership import leadership_of
     from algosat.engine.notify import notify
     from algosat.strategies.live.process import stop_on_signals
     from algosat.strategies.supervisor import child, supervisor
@@ -131,6 +132,11 @@ def supervise(context: click.Context) -> None:
     stopping = stop_on_signals()
     with _desk(chosen) as desk:
         notify("READY=1")
+        lead = leadership_of(desk.database, settings.algosat.data_directory, "strategies")
+        while not lead.acquire():  # another supervisor on the same store is at work
+            notify("WATCHDOG=1")
+            if stopping.wait(settings.algosat.engine.poll_seconds):
+                return
         supervisor.supervise(
             desk,
             child.launcher(chosen.directory),

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from algosat.errors import AlgosatError, Category, Severity
 from algosat.store.database import Database
 
-_LOCK: Final = 0x616C6700
+_LOCKS: Final = {"engine": 0x616C6700, "strategies": 0x616C6701}
 
 
 class NotLeading(AlgosatError):
@@ -37,8 +37,11 @@ class Leadership(Protocol):
     def release(self) -> None: ...
 
 
-def leadership_of(database: Database, data_directory: Path) -> Leadership:
-    return FileLeadership(data_directory / "engine.lock") if database.is_sqlite else LockLeadership(database)
+def leadership_of(database: Database, data_directory: Path, process: str = "engine") -> Leadership:
+    """Of the engine, or of the supervisor of strategies: of each one leads, whatever the other does."""
+    if database.is_sqlite:
+        return FileLeadership(data_directory / f"{process}.lock")
+    return LockLeadership(database, _LOCKS[process])
 
 
 class FileLeadership:
@@ -69,14 +72,15 @@ class FileLeadership:
 
 
 class LockLeadership:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, key: int) -> None:
         self._database = database
+        self._key = key
         self._connection: Connection | None = None
         self._holder: int | None = None
 
     def acquire(self) -> bool:
         connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}).scalar_one():
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}).scalar_one():
             connection.close()
             return False
         self._connection = connection
@@ -88,7 +92,7 @@ class LockLeadership:
             "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = :holder "
             "AND classid = 0 AND objid = :key"
         )
-        if connection.execute(statement, {"holder": self._holder, "key": _LOCK}).first() is None:
+        if connection.execute(statement, {"holder": self._holder, "key": self._key}).first() is None:
             raise NotLeading("the connection that held the lead is gone")
 
     def release(self) -> None:

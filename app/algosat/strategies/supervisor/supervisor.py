@@ -6,12 +6,11 @@ children end with it, since they notice that nobody listens to them any more.
 
 from __future__ import annotations
 
-import fcntl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, delete, insert
@@ -122,29 +121,13 @@ def supervise(
     poll: float,
     alive: Callable[[], None],
 ) -> None:
-    """Look after all strategies until `stopping` is set, calling `alive` each time round.
-
-    Waits while another supervisor is at work.
-    """
-    with (runtime_directory / "strategies.lock").open("ab") as lock:
-        while not _is_taken(lock):
-            alive()
-            if stopping.wait(poll):
-                return
-        supervisor, bell = Supervisor(desk, launch), Bell(runtime_directory, manage.BELL)
-        try:
-            while not stopping.is_set():
-                supervisor.step(time.monotonic())
-                alive()
-                bell.wait(poll)
-        finally:
-            supervisor.stop()
-            bell.close()
-
-
-def _is_taken(lock: IO[bytes]) -> bool:
+    """Look after all strategies until `stopping` is set, calling `alive` each time round."""
+    supervisor, bell = Supervisor(desk, launch), Bell(runtime_directory, manage.BELL)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        while not stopping.is_set():
+            supervisor.step(time.monotonic())
+            alive()
+            bell.wait(poll)
+    finally:
+        supervisor.stop()
+        bell.close()
