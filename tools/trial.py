@@ -32,7 +32,7 @@ def _login(client: httpx.Client, username: str, password: str) -> str:
 
 
 def _instrument(client: httpx.Client) -> dict[str, Any]:
-    instruments = _answer(client.get("/instruments", params={"limit": 1}))["items"]
+    instruments = _answer(client.get("/instruments"))["items"]
     if not instruments:
         raise Trouble("the market lists no instrument")
     return dict(instruments[0])
@@ -42,7 +42,7 @@ def _place(client: httpx.Client, instrument: dict[str, Any]) -> dict[str, Any]:
     order = {
         "symbol": instrument["symbol"],
         "side": "buy",
-        "quantity": str(instrument["lot_size"]),
+        "quantity": str(instrument["lot"]),
         "type": "market",
         "validity": "day",
     }
