@@ -41,7 +41,7 @@ class Client:
     def delete(self, path: str, **request: Any) -> Any:
         return self._send("DELETE", path, **request)
 
-    def place(self, key: str | None = None, wait: float = 0, **order: Any) -> Any:
+    def place(self, key: str | None = None, *, wait: float = 0, **order: Any) -> Any:
         body = {"symbol": "ALPHA-EQ", "side": "buy", "quantity": "10", "type": "market", **order}
         headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Prefer": f"wait={wait:g}"}
         return self.post("/orders", json=body, headers=headers)

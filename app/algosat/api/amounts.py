@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 _EXACT_DIGITS: Final = 15  # what a JSON number surely carries through every client
+_BOUND: Final = 10_000_000_000
+_FORM: Final = r"^[0-9]{1,10}(\.[0-9]{1,8})?$"
 
 
-def _exact(value: Any) -> Any:
-    """The number as it was written; what is neither a number nor one in a string is left to be refused."""
-    if isinstance(value, float) and sum(map(str.isdigit, repr(value).strip("0."))) > _EXACT_DIGITS:
+def _exact(value: Any) -> Decimal:
+    if isinstance(value, str):
+        if not re.fullmatch(_FORM, value, re.ASCII):
+            raise ValueError("is not a plain decimal number of at most 10 digits and 8 decimals")
+        return Decimal(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("is neither a string nor a number")
+    number = Decimal(repr(value))
+    if len(number.normalize().as_tuple().digits) > _EXACT_DIGITS:
         raise ValueError(f"has more than {_EXACT_DIGITS} digits: write it as a string")
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            return Decimal(str(value))
-        except InvalidOperation:
-            raise ValueError("is not a number") from None
-    return value
+    return number
 
 
 Amount = Annotated[
     Decimal,
     BeforeValidator(_exact),
-    Field(
-        gt=0,
-        lt=10_000_000_000,
-        max_digits=18,
-        decimal_places=8,
-        description="A string, or a number of at most 15 digits.",
-        examples=["100"],
+    Field(gt=0, lt=_BOUND, max_digits=18, decimal_places=8),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": _FORM},
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": _BOUND},
+            ],
+            "description": "A string, or a number of at most 15 digits; more than 0, at most 8 decimals.",
+            "examples": ["10"],
+        },
+        mode="validation",
     ),
 ]

@@ -21,5 +21,6 @@ def json_answer(
 
 def _plain(value: object) -> str:
     if isinstance(value, Decimal):
-        return format(value, "f")
+        # 97.50 as it was made and 97.5 as it was stored are one amount, and are written alike.
+        return format(value.normalize(), "f")
     raise TypeError(f"{type(value).__name__} has no form in JSON")

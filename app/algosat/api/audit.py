@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any
+
+from sqlalchemy import Row
+from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import services
@@ -49,7 +52,7 @@ def list_events(query: AuditQuery) -> dict[str, Any]:
             subject=query.subject,
             actor=query.actor,
         )
-    return page((dict(row._mapping) for row in found.rows), found.next_cursor)
+    return page((_view(row) for row in found.rows), found.next_cursor)
 
 
 @routes.get("/audit/verify", access=Access.ADMIN, answer=Verdict)
@@ -58,3 +61,16 @@ def verify() -> Verdict:
     with services().database.read() as connection:
         broken = audit.first_broken_link(connection)
     return {"intact": broken is None, "first_broken": broken}
+
+
+def _view(row: Row[Any]) -> EventView:
+    return {
+        "seq": row.seq,
+        "at": row.at,
+        "kind": row.kind,
+        "subject": row.subject,
+        "actor": row.actor,
+        "correlation_id": row.correlation_id,
+        "data": row.data,
+        "hash": row._mapping["hash"],
+    }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 from uuid import UUID
 
 from flask import g, request
 from pydantic import Field, SecretStr
+from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import caller, cause, services

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
+from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services

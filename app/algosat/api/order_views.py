@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from sqlalchemy import Row
+from typing_extensions import TypedDict
 
 from algosat.domain.orders import Order, OrderType, Overlay, Product, Side, Status, Validity
 from algosat.store.audit import Event

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Required, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Required, TypeVar, Unpack
 
 from flask import Flask, Response, request
+from typing_extensions import TypedDict
 from werkzeug.routing import BaseConverter
 
 from algosat.api.access import Access

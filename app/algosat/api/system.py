@@ -7,10 +7,11 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal
 
 import psutil
 from flask import Response, request
+from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.answers import json_answer

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, StringConstraints
 from sqlalchemy import Connection
+from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services

@@ -71,7 +71,7 @@ def test_token_of_another_key_or_algorithm_is_refused(tokens: Tokens) -> None:
     for forged in (
         jwt.encode(claims, "another key of thirty-two bytes!!", algorithm="HS256"),
         jwt.encode(claims, SECRET_KEY * 2, algorithm="HS512"),
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
     ):
         with pytest.raises(Unauthenticated):
             tokens.verify_access(forged)

@@ -1,0 +1,53 @@
+"""A market with prices for the API's tests, and a broker's word when a test wants one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from algosat.api.context import Services
+from algosat.domain.orders import EventKind, Order
+from algosat.engine.quotes import list_instruments
+from algosat.store import ledger, queries
+from algosat.trading.desk import Desk
+from tests.app.desks import advance, instruments, set_prices
+
+
+@pytest.fixture
+def desk(services: Services) -> Desk:
+    """The API's own desk, with instruments, prices and a million in cash."""
+    desk = services.desk
+    list_instruments(desk, instruments())
+    desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(1_000_000)))
+    set_prices(desk)
+    return desk
+
+
+@pytest.fixture
+def broker(desk: Desk) -> Iterator[Callable[[], None]]:
+    """Call it, and the next order that is placed will be accepted and filled, and the web be told."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def fill_next() -> None:
+            pool.submit(_fill_next, desk)
+
+        yield fill_next
+
+
+def _fill_next(desk: Desk) -> None:
+    order = _next_order(desk)
+    quantity = str(order.intent.quantity)
+    advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill=quantity)
+    desk.tell_web(order.id)
+
+
+def _next_order(desk: Desk) -> Order:
+    for _ in range(10_000):
+        with desk.database.read() as connection:
+            working = queries.working(connection, desk.account)
+        if working:
+            return working[0]
+    raise AssertionError("no order came")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from algosat.api.amounts import Amount
+from algosat.api.inputs import Input
+
+
+class Priced(Input):
+    price: Amount
+
+
+def read(raw: str) -> Decimal:
+    return Priced.model_validate_json(f'{{"price": {raw}}}', strict=True).price
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ('"100.05"', "100.05"),
+        ("100.05", "100.05"),
+        ("100", "100"),
+        ("1e2", "100"),
+        ('"0.00000001"', "0.00000001"),
+        ('"9999999999.99999999"', "9999999999.99999999"),
+        ("0.1", "0.1"),
+        ("123456789012.5e-3", "123456789.0125"),
+    ],
+)
+def test_amount_is_taken_exactly_as_written(raw: str, value: str) -> None:
+    assert read(raw) == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["0", "-1", '"-1"', '"0"', '""', '" 1"', '"1e3"', '"1_000"', '"+5"', '"１２"', '"NaN"', '"Infinity"',
+     "NaN", "1e400", "true", "null", "[]", "{}", '"0.000000001"', "0.000000001", "10000000000", '"10000000000"',
+     "1" + "0" * 400, "1234567.890123456789", '"1\\u0000"'],
+)  # fmt: skip
+def test_what_is_no_amount_is_refused(raw: str) -> None:
+    with pytest.raises(ValidationError):
+        read(raw)
+
+
+def test_refusal_can_be_told_as_json() -> None:
+    with pytest.raises(ValidationError) as caught:
+        read("-1")
+    assert orjson.dumps(caught.value.errors(include_context=False))

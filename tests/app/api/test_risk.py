@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from algosat.trading.desk import Desk
+from tests.app.client import Client, problem_of
+
+LIMIT: dict[str, Any] = {"type": "limit", "limit_price": "100"}
+
+
+def test_risk_shows_limits_and_how_much_is_used(desk: Desk, trader: Client) -> None:
+    trader.place(**LIMIT)
+    risk = trader.get("/risk").json
+    assert (risk["halted"], risk["halts"]) == (False, [])
+    assert risk["limits"]["max_order_value"] == "1000000"
+    assert (risk["usage"]["open_orders"], risk["usage"]["gross_exposure"]) == (1, "1000")
+
+
+def test_changed_limit_holds_for_the_next_order(desk: Desk, admin: Client, trader: Client) -> None:
+    answer = admin.put("/risk/limits", json={"limits": {"max_order_quantity": "5"}})
+    assert (answer.status_code, answer.json["limits"]["max_order_quantity"]) == (200, "5")
+    assert problem_of(trader.place(**LIMIT))[0] == 422
+    admin.put("/risk/limits", json={"limits": {"max_order_quantity": None}})
+    assert trader.place(**LIMIT).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "limits", [{}, {"max_order_quantity": "-1"}, {"max_open_orders": 1.5}, {"max_open_orders": 10**30},
+               {"max_lunch": 1}, {"allowed_symbols": ["a b"]}, {"stale_quote_seconds": "10"}],
+)  # fmt: skip
+def test_limits_that_cannot_hold_change_nothing(desk: Desk, admin: Client, limits: dict[str, Any]) -> None:
+    before = admin.get("/risk").json["limits"]
+    assert problem_of(admin.put("/risk/limits", json={"limits": limits}))[0] == 422
+    assert admin.get("/risk").json["limits"] == before
+
+
+def test_halt_stops_new_orders_cancels_old_ones_and_lasts_until_resumed(
+    desk: Desk, trader: Client, admin: Client
+) -> None:
+    working = trader.place(**LIMIT).json["id"]
+    halted = trader.post("/risk/halt", json={"reason": "something smells"}).json
+    assert (halted["actor"], halted["reason"]) == ("user:trader", "something smells")
+    assert trader.get(f"/orders/{working}").json["status"] == "cancelled"
+    assert problem_of(trader.place(**LIMIT)) == (422, "halted")
+    assert problem_of(trader.post("/risk/resume")) == (403, "forbidden")
+    assert admin.post("/risk/resume").json == {"was_halted": True, "halted": False}
+    assert trader.place(**LIMIT).status_code == 201
+
+
+@pytest.mark.parametrize("reason", [None, "", "  ", "ab", "x" * 501, "with \x00 in it", 7])
+def test_halt_without_a_reason_is_refused(desk: Desk, trader: Client, reason: Any) -> None:
+    assert problem_of(trader.post("/risk/halt", json={"reason": reason})) == (422, "invalid_body")
+    assert trader.get("/risk").json["halted"] is False
