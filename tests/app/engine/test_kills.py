@@ -1,0 +1,188 @@
+"""The engine killed at every step of an order's journey: nothing acknowledged is lost, nothing sent twice.
+
+A kill is a BaseException out of the store or the exchange; the parts are dropped as they are, and new
+ones begin on the same store, as a new process would.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from algosat.config.settings import Settings
+from algosat.domain.orders import LIVE, Change, Order, Status
+from algosat.store import queries
+from algosat.store.verify import verify
+from algosat.store.writer import Writer
+from algosat.trading import cancel, modify
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, SECOND, buy, open_desk, order_now
+from tests.app.engine.floor import Floor, open_floor
+from tests.app.exchange import FakeExchange
+from tests.app.fakes import FakeClock
+
+MOST_STEPS = 200  # more than a journey has
+CALLED_OFF = datetime(2026, 11, 20, 6, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Reaper:
+    """Counts the steps of a journey and ends it at one of them; before 1 it only counts."""
+
+    at: int = 0
+    steps: int = 0
+    where: list[str] = field(default_factory=list)
+
+    def step(self, name: str) -> None:
+        self.steps += 1
+        self.where.append(name)
+        if self.steps == self.at:
+            raise Killed(name)
+
+
+class MortalWriter:
+    """A writer whose process may die just before a commit, or just after it."""
+
+    def __init__(self, writer: Writer, reaper: Reaper) -> None:
+        self._writer, self._reaper = writer, reaper
+
+    def run(self, work: Callable[..., Any], *, timeout: float = 10.0) -> Any:
+        self._reaper.step("before a commit")
+        result = self._writer.run(work, timeout=timeout)
+        self._reaper.step("after a commit")
+        return result
+
+
+@contextmanager
+def mortal(desk: Desk, exchange: FakeExchange, reaper: Reaper, settings: Settings) -> Iterator[Floor]:
+    """An engine that dies where the reaper says; what it leaves is what was committed."""
+    exchange.before = lambda request: reaper.step(f"before {request}")
+    exchange.after = lambda request: reaper.step(f"after {request}")
+    doomed = replace(desk, writer=MortalWriter(desk.writer, reaper))  # type: ignore[arg-type]
+    try:
+        yield open_floor(doomed, exchange, settings.algosat.engine)
+    finally:
+        exchange.before = exchange.after = lambda _request: None
+
+
+def journey(floor: Floor, desk: Desk, orders: list[Order], clock: FakeClock) -> None:
+    """Three orders are sent; one is changed, one cancelled; fills come in, each told twice."""
+    floor.parts.reconciler.begin()
+    floor.look()
+    floor.route()
+    ask_for_more(desk, orders)
+    clock.forward(seconds=1)
+    floor.route()
+    for order in orders:
+        if order_now(desk, order).status in LIVE:
+            report = floor.exchange.fill(order, "4")
+            floor.parts.intake.take([report, report])
+    floor.look()
+
+
+def prepare(desk: Desk) -> list[Order]:
+    return [buy(desk), buy(desk, symbol=SECOND), buy(desk, strategy="trend")]
+
+
+def ask_for_more(desk: Desk, orders: list[Order]) -> None:
+    """A change of the first and the end of the second, as soon as they are at the exchange."""
+    if order_now(desk, orders[0]).status in LIVE and order_now(desk, orders[0]).overlay is None:
+        modify.modify(desk, orders[0].id, Change(Decimal(12), Decimal(99), None), CAUSE)
+    if order_now(desk, orders[1]).status in LIVE:
+        cancel.cancel(desk, orders[1].id, CAUSE)
+
+
+def recover(desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock) -> Floor:
+    """A new engine on what the dead one left, running until everything is decided."""
+    floor = open_floor(desk, exchange, settings.algosat.engine)
+    floor.parts.reconciler.begin()
+    floor.look()
+    while _undecided(desk):
+        clock.forward(seconds=1)
+        floor.route()
+        floor.parts.reconciler.step()
+        assert clock() < CALLED_OFF, "some orders are never decided"
+    floor.look()
+    return floor
+
+
+def _undecided(desk: Desk) -> bool:
+    open_ends = (Status.CREATED, Status.SUBMITTING, Status.UNKNOWN)
+    with desk.database.read() as connection:
+        working = queries.working(connection, desk.account)
+    return any(order.status in open_ends or order.overlay for order in working)
+
+
+@pytest.mark.parametrize("second_kill", [0, 3], ids=["one kill", "and another in the recovery"])
+def test_killed_at_every_step_no_order_is_lost_or_sent_twice(
+    settings: Settings, second_kill: int, tmp_path: Path
+) -> None:
+    reached: set[str] = set()
+    for at in range(1, MOST_STEPS):
+        clock = FakeClock()
+        exchange = FakeExchange(clock)
+        with open_desk(_own_store(settings, tmp_path, at), clock) as desk:
+            orders = prepare(desk)
+            reaper = Reaper(at)
+            finished = _survives(desk, exchange, reaper, settings, orders)
+            reached.add(reaper.where[-1])
+            if second_kill:
+                _survives(desk, exchange, Reaper(second_kill), settings, orders)
+            floor = recover(desk, exchange, settings, clock)
+            _everything_is_right(floor, orders)
+        if finished:
+            break
+    assert finished
+    assert {"before place", "after place", "before a commit", "after a commit"} <= reached
+    assert {"before cancel", "after cancel", "before modify", "after modify"} <= reached
+
+
+def _own_store(settings: Settings, directory: Path, number: int) -> Settings:
+    copy = shutil.copy(directory / "data" / "algosat.db", directory / "data" / f"kill-{number}.db")
+    database = settings.algosat.database.model_copy(update={"url": SecretStr(f"sqlite:///{copy}")})
+    return settings.model_copy(update={"algosat": settings.algosat.model_copy(update={"database": database})})
+
+
+def _survives(
+    desk: Desk, exchange: FakeExchange, reaper: Reaper, settings: Settings, orders: list[Order]
+) -> bool:
+    """Whether a journey came to its end alive."""
+    try:
+        with mortal(desk, exchange, reaper, settings) as floor:
+            journey(floor, desk, orders, exchange.clock)
+    except Killed:
+        return False
+    return True
+
+
+def _everything_is_right(floor: Floor, orders: list[Order]) -> None:
+    tags = floor.exchange.sent
+    assert len(tags) == len(set(tags)), "an order was sent twice"
+    for order in orders:
+        now = order_now(floor.desk, order)
+        assert now.status not in (Status.CREATED, Status.SUBMITTING, Status.UNKNOWN)
+        assert now.overlay is None
+        if order.id not in tags:
+            # It never left, or never arrived; nobody says it did.
+            assert now.status in (Status.NOT_FOUND, Status.REJECTED)
+        else:
+            report = next(each for each in floor.exchange.book.values() if each.tag == order.id)
+            assert (now.status, now.filled_quantity) == (report.status, report.filled_quantity)
+            assert now.intent.quantity == report.terms.quantity
+    with floor.desk.database.read() as connection:
+        assert verify(connection).clean
+        booked = sum(position.quantity for position in queries.open_positions(connection, "paper"))
+    assert booked == sum(report.filled_quantity for report in floor.exchange.book.values())

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from algosat.domain.orders import EventKind, Status
+from algosat.errors import (
+    BrokerError,
+    BrokerNotReached,
+    BrokerRateLimited,
+    BrokerRejected,
+    BrokerSessionExpired,
+    BrokerUncertain,
+)
+from algosat.store import audit
+from tests.app.desks import buy, order_now
+from tests.app.engine.floor import Floor, failing
+from tests.app.fakes import FakeClock
+
+
+def quiet(_request: str) -> None:
+    return
+
+
+def test_a_rejection_carries_the_brokers_code_and_words(floor: Floor) -> None:
+    floor.exchange.before = failing(BrokerRejected("no margin", code="margin"), "place")
+    order = floor.sent(buy(floor.desk))
+    assert (order.status, order.code, order.reason) == (Status.REJECTED, "margin", "no margin")
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerUncertain("timed out"), KeyError("a field the adapter did not expect"), TimeoutError()]
+)
+def test_whatever_leaves_the_outcome_open_makes_the_order_unknown(floor: Floor, error: Exception) -> None:
+    floor.exchange.after = failing(error, "place")
+    order = floor.sent(buy(floor.desk))
+    assert (order.status, order.code) == (Status.UNKNOWN, "broker_uncertain")
+    floor.route()
+    assert floor.exchange.sent == [order.id]
+
+
+@pytest.mark.parametrize("error", [BrokerNotReached("refused"), BrokerSessionExpired("log in")])
+def test_what_surely_did_not_leave_is_sent_again(floor: Floor, clock: FakeClock, error: BrokerError) -> None:
+    floor.exchange.before = failing(error, "place")
+    order = floor.sent(buy(floor.desk))
+    assert order.status is Status.SUBMITTING
+    floor.exchange.before = quiet
+    clock.forward(seconds=0.3)
+    assert floor.sent(order).status is Status.OPEN
+    assert floor.exchange.sent == [order.id]
+
+
+def test_what_could_not_leave_in_time_is_refused_with_the_reason(floor: Floor, clock: FakeClock) -> None:
+    floor.exchange.before = failing(BrokerNotReached("connection refused"), "place")
+    order = buy(floor.desk)
+    for _ in range(12):
+        floor.route()
+        clock.forward(seconds=1)
+    refused = order_now(floor.desk, order)
+    assert (refused.status, refused.code) == (Status.REJECTED, "broker_unreachable")
+    assert floor.exchange.sent == []
+
+
+def test_a_broker_that_asks_for_fewer_requests_gets_none_for_a_second(floor: Floor, clock: FakeClock) -> None:
+    floor.exchange.before = failing(BrokerRateLimited("429"), "place")
+    buy(floor.desk)
+    floor.route()
+    floor.exchange.before = quiet
+    other = buy(floor.desk)
+    clock.forward(seconds=0.2)
+    floor.route()
+    assert order_now(floor.desk, other).status is Status.CREATED
+    clock.forward(seconds=1)
+    floor.route()
+    assert order_now(floor.desk, other).status is Status.OPEN
+
+
+def test_a_call_that_hangs_makes_the_order_unknown_and_its_late_answer_counts(
+    floor: Floor, clock: FakeClock
+) -> None:
+    during: list[Status] = []
+
+    def hang(_request: str) -> None:
+        clock.forward(seconds=16)
+        floor.parts.router.step()
+        during.append(order_now(floor.desk, order).status)
+
+    order = buy(floor.desk)
+    floor.exchange.after = hang
+    assert floor.sent(order).status is Status.OPEN
+    assert during == [Status.UNKNOWN]
+
+
+def test_a_report_that_overtakes_the_answer_wins(floor: Floor) -> None:
+    def push_then_fail(_request: str) -> None:
+        floor.parts.intake.take(list(floor.exchange.book.values()))
+        raise BrokerUncertain("the answer was lost")
+
+    floor.exchange.after = push_then_fail
+    order = floor.sent(buy(floor.desk))
+    assert order.status is Status.OPEN
+    with floor.desk.database.read() as connection:
+        kinds = [event.kind for event in audit.events_of(connection, order.id)]
+    assert EventKind.UNCERTAIN not in kinds

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+from algosat.domain.orders import Change, Order, Overlay, Status
+from algosat.engine.codes import EngineCode
+from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
+from algosat.trading import cancel, modify
+from tests.app.desks import CAUSE, buy, order_now
+from tests.app.engine.floor import Floor, failing
+from tests.app.engine.test_sender import quiet
+from tests.app.fakes import FakeClock
+
+CHANGE = Change(Decimal(20), Decimal(101), None)
+
+
+def wished_away(floor: Floor) -> Order:
+    order = floor.sent(buy(floor.desk))
+    return cancel.cancel(floor.desk, order.id, CAUSE)
+
+
+def to_be_changed(floor: Floor) -> Order:
+    order = floor.sent(buy(floor.desk))
+    return modify.modify(floor.desk, order.id, CHANGE, CAUSE)
+
+
+def test_a_cancel_is_carried_out(floor: Floor) -> None:
+    order = floor.sent(wished_away(floor))
+    assert (order.status, order.overlay) == (Status.CANCELLED, None)
+
+
+def test_a_change_holds_once_the_broker_confirms_it(floor: Floor) -> None:
+    order = floor.sent(to_be_changed(floor))
+    assert order.overlay is None
+    assert order.intent.quantity == 20
+    assert order.intent.limit_price == 101
+
+
+def test_a_fill_that_was_faster_than_the_cancel_is_booked(floor: Floor) -> None:
+    order = wished_away(floor)
+    floor.exchange.fill(order, "10")
+    filled = floor.sent(order)
+    assert (filled.status, filled.overlay) == (Status.FILLED, None)
+
+
+def test_a_cancel_whose_answer_is_lost_is_seen_in_the_book(floor: Floor) -> None:
+    order = wished_away(floor)
+    floor.exchange.after = failing(BrokerUncertain("lost"), "cancel")
+    assert floor.sent(order).status is Status.CANCELLED
+
+
+def test_a_cancel_that_did_not_arrive_is_tried_again_with_patience(floor: Floor, clock: FakeClock) -> None:
+    order = wished_away(floor)
+    attempts: list[str] = []
+
+    def unreachable(request: str) -> None:
+        attempts.append(request)
+        raise BrokerNotReached("refused")
+
+    floor.exchange.before = unreachable
+    floor.route()
+    floor.route()
+    assert attempts == ["cancel"]
+    floor.exchange.before = quiet
+    clock.forward(seconds=0.6)
+    assert floor.sent(order).status is Status.CANCELLED
+
+
+def test_a_cancel_the_broker_refuses_has_failed(floor: Floor) -> None:
+    order = wished_away(floor)
+    floor.exchange.before = failing(BrokerRejected("not in this phase"), "cancel")
+    kept = floor.sent(order)
+    assert (kept.status, kept.overlay, kept.code) == (Status.OPEN, None, EngineCode.CANCEL_REFUSED)
+
+
+def test_a_change_the_broker_refuses_leaves_the_old_terms(floor: Floor) -> None:
+    order = to_be_changed(floor)
+    floor.exchange.before = failing(BrokerRejected("too far", code="price"), "modify")
+    kept = floor.sent(order)
+    assert (kept.overlay, kept.code) == (None, "price")
+    assert kept.intent.quantity == 10
+
+
+def test_a_change_whose_answer_is_lost_is_seen_in_the_book(floor: Floor) -> None:
+    order = to_be_changed(floor)
+    floor.exchange.after = failing(BrokerUncertain("lost"), "modify")
+    changed = floor.sent(order)
+    assert changed.overlay is None
+    assert changed.intent.quantity == 20
+
+
+def test_a_change_that_is_never_confirmed_is_given_up(floor: Floor, clock: FakeClock) -> None:
+    order = to_be_changed(floor)
+    floor.exchange.before = failing(BrokerUncertain("lost"), "modify")
+    for _ in range(8):
+        floor.route()
+        clock.forward(seconds=8)
+    kept = order_now(floor.desk, order)
+    assert (kept.overlay, kept.code) == (None, EngineCode.CHANGE_UNCONFIRMED)
+    assert kept.intent.quantity == 10
+
+
+def test_a_cancel_may_follow_a_change_under_way(floor: Floor) -> None:
+    order = to_be_changed(floor)
+    floor.exchange.before = failing(BrokerUncertain("lost"), "modify")
+    floor.route()
+    wished = cancel.cancel(floor.desk, order.id, CAUSE)
+    assert wished.overlay is Overlay.PENDING_CANCEL
+    assert floor.sent(order).status is Status.CANCELLED
+
+
+def test_a_wish_on_an_order_of_unknown_fate_waits_until_it_is_found(floor: Floor, clock: FakeClock) -> None:
+    floor.exchange.after = failing(BrokerUncertain("lost"), "place")
+    order = floor.sent(buy(floor.desk))
+    cancel.cancel(floor.desk, order.id, CAUSE)
+    floor.route()
+    assert order_now(floor.desk, order).status is Status.UNKNOWN
+    floor.look()
+    assert floor.sent(order).status is Status.CANCELLED
+
+
+def test_cancels_go_before_new_orders_when_permits_are_scarce(floor: Floor, clock: FakeClock) -> None:
+    order = wished_away(floor)
+    for _ in range(8):
+        buy(floor.desk)
+    new = buy(floor.desk)
+    floor.route()
+    assert order_now(floor.desk, order).status is Status.CANCELLED
+    assert order_now(floor.desk, new).status is Status.CREATED
