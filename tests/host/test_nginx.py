@@ -1,0 +1,88 @@
+"""What nginx lets through, and what it says when it does not."""
+
+import pytest
+from testinfra.host import Host
+
+from tests.host.outside import Outside, Stranger
+
+pytestmark = pytest.mark.unit("nginx")
+
+
+def test_plain_http_is_sent_to_https(outside: Outside) -> None:
+    answer = outside.plain("/orders?limit=1")
+    assert answer.status == 308
+    assert answer.headers["location"].startswith(f"https://{outside.name}")
+    assert answer.headers["location"].endswith("/orders?limit=1")
+
+
+def test_acme_challenge_is_answered_without_tls(host: Host, outside: Outside) -> None:
+    directory = "/var/www/acme/.well-known/acme-challenge"
+    host.check_output(f"mkdir -p {directory} && echo proof > {directory}/test-of-nginx")
+    try:
+        assert outside.plain("/.well-known/acme-challenge/test-of-nginx").text == "proof\n"
+    finally:
+        host.run(f"rm -rf {directory}")
+
+
+def test_body_that_is_too_large_is_a_problem(outside: Outside) -> None:
+    answer = outside.ask("POST", "/orders", b"x" * 2 * 1024 * 1024, {"content-type": "application/json"})
+    assert answer.status == 413
+    assert answer.problem["code"] == "body_too_large"
+
+
+def test_request_that_is_no_http_is_a_problem(outside: Outside) -> None:
+    answer = outside.ask("GET", "/", headers={"Bad Header": "x", "Content-Length": "many"})
+    assert answer.status == 400
+    assert answer.problem["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6detrics", "/docs/../metrics"])
+@pytest.mark.stranger
+def test_metrics_are_no_strangers_business(stranger: Stranger, path: str) -> None:
+    said = stranger.does(f"curl --silent --insecure --include --path-as-is https://{stranger.server}{path}")
+    assert said.startswith("HTTP/2 403")
+    assert "application/problem+json" in said
+
+
+def test_metrics_are_the_machines_own_business(host: Host) -> None:
+    said = host.check_output(
+        "curl --silent --insecure --output /dev/null --write-out '%{http_code}' https://localhost/metrics"
+    )
+    assert said != "403"
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("strict-transport-security", "max-age=63072000; includeSubDomains"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+    ],
+)
+def test_answer_carries_the_header_once(outside: Outside, header: str, value: str) -> None:
+    assert outside.get("/health").headers[header] == value
+
+
+def test_page_may_load_nothing_unless_the_application_says_so(outside: Outside) -> None:
+    assert "frame-ancestors 'none'" in outside.get("/health").headers["content-security-policy"]
+
+
+def test_nginx_does_not_tell_its_version(outside: Outside) -> None:
+    assert outside.get("/").headers["server"] == "nginx"
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("abc-123", True), ('x" status=200', False), ("y" * 65, False)])
+def test_harmless_request_id_is_kept_and_another_replaced(outside: Outside, sent: str, kept: bool) -> None:
+    answered = outside.get("/health", {"X-Request-ID": sent}).headers["x-request-id"]
+    assert (answered == sent) == kept
+    assert answered
+
+
+@pytest.mark.stranger
+def test_stranger_who_asks_too_fast_is_told_to_wait(stranger: Stranger) -> None:
+    url = f"https://{stranger.server}/auth/login"
+    said = stranger.does(f"curl --silent --insecure --include --parallel '{url}?[1-60]'")
+    assert "HTTP/2 429" in said
+    assert "retry-after: 1" in said
+    assert '"code": "rate_limited"' in said

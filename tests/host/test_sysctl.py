@@ -1,0 +1,22 @@
+"""Kernel settings: what is written is what the kernel does."""
+
+import re
+
+from testinfra.host import Host
+
+FILE = "/etc/sysctl.d/90-hardening.conf"
+
+
+def test_kernel_obeys_every_setting_it_knows(host: Host) -> None:
+    settings = dict(re.findall(r"^(\S+) = (.+)$", host.file(FILE).content_string, re.MULTILINE))
+    assert settings["net.ipv4.tcp_syncookies"] == "1"
+    live = host.check_output(f"sysctl --ignore {' '.join(settings)}")
+    found = {key: " ".join(value.split()) for key, value in re.findall(r"^(\S+) = (.*)$", live, re.MULTILINE)}
+    assert {key: value for key, value in settings.items() if found.get(key, value) != value} == {}
+
+
+def test_container_leaves_its_hosts_kernel_alone(host: Host) -> None:
+    in_container = host.run("systemd-detect-virt --container").rc == 0
+    names = re.findall(r"^(\S+) = ", host.file(FILE).content_string, re.MULTILINE)
+    of_the_host = [name for name in names if not re.match(r"net\.ipv[46]\.", name)]
+    assert bool(of_the_host) != in_container
