@@ -1,7 +1,7 @@
 """Throw-away machines: containers that run systemd and are reached over real SSH, like a VPS.
 
 python -m tools.containers run NAME [--distro debian-13]   prints the ssh command and an inventory line
-python -m tools.containers list | remove NAME
+python -m tools.containers list | restart NAME | remove NAME
 """
 
 import argparse
@@ -85,6 +85,12 @@ def start(name: str) -> Machine:
     _let_in(machine)
     ssh.wait(name, machine.ssh_port)
     return machine
+
+
+def restart(name: str) -> Machine:
+    """Switch the machine off and on again; return once it has booted."""
+    podman.podman("stop", "--ignore", name)
+    return start(name)
 
 
 def gateway() -> str:
@@ -203,8 +209,8 @@ def main() -> None:
     runs.add_argument("name")
     runs.add_argument("--distro", default=DEFAULT, choices=DISTROS)
     runs.add_argument("--host-vars", type=Path, help="also write what Ansible needs to reach it to this file")
-    removes = verbs.add_parser("remove")
-    removes.add_argument("name")
+    for verb in ("restart", "remove"):
+        verbs.add_parser(verb).add_argument("name")
     verbs.add_parser("list")
     asked = parser.parse_args()
     if asked.verb == "run":
@@ -212,6 +218,8 @@ def main() -> None:
         if asked.host_vars:
             write_variables(machine, asked.host_vars)
         _show(machine)
+    elif asked.verb == "restart":
+        restart(asked.name)
     elif asked.verb == "remove":
         remove(asked.name)
     else:

@@ -3,7 +3,8 @@
     pytest --hosts=ssh://operator@203.0.113.5 tests/host        any server, reached as its operator
     pytest --hosts=… -m 'not stranger' tests/host               without the tests that misbehave on purpose
 
-Trading, killing and restoring is done only where ALGOSAT_ADMIN_PASSWORD_FILE names a file with the admin's password.
+Trading, killing and restoring is done only where ALGOSAT_ADMIN_PASSWORD_FILE names a file with the admin's
+password.
 
 Every test runs as root through sudo. When one fails, the journals of the units it is about are shown with it.
 """

@@ -1,0 +1,64 @@
+"""Processes killed in a burst of orders: what was acknowledged is there, nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from testinfra.host import Host
+
+from tests.host.outside import Answer
+from tests.host.trader import Trader
+
+pytestmark = [pytest.mark.unit("algosat", "algosat-engine"), pytest.mark.disposable]
+
+ORDERS = 40
+CLIENTS = 4
+# Slower than the gate's limit of orders in a second.
+PAUSE_SECONDS = 0.6
+
+
+def kill_engine(host: Host) -> None:
+    host.check_output("systemctl kill --signal=KILL algosat-engine.service")
+
+
+def kill_worker(host: Host) -> None:
+    master = host.check_output("systemctl show --property=MainPID --value algosat.service")
+    host.check_output(
+        "kill -KILL $(head --lines=1 /proc/%s/task/%s/children | cut -d' ' -f1)", master, master
+    )
+
+
+@pytest.mark.parametrize("kill", [kill_engine, kill_worker])
+def test_no_acknowledged_order_is_lost_or_doubled(
+    host: Host, trader: Trader, kill: Callable[[Host], None]
+) -> None:
+    symbol = trader.instrument()["symbol"]
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        # Each quantity once: equal orders shortly after another are suspected to be doubles.
+        bursts = [clients.submit(_burst, trader, symbol, first) for first in range(1, CLIENTS + 1)]
+        for _ in range(3):
+            time.sleep(1.5)
+            kill(host)
+        answers = [answer for burst in bursts for answer in burst.result()]
+    acknowledged = [json.loads(answer.text) for answer in answers if answer.status == 201]
+    assert len(acknowledged) >= ORDERS // 2, Counter(answer.status for answer in answers)
+    assert len({order["id"] for order in acknowledged}) == len(acknowledged)
+    for order in acknowledged:
+        settled = trader.settled(order["id"])
+        traded = [it for it in trader.read("/trades?limit=1000")["items"] if it["order_id"] == order["id"]]
+        assert sum(int(it["quantity"]) for it in traded) == int(settled["filled_quantity"])
+        assert int(settled["filled_quantity"]) <= int(settled["quantity"])
+    assert host.run("algosat store verify").rc == 0
+
+
+def _burst(trader: Trader, symbol: str, first: int) -> list[Answer]:
+    answers = []
+    for quantity in range(first, ORDERS + 1, CLIENTS):
+        answers.append(trader.buy_until_answered(symbol, quantity))
+        time.sleep(PAUSE_SECONDS)
+    return answers
