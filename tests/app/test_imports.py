@@ -1,0 +1,167 @@
+"""Imports point one way, and nobody but the engine speaks to a broker: read from the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import algosat
+
+SOURCE: Final = Path(algosat.__file__).parent
+BASE: Final = "brokers.base"  # the words in which brokers report; whoever settles a report must know them
+
+# What each part may import of the others. What is not named here (errors, clock, config) everybody may.
+MAY_IMPORT: Final = {
+    "domain": set(),
+    "store": {"domain"},
+    "brokers": {"domain", "store"},
+    "trading": {"domain", "store", BASE, "monitoring"},
+    "strategies": {"domain", "trading", "store", "monitoring", BASE, "brokers.paper"},  # back-tests run on it
+    "engine": {"domain", "store", "trading", "brokers", "strategies", "monitoring", "resilience", "host"},
+    "resilience": {"monitoring"},
+    "host": {"monitoring"},
+    "monitoring": {"store", "host", "security", "resilience", "domain"},
+    "security": {"store", "monitoring", "resilience"},
+    "api": {"domain", "store", "trading", "strategies", "security", "monitoring", "resilience", "host"},
+}
+EVERYBODYS: Final = {"errors", "clock", "config", "__init__"}
+COMPOSES: Final = {"app", "engine.main", "__main__"}  # may know all others
+BROKER_WRITES: Final = {"place", "modify", "cancel"}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+        yield name, ast.parse(path.read_text())
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every module of the package that is imported, anywhere in the file, without the package's own name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("algosat."):
+            module = node.module.removeprefix("algosat.")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "algosat":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (
+                alias.name.removeprefix("algosat.")
+                for alias in node.names
+                if alias.name.startswith("algosat.")
+            )
+
+
+def may(part: str, target: str) -> bool:
+    top = target.split(".")[0]
+    if top == part or top in EVERYBODYS:
+        return True
+    return any(target == each or target.startswith(f"{each}.") for each in MAY_IMPORT[part])
+
+
+def test_imports_point_one_way() -> None:
+    wrong = [
+        f"{name} imports {target}"
+        for name, tree in modules()
+        if name not in COMPOSES and (part := name.split(".")[0]) in MAY_IMPORT
+        for target in imported(tree)
+        if not may(part, target)
+    ]
+    assert wrong == []
+
+
+def test_the_domain_knows_no_framework_store_or_network() -> None:
+    strangers = {"flask", "sqlalchemy", "pydantic", "httpx", "socket", "threading", "structlog", "time"}
+    wrong = [
+        f"{name} imports {root}"
+        for name, tree in modules()
+        if name.startswith("domain")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for root in _roots(node)
+        if root in strangers
+    ]
+    assert wrong == []
+
+
+def test_only_the_engine_knows_a_broker() -> None:
+    """Whoever cannot import one cannot call it. The pure market and its tables are nobody to speak to."""
+    brokers = speaking()
+    assert "brokers.paper.broker" in brokers, "the test looks for the wrong thing"
+    wrong = [
+        f"{name} imports {target}"
+        for name, tree in modules()
+        if name.split(".")[0] not in ("engine", "brokers")
+        for target in imported(tree)
+        if any(target == each or target.startswith(f"{each}.") for each in brokers)
+    ]
+    assert wrong == []
+
+
+def speaking() -> set[str]:
+    """Modules that define a broker, and those below `brokers` that know one."""
+    trees = {name: tree for name, tree in modules() if name.startswith("brokers.") and name != BASE}
+    found = {name for name, tree in trees.items() if any(map(_is_broker, ast.walk(tree)))}
+    while True:
+        more = {
+            name
+            for name, tree in trees.items()
+            if any(target.rpartition(".")[0] in found for target in imported(tree))
+        }
+        if more <= found:
+            return found
+        found |= more
+
+
+def _is_broker(node: ast.AST) -> bool:
+    if not isinstance(node, ast.ClassDef):
+        return False
+    return {each.name for each in node.body if isinstance(each, ast.FunctionDef)} >= {
+        "place",
+        "cancel",
+        "find",
+    }
+
+
+def test_only_the_engine_calls_what_a_broker_can_do_to_an_order() -> None:
+    calls = [
+        f"{name}:{node.lineno}"
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in BROKER_WRITES
+        and "broker" in ast.unparse(node.func.value).lower()
+    ]
+    assert calls, "the test looks for the wrong thing"
+    assert {call.split(":")[0].split(".")[0] for call in calls} <= {"engine", "brokers"}
+
+
+def test_outside_the_guard_and_the_adapters_nobody_holds_a_bare_broker() -> None:
+    """In the engine, too, orders leave by one door: the sender; cancels and changes by the amender."""
+    doors = {
+        name: {node.func.attr for node in ast.walk(tree) if _asks_a_broker(node)}  # type: ignore[attr-defined]
+        for name, tree in modules()
+        if name.startswith("engine.")
+    }
+    assert {name: asked for name, asked in doors.items() if asked} == {
+        "engine.guard": {"place", "modify", "cancel"},
+        "engine.sender": {"place"},
+        "engine.amender": {"modify", "cancel"},
+    }
+
+
+def _asks_a_broker(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in BROKER_WRITES
+        and ast.unparse(node.func.value) == "self._broker"
+    )
+
+
+def _roots(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [(node.module or "").split(".")[0]]
+    return [alias.name.split(".")[0] for alias in node.names]
