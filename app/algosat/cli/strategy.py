@@ -140,6 +140,7 @@ def supervise(context: click.Context) -> None:
         supervisor.supervise(
             desk,
             child.launcher(chosen.directory),
+            lead.fence,
             settings.algosat.runtime_directory,
             stopping,
             settings.algosat.engine.poll_seconds,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import psutil
 import structlog
 
 from algosat.errors import AlgosatError, Conflict
@@ -24,6 +22,7 @@ from algosat.strategies.base import State
 from algosat.strategies.definitions import Definition
 from algosat.strategies.live import codec, records
 from algosat.strategies.live.floor import LiveFloor
+from algosat.strategies.live.memory import limit_memory
 from algosat.strategies.live.news import Orders, Quotes, Seen
 from algosat.strategies.live.pulse import Pulse, SupervisorGone
 from algosat.strategies.live.records import Record
@@ -128,15 +127,6 @@ def only_one(runtime_directory: Path, name: str) -> Iterator[None]:
         except OSError as error:
             raise Conflict(f"strategy {name} is run by another process already") from error
         yield
-
-
-def limit_memory(megabytes: int) -> None:
-    """Refuse this process more memory than it has now and this: the strategy gets a MemoryError then."""
-    most = psutil.Process().memory_info().vms + megabytes * 2**20
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    except (OSError, ValueError) as error:  # the supervisor watches the memory, too
-        _log.warning("memory_not_limited", reason=str(error))
 
 
 def stop_on_signals() -> threading.Event:

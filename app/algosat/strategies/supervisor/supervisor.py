@@ -32,20 +32,24 @@ PROCESS: Final = "strategies"  # in the table of heartbeats
 _ACTOR: Final = "strategies"
 _TELL_EVERY: Final = 2.0  # seconds, where nothing has changed
 
+# Raises when another supervisor may be at work on the same store: then this one must not go on.
+Fence = Callable[[Connection], None]
+
 _log = structlog.get_logger(__name__)
 
 
 class Supervisor:
-    def __init__(self, desk: Desk, launch: Launch) -> None:
+    def __init__(self, desk: Desk, launch: Launch, fence: Fence) -> None:
         self._desk = desk
         self._launch = launch
+        self._fence = fence
         self._wards: dict[str, Ward] = {}
         self._known: Mapping[str, Definition] = {}
         self._told: dict[str, Any] = {}
         self._tell_at = 0.0
 
     def step(self, now: float) -> None:
-        """Look at the store and after every strategy once."""
+        """Look at the store and after every strategy once. Raises what the fence raises."""
         self._look()
         for name, definition in self._known.items():
             self._ward(name).step(definition, now)
@@ -61,6 +65,7 @@ class Supervisor:
     def _look(self) -> None:
         try:
             with self._desk.database.read() as connection:
+                self._fence(connection)
                 self._known = {each.name: each for each in definitions.every(connection)}
         except SQLAlchemyError as error:
             _log.warning("strategies_not_read", reason=str(error))  # what was wanted a moment ago still is
@@ -116,13 +121,14 @@ class Supervisor:
 def supervise(
     desk: Desk,
     launch: Launch,
+    fence: Fence,
     runtime_directory: Path,
     stopping: threading.Event,
     poll: float,
     alive: Callable[[], None],
 ) -> None:
     """Look after all strategies until `stopping` is set, calling `alive` each time round."""
-    supervisor, bell = Supervisor(desk, launch), Bell(runtime_directory, manage.BELL)
+    supervisor, bell = Supervisor(desk, launch, fence), Bell(runtime_directory, manage.BELL)
     try:
         while not stopping.is_set():
             supervisor.step(time.monotonic())

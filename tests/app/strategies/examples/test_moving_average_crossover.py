@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from algosat.domain.orders import Side, Status
+from algosat.strategies.examples.moving_average_crossover import CrossoverParameters, MovingAverageCrossover
+from tests.app.strategies.doubles import MORNING, FakeFloor, bar_of
+
+RISING = ["100", "100", "100", "104"]  # the fast average of two crosses the slow one of three with the last
+SYMBOL = "ALPHA-EQ"
+
+
+@pytest.fixture
+def floor() -> FakeFloor:
+    return FakeFloor()
+
+
+def strategy(floor: FakeFloor, **differences: Any) -> MovingAverageCrossover:
+    values = {"symbols": [SYMBOL], "fast": 2, "slow": 3, "quantity": 10, **differences}
+    return MovingAverageCrossover(CrossoverParameters.model_validate(values), floor, {})
+
+
+def feed(tried: MovingAverageCrossover, *closes: str) -> None:
+    for number, close in enumerate(closes):
+        tried.on_bar(bar_of(close, MORNING + timedelta(minutes=number)))
+
+
+def test_it_buys_when_the_fast_average_crosses_above_the_slow_one(floor: FakeFloor) -> None:
+    tried = strategy(floor)
+    feed(tried, *RISING[:-1])
+    assert floor.orders == []
+    feed(tried, RISING[-1])
+    (order,) = floor.orders
+    assert (order.intent.side, order.intent.quantity, order.intent.strategy) == (
+        Side.BUY,
+        Decimal(10),
+        "tried",
+    )
+
+
+def test_it_does_not_enter_a_trend_whose_beginning_it_has_not_seen(floor: FakeFloor) -> None:
+    feed(strategy(floor), "100", "101", "102", "103", "104", "105")
+    assert floor.orders == []
+
+
+def test_it_sells_what_it_holds_when_the_fast_average_falls_below(floor: FakeFloor) -> None:
+    tried = strategy(floor)
+    feed(tried, *RISING)
+    floor.become(floor.orders[0], Status.FILLED)
+    floor.positions[SYMBOL] = Decimal(10)
+    feed(tried, "90")
+    assert [(order.intent.side, order.intent.quantity) for order in floor.orders[1:]] == [
+        (Side.SELL, Decimal(10))
+    ]
+
+
+def test_it_turns_with_one_order_where_it_may_be_short(floor: FakeFloor) -> None:
+    tried = strategy(floor, short=True)
+    feed(tried, *RISING)
+    floor.become(floor.orders[0], Status.FILLED)
+    floor.positions[SYMBOL] = Decimal(10)
+    feed(tried, "90")
+    assert floor.orders[-1].intent.quantity == 20
+
+
+def test_it_waits_while_an_order_of_its_own_is_working(floor: FakeFloor) -> None:
+    tried = strategy(floor, short=True)
+    feed(tried, *RISING)
+    feed(tried, "90")
+    assert len(floor.orders) == 1
+
+
+def test_an_exit_that_failed_is_tried_again_at_the_next_bar(floor: FakeFloor) -> None:
+    tried = strategy(floor)
+    feed(tried, *RISING)
+    floor.become(floor.orders[0], Status.FILLED)
+    floor.positions[SYMBOL] = Decimal(10)
+    feed(tried, "90")
+    floor.become(floor.orders[1], Status.DENIED)
+    feed(tried, "90")
+    assert floor.closed == [SYMBOL]
+
+
+def test_closes_are_carried_over_to_other_averages_but_not_to_other_bars() -> None:
+    state = {"closes": {SYMBOL: ["1"]}}
+    values = {"symbols": [SYMBOL], "quantity": 10}
+    before = CrossoverParameters.model_validate(values)
+    longer = CrossoverParameters.model_validate({**values, "slow": 50})
+    hourly = CrossoverParameters.model_validate({**values, "bar_seconds": 3600})
+    assert MovingAverageCrossover.carry_over(state, before, longer) == state
+    assert MovingAverageCrossover.carry_over(state, before, hourly) == {}

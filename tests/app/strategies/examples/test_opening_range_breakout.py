@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from algosat.domain.orders import OrderType, Side, Status
+from algosat.strategies.bars import Bar
+from algosat.strategies.examples.opening_range_breakout import BreakoutParameters, OpeningRangeBreakout
+from tests.app.strategies.doubles import MORNING, FakeFloor, bar_of
+
+SYMBOL = "ALPHA-EQ"
+
+
+@pytest.fixture
+def floor() -> FakeFloor:
+    return FakeFloor()
+
+
+def strategy(floor: FakeFloor, **differences: Any) -> OpeningRangeBreakout:
+    values = {"symbols": [SYMBOL], "range_minutes": 2, "quantity": 10, **differences}
+    return OpeningRangeBreakout(BreakoutParameters.model_validate(values), floor, {})
+
+
+def minute(number: int) -> datetime:
+    return MORNING + timedelta(minutes=number)
+
+
+def tell(tried: OpeningRangeBreakout, floor: FakeFloor, bar: Bar) -> None:
+    floor.now = bar.end
+    tried.on_bar(bar)
+
+
+def opened(floor: FakeFloor, **differences: Any) -> OpeningRangeBreakout:
+    """It has seen its range: 98 to 102."""
+    tried = strategy(floor, **differences)
+    tell(tried, floor, bar_of("100", minute(0), high="101", low="98"))
+    tell(tried, floor, bar_of("100", minute(1), high="102", low="99"))
+    return tried
+
+
+def entered(floor: FakeFloor) -> OpeningRangeBreakout:
+    """It is long 10, with its stop resting at 98."""
+    tried = opened(floor)
+    tell(tried, floor, bar_of("103", minute(2)))
+    floor.positions[SYMBOL] = Decimal(10)
+    tried.on_order(floor.become(floor.orders[0], Status.FILLED, "10"))
+    return tried
+
+
+def test_a_close_above_the_range_is_bought_and_one_within_it_is_not(floor: FakeFloor) -> None:
+    tried = opened(floor)
+    tell(tried, floor, bar_of("102", minute(2)))
+    assert floor.orders == []
+    tell(tried, floor, bar_of("102.05", minute(3)))
+    assert [(order.intent.side, order.intent.type) for order in floor.orders] == [
+        (Side.BUY, OrderType.MARKET)
+    ]
+
+
+def test_a_close_below_the_range_is_sold_only_where_it_may_be(floor: FakeFloor) -> None:
+    tell(opened(floor, short=False), floor, bar_of("97", minute(2)))
+    assert floor.orders == []
+    tell(opened(floor), floor, bar_of("97", minute(2)))
+    assert floor.orders[0].intent.side is Side.SELL
+
+
+def test_the_fill_is_protected_by_a_stop_at_the_other_end_of_the_range(floor: FakeFloor) -> None:
+    entered(floor)
+    stop = floor.orders[1].intent
+    assert (stop.side, stop.type) == (Side.SELL, OrderType.STOP)
+    assert (stop.trigger_price, stop.quantity) == (Decimal(98), Decimal(10))
+    assert stop.reduce_only
+
+
+def test_a_second_part_of_the_fill_is_protected_by_a_second_stop(floor: FakeFloor) -> None:
+    tried = opened(floor)
+    tell(tried, floor, bar_of("103", minute(2)))
+    floor.positions[SYMBOL] = Decimal(4)
+    entry = floor.become(floor.orders[0], Status.PARTIALLY_FILLED, "4")
+    tried.on_order(entry)
+    floor.positions[SYMBOL] = Decimal(10)
+    tried.on_order(floor.become(entry, Status.FILLED, "10"))
+    assert [order.intent.quantity for order in floor.orders[1:]] == [4, 6]
+
+
+def test_it_trades_once_a_day_and_again_the_next(floor: FakeFloor) -> None:
+    tried = opened(floor)
+    for number in (2, 3):
+        tell(tried, floor, bar_of("103", minute(number)))
+    assert len(floor.orders) == 1
+    tomorrow = MORNING + timedelta(days=1)
+    for number, close in ((0, "100"), (1, "100"), (2, "105")):
+        tell(tried, floor, bar_of(close, tomorrow + timedelta(minutes=number)))
+    assert len(floor.orders) == 2
+
+
+def test_by_its_hour_it_cancels_the_stop_and_closes(floor: FakeFloor) -> None:
+    tried = entered(floor)
+    tell(tried, floor, bar_of("105", minute(345)))  # ends at 15:01
+    assert floor.orders[1].status is Status.CANCELLED
+    assert floor.closed == [SYMBOL]
+
+
+def test_after_its_hour_it_enters_nothing(floor: FakeFloor) -> None:
+    tried = opened(floor)
+    tell(tried, floor, bar_of("110", minute(345)))
+    assert floor.orders == []
+
+
+def test_a_fill_that_comes_after_its_hour_is_closed(floor: FakeFloor) -> None:
+    tried = opened(floor)
+    tell(tried, floor, bar_of("103", minute(2)))
+    floor.now = minute(346)
+    floor.positions[SYMBOL] = Decimal(10)
+    tried.on_order(floor.become(floor.orders[0], Status.FILLED, "10"))
+    assert floor.closed == [SYMBOL]

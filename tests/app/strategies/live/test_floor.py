@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import orjson
+import pytest
+
+from algosat.domain.orders import EventKind, Intent, OrderType, Product, Side, Status
+from algosat.store import queries
+from algosat.strategies.live import records
+from algosat.strategies.live.floor import LiveFloor
+from algosat.strategies.live.news import Seen
+from algosat.strategies.occasions import BarEnded, OrderChanged, Quoted, Started
+from algosat.trading.desk import Desk
+from tests.app.desks import SHARE, advance, buy, order_now, quote_of
+from tests.app.fakes import FakeClock
+from tests.app.strategies.doubles import bar_of
+
+BAR = BarEnded(bar_of("100"))
+Reopen = Callable[[], LiveFloor]
+
+
+@pytest.fixture
+def reopen(desk: Desk) -> Reopen:
+    """A floor as a new process of the strategy has it."""
+
+    def build() -> LiveFloor:
+        with desk.database.read() as connection:
+            record = records.load(connection, "trend")
+            seen = Seen.begin(connection, "trend", record.seen if record else None)
+        state = orjson.dumps(record.state if record else {})
+        return LiveFloor(desk, "trend", 1, Product.INTRADAY, state, seen)
+
+    return build
+
+
+@pytest.fixture
+def floor(reopen: Reopen) -> LiveFloor:
+    return reopen()
+
+
+def intent(quantity: str = "10", side: Side = Side.BUY) -> Intent:
+    return Intent(
+        "paper", SHARE, side, Decimal(quantity), OrderType.MARKET, product=Product.INTRADAY, strategy="trend"
+    )
+
+
+def test_an_order_carries_the_strategys_name_and_passes_the_gate(desk: Desk, floor: LiveFloor) -> None:
+    floor.begin(BAR)
+    assert floor.place(intent()).status is Status.CREATED
+    denied = floor.place(intent("100000"))
+    assert (denied.status, denied.code) == (Status.DENIED, "above_freeze_quantity")
+    assert [order.intent.strategy for order in floor.working()] == ["trend"]
+
+
+def test_an_occasion_lived_through_twice_places_its_orders_once(desk: Desk, reopen: Reopen) -> None:
+    placed = []
+    for floor in (reopen(), reopen()):
+        floor.begin(BAR)
+        placed.append([floor.place(intent()).id, floor.place(intent("5")).id])
+    assert placed[0] == placed[1]
+    with desk.database.read() as connection:
+        assert len(queries.working(connection, desk.account)) == 2
+
+
+def test_what_was_placed_before_stands_when_it_is_decided_otherwise_now(desk: Desk, reopen: Reopen) -> None:
+    first, second = reopen(), reopen()
+    first.begin(BAR)
+    before = first.place(intent("10"))
+    second.begin(BAR)
+    assert second.place(intent("20", Side.SELL)).id == before.id
+    assert len(second.working()) == 1
+
+
+def test_another_occasion_places_another_order(floor: LiveFloor) -> None:
+    ids = set()
+    for occasion in (BAR, BarEnded(bar_of("101", BAR.bar.end)), Quoted(quote_of(SHARE, BAR.bar.end))):
+        floor.begin(occasion)
+        ids.add(floor.place(intent()).id)
+        floor.end(occasion, {})
+    assert len(ids) == 3
+
+
+def test_orders_of_a_start_are_placed_once_for_all_restarts_of_a_run(
+    reopen: Reopen, clock: FakeClock
+) -> None:
+    ids = []
+    for run in ("1.1", "1.1", "2.1"):
+        floor = reopen()
+        clock.forward(seconds=5)
+        floor.begin(Started(clock(), run))
+        ids.append(floor.place(intent()).id)
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_before_the_first_order_the_store_knows_the_occasion_and_the_state_it_began_with(
+    desk: Desk, floor: LiveFloor
+) -> None:
+    floor.begin(Quoted(quote_of(SHARE, desk.clock())))
+    floor.end(Quoted(quote_of(SHARE, desk.clock())), {"seen": 1})
+    floor.begin(BAR)
+    floor.place(intent())
+    with desk.database.read() as connection:
+        record = records.load(connection, "trend")
+    assert record is not None
+    assert [set(pending) for pending in record.pending] == [{"bar"}]
+    assert record.state == {"seen": 1}
+
+
+def test_once_it_is_lived_through_nothing_is_pending(desk: Desk, floor: LiveFloor) -> None:
+    floor.begin(BAR)
+    floor.place(intent())
+    floor.end(BAR, {"in": True})
+    with desk.database.read() as connection:
+        record = records.load(connection, "trend")
+    assert record is not None
+    assert (record.pending, record.state) == ([], {"in": True})
+
+
+def test_nothing_is_written_for_an_occasion_that_changed_nothing(desk: Desk, floor: LiveFloor) -> None:
+    floor.begin(BAR)
+    floor.end(BAR, {})
+    with desk.database.read() as connection:
+        assert records.load(connection, "trend") is None
+
+
+def test_outside_of_its_callbacks_a_strategy_cannot_act(floor: LiveFloor) -> None:
+    with pytest.raises(RuntimeError, match="within its callbacks"):
+        floor.place(intent())
+
+
+def test_the_position_is_its_own_and_of_its_product_alone(desk: Desk, floor: LiveFloor) -> None:
+    for differences in ({"strategy": "trend", "product": Product.INTRADAY}, {"strategy": "other"}, {}):
+        order = buy(desk, "10", **differences)
+        advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="10")
+    assert floor.position(SHARE) == 10
+    assert floor.position("BRAVO-EQ") == 0
+
+
+def test_closing_sends_what_is_left_once(desk: Desk, floor: LiveFloor, reopen: Reopen) -> None:
+    order = buy(desk, "10", strategy="trend", product=Product.INTRADAY)
+    advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="10")
+    floor.begin(BAR)
+    (exit_order,) = floor.close(SHARE)
+    assert (exit_order.intent.side, exit_order.intent.quantity) == (Side.SELL, Decimal(10))
+    again = reopen()
+    again.begin(BAR)
+    assert [order.id for order in again.close(SHARE)] == [exit_order.id]
+
+
+def test_closing_what_is_not_held_sends_nothing(floor: LiveFloor) -> None:
+    floor.begin(BAR)
+    assert floor.close(SHARE) == ()
+
+
+def test_cancelling_an_order_that_has_ended_gives_it_back_as_it_is(desk: Desk, floor: LiveFloor) -> None:
+    floor.begin(BAR)
+    order = floor.place(intent())
+    assert floor.cancel(order.id).status is Status.CANCELLED
+    assert floor.cancel(order.id).status is Status.CANCELLED
+
+
+def test_a_change_of_an_order_told_again_keeps_the_name_it_had(
+    desk: Desk, floor: LiveFloor, reopen: Reopen
+) -> None:
+    order = buy(desk, "10", strategy="trend", product=Product.INTRADAY)
+    told = OrderChanged(order, order.version)
+    floor.begin(told)
+    first = floor.place(intent("5"))
+    advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="10")
+    again = reopen()
+    again.begin(OrderChanged(order_now(desk, order), told.version))
+    assert again.place(intent("5")).id == first.id
+
+
+def test_memory_alone_is_kept_once_a_second(
+    desk: Desk, floor: LiveFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("algosat.strategies.live.floor.time.monotonic", lambda: now)
+    kept = []
+    for number, passed in enumerate((0.0, 0.4, 0.8), start=1):
+        now += passed
+        quoted = Quoted(quote_of(SHARE, desk.clock() + timedelta(seconds=number)))
+        floor.begin(quoted)
+        floor.end(quoted, {"seen": number})
+        with desk.database.read() as connection:
+            record = records.load(connection, "trend")
+        kept.append(record.state["seen"] if record else None)
+    assert kept == [1, 1, 3]
