@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from algosat.engine.leadership import FileLeadership, NotLeading
+from algosat.trading.desk import Desk
+
+
+def test_only_one_leads(tmp_path: Path) -> None:
+    first, second = FileLeadership(tmp_path / "engine.lock"), FileLeadership(tmp_path / "engine.lock")
+    assert first.acquire()
+    assert not second.acquire()
+    first.release()
+    assert second.acquire()
+    second.release()
+
+
+def test_the_lead_is_free_once_its_holder_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "engine.lock"
+    holder = (
+        "import sys, time; from pathlib import Path; from algosat.engine.leadership import FileLeadership\n"
+        "lead = FileLeadership(Path(sys.argv[1])); print(lead.acquire(), flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == "True\n"
+        heir = FileLeadership(path)
+        assert not heir.acquire()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert heir.acquire()
+    heir.release()
+
+
+def test_a_leader_whose_lock_was_deleted_may_send_nothing(tmp_path: Path, desk: Desk) -> None:
+    path = tmp_path / "engine.lock"
+    lead = FileLeadership(path)
+    assert lead.acquire()
+    with desk.database.read() as connection:
+        lead.fence(connection)
+        path.unlink()
+        with pytest.raises(NotLeading):
+            lead.fence(connection)
+    lead.release()
+
+
+def test_who_never_led_may_send_nothing(tmp_path: Path, desk: Desk) -> None:
+    with desk.database.read() as connection, pytest.raises(NotLeading):
+        FileLeadership(tmp_path / "engine.lock").fence(connection)

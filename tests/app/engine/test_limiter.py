@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algosat.engine.limiter import Limiter
+
+NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
+
+
+def taken(limiter: Limiter, *seconds: float) -> list[bool]:
+    return [limiter.take(NOON + timedelta(seconds=each)) for each in seconds]
+
+
+def test_a_second_is_a_calendar_second() -> None:
+    limiter = Limiter(2, 100, 100)
+    assert taken(limiter, 0.8, 0.9, 0.95) == [True, True, False]
+    assert taken(limiter, 1.0, 1.1, 1.2) == [True, True, False]
+
+
+def test_a_minute_slides() -> None:
+    limiter = Limiter(10, 3, 100)
+    assert taken(limiter, 0, 10, 20, 30) == [True, True, True, False]
+    assert taken(limiter, 60.0, 60.1) == [True, False]
+
+
+def test_a_day_begins_anew_at_midnight_utc() -> None:
+    limiter = Limiter(10, 10, 2)
+    assert taken(limiter, 0, 100, 200) == [True, True, False]
+    assert taken(limiter, 12 * 3600) == [True]
+
+
+def test_what_left_before_a_restart_counts() -> None:
+    limiter = Limiter(10, 10, 2, sent=[NOON - timedelta(hours=1), NOON - timedelta(seconds=5)])
+    assert not limiter.take(NOON)
+
+
+def test_a_pause_holds_everything_back() -> None:
+    limiter = Limiter(10, 10, 10)
+    limiter.pause(NOON + timedelta(seconds=2))
+    limiter.pause(NOON + timedelta(seconds=1))
+    assert taken(limiter, 1.5, 2.0) == [False, True]
+
+
+@given(st.lists(st.floats(0, 5), min_size=30, max_size=80))
+def test_no_calendar_second_ever_holds_more_than_allowed(gaps: list[float]) -> None:
+    limiter, at, per_second = Limiter(3, 1000, 1000), NOON, dict[datetime, int]()
+    for gap in gaps:
+        at += timedelta(seconds=gap / 10)
+        if limiter.take(at):
+            second = at.replace(microsecond=0)
+            per_second[second] = per_second.get(second, 0) + 1
+    assert max(per_second.values()) <= 3
