@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from algosat import clock
 from algosat.api import catalogue
+from algosat.api.application import Application
 from algosat.api.context import NAME, Services
 from algosat.api.lifecycle import Lifecycle
 from algosat.api.routes import prepare, register
@@ -40,7 +41,7 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
     Raises ConfigurationError when the store is of another version, or the access rules name no route.
     """
     catalogue.require_valid(settings.protection.access_control)
-    app = Flask("algosat", static_folder=None)
+    app = Application("algosat", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.algosat.api.max_body_bytes
     prepare(app)
 
@@ -50,7 +51,7 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     tokens = Tokens(app, settings.algosat.security)
     limiter = ClientLimiter(app, settings.algosat.security)
-    authenticator = Authenticator(tokens, lookup_in(database), live, writer, time.time)
+    authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
     passwords = passwords or Passwords()
     ringer = Ringer(settings.algosat.runtime_directory)
 

@@ -10,12 +10,12 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 _EXACT_DIGITS: Final = 15  # what a JSON number surely carries through every client
 _BOUND: Final = 10_000_000_000
-_FORM: Final = r"^[0-9]{1,10}(\.[0-9]{1,8})?$"
+_FORM: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,8})?", re.ASCII)
 
 
 def _exact(value: Any) -> Decimal:
     if isinstance(value, str):
-        if not re.fullmatch(_FORM, value, re.ASCII):
+        if not _FORM.fullmatch(value):
             raise ValueError("is not a plain decimal number of at most 10 digits and 8 decimals")
         return Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -33,7 +33,7 @@ Amount = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": _FORM},
+                {"type": "string", "pattern": f"^{_FORM.pattern}$"},
                 {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": _BOUND},
             ],
             "description": "A string, or a number of at most 15 digits; more than 0, at most 8 decimals.",

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from flask import g, request
+from flask import request
 from pydantic import Field, SecretStr
 from typing_extensions import TypedDict
 
 from algosat.api.access import Access
-from algosat.api.context import caller, cause, services
+from algosat.api.context import caller, cause, correlation_id, services
 from algosat.api.inputs import Input
 from algosat.api.pages import Everything, page
 from algosat.api.routes import Routes
@@ -78,7 +78,7 @@ def log_in(body: Credentials) -> TokenAnswer:
     """Name and password for tokens"""
     client = Client(request.remote_addr or "unknown", request.headers.get("User-Agent", ""))
     password = body.password.get_secret_value()
-    return _tokens(services().identity.log_in(body.username, password, client, g.correlation_id))
+    return _tokens(services().identity.log_in(body.username, password, client, correlation_id()))
 
 
 @routes.post(
@@ -86,7 +86,7 @@ def log_in(body: Credentials) -> TokenAnswer:
 )
 def refresh(body: RefreshBody) -> TokenAnswer:
     """New tokens for a refresh token, which is spent by it"""
-    return _tokens(services().identity.refresh(body.refresh_token.get_secret_value(), g.correlation_id))
+    return _tokens(services().identity.refresh(body.refresh_token.get_secret_value(), correlation_id()))
 
 
 @routes.post("/auth/logout", access=Access.VIEWER, answer=Message)

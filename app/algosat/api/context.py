@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast
 
-from flask import current_app, g
+from flask import current_app, request
 
+from algosat.api.application import ApiRequest
 from algosat.api.waiting import Waiting
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
+from algosat.monitoring import correlation
 from algosat.monitoring.health import Health
 from algosat.security.callers import Caller
 from algosat.security.identity import Identity
@@ -50,9 +52,13 @@ def services() -> Services:
 
 
 def caller() -> Caller:
-    return cast(Caller, g.caller)
+    return cast(Caller, cast(ApiRequest, request).caller)
+
+
+def correlation_id() -> str:
+    return correlation.current.get()
 
 
 def cause() -> Cause:
     """Who sets something off by this request."""
-    return Cause(caller().actor, g.correlation_id)
+    return Cause(caller().actor, correlation_id())

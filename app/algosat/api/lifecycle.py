@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 import structlog
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from algosat.api.access import needed_role
+from algosat.api.application import ApiRequest
 from algosat.api.problems import answer_to
 from algosat.api.routes import Route
 from algosat.config.live import LiveSettings
 from algosat.errors import Forbidden, Unauthenticated
-from algosat.monitoring import correlation, metrics
+from algosat.monitoring import metrics
 from algosat.security.authenticator import Authenticator
 from algosat.security.callers import Caller, Role
 from algosat.security.limiter import ClientLimiter
 
 _log = structlog.get_logger(__name__)
-
-_POLICY: Final = "Content-Security-Policy"
-_HEADERS: Final = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Cache-Control", "no-store"),
-)
-_CLOSED: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Guard:
@@ -79,27 +70,28 @@ class Lifecycle:
         app.register_error_handler(Exception, answer_to)
 
     def _begin(self) -> None:
-        incoming: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-        g.started = perf_counter()
-        g.correlation_id = correlation.begin(incoming.environ.get("HTTP_X_REQUEST_ID"))
+        incoming: ApiRequest = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        incoming.started = perf_counter()
         rule = incoming.url_rule
-        guard = g.guard = self._no_route if rule is None else self._guards[rule.endpoint]
+        guard = incoming.guard = self._no_route if rule is None else self._guards[rule.endpoint]
         if (incoming.content_length or 0) > self._largest_body:
             raise RequestEntityTooLarge
-        g.caller = self._admit(guard, incoming)
+        incoming.caller = self._admit(guard, incoming)
 
-    def _admit(self, guard: Guard, incoming: Request) -> Caller | None:
+    def _admit(self, guard: Guard, incoming: ApiRequest) -> Caller | None:
         """Who asks, once he may. Strangers are counted by their address, before they are turned away."""
+        settings = self._live.current
         caller, refusal = None, None
         if guard.role is not None:
             try:
-                caller = self._authenticator.identify(incoming.environ.get("HTTP_AUTHORIZATION"))
+                rules = settings.protection.authentication
+                caller = self._authenticator.identify(incoming.environ.get("HTTP_AUTHORIZATION"), rules)
             except Unauthenticated as error:
                 refusal = error
         if guard.limited or refusal is not None:
-            rules = self._live.current.algosat.security
-            client = caller.actor if caller else f"address:{incoming.remote_addr}"
-            self._limiter.hit(client, rules.rate_limit_requests, rules.rate_limit_window)
+            limits = settings.algosat.security
+            client = f"address:{incoming.remote_addr}" if caller is None else caller.actor
+            self._limiter.hit(client, limits.rate_limit_requests, limits.rate_limit_window)
         if refusal is not None:
             metrics.SECURITY_EVENTS.labels("token_refused").inc()
             raise refusal
@@ -109,26 +101,22 @@ class Lifecycle:
         return caller
 
     def _finish(self, response: Response) -> Response:
+        incoming: ApiRequest = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
         settings = self._live.current.algosat.monitoring
-        guard, status, seconds = g.guard, response.status_code, perf_counter() - g.started
+        status, seconds = response.status_code, perf_counter() - incoming.started
         if settings.metrics_enabled:
-            guard.count(status, seconds if settings.performance_monitoring else None)
-        headers = response.headers
-        headers.extend(_HEADERS)
-        headers.add("X-Request-ID", g.correlation_id)
-        if _POLICY not in headers:
-            headers.add(_POLICY, _CLOSED)
-        if status >= 400 or request.method not in ("GET", "HEAD"):
-            self._log_request(guard, status, seconds)
+            incoming.guard.count(status, seconds if settings.performance_monitoring else None)
+        if status >= 400 or incoming.method not in ("GET", "HEAD"):
+            _log_request(incoming, status, seconds)
         return response
 
-    def _log_request(self, guard: Guard, status: int, seconds: float) -> None:
-        caller: Caller | None = g.get("caller")
-        _log.info(
-            "request",
-            method=request.method,
-            path=guard.path,
-            status=status,
-            milliseconds=round(seconds * 1000, 2),
-            caller=caller.actor if caller else request.remote_addr,
-        )
+
+def _log_request(incoming: ApiRequest, status: int, seconds: float) -> None:
+    _log.info(
+        "request",
+        method=incoming.method,
+        path=incoming.guard.path,
+        status=status,
+        milliseconds=round(seconds * 1000, 2),
+        caller=incoming.caller.actor if incoming.caller else incoming.remote_addr,
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import uuid
 from contextvars import ContextVar
 from typing import Final
 
@@ -20,4 +20,4 @@ def begin(offered: str | None) -> str:
 
 
 def new() -> str:
-    return uuid.uuid4().hex
+    return f"{random.getrandbits(128):032x}"

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from algosat.config.live import LiveSettings
+from algosat.config.settings import Authentication
 from algosat.errors import StoreBusy, Unauthenticated
 from algosat.security import sessions
 from algosat.security.callers import ANYBODY, Caller
@@ -27,23 +27,21 @@ class Authenticator:
         self,
         tokens: Tokens,
         lookup: Lookup,
-        live: LiveSettings,
         writer: Writer,
         clock: Callable[[], float],  # seconds since 1970
     ) -> None:
         self._tokens = tokens
         self._lookup = lookup
-        self._live = live
         self._writer = writer
         self._clock = clock
         self._noted: dict[str, int] = {}
 
-    def identify(self, authorization: str | None) -> Caller:
+    def identify(self, authorization: str | None, rules: Authentication) -> Caller:
         """The caller behind an Authorization header. Raises Unauthenticated.
 
         API keys will be judged here too, from their own header.
         """
-        if not self._live.current.protection.authentication.enabled:
+        if not rules.enabled:
             return ANYBODY
         if authorization is None:
             raise Unauthenticated(
@@ -54,29 +52,16 @@ class Authenticator:
         if scheme.lower() != "bearer":
             raise refused("Only the scheme Bearer is known here")
         session_id = self._tokens.verify_access(token.strip()).session_id
-        return self._caller(session_id)
+        return self._caller(session_id, rules.session_timeout * _SECOND)
 
-    def _caller(self, session_id: str) -> Caller:
+    def _caller(self, session_id: str, timeout: int) -> Caller:
         standing = self._lookup.find(session_id)
         now = int(self._clock() * _SECOND)
-        if standing is None or not self._is_open(standing, now):
+        if standing is None or not _is_open(standing, now, timeout):
             raise refused("The session has ended")
-        if now - standing.last_seen_at > self._silence():
+        if now - standing.last_seen_at > min(_LONGEST_SILENCE, timeout // 4):
             self._note(session_id, now)
         return Caller(standing.username, standing.role, session_id)
-
-    def _is_open(self, standing: Standing, now: int) -> bool:
-        idle = self._live.current.protection.authentication.session_timeout * _SECOND
-        return (
-            standing.revoked_at is None
-            and not standing.disabled
-            and now < standing.expires_at
-            and now < standing.last_seen_at + idle
-        )
-
-    def _silence(self) -> int:
-        timeout = self._live.current.protection.authentication.session_timeout * _SECOND
-        return min(_LONGEST_SILENCE, timeout // 4)
 
     def _note(self, session_id: str, now: int) -> None:
         if now - self._noted.get(session_id, 0) < _SECOND:
@@ -88,3 +73,12 @@ class Authenticator:
             self._writer.run(lambda connection: sessions.touch(connection, session_id, at), timeout=1)
         except StoreBusy as error:
             _log.warning("session_not_noted", reason=error.detail)
+
+
+def _is_open(standing: Standing, now: int, timeout: int) -> bool:
+    return (
+        standing.revoked_at is None
+        and not standing.disabled
+        and now < standing.expires_at
+        and now < standing.last_seen_at + timeout
+    )

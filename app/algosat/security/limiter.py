@@ -1,5 +1,5 @@
 """How often one client may ask. flask-limiter holds the policy and its storage; each request asks the
-counter underneath, because the extension's own hooks cost more than the rest of a request.
+storage itself, because the extension's own hooks cost more than the rest of a request.
 
 When the shared storage fails, each worker counts for itself for a while: trading goes on.
 """
@@ -13,13 +13,12 @@ from typing import Any, Final
 import structlog
 from flask import Flask
 from flask_limiter import Limiter
-from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import StorageError
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter, RateLimiter
+from limits.storage import Storage
 
 from algosat.config.settings import Tokens
 from algosat.errors import TooManyRequests
+from algosat.security.counters import WindowCounters
 
 _log = structlog.get_logger(__name__)
 
@@ -29,11 +28,10 @@ _PAUSE: Final = 5.0  # seconds until a storage that failed is asked again
 
 class ClientLimiter:
     def __init__(self, app: Flask, settings: Tokens, clock: Callable[[], float] = time.monotonic) -> None:
-        self._shared = _limiter(app, settings.rate_limit_storage)
-        self._own: RateLimiter = FixedWindowRateLimiter(MemoryStorage())
+        self._shared = _storage(app, settings.rate_limit_storage)
+        self._own: Storage = WindowCounters()
         self._clock = clock
         self._paused_until = 0.0
-        self._items: dict[tuple[int, int], RateLimitItem] = {}
 
     @property
     def is_shared(self) -> bool:
@@ -42,47 +40,34 @@ class ClientLimiter:
 
     def hit(self, client: str, requests: int, window: int) -> None:
         """Count one request of the client. Raises TooManyRequests past `requests` in `window` seconds."""
-        item = self._items.get((requests, window))
-        if item is None:
-            item = self._items[requests, window] = RateLimitItemPerSecond(requests, window, "algosat")
-        if not self._count(item, client):
-            raise self._too_many(item, client)
+        key = f"algosat/{client}/{requests}/{window}"
+        if self._ask(lambda storage: storage.incr(key, window)) > requests:
+            ends = self._ask(lambda storage: storage.get_expiry(key))
+            wait = max(1, int(ends - time.time()) + 1)
+            raise TooManyRequests(
+                f"more than {requests} requests in {window} s; try again in {wait} s",
+                headers={"Retry-After": str(wait)},
+            )
 
-    def _count(self, item: RateLimitItem, client: str) -> bool:
+    def _ask(self, question: Callable[[Storage], float]) -> float:
         if self.is_shared:
             try:
-                return self._shared.hit(item, client)
+                return question(self._shared)
             except StorageError as error:
-                self._pause(error)
-        return self._own.hit(item, client)
-
-    def _too_many(self, item: RateLimitItem, client: str) -> TooManyRequests:
-        limiter = self._shared if self.is_shared else self._own
-        try:
-            reset = limiter.get_window_stats(item, client).reset_time
-        except StorageError as error:
-            self._pause(error)
-            reset = time.time() + item.get_expiry()
-        wait = max(1, round(reset - time.time() + 0.5))
-        return TooManyRequests(
-            f"more than {item.amount} requests in {item.get_expiry()} s; try again in {wait} s",
-            headers={"Retry-After": str(wait)},
-        )
-
-    def _pause(self, error: Exception) -> None:
-        self._paused_until = self._clock() + _PAUSE
-        _log.warning("rate_limit_storage_failed", reason=str(error), counting="per worker")
+                self._paused_until = self._clock() + _PAUSE
+                _log.warning("rate_limit_storage_failed", reason=str(error), counting="per worker")
+        return question(self._own)
 
 
-def _limiter(app: Flask, storage: str) -> RateLimiter:
+def _storage(app: Flask, uri: str) -> Storage:
+    in_memory = uri.startswith("memory:")
     extension = Limiter(
         lambda: "",  # who a client is, the gate knows
-        storage_uri=storage,
-        storage_options={} if storage.startswith("memory:") else _redis_options(),
-        strategy="fixed-window",
+        storage_uri="algosat-memory://" if in_memory else uri,
+        storage_options={} if in_memory else _redis_options(),
     )
     _init_without_hooks(app, extension)
-    return extension.limiter
+    return extension.storage
 
 
 def _redis_options() -> dict[str, Any]:
