@@ -22,6 +22,7 @@ from algosat.errors import ConfigurationError
 from algosat.monitoring import logs
 from algosat.monitoring.checks import all_checks
 from algosat.monitoring.health import Health
+from algosat.resilience.tracker import ErrorTracker
 from algosat.security.authenticator import Authenticator
 from algosat.security.identity import Identity
 from algosat.security.limiter import ClientLimiter
@@ -52,6 +53,7 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
     tokens = Tokens(app, settings.algosat.security)
     limiter = ClientLimiter(app, settings.algosat.security)
     authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
+    errors = ErrorTracker(writer, clock.now)
     passwords = passwords or Passwords()
     ringer = Ringer(settings.algosat.runtime_directory)
 
@@ -61,12 +63,13 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
         writer=writer,
         identity=Identity(database, writer, live, tokens, passwords, clock.now),
         passwords=passwords,
+        errors=errors,
         health=Health(all_checks(directory, live, database, limiter, clock.now)),
         desk=desk.build(settings, database, writer, ringer),
         waiting=Waiting(database, settings.algosat.runtime_directory),
         clock=clock.now,
     )
-    Lifecycle(catalogue.all_routes(), live, authenticator, limiter).attach(app)
+    Lifecycle(catalogue.all_routes(), live, authenticator, limiter, errors).attach(app)
     for route in catalogue.all_routes():
         register(app, route)
     if settings.algosat.api.trusted_proxies:

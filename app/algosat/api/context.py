@@ -13,6 +13,7 @@ from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.monitoring import correlation
 from algosat.monitoring.health import Health
+from algosat.resilience.tracker import ErrorTracker
 from algosat.security.callers import Caller
 from algosat.security.identity import Identity
 from algosat.security.passwords import Passwords
@@ -34,6 +35,7 @@ class Services:
     identity: Identity
     passwords: Passwords
     health: Health
+    errors: ErrorTracker
     desk: Desk
     waiting: Waiting
     clock: Clock
@@ -42,6 +44,7 @@ class Services:
         """Give everything back, once no request is under way."""
         self.waiting.close()
         self.health.close()
+        self.errors.close()
         self.writer.close()
         self.desk.ringer.close()
         self.database.close()

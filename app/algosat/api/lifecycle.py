@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from flask import Flask, Response, request
@@ -17,6 +17,7 @@ from algosat.api.routes import Route
 from algosat.config.live import LiveSettings
 from algosat.errors import Forbidden, Unauthenticated
 from algosat.monitoring import metrics
+from algosat.resilience.tracker import ErrorTracker
 from algosat.security.authenticator import Authenticator
 from algosat.security.callers import Caller, Role
 from algosat.security.limiter import ClientLimiter
@@ -50,6 +51,7 @@ class Lifecycle:
         live: LiveSettings,
         authenticator: Authenticator,
         limiter: ClientLimiter,
+        errors: ErrorTracker,
     ) -> None:
         control = live.files.protection.access_control
         self._guards = {
@@ -63,11 +65,12 @@ class Lifecycle:
         self._largest_body = live.files.algosat.api.max_body_bytes
         self._authenticator = authenticator
         self._limiter = limiter
+        self._errors = errors
 
     def attach(self, app: Flask) -> None:
         app.before_request(self._begin)
         app.after_request(self._finish)
-        app.register_error_handler(Exception, answer_to)
+        app.register_error_handler(Exception, self._answer)
 
     def _begin(self) -> None:
         incoming: ApiRequest = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
@@ -99,6 +102,13 @@ class Lifecycle:
             metrics.SECURITY_EVENTS.labels("forbidden").inc()
             raise Forbidden(f"This needs the role {guard.role}; {caller.name} is a {caller.role}")
         return caller
+
+    def _answer(self, error: Exception) -> Response:
+        answer = answer_to(error)
+        if answer.status_code >= 500:
+            guard: Guard = cast(ApiRequest, request).guard
+            self._errors.note(error, guard.path)
+        return answer
 
     def _finish(self, response: Response) -> Response:
         incoming: ApiRequest = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001

@@ -279,6 +279,24 @@ replies = Table(
     Column("created_at", UtcTime, nullable=False, index=True),
 )
 
+# --- errors --------------------------------------------------------------------------------------
+
+# Equal errors share a row: a thousand of them are one thing to look at.
+errors = Table(
+    "errors",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("code", String(64), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("category", String(16), nullable=False),
+    Column("place", String(128), nullable=False),  # a route's template, or a part of the engine
+    Column("message", Text, nullable=False),  # of the last one
+    Column("correlation_id", String(64), nullable=False),  # of the last one
+    Column("count", Integer, nullable=False),
+    Column("first_at", UtcTime, nullable=False),
+    Column("last_at", UtcTime, nullable=False, index=True),
+)
+
 # --- strategies ----------------------------------------------------------------------------------
 
 # What is wanted of a strategy. Its class and parameters stand in its version.
@@ -313,6 +331,6 @@ strategy_states = Table(
     Column("version", Integer, nullable=False),  # under whose parameters it was kept
     Column("state", Json, nullable=False),
     Column("seen", Json, nullable=False),  # of its orders: how much of each it was told
-    Column("pending", Json),  # the occasion it had placed orders on, but not lived through, when this was kept
+    Column("pending", Json),  # the occasion it had ordered on, but not lived through, when this was kept
     Column("saved_at", UtcTime, nullable=False),
 )

@@ -34,6 +34,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "strategy", "day", name=op.f("pk_days")),
     )
     op.create_table(
+        "errors",
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("severity", sa.String(length=16), nullable=False),
+        sa.Column("category", sa.String(length=16), nullable=False),
+        sa.Column("place", sa.String(length=128), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("correlation_id", sa.String(length=64), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("first_at", types.UtcTime(), nullable=False),
+        sa.Column("last_at", types.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_errors")),
+    )
+    with op.batch_alter_table("errors", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_errors_last_at"), ["last_at"], unique=False)
+
+    op.create_table(
         "events",
         sa.Column(
             "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False

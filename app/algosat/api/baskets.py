@@ -1,0 +1,70 @@
+"""Several orders in one request: the legs of a basket, and the slices of a large order."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from algosat.api.access import Access
+from algosat.api.context import cause, services
+from algosat.api.idempotency import HEADER, required_key
+from algosat.api.inputs import Input
+from algosat.api.order_views import OrderView, order_view
+from algosat.api.orders import NewOrder
+from algosat.api.pages import Everything, page
+from algosat.api.routes import Routes
+from algosat.errors import KeyReused
+from algosat.trading import place, slicing
+from algosat.trading.place import Placed
+
+routes = Routes("orders")
+
+
+class Basket(Input):
+    orders: Annotated[tuple[NewOrder, ...], Field(min_length=1, max_length=20)]
+
+
+@routes.post(
+    "/orders/basket",
+    access=Access.TRADER,
+    body=Basket,
+    headers=(HEADER,),
+    answer=Everything[OrderView],
+    status=201,
+    errors=(KeyReused,),
+)
+def place_basket(body: Basket) -> dict[str, Any]:
+    """Place several orders
+
+    Each leg is judged on the book that those before it leave, and answered in its place: one that
+    was denied says so by its status, and keeps none of the others back. All are durable before the
+    answer, which does not wait for the broker.
+    """
+    desk = services().desk
+    key = required_key("POST /orders/basket", body)
+    return _placed(place.basket(desk, [leg.intent(desk.account) for leg in body.orders], cause(), key=key))
+
+
+@routes.post(
+    "/orders/sliced",
+    access=Access.TRADER,
+    body=NewOrder,
+    headers=(HEADER,),
+    answer=Everything[OrderView],
+    status=201,
+    errors=(KeyReused,),
+)
+def place_sliced(body: NewOrder) -> dict[str, Any]:
+    """Place an order above the freeze quantity
+
+    It is judged as a whole, then cut into slices the exchange takes, each an order of its own. The
+    answer does not wait for the broker.
+    """
+    desk = services().desk
+    key = required_key("POST /orders/sliced", body)
+    return _placed(slicing.sliced(desk, body.intent(desk.account), cause(), key=key))
+
+
+def _placed(placed: Placed) -> dict[str, Any]:
+    return page((order_view(order) for order in placed.orders), None)
