@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from algosat.store.rows import instrument_from, order_from, position_from, quote
 from algosat.store.tables import (
     WORKING_STATUS,
     balances,
+    days,
     events,
     instruments,
     orders,
@@ -95,6 +96,25 @@ def all_positions(connection: Connection, account: str) -> list[Position]:
     """Also those that are closed by now, for what they realised."""
     statement = select(positions).where(positions.c.account == account)
     return [position_from(row) for row in connection.execute(statement)]
+
+
+def days_of(
+    connection: Connection,
+    account: str,
+    *,
+    strategy: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> Sequence[Row[Any]]:
+    """What each trading day came to, by strategy, newest first."""
+    statement = select(days).where(days.c.account == account)
+    if strategy is not None:
+        statement = statement.where(days.c.strategy == strategy)
+    if since is not None:
+        statement = statement.where(days.c.day >= since)
+    if until is not None:
+        statement = statement.where(days.c.day <= until)
+    return connection.execute(statement.order_by(days.c.day.desc(), days.c.strategy)).all()
 
 
 def balance(connection: Connection, account: str) -> Row[Any] | None:

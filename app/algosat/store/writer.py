@@ -34,7 +34,7 @@ _POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every write
 
 
 class Writer:
-    """Runs units of work for all threads of a process; built after a fork, which its thread would not cross."""
+    """Runs units of work for all threads of a process. Its thread does not cross a fork: build it after."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
