@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from algosat.cli import cli
+from algosat.errors import AlgosatError
+from tests.app.builders import algosat_data, write_configuration
+
+Run = Callable[..., Result]
+
+PASSWORD = "a fine long secret\n"
+
+
+@pytest.fixture
+def run(directory: Path) -> Run:
+    def run(*arguments: str, text: str | None = None) -> Result:
+        return CliRunner().invoke(cli, ["--config-dir", str(directory), *arguments], input=text)
+
+    return run
+
+
+def refused(result: Result) -> str:
+    assert isinstance(result.exception, AlgosatError), result.output
+    return result.exception.detail
+
+
+def test_every_command_has_help() -> None:
+    for arguments in (
+        [],
+        ["config"],
+        ["db"],
+        ["store"],
+        ["user"],
+        ["risk"],
+        ["credentials"],
+        ["engine"],
+        ["serve"],
+    ):
+        result = CliRunner().invoke(cli, [*arguments, "--help"])
+        assert result.exit_code == 0
+        assert "Usage: cli" in result.output
+
+
+def test_good_configuration_is_called_good(run: Run, directory: Path) -> None:
+    result = run("config", "check")
+    assert (result.exit_code, result.output) == (0, f"{directory}: good, for the environment testing\n")
+
+
+def test_bad_configuration_is_refused_with_every_problem(tmp_path: Path) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path, api__port=0, debug="no"))
+    result = CliRunner().invoke(cli, ["config", "check", "--config-dir", str(tmp_path)])
+    message = refused(result)
+    assert "api.port" in message
+    assert "debug" in message
+
+
+def test_access_rule_of_no_route_is_refused(run: Run, directory: Path) -> None:
+    data = yaml.safe_load((directory / "security.yaml").read_text())
+    data["access_control"]["admin_only_endpoints"] = ["/ordres"]
+    (directory / "security.yaml").write_text(yaml.safe_dump(data))
+    assert "/ordres is not a route of this server" in refused(run("config", "check"))
+
+
+def test_shown_settings_hold_no_secret(run: Run) -> None:
+    result = run("config", "show")
+    shown = yaml.safe_load(result.output)
+    assert shown["security"]["secret_key"] == "**********"
+    assert shown["api"]["port"] == 8080
+
+
+def test_store_at_its_version_has_nothing_to_do(run: Run) -> None:
+    result = run("db", "current")
+    assert (result.exit_code, len(set(result.output.split()))) == (0, 1)
+    assert "already" in run("db", "upgrade").output
+
+
+def test_empty_store_is_behind_until_it_is_upgraded(tmp_path: Path) -> None:
+    write_configuration(tmp_path)
+    runner = CliRunner(env={"ALGOSAT_CONFIG_DIR": str(tmp_path)})
+    result = runner.invoke(cli, ["db", "current"])
+    assert (result.exit_code, result.output.split()[0]) == (3, "none")
+    assert "algosat db upgrade" in refused(runner.invoke(cli, ["risk", "status"]))
+    assert runner.invoke(cli, ["db", "upgrade"]).exit_code == 0
+    assert runner.invoke(cli, ["db", "current"]).exit_code == 0
+
+
+def test_user_is_added_once(run: Run) -> None:
+    add = ("user", "add", "ann", "--role", "trader", "--password-stdin")
+    assert run(*add, text=PASSWORD).output == "created\n"
+    assert run(*add, "--if-missing", text=PASSWORD).output == "exists\n"
+    assert "already" in refused(run(*add, text=PASSWORD))
+    assert "ann\ttrader\tactive" in run("user", "list").output
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("a b", PASSWORD), ("ann", "short\n"), ("ann", "\n"), ("-x", PASSWORD)]
+)
+def test_user_that_will_not_do_is_not_added(run: Run, name: str, password: str) -> None:
+    result = run("user", "add", "--role", "admin", "--password-stdin", "--", name, text=password)
+    assert refused(result)
+    assert name not in run("user", "list").output
+
+
+def test_user_is_switched_off_and_on(run: Run) -> None:
+    assert run("user", "disable", "trader").output == "disabled\n"
+    assert "trader\ttrader\tdisabled" in run("user", "list").output
+    assert run("user", "enable", "trader").output == "enabled\n"
+    assert "last admin" in refused(run("user", "disable", "admin"))
+    assert "no user nobody" in refused(run("user", "passwd", "nobody", "--password-stdin", text=PASSWORD))
+    assert run("user", "passwd", "trader", "--password-stdin", text=PASSWORD).output == "changed\n"
+
+
+def test_trading_is_halted_and_resumed_from_the_server(run: Run) -> None:
+    assert run("risk", "status").output == "trading\n"
+    assert run("risk", "halt", "--reason", "a drill").output == "halted\n"
+    lines = run("risk", "status").output.splitlines()
+    assert lines[0] == "halted"
+    assert lines[1].endswith("\ta drill")
+    assert run("risk", "resume").output == "resumed\n"
+    assert run("risk", "resume").output == "was not halted\n"
+
+
+def test_store_is_verified_copied_and_put_back(run: Run, tmp_path: Path) -> None:
+    assert run("store", "verify").exit_code == 0
+    copy = tmp_path / "copy.db"
+    assert run("store", "snapshot", str(copy)).exit_code == 0
+    run("user", "add", "ann", "--role", "trader", "--password-stdin", text=PASSWORD)
+    assert run("store", "restore", str(copy)).exit_code == 0
+    assert "ann" not in run("user", "list").output
+    assert refused(run("store", "restore", str(tmp_path / "algosat.yaml")))
+
+
+def test_fresh_credentials_are_good_and_never_the_same() -> None:
+    first, second = (
+        yaml.safe_load(CliRunner().invoke(cli, ["credentials", "generate"]).output) for _ in range(2)
+    )
+    assert set(first) == {
+        "vault_algosat_security_secret_key",
+        "vault_algosat_encryption_keys",
+        "vault_algosat_admin_password",
+    }
+    assert all(first[name] != second[name] for name in first)
+    assert len(base64.urlsafe_b64decode(first["vault_algosat_encryption_keys"][0])) == 32
+    assert len(first["vault_algosat_security_secret_key"]) >= 64
+
+
+def test_refused_settings_stop_the_services_with_their_own_code(tmp_path: Path) -> None:
+    for service in (["serve"], ["engine", "run"]):
+        result = CliRunner().invoke(cli, ["--config-dir", str(tmp_path), *service])
+        assert result.exit_code == 78
+        assert "there is no such file" in result.output
