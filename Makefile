@@ -11,6 +11,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)
 # Which image a throw-away machine is made of.
 DISTRO ?= debian-12
+# Which situation `make molecule` goes through: a directory of molecule/.
+export SCENARIO ?= default
 
 .PHONY: help
 help: ## List the verbs
@@ -18,12 +20,15 @@ help: ## List the verbs
 	  match($$0, /^[a-z-]+:.*## /) { split($$0, part, /:.*## /); printf "  make %-12s %s\n", part[1], part[2] }' $(MAKEFILE_LIST)
 
 ##@ Try it
-.PHONY: up down serve
+.PHONY: up down clean serve
 up: deps ## Make a throw-away server, provision it, place a paper order over HTTPS (DISTRO=debian-12|debian-13|ubuntu-24.04|ubuntu-26.04)
 	@$(VERB).up --distro $(DISTRO)
 
-down: deps ## Remove the throw-away server and everything `make up` made
+down: deps ## Remove the throw-away server and what was made for it
 	@$(VERB).down
+
+clean: deps ## The same, and what makes the next one quick: images and downloaded packages
+	@$(VERB).down --caches
 
 serve: deps ## Run the API and the engine on this machine: no container, SQLite, the paper broker
 	@$(VERB).serve
@@ -39,7 +44,7 @@ lint: deps ## Formatting, types and rules of Python, Ansible, YAML and shell
 unit: deps ## The app's tests and those that read the repository; no machine is needed
 	@$(VERB).checks unit
 
-molecule: deps ## The whole site on fresh machines (Debian 12 and 13)
+molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=ubuntu: Ubuntu 24.04 and 26.04)
 	@$(VERB).checks molecule
 
 ##@ Operate it

@@ -58,11 +58,9 @@ def unit() -> Iterator[Check]:
 
 def molecule() -> Iterator[Check]:
     """The whole site on fresh machines."""
-    yield Check(
-        "molecule default",
-        ("molecule", "test", "--no-command-borders", "--scenario-name=default"),
-        env={"PYTHONUNBUFFERED": "1"},
-    )
+    scenario = os.environ.get("SCENARIO", "default")
+    command = ("molecule", "test", "--no-command-borders", f"--scenario-name={scenario}")
+    yield Check(f"molecule {scenario}", command)
 
 
 GROUPS = {"lint": lint, "unit": unit, "molecule": molecule}
