@@ -41,6 +41,8 @@ def prune(layout: Layout, keep: set[str]) -> None:
     for release in layout.installed()[layout.kept :]:
         if release.name not in keep:
             shutil.rmtree(release.directory)
+    for archive in (layout.home / "releases").glob("*.tar"):  # of an installation that was cut off
+        archive.unlink()
 
 
 def _unpack(archive: Path, directory: Path) -> None:

@@ -63,8 +63,9 @@ def last_words(units: Sequence[str], since: str) -> str:
 
 
 def _journal(unit: str, since: str) -> str:
-    options = ("--no-pager", "--quiet", "--output=cat", f"--lines={TAIL}", f"--since={since}")
-    return run(["journalctl", *options, f"--unit={unit}"]).strip()
+    options = ("--no-pager", "--quiet", "--output=cat", f"--since={since}")
+    # Not by --lines: together with --since, some versions count from the beginning.
+    return "\n".join(run(["journalctl", *options, f"--unit={unit}"]).splitlines()[-TAIL:])
 
 
 def install_file(source: Path, target: Path, group: str) -> None:
