@@ -70,6 +70,13 @@ def calm_app(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Ite
         yield app
 
 
+@pytest.fixture(scope="session")
+def wild_app(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Flask]:
+    """One for requests made by chance, which may change anything."""
+    with _running(_laid_out(tmp_path_factory.mktemp("wild"), fresh_store)) as app:
+        yield app
+
+
 @pytest.fixture
 def services(app: Flask) -> Services:
     found: Services = app.extensions[NAME]

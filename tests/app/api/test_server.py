@@ -1,0 +1,129 @@
+"""The API as it runs on a server: gunicorn, two workers, a socket that systemd would hand over."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.builders import algosat_data, write_configuration
+from tests.app.client import PASSWORD
+
+HAND_OVER = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
+
+
+@dataclass
+class Running:
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
+        answer = connection.getresponse()
+        assert answer.headers["Server"] == "algosat"
+        data = answer.read()
+        connection.close()
+        return answer.status, json.loads(data)
+
+    def say(self, raw: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+            client.sendall(raw)
+            received = b""
+            while chunk := client.recv(65536):
+                received += chunk
+        return received
+
+    @property
+    def workers(self) -> set[int]:
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return {int(pid) for pid in listed.split()}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Running]:
+    directory = tmp_path_factory.mktemp("server")
+    # Redis is named and is not there: that must be no more than a matter of how requests are counted.
+    storage = f"redis+unix://{directory}/no-redis.sock"
+    data = algosat_data(directory, api__workers=2, security__rate_limit_storage=storage)
+    write_configuration(directory, data)
+    shutil.copy(fresh_store, directory / "data" / "algosat.db")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", HAND_OVER, "sh", sys.executable, "-m", "algosat", "serve"],
+            stdin=listener.fileno(),
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "ALGOSAT_CONFIG_DIR": str(directory)},
+        )
+        running = Running(process, listener.getsockname()[1])
+        try:
+            assert running.ask("GET", "/health/live")[0] == 200  # waits in the socket until it is up
+            yield running
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def soon(happened: Callable[[], bool]) -> bool:
+    for _ in range(100):
+        if happened():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_socket_of_systemd_is_served_by_all_workers(server: Running) -> None:
+    assert server.ask("GET", "/health/ready")[0] == 200
+    assert soon(lambda: len(server.workers) == 2)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 9000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Many: 1\r\n" * 60 + b"\r\n", 431),
+    ],
+)
+def test_what_is_no_request_gets_a_problem_too(server: Running, raw: bytes, status: int) -> None:
+    head, _, body = server.say(raw).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status}".encode())
+    assert b"application/problem+json" in head
+    assert json.loads(body)["status"] == status
+
+
+def test_logout_in_one_worker_counts_in_the_other(server: Running) -> None:
+    credentials = {"username": "trader", "password": PASSWORD}
+    token = server.ask("POST", "/auth/login", credentials)[1]["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert {server.ask("GET", "/funds", **bearer)[0] for _ in range(10)} == {200}
+    assert server.ask("POST", "/auth/logout", **bearer)[0] == 200
+    assert {server.ask("GET", "/funds", **bearer)[0] for _ in range(10)} == {401}
+
+
+def test_killed_worker_is_replaced_and_nobody_is_refused(server: Running) -> None:
+    assert soon(lambda: len(server.workers) == 2)
+    victim = min(server.workers)
+    os.kill(victim, signal.SIGKILL)
+    assert {server.ask("GET", "/health/ready")[0] for _ in range(20)} == {200}
+    assert soon(lambda: len(server.workers - {victim}) == 2)
+
+
+def test_server_ends_in_peace_when_it_is_told(server: Running) -> None:
+    server.process.terminate()
+    assert server.process.wait(20) == 0
