@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, insert, select
 
+from algosat.store.prepared import Prepared
 from algosat.store.tables import events
 
 GENESIS: Final = "0" * 64
@@ -40,18 +41,20 @@ class Event:
     hash: str
 
 
-_LAST_HASH = select(events.c.hash).order_by(events.c.seq.desc()).limit(1)
-_INSERT = insert(events)
+_LAST_HASH = Prepared(select(events.c.hash).order_by(events.c.seq.desc()).limit(1))
+_INSERT = Prepared(
+    insert(events).inline(), ("at", "kind", "subject", "actor", "correlation_id", "data", "hash")
+)
 
 
 def append(
     connection: Connection, at: datetime, kind: str, subject: str, cause: Cause, data: dict[str, Any]
 ) -> None:
     """Add one event at the end of the chain, within the caller's unit of work."""
-    previous = connection.execute(_LAST_HASH).scalar() or GENESIS
+    previous = _LAST_HASH.scalar(connection) or GENESIS
     link = chain(previous, at, kind, subject, cause, data)
-    connection.execute(
-        _INSERT,
+    _INSERT.run(
+        connection,
         {
             "at": at,
             "kind": kind,

@@ -21,17 +21,32 @@ from algosat.domain.positions import Position, fill
 from algosat.errors import NotFound
 from algosat.store import audit
 from algosat.store.audit import Cause
-from algosat.store.rows import event_data, intent_data, order_from, order_state, order_values, position_from
+from algosat.store.prepared import Prepared
+from algosat.store.rows import (
+    STATE_COLUMNS,
+    event_data,
+    intent_data,
+    order_from,
+    order_state,
+    order_values,
+    position_from,
+)
 from algosat.store.tables import balances, days, orders, positions, trades
 
-_BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))
-_UPDATE = update(orders).where(orders.c.id == bindparam("order_id"))
-_TRADE = select(trades.c.seq).where(
-    trades.c.account == bindparam("account"), trades.c.trade_id == bindparam("trade_id")
+_BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
+_UPDATE = Prepared(update(orders).where(orders.c.id == bindparam("order_id")), STATE_COLUMNS)
+_TRADE = Prepared(
+    select(trades.c.seq).where(
+        trades.c.account == bindparam("account"), trades.c.trade_id == bindparam("trade_id")
+    )
 )
-_POSITION = select(positions).where(*(column == bindparam(column.name) for column in positions.primary_key))
-_ADD = insert(orders)
-_ADD_TRADE = insert(trades)
+_POSITION = Prepared(
+    select(positions).where(*(column == bindparam(column.name) for column in positions.primary_key))
+)
+_ADD = Prepared(insert(orders).inline(), (column.name for column in orders.c if column is not orders.c.seq))
+_ADD_TRADE = Prepared(
+    insert(trades).inline(), (column.name for column in trades.c if column is not trades.c.seq)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +60,13 @@ class Bookkeeping:
 def add(connection: Connection, order: Order, cause: Cause) -> Order:
     """Write a new order and its `created` event."""
     values = {**order_values(order), "actor": cause.actor, "correlation_id": cause.correlation_id}
-    connection.execute(_ADD, values)
+    _ADD.run(connection, values)
     audit.append(connection, order.created_at, EventKind.CREATED, order.id, cause, intent_data(order))
     return order
 
 
 def get(connection: Connection, order_id: str) -> Order:
-    row = connection.execute(_BY_ID, {"order_id": order_id}).first()
+    row = _BY_ID.first(connection, order_id=order_id)
     if row is None:
         raise NotFound(f"there is no order {order_id}")
     return order_from(row)
@@ -68,7 +83,7 @@ def record(
     if event.trade is not None and _is_booked(connection, order, event.trade):
         return order
     changed = apply(order, event)
-    connection.execute(_UPDATE, {"order_id": order.id, **order_state(changed)})
+    _UPDATE.run(connection, {"order_id": order.id, **order_state(changed)})
     audit.append(connection, event.at, event.kind, order.id, cause, event_data(event))
     if event.trade is not None:
         _book(connection, changed, event.trade, books)
@@ -87,8 +102,7 @@ def deposit(connection: Connection, account: str, amount: Decimal) -> None:
 
 
 def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:
-    key = {"account": order.intent.account, "trade_id": trade.id}
-    return connection.execute(_TRADE, key).first() is not None
+    return _TRADE.first(connection, account=order.intent.account, trade_id=trade.id) is not None
 
 
 def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping) -> None:
@@ -96,7 +110,7 @@ def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping
     before = _position(connection, order)
     after = fill(before, order.intent.side, trade.quantity, trade.price, fees)
     realised = after.realised - before.realised
-    connection.execute(_ADD_TRADE, _trade_values(order, trade, realised, fees))
+    _ADD_TRADE.run(connection, _trade_values(order, trade, realised, fees))
     _put_position(connection, after, trade.at)
     _add_up(connection, balances, {"account": order.intent.account}, {"realised": realised, "fees": fees})
     day = books.trading_day(trade.at)
@@ -105,7 +119,7 @@ def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping
 
 def _position(connection: Connection, order: Order) -> Position:
     key = _position_key(order)
-    row = connection.execute(_POSITION, key).first()
+    row = _POSITION.first(connection, **key)
     return Position(**key) if row is None else position_from(row)
 
 
@@ -113,7 +127,7 @@ def _put_position(connection: Connection, position: Position, at: datetime) -> N
     key = {name: getattr(position, name) for name in ("account", "strategy", "symbol", "product")}
     values = {name: getattr(position, name) for name in ("quantity", "cost", "realised", "fees")}
     values["updated_at"] = at
-    connection.execute(_put_upsert(connection.dialect.name, positions), {**key, **values})
+    _PUT_POSITION.run(connection, {**key, **values})
 
 
 def _position_key(order: Order) -> dict[str, Any]:
@@ -147,28 +161,29 @@ def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) 
 def _add_up(connection: Connection, table: Table, key: dict[str, Any], amounts: dict[str, Any]) -> None:
     """Add amounts to a row of running totals, which begins at nought."""
     zeros = {column.name: 0 for column in table.columns if column.name not in key}
-    statement = _sum_upsert(connection.dialect.name, table, tuple(amounts))
-    connection.execute(statement, {**zeros, **amounts, **key})
-
-
-# Building an upsert costs more than running it, so each is built once.
+    _sum_upsert(table, tuple(amounts)).run(connection, {**zeros, **amounts, **key})
 
 
 @cache
-def _sum_upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Insert:
-    statement = _insert(dialect, table)
-    sums = {name: table.c[name] + statement.excluded[name] for name in names}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
+def _sum_upsert(table: Table, names: tuple[str, ...]) -> Prepared:
+    def build(dialect: str) -> Insert:
+        statement = _insert(dialect, table)
+        sums = {name: table.c[name] + statement.excluded[name] for name in names}
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
+
+    return Prepared(build, table.c.keys())
 
 
-@cache
-def _put_upsert(dialect: str, table: Table) -> Insert:
-    statement = _insert(dialect, table)
+def _put_position_statement(dialect: str) -> Insert:
+    statement = _insert(dialect, positions)
     values = {
-        column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key
+        column.name: statement.excluded[column.name] for column in positions.c if not column.primary_key
     }
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+    return statement.on_conflict_do_update(index_elements=list(positions.primary_key), set_=values)
 
 
 def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+_PUT_POSITION = Prepared(_put_position_statement, positions.c.keys())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
@@ -25,6 +25,12 @@ from algosat.domain.orders import (
     Validity,
 )
 from algosat.domain.positions import Position
+
+# The columns of an order that events change, those of `order_state`.
+STATE_COLUMNS: Final = (
+    "quantity", "limit_price", "trigger_price", "protection_price", "status", "overlay", "filled_quantity",
+    "filled_value", "broker_order_id", "code", "reason", "pending_change", "version", "updated_at",
+)  # fmt: skip
 
 
 def order_values(order: Order) -> dict[str, Any]:

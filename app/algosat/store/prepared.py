@@ -1,0 +1,144 @@
+"""Statements of the order path: SQLAlchemy's own, handed to the driver without its ceremony.
+
+Around what SQLite answers in 5 µs, `Connection.execute` spends 70 and more. Here a statement is
+compiled once for each kind of database; it runs on the same connection, in the same
+transaction, and values pass the same types on their way in and out.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Connection, Dialect, Select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.types import TypeEngine
+
+Convert = Callable[[Any], Any]
+
+
+class Prepared:
+    """One statement, run again and again with other values.
+
+    An insert or update names in `columns` what it sets. Where the words differ between databases,
+    `statement` is a function of the dialect's name. It has no `IN` with a list of values.
+    """
+
+    def __init__(
+        self, statement: ClauseElement | Callable[[str], ClauseElement], columns: Iterable[str] = ()
+    ) -> None:
+        self._statement = statement
+        self._columns = list(columns)
+        self._compiled: dict[str, _Compiled] = {}
+
+    def all(self, connection: Connection, /, **values: Any) -> list[Any]:
+        """Every row, as a named tuple."""
+        compiled = self._for(connection)
+        return [compiled.row(raw) for raw in _execute(connection, compiled, values).fetchall()]
+
+    def first(self, connection: Connection, /, **values: Any) -> Any:
+        """The first row, or None."""
+        compiled = self._for(connection)
+        cursor = _execute(connection, compiled, values)
+        raw = cursor.fetchone()
+        cursor.close()  # rows that are left unread would keep the statement open
+        return None if raw is None else compiled.row(raw)
+
+    def scalar(self, connection: Connection, /, **values: Any) -> Any:
+        """The first value of the first row, or None."""
+        row = self.first(connection, **values)
+        return None if row is None else row[0]
+
+    def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """How many rows an insert, update or delete has touched."""
+        return cast(int, _execute(connection, self._for(connection), values).rowcount)
+
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The same for each of these rows."""
+        compiled = self._for(connection)
+        for row in rows:
+            _execute(connection, compiled, row)
+
+    def _for(self, connection: Connection) -> _Compiled:
+        dialect = connection.dialect
+        known = self._compiled.get(dialect.name)
+        if known is None:
+            statement = self._statement
+            if not isinstance(statement, ClauseElement):
+                statement = statement(dialect.name)
+            known = self._compiled[dialect.name] = _compile(statement, self._columns, dialect)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    sql: str
+    names: tuple[str, ...]  # of the parameters, in the order they are handed over
+    converts: tuple[Convert | None, ...]
+    constants: Mapping[str, Any]
+    by_position: bool
+    make_row: Callable[[Iterable[Any]], Any]
+    columns: tuple[tuple[int, Convert], ...]  # which columns need converting
+
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        given = {**self.constants, **values} if self.constants else values
+        bound = [
+            given[name] if convert is None else convert(given[name])
+            for name, convert in zip(self.names, self.converts, strict=True)
+        ]
+        return bound if self.by_position else dict(zip(self.names, bound, strict=True))
+
+    def row(self, raw: Sequence[Any]) -> Any:
+        if not self.columns:
+            return self.make_row(raw)
+        values = list(raw)
+        for position, convert in self.columns:
+            values[position] = convert(values[position])
+        return self.make_row(values)
+
+
+def _execute(connection: Connection, compiled: _Compiled, values: Mapping[str, Any]) -> Any:
+    if not connection.in_transaction():
+        connection.begin()  # as SQLAlchemy does by itself
+    cursor = connection.connection.cursor()
+    bound = compiled.bind(values)
+    try:
+        cursor.execute(compiled.sql, bound)
+    except connection.dialect.loaded_dbapi.Error as error:
+        # As SQLAlchemy would have raised it: callers know its errors, not each driver's.
+        raise DBAPIError.instance(
+            compiled.sql, bound, error, connection.dialect.loaded_dbapi.Error, dialect=connection.dialect
+        ) from error
+    return cursor
+
+
+def _compile(statement: ClauseElement, columns: list[str], dialect: Dialect) -> _Compiled:
+    compiled = cast(SQLCompiler, statement.compile(dialect=dialect, column_keys=columns or None))
+    if compiled.post_compile_params:
+        raise ValueError(f"a list of values changes the words of a statement: {statement}")
+    names = tuple(compiled.positiontup if compiled.positiontup is not None else compiled.binds)
+    selected = list(statement.selected_columns) if isinstance(statement, Select) else []
+    converts = enumerate(_out(column.type, dialect) for column in selected)
+    names_of_row = [column.name for column in selected]
+    row = namedtuple("Row", names_of_row, rename=True)  # type: ignore[misc]  # noqa: PYI024 - known only now
+    return _Compiled(
+        sql=str(compiled),
+        names=names,
+        converts=tuple(_in(compiled.binds[name].type, dialect) for name in names),
+        constants={name: value for name, value in compiled.params.items() if value is not None},
+        by_position=compiled.positiontup is not None,
+        make_row=row._make,
+        columns=tuple((position, convert) for position, convert in converts if convert is not None),
+    )
+
+
+def _in(of: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    return of.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _out(of: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    return of.dialect_impl(dialect).result_processor(dialect, None)
