@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from flask import Response
 
-JSON: Final = "application/json"
-PROBLEM: Final = "application/problem+json"
+from algosat.api.media import JSON
 
 
 def json_answer(

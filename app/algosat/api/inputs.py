@@ -9,7 +9,7 @@ from flask import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from algosat.api.answers import JSON
+from algosat.api.media import JSON
 from algosat.errors import AlgosatError, Category, InvalidBody, InvalidRequest, Severity
 
 Model = TypeVar("Model", bound="Input")

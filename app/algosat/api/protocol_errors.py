@@ -8,7 +8,7 @@ from http import HTTPStatus
 import orjson
 from gunicorn.util import write_nonblock
 
-from algosat.api.answers import PROBLEM
+from algosat.api.media import PROBLEM
 from algosat.monitoring import correlation
 
 
