@@ -26,9 +26,9 @@ def run(context: click.Context) -> None:
 
         multiprocess.share(settings.algosat.runtime_directory)
         logs.configure(settings.algosat.logging, "engine")
-        from algosat.engine import main
+        from algosat.engine.main import run as run_engine
 
-        main.run(settings)
+        run_engine(settings)
     except ConfigurationError as error:
         click.echo(f"algosat: {error.detail}", err=True)
         context.exit(REFUSED_SETTINGS)
