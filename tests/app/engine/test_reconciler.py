@@ -72,6 +72,14 @@ def test_an_order_the_broker_surely_lacks_is_not_found_and_a_person_is_called(
     assert floor.exchange.sent == []
 
 
+def test_a_wish_to_cancel_is_answered_by_the_order_not_being_there(floor: Floor, clock: FakeClock) -> None:
+    order = lost_request(floor)
+    cancel.cancel(floor.desk, order.id, CAUSE)
+    pass_time(floor, clock, 100)
+    gone = order_now(floor.desk, order)
+    assert (gone.status, gone.overlay) == (Status.CANCELLED, None)
+
+
 def test_without_a_healthy_book_nothing_is_concluded(floor: Floor, clock: FakeClock) -> None:
     order = lost_request(floor)
     floor.exchange.before = failing(BrokerNotReached("down"), "reports")

@@ -1,0 +1,122 @@
+"""A process of Algosat that kills itself at a step of an order's journey.
+
+`python -m tests.chaos.doomed DIRECTORY STEPS NOTES engine|api`: runs the engine or the API of that
+configuration, and ends it by SIGKILL at a step drawn from the first STEPS (0: never). Before it dies, it
+writes the step's name to the file NOTES.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection
+
+from algosat.brokers.base import Broker
+from algosat.cli import cli
+from algosat.domain.orders import Change, Order
+from algosat.store import writer
+from algosat.store.database import Database
+
+T = TypeVar("T")
+
+# Prices and signs of life are no part of an order's journey.
+BESIDE_THE_JOURNEY: Final = ("QuoteBoard", "Pulse", "list_instruments", "Venue.pass_time")
+
+
+class Reaper:
+    """Counts steps, in all threads, and ends the process at the one that was drawn."""
+
+    def __init__(self, steps: int, notes: Path) -> None:
+        self._left = random.SystemRandom().randint(1, steps) if steps else -1
+        self._notes = notes
+        self._lock = threading.Lock()
+
+    def step(self, name: str) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left != 0:
+                return
+            with self._notes.open("a") as notes:
+                notes.write(f"{name}\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class MortalWriter(writer.Writer):
+    """Dies before a commit, or after it."""
+
+    reaper: Reaper
+
+    def run(self, work: Callable[[Connection], T], *, timeout: float = 10.0) -> T:
+        name = getattr(work, "__qualname__", "work").replace(".<locals>", "").replace(".<lambda>", "")
+        if name.startswith(BESIDE_THE_JOURNEY):
+            return super().run(work, timeout=timeout)
+        self.reaper.step(f"before the commit of {name}")
+        result = super().run(work, timeout=timeout)
+        self.reaper.step(f"after the commit of {name}")
+        return result
+
+
+class MortalBroker:
+    """Dies before a request leaves, or before its answer is heard."""
+
+    def __init__(self, inner: Broker, reaper: Reaper) -> None:
+        self._inner, self._reaper = inner, reaper
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def place(self, order: Order) -> Any:
+        return self._around("place", lambda: self._inner.place(order))
+
+    def modify(self, order: Order, change: Change) -> Any:
+        return self._around("modify", lambda: self._inner.modify(order, change))
+
+    def cancel(self, order: Order) -> Any:
+        return self._around("cancel", lambda: self._inner.cancel(order))
+
+    def _around(self, name: str, call: Callable[[], Any]) -> Any:
+        self._reaper.step(f"before {name}")
+        result = call()
+        self._reaper.step(f"after {name}")
+        return result
+
+
+def main(directory: str, steps: str, notes: str, role: str) -> None:
+    if role == "engine":
+        _doom_engine(Reaper(int(steps), Path(notes)))
+        cli(["--config-dir", directory, "engine", "run"])
+    else:
+        _doom_workers(int(steps), Path(notes))
+        cli(["--config-dir", directory, "serve"])
+
+
+def _doom_engine(reaper: Reaper) -> None:
+    from algosat.engine import main as engine
+
+    connect = vars(engine)["_broker"]  # the one place where the engine gets its broker
+    MortalWriter.reaper = reaper
+    vars(engine)["Writer"] = MortalWriter
+    vars(engine)["_broker"] = lambda *given: MortalBroker(connect(*given), reaper)
+
+
+def _doom_workers(steps: int, notes: Path) -> None:
+    """Every worker draws its own step, once it is forked and builds its writer."""
+    from algosat import app
+
+    class WorkersWriter(MortalWriter):
+        def __init__(self, database: Database) -> None:
+            super().__init__(database)
+            self.reaper = Reaper(steps, notes)
+
+    vars(app)["Writer"] = WorkersWriter
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

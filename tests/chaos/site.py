@@ -1,0 +1,211 @@
+"""One server of its own: configuration, store, engines that stand by for each other, and the API."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import psutil
+
+from algosat.store.database import Database
+from tests.app.builders import algosat_data, write_configuration
+from tools.containers import free_port
+
+ENGINES: Final = 2
+PASSWORD: Final = "a password for chaos only"
+# Within how many steps of its life a process is to end itself; 0: it is not.
+STEPS: Final = {"engine": 200, "api": 100}
+LIMITS: Final[dict[str, Any]] = {
+    "max_order_quantity": "500",
+    "max_order_value": "2000000",
+    "max_position_value": "500000",
+    "max_gross_exposure": "4000000",
+    "max_open_orders": 40,
+    "max_orders_per_second": 40,
+    "max_orders_per_day": 100_000,
+    "max_daily_loss": "100000000",
+}
+
+
+class Site:
+    """Starts processes, replaces those that die, and counts the deaths."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.directory = directory
+        self.steps = STEPS
+        self.port = free_port(18080)
+        self.notes = directory / "deaths"
+        self.faults = directory / "faults.json"
+        self.log = (directory / "log").open("ab")
+        self._configure(seed)
+        self._engines: list[subprocess.Popen[bytes]] = []
+        self._api: subprocess.Popen[bytes] | None = None
+        self.kills: dict[str, int] = {"engine": 0, "worker": 0, "api": 0}
+        self._workers: set[int] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._engines = [self._process("engine") for _ in range(ENGINES)]
+        self._api = self._process("api")
+        self._wait_until_ready()
+
+    def tend(self) -> None:
+        """Replace what has died since the last time, and count it."""
+        for index, engine in enumerate(self._engines):
+            if engine.poll() is not None:
+                self._count("engine", engine.returncode)
+                self._engines[index] = self._process("engine")
+        if self._api is not None and self._api.poll() is not None:
+            self._count("api", self._api.returncode)
+            self._api = self._process("api")
+            self._workers = set()
+        alive = self._living_workers()
+        self.kills["worker"] += len(self._workers - alive)
+        self._workers = alive
+
+    def kill(self, name: str) -> None:
+        """End an engine, a worker or the whole API from outside, at no step in particular."""
+        if name == "engine":
+            self._engines[0].kill()
+            self._engines[0].wait()
+        elif name == "worker":
+            for pid in list(self._workers)[:1]:
+                os.kill(pid, signal.SIGKILL)
+        elif self._api is not None:
+            self._kill_api(self._api)
+
+    def answers(self) -> bool:
+        """Whether the API is up: to kill it before it is proves nothing."""
+        try:
+            return httpx.get(f"{self.url}/health/live", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def inject(self, seed: int, rates: Mapping[str, float]) -> None:
+        """Have the broker fail in these ways, at these rates; by none, it is a good one again."""
+        plan = {"seed": seed, "rates": dict(rates), "delay_seconds": 0.3}
+        partial = self.faults.with_suffix(".new")
+        partial.write_text(json.dumps(plan))
+        partial.rename(self.faults)
+
+    def calm_down(self) -> None:
+        """No more faults and no more deaths: one engine and one API, from a fresh start."""
+        self.steps = dict.fromkeys(STEPS, 0)
+        self.inject(0, {})
+        self.stop()
+        self._engines = [self._process("engine")]
+        self._api = self._process("api")
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        if self._api is not None and self._api.poll() is None:
+            self._kill_api(self._api)
+        for engine in self._engines:
+            engine.kill()
+            engine.wait()
+
+    def database(self) -> Database:
+        return Database(self._url)
+
+    def token(self) -> str:
+        answer = httpx.post(
+            f"{self.url}/auth/login", json={"username": "trader", "password": PASSWORD}, timeout=30
+        )
+        return str(answer.raise_for_status().json()["access_token"])
+
+    def _configure(self, seed: int) -> None:
+        data = algosat_data(
+            self.directory,
+            api__port=self.port,
+            api__workers=2,
+            api__threads=8,
+            api__order_wait_seconds=0.2,
+            security__rate_limit_requests=10_000_000,
+            # Nobody listens there: each worker counts for itself, as it does when Redis is away.
+            security__rate_limit_storage=f"redis+unix://{self.directory}/no-redis.sock",
+            security__access_token_expire_minutes=600,
+            paper__seed=seed,
+            paper__speed=20,
+            paper__starting_cash="100000000",
+            engine__orders_per_second=100,
+            engine__orders_per_minute=10_000,
+            engine__orders_per_day=1_000_000,
+            engine__reconcile_seconds=1,
+            engine__unknown_window_seconds=3,
+            engine__send_deadline_seconds=5,
+            risk={**algosat_data(self.directory)["risk"], **LIMITS},
+        )
+        self._url = data["database"]["url"]
+        write_configuration(self.directory, data)
+        self._run("db", "upgrade")
+        self._run("user", "add", "trader", "--role", "trader", "--password-stdin", given=PASSWORD.encode())
+
+    def _run(self, *command: str, given: bytes = b"") -> None:
+        whole = (sys.executable, "-m", "algosat", "--config-dir", str(self.directory), *command)
+        subprocess.run(whole, check=True, input=given, stdout=self.log, stderr=self.log)
+
+    def _process(self, role: str) -> subprocess.Popen[bytes]:
+        command = [
+            sys.executable,
+            "-m",
+            "tests.chaos.doomed",
+            str(self.directory),
+            str(self.steps[role]),
+            str(self.notes),
+            role,
+        ]
+        env = {**os.environ, "ALGOSAT_PAPER_FAULTS": str(self.faults)}
+        return subprocess.Popen(command, env=env, stdout=self.log, stderr=self.log)
+
+    def _kill_api(self, api: subprocess.Popen[bytes]) -> None:
+        for worker in psutil.Process(api.pid).children():
+            worker.kill()
+        api.kill()
+        api.wait()
+
+    def _count(self, name: str, code: int) -> None:
+        if code != -signal.SIGKILL:
+            raise RuntimeError(f"the {name} ended by itself with {code}: see {self.log.name}")
+        self.kills[name] += 1
+
+    def _living_workers(self) -> set[int]:
+        if self._api is None:
+            return set()
+        try:
+            return {each.pid for each in psutil.Process(self._api.pid).children() if _is_alive(each)}
+        except psutil.NoSuchProcess:
+            return set()
+
+    def _wait_until_ready(self, seconds: float = 60) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.answers():
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"the API is not ready after {seconds:g} s: see {self.log.name}")
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def summary_of_deaths(notes: Path) -> dict[str, int]:
+    """How often a process ended itself at each step."""
+    counted: dict[str, int] = {}
+    for name in notes.read_text().splitlines() if notes.exists() else ():
+        counted[name] = counted.get(name, 0) + 1
+    return counted

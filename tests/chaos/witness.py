@@ -1,0 +1,112 @@
+"""The end of it: what clients were told, what the store says and what the exchange took, held together."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select
+
+from algosat.brokers.paper.tables import paper_orders, paper_trades
+from algosat.domain.orders import WORKING, EventKind, Order, Status, apply, create
+from algosat.store import audit
+from algosat.store.rows import event_from, intent_from, order_from
+from algosat.store.tables import orders
+from algosat.store.verify import verify
+from tests.chaos.site import LIMITS
+from tests.chaos.traders import Acknowledged
+
+NEVER_AT_THE_EXCHANGE: Final = frozenset({Status.DENIED, Status.NOT_FOUND})
+UNDECIDED: Final = frozenset({Status.CREATED, Status.SUBMITTING, Status.UNKNOWN})
+
+
+def findings(connection: Connection, told: Acknowledged) -> list[str]:
+    """Everything that is wrong, as sentences; none when all is well."""
+    ours = {row.id: order_from(row) for row in connection.execute(select(orders))}
+    return [
+        *told.contradictions,
+        *told.unexpected,
+        *_lost(ours, told),
+        *_undecided(ours),
+        *_against_the_exchange(connection, ours),
+        *_beyond_limits(connection, ours),
+        *verify(connection).findings,
+    ]
+
+
+def outcomes(connection: Connection) -> dict[str, int]:
+    """How many orders ended in each state."""
+    return dict(Counter(connection.execute(select(orders.c.status)).scalars()))
+
+
+def undecided(connection: Connection) -> int:
+    ours = [order_from(row) for row in connection.execute(select(orders))]
+    return sum(order.status in UNDECIDED or order.overlay is not None for order in ours)
+
+
+def _lost(ours: dict[str, Order], told: Acknowledged) -> Iterator[str]:
+    for order_id in told.orders:
+        if order_id not in ours:
+            yield f"order {order_id} was acknowledged and is lost"
+        elif (ours[order_id].status is Status.DENIED) != (order_id in told.denied):
+            yield f"order {order_id} is {ours[order_id].status}: its client was told otherwise"
+
+
+def _undecided(ours: dict[str, Order]) -> Iterator[str]:
+    for order in ours.values():
+        if order.status in UNDECIDED or order.overlay is not None:
+            yield f"order {order.id} is still {order.status} {order.overlay or ''}"
+        if order.external:
+            yield f"order {order.id} was imported: the exchange has a second one of ours, or a stranger's"
+
+
+def _against_the_exchange(connection: Connection, ours: dict[str, Order]) -> Iterator[str]:
+    tags = Counter(connection.execute(select(paper_orders.c.tag)).scalars())
+    yield from (f"order {tag} was sent {times} times" for tag, times in tags.items() if times > 1)
+    yield from (f"the exchange has {tag}, and we do not" for tag in tags if tag not in ours)
+    theirs = {row.tag: row for row in connection.execute(select(paper_orders))}
+    traded: dict[str, Decimal] = defaultdict(Decimal)
+    for trade in connection.execute(select(paper_trades)):
+        traded[trade.tag] += trade.quantity
+    for order in ours.values():
+        yield from _compare(order, theirs.get(order.id), traded[order.id])
+
+
+def _compare(order: Order, row: Row[Any] | None, traded: Decimal) -> Iterator[str]:
+    if row is None:
+        if order.filled_quantity or order.broker_order_id:
+            yield f"order {order.id} is {order.status}, and the exchange never had it"
+        return
+    if order.status in NEVER_AT_THE_EXCHANGE or order.status != row.status:
+        yield f"order {order.id} is {order.status}, the exchange says {row.status}"
+    if order.filled_quantity != traded:
+        yield f"order {order.id} is filled {order.filled_quantity}, the exchange says {traded}"
+
+
+def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[str]:
+    """Replay the log: no entry passed with too many orders working, or too many within a second."""
+    working: set[str] = set()
+    known: dict[str, Order] = {}
+    entries: deque[datetime] = deque()
+    for event in audit.all_events(connection):
+        if not event.kind.startswith("order."):
+            continue
+        if event.kind != EventKind.CREATED:
+            happened = event_from(event.kind, event.at, event.data)
+            known[event.subject] = apply(known[event.subject], happened)
+        else:
+            order = create(event.subject, intent_from(event.data), event.at)
+            known[order.id] = order
+            if ours[order.id].status is not Status.DENIED and not order.intent.reduce_only:
+                entries.append(order.created_at)
+                while entries[0] <= order.created_at - timedelta(seconds=1):
+                    entries.popleft()
+                if len(entries) > LIMITS["max_orders_per_second"]:
+                    yield f"order {order.id} is one too many within its second"
+                if len(working) >= LIMITS["max_open_orders"]:
+                    yield f"order {order.id} passed with {len(working)} orders working"
+        is_working = known[event.subject].status in WORKING
+        (working.add if is_working else working.discard)(event.subject)
