@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 from tools import apt, podman
-from tools.distros import Distro
+from tools.distros import DISTROS, KEYS_DONOR, Distro
 from tools.paths import CACHE
 
 INSTALLED = Path("/usr/share/keyrings")
@@ -16,7 +16,7 @@ def on_this_machine(distro: Distro) -> Path | None:
     for directory in (INSTALLED, TAKEN):
         if (directory / distro.keys).exists():
             return directory / distro.keys
-    if not apt.offered(distro.keyring):
+    if distro.keyring != DISTROS[KEYS_DONOR].keyring and not apt.offered(distro.keyring):
         return None
     apt.ensure(distro.keyring)
     return INSTALLED / distro.keys
