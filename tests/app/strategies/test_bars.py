@@ -26,7 +26,7 @@ def bars_of(*quotes: Quote, since: datetime | None = None, until: float = 600) -
 
 def test_a_bar_has_first_highest_lowest_and_last_price_of_its_window() -> None:
     (bar,) = bars_of(quote(0, "100", 10), quote(20, "103", 15), quote(40, "99", 25), quote(59.9, "101", 30))
-    assert (bar.open, bar.high, bar.low, bar.close) == (100, 103, 99, 101)
+    assert [bar.open, bar.high, bar.low, bar.close] == [100, 103, 99, 101]
     assert (bar.start, bar.end) == (MORNING, MORNING + timedelta(seconds=60))
     assert bar.volume == 30
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,8 @@ def run(
     scripted: type[Scripted],
     stopping: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
-) -> Run:
-    """Run the strategy `trend` until the test's script says stop."""
+) -> Iterator[Run]:
+    """Run the strategy `trend` until the test's script says stop, or it has waited for long enough."""
     monkeypatch.setattr(
         process, "limit_memory", lambda _megabytes: None
     )  # it would be the test's own process
@@ -49,7 +49,10 @@ def run(
     def run() -> None:
         process.run(desk, "trend", settings.algosat.runtime_directory, stopping, Pulse(None))
 
-    return run
+    patience = threading.Timer(10, stopping.set)
+    patience.start()
+    yield run
+    patience.cancel()
 
 
 def define(desk: Desk, **parameters: Any) -> None:
