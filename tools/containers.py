@@ -65,11 +65,11 @@ def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0)) -> M
 
     `ports` are the wished ports on 127.0.0.1 for 22, 80 and 443; another is taken where 0 or in use.
     """
-    image = images.ensure(distro)
     found = find(name)
     if found and found.distro != distro.name:
         raise Trouble(f"{name} runs {found.distro}, not {distro.name}", "remove it first (`make down`)")
     if not found:
+        image = images.ensure(distro)
         with step(f"starting the machine {name} ({distro.name})"):
             _create(name, distro, image, ports)
     return start(name)

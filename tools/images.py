@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools import apt, keyrings, shell
 from tools.distros import DEFAULT, DISTROS, KEYS_DONOR, Distro, named
-from tools.podman import answers, command, podman
+from tools.podman import answers, attempt, command, podman
 from tools.say import Trouble, finish, step
 
 # What every provider's image holds besides the essential packages, and no more.
@@ -71,7 +71,7 @@ def ensure(distro: Distro) -> str:
 
 
 def remove_all() -> None:
-    """Delete every image this module built."""
+    """Delete every image this module built, unless a machine runs on it."""
     for distro in DISTROS.values():
         _remove_others(distro, keep="")
 
@@ -104,7 +104,7 @@ def _build(distro: Distro, image: str, keys: Path) -> None:
         said.seek(0)
         words = said.read().decode(errors="replace").strip().splitlines()
     if bootstrapped != 0:
-        shell.attempt([*command(), "rmi", image])
+        attempt("rmi", image)
         raise _refused(distro, words)
     if imported.returncode != 0:
         raise Trouble(f"podman import failed\n{shell.tail(imported)}")
@@ -122,7 +122,8 @@ def _refused(distro: Distro, words: list[str]) -> Trouble:
 def _remove_others(distro: Distro, keep: str) -> None:
     for image in _built(distro):
         if image != keep:
-            podman("rmi", "--force", image)
+            # Without force: one that a machine still runs on stays until that machine is gone.
+            attempt("rmi", image)
 
 
 def _built(distro: Distro) -> Iterator[str]:
