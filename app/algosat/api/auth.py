@@ -17,7 +17,7 @@ from algosat.api.pages import Everything, page
 from algosat.api.routes import Routes
 from algosat.errors import Conflict, NotFound, TooManyRequests, Unauthenticated
 from algosat.security import sessions, users
-from algosat.security.identity import Client, Grant
+from algosat.security.granting import Client, Grant
 from algosat.security.passwords import LONGEST
 from algosat.security.sessions import Session
 

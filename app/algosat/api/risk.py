@@ -2,111 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
-
-from pydantic import Field, StringConstraints
-from typing_extensions import TypedDict
 
 from algosat.api.access import Access
-from algosat.api.amounts import Amount
 from algosat.api.context import cause, services
-from algosat.api.inputs import Input
-from algosat.api.pages import Label, Symbol
+from algosat.api.risk_shapes import (
+    HaltBody,
+    HaltView,
+    LimitsAnswer,
+    LimitsChange,
+    ResumeAnswer,
+    ResumeBody,
+    RiskView,
+    halt_view,
+    limits_view,
+)
 from algosat.api.routes import Routes
-from algosat.domain.risk import Limits
 from algosat.errors import InvalidBody
 from algosat.trading import book, halt, halts, limits
 from algosat.trading.halts import ALL, Halt
 from algosat.trading.limits import ACCOUNT
 
 routes = Routes("risk")
-
-Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
-Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=r"^[^\x00]*$")
-]
-
-
-class LimitValues(Input):
-    """What is left out stays as it is; null goes back to what the settings say."""
-
-    price_band_percent: Amount | None = None
-    max_order_quantity: Amount | None = None
-    max_order_value: Amount | None = None
-    max_position_value: Amount | None = None
-    max_gross_exposure: Amount | None = None
-    max_open_orders: Count | None = None
-    max_orders_per_second: Count | None = None
-    max_orders_per_day: Count | None = None
-    max_daily_loss: Amount | None = None
-    duplicate_window_seconds: Annotated[float | None, Field(ge=0, le=86_400)] = None
-    stale_quote_seconds: Annotated[float | None, Field(gt=0, le=86_400)] = None
-    allowed_symbols: Annotated[list[Symbol] | None, Field(max_length=10_000)] = None
-
-
-class LimitsChange(Input):
-    scope: Annotated[Label, Field(description="`account`, or a strategy's name.")] = ACCOUNT
-    limits: LimitValues
-
-
-class HaltBody(Input):
-    reason: Reason
-    cancel_orders: bool = True
-    flatten: Annotated[bool, Field(description="Close all positions too.")] = False
-    scope: Annotated[Label, Field(description="`all`, or a strategy's name.")] = ALL
-
-
-class ResumeBody(Input):
-    scope: Label = ALL
-
-
-class LimitsView(TypedDict):
-    price_band_percent: Decimal
-    max_order_quantity: Decimal
-    max_order_value: Decimal
-    max_position_value: Decimal
-    max_gross_exposure: Decimal
-    max_open_orders: int
-    max_orders_per_second: int
-    max_orders_per_day: int
-    max_daily_loss: Decimal
-    duplicate_window_seconds: float
-    stale_quote_seconds: float
-    allowed_symbols: list[str]
-
-
-class HaltView(TypedDict):
-    scope: str
-    at: datetime
-    actor: str
-    reason: str
-    flatten: bool
-
-
-class UsageView(TypedDict):
-    gross_exposure: Decimal
-    open_orders: int
-    unpriced_symbols: list[str]
-
-
-class RiskView(TypedDict):
-    halted: bool
-    halts: list[HaltView]
-    limits: LimitsView
-    usage: UsageView
-
-
-class LimitsAnswer(TypedDict):
-    scope: str
-    limits: LimitsView
-
-
-class ResumeAnswer(TypedDict):
-    was_halted: bool
-    halted: bool
 
 
 @routes.get("/risk", access=Access.VIEWER, answer=RiskView)
@@ -119,8 +36,8 @@ def show_risk() -> RiskView:
         of = book.read(connection, desk.account)
     return {
         "halted": _is_halted(in_force),
-        "halts": [_halt(each) for each in in_force],
-        "limits": _limits(effective),
+        "halts": [halt_view(each) for each in in_force],
+        "limits": limits_view(effective),
         "usage": {
             "gross_exposure": sum((line.exposure for line in of.lines), Decimal(0)),
             "open_orders": sum(of.working_orders.values()),
@@ -132,14 +49,14 @@ def show_risk() -> RiskView:
 @routes.put(
     "/risk/limits", access=Access.ADMIN, body=LimitsChange, answer=LimitsAnswer, errors=(InvalidBody,)
 )
-def change_limits(body: LimitsChange) -> LimitsAnswer:
+def changelimits_view(body: LimitsChange) -> LimitsAnswer:
     """Change limits; the next order is judged by them"""
     values = body.limits.model_dump(mode="json", exclude_unset=True)
     if not values:
         raise InvalidBody("Name at least one limit")
     return {
         "scope": body.scope,
-        "limits": _limits(limits.change(services().desk, body.scope, values, cause())),
+        "limits": limits_view(limits.change(services().desk, body.scope, values, cause())),
     }
 
 
@@ -157,7 +74,7 @@ def halt_trading(body: HaltBody) -> HaltView:
         cancel_orders=body.cancel_orders,
         flatten=body.flatten,
     )
-    return _halt(put)
+    return halt_view(put)
 
 
 @routes.post("/risk/resume", access=Access.ADMIN, body=ResumeBody, body_optional=True, answer=ResumeAnswer)
@@ -171,18 +88,3 @@ def resume_trading(body: ResumeBody) -> ResumeAnswer:
 
 def _is_halted(in_force: list[Halt]) -> bool:
     return any(each.scope == ALL for each in in_force)
-
-
-def _halt(each: Halt) -> HaltView:
-    return {
-        "scope": each.scope,
-        "at": each.at,
-        "actor": each.actor,
-        "reason": each.reason,
-        "flatten": each.flatten,
-    }
-
-
-def _limits(values: Limits) -> LimitsView:
-    plain: dict[str, Any] = asdict(values)
-    return LimitsView(**{**plain, "allowed_symbols": list(values.allowed_symbols)})  # type: ignore[typeddict-item]

@@ -12,9 +12,10 @@ from algosat.config.live import LiveSettings
 from algosat.errors import Unauthenticated
 from algosat.monitoring import metrics
 from algosat.security import lockout, sessions, users
+from algosat.security.granting import Client, Grant, Granting
 from algosat.security.passwords import Passwords, require_strong
 from algosat.security.sessions import Session
-from algosat.security.tokens import Tokens, refused
+from algosat.security.tokens import refused
 from algosat.security.users import User
 from algosat.store import audit
 from algosat.store.audit import Cause
@@ -23,30 +24,11 @@ from algosat.store.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """Where a login comes from."""
-
-    address: str
-    user_agent: str
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a successful login or refresh gives."""
-
-    user: User
-    session_id: str
-    access_token: str
-    refresh_token: str
-    lifetime: timedelta  # of the access token
-
-
-@dataclass(frozen=True, slots=True)
 class Identity:
     database: Database
     writer: Writer
     live: LiveSettings
-    tokens: Tokens
+    granting: Granting
     passwords: Passwords
     clock: Clock
 
@@ -64,8 +46,8 @@ class Identity:
             self._note_failure(user, client, correlation_id, now)
             raise Unauthenticated("The name or the password is wrong", code="wrong_credentials")
 
-        grant = self._grant(user, sessions.new_id())
-        session = self._session(grant, client, now)
+        grant = self.granting.grant(user, sessions.new_id())
+        session = self.granting.session(grant, client, now)
         cause = Cause(f"user:{user.username}", correlation_id)
         new_hash = self.passwords.hash(password) if self.passwords.is_outdated(user.password_hash) else None
 
@@ -85,18 +67,20 @@ class Identity:
 
         One that was spent before is in two hands: the session ends. Raises Unauthenticated.
         """
-        session_id = self.tokens.verify_refresh(refresh_token).session_id
+        session_id = self.granting.tokens.verify_refresh(refresh_token).session_id
         now = self.clock()
         with self.database.read() as connection:
             _, user = self._good_session(connection, session_id, now)
-        fresh = self._grant(user, session_id)
+        fresh = self.granting.grant(user, session_id)
         offered = sessions.fingerprint(refresh_token)
 
         def rotate(connection: Connection) -> Grant | None:
             session, _ = self._good_session(connection, session_id, now)
             if session.refresh_hash == offered:
                 next_hash = sessions.fingerprint(fresh.refresh_token)
-                sessions.rotate(connection, session_id, next_hash, now, now + self._session_lifetime())
+                sessions.rotate(
+                    connection, session_id, next_hash, now, now + self.granting.session_lifetime()
+                )
                 return fresh
             sessions.revoke(connection, session_id, now)
             cause = Cause(f"user:{user.username}", correlation_id)
@@ -153,28 +137,6 @@ class Identity:
     def _is_open(self, session: Session, now: datetime) -> bool:
         idle = timedelta(seconds=self.live.current.protection.authentication.session_timeout)
         return session.revoked_at is None and now < session.expires_at and now < session.last_seen_at + idle
-
-    def _session_lifetime(self) -> timedelta:
-        return timedelta(days=self.live.current.algosat.security.refresh_token_expire_days)
-
-    def _grant(self, user: User, session_id: str) -> Grant:
-        lifetime = timedelta(minutes=self.live.current.algosat.security.access_token_expire_minutes)
-        access = self.tokens.access(user.username, session_id, lifetime)
-        refresh = self.tokens.refresh(user.username, session_id, self._session_lifetime())
-        return Grant(user, session_id, access, refresh, lifetime)
-
-    def _session(self, grant: Grant, client: Client, now: datetime) -> Session:
-        return Session(
-            id=grant.session_id,
-            user_id=grant.user.id,
-            refresh_hash=sessions.fingerprint(grant.refresh_token),
-            created_at=now,
-            last_seen_at=now,
-            expires_at=now + self._session_lifetime(),
-            revoked_at=None,
-            address=client.address[:64],
-            user_agent=client.user_agent[:256],
-        )
 
     def _note_failure(self, user: User | None, client: Client, correlation_id: str, now: datetime) -> None:
         metrics.SECURITY_EVENTS.labels("login_failed").inc()
