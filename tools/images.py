@@ -94,7 +94,9 @@ def _bootstrap(distro: Distro) -> list[str]:
 def _build(distro: Distro, image: str, keys: Path) -> None:
     changes = [f"--change={change}" for change in CHANGES]
     make = [*shell.as_root(), *_bootstrap(distro), f"--keyring={keys}", "-"]
-    keep = [*command(), "import", *changes, "-", image]
+    # Under a name of its own until it is whole, should this be cut off half-way.
+    unfinished = f"{_repository(distro)}:unfinished"
+    keep = [*command(), "import", *changes, "-", unfinished]
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(make, stdout=subprocess.PIPE, stderr=said) as bootstrap,
@@ -104,10 +106,12 @@ def _build(distro: Distro, image: str, keys: Path) -> None:
         said.seek(0)
         words = said.read().decode(errors="replace").strip().splitlines()
     if bootstrapped != 0:
-        attempt("rmi", image)
+        attempt("rmi", unfinished)
         raise _refused(distro, words)
     if imported.returncode != 0:
         raise Trouble(f"podman import failed\n{shell.tail(imported)}")
+    podman("tag", unfinished, image)
+    podman("rmi", unfinished)
 
 
 def _refused(distro: Distro, words: list[str]) -> Trouble:
