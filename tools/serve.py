@@ -1,4 +1,4 @@
-"""`make serve`: the API and the engine on this machine: SQLite, the paper broker, no container."""
+"""`make serve`: API, engine and strategies on this machine: SQLite, the paper broker, no container."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ STOP_SECONDS = 20
 
 
 def main() -> None:
-    """Prepare what the processes need, run both until Ctrl-C, and leave the book for the next time."""
+    """Prepare what the processes need, run them until Ctrl-C, and leave the book for the next time."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     port = free_port(WISHED_PORT)
     with step("writing settings and the store below .local/serve"):
@@ -38,6 +38,7 @@ def main() -> None:
         _prepare_store(given["vault_algosat_admin_password"])
     with _Children() as children:
         children.start("engine", "engine", "run")
+        children.start("strategies", "strategy", "supervise")
         children.start("api", "serve")
         children.wait_for(f"http://127.0.0.1:{port}/health/ready")
         _say_where(port, given["vault_algosat_admin_password"])

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from algosat.strategies.supervisor.supervisor import Supervisor
+from algosat.trading.desk import Desk
+from tests.app.client import Client, problem_of
+from tests.app.strategies.supervisor.fake_child import Children
+
+BODY: dict[str, Any] = {
+    "class": "moving-average-crossover",
+    "parameters": {"symbols": ["ALPHA-EQ"], "quantity": "10"},
+}
+
+
+def define(client: Client, name: str = "trend", **parameters: Any) -> Any:
+    return client.put(
+        f"/strategies/{name}", json={**BODY, "parameters": {**BODY["parameters"], **parameters}}
+    )
+
+
+def test_a_strategy_is_defined_shown_and_listed_with_the_classes_there_are(
+    desk: Desk, trader: Client
+) -> None:
+    defined = define(trader)
+    assert (defined.status_code, defined.json["version"]) == (200, 1)
+    assert defined.json["parameters"]["slow"] == 30
+    assert (defined.json["wanted"], defined.json["status"]) == ("stopped", {"state": "stopped"})
+    listed = trader.get("/strategies").json
+    assert [each["name"] for each in listed["items"]] == ["trend"]
+    assert {each["class"] for each in listed["classes"]} >= {BODY["class"]}
+    assert "quantity" in listed["classes"][0]["parameters"]["properties"]
+
+
+def test_every_version_stays_with_who_made_it(desk: Desk, trader: Client, viewer: Client) -> None:
+    define(trader)
+    define(trader, fast=5)
+    shown = viewer.get("/strategies/trend").json
+    assert [(each["version"], each["parameters"]["fast"]) for each in shown["versions"]] == [(2, 5), (1, 10)]
+    assert shown["changed_by"] == shown["versions"][0]["created_by"] == "user:trader"
+
+
+def test_started_without_a_supervisor_it_is_said_to_be_unsupervised(desk: Desk, trader: Client) -> None:
+    define(trader)
+    started = trader.post("/strategies/trend/start").json
+    assert (started["wanted"], started["status"]["state"]) == ("running", "unsupervised")
+    assert trader.post("/strategies/trend/stop").json["wanted"] == "stopped"
+
+
+def test_what_the_supervisor_says_is_shown(desk: Desk, trader: Client) -> None:
+    define(trader)
+    trader.post("/strategies/trend/start")
+    supervisor = Supervisor(desk, Children(), fence=lambda _: None)
+    for now in (0.0, 1.0):
+        supervisor.step(now)
+    status = trader.get("/strategies/trend").json["status"]
+    assert (status["state"], status["pid"], status["run"], status["crashes"]) == ("running", 1, "1.1", 0)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"class": "martingale"},
+        {"class": 7},
+        {"parameters": {}},
+        {"parameters": {"symbols": ["NOBODY-EQ"], "quantity": "10"}},
+        {"parameters": {"symbols": ["ALPHA-EQ"], "quantity": "10", "fast": 50}},
+        {"parameters": {"symbols": ["ALPHA-EQ"], "quantity": "1e400"}},
+        {"parameters": None},
+        {"more": 1},
+    ],
+)
+def test_what_cannot_be_a_strategy_is_refused_and_nothing_is_defined(
+    desk: Desk, trader: Client, difference: dict[str, Any]
+) -> None:
+    status, _ = problem_of(trader.put("/strategies/trend", json={**BODY, **difference}))
+    assert status == 422
+    assert trader.get("/strategies").json["items"] == []
+
+
+@pytest.mark.parametrize("name", ["all", "account", "Trend", "a.b"])
+def test_a_name_that_could_be_mistaken_is_refused(desk: Desk, trader: Client, name: str) -> None:
+    assert problem_of(define(trader, name)) == (422, "invalid_body")
+
+
+def test_who_may_only_look_changes_nothing(desk: Desk, trader: Client, viewer: Client) -> None:
+    define(trader)
+    assert problem_of(define(viewer)) == (403, "forbidden")
+    for verb in ("start", "stop"):
+        assert problem_of(viewer.post(f"/strategies/trend/{verb}")) == (403, "forbidden")
+    assert viewer.get("/strategies/trend").json["version"] == 1
+
+
+def test_what_does_not_exist_is_not_found(desk: Desk, trader: Client) -> None:
+    for answer in (
+        trader.get("/strategies/nobody"),
+        trader.post("/strategies/nobody/start"),
+        trader.post("/strategies/nobody/stop"),
+    ):
+        assert problem_of(answer) == (404, "not_found")

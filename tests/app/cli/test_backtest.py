@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from algosat.cli import cli
+from algosat.errors import AlgosatError
+from algosat.strategies.backtest.bench import walk
+
+Run = Callable[..., Result]
+PARAMETERS = "{symbols: [ALPHA-EQ], quantity: 10, fast: 3, slow: 8}"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A back-test of the crossover on 200 bars; options come after."""
+    data = tmp_path / "data.csv"
+    data.write_text("".join(walk("ALPHA-EQ", 200)))
+
+    def run(*options: str, out: str = "out", parameters: str = PARAMETERS) -> Result:
+        command = ["backtest", "moving-average-crossover", "--data", str(data), "--params", parameters]
+        return CliRunner().invoke(cli, [*command, "--out", str(tmp_path / out), *options])
+
+    return run
+
+
+def test_a_report_is_written_and_its_figures_are_said(run: Run, tmp_path: Path) -> None:
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.json", "report.html", "trades.csv", "round_trips.csv", "equity.csv",
+    }  # fmt: skip
+    assert "profit after fees:" in result.output
+    assert "800 events" in result.output
+
+
+def test_the_same_command_writes_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    for out in ("first", "second"):
+        run(out=out)
+    first, second = ((tmp_path / out / "report.json").read_bytes() for out in ("first", "second"))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--market", "sometimes"), "09:15-15:30"),
+        (("--brokerage", "nobody"), "no brokerage is known"),
+        (("--interval", "7"), "bar_seconds"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_and_nothing_is_written(
+    run: Run, tmp_path: Path, options: tuple[str, ...], reason: str
+) -> None:
+    result = run(*options)
+    assert isinstance(result.exception, AlgosatError)
+    assert reason in result.exception.detail
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("capital", ["0", "-5", "much", "Infinity"])
+def test_capital_that_is_none_is_refused(run: Run, capital: str) -> None:
+    result = run("--capital", capital)
+    assert result.exit_code == 2
+    assert "no amount above nought" in result.output
