@@ -20,7 +20,7 @@ MAY_IMPORT: Final = {
     "trading": {"domain", "store", BASE, "monitoring"},
     "strategies": {"domain", "trading", "store", "monitoring", BASE, "brokers.paper"},  # back-tests run on it
     "engine": {"domain", "store", "trading", "brokers", "strategies", "monitoring", "resilience", "host"},
-    "resilience": {"monitoring"},
+    "resilience": {"monitoring", "store"},
     "host": {"monitoring"},
     "monitoring": {"store", "host", "security", "resilience", "domain"},
     "security": {"store", "monitoring", "resilience"},

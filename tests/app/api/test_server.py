@@ -21,6 +21,7 @@ import pytest
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.client import PASSWORD
 
+PATIENCE = 60  # seconds; a busy machine takes its time
 HAND_OVER = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
 
 
@@ -30,7 +31,7 @@ class Running:
     port: int
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         sent = None if body is None else json.dumps(body)
         connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
         answer = connection.getresponse()
@@ -40,7 +41,7 @@ class Running:
         return answer.status, json.loads(data)
 
     def say(self, raw: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as client:
             client.sendall(raw)
             received = b""
             while chunk := client.recv(65536):
@@ -74,11 +75,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Itera
             yield running
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE)
 
 
 def soon(happened: Callable[[], bool]) -> bool:
-    for _ in range(100):
+    for _ in range(10 * PATIENCE):
         if happened():
             return True
         time.sleep(0.1)
@@ -126,4 +127,4 @@ def test_killed_worker_is_replaced_and_nobody_is_refused(server: Running) -> Non
 
 def test_server_ends_in_peace_when_it_is_told(server: Running) -> None:
     server.process.terminate()
-    assert server.process.wait(20) == 0
+    assert server.process.wait(PATIENCE) == 0
