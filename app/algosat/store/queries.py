@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, select, text
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Order
 from algosat.domain.positions import Position
+from algosat.store.prepared import Prepared
 from algosat.store.rows import instrument_from, order_from, position_from, quote_from
 from algosat.store.tables import (
     WORKING_STATUS,
@@ -29,13 +30,14 @@ from algosat.store.tables import (
     trades,
 )
 
-_WORKING_OF = (
+_WORKING_OF = Prepared(
     select(orders)
     .where(orders.c.account == bindparam("account"), text(WORKING_STATUS))
     .order_by(orders.c.seq)
 )
-_QUOTE = select(quotes).where(quotes.c.symbol == bindparam("symbol"))
-_INSTRUMENT = select(instruments).where(instruments.c.symbol == bindparam("symbol"))
+_QUOTE = Prepared(select(quotes).where(quotes.c.symbol == bindparam("symbol")))
+_INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
+_BALANCE = Prepared(select(balances).where(balances.c.account == bindparam("account")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def events_page(
 
 def working(connection: Connection, account: str) -> list[Order]:
     """The account's orders that are not at an end, oldest first."""
-    return [order_from(row) for row in connection.execute(_WORKING_OF, {"account": account})]
+    return [order_from(row) for row in _WORKING_OF.all(connection, account=account)]
 
 
 def open_positions(connection: Connection, account: str) -> list[Position]:
@@ -117,12 +119,13 @@ def days_of(
     return connection.execute(statement.order_by(days.c.day.desc(), days.c.strategy)).all()
 
 
-def balance(connection: Connection, account: str) -> Row[Any] | None:
-    return connection.execute(select(balances).where(balances.c.account == account)).first()
+def balance(connection: Connection, account: str) -> Any:
+    """The row of an account's balance; None before it was opened."""
+    return _BALANCE.first(connection, account=account)
 
 
 def instrument(connection: Connection, symbol: str) -> Instrument | None:
-    row = connection.execute(_INSTRUMENT, {"symbol": symbol}).first()
+    row = _INSTRUMENT.first(connection, symbol=symbol)
     return None if row is None else instrument_from(row)
 
 
@@ -131,7 +134,7 @@ def all_instruments(connection: Connection) -> list[Instrument]:
 
 
 def quote(connection: Connection, symbol: str) -> Quote | None:
-    row = connection.execute(_QUOTE, {"symbol": symbol}).first()
+    row = _QUOTE.first(connection, symbol=symbol)
     return None if row is None else quote_from(row)
 
 

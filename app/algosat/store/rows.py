@@ -178,12 +178,13 @@ def position_from(row: Row[Any]) -> Position:
     )
 
 
-def instrument_from(row: Row[Any]) -> Instrument:
-    return Instrument(**{**row._mapping, "kind": InstrumentKind(row.kind)})
+def instrument_from(row: Any) -> Instrument:
+    values = {name: getattr(row, name) for name in Instrument.__slots__}
+    return Instrument(**{**values, "kind": InstrumentKind(row.kind)})
 
 
-def quote_from(row: Row[Any]) -> Quote:
-    return Quote(**row._mapping)
+def quote_from(row: Any) -> Quote:
+    return Quote(**{name: getattr(row, name) for name in Quote.__slots__})
 
 
 def _change_data(change: Change | None) -> dict[str, Any] | None:

@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select, text, type_coerce
+from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Product, Side
 from algosat.domain.risk import Line
+from algosat.store.prepared import Prepared
 from algosat.store.tables import WORKING_STATUS, instruments, orders, positions, quotes
 from algosat.store.types import Scaled
 
 Key = tuple[str, str, str]  # strategy, symbol, product
 
 _ZERO: Final = Decimal(0)
-_POSITIONS = select(
-    positions.c.strategy,
-    positions.c.symbol,
-    positions.c.product,
-    positions.c.quantity,
-    positions.c.cost,
-    positions.c.realised,
-    positions.c.fees,
-).where(positions.c.account == bindparam("account"))
-_WORKING = select(
-    orders.c.id,
-    orders.c.strategy,
-    orders.c.symbol,
-    orders.c.product,
-    orders.c.side,
-    type_coerce(orders.c.quantity - orders.c.filled_quantity, Scaled).label("remaining"),
-    orders.c.limit_price,
-    orders.c.protection_price,
-    orders.c.trigger_price,
-).where(orders.c.account == bindparam("account"), text(WORKING_STATUS))
-_MARKS = (
-    select(instruments.c.symbol, instruments.c.kind, quotes.c.last)
-    .join(quotes, quotes.c.symbol == instruments.c.symbol)
-    .where(instruments.c.symbol.in_(bindparam("symbols", expanding=True)))
+_LINE = ("strategy", "symbol", "product")
+_MARK = (instruments.c.kind, quotes.c.last)  # null where the instrument, or its price, is not known
+_EARNED = Prepared(
+    select(
+        positions.c.strategy,
+        type_coerce(func.sum(positions.c.realised) - func.sum(positions.c.fees), Scaled).label("earned"),
+    )
+    .where(positions.c.account == bindparam("account"))
+    .group_by(positions.c.strategy)
+)
+_HELD = Prepared(
+    select(*(positions.c[name] for name in _LINE), positions.c.quantity, positions.c.cost, *_MARK)
+    .outerjoin(instruments, instruments.c.symbol == positions.c.symbol)
+    .outerjoin(quotes, quotes.c.symbol == positions.c.symbol)
+    .where(positions.c.account == bindparam("account"), positions.c.quantity != _ZERO)
+)
+# Added up by the database: whoever has hundreds of orders working pays no more for the next one.
+_WORKING = Prepared(
+    select(
+        *(orders.c[name] for name in _LINE),
+        orders.c.side,
+        func.count().label("number"),
+        type_coerce(func.sum(orders.c.quantity - orders.c.filled_quantity), Scaled).label("remaining"),
+        func.max(orders.c.limit_price).label("limit_price"),
+        func.max(orders.c.protection_price).label("protection_price"),
+        func.max(orders.c.trigger_price).label("trigger_price"),
+        *_MARK,
+    )
+    .outerjoin(instruments, instruments.c.symbol == orders.c.symbol)
+    .outerjoin(quotes, quotes.c.symbol == orders.c.symbol)
+    .where(
+        orders.c.account == bindparam("account"),
+        orders.c.id != bindparam("without"),
+        text(WORKING_STATUS),
+    )
+    .group_by(*(orders.c[name] for name in _LINE), orders.c.side, *_MARK)
 )
 
 
@@ -66,72 +78,51 @@ class Book:
 class _Tally:
     """What a line adds up to while rows are read."""
 
+    kind: str | None
+    last: Decimal | None
     quantity: Decimal = _ZERO
     cost: Decimal = _ZERO
     buys: Decimal = _ZERO
     sells: Decimal = _ZERO
     dearest: Decimal = _ZERO
 
-
-@dataclass(slots=True)
-class _Tallies:
-    lines: dict[Key, _Tally] = field(default_factory=dict)
-    working: dict[str, int] = field(default_factory=dict)
-    earned: dict[str, Decimal] = field(default_factory=dict)
-
-    def of(self, row: Any) -> _Tally:
-        return self.lines.setdefault((row.strategy, row.symbol, row.product), _Tally())
-
-    def add_positions(self, rows: Iterable[Any]) -> None:
-        for row in rows:
-            self.earned[row.strategy] = self.earned.get(row.strategy, _ZERO) + row.realised - row.fees
-            if row.quantity:
-                tally = self.of(row)
-                tally.quantity, tally.cost = row.quantity, row.cost
-
-    def add_working(self, rows: Iterable[Any]) -> None:
-        for row in rows:
-            self.working[row.strategy] = self.working.get(row.strategy, 0) + 1
-            tally = self.of(row)
-            if row.side == Side.BUY:
-                tally.buys += row.remaining
-            else:
-                tally.sells += row.remaining
-            prices = (row.limit_price, row.protection_price, row.trigger_price)
-            tally.dearest = max([tally.dearest, *(price for price in prices if price is not None)])
+    def add_working(self, row: Any) -> None:
+        if row.side == Side.BUY:
+            self.buys += row.remaining
+        else:
+            self.sells += row.remaining
+        prices = (row.limit_price, row.protection_price, row.trigger_price)
+        self.dearest = max([self.dearest, *(price for price in prices if price is not None)])
 
 
 def read(connection: Connection, account: str, *, without: str | None = None) -> Book:
     """The book, but for the order `without`, which is about to be replaced."""
-    tallies = _Tallies()
-    tallies.add_positions(connection.execute(_POSITIONS, {"account": account}))
-    tallies.add_working(
-        row for row in connection.execute(_WORKING, {"account": account}) if row.id != without
-    )
-    marks = _marks(connection, {symbol for _, symbol, _ in tallies.lines})
-    lines = tuple(
-        _line(key, tally, *marks[key[1]]) for key, tally in tallies.lines.items() if key[1] in marks
-    )
-    unpriced = frozenset(symbol for _, symbol, _ in tallies.lines if symbol not in marks)
-    return Book(lines, tallies.working, tallies.earned, unpriced)
+    tallies: dict[Key, _Tally] = {}
+    working: dict[str, int] = {}
+    for row in _HELD.all(connection, account=account):
+        tallies[row.strategy, row.symbol, row.product] = _Tally(row.kind, row.last, row.quantity, row.cost)
+    for row in _WORKING.all(connection, account=account, without=without or ""):
+        working[row.strategy] = working.get(row.strategy, 0) + row.number
+        key = (row.strategy, row.symbol, row.product)
+        tallies.setdefault(key, _Tally(row.kind, row.last)).add_working(row)
+    earned = {row.strategy: row.earned for row in _EARNED.all(connection, account=account)}
+    lines = {key: _line(key, tally) for key, tally in tallies.items()}
+    unpriced = frozenset(key[1] for key, line in lines.items() if line is None)
+    return Book(tuple(filter(None, lines.values())), working, earned, unpriced)
 
 
-def _marks(connection: Connection, symbols: Iterable[str]) -> dict[str, tuple[InstrumentKind, Decimal]]:
-    if not symbols:
-        return {}
-    rows = connection.execute(_MARKS, {"symbols": sorted(symbols)})
-    return {row.symbol: (InstrumentKind(row.kind), row.last) for row in rows}
-
-
-def _line(key: Key, tally: _Tally, kind: InstrumentKind, last: Decimal) -> Line:
+def _line(key: Key, tally: _Tally) -> Line | None:
+    """None where there is no instrument or no price."""
+    if tally.kind is None or tally.last is None:
+        return None
     strategy, symbol, product = key
     return Line(
         strategy=strategy,
         symbol=symbol,
         product=Product(product),
-        kind=kind,
-        last=last,
-        price=max(last, tally.dearest),
+        kind=InstrumentKind(tally.kind),
+        last=tally.last,
+        price=max(tally.last, tally.dearest),
         quantity=tally.quantity,
         cost=tally.cost,
         working_buys=tally.buys,

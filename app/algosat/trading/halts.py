@@ -8,13 +8,15 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from algosat.store.prepared import Prepared
 from algosat.store.tables import halts
 
 ALL: Final = "all"  # the scope of everything; every other scope is a strategy's name
 
-_REASONS = (
+_ALL_HALTS = Prepared(select(halts).order_by(halts.c.at))
+_REASONS = Prepared(
     select(halts.c.scope, halts.c.reason)
-    .where(halts.c.scope.in_(bindparam("scopes", expanding=True)))
+    .where((halts.c.scope == ALL) | (halts.c.scope == bindparam("strategy")))
     .order_by(halts.c.scope)
 )
 
@@ -32,13 +34,12 @@ class Halt:
 
 
 def in_force(connection: Connection) -> list[Halt]:
-    return [Halt(**row._mapping) for row in connection.execute(select(halts).order_by(halts.c.at))]
+    return [Halt(**row._asdict()) for row in _ALL_HALTS.all(connection)]
 
 
 def reasons(connection: Connection, strategy: str | None) -> tuple[str, ...]:
     """Why a strategy (or somebody by hand, None) may open nothing now; empty when he may."""
-    scopes = (ALL, strategy) if strategy else (ALL,)
-    rows = connection.execute(_REASONS, {"scopes": scopes})
+    rows = _REASONS.all(connection, strategy=strategy or ALL)
     return tuple(f"{row.reason} ({row.scope})" for row in rows)
 
 

@@ -13,14 +13,13 @@ from algosat.domain.risk import Limits
 from algosat.errors import InvalidBody
 from algosat.store import audit
 from algosat.store.audit import Cause
+from algosat.store.prepared import Prepared
 from algosat.store.tables import limits as changes
 from algosat.trading.desk import Desk
 
 ACCOUNT: Final = "account"  # the scope of the whole account; every other scope is a strategy's name
 
-_CHANGES = select(changes.c.scope, changes.c["values"]).where(
-    changes.c.scope.in_(bindparam("scopes", expanding=True))
-)
+_CHANGED = Prepared(select(changes.c["values"]).where(changes.c.scope == bindparam("scope")))
 
 
 def effective(connection: Connection, defaults: Limits, scope: str = ACCOUNT) -> Limits | None:
@@ -36,10 +35,12 @@ def scopes(connection: Connection) -> list[str]:
 
 def in_force(connection: Connection, defaults: Limits, scopes: tuple[str, ...]) -> dict[str, Limits]:
     """The limits of those scopes that have any; the account always has."""
-    changed = {row.scope: row._mapping["values"] for row in connection.execute(_CHANGES, {"scopes": scopes})}
-    if ACCOUNT in scopes:
-        changed.setdefault(ACCOUNT, {})
-    return {scope: _with(defaults, values) for scope, values in changed.items()}
+    found = {scope: _CHANGED.scalar(connection, scope=scope) for scope in scopes}
+    return {
+        scope: _with(defaults, changed or {})
+        for scope, changed in found.items()
+        if changed is not None or scope == ACCOUNT
+    }
 
 
 def change(desk: Desk, scope: str, values: Mapping[str, Any], cause: Cause) -> Limits:
@@ -53,8 +54,7 @@ def change(desk: Desk, scope: str, values: Mapping[str, Any], cause: Cause) -> L
 def _change(
     connection: Connection, desk: Desk, scope: str, values: Mapping[str, Any], cause: Cause
 ) -> Limits:
-    known = connection.execute(_CHANGES, {"scopes": (scope,)}).first()
-    merged = {**(known._mapping["values"] if known else {}), **values}
+    merged = {**(_CHANGED.scalar(connection, scope=scope) or {}), **values}
     wanted = {name: value for name, value in merged.items() if value is not None}
     result = _with(desk.defaults, wanted)
     at = desk.clock()

@@ -8,14 +8,17 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select
 
+from algosat.store.prepared import Prepared
 from algosat.store.tables import openings
 
 WHOLE: Final = "*"  # stands for all strategies together
 
-_WORTH = select(openings.c.worth).where(
-    openings.c.account == bindparam("account"),
-    openings.c.strategy == bindparam("strategy"),
-    openings.c.day == bindparam("day"),
+_WORTH = Prepared(
+    select(openings.c.worth).where(
+        openings.c.account == bindparam("account"),
+        openings.c.strategy == bindparam("strategy"),
+        openings.c.day == bindparam("day"),
+    )
 )
 
 
@@ -40,5 +43,5 @@ def open_day(connection: Connection, account: str, strategy: str, day: date, wor
 
 
 def _opening(connection: Connection, account: str, strategy: str, day: date) -> Decimal | None:
-    key = {"account": account, "strategy": strategy, "day": day}
-    return connection.execute(_WORTH, key).scalar_one_or_none()
+    worth: Decimal | None = _WORTH.scalar(connection, account=account, strategy=strategy, day=day)
+    return worth

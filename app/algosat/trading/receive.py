@@ -7,14 +7,17 @@ import hashlib
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from algosat.brokers.base import Report
 from algosat.domain.orders import LIVE, TERMINAL, Order, OrderEvent, Trade, create
+from algosat.errors import NotFound
 from algosat.store import audit, ledger
 from algosat.store.audit import Cause
+from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders, trades
 from algosat.trading.desk import Desk
@@ -23,8 +26,8 @@ from algosat.trading.settle import Settlement, settle
 ACTOR = "engine"
 
 _log = structlog.get_logger(__name__)
-_BY_ID = select(orders).where(orders.c.id == bindparam("order_id"))
-_TRADES = select(trades.c.trade_id).where(trades.c.order_id == bindparam("order_id"))
+_BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
+_TRADES = Prepared(select(trades.c.trade_id).where(trades.c.order_id == bindparam("order_id")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +92,23 @@ def _is_fresh(order: Order, read_at: datetime | None) -> bool:
 
 def tracked(connection: Connection, order_id: str) -> tuple[Order, Cause]:
     """An order, and the cause that what the engine does with it goes back to."""
-    row = connection.execute(_BY_ID, {"order_id": order_id}).one()
+    row = _BY_ID.first(connection, order_id=order_id)
+    if row is None:
+        raise NotFound(f"there is no order {order_id}")
     return order_from(row), cause_of(row)
 
 
-def cause_of(row: Row) -> Cause:  # type: ignore[type-arg]
+def cause_of(row: Any) -> Cause:
     return Cause(ACTOR, row.correlation_id)
 
 
-def _row_of(connection: Connection, report: Report) -> Row | None:  # type: ignore[type-arg]
+def _row_of(connection: Connection, report: Report) -> Any:
     """Ours by its tag, unless the broker has a second order under it; else one that was imported before."""
     if report.tag is not None:
-        row = connection.execute(_BY_ID, {"order_id": report.tag}).first()
+        row = _BY_ID.first(connection, order_id=report.tag)
         if row is not None and row.broker_order_id in (None, report.broker_order_id):
             return row
-    return connection.execute(_BY_ID, {"order_id": _imported_id(report)}).first()
+    return _BY_ID.first(connection, order_id=_imported_id(report))
 
 
 def _import(connection: Connection, desk: Desk, report: Report) -> tuple[Order, Cause]:
@@ -126,4 +131,4 @@ def _imported_id(report: Report) -> str:
 def _booked(connection: Connection, order: Order) -> AbstractSet[str]:
     if not order.filled_quantity:
         return frozenset()
-    return {row.trade_id for row in connection.execute(_TRADES, {"order_id": order.id})}
+    return {row.trade_id for row in _TRADES.all(connection, order_id=order.id)}

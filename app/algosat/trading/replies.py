@@ -9,11 +9,15 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, insert, select
 
 from algosat.errors import KeyReused
+from algosat.store.prepared import Prepared
 from algosat.store.tables import replies
 
-_REPLY = select(replies.c.body_hash, replies.c.order_ids).where(
-    replies.c.principal == bindparam("principal"), replies.c.key == bindparam("key")
+_REPLY = Prepared(
+    select(replies.c.body_hash, replies.c.order_ids).where(
+        replies.c.principal == bindparam("principal"), replies.c.key == bindparam("key")
+    )
 )
+_KEEP = Prepared(insert(replies), replies.c.keys())
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Key:
 
 def find(connection: Connection, key: Key) -> Sequence[str] | None:
     """The orders that were placed under the key; None when it is new. Raises KeyReused."""
-    row = connection.execute(_REPLY, {"principal": key.principal, "key": key.key}).first()
+    row = _REPLY.first(connection, principal=key.principal, key=key.key)
     if row is None:
         return None
     if row.body_hash != key.body_hash:
@@ -36,8 +40,8 @@ def find(connection: Connection, key: Key) -> Sequence[str] | None:
 
 
 def keep(connection: Connection, key: Key, order_ids: Sequence[str], at: datetime) -> None:
-    connection.execute(
-        insert(replies),
+    _KEEP.run(
+        connection,
         {
             "principal": key.principal,
             "key": key.key,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Intent, Status
@@ -18,11 +18,42 @@ from algosat.domain.risk import Denial, DenialCode, Limits, Line, Picture, Scope
 from algosat.domain.sessions import Phase
 from algosat.errors import CalendarUnknown
 from algosat.store import queries
+from algosat.store.prepared import Prepared
 from algosat.store.tables import days, orders
+from algosat.store.types import Scaled
 from algosat.trading import book, halts, limits, openings
 from algosat.trading.book import Book
 from algosat.trading.desk import Desk
 from algosat.trading.funds import funds
+
+_OF_DAY = Prepared(
+    select(days.c.strategy, days.c.orders).where(
+        days.c.account == bindparam("account"), days.c.day == bindparam("day")
+    )
+)
+_LATELY = (
+    orders.c.created_at > bindparam("since"),
+    orders.c.account == bindparam("account"),
+    orders.c.status != Status.DENIED.value,
+)
+_SINCE = Prepared(
+    select(orders.c.strategy, func.count().label("number")).where(*_LATELY).group_by(orders.c.strategy)
+)
+_EQUAL = Prepared(
+    select(orders.c.seq)
+    .where(
+        *_LATELY,
+        *(
+            orders.c[name] == bindparam(name)
+            for name in ("symbol", "strategy", "side", "quantity", "type", "product")
+        ),
+        *(
+            orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled))
+            for name in ("limit_price", "trigger_price")
+        ),
+    )
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +148,25 @@ def _sum(counts: dict[str, int], strategy: str | None) -> int:
 
 
 def _orders_of_day(connection: Connection, account: str, day: date) -> dict[str, int]:
-    statement = select(days.c.strategy, days.c.orders).where(days.c.account == account, days.c.day == day)
-    return {row.strategy: row.orders for row in connection.execute(statement)}
+    return {row.strategy: row.orders for row in _OF_DAY.all(connection, account=account, day=day)}
 
 
 def _orders_since(connection: Connection, account: str, since: datetime) -> dict[str, int]:
-    statement = (
-        select(orders.c.strategy, func.count().label("number"))
-        .where(orders.c.created_at > since, orders.c.account == account, orders.c.status != Status.DENIED)
-        .group_by(orders.c.strategy)
-    )
-    return {row.strategy: row.number for row in connection.execute(statement)}
+    return {row.strategy: row.number for row in _SINCE.all(connection, account=account, since=since)}
 
 
 def _is_repeat(connection: Connection, intent: Intent, since: datetime) -> bool:
-    statement = select(orders.c.seq).where(
-        orders.c.created_at > since,
-        orders.c.account == intent.account,
-        orders.c.symbol == intent.symbol,
-        orders.c.strategy == (intent.strategy or ""),
-        orders.c.side == intent.side,
-        orders.c.quantity == intent.quantity,
-        orders.c.type == intent.type,
-        orders.c.limit_price.is_not_distinct_from(intent.limit_price),
-        orders.c.trigger_price.is_not_distinct_from(intent.trigger_price),
-        orders.c.product == intent.product,
-        orders.c.status != Status.DENIED,
+    equal = _EQUAL.first(
+        connection,
+        since=since,
+        account=intent.account,
+        symbol=intent.symbol,
+        strategy=intent.strategy or "",
+        side=intent.side.value,
+        quantity=intent.quantity,
+        type=intent.type.value,
+        limit_price=intent.limit_price,
+        trigger_price=intent.trigger_price,
+        product=intent.product.value,
     )
-    return connection.execute(statement.limit(1)).first() is not None
+    return equal is not None
