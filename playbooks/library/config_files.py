@@ -61,7 +61,7 @@ options:
         default: root
         type: str
       secret:
-        description: Whether differences are kept out of what Ansible shows.
+        description: Whether the content is kept out of everything that Ansible shows.
         default: false
         type: bool
   purge:
@@ -213,6 +213,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     entries = {Path(entry["path"]): entry for entry in module.params["files"]}
+    module.no_log_values.update(it["content"] for it in entries.values() if it["secret"] and it["content"])
     try:
         goal = {path: wanted(entry, module.check_mode) for path, entry in entries.items()}
         goal |= dict.fromkeys(strangers(module.params["purge"], set(goal)), ABSENT)

@@ -32,3 +32,9 @@ def test_journal_is_kept_on_disk_within_bounds(host: Host) -> None:
 
 def test_crashed_programs_leave_no_image(host: Host) -> None:
     assert host.check_output("su --login --command 'ulimit -Hc'") == "0"
+
+
+def test_journal_does_not_repeat_the_arguments_of_ansibles_modules(host: Host) -> None:
+    assert "Invoked with files=" not in host.check_output(
+        "journalctl --no-pager --since=-1h --grep='Invoked with' || true"
+    )

@@ -136,8 +136,19 @@ def test_secret_content_is_not_in_the_difference(run: Run, tmp_path: Path) -> No
     path = tmp_path / "key"
     path.write_text("the old secret")
     answer = run({"path": str(path), "content": "the new secret", "secret": True})
-    assert "secret" not in json.dumps([answer["diff"][0]["before"], answer["diff"][0]["after"]])
+    assert answer["changed"]
+    assert not any(f"the {age} secret" in json.dumps(answer) for age in ("old", "new"))
     assert path.read_text() == "the new secret"
+
+
+def test_refusal_that_quotes_a_secret_does_not_show_it(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    answer = run(
+        {"path": str(path), "content": "the new secret", "secret": True},
+        validate=[f"cat {path} >&2; false"],
+    )
+    assert answer["failed"]
+    assert "the new secret" not in json.dumps(answer)
 
 
 def test_link_is_repointed(run: Run, tmp_path: Path) -> None:
