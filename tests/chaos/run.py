@@ -82,16 +82,16 @@ def _traders(site: Site, seed: int, told: Acknowledged) -> Iterator[None]:
 def _until_enough(
     site: Site, told: Acknowledged, orders: int, kills: int, chance: random.Random, say: Say
 ) -> None:
-    next_kill, next_word = time.monotonic() + 2, time.monotonic()
+    next_kill, next_word = 10, time.monotonic()
     while len(told.orders) < orders or sum(site.kills.values()) < kills:
         site.tend()
-        now = time.monotonic()
-        if now >= next_kill and site.answers():
-            next_kill = now + chance.uniform(1, 4)
+        # By progress, not by time: to kill what is not up yet proves nothing.
+        if len(told.orders) >= next_kill and site.answers():
+            next_kill = len(told.orders) + chance.randint(5, 25)
             site.kill(chance.choice(FROM_OUTSIDE))
             site.inject(chance.randrange(10**6), _weather(chance))
-        if now >= next_word:
-            next_word = now + 10
+        if time.monotonic() >= next_word:
+            next_word = time.monotonic() + 10
             say(f"{len(told.orders)} orders, {_listed(site.kills)} killed")
         time.sleep(0.05)
 

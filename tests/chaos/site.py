@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ class Site:
         self.directory = directory
         self.steps = STEPS
         self.port = free_port(18080)
+        self._client = httpx.Client(base_url=self.url, timeout=2)
         self.notes = directory / "deaths"
         self.faults = directory / "faults.json"
         self.log = (directory / "log").open("ab")
@@ -81,14 +83,15 @@ class Site:
             self._engines[0].wait()
         elif name == "worker":
             for pid in list(self._workers)[:1]:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it may have ended itself just now
+                    os.kill(pid, signal.SIGKILL)
         elif self._api is not None:
             self._kill_api(self._api)
 
     def answers(self) -> bool:
         """Whether the API is up: to kill it before it is proves nothing."""
         try:
-            return httpx.get(f"{self.url}/health/live", timeout=2).status_code == 200
+            return self._client.get("/health/live").status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -119,9 +122,8 @@ class Site:
         return Database(self._url)
 
     def token(self) -> str:
-        answer = httpx.post(
-            f"{self.url}/auth/login", json={"username": "trader", "password": PASSWORD}, timeout=30
-        )
+        credentials = {"username": "trader", "password": PASSWORD}
+        answer = self._client.post("/auth/login", json=credentials, timeout=30)
         return str(answer.raise_for_status().json()["access_token"])
 
     def _configure(self, seed: int) -> None:
