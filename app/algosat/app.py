@@ -25,6 +25,7 @@ from algosat.monitoring.health import Health
 from algosat.resilience.tracker import ErrorTracker
 from algosat.security.authenticator import Authenticator
 from algosat.security.granting import Granting
+from algosat.security.guesses import Guesses
 from algosat.security.identity import Identity
 from algosat.security.limiter import ClientLimiter
 from algosat.security.lookup import lookup_in
@@ -62,7 +63,9 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
         live=live,
         database=database,
         writer=writer,
-        identity=Identity(database, writer, live, Granting(tokens, live), passwords, clock.now),
+        identity=Identity(
+            database, writer, live, Granting(tokens, live), Guesses(writer, live), passwords, clock.now
+        ),
         passwords=passwords,
         errors=errors,
         health=Health(all_checks(directory, live, database, limiter, clock.now)),

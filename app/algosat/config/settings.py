@@ -154,8 +154,9 @@ class Encryption(Section):
 
 class SecurityMonitoring(Section):
     log_failed_attempts: Annotated[bool, LIVE]
+    # Failed logins from one address, over all names and within the lock-out's duration.
     alert_threshold: Annotated[Positive, LIVE]
-    block_suspicious_ips: bool
+    block_suspicious_ips: Annotated[bool, LIVE]  # whether logins from there then have to wait
 
 
 class AccessControl(Section):

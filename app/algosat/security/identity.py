@@ -11,8 +11,9 @@ from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.errors import Unauthenticated
 from algosat.monitoring import metrics
-from algosat.security import lockout, sessions, users
+from algosat.security import sessions, users
 from algosat.security.granting import Client, Grant, Granting
+from algosat.security.guesses import Attempt, Guesses, forgive
 from algosat.security.passwords import Passwords, require_strong
 from algosat.security.sessions import Session
 from algosat.security.tokens import refused
@@ -29,34 +30,33 @@ class Identity:
     writer: Writer
     live: LiveSettings
     granting: Granting
+    guesses: Guesses
     passwords: Passwords
     clock: Clock
 
     def log_in(self, name: str, password: str, client: Client, correlation_id: str) -> Grant:
         """Raises Unauthenticated, in the same words and time for a wrong name and a wrong password;
         TooManyRequests once there were too many of them."""
-        now = self.clock()
-        rules = self.live.current.protection.authentication
-        subject = lockout.subject_of(name, client.address)
-        self.writer.run(lambda connection: lockout.count(connection, subject, rules, now))
+        attempt = Attempt(name, client.address, correlation_id, self.clock())
+        self.guesses.begin(attempt)
         with self.database.read() as connection:
             user = users.find(connection, name)
         stored = None if user is None or user.disabled else user.password_hash
         if not self.passwords.fits(stored, password) or user is None:
-            self._note_failure(user, client, correlation_id, now)
+            self.guesses.failed(attempt, user.username if user else None)
             raise Unauthenticated("The name or the password is wrong", code="wrong_credentials")
 
         grant = self.granting.grant(user, sessions.new_id())
-        session = self.granting.session(grant, client, now)
+        session = self.granting.session(grant, client, attempt.at)
         cause = Cause(f"user:{user.username}", correlation_id)
         new_hash = self.passwords.hash(password) if self.passwords.is_outdated(user.password_hash) else None
 
         def open_session(connection: Connection) -> None:
-            lockout.forget(connection, subject)
+            forgive(connection, attempt)
             sessions.add(connection, session)
             if new_hash is not None:
                 users.rehash(connection, user.username, new_hash)
-            audit.append(connection, now, "security.login", name, cause, {"address": client.address})
+            audit.append(connection, attempt.at, "security.login", name, cause, {"address": client.address})
 
         self.writer.run(open_session)
         metrics.SECURITY_EVENTS.labels("login").inc()
@@ -101,19 +101,18 @@ class Identity:
         Raises Unauthenticated, TooManyRequests, or InvalidBody for a new one that will not do.
         """
         require_strong(new, name)
-        now = self.clock()
-        rules = self.live.current.protection.authentication
-        subject = lockout.subject_of(name, address)
-        self.writer.run(lambda connection: lockout.count(connection, subject, rules, now))
+        attempt = Attempt(name, address, cause.correlation_id, self.clock())
+        self.guesses.begin(attempt)
         with self.database.read() as connection:
             user = users.get(connection, name)
         if not self.passwords.fits(user.password_hash, current):
+            self.guesses.failed(attempt, name)
             raise Unauthenticated("The current password is wrong", code="wrong_credentials")
         new_hash = self.passwords.hash(new)
 
         def change(connection: Connection) -> None:
-            lockout.forget(connection, subject)
-            users.set_password(connection, name, new_hash, now, cause, keep=session_id)
+            forgive(connection, attempt)
+            users.set_password(connection, name, new_hash, attempt.at, cause, keep=session_id)
 
         self.writer.run(change)
 
@@ -137,16 +136,3 @@ class Identity:
     def _is_open(self, session: Session, now: datetime) -> bool:
         idle = timedelta(seconds=self.live.current.protection.authentication.session_timeout)
         return session.revoked_at is None and now < session.expires_at and now < session.last_seen_at + idle
-
-    def _note_failure(self, user: User | None, client: Client, correlation_id: str, now: datetime) -> None:
-        metrics.SECURITY_EVENTS.labels("login_failed").inc()
-        if not self.live.current.protection.monitoring.log_failed_attempts:
-            return
-        # A name nobody has is not written down: people type their password there by mistake.
-        subject = user.username if user else "unknown"
-        cause = Cause("anonymous", correlation_id)
-        self.writer.run(
-            lambda connection: audit.append(
-                connection, now, "security.login_failed", subject, cause, {"address": client.address}
-            )
-        )

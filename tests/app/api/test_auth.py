@@ -59,8 +59,38 @@ def test_guessing_elsewhere_does_not_lock_the_owner_out(app: Flask, stranger: Cl
     assert stranger.log_in("trader").get("/funds").status_code == 200
 
 
+def guess(client: Client, *names: str) -> list[int]:
+    body = {"password": "wrong password"}
+    return [client.post("/auth/login", json={"username": name, **body}).status_code for name in names]
+
+
+def test_trying_many_names_raises_an_alert_and_blocks_the_address(
+    services: Services, stranger: Client
+) -> None:
+    names = [f"name-{number}" for number in range(12)]
+    assert guess(stranger, *names) == [401] * 10 + [429] * 2
+    answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+    assert problem_of(answer) == (429, "locked_out")
+    assert kinds(services).count("security.alert") == 1
+
+
+def test_address_is_only_told_of_where_blocking_is_switched_off(
+    services: Services, admin: Client, stranger: Client
+) -> None:
+    admin.put(
+        "/config/update", json={"section": "security_monitoring", "updates": {"block_suspicious_ips": False}}
+    )
+    assert guess(stranger, *(f"name-{number}" for number in range(12))) == [401] * 12
+    assert kinds(services).count("security.alert") == 1
+
+
+def test_successes_are_not_held_against_an_address(stranger: Client) -> None:
+    for _ in range(12):
+        stranger.log_in("trader")
+
+
 def test_success_forgets_earlier_failures(stranger: Client) -> None:
-    for _ in range(3):
+    for _ in range(2):
         for _ in range(4):
             stranger.post("/auth/login", json={"username": "trader", "password": "wrong password"})
         stranger.log_in("trader")
