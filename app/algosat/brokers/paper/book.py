@@ -117,9 +117,12 @@ class SymbolBook:
 
     def quoted(self, quote: Quote, traded: Decimal) -> SymbolBook:
         """With a new quote. What was used up comes back no faster than the market trades."""
-        return replace(
-            self,
-            quote=quote,
+        return SymbolBook(
+            self.symbol,
+            quote,
+            self.phase,
+            self.orders,
             bids_taken=max(self.bids_taken - traded, NOTHING),
             asks_taken=max(self.asks_taken - traded, NOTHING),
+            reference=self.reference,
         )

@@ -23,10 +23,11 @@ _CLOSING_AUCTION: Final = frozenset(
 
 def enter(rules: Rules, listing: Listing, book: SymbolBook, phase: Phase, at: datetime) -> Step:
     """Bring one symbol into its present phase, if it is new, and end what that phase ends."""
-    before, book = book.phase, replace(book, phase=phase)
+    before = book.phase
     book, changed = _expire_earlier_days(rules, book, at)
     if phase is before:
         return book, changed
+    book = replace(book, phase=phase)
     if phase in _CLOSING_AUCTION and before not in _CLOSING_AUCTION:
         book, more = _begin_closing_auction(book, at)
         changed += more

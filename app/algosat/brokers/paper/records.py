@@ -22,6 +22,7 @@ from algosat.brokers.paper.tables import paper_orders, paper_state, paper_trades
 from algosat.brokers.paper.walk import Paths
 from algosat.domain.orders import LIVE, Trade
 from algosat.errors import BrokerNotReached
+from algosat.store.prepared import Prepared
 
 T = TypeVar("T")
 
@@ -29,10 +30,9 @@ T = TypeVar("T")
 _EXCHANGE: Final = "exchange"
 _OPENING: Final = "opening"
 
-_STILL_OURS: Final = (
-    update(paper_state)
-    .where(paper_state.c.name == _OPENING, paper_state.c.data == bindparam("opening"))
-    .values(at=bindparam("now"))
+_STILL_OURS: Final = Prepared(
+    update(paper_state).where(paper_state.c.name == _OPENING, paper_state.c.data == bindparam("opening")),
+    ("at",),
 )
 
 
@@ -88,7 +88,7 @@ class Records:
         state = list(_state_rows(self._on_disk, now, at))
 
         def work(connection: Connection) -> None:
-            if connection.execute(_STILL_OURS, {"opening": self._opening, "now": at}).rowcount != 1:
+            if _STILL_OURS.run(connection, {"opening": self._opening, "at": at}) != 1:
                 raise BrokerNotReached("another engine has taken over the paper exchange")
             _put(connection, paper_orders, rows)
             _put(connection, paper_trades, trades)
@@ -141,12 +141,16 @@ def _orders(connection: Connection, query: Select[Any]) -> Sequence[BookOrder]:
 
 def _put(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows whether they are there already or not: a write whose outcome was lost may be repeated."""
-    if rows:
-        connection.execute(_upsert(connection.dialect.name, table), rows)
+    _upsert(table).run_each(connection, rows)
 
 
 @cache
-def _upsert(dialect: str, table: Table) -> Insert:
-    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    newest = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=newest)
+def _upsert(table: Table) -> Prepared:
+    def build(dialect: str) -> Insert:
+        statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+        newest = {
+            column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
+        }
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=newest)
+
+    return Prepared(build, table.c.keys())

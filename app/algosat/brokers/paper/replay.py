@@ -9,7 +9,7 @@ orders at rest trade only when the market comes to stand beyond them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
@@ -31,7 +31,7 @@ class _Day:
     """How far one symbol's day has come."""
 
     day: date
-    previous_close: Decimal
+    circuit: tuple[Decimal, Decimal]  # from the last close of the day before
     open: Decimal
     high: Decimal
     low: Decimal
@@ -118,10 +118,12 @@ def _gone_on(before: _Day | None, printed: _Print, listing: Listing) -> _Day:
     today = printed.tick.at.astimezone(EXCHANGE_TIME).date()
     if before is None or before.day != today:
         close, step = (before.last, before.step) if before else (last, 0)
-        before = _Day(today, close, last, last, last, last, Decimal(0), step)
+        before = _Day(today, walk.circuit(listing, close), last, last, last, last, Decimal(0), step)
     told = printed.tick.volume
-    return replace(
-        before,
+    return _Day(
+        before.day,
+        before.circuit,
+        before.open,
         high=max(before.high, last),
         low=min(before.low, last),
         last=last,
@@ -132,7 +134,7 @@ def _gone_on(before: _Day | None, printed: _Print, listing: Listing) -> _Day:
 
 
 def _quote(listing: Listing, seed: int, day: _Day, tick: RecordedTick) -> Quote:
-    lower, upper = walk.circuit(listing, day.previous_close)
+    lower, upper = day.circuit
     lower, upper = min(lower, day.low), max(upper, day.high)  # what was traded was within it
     shown = display.around(listing, seed, day.step, day.last, lower, upper)
     return Quote(
