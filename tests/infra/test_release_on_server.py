@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from algosat_release import __main__ as command
 from algosat_release import health, layout, machine, store, switch
 from algosat_release.layout import COMPLETE, CONFIGURATION, Layout, Release
 from algosat_release.machine import Failed, Refused
@@ -243,6 +245,61 @@ def test_store_of_a_newer_release_is_refused_with_the_remedy(server: Server) -> 
     with pytest.raises(Refused, match=r"version 0009, which 1.0-0 does not know; restore"):
         switch.switch(server.layout, server.has("1.0-0"))
     assert server.layout.current.readlink() == Path("releases/1.0-a")
+
+
+def call(server: Server, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    file = str(server.layout.home / "release.json")
+    monkeypatch.setattr("sys.argv", ["release", "--layout", file, *arguments])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    return command.main()
+
+
+def test_rollback_puts_the_release_before_in_force_with_the_configuration_of_now(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.runs("1.0-a")
+    switch.switch(server.layout, server.has("1.0-b", "two"))
+    assert call(server, monkeypatch, "rollback") == 0
+    assert server.layout.current.readlink() == Path("releases/1.0-a")
+    assert server.configuration() == "setting: two\n"
+
+
+def test_rollback_takes_the_configuration_of_then_if_the_older_release_refuses_that_of_now(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = server.runs("1.0-a")
+    switch.switch(server.layout, server.has("1.0-b", "two"))
+    answers = iter([Refused("colour is not a known setting")])
+
+    def accept(_: Layout, release: Release) -> None:
+        for refusal in answers:
+            raise refusal
+
+    monkeypatch.setattr(command, "accept", accept)
+    assert call(server, monkeypatch, "rollback") == 0
+    assert server.configuration() == "setting: one\n"
+    assert (old.configuration / "algosat.yaml").read_text() == "setting: one\n"
+    assert "the configuration it last ran with: colour is not a known setting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wanted", [["rollback"], ["rollback", "1.0-x"], ["switch", "1.0-x"]])
+def test_release_that_is_not_there_is_refused(
+    wanted: list[str], server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.runs("1.0-a")
+    assert call(server, monkeypatch, *wanted) == 1
+    assert "refused, nothing was changed" in capsys.readouterr().err
+    assert server.layout.current.readlink() == Path("releases/1.0-a")
+
+
+def test_two_releases_at_a_time_are_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.has("1.0-a")
+    with (server.layout.home / ".release.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert call(server, monkeypatch, "switch", "1.0-a") == 1
+    assert "another release is under way" in capsys.readouterr().err
 
 
 def test_oldest_releases_go_but_never_the_one_before(server: Server) -> None:

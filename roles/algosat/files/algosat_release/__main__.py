@@ -75,6 +75,8 @@ def _chosen(layout: Layout, arguments: argparse.Namespace) -> Release:
     if name is None:
         raise Refused("there is no release before this one; see `release list`")
     release = layout.release(name)
+    if not release.is_complete:
+        raise Refused(f"{name} is not installed; see `release list`")
     if not arguments.check:
         _take_over_configuration(layout, release)
     return release
