@@ -88,9 +88,18 @@ const operationView = (spec, path, method, operation) => {
   return view;
 };
 
+// The first paragraph stands open; the lists after it are there for whoever looks for them.
+const intro = (text) => {
+  const [first, ...rest] = text.replaceAll("`", "").split("\n\n");
+  const more = element("details");
+  more.append(element("summary", "Codes of denied orders"),
+    element("p", rest.join("\n\n"), { className: "intro" }));
+  return [element("p", first), more];
+};
+
 const show = (spec) => {
   const main = document.getElementById("routes");
-  main.replaceChildren(element("p", spec.info.description, { className: "intro" }));
+  main.replaceChildren(...intro(spec.info.description));
   for (const { name } of spec.tags) {
     main.append(element("h2", name));
     for (const [path, operations] of Object.entries(spec.paths)) {
