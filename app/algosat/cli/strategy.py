@@ -123,29 +123,24 @@ def stop(chosen: Chosen, name: str) -> None:
 def supervise(context: click.Context) -> None:
     """Run every strategy that is wanted, each in its own process, until told to stop."""
     chosen: Chosen = context.obj
-    settings = _configured(context, "strategies")
-    from algosat.engine.leadership import leadership_of
-    from algosat.engine.notify import notify
-    from algosat.strategies.live.process import stop_on_signals
-    from algosat.strategies.supervisor import child, supervisor
+    with _refusing(context):
+        settings = _configured(chosen, "strategies")
+        from algosat.engine.leadership import leadership_of
+        from algosat.engine.notify import notify
+        from algosat.strategies.live.process import stop_on_signals
+        from algosat.strategies.supervisor import child, supervisor
 
-    stopping = stop_on_signals()
-    with _desk(chosen) as desk:
-        notify("READY=1")
-        lead = leadership_of(desk.database, settings.algosat.data_directory, "strategies")
-        while not lead.acquire():  # another supervisor on the same store is at work
+        def alive() -> None:
             notify("WATCHDOG=1")
-            if stopping.wait(settings.algosat.engine.poll_seconds):
-                return
-        supervisor.supervise(
-            desk,
-            child.launcher(chosen.directory),
-            lead.fence,
-            settings.algosat.runtime_directory,
-            stopping,
-            settings.algosat.engine.poll_seconds,
-            lambda: notify("WATCHDOG=1"),
-        )
+
+        stopping, poll = stop_on_signals(), settings.algosat.engine.poll_seconds
+        with _desk(chosen) as desk:
+            notify("READY=1")
+            lead = leadership_of(desk.database, settings.algosat.data_directory, "strategies")
+            if supervisor.take_over(lead.acquire, stopping, poll, alive):
+                launch, runtime = child.launcher(chosen.directory), settings.algosat.runtime_directory
+                supervisor.supervise(desk, launch, lead.fence, runtime, stopping, poll, alive)
+                lead.release()
 
 
 @command.command()
@@ -154,17 +149,18 @@ def supervise(context: click.Context) -> None:
 @click.pass_context
 def run(context: click.Context, name: str) -> None:
     """Run one strategy in this very process. The supervisor does this; by hand it is for trying things."""
-    settings = _configured(context, f"strategy-{name}")
-    from algosat.strategies.live import process
-    from algosat.strategies.live.pulse import Pulse
+    with _refusing(context):
+        settings = _configured(context.obj, f"strategy-{name}")
+        from algosat.strategies.live import process
+        from algosat.strategies.live.pulse import Pulse
 
-    pulse, stopping = Pulse.inherited(), process.stop_on_signals()
-    try:
-        with _desk(context.obj) as desk:
-            process.run(desk, name, settings.algosat.runtime_directory, stopping, pulse)
-    except Exception as error:
-        process.say_why(pulse, name, error)
-        raise
+        pulse, stopping = Pulse.inherited(), process.stop_on_signals()
+        try:
+            with _desk(context.obj) as desk:
+                process.run(desk, name, settings.algosat.runtime_directory, stopping, pulse)
+        except Exception as error:
+            process.say_why(pulse, name, error)
+            raise
 
 
 def parameters_from(text: str) -> dict[str, Any]:
@@ -183,20 +179,25 @@ def parameters_from(text: str) -> dict[str, Any]:
     return values
 
 
-def _configured(context: click.Context, process: str) -> Settings:
-    """The settings, with logging and metrics as they say; exits with 78 when they are refused."""
-    chosen: Chosen = context.obj
-    try:
-        settings = chosen.settings()
-        # Before anything imports the metrics: they look once where to write.
-        from algosat.monitoring import logs, multiprocess
+def _configured(chosen: Chosen, process: str) -> Settings:
+    """The settings, with logging and metrics as they say."""
+    settings = chosen.settings()
+    # Before anything imports the metrics: they look once where to write.
+    from algosat.monitoring import logs, multiprocess
 
-        multiprocess.share(settings.algosat.runtime_directory)
-        logs.configure(settings.algosat.logging, process)
+    multiprocess.share(settings.algosat.runtime_directory)
+    logs.configure(settings.algosat.logging, process)
+    return settings
+
+
+@contextmanager
+def _refusing(context: click.Context) -> Iterator[None]:
+    """Ends with a code of its own where settings or store do not fit: starting again would not mend them."""
+    try:
+        yield
     except ConfigurationError as error:
         click.echo(f"algosat: {error.detail}", err=True)
         context.exit(REFUSED_SETTINGS)
-    return settings
 
 
 def _say(definition: Definition) -> None:

@@ -118,6 +118,18 @@ class Supervisor:
             _log.warning("supervision_not_written", reason=error.detail)
 
 
+def take_over(
+    acquire: Callable[[], bool], stopping: threading.Event, poll: float, alive: Callable[[], None]
+) -> bool:
+    """Wait until no other supervisor is at work on the store. Whether that came before somebody said stop."""
+    while not stopping.is_set():
+        if acquire():
+            return True
+        alive()
+        stopping.wait(poll)
+    return False
+
+
 def supervise(
     desk: Desk,
     launch: Launch,

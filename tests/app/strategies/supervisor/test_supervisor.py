@@ -125,3 +125,13 @@ def test_it_ends_and_stops_all_when_another_may_be_leading(
     with pytest.raises(Conflict):
         module.supervise(desk, children, fence, runtime, threading.Event(), 0.01, lambda: None)
     assert children.last.asked_to_stop == 1
+
+
+def test_a_second_supervisor_waits_until_the_first_has_gone() -> None:
+    free = iter((False, False, True))
+    assert module.take_over(lambda: next(free), threading.Event(), 0.0, lambda: None)
+
+
+def test_a_waiting_supervisor_stops_when_it_is_told_to() -> None:
+    stopping = threading.Event()
+    assert not module.take_over(lambda: False, stopping, 0.0, stopping.set)
