@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from algosat.brokers.base import Report
 from algosat.domain.orders import TERMINAL, EventKind, Order, OrderEvent, Overlay, Status
@@ -19,9 +19,17 @@ from algosat.engine.guard import Guard
 from algosat.engine.intake import Intake
 from algosat.errors import BrokerError
 from algosat.store import ledger, queries
+from algosat.store.prepared import Prepared
+from algosat.store.rows import order_from
+from algosat.store.tables import orders
 from algosat.trading.desk import Desk
 from algosat.trading.receive import Received, is_news, tracked
 
+_UNKNOWN = Prepared(
+    select(orders)
+    .where(orders.c.status == Status.UNKNOWN.value, orders.c.account == bindparam("account"))
+    .order_by(orders.c.seq)
+)
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
 
 _log = structlog.get_logger(__name__)
@@ -120,8 +128,7 @@ class Reconciler:
 
     def _unknown(self) -> list[Order]:
         with self._desk.database.read() as connection:
-            working = queries.working(connection, self._desk.account)
-        return [order for order in working if order.status is Status.UNKNOWN]
+            return [order_from(row) for row in _UNKNOWN.all(connection, account=self._desk.account)]
 
     def _begin_search(self, order: Order) -> _Search:
         return _Search(order.updated_at, 0, self._desk.clock() + _DELAYS[0])

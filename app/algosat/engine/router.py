@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from algosat.domain.orders import EventKind, Order, OrderEvent, Status
 from algosat.engine.codes import EngineCode
@@ -17,6 +17,7 @@ from algosat.engine.lanes import Lane
 from algosat.engine.limiter import Limiter
 from algosat.engine.sender import Sender
 from algosat.store import ledger
+from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
 from algosat.trading import halts
@@ -25,14 +26,13 @@ from algosat.trading.halts import Halt
 from algosat.trading.receive import cause_of
 
 _BATCH: Final = 50
-_CREATED = (
-    select(orders)
-    .where(orders.c.status == Status.CREATED.value, orders.c.account == bindparam("account"))
-    .order_by(orders.c.seq)
-    .limit(_BATCH)
-)
-_UNCERTAIN = select(orders.c.strategy, orders.c.symbol).where(
-    orders.c.status == Status.UNKNOWN.value, orders.c.account == bindparam("account")
+_IS_CREATED = (orders.c.status == Status.CREATED.value, orders.c.account == bindparam("account"))
+_CREATED = Prepared(select(orders).where(*_IS_CREATED).order_by(orders.c.seq).limit(_BATCH))
+_ANY_CREATED = Prepared(select(orders.c.seq).where(*_IS_CREATED).limit(1))
+_UNCERTAIN = Prepared(
+    select(orders.c.strategy, orders.c.symbol).where(
+        orders.c.status == Status.UNKNOWN.value, orders.c.account == bindparam("account")
+    )
 )
 
 _log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ class Router:
 
     def _has_created(self) -> bool:
         with self._desk.database.read() as connection:
-            return bool(self._created(connection))
+            return _ANY_CREATED.first(connection, account=self._desk.account) is not None
 
     def _take(self, connection: Connection) -> _Batch:
         """Within one unit of work: decide on each created order, and commit those that leave."""
@@ -93,7 +93,7 @@ class Router:
         uncertain = self._uncertain(connection)
         available = self._broker.session().active
         waiting = False
-        for row in self._created(connection):
+        for row in _CREATED.all(connection, account=self._desk.account):
             order = order_from(row)
             event = self._verdict(order, stops, available)
             if event is None and not (
@@ -123,10 +123,7 @@ class Router:
             EventKind.REJECTED, at, EngineCode.BROKER_UNAVAILABLE, self._broker.session().detail
         )
 
-    def _created(self, connection: Connection) -> Sequence[Row[Any]]:
-        return connection.execute(_CREATED, {"account": self._desk.account}).all()
-
     def _uncertain(self, connection: Connection) -> set[tuple[str, str]]:
         """Where an order of unknown fate keeps others from being sent: per strategy and symbol."""
-        rows = connection.execute(_UNCERTAIN, {"account": self._desk.account})
+        rows = _UNCERTAIN.all(connection, account=self._desk.account)
         return {(row.strategy, row.symbol) for row in rows}

@@ -18,13 +18,14 @@ from algosat.domain.orders import LIVE, Order, Overlay
 from algosat.engine.amender import Amender
 from algosat.engine.lanes import Lane
 from algosat.engine.limiter import Limiter
+from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, orders
 from algosat.trading.desk import Desk
 
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
 _HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer keeps nobody waiting any more
-_WISHES = (
+_WISHES = Prepared(
     select(orders)
     .where(orders.c.account == bindparam("account"), text(WORKING_STATUS), orders.c.overlay.is_not(None))
     .order_by(orders.c.seq)
@@ -63,7 +64,7 @@ class Wishes:
 
     def _pending(self) -> Sequence[Order]:
         with self._desk.database.read() as connection:
-            rows = connection.execute(_WISHES, {"account": self._desk.account})
+            rows = _WISHES.all(connection, account=self._desk.account)
             return [order for order in map(order_from, rows) if order.status in LIVE]
 
     def _claim(self, order: Order) -> _Attempt | None:

@@ -63,6 +63,10 @@ class Prepared:
         for row in rows:
             _execute(connection, compiled, row)
 
+    def sql(self, connection: Connection) -> str:
+        """Its words for this kind of database."""
+        return self._for(connection).sql
+
     def _for(self, connection: Connection) -> _Compiled:
         dialect = connection.dialect
         known = self._compiled.get(dialect.name)

@@ -20,15 +20,19 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from algosat.errors import StoreBusy
 from algosat.store.database import Database
+from algosat.store.prepared import Prepared
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
+_BEGIN_UNIT = Prepared(text("SAVEPOINT unit"))
+_KEEP_UNIT = Prepared(text("RELEASE SAVEPOINT unit"))
+_DROP_UNIT = Prepared(text("ROLLBACK TO SAVEPOINT unit"))
 _LARGEST_GROUP: Final = 64
 _POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every writer names the same
 
@@ -123,13 +127,13 @@ def _transaction(database: Database) -> Iterator[Connection]:
 
 
 def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
-    connection.exec_driver_sql("SAVEPOINT unit")
+    _BEGIN_UNIT.run(connection, {})
     try:
         result = work(connection)
     except Exception as error:  # noqa: BLE001 - handed to the caller; the others in the group go on
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
+        _DROP_UNIT.run(connection, {})
         return None, error
-    connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+    _KEEP_UNIT.run(connection, {})
     return result, None
 
 

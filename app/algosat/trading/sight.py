@@ -31,22 +31,21 @@ _OF_DAY = Prepared(
         days.c.account == bindparam("account"), days.c.day == bindparam("day")
     )
 )
+# SQLite keeps no statistics of its own: it would go by the index of the account or the symbol, through every
+# order there ever was, were these columns not hidden from it. By time there are a handful.
 _LATELY = (
     orders.c.created_at > bindparam("since"),
-    orders.c.account == bindparam("account"),
+    orders.c.account.concat("") == bindparam("account"),
     orders.c.status != Status.DENIED.value,
 )
-_SINCE = Prepared(
-    select(orders.c.strategy, func.count().label("number")).where(*_LATELY).group_by(orders.c.strategy)
-)
+_STRATEGY = orders.c.strategy.concat("").label("strategy")
+_SINCE = Prepared(select(_STRATEGY, func.count().label("number")).where(*_LATELY).group_by(_STRATEGY))
 _EQUAL = Prepared(
     select(orders.c.seq)
     .where(
         *_LATELY,
-        *(
-            orders.c[name] == bindparam(name)
-            for name in ("symbol", "strategy", "side", "quantity", "type", "product")
-        ),
+        *(orders.c[name].concat("") == bindparam(name) for name in ("symbol", "strategy")),
+        *(orders.c[name] == bindparam(name) for name in ("side", "quantity", "type", "product")),
         *(
             orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled))
             for name in ("limit_price", "trigger_price")
