@@ -1,0 +1,56 @@
+"""The order path reads by an index that fits: the millionth order costs what the first one did."""
+
+from __future__ import annotations
+
+import pytest
+
+from algosat.engine import reconciler, router, wishes
+from algosat.store import audit, ledger, queries
+from algosat.store.prepared import Prepared
+from algosat.trading import book, halts, limits, openings, receive, replies, sight
+from algosat.trading.desk import Desk
+
+_MODULES = (
+    audit, book, halts, ledger, limits, openings, queries,
+    receive, reconciler, replies, router, sight, wishes,
+)  # fmt: skip
+_STATEMENTS = {
+    f"{module.__name__}.{name}": statement
+    for module in _MODULES
+    for name, statement in vars(module).items()
+    if isinstance(statement, Prepared)
+}
+# Small for ever, and read from its end with a limit.
+_MAY_SCAN = {
+    "algosat.trading.halts._ALL_HALTS",
+    "algosat.trading.halts._REASONS",
+    "algosat.store.audit._LAST_HASH",
+}
+
+
+@pytest.mark.parametrize("name", sorted(_STATEMENTS.keys() - _MAY_SCAN))
+def test_statement_scans_no_table(desk: Desk, name: str) -> None:
+    assert [step for step in _plan(desk, _STATEMENTS[name]) if step.startswith("SCAN")] == []
+
+
+@pytest.mark.parametrize("name", ["_SINCE", "_EQUAL"])
+def test_what_was_placed_lately_is_found_by_time(desk: Desk, name: str) -> None:
+    (search, *_) = _plan(desk, getattr(sight, name))
+    assert search == "SEARCH orders USING INDEX ix_orders_created_at (created_at>?)"
+
+
+@pytest.mark.parametrize("name", ["algosat.trading.book._WORKING", "algosat.store.queries._WORKING_OF"])
+def test_working_orders_are_found_without_those_that_ended(desk: Desk, name: str) -> None:
+    assert "ix_orders_working" in _plan(desk, _STATEMENTS[name])[0]
+
+
+@pytest.mark.parametrize("name", ["_CREATED", "_ANY_CREATED", "_UNCERTAIN"])
+def test_router_finds_orders_by_their_status(desk: Desk, name: str) -> None:
+    assert "ix_orders_status_seq" in _plan(desk, getattr(router, name))[0]
+
+
+def _plan(desk: Desk, statement: Prepared) -> list[str]:
+    with desk.database.read() as connection:
+        sql = statement.sql(connection)
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", (None,) * sql.count("?"))
+        return [row.detail for row in rows]
