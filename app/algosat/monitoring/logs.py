@@ -39,7 +39,7 @@ def configure(settings: Logging, process: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
+    formatter = _Once(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings)],
     )
@@ -68,6 +68,16 @@ def _handlers(settings: Logging) -> list[logging.Handler]:
                 "let the service's user write to its directory, or set the file to null"
             ) from error
     return handlers
+
+
+class _Once(structlog.stdlib.ProcessorFormatter):
+    """Makes a record's line once for all handlers: it costs more than writing it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: str | None = getattr(record, "line", None)
+        if line is None:
+            line = record.line = super().format(record)
+        return line
 
 
 def _origin(process: str) -> Processor:
