@@ -41,6 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
             *self._unknown(specs, project, given),
             *self._examples(variables),
         ]
+        problems = problems or list(self._against_preflights(project))
         problems = problems or list(self._against_the_app(project))
         if problems:
             result.update(failed=True, msg=_message(problems))
@@ -75,6 +76,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
             known = {name: spec for name, spec in options.items() if name in values or name not in variables}
             verdict = ArgumentSpecValidator(known).validate(values, validate_role_argument_spec=True)
             yield from verdict.error_messages
+
+    def _against_preflights(self, project: Path) -> Iterator[str]:
+        """What each role checks first, as far as it needs no facts; the role looks once more in its turn."""
+        for file in sorted((project / "roles").glob("*/tasks/preflight.yml")):
+            for task in self._load(file):
+                claims = task.get("ansible.builtin.assert", {})
+                try:
+                    holds = all(self._values.evaluate_conditional(claim) for claim in claims.get("that", []))
+                except AnsibleUndefinedVariable as error:
+                    holds = "ansible_facts" in str(error)
+                if not holds:
+                    yield str(self._values.template(claims["fail_msg"])).strip()
 
     def _unknown(
         self, specs: Mapping[str, Mapping[str, Any]], project: Path, given: Mapping[str, Any]

@@ -56,6 +56,13 @@ def test_wrong_types_unknown_names_and_missing_ones_are_all_named_at_once(invent
     assert "missing required arguments: algosat_admin_password" in done.stdout
 
 
+def test_value_only_a_roles_preflight_can_judge_is_refused_with_its_words(inventory: Path) -> None:
+    done = judge(inventory, "-e", '{"ssh_ports": [70000], "fail2ban_first_ban": "ten minutes"}')
+    assert done.returncode != 0
+    assert "ssh_ports must hold at least one port from 1 to 65535; it is [70000]" in done.stdout
+    assert "fail2ban_first_ban, fail2ban_longest_ban and fail2ban_window must be a number" in done.stdout
+
+
 def test_value_only_the_app_can_judge_is_refused_under_its_variables_name(inventory: Path) -> None:
     done = judge(inventory, "-e", '{"algosat_api_port": 99999, "algosat_risk_max_daily_loss": -1}')
     assert done.returncode != 0
