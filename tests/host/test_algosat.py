@@ -9,7 +9,7 @@ from testinfra.host import Host
 
 from tests.host.outside import Outside
 
-UNITS = ("algosat.socket", "algosat.service", "algosat-engine.service")
+UNITS = ("algosat.socket", "algosat.service", "algosat-engine.service", "algosat-strategies.service")
 SERVICES = UNITS[1:]
 # `systemd-analyze security`: 10 is no sandbox at all.
 EXPOSURE = 2.0

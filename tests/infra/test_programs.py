@@ -18,7 +18,12 @@ SCRIPTS = (
 )
 REPOSITORY_SCRIPTS = ("tools/vault-client", "tools/vault-textconv", "tools/hooks/pre-commit")
 UNITS = sorted(it.name for it in (TEMPLATES / "etc" / "systemd" / "system").glob("algosat*.j2"))
-SANDBOXED = ("algosat.service.j2", "algosat-engine.service.j2", "algosat-backup.service.j2")
+SANDBOXED = (
+    "algosat.service.j2",
+    "algosat-engine.service.j2",
+    "algosat-strategies.service.j2",
+    "algosat-backup.service.j2",
+)
 
 
 def rendered(path: str, directory: Path) -> Path:
