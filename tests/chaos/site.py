@@ -29,10 +29,11 @@ LIMITS: Final[dict[str, Any]] = {
     "max_order_value": "2000000",
     "max_position_value": "500000",
     "max_gross_exposure": "4000000",
-    "max_open_orders": 40,
+    "max_open_orders": 60,
     "max_orders_per_second": 40,
     "max_orders_per_day": 100_000,
     "max_daily_loss": "100000000",
+    "stale_quote_seconds": 60,  # no engine, no prices: on a busy machine the next one takes its time
 }
 
 
@@ -145,7 +146,7 @@ class Site:
             engine__orders_per_day=1_000_000,
             engine__reconcile_seconds=1,
             engine__unknown_window_seconds=3,
-            engine__send_deadline_seconds=5,
+            engine__send_deadline_seconds=15,
             risk={**algosat_data(self.directory)["risk"], **LIMITS},
         )
         self._url = data["database"]["url"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from algosat.domain.orders import EventKind, Order, Overlay
+from algosat.domain.orders import EventKind, Order, Overlay, Status
 from algosat.engine.codes import EngineCode
 from algosat.engine.guard import Guard
 from algosat.engine.intake import Intake
@@ -21,6 +21,7 @@ from algosat.errors import (
     BrokerSessionExpired,
     BrokerUncertain,
 )
+from algosat.trading.cancel import NOT_THERE
 from algosat.trading.desk import Desk
 
 _CHANGE_UNCONFIRMED_AFTER: Final = timedelta(seconds=30)
@@ -32,7 +33,10 @@ class Amender:
 
     def carry_out(self, order: Order) -> None:
         """One attempt at what the order's overlay asks for. Never raises what a broker did."""
-        if order.overlay is Overlay.PENDING_CANCEL:
+        if order.status is Status.NOT_FOUND:
+            # Whoever wanted it gone has his answer. Should it turn up after all, it is cancelled as a ghost.
+            self._intake.happened(order.id, EventKind.CANCELLED, reason=NOT_THERE)
+        elif order.overlay is Overlay.PENDING_CANCEL:
             self._cancel(order)
         else:
             self._modify(order)

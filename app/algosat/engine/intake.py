@@ -18,6 +18,7 @@ from algosat.errors import AlgosatError
 from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
+from algosat.store.writer import part
 from algosat.trading.desk import Desk
 from algosat.trading.receive import Received, receive, tracked
 
@@ -76,7 +77,7 @@ class Intake:
 
     def _receive(self, connection: Connection, report: Report, read_at: datetime | None) -> Received | None:
         try:
-            with connection.begin_nested():
+            with part(connection):
                 return receive(connection, self._desk, report, read_at=read_at)
         except (AlgosatError, SQLAlchemyError, ValueError) as error:
             _log.error("report_not_booked", broker_order=report.broker_order_id, detail=str(error))

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection, bindparam, select
 
 from algosat.brokers.base import Report
-from algosat.domain.orders import TERMINAL, EventKind, Order, OrderEvent, Overlay, Status
+from algosat.domain.orders import TERMINAL, EventKind, Order, OrderEvent, Status
 from algosat.engine.alerts import alert
 from algosat.engine.amender import Amender
 from algosat.engine.codes import EngineCode
@@ -163,9 +163,6 @@ class Reconciler:
             with self._desk.database.read() as connection:
                 _, cause = tracked(connection, order.id)
             alert(self._desk, "broker.not_found", order.id, cause, detail)
-        if concluded.overlay is Overlay.PENDING_CANCEL:
-            # Whoever wanted it gone has been answered: it is not there.
-            self._intake.happened(order.id, EventKind.CANCELLED, reason=f"wished away, and {detail}")
 
     def _look_for_ghost(self, received: Received) -> None:
         if not received.is_ghost or received.order.external:

@@ -1,7 +1,7 @@
 """Which cancels and changes are carried out now: wishes on orders the broker has, until he has answered.
 
-They are tried again with growing delays. A wish on an order that was not seen at the broker yet is
-kept; the reconciler seeks the order.
+They are tried again with growing delays. A wish on an order of unknown fate is kept while the
+reconciler seeks the order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select, text
 
-from algosat.domain.orders import LIVE, Order, Overlay
+from algosat.domain.orders import LIVE, Order, Overlay, Status
 from algosat.engine.amender import Amender
 from algosat.engine.lanes import Lane
 from algosat.engine.limiter import Limiter
@@ -23,6 +23,7 @@ from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, orders
 from algosat.trading.desk import Desk
 
+_ACTIONABLE: Final = LIVE | {Status.NOT_FOUND}
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
 _HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer keeps nobody waiting any more
 _WISHES = Prepared(
@@ -65,7 +66,7 @@ class Wishes:
     def _pending(self) -> Sequence[Order]:
         with self._desk.database.read() as connection:
             rows = _WISHES.all(connection, account=self._desk.account)
-            return [order for order in map(order_from, rows) if order.status in LIVE]
+            return [order for order in map(order_from, rows) if order.status in _ACTIONABLE]
 
     def _claim(self, order: Order) -> _Attempt | None:
         """The attempt that may be made now, if there is one; nobody else makes it then."""

@@ -32,6 +32,9 @@ Work = Callable[[Connection], T]
 
 _BEGIN_UNIT = Prepared(text("SAVEPOINT unit"))
 _KEEP_UNIT = Prepared(text("RELEASE SAVEPOINT unit"))
+_BEGIN_PART = Prepared(text("SAVEPOINT part"))
+_DROP_PART = Prepared(text("ROLLBACK TO SAVEPOINT part"))
+_KEEP_PART = Prepared(text("RELEASE SAVEPOINT part"))
 _DROP_UNIT = Prepared(text("ROLLBACK TO SAVEPOINT unit"))
 _LARGEST_GROUP: Final = 64
 _POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every writer names the same
@@ -100,6 +103,18 @@ class Writer:
                 promise.set_result(result)
             else:
                 promise.set_exception(refusal)
+
+
+@contextmanager
+def part(connection: Connection) -> Iterator[None]:
+    """A part of a unit of work that may fail by itself: what it raises leaves the rest as it was."""
+    _BEGIN_PART.run(connection, {})
+    try:
+        yield
+    except BaseException:
+        _DROP_PART.run(connection, {})
+        raise
+    _KEEP_PART.run(connection, {})
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -11,6 +12,8 @@ from algosat.errors import Conflict, IllegalTransition
 from algosat.store import ledger, queries
 from algosat.store.audit import Cause
 from algosat.trading.desk import Desk
+
+NOT_THERE: Final = "given up: the broker's book does not have it"
 
 
 def cancel(desk: Desk, order_id: str, cause: Cause) -> Order:
@@ -63,7 +66,7 @@ def _event(desk: Desk, order: Order) -> OrderEvent:
         return OrderEvent(EventKind.CANCELLED, at, reason="cancelled before it was sent")
     if order.status is Status.NOT_FOUND:
         # Sought in vain in the broker's book; should it turn up after all, the reconciler cancels it there.
-        return OrderEvent(EventKind.CANCELLED, at, reason="given up: the broker's book does not have it")
+        return OrderEvent(EventKind.CANCELLED, at, reason=NOT_THERE)
     return OrderEvent(EventKind.CANCEL_REQUESTED, at)
 
 

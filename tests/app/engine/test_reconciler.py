@@ -76,7 +76,8 @@ def test_a_wish_to_cancel_is_answered_by_the_order_not_being_there(floor: Floor,
     order = lost_request(floor)
     cancel.cancel(floor.desk, order.id, CAUSE)
     pass_time(floor, clock, 100)
-    gone = order_now(floor.desk, order)
+    assert order_now(floor.desk, order).status is Status.NOT_FOUND
+    gone = floor.sent(order)
     assert (gone.status, gone.overlay) == (Status.CANCELLED, None)
 
 
