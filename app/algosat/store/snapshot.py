@@ -21,9 +21,13 @@ def take(database: Database, target: Path) -> None:
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(partial)) as copy:
-        live.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL beside it
+    try:
+        with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(partial)) as copy:
+            live.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL beside it
+    except sqlite3.DatabaseError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreDamaged(f"{source} cannot be read: {error}; restore a backup") from error
     _flush(partial)
     partial.rename(target)
 

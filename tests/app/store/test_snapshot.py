@@ -72,3 +72,12 @@ def test_a_snapshot_of_a_newer_schema_is_refused(database: Database, tmp_path: P
 def test_a_good_snapshot_tells_its_version(database: Database, tmp_path: Path) -> None:
     snapshot.take(database, tmp_path / "copy.db")
     assert snapshot.inspect(tmp_path / "copy.db") == migrate.head()
+
+
+def test_a_store_that_is_damaged_is_said_to_be_and_leaves_no_copy(tmp_path: Path) -> None:
+    (tmp_path / "algosat.db").write_bytes(b"not a database at all" * 1000)
+    damaged = Database(f"sqlite:///{tmp_path}/algosat.db")
+    with pytest.raises(StoreDamaged, match="restore a backup"):
+        snapshot.take(damaged, tmp_path / "copy.db")
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
+    damaged.close()
