@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from algosat.engine import exits, expiry, losses
+from algosat.engine import exits, expiry, losses, overhang
 from algosat.engine.intake import Intake
 from algosat.errors import CalendarUnknown
 from algosat.trading.desk import Desk
@@ -36,6 +36,7 @@ class MarketClock:
 
     def _do_what_is_due(self, now: datetime, book_read_at: datetime | None) -> None:
         losses.watch(self._desk)
+        overhang.trim(self._desk)
         if now >= self._next_exit:
             self._next_exit = now + _EXIT_EVERY
             exits.flatten_halted(self._desk)

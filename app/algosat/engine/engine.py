@@ -39,8 +39,8 @@ class Engine:
         self._pulse = Pulse(desk, parts)
         self._failure: BaseException | None = None
         self._threads = [
-            threading.Thread(target=self._keep_house, name="housekeeping", daemon=True),
-            threading.Thread(target=self._beat, name="pulse", daemon=True),
+            threading.Thread(target=self._watched, args=(work,), name=name, daemon=True)
+            for name, work in (("housekeeping", self._keep_house), ("pulse", self._beat))
         ]
 
     def run(self) -> None:
@@ -76,6 +76,15 @@ class Engine:
     def _send(self) -> bool:
         wishes = self._parts.wishes.step()
         return self._parts.router.step() or wishes
+
+    def _watched(self, work: Callable[[], None]) -> None:
+        """An engine without one of its threads is none: it ends, and systemd starts it anew."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must not go unseen
+            _log.exception("thread_failed", thread=threading.current_thread().name)
+            self._failure = error
+            self._stopping.set()
 
     def _keep_house(self) -> None:
         while not self._stopping.wait(_HOUSEKEEPING):
@@ -115,6 +124,9 @@ class Engine:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(timeout=10)
+        self._parts.router.stop()
+        for lane in self._parts.lanes:
+            lane.close()
         self._parts.broker.stop()
         self._parts.intake.stop()
         if self._failure is None:

@@ -111,8 +111,8 @@ class Intake:
             reports, ending = self._next()
             try:
                 self.take(reports)
-            except AlgosatError as error:  # the reconciler reads them again
-                _log.error("reports_not_booked", number=len(reports), detail=error.detail)
+            except Exception:  # noqa: BLE001 - whatever it was: the reconciler reads them again
+                _log.exception("reports_not_booked", number=len(reports))
             if ending:
                 return
 

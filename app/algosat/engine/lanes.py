@@ -18,6 +18,9 @@ class Lane(Protocol):
     def run(self, task: Callable[[], None]) -> None:
         """Have the task done soon. It must not raise."""
 
+    def close(self) -> None:
+        """Take nothing more, and wait for what was taken."""
+
 
 class Pool:
     """A few threads of their own."""
@@ -29,8 +32,8 @@ class Pool:
         self._executor.submit(_guarded, task)
 
     def close(self) -> None:
-        """Begin nothing more. Calls under way end by their own time-outs."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        # Not for long: an order past its deadline is refused, and every call has a time-out.
+        self._executor.shutdown()
 
 
 class Inline:

@@ -70,13 +70,12 @@ def _work(settings: Settings, database: Database, leadership: Leadership, stoppi
     ringer = Ringer(algosat.runtime_directory)
     bell = Bell(algosat.runtime_directory, wakeup.ENGINE)
     desk = desks.build(settings, database, writer, ringer)
-    places, exits = lanes.places(), lanes.exits()
     parts = assemble(
         desk,
         _broker(algosat, desk),
         algosat.engine,
-        places=places,
-        exits=exits,
+        places=lanes.places(),
+        exits=lanes.exits(),
         fence=leadership.fence,
     )
     live = LiveSettings(settings, lambda: overrides.read(database))
@@ -85,8 +84,6 @@ def _work(settings: Settings, database: Database, leadership: Leadership, stoppi
     try:
         Engine(desk, parts, bell, live, stopping).run()
     finally:
-        places.close()
-        exits.close()
         bell.close()
         ringer.close()
         writer.close()

@@ -35,6 +35,7 @@ class Parts:
     wishes: Wishes
     reconciler: Reconciler
     clock: MarketClock
+    lanes: tuple[Lane, ...]
 
 
 def assemble(
@@ -70,6 +71,7 @@ def assemble(
             window=timedelta(seconds=rules.unknown_window_seconds),
         ),
         clock=MarketClock(desk, intake),
+        lanes=(places, exits),
     )
 
 

@@ -78,6 +78,10 @@ class Router:
             self._dispatch(order)
         return batch.left_over
 
+    def stop(self) -> None:
+        """Refuse what surely did not leave, and would be sent again by nobody."""
+        self._sender.refuse_waiting()
+
     def _dispatch(self, order: Order) -> None:
         self._lane.run(lambda: self._sender.send(order))
 

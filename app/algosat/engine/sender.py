@@ -58,6 +58,13 @@ class Sender:
                 del self._waiting[order.id]
             return due
 
+    def refuse_waiting(self) -> None:
+        """The engine stops: what surely did not leave is not left to be sought in vain."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for _, order in waiting.values():
+            self._refuse(order, EngineCode.INTERRUPTED, "the engine stopped before it could be sent again")
+
     def give_up_hung(self) -> None:
         """Calls that do not come back: what they did is unknown. Their late answer still counts."""
         now = self._desk.clock()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from algosat.domain.orders import EventKind, Status
+from algosat.engine.codes import EngineCode
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -58,6 +59,14 @@ def test_what_could_not_leave_in_time_is_refused_with_the_reason(floor: Floor, c
     refused = order_now(floor.desk, order)
     assert (refused.status, refused.code) == (Status.REJECTED, "broker_unreachable")
     assert floor.exchange.sent == []
+
+
+def test_what_waits_to_be_sent_again_is_refused_when_the_engine_stops(floor: Floor) -> None:
+    floor.exchange.before = failing(BrokerNotReached("refused"), "place")
+    order = floor.sent(buy(floor.desk))
+    floor.parts.router.stop()
+    refused = order_now(floor.desk, order)
+    assert (refused.status, refused.code) == (Status.REJECTED, EngineCode.INTERRUPTED)
 
 
 def test_a_broker_that_asks_for_fewer_requests_gets_none_for_a_second(floor: Floor, clock: FakeClock) -> None:
