@@ -32,17 +32,25 @@ def test_buying_more_averages_the_price() -> None:
 
 def test_a_partial_close_realises_its_share() -> None:
     position = after((Side.BUY, 10, "100"), (Side.SELL, 4, "110"))
-    assert (position.quantity, position.realised, position.average_price) == (6, 40, 100)
+    assert (position.quantity, position.realised, position.average_price) == (
+        Decimal(6),
+        Decimal(40),
+        Decimal(100),
+    )
 
 
 def test_a_short_gains_when_it_is_bought_back_lower() -> None:
     position = after((Side.SELL, 10, "100"), (Side.BUY, 10, "90"))
-    assert (position.quantity, position.cost, position.realised) == (0, 0, 100)
+    assert (position.quantity, position.cost, position.realised) == (Decimal(0), Decimal(0), Decimal(100))
 
 
 def test_a_flip_closes_the_old_side_and_opens_the_new_at_the_fills_price() -> None:
     position = after((Side.BUY, 10, "100"), (Side.SELL, 15, "120"))
-    assert (position.quantity, position.average_price, position.realised) == (-5, 120, 200)
+    assert (position.quantity, position.average_price, position.realised) == (
+        Decimal(-5),
+        Decimal(120),
+        Decimal(200),
+    )
 
 
 def test_unrealised_profit_is_what_closing_now_would_bring() -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, OrderType, Side, Trade, create
 from algosat.store import ledger, migrate
@@ -54,7 +55,7 @@ def place(writer: Writer, order: Order) -> Order:
 
 
 def record(writer: Writer, order_id: str, *happenings: OrderEvent) -> Order:
-    def work(connection):  # type: ignore[no-untyped-def]
+    def work(connection: Connection) -> Order:
         order = ledger.get(connection, order_id)
         for happening in happenings:
             order = ledger.record(connection, order, happening, CAUSE, BOOKS)

@@ -35,7 +35,7 @@ def test_a_fill_changes_order_trade_position_balance_and_day_together(
         balance = queries.balance(connection, "paper")
         page = queries.trades_page(connection, limit=10)
     assert order.status is Status.FILLED
-    assert (position.quantity, position.cost, position.realised) == (6, 600, 40)
+    assert (position.quantity, position.cost, position.realised) == (Decimal(6), Decimal(600), Decimal(40))
     assert balance is not None
     assert (balance.deposited, balance.realised, balance.fees) == (1000, 40, Decimal("2.5"))
     assert [(row.trade_id, row.realised) for row in page.rows] == [("T2", 40), ("T1", 0)]
