@@ -10,8 +10,12 @@ from typing import Any
 
 from tests.host.outside import Answer, Outside
 
-# An order rests in one of these, once the engine has had its say.
-SETTLED = {"open", "trigger_pending", "partially_filled", "filled", "cancelled", "rejected", "expired"}
+# An order rests in one of these, once the engine has had its say; in `not_found` when it has sought evidence
+# in vain for engine.unknown_window_seconds.
+SETTLED = {
+    *("open", "trigger_pending", "partially_filled", "filled"),
+    *("cancelled", "rejected", "expired", "not_found"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Trader:
             assert time.monotonic() < deadline, f"nobody answered for {key}: {answer}"
             time.sleep(0.3)
 
-    def settled(self, order_id: str, seconds: float = 60) -> Any:
+    def settled(self, order_id: str, seconds: float = 180) -> Any:
         """The order, once it has come to rest."""
         deadline = time.monotonic() + seconds
         while (order := self.read(f"/orders/{order_id}"))["status"] not in SETTLED:
