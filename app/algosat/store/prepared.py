@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import Connection, Dialect, Select
@@ -82,18 +83,17 @@ class Prepared:
 class _Compiled:
     sql: str
     names: tuple[str, ...]  # of the parameters, in the order they are handed over
-    converts: tuple[Convert | None, ...]
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]  # their values
+    converts: tuple[tuple[int, Convert], ...]  # which of them need converting
     constants: Mapping[str, Any]
     by_position: bool
     make_row: Callable[[Iterable[Any]], Any]
     columns: tuple[tuple[int, Convert], ...]  # which columns need converting
 
     def bind(self, values: Mapping[str, Any]) -> Any:
-        given = {**self.constants, **values} if self.constants else values
-        bound = [
-            given[name] if convert is None else convert(given[name])
-            for name, convert in zip(self.names, self.converts, strict=True)
-        ]
+        bound = list(self.pick({**self.constants, **values} if self.constants else values))
+        for position, convert in self.converts:
+            bound[position] = convert(bound[position])
         return bound if self.by_position else dict(zip(self.names, bound, strict=True))
 
     def row(self, raw: Sequence[Any]) -> Any:
@@ -108,16 +108,15 @@ class _Compiled:
 def _execute(connection: Connection, compiled: _Compiled, values: Mapping[str, Any]) -> Any:
     if not connection.in_transaction():
         connection.begin()  # as SQLAlchemy does by itself
-    cursor = connection.connection.cursor()
     bound = compiled.bind(values)
     try:
-        cursor.execute(compiled.sql, bound)
+        driver: Any = connection.connection.dbapi_connection
+        return driver.execute(compiled.sql, bound)
     except connection.dialect.loaded_dbapi.Error as error:
         # As SQLAlchemy would have raised it: callers know its errors, not each driver's.
         raise DBAPIError.instance(
             compiled.sql, bound, error, connection.dialect.loaded_dbapi.Error, dialect=connection.dialect
         ) from error
-    return cursor
 
 
 def _compile(statement: ClauseElement, columns: list[str], dialect: Dialect) -> _Compiled:
@@ -126,18 +125,28 @@ def _compile(statement: ClauseElement, columns: list[str], dialect: Dialect) -> 
         raise ValueError(f"a list of values changes the words of a statement: {statement}")
     names = tuple(compiled.positiontup if compiled.positiontup is not None else compiled.binds)
     selected = list(statement.selected_columns) if isinstance(statement, Select) else []
-    converts = enumerate(_out(column.type, dialect) for column in selected)
     names_of_row = [column.name for column in selected]
     row = namedtuple("Row", names_of_row, rename=True)  # type: ignore[misc]  # noqa: PYI024 - known only now
     return _Compiled(
         sql=str(compiled),
         names=names,
-        converts=tuple(_in(compiled.binds[name].type, dialect) for name in names),
+        pick=_picker(names),
+        converts=_needed(_in(compiled.binds[name].type, dialect) for name in names),
         constants={name: value for name, value in compiled.params.items() if value is not None},
         by_position=compiled.positiontup is not None,
         make_row=row._make,
-        columns=tuple((position, convert) for position, convert in converts if convert is not None),
+        columns=_needed(_out(column.type, dialect) for column in selected),
     )
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
+
+
+def _needed(converts: Iterable[Convert | None]) -> tuple[tuple[int, Convert], ...]:
+    return tuple((position, convert) for position, convert in enumerate(converts) if convert is not None)
 
 
 def _in(of: TypeEngine[Any], dialect: Dialect) -> Convert | None:

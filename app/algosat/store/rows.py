@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -111,7 +110,8 @@ def order_from(row: Row[Any]) -> Order:
 
 def intent_data(order: Order) -> dict[str, Any]:
     """An order's terms as the data of its `created` event."""
-    data = {key: _plain(value) for key, value in asdict(order.intent).items() if value is not None}
+    terms = ((name, getattr(order.intent, name)) for name in Intent.__slots__)
+    data = {name: _plain(value) for name, value in terms if value is not None}
     return {**data, "external": order.external}
 
 
@@ -141,7 +141,7 @@ def event_data(event: OrderEvent) -> dict[str, Any]:
     if event.change is not None:
         data["change"] = _change_data(event.change)
     if event.trade is not None:
-        data["trade"] = {key: _plain(value) for key, value in asdict(event.trade).items()}
+        data["trade"] = _values(event.trade)
     return data
 
 
@@ -188,7 +188,11 @@ def quote_from(row: Any) -> Quote:
 
 
 def _change_data(change: Change | None) -> dict[str, Any] | None:
-    return None if change is None else {key: _plain(value) for key, value in asdict(change).items()}
+    return None if change is None else _values(change)
+
+
+def _values(value: Change | Trade) -> dict[str, Any]:
+    return {name: _plain(getattr(value, name)) for name in value.__slots__}
 
 
 def _change_from(data: dict[str, Any] | None) -> Change | None:

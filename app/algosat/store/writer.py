@@ -30,14 +30,16 @@ from algosat.store.prepared import Prepared
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
+_LARGEST_GROUP: Final = 64
+_POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every writer names the same
+
+_LOCK_POSTGRES = Prepared(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
 _BEGIN_UNIT = Prepared(text("SAVEPOINT unit"))
+_DROP_UNIT = Prepared(text("ROLLBACK TO SAVEPOINT unit"))
 _KEEP_UNIT = Prepared(text("RELEASE SAVEPOINT unit"))
 _BEGIN_PART = Prepared(text("SAVEPOINT part"))
 _DROP_PART = Prepared(text("ROLLBACK TO SAVEPOINT part"))
 _KEEP_PART = Prepared(text("RELEASE SAVEPOINT part"))
-_DROP_UNIT = Prepared(text("ROLLBACK TO SAVEPOINT unit"))
-_LARGEST_GROUP: Final = 64
-_POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every writer names the same
 
 
 class Writer:
@@ -45,6 +47,7 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._engine = database.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
@@ -93,7 +96,9 @@ class Writer:
         running = [(work, promise) for work, promise in group if promise.set_running_or_notify_cancel()]
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            with exclusive(self._database), _transaction(self._database) as connection:
+            with exclusive(self._database), self._engine.begin() as connection:
+                if not self._database.is_sqlite:
+                    _LOCK_POSTGRES.run(connection, {})
                 outcomes = [(promise, *_attempt(connection, work)) for work, promise in running]
         except BaseException as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
             failure = StoreBusy(f"the store refused the write: {error}") if _is_busy(error) else error
@@ -130,15 +135,6 @@ def exclusive(database: Database) -> Iterator[None]:
 
 def lock_file(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
-
-
-@contextmanager
-def _transaction(database: Database) -> Iterator[Connection]:
-    engine = database.engine.execution_options(sqlite_begin="IMMEDIATE")
-    with engine.begin() as connection:
-        if not database.is_sqlite:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})")
-        yield connection
 
 
 def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:

@@ -19,7 +19,9 @@ Key = tuple[str, str, str]  # strategy, symbol, product
 
 _ZERO: Final = Decimal(0)
 _LINE = ("strategy", "symbol", "product")
-_MARK = (instruments.c.kind, quotes.c.last)  # null where the instrument, or its price, is not known
+# Null where the instrument, or its price, is not known.
+_MARK = (instruments.c.kind, quotes.c.last)
+_ONE_MARK = (func.max(instruments.c.kind).label("kind"), func.max(quotes.c.last).label("last"))
 _EARNED = Prepared(
     select(
         positions.c.strategy,
@@ -44,7 +46,7 @@ _WORKING = Prepared(
         func.max(orders.c.limit_price).label("limit_price"),
         func.max(orders.c.protection_price).label("protection_price"),
         func.max(orders.c.trigger_price).label("trigger_price"),
-        *_MARK,
+        *_ONE_MARK,
     )
     .outerjoin(instruments, instruments.c.symbol == orders.c.symbol)
     .outerjoin(quotes, quotes.c.symbol == orders.c.symbol)
@@ -53,7 +55,7 @@ _WORKING = Prepared(
         orders.c.id != bindparam("without"),
         text(WORKING_STATUS),
     )
-    .group_by(*(orders.c[name] for name in _LINE), orders.c.side, *_MARK)
+    .group_by(*(orders.c[name] for name in _LINE), orders.c.side)
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, case, func, select
 
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Intent, Status
@@ -38,8 +38,12 @@ _LATELY = (
     orders.c.account.concat("") == bindparam("account"),
     orders.c.status != Status.DENIED.value,
 )
-_STRATEGY = orders.c.strategy.concat("").label("strategy")
-_SINCE = Prepared(select(_STRATEGY, func.count().label("number")).where(*_LATELY).group_by(_STRATEGY))
+_SINCE = Prepared(
+    select(
+        func.count().label("of_account"),
+        func.count(case((orders.c.strategy == bindparam("strategy"), 1))).label("of_strategy"),
+    ).where(*_LATELY)
+)
 _EQUAL = Prepared(
     select(orders.c.seq)
     .where(
@@ -121,7 +125,9 @@ def _scopes(
     wanted = (limits.ACCOUNT, intent.strategy) if intent.strategy else (limits.ACCOUNT,)
     in_force = limits.in_force(connection, desk.defaults, wanted)
     counted = _orders_of_day(connection, desk.account, day)
-    lately = _orders_since(connection, desk.account, at - timedelta(seconds=1))
+    lately = _SINCE.first(
+        connection, account=desk.account, strategy=strategy, since=at - timedelta(seconds=1)
+    )
 
     def scope(name: str, held_to: Limits, of: str | None) -> Scope:
         worth = seen.worth(of)
@@ -130,7 +136,7 @@ def _scopes(
             limits=held_to,
             lines=seen.lines if of is None else seen.lines_of(of),
             working_orders=_sum(seen.working_orders, of),
-            orders_last_second=_sum(lately, of),
+            orders_last_second=lately.of_account if of is None else lately.of_strategy,
             orders_today=_sum(counted, of),
             day_result=openings.open_day(
                 connection, desk.account, openings.WHOLE if of is None else of, day, worth
@@ -148,10 +154,6 @@ def _sum(counts: dict[str, int], strategy: str | None) -> int:
 
 def _orders_of_day(connection: Connection, account: str, day: date) -> dict[str, int]:
     return {row.strategy: row.orders for row in _OF_DAY.all(connection, account=account, day=day)}
-
-
-def _orders_since(connection: Connection, account: str, since: datetime) -> dict[str, int]:
-    return {row.strategy: row.number for row in _SINCE.all(connection, account=account, since=since)}
 
 
 def _is_repeat(connection: Connection, intent: Intent, since: datetime) -> bool:
