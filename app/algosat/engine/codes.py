@@ -24,4 +24,5 @@ class EngineCode(StrEnum):
     CANCEL_REFUSED = "cancel_refused", "The broker did not cancel the order."
     DAY_ENDED = "day_ended", "The trading day ended, and the broker's book has the order no more."
     NOT_FOUND = "not_found", "The broker's book does not have the order; whether it was taken is not known."
+    NEVER_SENT = "never_sent", "The engine stopped before the order left; the broker's book proves it."
     INTERRUPTED = "interrupted", "The engine stopped while the order was on its way."

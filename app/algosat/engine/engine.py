@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,11 +20,12 @@ from algosat.errors import AlgosatError
 from algosat.store.wakeup import Bell
 from algosat.trading.desk import Desk
 
-_SOON: Final = 0.02  # seconds until the next look while something waits for its turn
+_FIRST_LOOK: Final = 0.01  # seconds
 _HOUSEKEEPING: Final = 0.1
 _SILENT_TOO_LONG: Final = timedelta(seconds=15)  # without a write, systemd gets no sign of life any more
 
 _log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 class Engine:
@@ -65,17 +66,18 @@ class Engine:
         _log.info("engine_leads", broker=self._parts.broker.name, account=self._desk.account)
 
     def _route(self) -> None:
-        waiting, poll = True, self._live.files.algosat.engine.poll_seconds
+        poll = self._live.files.algosat.engine.poll_seconds
+        wait = _FIRST_LOOK
         while not self._stopping.is_set():
-            self._bell.wait(_SOON if waiting else poll)
+            self._bell.wait(wait)
             if self._desk.clock() - self._pulse.last < _SILENT_TOO_LONG:
                 notify("WATCHDOG=1")
-            # Nothing leaves before the broker's book was read once: it may have more of ours than we know.
-            waiting = self._parts.reconciler.read_at is None or self._attempt("route", self._send)
+            again: float | None = self._attempt("route", self._send)
+            wait = poll if again is None else min(again, poll)
 
-    def _send(self) -> bool:
-        wishes = self._parts.wishes.step()
-        return self._parts.router.step() or wishes
+    def _send(self) -> float | None:
+        waits = (self._parts.wishes.step(), self._parts.router.step())
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _watched(self, work: Callable[[], None]) -> None:
         """An engine without one of its threads is none: it ends, and systemd starts it anew."""
@@ -88,27 +90,15 @@ class Engine:
 
     def _keep_house(self) -> None:
         while not self._stopping.wait(_HOUSEKEEPING):
-            self._attempt("reconcile", self._reconcile)
-            self._attempt("clock", self._keep_time)
-
-    def _reconcile(self) -> bool:
-        _ = self._live.current  # whoever listens for changed settings hears of them
-        self._parts.reconciler.step()
-        return False
-
-    def _keep_time(self) -> bool:
-        self._parts.clock.step(self._parts.reconciler.read_at)
-        return False
+            _ = self._live.current  # whoever listens for changed settings hears of them
+            self._attempt("reconcile", self._parts.reconciler.step)
+            self._attempt("clock", lambda: self._parts.clock.step(self._parts.reconciler.read_at))
 
     def _beat(self) -> None:
-        def step() -> bool:
-            self._pulse.step()
-            return False
-
         while not self._stopping.wait(FLUSH_EVERY.total_seconds()):
-            self._attempt("pulse", step)
+            self._attempt("pulse", self._pulse.step)
 
-    def _attempt(self, name: str, step: Callable[[], bool]) -> bool:
+    def _attempt(self, name: str, step: Callable[[], T]) -> T | None:
         """One round. What fails is tried again with the next one; only a lost lead ends the engine."""
         try:
             return step()
@@ -117,7 +107,7 @@ class Engine:
             self._stopping.set()
         except (AlgosatError, SQLAlchemyError, OSError):
             _log.exception("round_failed", part=name)
-        return False
+        return None
 
     def _end(self) -> None:
         notify("STOPPING=1")
@@ -130,9 +120,5 @@ class Engine:
         self._parts.broker.stop()
         self._parts.intake.stop()
         if self._failure is None:
-            self._attempt("pulse", self._last_beat)
+            self._attempt("pulse", lambda: self._pulse.beat(leading=False))
         _log.info("engine_ends")
-
-    def _last_beat(self) -> bool:
-        self._pulse.beat(leading=False)
-        return False

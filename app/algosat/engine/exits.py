@@ -61,15 +61,22 @@ def flatten_halted(desk: Desk) -> None:
 def square_off(desk: Desk) -> None:
     """Close intraday positions shortly before continuous trading ends."""
     now = desk.clock()
-    with desk.database.read() as connection:
-        instruments = queries.all_instruments(connection)
     due: dict[datetime, set[str]] = {}
-    for instrument in instruments:
-        closes_at = desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, now)
-        if closes_at is not None and closes_at - desk.square_off_before_close <= now < closes_at:
-            due.setdefault(closes_at - desk.square_off_before_close, set()).add(instrument.symbol)
+    with desk.database.read() as connection:
+        lines = book.read(connection, desk.account).lines
+        for symbol in {line.symbol for line in lines if line.product is Product.INTRADAY}:
+            closes_at = _closes_at(connection, desk, symbol, now)
+            if closes_at is not None and closes_at - desk.square_off_before_close <= now < closes_at:
+                due.setdefault(closes_at - desk.square_off_before_close, set()).add(symbol)
     for since, symbols in due.items():
         _leave(desk, _Leaving(since, _intraday_in(symbols)))
+
+
+def _closes_at(connection: Connection, desk: Desk, symbol: str, now: datetime) -> datetime | None:
+    instrument = queries.instrument(connection, symbol)
+    if instrument is None:
+        return None
+    return desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, now)
 
 
 def _covered_by(halt: Halt) -> Concerns:

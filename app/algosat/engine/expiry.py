@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from algosat.domain.instruments import Instrument
 from algosat.domain.orders import EventKind, Order, Status
 from algosat.engine.codes import EngineCode
 from algosat.engine.intake import Intake
@@ -18,20 +19,18 @@ def expire(desk: Desk, intake: Intake, book_read_at: datetime) -> None:
     """Expire what the broker's book, read after the end of the order's day, left as it was."""
     with desk.database.read() as connection:
         working = queries.working(connection, desk.account)
-        segments = {
-            instrument.symbol: (instrument.segment, instrument.has_derivatives)
-            for instrument in (queries.all_instruments(connection) if working else [])
-        }
+        symbols = {order.intent.symbol for order in working}
+        traded = {symbol: queries.instrument(connection, symbol) for symbol in symbols}
     for order in working:
-        where = segments.get(order.intent.symbol)
-        ended = _ended_at(desk, order, *where) if where else None
+        instrument = traded[order.intent.symbol]
+        ended = _ended_at(desk, order, instrument) if instrument else None
         if ended is not None and ended <= book_read_at and order.status is not Status.CREATED:
             intake.happened(
                 order.id, EventKind.EXPIRED, code=EngineCode.DAY_ENDED, reason="its trading day is over"
             )
 
 
-def _ended_at(desk: Desk, order: Order, segment: str, has_derivatives: bool) -> datetime | None:
+def _ended_at(desk: Desk, order: Order, instrument: Instrument) -> datetime | None:
     """When an order is surely out of the market; None where the market never closes."""
-    closes_at = desk.calendar.closes_at(segment, has_derivatives, order.created_at)
+    closes_at = desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, order.created_at)
     return None if closes_at is None else max(closes_at, order.created_at) + _GRACE

@@ -38,6 +38,10 @@ class Guard:
         self._resting_until: datetime | None = None
 
     @property
+    def fences(self) -> bool:
+        return self._broker.fences
+
+    @property
     def is_resting(self) -> bool:
         with self._lock:
             return self._resting_until is not None and self._clock() < self._resting_until

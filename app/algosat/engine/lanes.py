@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
@@ -18,6 +20,9 @@ class Lane(Protocol):
     def run(self, task: Callable[[], None]) -> None:
         """Have the task done soon. It must not raise."""
 
+    def free(self) -> int:
+        """How many tasks could begin at once."""
+
     def close(self) -> None:
         """Take nothing more, and wait for what was taken."""
 
@@ -27,9 +32,26 @@ class Pool:
 
     def __init__(self, name: str, threads: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._lock = threading.Lock()
+        self._free = threads
 
     def run(self, task: Callable[[], None]) -> None:
-        self._executor.submit(_guarded, task)
+        with self._lock:
+            self._free -= 1
+        self._executor.submit(self._work, task)
+
+    def free(self) -> int:
+        with self._lock:
+            return max(self._free, 0)
+
+    def _work(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except Exception:  # noqa: BLE001 - the last resort of a thread: the reconciler finds what was left
+            _log.exception("broker_task_failed")
+        finally:
+            with self._lock:
+                self._free += 1
 
     def close(self) -> None:
         # Not for long: an order past its deadline is refused, and every call has a time-out.
@@ -42,6 +64,9 @@ class Inline:
     def run(self, task: Callable[[], None]) -> None:
         task()
 
+    def free(self) -> int:
+        return sys.maxsize
+
     def close(self) -> None:
         return
 
@@ -53,10 +78,3 @@ def places() -> Pool:
 def exits() -> Pool:
     """Cancels and changes have threads of their own: a broker that hangs on placing must not stop them."""
     return Pool("exit", _EXITS)
-
-
-def _guarded(task: Callable[[], None]) -> None:
-    try:
-        task()
-    except Exception:  # noqa: BLE001 - the last resort of a thread: the reconciler will find what was left
-        _log.exception("broker_task_failed")

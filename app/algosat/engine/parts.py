@@ -55,21 +55,24 @@ def assemble(
     deadline = timedelta(seconds=rules.send_deadline_seconds)
     amender = Amender(desk, guard, intake)
     sender = Sender(desk, guard, intake, limiter, deadline)
+    reconciler = Reconciler(
+        desk,
+        guard,
+        intake,
+        amender,
+        every=timedelta(seconds=rules.reconcile_seconds),
+        window=timedelta(seconds=rules.unknown_window_seconds),
+    )
     return Parts(
         broker=broker,
         guard=guard,
         intake=intake,
         quotes=QuoteBoard(desk),
-        router=Router(desk, guard, sender, limiter, places, deadline, fence),
-        wishes=Wishes(desk, amender, limiter, exits),
-        reconciler=Reconciler(
-            desk,
-            guard,
-            intake,
-            amender,
-            every=timedelta(seconds=rules.reconcile_seconds),
-            window=timedelta(seconds=rules.unknown_window_seconds),
+        router=Router(
+            desk, guard, sender, limiter, places, deadline, fence, lambda: reconciler.read_at is not None
         ),
+        wishes=Wishes(desk, amender, limiter, exits),
+        reconciler=reconciler,
         clock=MarketClock(desk, intake),
         lanes=(places, exits),
     )

@@ -147,6 +147,13 @@ class Reconciler:
             return
         if report is not None:
             self._intake.take([report], read_at=now)
+        elif order.code == EngineCode.INTERRUPTED and self._broker.fences:
+            self._intake.happened(
+                order.id,
+                EventKind.REJECTED,
+                code=EngineCode.NEVER_SENT,
+                reason=EngineCode.NEVER_SENT.help_text,
+            )
         elif now >= search.since + self._window:
             self._conclude(order, search)
 

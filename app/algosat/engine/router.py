@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, bindparam, select
@@ -26,6 +26,8 @@ from algosat.trading.halts import Halt
 from algosat.trading.receive import cause_of
 
 _BATCH: Final = 50
+_SOON: Final = 0.02  # seconds: a permit or a thread comes free
+_BLOCKED: Final = 0.25  # seconds: the broker is away, or another order's fate is unknown
 _IS_CREATED = (orders.c.status == Status.CREATED.value, orders.c.account == bindparam("account"))
 _CREATED = Prepared(select(orders).where(*_IS_CREATED).order_by(orders.c.seq).limit(_BATCH))
 _ANY_CREATED = Prepared(select(orders.c.seq).where(*_IS_CREATED).limit(1))
@@ -43,7 +45,7 @@ Fence = Callable[[Connection], None]
 class _Batch:
     to_send: list[Order]
     refused: list[Order]
-    left_over: bool  # some wait: for a permit, for the broker, or for another order's fate
+    look_again: float | None  # seconds, when some orders wait
 
 
 class Router:
@@ -58,59 +60,79 @@ class Router:
         lane: Lane,
         deadline: timedelta,
         fence: Fence,
+        is_ready: Callable[[], bool],
     ) -> None:
+        """`fence` raises when this engine does not lead any more; `is_ready` says whether the broker's book
+        was read, which may have more of ours than we know."""
         self._desk, self._broker, self._sender = desk, broker, sender
         self._limiter, self._lane = limiter, lane
         self._deadline = deadline
-        self._fence = fence  # raises when this engine does not lead any more
+        self._fence, self._is_ready = fence, is_ready
+        self._some_wait = False
 
-    def step(self) -> bool:
-        """Send what may be sent. Whether some orders wait, so that it is worth looking again soon."""
+    def step(self) -> float | None:
+        """Send what may be sent. The seconds until it is worth looking again, when some orders wait."""
         self._sender.give_up_hung()
         for order in self._sender.due():
             self._dispatch(order)
+        again = _BLOCKED if self._sender.has_waiting else None
         if not self._has_created():
-            return False
+            return again
         batch = self._desk.writer.run(self._take)
+        self._some_wait = batch.look_again is not None
         for order in batch.refused:
             self._desk.tell_web(order.id)
         for order in batch.to_send:
             self._dispatch(order)
-        return batch.left_over
+        return batch.look_again or again
 
     def stop(self) -> None:
         """Refuse what surely did not leave, and would be sent again by nobody."""
         self._sender.refuse_waiting()
 
     def _dispatch(self, order: Order) -> None:
-        self._lane.run(lambda: self._sender.send(order))
+        def send() -> None:
+            self._sender.send(order)
+            if self._some_wait:
+                self._desk.wake_engine()
+
+        self._lane.run(send)
 
     def _has_created(self) -> bool:
         with self._desk.database.read() as connection:
             return _ANY_CREATED.first(connection, account=self._desk.account) is not None
 
     def _take(self, connection: Connection) -> _Batch:
-        """Within one unit of work: decide on each created order, and commit those that leave."""
+        """Within one unit of work: decide on each created order, and commit those that leave.
+
+        No more are committed as submitting than can be sent at once: what an engine that is killed leaves
+        behind as submitting has to be sought.
+        """
         self._fence(connection)
-        batch = _Batch([], [], left_over=False)
-        stops = halts.in_force(connection)
-        uncertain = self._uncertain(connection)
-        available = self._broker.session().active
-        waiting = False
+        to_send: list[Order] = []
+        refused: list[Order] = []
+        look_again: float | None = None
+        stops, uncertain = halts.in_force(connection), self._uncertain(connection)
+        available, free = self._is_available(), self._lane.free()
         for row in _CREATED.all(connection, account=self._desk.account):
             order = order_from(row)
             event = self._verdict(order, stops, available)
-            if event is None and not (
-                available
-                and (row.strategy, row.symbol) not in uncertain
-                and self._limiter.take(self._desk.clock())
-            ):
-                waiting = True
-                continue
-            happened = event or OrderEvent(EventKind.SUBMITTING, self._desk.clock())
-            order = ledger.record(connection, order, happened, cause_of(row), self._desk.books)
-            (batch.refused if event else batch.to_send).append(order)
-        return _Batch(batch.to_send, batch.refused, waiting)
+            if event is not None:
+                refused.append(self._record(connection, row, event))
+            elif not available or (row.strategy, row.symbol) in uncertain:
+                look_again = look_again or _BLOCKED
+            elif len(to_send) < free and self._limiter.take(self._desk.clock()):
+                event = OrderEvent(EventKind.SUBMITTING, self._desk.clock())
+                to_send.append(self._record(connection, row, event))
+            else:
+                look_again = _SOON
+        return _Batch(to_send, refused, look_again)
+
+    def _record(self, connection: Connection, row: Any, event: OrderEvent) -> Order:
+        return ledger.record(connection, order_from(row), event, cause_of(row), self._desk.books)
+
+    def _is_available(self) -> bool:
+        return self._is_ready() and self._broker.session().active
 
     def _verdict(self, order: Order, stops: list[Halt], available: bool) -> OrderEvent | None:
         """Why an order is not sent at all, if it is not."""
@@ -123,9 +145,8 @@ class Router:
         if available:
             reason = f"it could not be sent within {self._deadline.total_seconds():g} s"
             return OrderEvent(EventKind.REJECTED, at, EngineCode.SEND_DEADLINE, reason)
-        return OrderEvent(
-            EventKind.REJECTED, at, EngineCode.BROKER_UNAVAILABLE, self._broker.session().detail
-        )
+        reason = self._broker.session().detail if self._is_ready() else "the broker's book was never read"
+        return OrderEvent(EventKind.REJECTED, at, EngineCode.BROKER_UNAVAILABLE, reason)
 
     def _uncertain(self, connection: Connection) -> set[tuple[str, str]]:
         """Where an order of unknown fate keeps others from being sent: per strategy and symbol."""

@@ -49,6 +49,10 @@ class Sender:
             with self._lock:
                 self._calling.pop(order.id, None)
 
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting)
+
     def due(self) -> list[Order]:
         """Orders that surely did not leave, and may be sent again now."""
         now = self._desk.clock()

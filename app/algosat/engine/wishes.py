@@ -24,7 +24,8 @@ from algosat.store.tables import WORKING_STATUS, orders
 from algosat.trading.desk import Desk
 
 _ACTIONABLE: Final = LIVE | {Status.NOT_FOUND}
-_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
+_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4))  # a way out is not put off
+_AGAIN: Final = 0.05
 _HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer keeps nobody waiting any more
 _WISHES = Prepared(
     select(orders)
@@ -46,22 +47,25 @@ class Wishes:
         self._lock = threading.Lock()
         self._attempts: dict[str, _Attempt] = {}
 
-    def step(self) -> bool:
-        """Begin with every wish whose time has come, cancels first. Whether some wait."""
+    def step(self) -> float | None:
+        """Begin with every wish whose time has come, cancels first.
+
+        The seconds until it is worth looking again, when some wait.
+        """
         pending = self._pending()
         with self._lock:
             self._attempts = {
                 order.id: self._attempts[order.id] for order in pending if order.id in self._attempts
             }
         cancels_first = sorted(pending, key=lambda order: order.overlay is not Overlay.PENDING_CANCEL)
-        waiting = False
+        again = None
         for order in cancels_first:
             attempt = self._claim(order)
             if attempt is None:
-                waiting = True
+                again = _AGAIN
             else:
                 self._start(order, attempt)
-        return waiting
+        return again
 
     def _pending(self) -> Sequence[Order]:
         with self._desk.database.read() as connection:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import structlog
 
 from algosat.clock import Clock, now
 from algosat.config.settings import Settings
-from algosat.domain import fee_table, sessions
-from algosat.domain.calendar import AlwaysOpen, Calendar, ExchangeCalendar
+from algosat.domain import fee_table
+from algosat.domain.calendar import EXCHANGE_TIME, Calendar, calendar_for
 from algosat.domain.fees import charges_of_fill
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Trade
 from algosat.domain.risk import Limits
-from algosat.errors import FeesUnknown
+from algosat.errors import CalendarUnknown, FeesUnknown
 from algosat.store import queries, wakeup
 from algosat.store.database import Database
 from algosat.store.ledger import Bookkeeping
@@ -50,26 +51,38 @@ class Desk:
 
 def build(settings: Settings, database: Database, writer: Writer, ringer: Ringer, clock: Clock = now) -> Desk:
     algosat = settings.algosat
-    calendar: Calendar = AlwaysOpen() if algosat.paper.always_open else ExchangeCalendar(sessions.packaged())
+    calendar = calendar_for(always_open=algosat.paper.always_open)
     return Desk(
         account=algosat.broker,
         database=database,
         writer=writer,
         ringer=ringer,
         calendar=calendar,
-        books=Bookkeeping(calendar.trading_day, Fees(database, calendar)),
+        books=Bookkeeping(_booking_day(calendar), Fees(database)),
         defaults=Limits(**algosat.risk.model_dump()),
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
         clock=clock,
     )
 
 
+def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
+    """Which day something is booked under. Past the calendar's end nothing new is placed, but a fill that
+    has happened must be booked: then the exchange's date has to do."""
+
+    def day(at: datetime) -> date:
+        try:
+            return calendar.trading_day(at)
+        except CalendarUnknown:
+            return at.astimezone(EXCHANGE_TIME).date()
+
+    return day
+
+
 class Fees:
     """What a fill costs, by the packaged table."""
 
-    def __init__(self, database: Database, calendar: Calendar) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._calendar = calendar
         self._table = fee_table.packaged()
         self._kinds: dict[str, InstrumentKind] = {}
 
@@ -78,7 +91,7 @@ class Fees:
         before = replace(order, filled_value=order.filled_value - trade.quantity * trade.price)
         try:
             kind = self._kind(order.intent.symbol)
-            day = self._calendar.trading_day(trade.at)
+            day = trade.at.astimezone(EXCHANGE_TIME).date()
             return charges_of_fill(self._table, kind, before, trade, day).total
         except FeesUnknown as error:
             # The fill has happened: a book without it would be worse than one without its fees.

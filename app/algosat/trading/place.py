@@ -11,15 +11,18 @@ from typing import Final
 from sqlalchemy import Connection
 
 from algosat.domain import risk
-from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, create
+from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, Status, create
 from algosat.domain.protection import protection_price
 from algosat.domain.risk import Denial, Picture
+from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.trading import replies, sight
 from algosat.trading.desk import Desk
 from algosat.trading.replies import Key
 
+_ACCEPTED: Final = metrics.ORDERS.labels("accepted")
+_DENIED: Final = metrics.ORDERS.labels("denied")
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _RANDOM_CHARACTERS: Final = 17  # of 5 bits each
 
@@ -67,6 +70,8 @@ def once(desk: Desk, key: Key | None, work: Callable[[Connection], Sequence[Orde
     placed = desk.writer.run(unit)
     if not placed.replayed:
         desk.wake_engine()
+        for order in placed.orders:
+            (_DENIED if order.status is Status.DENIED else _ACCEPTED).inc()
     return placed
 
 

@@ -23,8 +23,9 @@ class Floor:
     parts: Parts
 
     def route(self) -> bool:
+        """Whether some orders or wishes wait."""
         wishes = self.parts.wishes.step()
-        return self.parts.router.step() or wishes
+        return self.parts.router.step() is not None or wishes is not None
 
     def look(self) -> None:
         """Read the exchange's whole book, a moment after everything before."""
@@ -44,6 +45,7 @@ def open_floor(
     fence: Callable[[Connection], None] = lambda _connection: None,
 ) -> Floor:
     parts = assemble(desk, exchange, rules, places=Inline(), exits=Inline(), fence=fence)
+    parts.reconciler.read_book()
     return Floor(desk, exchange, parts)
 
 

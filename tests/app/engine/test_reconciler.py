@@ -123,6 +123,27 @@ def test_what_was_on_its_way_when_the_engine_ended_is_unknown_until_there_is_evi
     assert (interrupted.status, interrupted.code) == (Status.UNKNOWN, EngineCode.INTERRUPTED)
 
 
+def test_a_broker_that_fences_proves_that_an_interrupted_order_never_left(
+    floor: Floor, clock: FakeClock
+) -> None:
+    order = advance(floor.desk, buy(floor.desk), EventKind.SUBMITTING)
+    floor.exchange.fences = True
+    floor.parts.reconciler.begin()
+    pass_time(floor, clock, 2)
+    ended = order_now(floor.desk, order)
+    assert (ended.status, ended.code) == (Status.REJECTED, EngineCode.NEVER_SENT)
+    assert floor.exchange.sent == []
+
+
+def test_a_fence_proves_nothing_of_a_request_that_was_lost_in_this_session(
+    floor: Floor, clock: FakeClock
+) -> None:
+    floor.exchange.fences = True
+    order = lost_request(floor)
+    pass_time(floor, clock, 30)
+    assert order_now(floor.desk, order).status is Status.UNKNOWN
+
+
 def test_fills_that_were_not_pushed_are_found_in_the_book(floor: Floor) -> None:
     order = floor.sent(buy(floor.desk))
     floor.exchange.fill(order, "4")
@@ -174,6 +195,8 @@ def test_an_order_whose_send_was_forgotten_by_a_restored_store_is_not_sent_again
 
 
 def test_without_a_session_the_book_is_not_read(floor: Floor) -> None:
+    before = floor.parts.reconciler.read_at
     floor.exchange.active = False
+    floor.exchange.clock.forward(seconds=60)
     assert not floor.parts.reconciler.read_book()
-    assert floor.parts.reconciler.read_at is None
+    assert floor.parts.reconciler.read_at == before

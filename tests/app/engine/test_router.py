@@ -6,12 +6,14 @@ from sqlalchemy import Connection
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, Status
 from algosat.engine.codes import EngineCode
+from algosat.engine.lanes import Inline
 from algosat.engine.leadership import NotLeading
+from algosat.errors import BrokerNotReached
 from algosat.store import audit
 from algosat.trading import halt
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, advance, buy, hold, order_now, sell
-from tests.app.engine.floor import Floor, open_floor
+from tests.app.engine.floor import Floor, failing, open_floor
 from tests.app.exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -65,6 +67,28 @@ def test_with_the_broker_back_in_time_nothing_is_lost(floor: Floor, clock: FakeC
     floor.exchange.active = True
     clock.forward(seconds=5)
     assert floor.sent(order).status is Status.OPEN
+
+
+def test_before_the_brokers_book_was_read_nothing_is_sent_and_nothing_waits_for_ever(
+    desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
+) -> None:
+    exchange.before = failing(BrokerNotReached("down"), "reports")
+    floor = open_floor(desk, exchange, settings.algosat.engine)
+    order = buy(desk)
+    assert floor.route()
+    assert exchange.sent == []
+    clock.forward(seconds=10.1)
+    assert floor.sent(order).code == EngineCode.BROKER_UNAVAILABLE
+
+
+def test_no_more_are_committed_as_submitting_than_can_be_sent_at_once(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Inline, "free", lambda _lane: 2)
+    orders = [buy(floor.desk) for _ in range(3)]
+    assert floor.route()
+    assert floor.exchange.sent == [order.id for order in orders[:2]]
+    assert order_now(floor.desk, orders[2]).status is Status.CREATED
 
 
 def test_orders_beyond_the_outbound_limit_wait_for_the_next_second(floor: Floor, clock: FakeClock) -> None:
