@@ -21,6 +21,7 @@ class FakeExchange:
 
     name = "fake"
     account = "paper"
+    fences = False
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock

@@ -54,6 +54,9 @@ class Broker(Protocol):
 
     name: str
     account: str
+    # Whether `start` cuts off every earlier session: what such a one had not delivered by then never arrives,
+    # so the book is proof of what an engine that was killed had sent. No broker out in the world can say so.
+    fences: bool
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
         """Connect and begin to push. Listeners are called from the broker's own thread."""

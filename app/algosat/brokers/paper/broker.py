@@ -27,6 +27,7 @@ class PaperBroker:
     """One account at the paper exchange."""
 
     name = "paper"
+    fences = True  # the exchange lets nobody write whom another has replaced
 
     def __init__(
         self, rules: Rules, store: Store, *, speed: float, account: str = "paper", now: Clock = clock.now

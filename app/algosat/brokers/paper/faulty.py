@@ -31,7 +31,7 @@ class FaultyBroker:
     """A paper broker behind a bad line."""
 
     def __init__(self, inner: PaperBroker, plan: Callable[[], Plan], *, first_call: int = 1) -> None:
-        self.name, self.account = inner.name, inner.account
+        self.name, self.account, self.fences = inner.name, inner.account, inner.fences
         self._inner = inner
         self._plan = plan
         self._numbers = count(first_call)
