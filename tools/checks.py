@@ -1,6 +1,6 @@
 """Everything that proves the project, one line for each check, and a summary with what was skipped and why.
 
-python -m tools.checks lint unit molecule
+python -m tools.checks lint unit chaos molecule
 """
 
 import argparse
@@ -56,6 +56,11 @@ def unit() -> Iterator[Check]:
     yield Check("pytest", ("pytest", "--numprocesses=auto", "--durations=5", "tests/app", "tests/infra"))
 
 
+def chaos() -> Iterator[Check]:
+    """Real processes, real kills; `make chaos` is the long form."""
+    yield Check("chaos", ("pytest", "--showlocals", "tests/chaos"))
+
+
 def molecule() -> Iterator[Check]:
     """The whole site on fresh machines."""
     scenario = os.environ.get("SCENARIO", "default")
@@ -63,7 +68,7 @@ def molecule() -> Iterator[Check]:
     yield Check(f"molecule {scenario}", command)
 
 
-GROUPS = {"lint": lint, "unit": unit, "molecule": molecule}
+GROUPS = {"lint": lint, "unit": unit, "chaos": chaos, "molecule": molecule}
 # What no check of these groups covers, and how to see it all the same.
 LEFT_OUT = {
     "molecule": (
