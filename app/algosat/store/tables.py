@@ -72,8 +72,12 @@ orders = Table(
     Column("actor", String(128), nullable=False),
     Column("correlation_id", String(64), nullable=False),
 )
-# The gate and the engine read the working orders on every order: they must not pay for the old ones.
-Index("ix_orders_working", orders.c.account, orders.c.seq, **_WHERE_WORKING)
+# The gate adds the working orders up for every new one: it must not pay for the old ones, nor sort.
+Index(
+    "ix_orders_working",
+    *(orders.c[name] for name in ("account", "strategy", "symbol", "product", "side")),
+    **_WHERE_WORKING,
+)
 Index("ix_orders_status_seq", orders.c.status, orders.c.seq)
 Index("ix_orders_symbol_seq", orders.c.symbol, orders.c.seq)
 Index("ix_orders_strategy_seq", orders.c.strategy, orders.c.seq)

@@ -19,9 +19,7 @@ Key = tuple[str, str, str]  # strategy, symbol, product
 
 _ZERO: Final = Decimal(0)
 _LINE = ("strategy", "symbol", "product")
-# Null where the instrument, or its price, is not known.
-_MARK = (instruments.c.kind, quotes.c.last)
-_ONE_MARK = (func.max(instruments.c.kind).label("kind"), func.max(quotes.c.last).label("last"))
+_MARK = (instruments.c.kind, quotes.c.last)  # null where the instrument, or its price, is not known
 _EARNED = Prepared(
     select(
         positions.c.strategy,
@@ -36,8 +34,8 @@ _HELD = Prepared(
     .outerjoin(quotes, quotes.c.symbol == positions.c.symbol)
     .where(positions.c.account == bindparam("account"), positions.c.quantity != _ZERO)
 )
-# Added up by the database: whoever has hundreds of orders working pays no more for the next one.
-_WORKING = Prepared(
+# Added up by the database: whoever has hundreds of orders working pays little more for the next one.
+_SUMS = (
     select(
         *(orders.c[name] for name in _LINE),
         orders.c.side,
@@ -46,16 +44,19 @@ _WORKING = Prepared(
         func.max(orders.c.limit_price).label("limit_price"),
         func.max(orders.c.protection_price).label("protection_price"),
         func.max(orders.c.trigger_price).label("trigger_price"),
-        *_ONE_MARK,
     )
-    .outerjoin(instruments, instruments.c.symbol == orders.c.symbol)
-    .outerjoin(quotes, quotes.c.symbol == orders.c.symbol)
     .where(
         orders.c.account == bindparam("account"),
         orders.c.id != bindparam("without"),
         text(WORKING_STATUS),
     )
     .group_by(*(orders.c[name] for name in _LINE), orders.c.side)
+    .subquery("working")
+)
+_WORKING = Prepared(
+    select(_SUMS, *_MARK)
+    .outerjoin(instruments, instruments.c.symbol == _SUMS.c.symbol)
+    .outerjoin(quotes, quotes.c.symbol == _SUMS.c.symbol)
 )
 
 

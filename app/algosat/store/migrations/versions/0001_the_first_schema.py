@@ -164,7 +164,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_orders_symbol_seq", ["symbol", "seq"], unique=False)
         batch_op.create_index(
             "ix_orders_working",
-            ["account", "seq"],
+            ["account", "strategy", "symbol", "product", "side"],
             unique=False,
             sqlite_where=sa.text(
                 "status IN ('created', 'not_found', 'open', 'partially_filled', 'submitting', 'trigger_pending', 'unknown')"
