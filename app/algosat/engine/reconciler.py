@@ -32,6 +32,8 @@ _UNKNOWN = Prepared(
 )
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
 
+_READ_AGAIN_AFTER: Final = timedelta(seconds=1)  # when it failed: until the book is read, nothing is sure
+
 _log = structlog.get_logger(__name__)
 
 
@@ -93,7 +95,7 @@ class Reconciler:
     def read_book(self) -> bool:
         """Compare the whole book with ours; whether it could be read."""
         read_at = self._desk.clock()
-        self._next_read = read_at + self._every
+        self._next_read = read_at + min(_READ_AGAIN_AFTER, self._every)
         if not self._broker.session().active:
             return False
         try:
@@ -103,7 +105,7 @@ class Reconciler:
             return False
         for received in self._intake.take(self._news(reports, read_at), read_at=read_at):
             self._look_for_ghost(received)
-        self.read_at = read_at
+        self.read_at, self._next_read = read_at, read_at + self._every
         return True
 
     def _news(self, reports: Sequence[Report], read_at: datetime) -> list[Report]:

@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from algosat.brokers.paper.tables import paper_orders
 from algosat.config.settings import Settings
 from algosat.domain.orders import Status
+from algosat.engine.codes import EngineCode
 from algosat.store import queries
 from algosat.store.database import Database
 from algosat.store.tables import heartbeats
@@ -25,6 +29,7 @@ from algosat.store.writer import Writer
 from algosat.trading import close
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
+from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, SHARE, buy, order_now
 
 PATIENCE = 60  # seconds; a busy machine starts a process slowly
@@ -60,11 +65,21 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def heartbeat(desk: Desk) -> dict[str, Any]:
+    """What the engine last said of itself."""
+    with desk.database.read() as connection:
+        statement = select(heartbeats.c.data).where(heartbeats.c.process == "engine")
+        return connection.execute(statement).scalar() or {}
+
+
 def leader(desk: Desk) -> int | None:
     """The process that leads, as the store knows it."""
-    with desk.database.read() as connection:
-        row = connection.execute(heartbeats.select().where(heartbeats.c.process == "engine")).first()
-    return row.data["pid"] if row is not None and row.data["leading"] else None
+    said = heartbeat(desk)
+    return said["pid"] if said.get("leading") else None
+
+
+def broker_is_active(desk: Desk) -> bool:
+    return bool(heartbeat(desk).get("broker", {}).get("active"))
 
 
 def test_an_order_is_filled_and_the_next_engine_goes_on_where_the_killed_one_ended(
@@ -99,6 +114,27 @@ def test_it_tells_systemd_that_it_lives_and_ends_when_told(directory: Path, live
             assert process.wait(PATIENCE) == 0
             wait_for(lambda: b"STOPPING=1" in systemd.recv(200))
     assert leader(live_desk) is None
+
+
+def test_with_the_broker_down_orders_are_refused_in_time_and_it_recovers_by_itself(
+    directory: Path, live_desk: Desk
+) -> None:
+    desk, faults = live_desk, directory / "faults.json"
+    write_configuration(directory, algosat_data(directory, engine__send_deadline_seconds=3))
+    with engine(directory, ALGOSAT_PAPER_FAULTS=str(faults)):
+        wait_for(lambda: heartbeat(desk).get("book_read_at") is not None)
+        faults.write_text('{"rates": {"down": 1}}')
+        wait_for(lambda: not broker_is_active(desk))
+        refused = buy(desk, limit=None)
+        wait_for(lambda: order_now(desk, refused).status is Status.REJECTED)
+        assert order_now(desk, refused).code == EngineCode.BROKER_UNAVAILABLE
+        faults.unlink()
+        wait_for(lambda: broker_is_active(desk))
+        later = buy(desk, limit=None)
+        wait_for(lambda: order_now(desk, later).status is Status.FILLED)
+    with desk.database.read() as connection:
+        tags = connection.execute(select(paper_orders.c.tag)).scalars().all()
+    assert tags == [later.id]
 
 
 def test_a_store_without_schema_is_refused_with_the_remedy(directory: Path) -> None:
