@@ -50,6 +50,10 @@ chaos: deps ## 2,000 orders under every fault while API and engine are killed 20
 molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=ubuntu: Ubuntu 24.04 and 26.04)
 	@$(VERB).checks molecule
 
+.PHONY: bench
+bench: deps ## Measure what Algosat costs beside bare parts in the same run (SAVE=yes writes docs/benchmarks.md)
+	@$(VERB).bench $(if $(SAVE),--save)
+
 ##@ Operate it
 .PHONY: no-change
 no-change: deps ## Provision `make up`'s server again: nothing may change; prints tasks and seconds

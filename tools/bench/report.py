@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,19 @@ def table(figures: Sequence[Figure]) -> str:
     verdict = {True: "yes", False: "**no**", None: ""}
     lines += [f"| {f.work} | {f.measured} | {f.wanted} | {verdict[f.met]} |" for f in figures]
     return "\n".join(lines)
+
+
+_BEGIN: Final = "<!-- the latest run: written by `make bench SAVE=yes` -->"
+_END: Final = "<!-- end of the latest run -->"
+
+
+def published(page: str, run: str) -> str:
+    """The page with this run in the place of the one before."""
+    before, _, rest = page.partition(_BEGIN)
+    _, found, after = rest.partition(_END)
+    if not found:
+        raise ValueError(f"the page has no lines {_BEGIN} and {_END}")
+    return f"{before}{_BEGIN}\n\n{run}\n\n{_END}{after}"
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:

@@ -22,6 +22,7 @@ from algosat.store.verify import verify
 from algosat.store.writer import Writer
 from tools.bench.fill import EVENTS_AN_ORDER, Filler
 from tools.bench.report import Figure, median_seconds, milliseconds
+from tools.say import note
 
 _CONNECTIONS: Final = 8
 _WRITERS: Final = 4
@@ -75,6 +76,7 @@ def at_size(directory: Path) -> list[Figure]:
     pages: dict[int, float] = {}
     books: dict[int, float] = {}
     for size in (1_000, 100_000, 1_000_000):
+        note(f"    filling {size:,} orders")
         if size == 1_000_000:
             verdict = _replay(filler.grow_to(size // EVENTS_AN_ORDER))
         database = filler.grow_to(size, with_events=size < 1_000_000)

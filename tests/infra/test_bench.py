@@ -1,0 +1,75 @@
+"""The bench's own tools, at tiny sizes: what they write and print is right, however long it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from algosat.store.verify import verify
+from tools.bench import backtest
+from tools.bench.fill import EVENTS_AN_ORDER, Filler
+from tools.bench.load import Load, request
+from tools.bench.report import Figure, paired, published, table
+from tools.paths import ROOT
+
+
+def test_filled_store_is_one_that_verify_finds_nothing_in(tmp_path: Path) -> None:
+    filler = Filler(tmp_path / "filled.db")
+    filler.grow_to(7)
+    database = filler.grow_to(20)
+    with database.read() as connection:
+        verdict = verify(connection)
+    database.close()
+    assert verdict.findings == []
+    assert (verdict.orders, verdict.trades, verdict.events) == (20, 20, 20 * EVENTS_AN_ORDER)
+
+
+def test_table_says_what_was_met_and_what_was_not() -> None:
+    figures = [
+        Figure("a", "1 ms", "≤ 2 ms", True),
+        Figure("b", "3 ms", "≤ 2 ms", False),
+        Figure("c", "4", ""),
+    ]
+    assert table(figures).splitlines()[2:] == [
+        "| a | 1 ms | ≤ 2 ms | yes |",
+        "| b | 3 ms | ≤ 2 ms | **no** |",
+        "| c | 4 |  |  |",
+    ]
+
+
+def test_both_pieces_of_work_are_run_in_turn() -> None:
+    done: list[str] = []
+    paired(lambda: done.append("first"), lambda: done.append("second"), 2)
+    assert done == ["first", "second"] * 3
+
+
+def test_new_run_takes_the_place_of_the_one_before() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    once = published(page, "figures of today")
+    assert "figures of today" in once
+    assert published(once, "figures of tomorrow") == once.replace("of today", "of tomorrow")
+
+
+def test_page_without_a_place_for_the_run_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no lines"):
+        published("# Benchmarks", "figures")
+
+
+def test_request_states_the_length_of_its_body() -> None:
+    head, _, body = request("POST", "/orders", {"symbol": "X"}).partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /orders HTTP/1.1\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_load_of_refusals_is_no_figure() -> None:
+    load = Load(seconds=1.0)
+    load.statuses[201] += 3
+    assert load.require(201).rate == 3
+    load.statuses[429] += 1
+    with pytest.raises(SystemExit, match="429"):
+        load.require(201)
+
+
+def test_back_test_of_the_bench_sees_every_quote() -> None:
+    assert "events/s" in backtest.figure(50).measured

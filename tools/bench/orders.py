@@ -1,0 +1,74 @@
+"""Orders through HTTP: how many become durable, and how soon the paper market's word is back."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+from tools.bench.load import Load, drive, request
+from tools.bench.report import Figure, milliseconds
+from tools.bench.rig import Rig
+from tools.say import note
+
+_CONNECTIONS: Final = 8
+_ROUNDS: Final = 5
+_SECONDS: Final = 2.0
+_SYMBOLS: Final = ("ALPHA-EQ", "BRAVO-EQ", "EMBER-EQ", "GRANITE-EQ", "HELIX-EQ", "NOVA-EQ")
+
+
+def figures(rig: Rig) -> list[Figure]:
+    with rig.running("engine", "api", "bare") as processes:
+        rig.await_answer(rig.port, "/health/ready", processes["api"])
+        rig.await_answer(rig.bare_port, "/", processes["bare"])
+        token = rig.token()
+        return [*_throughput(rig, token), *_acknowledged(rig, token)]
+
+
+def orders(token: str, *, wait: float) -> Iterator[bytes]:
+    """Market orders of changing symbol, side and quantity, each under a key of its own."""
+    sides, quantities = itertools.cycle(("buy", "sell")), itertools.cycle(range(1, 50))
+    for symbol in itertools.cycle(_SYMBOLS):
+        body = {
+            "symbol": symbol, "side": next(sides), "quantity": str(next(quantities)),
+            "type": "market", "product": "intraday",
+        }  # fmt: skip
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid.uuid4().hex}
+        yield request("POST", "/orders", body, {**headers, "Prefer": f"wait={wait:g}"})
+
+
+def _throughput(rig: Rig, token: str) -> list[Figure]:
+    plain = itertools.repeat(request("POST", "/orders", {"symbol": "X", "side": "buy", "quantity": "1"}))
+    pairs = []
+    for _ in range(_ROUNDS):
+        bare = drive(rig.bare_port, plain, connections=_CONNECTIONS, seconds=_SECONDS).require(200)
+        ours = drive(rig.port, orders(token, wait=0), connections=_CONNECTIONS, seconds=_SECONDS).require(201)
+        pairs.append((bare.rate, ours.rate))
+        note(f"    bare {bare.rate:.0f}/s, orders {ours.rate:.0f}/s")
+    share = statistics.median(ours / bare for bare, ours in pairs)
+    bare_rate, our_rate = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+    return [
+        Figure(
+            "durable order through HTTP as a share of the bare Flask route, 8 connections",
+            f"{our_rate:.0f}/s of {bare_rate:.0f}/s: {share:.2f}",
+            "≥ 0.25 (stretch 0.35)",
+            share >= 0.25,
+        )
+    ]
+
+
+def _acknowledged(rig: Rig, token: str) -> list[Figure]:
+    alone = drive(rig.port, orders(token, wait=5), connections=1, seconds=6).require(201)
+    return [_ack("1 connection", alone)]
+
+
+def _ack(who: str, load: Load) -> Figure:
+    median = load.percentile(50)
+    return Figure(
+        f"order acknowledged by the paper market, {who}",
+        f"p50 {milliseconds(median)}, p99 {milliseconds(load.percentile(99))}, {load.rate:.0f}/s",
+        "p50 ≤ 10 ms, ≥ 200/s",
+        median <= 0.010 and load.rate >= 200,
+    )

@@ -1,0 +1,161 @@
+"""A whole Algosat in a directory of its own: the processes that a server's units start, and a bare one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tools import shell
+from tools.bench.load import Connection, request
+from tools.containers import free_port
+from tools.paths import ROOT, VENV_BIN
+from tools.playbook import play
+
+_ALGOSAT: Final = str(VENV_BIN / "algosat")
+USER: Final = "bench"
+PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of a server that lives for minutes
+_READY_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 20.0
+_LOOK: Final = 0.005
+
+# Nothing is refused for its number or its worth: what the gate checks costs the same, passed or not.
+_WIDE: Final[dict[str, Any]] = {
+    "algosat_security_rate_limit_requests": 1_000_000_000,
+    "algosat_engine_orders_per_second": 1_000_000,
+    "algosat_engine_orders_per_minute": 1_000_000,
+    "algosat_engine_orders_per_day": 1_000_000_000,
+    "algosat_engine_send_deadline_seconds": 120,
+    "algosat_paper_always_open": True,
+    "algosat_paper_starting_cash": 10_000_000_000,
+    "algosat_paper_latency_ms": 0,
+    "algosat_risk_max_order_value": 1_000_000_000,
+    "algosat_risk_max_position_value": 10_000_000_000,
+    "algosat_risk_max_gross_exposure": 10_000_000_000,
+    "algosat_risk_max_open_orders": 1_000_000,
+    "algosat_risk_max_orders_per_second": 1_000_000,
+    "algosat_risk_max_orders_per_day": 1_000_000_000,
+    "algosat_risk_max_daily_loss": 10_000_000_000,
+    "algosat_risk_duplicate_window_seconds": 0,
+}
+
+
+class Process:
+    """One of our own processes; its words go to a file beside the configuration."""
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        with log.open("ab") as words:
+            self._popen = subprocess.Popen(command, cwd=ROOT, stdout=words, stderr=words)
+        self.name, self._log = log.stem, log
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def require_alive(self) -> None:
+        if self._popen.poll() is not None:
+            tail = "\n".join(self._log.read_text().splitlines()[-20:])
+            raise SystemExit(f"{self.name} ended with code {self._popen.returncode}\n{tail}")
+
+    def stop(self) -> None:
+        self._popen.terminate()
+        try:
+            self._popen.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """Where its configuration lies, and the ports that it and the bare application listen on."""
+
+    directory: Path
+    port: int
+    bare_port: int
+
+    @property
+    def configuration(self) -> Path:
+        return self.directory / "etc"
+
+    @contextlib.contextmanager
+    def running(self, *names: str) -> Iterator[dict[str, Process]]:
+        """These of `api`, `engine` and `bare`, until the block is left."""
+        started: dict[str, Process] = {}
+        try:
+            for name in names:
+                started[name] = Process(self._command(name), self.directory / f"{name}.log")
+            yield started
+        finally:
+            for process in reversed(started.values()):
+                process.stop()
+
+    def await_answer(self, port: int, path: str, process: Process) -> None:
+        """Until a GET of `path` is answered with 200."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not _is_ok(port, path):
+            process.require_alive()
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{path} of {process.name} is not answered after {_READY_SECONDS:g} s")
+            time.sleep(_LOOK)
+
+    def token(self) -> str:
+        """An access token of a trader."""
+        with Connection(self.port) as connection:
+            login = {"username": USER, "password": PASSWORD}
+            answer = connection.ask(request("POST", "/auth/login", login))
+        return str(answer.json["access_token"])
+
+    def _command(self, name: str) -> list[str]:
+        configured = [_ALGOSAT, "--config-dir", str(self.configuration)]
+        bare = [sys.executable, "-m", "tools.bench.bare", str(self.configuration), str(self.bare_port)]
+        return {"api": [*configured, "serve"], "engine": [*configured, "engine", "run"], "bare": bare}[name]
+
+
+def prepare(directory: Path, **differences: Any) -> Rig:
+    """Write the settings every server gets, but for these and wide limits, and a store with one trader."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rig = Rig(directory, free_port(18080), free_port(28080))
+    for name in ("etc", "run", "data/database", "data/backups", "data/security"):
+        (directory / name).mkdir(mode=0o700, parents=True)
+    secrets = yaml.safe_load(shell.output([_ALGOSAT, "credentials", "generate"]))
+    variables = {
+        "algosat_environment": "testing",
+        "algosat_config_directory": str(rig.configuration),
+        "algosat_runtime_directory": str(directory / "run"),
+        "algosat_data_directory": str(directory / "data"),
+        "algosat_api_port": rig.port,
+        "algosat_api_workers": 1,
+        "algosat_api_trusted_proxies": 0,
+        "algosat_logging_file": None,
+        "algosat_security_rate_limit_storage": "memory://",
+        "algosat_security_secret_key": secrets["vault_algosat_security_secret_key"],
+        "algosat_encryption_keys": secrets["vault_algosat_encryption_keys"],
+        **_WIDE,
+        **differences,
+    }
+    file = directory / "variables.json"
+    file.write_text(json.dumps(variables))
+    play("serve.yml", "localhost,", "bench", "--extra-vars", f"@{file}")
+    configured = (_ALGOSAT, "--config-dir", str(rig.configuration))
+    shell.output([*configured, "db", "upgrade"])
+    shell.output(
+        [*configured, "user", "add", USER, "--role", "trader", "--password-stdin"], stdin=f"{PASSWORD}\n"
+    )
+    return rig
+
+
+def _is_ok(port: int, path: str) -> bool:
+    try:
+        with Connection(port) as connection:
+            return connection.ask(request("GET", path)).status == 200
+    except OSError:
+        return False
