@@ -36,7 +36,7 @@ class Bell:
         self._socket.settimeout(seconds)
         try:
             messages = [self._socket.recv(_LARGEST).decode()]
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):  # the latter when there is no time to wait at all
             return []
         self._socket.setblocking(False)
         with contextlib.suppress(BlockingIOError):

@@ -26,6 +26,7 @@ def test_messages_that_queued_up_arrive_together(ringer: Ringer, tmp_path: Path)
 def test_silence_is_an_empty_answer(tmp_path: Path) -> None:
     bell = Bell(tmp_path, "engine")
     assert bell.wait(0.01) == []
+    assert bell.wait(0) == []
     bell.close()
 
 
