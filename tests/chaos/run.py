@@ -59,7 +59,7 @@ def run(directory: Path, *, orders: int, kills: int, seed: int, say: Say) -> Ver
         _wait_until_decided(site)
         return _judge(site, told, seed, time.monotonic() - began)
     finally:
-        site.stop()
+        site.close()
 
 
 @contextmanager

@@ -119,6 +119,12 @@ class Site:
             engine.kill()
             engine.wait()
 
+    def close(self) -> None:
+        """End everything that was started, and give back what was opened."""
+        self.stop()
+        self._client.close()
+        self.log.close()
+
     def database(self) -> Database:
         return Database(self._url)
 
