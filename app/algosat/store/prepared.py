@@ -123,7 +123,9 @@ def _compile(statement: ClauseElement, columns: list[str], dialect: Dialect) -> 
     compiled = cast(SQLCompiler, statement.compile(dialect=dialect, column_keys=columns or None))
     if compiled.post_compile_params:
         raise ValueError(f"a list of values changes the words of a statement: {statement}")
-    names = tuple(compiled.positiontup if compiled.positiontup is not None else compiled.binds)
+    # `binds` knows them by the words of the driver's own style, `bind_names` by their names.
+    types = {name: bind.type for bind, name in compiled.bind_names.items()}
+    names = tuple(compiled.positiontup if compiled.positiontup is not None else types)
     selected = list(statement.selected_columns) if isinstance(statement, Select) else []
     names_of_row = [column.name for column in selected]
     row = namedtuple("Row", names_of_row, rename=True)  # type: ignore[misc]  # noqa: PYI024 - known only now
@@ -131,7 +133,7 @@ def _compile(statement: ClauseElement, columns: list[str], dialect: Dialect) -> 
         sql=str(compiled),
         names=names,
         pick=_picker(names),
-        converts=_needed(_in(compiled.binds[name].type, dialect) for name in names),
+        converts=_needed(_in(types[name], dialect) for name in names),
         constants={name: value for name, value in compiled.params.items() if value is not None},
         by_position=compiled.positiontup is not None,
         make_row=row._make,
