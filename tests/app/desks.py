@@ -105,17 +105,18 @@ def sell(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
 
 
 def advance(desk: Desk, order: Order, *kinds: EventKind, fill: str | None = None, at: str = "100") -> Order:
-    """Let these things happen to an order, then a fill of that quantity if one is named."""
+    """Let these things happen to an order at once, then a fill of that quantity if one is named."""
+    now = desk.clock()
 
     def work(connection: Any) -> Order:
         current = ledger.get(connection, order.id)
         for kind in kinds:
             broker_id = f"B-{order.id[-6:]}" if kind is EventKind.ACCEPTED else None
-            event = OrderEvent(kind, desk.clock(), broker_order_id=broker_id)
+            event = OrderEvent(kind, now, broker_order_id=broker_id)
             current = ledger.record(connection, current, event, CAUSE, desk.books)
         if fill is not None:
-            trade = Trade(f"T-{order.id}-{current.version}", Decimal(fill), Decimal(at), desk.clock())
-            event = OrderEvent(EventKind.FILLED, desk.clock(), trade=trade)
+            trade = Trade(f"T-{order.id}-{current.version}", Decimal(fill), Decimal(at), now)
+            event = OrderEvent(EventKind.FILLED, now, trade=trade)
             current = ledger.record(connection, current, event, CAUSE, desk.books)
         return current
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
+from flask import Response
 from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.idempotency import HEADER, required_key
+from algosat.api.idempotency import HEADER, all_placed, required_key
 from algosat.api.inputs import Input
-from algosat.api.order_views import OrderView, order_view
+from algosat.api.order_views import OrderView
 from algosat.api.orders import NewOrder
-from algosat.api.pages import Everything, page
+from algosat.api.pages import Everything
 from algosat.api.routes import Routes
 from algosat.errors import KeyReused
 from algosat.trading import place, slicing
-from algosat.trading.place import Placed
 
 routes = Routes("orders")
 
@@ -34,7 +34,7 @@ class Basket(Input):
     status=201,
     errors=(KeyReused,),
 )
-def place_basket(body: Basket) -> dict[str, Any]:
+def place_basket(body: Basket) -> Response:
     """Place several orders
 
     Each leg is judged on the book that those before it leave, and answered in its place: one that
@@ -43,7 +43,8 @@ def place_basket(body: Basket) -> dict[str, Any]:
     """
     desk = services().desk
     key = required_key("POST /orders/basket", body)
-    return _placed(place.basket(desk, [leg.intent(desk.account) for leg in body.orders], cause(), key=key))
+    legs = [leg.intent(desk.account) for leg in body.orders]
+    return all_placed(place.basket(desk, legs, cause(), key=key))
 
 
 @routes.post(
@@ -55,7 +56,7 @@ def place_basket(body: Basket) -> dict[str, Any]:
     status=201,
     errors=(KeyReused,),
 )
-def place_sliced(body: NewOrder) -> dict[str, Any]:
+def place_sliced(body: NewOrder) -> Response:
     """Place an order above the freeze quantity
 
     It is judged as a whole, then cut into slices the exchange takes, each an order of its own. The
@@ -63,8 +64,4 @@ def place_sliced(body: NewOrder) -> dict[str, Any]:
     """
     desk = services().desk
     key = required_key("POST /orders/sliced", body)
-    return _placed(slicing.sliced(desk, body.intent(desk.account), cause(), key=key))
-
-
-def _placed(placed: Placed) -> dict[str, Any]:
-    return page((order_view(order) for order in placed.orders), None)
+    return all_placed(slicing.sliced(desk, body.intent(desk.account), cause(), key=key))

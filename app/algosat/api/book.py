@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from flask import Response
 from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.idempotency import HEADER, optional_key
+from algosat.api.idempotency import HEADER, all_placed, optional_key
 from algosat.api.inputs import Input
-from algosat.api.order_views import OrderView, TradeView, order_view, rounded, trade_view
+from algosat.api.order_views import OrderView, TradeView, rounded, trade_view
 from algosat.api.pages import Everything, Label, Page, PageQuery, Symbol, page
 from algosat.api.routes import Routes
 from algosat.domain.instruments import Quote
@@ -112,13 +113,13 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
     status=201,
     errors=(Conflict, KeyReused),
 )
-def close_position(symbol: str, body: Closing) -> dict[str, Any]:
+def close_position(symbol: str, body: Closing) -> Response:
     """Close what is left of a position after the orders already working, at the market"""
     key = optional_key(f"close {symbol}", body)
     placed = close.close(
         services().desk, symbol, cause(), strategy=body.strategy, product=body.product, key=key
     )
-    return page((order_view(order) for order in placed.orders), None)
+    return all_placed(placed)
 
 
 @routes.post(
@@ -132,11 +133,11 @@ def close_position(symbol: str, body: Closing) -> dict[str, Any]:
     status=201,
     errors=(KeyReused,),
 )
-def close_all_positions(body: ClosingAll) -> dict[str, Any]:
+def close_all_positions(body: ClosingAll) -> Response:
     """Close everything, or everything of one strategy"""
     key = optional_key("close all", body)
     placed = close.close_all(services().desk, cause(), strategy=body.strategy, key=key)
-    return page((order_view(order) for order in placed.orders), None)
+    return all_placed(placed)
 
 
 @routes.get("/funds", access=Access.VIEWER, answer=FundsView)

@@ -8,11 +8,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 import orjson
-from flask import request
+from flask import Response, request
 
+from algosat.api.answers import json_answer
 from algosat.api.context import caller
 from algosat.api.inputs import Input
+from algosat.api.order_views import order_view
+from algosat.api.pages import page
 from algosat.errors import InvalidRequest
+from algosat.trading.place import Placed
 from algosat.trading.replies import Key
 
 HEADER: Final = "Idempotency-Key"
@@ -20,9 +24,9 @@ HEADER: Final = "Idempotency-Key"
 _FORM: Final = re.compile(r"[!-~]{1,255}")
 
 
-def required_key(operation: str, body: Input) -> Key:
+def required_key(operation: str, body: Input, *, waits: bool = False) -> Key:
     """The key of this request. Raises InvalidRequest when there is none, or none we can keep."""
-    key = optional_key(operation, body)
+    key = optional_key(operation, body, waits=waits)
     if key is None:
         raise InvalidRequest(
             f"Send the header {HEADER} with an id of your own for this intent (a UUID, say); repeat the "
@@ -32,7 +36,7 @@ def required_key(operation: str, body: Input) -> Key:
     return key
 
 
-def optional_key(operation: str, body: Input) -> Key | None:
+def optional_key(operation: str, body: Input, *, waits: bool = False) -> Key | None:
     offered = request.headers.get(HEADER)
     if offered is None:
         return None
@@ -40,7 +44,18 @@ def optional_key(operation: str, body: Input) -> Key | None:
         raise InvalidRequest(
             f"{HEADER} has 1 to 255 visible ASCII characters", code="idempotency_key_malformed"
         )
-    return Key(caller().actor, offered, _hash(operation, body))
+    return Key(caller().actor, offered, _hash(operation, body), waits)
+
+
+def replay_header(placed: Placed) -> dict[str, str]:
+    """Says of an answer that it is the one of before."""
+    return {"Idempotency-Replayed": "true"} if placed.replayed else {}
+
+
+def all_placed(placed: Placed) -> Response:
+    """Several orders as they were placed: the answer does not wait for the broker."""
+    views = (order_view(order) for order in placed.orders)
+    return json_answer(page(views, None), 201, replay_header(placed))
 
 
 def _hash(operation: str, body: Input) -> str:

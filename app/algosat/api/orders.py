@@ -11,17 +11,17 @@ from algosat.api.access import Access
 from algosat.api.amounts import Amount
 from algosat.api.answers import json_answer
 from algosat.api.context import cause, services
-from algosat.api.idempotency import HEADER, required_key
+from algosat.api.idempotency import HEADER, replay_header, required_key
 from algosat.api.inputs import Input
 from algosat.api.order_views import OrderEventView, OrderView, event_view, order_view
 from algosat.api.pages import Everything, Label, Page, Symbol, TimedQuery, page
 from algosat.api.routes import Routes
-from algosat.api.waiting import Settled, has_no_request_pending, has_word, seconds_preferred
+from algosat.api.waiting import has_no_request_pending, has_word, seconds_preferred
 from algosat.domain.orders import Change, Intent, Order, OrderType, Product, Side, Status, Validity
 from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, KeyReused, NotFound
 from algosat.store import audit, ledger, queries
 from algosat.store.rows import order_from
-from algosat.trading import cancel, modify, place
+from algosat.trading import cancel, modify, place, replies
 
 routes = Routes("orders")
 
@@ -78,15 +78,18 @@ def place_order(body: NewOrder) -> Response:
 
     It is durable before it is answered. The answer waits for the broker's first word as long as
     `Prefer: wait` says, and comes with the order in whatever state it then is. The same
-    Idempotency-Key gives the same order.
+    Idempotency-Key gives the same answer, however much has happened to the order since.
     """
-    desk = services().desk
-    key = required_key("POST /orders", body)
-    placed = place.place(desk, body.intent(desk.account), cause(), key=key).order
-    location = {"Location": f"/orders/{placed.id}"}
-    if placed.status is Status.DENIED:
-        raise Denied(placed.reason or "", code=placed.code, headers=location)
-    return json_answer(order_view(_waited(placed, has_word)), 201, location)
+    desk, seconds = services().desk, _seconds_to_wait()
+    key = required_key("POST /orders", body, waits=seconds > 0)
+    placed = place.place(desk, body.intent(desk.account), cause(), key=key)
+    order = placed.order
+    headers = {"Location": f"/orders/{order.id}", **replay_header(placed)}
+    if order.status is Status.DENIED:
+        raise Denied(order.reason or "", code=order.code, headers=headers)
+    if not placed.pinned:
+        order = replies.first_answer(desk, key, services().waiting.until(order, has_word, seconds))
+    return json_answer(order_view(order), 201, headers)
 
 
 @routes.get("/orders", access=Access.VIEWER, query=OrdersQuery, answer=Page[OrderView])
@@ -146,7 +149,7 @@ def change_order(order_id: str, body: OrderChange) -> OrderView:
     if not body.model_fields_set:
         raise InvalidBody("Name at least one of quantity, limit_price and trigger_price")
     changed = modify.modify(services().desk, order_id, change, cause())
-    return order_view(_waited(changed, has_no_request_pending))
+    return order_view(_waited(changed))
 
 
 @routes.delete(
@@ -164,7 +167,7 @@ def cancel_order(order_id: str) -> OrderView:
     `pending` until it answers. To ask again changes nothing.
     """
     cancelled = cancel.cancel(services().desk, order_id, cause())
-    return order_view(_waited(cancelled, has_no_request_pending))
+    return order_view(_waited(cancelled))
 
 
 @routes.post(
@@ -186,7 +189,10 @@ def _order(order_id: str) -> Order:
         return ledger.get(connection, order_id)
 
 
-def _waited(order: Order, settled: Settled) -> Order:
+def _waited(order: Order) -> Order:
+    return services().waiting.until(order, has_no_request_pending, _seconds_to_wait())
+
+
+def _seconds_to_wait() -> float:
     default = services().live.current.algosat.api.order_wait_seconds
-    seconds = seconds_preferred(request.headers.get("Prefer"), default)
-    return services().waiting.until(order, settled, seconds)
+    return seconds_preferred(request.headers.get("Prefer"), default)

@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from algosat.domain.orders import Order, Status
+from algosat.domain.orders import Order
 from algosat.store import ledger, wakeup
 from algosat.store.database import Database
 from algosat.store.wakeup import Bell
@@ -28,14 +28,12 @@ _LOOK: Final = 0.1  # seconds until a waiter looks without having been rung
 _LISTEN: Final = 1.0
 _LONGEST: Final = 30.0
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)\"?\s*(?:$|[,;])")
-_UNSENT: Final = frozenset({Status.CREATED, Status.SUBMITTING})
 
 Settled = Callable[[Order], bool]
 
 
 def has_word(order: Order) -> bool:
-    """Whether the broker has said anything of it, or never will."""
-    return order.status not in _UNSENT
+    return order.has_word
 
 
 def has_no_request_pending(order: Order) -> bool:

@@ -84,6 +84,8 @@ WORKING: Final = frozenset(
 # What the broker's book shows as alive.
 LIVE: Final = frozenset({Status.OPEN, Status.TRIGGER_PENDING, Status.PARTIALLY_FILLED})
 TERMINAL: Final = frozenset(Status) - WORKING
+# The broker has said nothing of them yet.
+UNSENT: Final = frozenset({Status.CREATED, Status.SUBMITTING})
 
 
 class Overlay(StrEnum):
@@ -194,6 +196,11 @@ class Order:
     @property
     def is_working(self) -> bool:
         return self.status in WORKING
+
+    @property
+    def has_word(self) -> bool:
+        """Whether the broker has said anything of it, or never will."""
+        return self.status not in UNSENT
 
 
 _S, _E = Status, EventKind

@@ -280,6 +280,7 @@ replies = Table(
     Column("key", String(255), primary_key=True),  # the Idempotency-Key
     Column("body_hash", String(64), nullable=False),
     Column("order_ids", Json, nullable=False),
+    Column("versions", Json),  # in which each was answered; none where the first report tells
     Column("created_at", UtcTime, nullable=False, index=True),
 )
 

@@ -32,7 +32,8 @@ class Placed:
     """What became of the intents, in their order. A denial is an outcome too: the order's status says so."""
 
     orders: tuple[Order, ...]
-    replayed: bool  # the key was used before: these are the orders of then, as they are now
+    replayed: bool  # the key was used before: these are the orders of then
+    pinned: bool = False  # ... as they were answered; else as they are now
 
     @property
     def order(self) -> Order:
@@ -62,10 +63,10 @@ def once(desk: Desk, key: Key | None, work: Callable[[Connection], Sequence[Orde
             return Placed(tuple(work(connection)), replayed=False)
         known = replies.find(connection, key)
         if known is not None:
-            return Placed(tuple(ledger.get(connection, order_id) for order_id in known), replayed=True)
+            return Placed(known.orders(connection), replayed=True, pinned=known.is_pinned)
         orders = tuple(work(connection))
-        replies.keep(connection, key, [order.id for order in orders], desk.clock())
-        return Placed(orders, replayed=False)
+        kept = replies.keep(connection, key, orders, desk.clock())
+        return Placed(orders, replayed=False, pinned=kept.is_pinned)
 
     placed = desk.writer.run(unit)
     if not placed.replayed:

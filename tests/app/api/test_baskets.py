@@ -32,10 +32,11 @@ def test_each_leg_is_answered_in_its_place_and_a_denied_one_spares_the_others(
 
 def test_a_basket_sent_again_under_its_key_places_nothing_more(desk: Desk, trader: Client) -> None:
     basket = {"orders": [leg("10"), leg("20", "BRAVO-EQ")]}
-    first, again = (
-        trader.post("/orders/basket", json=basket, headers=keyed("basket-1")).json for _ in range(2)
-    )
-    assert first == again
+    first = trader.post("/orders/basket", json=basket, headers=keyed("basket-1"))
+    trader.delete(f"/orders/{first.json['items'][0]['id']}")
+    again = trader.post("/orders/basket", json=basket, headers=keyed("basket-1"))
+    assert first.data == again.data
+    assert again.headers["Idempotency-Replayed"] == "true"
     assert len(trader.get("/orders").json["items"]) == 2
 
 

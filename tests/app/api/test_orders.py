@@ -80,19 +80,43 @@ def test_same_key_of_another_user_is_another_order(desk: Desk, trader: Client, a
 def test_twenty_equal_requests_at_once_give_one_order_and_equal_answers(
     app: Flask, desk: Desk, trader: Client, broker: Callable[[], None]
 ) -> None:
-    def place(_: int) -> tuple[int, Any]:
+    def place(_: int) -> Any:
         client = Client(app)
         client.token = trader.token
-        answer = client.place("one-key", wait=5, **LIMIT)
-        return answer.status_code, answer.json
+        return client.place("one-key", wait=5, **LIMIT)
 
     broker()
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(place, range(20)))
-    assert answers == [answers[0]] * 20
-    assert answers[0][0] == 201
-    assert answers[0][1]["status"] == "filled"
+    assert {(each.status_code, each.data) for each in answers} == {(201, answers[0].data)}
+    assert answers[0].json["status"] == "filled"
+    assert [each.headers.get("Idempotency-Replayed") for each in answers].count(None) == 1
     assert count(desk) == 1
+
+
+def test_a_repeated_request_is_answered_as_the_first_time_to_the_byte(desk: Desk, trader: Client) -> None:
+    first = trader.place("key-1", wait=0.1, **LIMIT)  # nobody sends it: it waits in vain
+    accepted(desk, order_now(desk, first.json["id"]))
+    again = trader.place("key-1", wait=5, **LIMIT)
+    assert (again.status_code, again.data) == (first.status_code, first.data)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert trader.get(first.headers["Location"]).json["status"] == "open"
+
+
+def test_those_who_wait_are_answered_as_the_one_who_did_not(
+    app: Flask, desk: Desk, trader: Client, broker: Callable[[], None]
+) -> None:
+    patient = Client(app)
+    patient.token = trader.token
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(patient.place, "key-1", wait=5, **LIMIT)
+        while not count(desk):
+            time.sleep(0.01)
+        first = trader.place("key-1", **LIMIT)
+        broker()
+        assert waiting.result().data == first.data
+    assert first.json["status"] == "created"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "ümlaut", None])

@@ -117,10 +117,11 @@ def test_the_same_key_gives_the_first_order_again(desk: Desk) -> None:
     assert again.order == first.order
 
 
-def test_a_replay_shows_the_order_as_it_is_now(desk: Desk) -> None:
+def test_a_replay_shows_the_order_as_it_was_answered(desk: Desk) -> None:
     first = place.place(desk, intent_of(), CAUSE, key=KEY).order
     accepted(desk, first)
-    assert place.place(desk, intent_of(), CAUSE, key=KEY).order.status is Status.OPEN
+    again = place.place(desk, intent_of(), CAUSE, key=KEY)
+    assert (again.order, again.pinned) == (first, True)
 
 
 def test_a_denial_is_replayed_too(desk: Desk) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from algosat.engine import reconciler, router, wishes
-from algosat.store import audit, ledger, queries
+from algosat.store import audit, history, ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.tables import metadata
 from algosat.trading import book, halts, limits, openings, receive, replies, sight
 from algosat.trading.desk import Desk
 
 _MODULES = (
-    audit, book, halts, ledger, limits, openings, queries,
+    audit, book, halts, history, ledger, limits, openings, queries,
     receive, reconciler, replies, router, sight, wishes,
 )  # fmt: skip
 _STATEMENTS = {

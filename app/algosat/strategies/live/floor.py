@@ -24,12 +24,12 @@ from algosat.errors import Conflict, IllegalTransition, KeyReused, NotFound
 from algosat.monitoring import correlation
 from algosat.store import ledger, queries
 from algosat.store.audit import Cause
-from algosat.store.tables import positions, replies
+from algosat.store.tables import positions
 from algosat.strategies.live import codec, records
 from algosat.strategies.live.news import Seen
 from algosat.strategies.live.records import Record
 from algosat.strategies.occasions import Occasion, OrderChanged
-from algosat.trading import cancel, close, place
+from algosat.trading import cancel, close, place, replies
 from algosat.trading.desk import Desk
 from algosat.trading.place import Placed
 from algosat.trading.replies import Key
@@ -157,15 +157,8 @@ class LiveFloor:
             orders = work(key).orders
         except KeyReused:
             # Seeing the market as it is now it would do otherwise; but what it did then is done.
-            orders = self._placed_before(key)
+            with self._desk.database.read() as connection:
+                orders = replies.placed_under(connection, key)
         for order in orders:
             self._seen.note(order)
         return orders
-
-    def _placed_before(self, key: Key) -> tuple[Order, ...]:
-        statement = select(replies.c.order_ids).where(
-            replies.c.principal == key.principal, replies.c.key == key.key
-        )
-        with self._desk.database.read() as connection:
-            ids = connection.execute(statement).scalar_one()
-            return tuple(ledger.get(connection, order_id) for order_id in ids)

@@ -260,6 +260,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=255), nullable=False),
         sa.Column("body_hash", sa.String(length=64), nullable=False),
         sa.Column("order_ids", types.Json(), nullable=False),
+        sa.Column("versions", types.Json(), nullable=True),
         sa.Column("created_at", types.UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("principal", "key", name=op.f("pk_replies")),
     )

@@ -1,0 +1,50 @@
+"""Orders as they were at an earlier moment: replayed from their events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, select
+
+from algosat.domain.orders import EventKind, Order, apply, create
+from algosat.errors import NotFound
+from algosat.store.prepared import Prepared
+from algosat.store.rows import event_from, intent_from
+from algosat.store.tables import events
+
+_EVENTS = Prepared(
+    select(events.c.at, events.c.kind, events.c.data)
+    .where(events.c.subject == bindparam("order_id"))
+    .order_by(events.c.seq)
+)
+
+
+def at_version(connection: Connection, order_id: str, version: int) -> Order:
+    for order, _ in _steps(connection, order_id):
+        if order.version == version:
+            return order
+    raise NotFound(f"there is no version {version} of order {order_id}")
+
+
+def at_first_word(connection: Connection, order_id: str) -> Order | None:
+    """As the first report about it left it, all of whose events happened at one time; None before that."""
+    told: tuple[Order, datetime] | None = None
+    for order, at in _steps(connection, order_id):
+        if told is not None and at != told[1]:
+            break
+        if order.has_word:
+            told = order, at
+    return None if told is None else told[0]
+
+
+def _steps(connection: Connection, order_id: str) -> Iterator[tuple[Order, datetime]]:
+    """The order after each of its events, and when that happened."""
+    order: Order | None = None
+    for row in _EVENTS.all(connection, order_id=order_id):
+        if order is not None:
+            order = apply(order, event_from(row.kind, row.at, row.data))
+        elif row.kind == EventKind.CREATED:  # an imported order has an event before it
+            order = create(order_id, intent_from(row.data), row.at, external=row.data["external"])
+        if order is not None:
+            yield order, row.at
