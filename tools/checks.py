@@ -1,6 +1,6 @@
 """Everything that proves the project, one line for each check, and a summary with what was skipped and why.
 
-python -m tools.checks lint unit chaos molecule
+python -m tools.checks lint unit slow chaos molecule
 """
 
 import argparse
@@ -18,6 +18,7 @@ from tools.say import finish, note
 
 SKIPPED = re.compile(r"^SKIPPED \[(?P<count>\d+)\] (?P<reason>.+)$", re.MULTILINE)
 SHOWN = 150
+_TESTS = ("pytest", "--numprocesses=auto", "--durations=5", "tests/app", "tests/infra")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,13 @@ def lint() -> Iterator[Check]:
 
 
 def unit() -> Iterator[Check]:
-    """Tests that need no machine."""
-    yield Check("pytest", ("pytest", "--numprocesses=auto", "--durations=5", "tests/app", "tests/infra"))
+    """Tests that need no machine and little time."""
+    yield Check("unit tests", (*_TESTS, "-m", "not slow"))
+
+
+def slow() -> Iterator[Check]:
+    """The others of them: whole processes, and every case there is."""
+    yield Check("slow tests", (*_TESTS, "-m", "slow"))
 
 
 def chaos() -> Iterator[Check]:
@@ -68,7 +74,7 @@ def molecule() -> Iterator[Check]:
     yield Check(f"molecule {scenario}", command)
 
 
-GROUPS = {"lint": lint, "unit": unit, "chaos": chaos, "molecule": molecule}
+GROUPS = {"lint": lint, "unit": unit, "slow": slow, "chaos": chaos, "molecule": molecule}
 # What no check of these groups covers, and how to see it all the same.
 LEFT_OUT = {
     "molecule": (

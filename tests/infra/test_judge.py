@@ -7,6 +7,8 @@ import pytest
 
 from tools.paths import ROOT, VENV_BIN
 
+pytestmark = pytest.mark.slow
+
 
 def judge(inventory: Path | str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

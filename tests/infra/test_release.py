@@ -84,6 +84,7 @@ def test_identity_ignores_compiled_files(app: Path) -> None:
     assert identity(app, DEBIAN_12) == name
 
 
+@pytest.mark.slow
 def test_archive_is_the_same_bytes_whenever_it_is_built(app: Path, tmp_path: Path) -> None:
     first = build(app, DEBIAN_12, tmp_path / "first")
     second = build(app, DEBIAN_12, tmp_path / "second")
@@ -91,6 +92,7 @@ def test_archive_is_the_same_bytes_whenever_it_is_built(app: Path, tmp_path: Pat
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_archive_holds_the_apps_wheel_and_its_digest(app: Path, tmp_path: Path) -> None:
     archive = build(app, DEBIAN_12, tmp_path / "out")
     with tarfile.open(archive) as tar:

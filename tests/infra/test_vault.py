@@ -44,6 +44,7 @@ def test_every_vault_in_the_repository_is_encrypted_for_its_own_environment() ->
     assert all(vault.file_of(str(vault.environment_of(it))) == it for it in vaults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_example_vault_opens_with_the_documented_password_and_holds_only_examples(environment: str) -> None:
     plain = vault.textconv(vault.file_of(environment))
@@ -132,6 +133,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     passwords.file_of(name).unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_new_secrets_are_encrypted_and_open_again(environment: str) -> None:
     vault.new(environment)
     assert vault.environment_of(vault.file_of(environment)) == environment
@@ -141,6 +143,7 @@ def test_new_secrets_are_encrypted_and_open_again(environment: str) -> None:
         vault.new(environment)
 
 
+@pytest.mark.slow
 def test_rekeyed_secrets_are_the_same_under_another_password(
     environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -45,9 +46,11 @@ def _fill_next(desk: Desk) -> None:
 
 
 def _next_order(desk: Desk) -> Order:
-    for _ in range(10_000):
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
         with desk.database.read() as connection:
             working = queries.working(connection, desk.account)
         if working:
             return working[0]
+        time.sleep(0.005)
     raise AssertionError("no order came")

@@ -21,6 +21,8 @@ import pytest
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.client import PASSWORD
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60  # seconds; a busy machine takes its time
 HAND_OVER = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
 

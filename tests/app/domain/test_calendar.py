@@ -76,6 +76,7 @@ def test_the_budget_sunday_trades_as_any_other_day() -> None:
     assert CALENDAR.phase("equity", True, exchange("2026-02-01")) is Phase.CONTINUOUS
 
 
+@pytest.mark.slow
 def test_trading_days_are_those_of_another_calendar() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the other package's own making

@@ -21,6 +21,7 @@ def test_only_one_leads(tmp_path: Path) -> None:
     second.release()
 
 
+@pytest.mark.slow
 def test_the_lead_is_free_once_its_holder_was_killed(tmp_path: Path) -> None:
     path = tmp_path / "engine.lock"
     holder = (

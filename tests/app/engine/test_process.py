@@ -32,6 +32,8 @@ from algosat.trading.desk import Desk
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, SHARE, buy, order_now
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60  # seconds; a busy machine starts a process slowly
 
 

@@ -78,6 +78,7 @@ def _increment_often(path: str, times: int) -> None:
     writer.close()
 
 
+@pytest.mark.slow
 def test_units_of_several_processes_lose_no_update(counter: Database) -> None:
     assert counter.path is not None
     spawn = multiprocessing.get_context("spawn")

@@ -19,6 +19,8 @@ from algosat.store.audit import Cause
 from algosat.strategies import definitions, manage, status
 from algosat.trading.desk import Desk
 
+pytestmark = pytest.mark.slow
+
 CAUSE = Cause("anna", "correlation-1")
 PARAMETERS = {"symbols": ["ALPHA-EQ"], "quantity": "10"}
 Supervise = Callable[[], "subprocess.Popen[bytes]"]
