@@ -8,26 +8,36 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import apt
+from tools import apt, postgresql
 from tools.paths import LOCAL, ROOT, VENV_BIN
-from tools.say import finish, note
+from tools.say import Trouble, finish, note
 
 SKIPPED = re.compile(r"^SKIPPED \[(?P<count>\d+)\] (?P<reason>.+)$", re.MULTILINE)
 SHOWN = 150
-_TESTS = ("pytest", "--numprocesses=auto", "--durations=5", "tests/app", "tests/infra")
+_PYTEST = ("pytest", "--numprocesses=auto", "--durations=5")
+_TESTS = (*_PYTEST, "tests/app", "tests/infra")
+_OF_THE_STORE = (
+    *(f"tests/app/{part}" for part in ("store", "trading", "engine")),
+    *(f"tests/app/api/test_{part}.py" for part in ("orders", "baskets", "book")),
+)
 
 
 @dataclass(frozen=True)
 class Check:
-    """A command that must end well; `needs` are other commands it calls, `env` is what it is told besides."""
+    """A command that must end well; `needs` are other commands it calls, `env` is what it is told besides.
+
+    `wants` brings what it can do without, and says so by what it skips.
+    """
 
     name: str
     command: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    wants: Callable[[], None] | None = None
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -58,8 +68,10 @@ def unit() -> Iterator[Check]:
 
 
 def slow() -> Iterator[Check]:
-    """The others of them: whole processes, and every case there is."""
-    yield Check("slow tests", (*_TESTS, "-m", "slow"))
+    """The others of them: whole processes, every case there is, and the store's users on PostgreSQL."""
+    yield Check("slow tests", (*_TESTS, "-m", "slow"), wants=postgresql.ensure)
+    on_postgresql = ("--store=postgresql", "-m", "not slow and not sqlite")
+    yield Check("on PostgreSQL", (*_PYTEST, *on_postgresql, *_OF_THE_STORE), wants=postgresql.ensure)
 
 
 def chaos() -> Iterator[Check]:
@@ -97,6 +109,9 @@ def main() -> int:
 def run(check: Check) -> Result:
     """Run one check to its end; what it says is kept, and shown if it fails."""
     apt.ensure_commands(*check.needs)
+    if check.wants is not None:
+        with suppress(Trouble):
+            check.wants()
     note(f"==> {check.name}")
     log = LOCAL / "logs" / f"check-{check.name.replace(' ', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)

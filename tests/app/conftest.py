@@ -22,8 +22,10 @@ from algosat.store import migrate
 from algosat.store.audit import Cause
 from algosat.store.database import Database
 from tests.app import fakes
-from tests.app.builders import write_configuration
+from tests.app.builders import algosat_data, write_configuration
 from tests.app.client import PASSWORD, Client
+from tests.app.postgresql import Cluster, cluster
+from tools.say import Trouble
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -32,24 +34,55 @@ def _quiet() -> None:
     structlog.configure(processors=[_drop])
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    stores = ("sqlite", "postgresql")
+    parser.addoption("--store", choices=stores, default="sqlite", help="where tests store")
+
+
 @pytest.fixture(scope="session")
-def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with its schema and a user of each role; made once and copied."""
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its schema; made once and copied."""
     path = tmp_path_factory.mktemp("store") / "algosat.db"
-    database = Database(f"sqlite:///{path}")
-    migrate.upgrade(database)
-    hashed, cause = fakes.quick_passwords().hash(PASSWORD), Cause("test", "-")
-    with database.engine.begin() as connection:
-        for role in Role:
-            users.add(connection, role.value, hashed, role, clock.now(), cause)
-    database.close()
+    _upgrade(f"sqlite:///{path}")
     return path
 
 
+@pytest.fixture(scope="session")
+def fresh_store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """The same with a user of each role."""
+    path = tmp_path_factory.mktemp("store") / "algosat.db"
+    shutil.copy(empty_store, path)
+    _add_users(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A server with both of these as databases, to be copied: `empty` and `fresh`."""
+    try:
+        with cluster() as server:
+            _upgrade(server.make("empty"))
+            _add_users(server.make("fresh", "empty"))
+            yield server
+    except Trouble as trouble:
+        pytest.skip(f"{trouble}: {trouble.remedy}")
+
+
 @pytest.fixture
-def directory(tmp_path: Path, fresh_store: Path) -> Path:
+def directory(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A configuration directory beside a fresh store."""
-    return _laid_out(tmp_path, fresh_store)
+    if request.config.getoption("store") == "postgresql":
+        url = request.getfixturevalue("postgresql").copy("fresh")
+        return write_configuration(tmp_path, algosat_data(tmp_path, database__url=url))
+    return _laid_out(tmp_path, request.getfixturevalue("fresh_store"))
+
+
+@pytest.fixture
+def empty_url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Where an empty store with its schema is."""
+    if request.config.getoption("store") == "postgresql":
+        return str(request.getfixturevalue("postgresql").copy("empty"))
+    return f"sqlite:///{shutil.copy(request.getfixturevalue('empty_store'), tmp_path / 'algosat.db')}"
 
 
 @pytest.fixture
@@ -102,6 +135,21 @@ def trader(app: Flask) -> Client:
 @pytest.fixture
 def admin(app: Flask) -> Client:
     return Client(app).log_in("admin")
+
+
+def _upgrade(url: str) -> None:
+    database = Database(url)
+    migrate.upgrade(database)
+    database.close()
+
+
+def _add_users(url: str) -> None:
+    hashed, cause = fakes.quick_passwords().hash(PASSWORD), Cause("test", "-")
+    database = Database(url)
+    with database.engine.begin() as connection:
+        for role in Role:
+            users.add(connection, role.value, hashed, role, clock.now(), cause)
+    database.close()
 
 
 def _laid_out(directory: Path, store: Path) -> Path:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
 from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, OrderType, Side, Trade, create
-from algosat.store import ledger, migrate
+from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.ledger import Bookkeeping
@@ -23,9 +22,8 @@ BOOKS = Bookkeeping(trading_day=lambda at: at.date(), fees=lambda order, trade: 
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/algosat.db")
-    migrate.upgrade(database)
+def database(empty_url: str) -> Iterator[Database]:
+    database = Database(empty_url)
     yield database
     database.close()
 

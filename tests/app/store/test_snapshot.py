@@ -12,6 +12,8 @@ from algosat.store.writer import Writer
 
 from .conftest import order_of, place
 
+pytestmark = pytest.mark.sqlite
+
 
 def ids(database: Database) -> list[str]:
     with database.read() as connection:

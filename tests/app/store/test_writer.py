@@ -56,6 +56,7 @@ def test_a_failing_unit_leaves_nothing_and_spares_its_group(counter: Database) -
     writer.close()
 
 
+@pytest.mark.sqlite
 def test_a_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None:
     writer = Writer(counter)
     with exclusive(counter):
@@ -70,8 +71,8 @@ def test_a_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None
     writer.close()
 
 
-def _increment_often(path: str, times: int) -> None:
-    database = Database(f"sqlite:///{path}")
+def _increment_often(url: str, times: int) -> None:
+    database = Database(url)
     writer = Writer(database)
     for _ in range(times):
         writer.run(increment)
@@ -80,9 +81,9 @@ def _increment_often(path: str, times: int) -> None:
 
 @pytest.mark.slow
 def test_units_of_several_processes_lose_no_update(counter: Database) -> None:
-    assert counter.path is not None
+    url = counter.url.render_as_string(hide_password=False)
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=_increment_often, args=(str(counter.path), 40)) for _ in range(3)]
+    processes = [spawn.Process(target=_increment_often, args=(url, 40)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:

@@ -102,7 +102,7 @@ def test_a_market_order_too_big_for_the_funds_is_denied_at_its_protection_price(
     ) as desk:
         desk.writer.run(
             lambda connection: connection.exec_driver_sql(
-                "UPDATE instruments SET freeze_quantity = 100000 * 100000000"
+                "UPDATE instruments SET freeze_quantity = 10000000000000"
             )
         )
         assert buy(desk, "9900", limit=None).code == DenialCode.INSUFFICIENT_FUNDS

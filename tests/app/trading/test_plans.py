@@ -11,6 +11,8 @@ from algosat.store.tables import metadata
 from algosat.trading import book, halts, limits, openings, receive, replies, sight
 from algosat.trading.desk import Desk
 
+pytestmark = pytest.mark.sqlite
+
 _MODULES = (
     audit, book, halts, history, ledger, limits, openings, queries,
     receive, reconciler, replies, router, sight, wishes,
