@@ -52,6 +52,23 @@ def test_restored_book_is_the_one_that_was_backed_up(
     assert host.run("algosat store verify").rc == 0
 
 
+@pytest.mark.parametrize("place", ["server", "offsite"])
+def test_moment_brings_back_the_book_of_that_moment(
+    host: Host, outside: Outside, trader: Trader, credentials: tuple[str, str], place: str
+) -> None:
+    if place == "offsite" and not host.file("/opt/algosat/bin/offsite.sh").exists:
+        pytest.skip("backup_restic_repository is not set here")
+    before = ordered(trader)
+    backup(host)
+    moment = host.check_output("date --utc +%Y-%m-%dT%H:%M:%S")
+    after = ordered(trader)
+    backup(host)
+    host.check_output(f"{RESTORE} --from {place} %s", moment)
+    again = Trader.logged_in(outside, *credentials)
+    assert again.ask("GET", f"/orders/{before}").status == 200
+    assert again.ask("GET", f"/orders/{after}").status == 404
+
+
 @pytest.mark.parametrize(
     "damage",
     ["truncate --size=-100 %s", "printf x | dd of=%s bs=1 seek=200 conv=notrunc status=none", "echo no > %s"],

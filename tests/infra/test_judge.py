@@ -70,3 +70,9 @@ def test_value_only_the_app_can_judge_is_refused_under_its_variables_name(invent
     assert done.returncode != 0
     assert "algosat_api_port: algosat.yaml: api.port: input should be less than" in done.stdout
     assert "algosat_risk_max_daily_loss: algosat.yaml: risk.max_daily_loss" in done.stdout
+
+
+def test_off_site_copies_without_password_or_proof_of_the_other_machine_are_refused(inventory: Path) -> None:
+    done = judge(inventory, "-e", "backup_restic_repository=sftp:backup@192.0.2.7:/srv/x")
+    assert done.returncode != 0
+    assert "backup_restic_repository needs a backup_restic_password of at least 16 characters" in done.stdout

@@ -1,5 +1,6 @@
 """Shell programs and units as a server gets them: rendered, and read by their consumers."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,31 +14,40 @@ TEMPLATES = ROOT / "templates"
 SCRIPTS = (
     "opt/algosat/bin/backup.sh",
     "opt/algosat/bin/restore.sh",
+    "opt/algosat/bin/drill.sh",
+    "opt/algosat/bin/offsite.sh",
     "opt/algosat/bin/release",
     "usr/local/bin/algosat",
 )
 REPOSITORY_SCRIPTS = ("tools/vault-client", "tools/vault-textconv", "tools/hooks/pre-commit")
+OFFSITE = {
+    "backup_restic_repository": "sftp://backup@192.0.2.7:2222//srv/it's here",
+    "backup_restic_password": "x" * 16,
+}
 UNITS = sorted(it.name for it in (TEMPLATES / "etc" / "systemd" / "system").glob("algosat*.j2"))
 SANDBOXED = (
     "algosat.service.j2",
     "algosat-engine.service.j2",
     "algosat-strategies.service.j2",
     "algosat-backup.service.j2",
+    "algosat-drill.service.j2",
 )
 
 
-def rendered(path: str, directory: Path) -> Path:
+def rendered(path: str, directory: Path, **variables: object) -> Path:
     file = directory / Path(path).name
-    file.write_text(server("staging").render(TEMPLATES / f"{path}.j2"))
+    file.write_text(server("staging").render(TEMPLATES / f"{path}.j2", **variables))
     return file
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("path", SCRIPTS)
-def test_rendered_program_is_clean_for_shellcheck(path: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["shellcheck", rendered(path, tmp_path)], capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("variables", [{}, OFFSITE], ids=["plain", "offsite"])
+def test_rendered_program_is_clean_for_shellcheck(
+    path: str, variables: dict[str, object], tmp_path: Path
+) -> None:
+    file = rendered(path, tmp_path, **variables)
+    done = subprocess.run(["shellcheck", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
@@ -79,7 +89,7 @@ def test_systemd_accepts_every_unit(tmp_path: Path) -> None:
         file = rendered(f"etc/systemd/system/{template.removesuffix('.j2')}", tmp_path)
         # The programs are on the server, not here.
         file.write_text(file.read_text().replace("/opt/algosat/current/bin/algosat", "/bin/true"))
-        file.write_text(file.read_text().replace("/opt/algosat/bin/backup.sh", "/bin/true"))
+        file.write_text(re.sub(r"/opt/algosat/bin/\w+\.sh", "/bin/true", file.read_text()))
         files.append(file)
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True, check=False
@@ -94,3 +104,20 @@ def test_unit_runs_as_algosat_in_the_sandbox(template: str) -> None:
     text = server("staging").render(TEMPLATES / "etc" / "systemd" / "system" / template)
     for line in ("User=algosat", "NoNewPrivileges=true", "ProtectSystem=strict", "CapabilityBoundingSet="):
         assert line in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("repository", "command"),
+    [
+        ("sftp:backup@192.0.2.7:/srv/x", "ssh -F /etc/algosat/backup/ssh_config backup@192.0.2.7 -s sftp"),
+        ("sftp:box:x", "ssh -F /etc/algosat/backup/ssh_config box -s sftp"),
+        ("sftp://b@box:2222//srv/x", "ssh -F /etc/algosat/backup/ssh_config -p 2222 b@box -s sftp"),
+        ("s3:https://s3.example.com/x", ""),
+        ("/srv/x", ""),
+    ],
+)
+def test_sftp_repository_is_reached_with_our_own_key_and_known_hosts(repository: str, command: str) -> None:
+    own = server("staging")
+    variables = {**own.variables, "backup_restic_repository": repository}
+    templar = own.templar.copy_with_new_env(available_variables=variables)
+    assert templar.template(variables["_backup_sftp_command"]) == command

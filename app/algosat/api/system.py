@@ -22,6 +22,7 @@ from algosat.errors import NotFound
 from algosat.host import advisor, probe
 from algosat.monitoring import exposition
 from algosat.monitoring.health import State
+from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 
 routes = Routes("system")
 
@@ -115,10 +116,12 @@ def ready() -> Response:
 
 @routes.get("/metrics", access=Access.OPEN, answer=None, limited=False)
 def metrics() -> Response:
-    """What Prometheus collects, summed over all processes of this server"""
-    if not services().live.current.algosat.monitoring.metrics_enabled:
+    """What Prometheus collects: all processes of this server summed, its backups and its drift"""
+    settings = services().live.current.algosat
+    if not settings.monitoring.metrics_enabled:
         raise NotFound("Metrics are switched off (monitoring.metrics_enabled)")
-    body, content_type = exposition.generate(request.headers.get("Accept", ""))
+    textfiles = Textfiles(settings.data_directory / DIRECTORY)
+    body, content_type = exposition.generate(request.headers.get("Accept", ""), textfiles)
     return Response(body, content_type=content_type)
 
 

@@ -15,15 +15,23 @@ def command() -> None:
 
 
 @command.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @with_directory
 @click.pass_context
-def verify(context: click.Context) -> None:
-    """Replay every event and fill, and compare with what the store says. Exits with 1 when they differ."""
-    import algosat.brokers.paper.tables  # noqa: F401 - declares its tables
-    from algosat.store import verify as proof
+def verify(context: click.Context, file: Path | None) -> None:
+    """Replay every event and fill, and compare with what the store says. Exits with 1 when they differ.
 
-    with context.obj.writer() as (database, _), database.read() as connection:
-        verdict = proof.verify(connection)
+    With FILE it is that snapshot which is proven; neither it nor the store is touched.
+    """
+    import algosat.brokers.paper.tables  # noqa: F401 - declares its tables
+    from algosat.store import snapshot as copies
+    from algosat.store import verify as proof
+    from algosat.store import version
+
+    with copies.opened(file) if file else context.obj.database() as database:
+        version.require_current(database)
+        with database.read() as connection:
+            verdict = proof.verify(connection)
     for finding in verdict.findings:
         click.echo(finding)
     outcome = "clean" if verdict.clean else f"{len(verdict.findings)} findings"

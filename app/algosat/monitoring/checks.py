@@ -15,6 +15,7 @@ from algosat.config.loader import load
 from algosat.errors import ConfigurationError
 from algosat.host import advisor, probe
 from algosat.monitoring.health import Check, Finding
+from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 from algosat.security.callers import Role
 from algosat.security.limiter import ClientLimiter
 from algosat.store import version
@@ -35,6 +36,7 @@ def all_checks(
         return live.current.algosat.monitoring.health_check_interval
 
     heartbeat = _Heartbeat(database, clock)
+    textfiles = Textfiles(live.files.algosat.data_directory / DIRECTORY)
     return [
         Check("database", True, lambda: _database(database), at_once),
         Check("security", True, lambda: _security(database, live), now_and_then),
@@ -43,6 +45,8 @@ def all_checks(
         Check("engine", True, heartbeat.engine, at_once),
         Check("broker", False, heartbeat.broker, at_once),
         Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
+        Check("backup", False, lambda: _backup(textfiles, clock), at_once),
+        Check("drift", False, lambda: _drift(textfiles), at_once),
     ]
 
 
@@ -90,6 +94,31 @@ def _rate_limit(limiter: ClientLimiter) -> Finding:
     if limiter.is_shared:
         return Finding(True, "the configured storage is in use")
     return Finding(False, "the storage does not answer; each worker counts for itself")
+
+
+def _backup(textfiles: Textfiles, clock: Clock) -> Finding:
+    drilled = textfiles.values("algosat_backup_drill_success")
+    if not drilled:
+        return Finding(True, "no restore drill has reported yet")
+    now = clock().timestamp()
+    overdue = {
+        place: now - due
+        for place, due in textfiles.values("algosat_backup_due_timestamp_seconds").items()
+        if due < now
+    }
+    problems = [f"{place}: its restore drill failed" for place, success in drilled.items() if not success]
+    problems += [f"{place}: the next one is {late / 3600:.0f} h overdue" for place, late in overdue.items()]
+    return Finding(not problems, "; ".join(problems) or "proven by a restore drill")
+
+
+def _drift(textfiles: Textfiles) -> Finding:
+    found = textfiles.values("algosat_drift_differences")
+    if not found:
+        return Finding(True, "never compared with the inventory yet")
+    count = sum(found.values())
+    return Finding(
+        not count, f"{count:.0f} things are not as the inventory says: run site.yml" if count else "none"
+    )
 
 
 class _Heartbeat:

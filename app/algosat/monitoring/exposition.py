@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Final
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from prometheus_flask_exporter import PrometheusMetrics
 
 from algosat.monitoring.metrics import REGISTRY
+from algosat.monitoring.textfiles import Textfiles
+
+_END: Final = "# EOF\n"  # of the OpenMetrics form
 
 
-def generate(accept: str) -> tuple[str, str]:
-    """The text and its content type."""
-    text, content_type = _exporter().generate_metrics(accept or None)
-    return text, content_type
+def generate(accept: str, textfiles: Textfiles) -> tuple[str, str]:
+    """The text and its content type: the app's own metrics, and those in the textfiles."""
+    own, content_type = _exporter().generate_metrics(accept or None)
+    encode, _ = choose_encoder(accept)
+    registry = CollectorRegistry()
+    registry.register(textfiles)
+    return own.removesuffix(_END) + encode(registry).decode(), content_type
 
 
 @cache

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from algosat.errors import ConfigurationError, StoreDamaged
 from algosat.store.database import Database
-from algosat.store.migrate import known_versions
+from algosat.store.migrate import known_versions, upgrade
 from algosat.store.writer import exclusive
 
 
@@ -50,6 +53,21 @@ def inspect(snapshot: Path) -> str:
             "restore it with the release that wrote it, or a newer one"
         )
     return str(row[0])
+
+
+@contextmanager
+def opened(snapshot: Path) -> Iterator[Database]:
+    """A copy of the snapshot as a store of this release's version, for as long as somebody looks at it."""
+    inspect(snapshot)
+    with tempfile.TemporaryDirectory(prefix=".opened-", dir=snapshot.parent) as scratch:
+        copy = Path(scratch) / snapshot.name
+        shutil.copyfile(snapshot, copy)
+        database = Database(f"sqlite:///{copy.absolute()}")
+        try:
+            upgrade(database)
+            yield database
+        finally:
+            database.close()
 
 
 def restore(database: Database, snapshot: Path) -> None:

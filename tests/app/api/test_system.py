@@ -85,6 +85,61 @@ def test_metrics_are_counted_by_template_and_never_by_path(viewer: Client) -> No
     assert "# HELP algosat_security_events_total" in text
 
 
+@pytest.fixture
+def reports(services: Services) -> Path:
+    directory = services.live.files.algosat.data_directory / "reports"
+    directory.mkdir(parents=True)
+    return directory
+
+
+def report_drill(reports: Path, *, success: int, due: float) -> None:
+    (reports / "backup.prom").write_text(
+        "# HELP algosat_backup_drill_success Whether it could be restored.\n"
+        "# TYPE algosat_backup_drill_success gauge\n"
+        f'algosat_backup_drill_success{{place="server"}} {success}\n'
+        f'algosat_backup_due_timestamp_seconds{{place="server"}} {due}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("success", "hours_to_go", "detail"),
+    [
+        (1, 1, "proven by a restore drill"),
+        (0, 1, "server: its restore drill failed"),
+        (1, -30, "server: the next one is 30 h overdue"),
+    ],
+)
+def test_backup_is_well_only_while_its_drill_succeeds_and_the_next_one_is_not_due(
+    services: Services, stranger: Client, reports: Path, success: int, hours_to_go: int, detail: str
+) -> None:
+    report_drill(reports, success=success, due=services.clock().timestamp() + hours_to_go * 3600)
+    answer = stranger.get("/health").json
+    assert answer["details"]["backup"] == detail
+    assert answer["components"]["backup"] == ("proven" in detail)
+
+
+def test_drift_makes_the_server_degraded(services: Services, stranger: Client, reports: Path) -> None:
+    beat(services)
+    (reports / "drift.prom").write_text("algosat_drift_differences 2\n")
+    answer = stranger.get("/health")
+    assert (answer.status_code, answer.json["status"]) == (200, "degraded")
+    assert answer.json["details"]["drift"].startswith("2 things are not as the inventory says")
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
+def test_metrics_show_our_textfiles_and_survive_broken_ones(
+    viewer: Client, reports: Path, accept: str
+) -> None:
+    report_drill(reports, success=1, due=1e9)
+    (reports / "foreign.prom").write_text("node_load1 3\n")
+    (reports / "broken.prom").write_text("algosat_x{ 1\n")
+    text = viewer.get("/metrics", headers={"Accept": accept}).text
+    assert 'algosat_backup_drill_success{place="server"} 1.0' in text
+    assert "# HELP algosat_orders_total" in text or "# HELP algosat_orders " in text
+    assert text.count("# EOF") == accept.startswith("application")
+    assert "node_load1" not in text
+
+
 def test_status_tells_of_process_and_machine(viewer: Client) -> None:
     status = viewer.get("/system/status").json
     assert status["environment"] == "testing"

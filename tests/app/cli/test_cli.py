@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,29 @@ def test_store_is_verified_copied_and_put_back(run: Run, tmp_path: Path) -> None
     assert run("store", "restore", str(copy)).exit_code == 0
     assert "ann" not in run("user", "list").output
     assert refused(run("store", "restore", str(tmp_path / "algosat.yaml")))
+
+
+def test_snapshot_is_proven_without_touching_it_or_the_store(run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    run("store", "snapshot", str(copy))
+    before = copy.read_bytes(), sorted(tmp_path.iterdir())
+    assert "clean" in run("store", "verify", str(copy)).output
+    assert (copy.read_bytes(), sorted(tmp_path.iterdir())) == before
+    assert refused(run("store", "verify", str(tmp_path / "algosat.yaml")))
+
+
+def test_snapshot_that_was_tampered_with_is_found_out(run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    run("user", "add", "ann", "--role", "trader", "--password-stdin", text=PASSWORD)
+    run("store", "snapshot", str(copy))
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("DELETE FROM events WHERE seq = 1")
+        connection.execute("UPDATE events SET actor = 'nobody'")
+        connection.commit()
+    proof = run("store", "verify", str(copy))
+    assert proof.exit_code == 1
+    assert "was changed" in proof.output
+    assert run("store", "verify").exit_code == 0
 
 
 def test_fresh_credentials_are_good_and_never_the_same() -> None:

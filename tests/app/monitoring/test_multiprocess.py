@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from algosat.monitoring import multiprocess
 multiprocess.share(Path(sys.argv[1]))
-from algosat.monitoring import exposition, metrics
+from algosat.monitoring import exposition, metrics, textfiles
 metrics.ORDERS.labels("accepted").inc(int(sys.argv[2]))
-print(exposition.generate("")[0])
+print(exposition.generate("", textfiles.Textfiles(Path(sys.argv[1])))[0])
 """
 
 
