@@ -70,7 +70,7 @@ def unit() -> Iterator[Check]:
 def slow() -> Iterator[Check]:
     """The others of them: whole processes, every case there is, and the store's users on PostgreSQL."""
     yield Check("slow tests", (*_TESTS, "-m", "slow"), wants=postgresql.ensure)
-    on_postgresql = ("--store=postgresql", "-m", "not slow and not sqlite")
+    on_postgresql = ("--store=postgresql", "-m", "not sqlite")
     yield Check("on PostgreSQL", (*_PYTEST, *on_postgresql, *_OF_THE_STORE), wants=postgresql.ensure)
 
 

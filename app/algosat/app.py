@@ -31,9 +31,8 @@ from algosat.security.limiter import ClientLimiter
 from algosat.security.lookup import lookup_in
 from algosat.security.passwords import Passwords
 from algosat.security.tokens import Tokens
-from algosat.store import overrides, version
+from algosat.store import bells, overrides, version
 from algosat.store.database import Database
-from algosat.store.wakeup import Ringer
 from algosat.store.writer import Writer
 from algosat.trading import desk
 
@@ -57,7 +56,7 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
     authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
     errors = ErrorTracker(writer, clock.now)
     passwords = passwords or Passwords()
-    ringer = Ringer(settings.algosat.runtime_directory)
+    ringer = bells.ringer(database, settings.algosat.runtime_directory)
 
     app.extensions[NAME] = Services(
         live=live,

@@ -18,9 +18,8 @@ from typing import Final
 import structlog
 
 from algosat.domain.orders import Order
-from algosat.store import ledger, wakeup
+from algosat.store import bells, ledger, wakeup
 from algosat.store.database import Database
-from algosat.store.wakeup import Bell
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +101,7 @@ class Waiting:
 
     def _serve(self) -> None:
         try:
-            bell = Bell(self._directory, wakeup.web())
+            bell = bells.bell(self._database, self._directory, wakeup.web())
         except OSError as error:
             _log.warning("bell_not_hung", reason=str(error), consequence="waiters look by themselves")
             return

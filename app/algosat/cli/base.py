@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from algosat.store.audit import Cause
     from algosat.store.database import Database
     from algosat.store.writer import Writer
+    from algosat.trading.desk import Desk
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -59,6 +60,18 @@ class Chosen:
                 yield database, writer
             finally:
                 writer.close()
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        from algosat.store import bells
+        from algosat.trading import desk
+
+        settings = self.settings()
+        with (
+            self.writer() as (database, writer),
+            closing(bells.ringer(database, settings.algosat.runtime_directory)) as ringer,
+        ):
+            yield desk.build(settings, database, writer, ringer)
 
 
 def with_directory(function: Function) -> Function:

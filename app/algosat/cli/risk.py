@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +9,7 @@ import click
 from algosat.cli.base import Chosen, operator, with_directory
 
 if TYPE_CHECKING:
-    from algosat.trading.desk import Desk
+    pass
 
 
 @click.group()
@@ -30,7 +28,7 @@ def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -
     """Let nothing new pass. Orders that reduce a position still do."""
     from algosat.trading import halt as switch
 
-    with _desk(chosen) as desk:
+    with chosen.desk() as desk:
         switch.halt(desk, operator(), reason, scope=scope, cancel_orders=cancel, flatten=flatten)
     click.echo("halted")
 
@@ -43,7 +41,7 @@ def resume(chosen: Chosen, scope: str) -> None:
     """Let orders pass again."""
     from algosat.trading import halt as switch
 
-    with _desk(chosen) as desk:
+    with chosen.desk() as desk:
         was_halted = switch.resume(desk, operator(), scope=scope)
     click.echo("resumed" if was_halted else "was not halted")
 
@@ -60,14 +58,3 @@ def status(chosen: Chosen) -> None:
     click.echo("halted" if any(each.scope == halts.ALL for each in in_force) else "trading")
     for each in in_force:
         click.echo(f"{each.scope}\t{each.at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.reason}")
-
-
-@contextmanager
-def _desk(chosen: Chosen) -> Iterator[Desk]:
-    from algosat.store.wakeup import Ringer
-    from algosat.trading import desk
-
-    settings = chosen.settings()
-    ringer = Ringer(settings.algosat.runtime_directory)
-    with chosen.writer() as (database, writer), closing(ringer):
-        yield desk.build(settings, database, writer, ringer)

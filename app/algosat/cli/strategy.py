@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ from algosat.errors import ConfigurationError
 if TYPE_CHECKING:
     from algosat.config.settings import Settings
     from algosat.strategies.definitions import Definition
-    from algosat.trading.desk import Desk
 
 
 @click.group()
@@ -89,7 +88,7 @@ def define(chosen: Chosen, name: str, class_name: str, parameters: str) -> None:
     from algosat.strategies import manage
 
     values = parameters_from(parameters)
-    with _desk(chosen) as desk:
+    with chosen.desk() as desk:
         _say(manage.define(desk, name, class_name, values, operator()))
 
 
@@ -101,7 +100,7 @@ def start(chosen: Chosen, name: str) -> None:
     """Have a strategy run from now on."""
     from algosat.strategies import manage
 
-    with _desk(chosen) as desk:
+    with chosen.desk() as desk:
         _say(manage.start(desk, name, operator()))
 
 
@@ -113,7 +112,7 @@ def stop(chosen: Chosen, name: str) -> None:
     """Have a strategy rest; its orders and positions stay (`algosat risk halt --scope NAME` is for those)."""
     from algosat.strategies import manage
 
-    with _desk(chosen) as desk:
+    with chosen.desk() as desk:
         _say(manage.stop(desk, name, operator()))
 
 
@@ -134,7 +133,7 @@ def supervise(context: click.Context) -> None:
             notify("WATCHDOG=1")
 
         stopping, poll = stop_on_signals(), settings.algosat.engine.poll_seconds
-        with _desk(chosen) as desk:
+        with chosen.desk() as desk:
             notify("READY=1")
             lead = leadership_of(desk.database, settings.algosat.data_directory, "strategies")
             if supervisor.take_over(lead.acquire, stopping, poll, alive):
@@ -156,7 +155,7 @@ def run(context: click.Context, name: str) -> None:
 
         pulse, stopping = Pulse.inherited(), process.stop_on_signals()
         try:
-            with _desk(context.obj) as desk:
+            with context.obj.desk() as desk:
                 process.run(desk, name, settings.algosat.runtime_directory, stopping, pulse)
         except Exception as error:
             process.say_why(pulse, name, error)
@@ -202,14 +201,3 @@ def _refusing(context: click.Context) -> Iterator[None]:
 
 def _say(definition: Definition) -> None:
     click.echo(f"{definition.name}\tv{definition.latest.version}\t{definition.wanted}")
-
-
-@contextmanager
-def _desk(chosen: Chosen) -> Iterator[Desk]:
-    from algosat.store.wakeup import Ringer
-    from algosat.trading import desk
-
-    settings = chosen.settings()
-    ringer = Ringer(settings.algosat.runtime_directory)
-    with chosen.writer() as (database, writer), closing(ringer):
-        yield desk.build(settings, database, writer, ringer)

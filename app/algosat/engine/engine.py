@@ -17,7 +17,7 @@ from algosat.engine.parts import Parts
 from algosat.engine.pulse import Pulse
 from algosat.engine.quotes import FLUSH_EVERY, list_instruments
 from algosat.errors import AlgosatError
-from algosat.store.wakeup import Bell
+from algosat.store.bells import Bell
 from algosat.trading.desk import Desk
 
 _FIRST_LOOK: Final = 0.01  # seconds

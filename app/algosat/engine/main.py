@@ -19,9 +19,8 @@ from algosat.engine.leadership import Leadership, leadership_of
 from algosat.engine.notify import notify
 from algosat.engine.parts import assemble
 from algosat.monitoring import logs
-from algosat.store import ledger, overrides, version, wakeup
+from algosat.store import bells, ledger, overrides, version, wakeup
 from algosat.store.database import Database
-from algosat.store.wakeup import Bell, Ringer
 from algosat.store.writer import Writer
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
@@ -67,8 +66,8 @@ def _lead(leadership: Leadership, stopping: threading.Event) -> bool:
 def _work(settings: Settings, database: Database, leadership: Leadership, stopping: threading.Event) -> None:
     algosat = settings.algosat
     writer = Writer(database)
-    ringer = Ringer(algosat.runtime_directory)
-    bell = Bell(algosat.runtime_directory, wakeup.ENGINE)
+    ringer = bells.ringer(database, algosat.runtime_directory)
+    bell = bells.bell(database, algosat.runtime_directory, wakeup.ENGINE)
     desk = desks.build(settings, database, writer, ringer)
     parts = assemble(
         desk,

@@ -19,9 +19,9 @@ from algosat.domain.orders import Order, Trade
 from algosat.domain.risk import Limits
 from algosat.errors import CalendarUnknown, FeesUnknown
 from algosat.store import queries, wakeup
+from algosat.store.bells import Ringer
 from algosat.store.database import Database
 from algosat.store.ledger import Bookkeeping
-from algosat.store.wakeup import Ringer
 from algosat.store.writer import Writer
 
 _log = structlog.get_logger(__name__)

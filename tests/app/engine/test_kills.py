@@ -30,7 +30,7 @@ from tests.app.engine.floor import Floor, open_floor
 from tests.app.exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 
 MOST_STEPS = 200  # more than a journey has
 CALLED_OFF = datetime(2026, 11, 20, 6, tzinfo=UTC)

@@ -122,7 +122,10 @@ def test_with_the_broker_down_orders_are_refused_in_time_and_it_recovers_by_itse
     directory: Path, live_desk: Desk
 ) -> None:
     desk, faults = live_desk, directory / "faults.json"
-    write_configuration(directory, algosat_data(directory, engine__send_deadline_seconds=3))
+    url = desk.database.url.render_as_string(hide_password=False)
+    write_configuration(
+        directory, algosat_data(directory, engine__send_deadline_seconds=3, database__url=url)
+    )
     with engine(directory, ALGOSAT_PAPER_FAULTS=str(faults)):
         wait_for(lambda: heartbeat(desk).get("book_read_at") is not None)
         faults.write_text('{"rates": {"down": 1}}')
@@ -139,6 +142,7 @@ def test_with_the_broker_down_orders_are_refused_in_time_and_it_recovers_by_itse
     assert tags == [later.id]
 
 
+@pytest.mark.sqlite
 def test_a_store_without_schema_is_refused_with_the_remedy(directory: Path) -> None:
     (directory / "data" / "algosat.db").unlink()
     with engine(directory) as process:

@@ -15,8 +15,7 @@ import orjson
 import structlog
 
 from algosat.errors import AlgosatError, Conflict
-from algosat.store import wakeup
-from algosat.store.wakeup import Bell
+from algosat.store import bells, wakeup
 from algosat.strategies import catalog, definitions
 from algosat.strategies.base import State
 from algosat.strategies.definitions import Definition
@@ -72,7 +71,7 @@ def _live(
     pulse: Pulse,
 ) -> None:
     quotes = Quotes(parameters.symbols)
-    bell = Bell(runtime_directory, wakeup.web())  # rung whenever an order changes
+    bell = bells.bell(desk.database, runtime_directory, wakeup.web())  # rung whenever an order changes
     try:
         while not stopping.is_set():
             pulse.beat()

@@ -18,10 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.errors import AlgosatError
 from algosat.monitoring import correlation
-from algosat.store import audit
+from algosat.store import audit, bells
 from algosat.store.audit import Cause
 from algosat.store.tables import heartbeats
-from algosat.store.wakeup import Bell
 from algosat.strategies import definitions, manage
 from algosat.strategies.definitions import Definition
 from algosat.strategies.supervisor.child import Launch
@@ -140,7 +139,8 @@ def supervise(
     alive: Callable[[], None],
 ) -> None:
     """Look after all strategies until `stopping` is set, calling `alive` each time round."""
-    supervisor, bell = Supervisor(desk, launch, fence), Bell(runtime_directory, manage.BELL)
+    supervisor = Supervisor(desk, launch, fence)
+    bell = bells.bell(desk.database, runtime_directory, manage.BELL)
     try:
         while not stopping.is_set():
             supervisor.step(time.monotonic())

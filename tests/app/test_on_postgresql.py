@@ -1,0 +1,126 @@
+"""What only PostgreSQL does: bells that other hosts hear, the lead as a session's lock, its restarts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from algosat.engine.leadership import NotLeading, leadership_of
+from algosat.store import bells, wakeup
+from algosat.store.database import Database
+from algosat.store.writer import Writer
+from tests.app.postgresql import Cluster
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def database(postgresql: Cluster) -> Iterator[Database]:
+    database = Database(postgresql.copy("empty"))
+    yield database
+    database.close()
+
+
+def restart(postgresql: Cluster, database: Database) -> None:
+    postgresql.disconnect(database.url.render_as_string())
+
+
+def test_a_bell_hears_what_is_meant_for_it(database: Database, tmp_path: Path) -> None:
+    bell, ringer = bells.bell(database, tmp_path, wakeup.ENGINE), bells.ringer(database, tmp_path)
+    assert bell.wait(0) == []
+    ringer.ring(wakeup.ENGINE, "one")
+    ringer.ring("strategies", "not for it")
+    ringer.ring(wakeup.ENGINE, "two")
+    heard = bell.wait(5)
+    assert heard + (bell.wait(5) if len(heard) == 1 else []) == ["one", "two"]
+    assert bell.wait(0.01) == []
+    bell.close()
+    ringer.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_web_worker_hears_the_engine(database: Database, tmp_path: Path) -> None:
+    workers = [bells.bell(database, tmp_path, wakeup.web(number)) for number in (1, 2)]
+    assert [worker.wait(0) for worker in workers] == [[], []]
+    ringer = bells.ringer(database, tmp_path)
+    ringer.ring_web("a1")
+    assert [worker.wait(5) for worker in workers] == [["a1"], ["a1"]]
+    ringer.close()
+    for worker in workers:
+        worker.close()
+
+
+def test_bells_ring_again_after_the_server_was_away(
+    postgresql: Cluster, database: Database, tmp_path: Path
+) -> None:
+    bell, ringer = bells.bell(database, tmp_path, wakeup.ENGINE), bells.ringer(database, tmp_path)
+    bell.wait(0)
+    ringer.ring(wakeup.ENGINE)
+    assert bell.wait(5) == [""]
+    restart(postgresql, database)
+    heard: list[str] = []
+    for _ in range(40):
+        ringer.ring(wakeup.ENGINE, "again")
+        heard = bell.wait(0.2)
+        if heard:
+            break
+    assert heard
+    bell.close()
+    ringer.close()
+
+
+def test_of_two_engines_one_leads_until_its_session_is_gone(
+    postgresql: Cluster, database: Database, tmp_path: Path
+) -> None:
+    first, second = leadership_of(database, tmp_path), leadership_of(database, tmp_path)
+    strategies = leadership_of(database, tmp_path, "strategies")
+    assert (first.acquire(), second.acquire(), strategies.acquire()) == (True, False, True)
+    with database.read() as connection:
+        first.fence(connection)
+    restart(postgresql, database)
+    with database.read() as connection, pytest.raises(NotLeading):
+        first.fence(connection)
+    assert second.acquire()
+    with database.read() as connection:
+        second.fence(connection)
+        with pytest.raises(NotLeading):
+            first.fence(connection)
+    for each in (first, second, strategies):
+        each.release()
+
+
+def test_the_writer_goes_on_after_the_server_was_away(postgresql: Cluster, database: Database) -> None:
+    writer = Writer(database)
+    assert writer.run(lambda connection: connection.execute(text("SELECT 1")).scalar()) == 1
+    restart(postgresql, database)
+    assert writer.run(lambda connection: connection.execute(text("SELECT 2")).scalar()) == 2
+    writer.close()
+
+
+def test_units_of_two_processes_never_run_at_once(database: Database) -> None:
+    """Each has a writer of its own; what one reads, the other cannot change before it has written."""
+    writers = [Writer(database), Writer(database)]
+    writers[0].run(lambda connection: connection.execute(text("CREATE TABLE counted (n int)")))
+    writers[0].run(lambda connection: connection.execute(text("INSERT INTO counted VALUES (0)")))
+
+    def count_up(connection: Connection) -> None:
+        n = connection.execute(text("SELECT n FROM counted")).scalar_one()
+        connection.execute(text("UPDATE counted SET n = :n"), {"n": n + 1})
+
+    def often(writer: Writer) -> None:
+        for _ in range(100):
+            writer.run(count_up)
+
+    threads = [threading.Thread(target=often, args=(writer,)) for writer in writers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert connection.execute(text("SELECT n FROM counted")).scalar_one() == 200
+    for writer in writers:
+        writer.close()
