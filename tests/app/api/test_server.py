@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.app.builders import algosat_data, write_configuration
-from tests.app.client import PASSWORD
+from tests.app.servers import PATIENCE, Running, serving
 
 pytestmark = pytest.mark.slow
-
-PATIENCE = 60  # seconds; a busy machine takes its time
-HAND_OVER = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
-
-
-@dataclass
-class Running:
-    process: subprocess.Popen[bytes]
-    port: int
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        sent = None if body is None else json.dumps(body)
-        connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
-        answer = connection.getresponse()
-        assert answer.headers["Server"] == "algosat"
-        data = answer.read()
-        connection.close()
-        return answer.status, json.loads(data)
-
-    def say(self, raw: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as client:
-            client.sendall(raw)
-            received = b""
-            while chunk := client.recv(65536):
-                received += chunk
-        return received
-
-    @property
-    def workers(self) -> set[int]:
-        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return {int(pid) for pid in listed.split()}
 
 
 @pytest.fixture(scope="module")
@@ -64,20 +26,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Itera
     data = algosat_data(directory, api__workers=2, security__rate_limit_storage=storage)
     write_configuration(directory, data)
     shutil.copy(fresh_store, directory / "data" / "algosat.db")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", HAND_OVER, "sh", sys.executable, "-m", "algosat", "serve"],
-            stdin=listener.fileno(),
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "ALGOSAT_CONFIG_DIR": str(directory)},
-        )
-        running = Running(process, listener.getsockname()[1])
-        try:
-            assert running.ask("GET", "/health/live")[0] == 200  # waits in the socket until it is up
-            yield running
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
+    with serving(directory) as running:
+        yield running
 
 
 def soon(happened: Callable[[], bool]) -> bool:
@@ -111,9 +61,7 @@ def test_what_is_no_request_gets_a_problem_too(server: Running, raw: bytes, stat
 
 
 def test_logout_in_one_worker_counts_in_the_other(server: Running) -> None:
-    credentials = {"username": "trader", "password": PASSWORD}
-    token = server.ask("POST", "/auth/login", credentials)[1]["access_token"]
-    bearer = {"Authorization": f"Bearer {token}"}
+    bearer = server.log_in("trader")
     assert {server.ask("GET", "/funds", **bearer)[0] for _ in range(10)} == {200}
     assert server.ask("POST", "/auth/logout", **bearer)[0] == 200
     assert {server.ask("GET", "/funds", **bearer)[0] for _ in range(10)} == {401}

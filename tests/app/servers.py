@@ -1,0 +1,77 @@
+"""The API as it runs on a server: gunicorn, its workers, a socket that systemd would hand over."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.app.client import PASSWORD
+
+PATIENCE: Final = 60  # seconds; a busy machine takes its time
+HAND_OVER: Final = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
+
+
+@dataclass
+class Running:
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        status, data = self.ask_raw(method, path, body, **headers)
+        return status, json.loads(data)
+
+    def ask_raw(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
+        answer = connection.getresponse()
+        assert answer.headers["Server"] == "algosat"
+        data = answer.read()
+        connection.close()
+        return answer.status, data
+
+    def log_in(self, username: str) -> dict[str, str]:
+        """The header of whoever logged in so."""
+        answer = self.ask("POST", "/auth/login", {"username": username, "password": PASSWORD})[1]
+        return {"Authorization": f"Bearer {answer['access_token']}"}
+
+    def say(self, raw: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as client:
+            client.sendall(raw)
+            received = b""
+            while chunk := client.recv(65536):
+                received += chunk
+        return received
+
+    @property
+    def workers(self) -> set[int]:
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return {int(pid) for pid in listed.split()}
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[Running]:
+    """`algosat serve` with the configuration of this directory."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", HAND_OVER, "sh", sys.executable, "-m", "algosat", "serve"],
+            stdin=listener.fileno(),
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "ALGOSAT_CONFIG_DIR": str(directory)},
+        )
+        running = Running(process, listener.getsockname()[1])
+        try:
+            assert running.ask("GET", "/health/live")[0] == 200  # waits in the socket until it is up
+            yield running
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
