@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Self
+from algosat.domain.codes import Code
 
 
-class EngineCode(StrEnum):
+class EngineCode(Code):
     """Codes of rejections that are not the broker's, with the words the API's documentation gives them."""
-
-    help_text: str
-
-    def __new__(cls, value: str, help_text: str) -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.help_text = help_text
-        return member
 
     SEND_DEADLINE = "send_deadline", "The order could not be sent within the time allowed; it never left."
     BROKER_UNAVAILABLE = "broker_unavailable", "The broker could not be used in time; the order never left."

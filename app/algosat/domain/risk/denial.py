@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+
+from algosat.domain.codes import Code
 
 
-class DenialCode(StrEnum):
+class DenialCode(Code):
     """Every reason for a denial, with the words that the API's documentation gives it."""
-
-    help_text: str
-
-    def __new__(cls, value: str, help_text: str) -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.help_text = help_text
-        return member
 
     # What cannot be checked is denied.
     UNKNOWN_SYMBOL = "unknown_symbol", "No instrument of this name is known."

@@ -1,0 +1,89 @@
+"""An order, and the states it may be in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from algosat.domain.orders.terms import Change, Intent
+
+
+class Status(StrEnum):
+    CREATED = "created"
+    DENIED = "denied"
+    SUBMITTING = "submitting"
+    OPEN = "open"
+    TRIGGER_PENDING = "trigger_pending"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    NOT_FOUND = "not_found"
+
+
+# The broker has them, or may have them: they count towards exposure, and can be cancelled.
+WORKING: Final = frozenset(
+    {
+        Status.CREATED,
+        Status.SUBMITTING,
+        Status.OPEN,
+        Status.TRIGGER_PENDING,
+        Status.PARTIALLY_FILLED,
+        Status.UNKNOWN,
+        Status.NOT_FOUND,  # not seen is not the same as not there: the operator decides
+    }
+)
+# What the broker's book shows as alive.
+LIVE: Final = frozenset({Status.OPEN, Status.TRIGGER_PENDING, Status.PARTIALLY_FILLED})
+TERMINAL: Final = frozenset(Status) - WORKING
+# The broker has said nothing of them yet.
+UNSENT: Final = frozenset({Status.CREATED, Status.SUBMITTING})
+
+
+class Overlay(StrEnum):
+    """A request under way on top of a status."""
+
+    PENDING_MODIFY = "pending_modify"
+    PENDING_CANCEL = "pending_cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as its events so far made it."""
+
+    id: str  # also the tag the broker sees: 18 characters, lowercase alphanumeric, first letter `a`
+    intent: Intent
+    created_at: datetime
+    updated_at: datetime
+    status: Status = Status.CREATED
+    overlay: Overlay | None = None
+    filled_quantity: Decimal = Decimal(0)
+    filled_value: Decimal = Decimal(0)  # the sum of price × quantity over its trades
+    broker_order_id: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    pending_change: Change | None = None
+    external: bool = False  # placed elsewhere, imported from the broker's book, never touched
+    version: int = 1  # how many events made it
+
+    @property
+    def remaining_quantity(self) -> Decimal:
+        return self.intent.quantity - self.filled_quantity
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return self.filled_value / self.filled_quantity if self.filled_quantity else None
+
+    @property
+    def is_working(self) -> bool:
+        return self.status in WORKING
+
+    @property
+    def has_word(self) -> bool:
+        """Whether the broker has said anything of it, or never will."""
+        return self.status not in UNSENT

@@ -1,0 +1,45 @@
+"""Every table of the store. A change here needs a migration; a test compares the two."""
+
+from __future__ import annotations
+
+from algosat.store.tables.base import metadata
+from algosat.store.tables.control import errors, halts, heartbeats, limits, overrides, replies
+from algosat.store.tables.ledger import (
+    WORKING_STATUS,
+    balances,
+    days,
+    events,
+    openings,
+    orders,
+    positions,
+    trades,
+)
+from algosat.store.tables.market import instruments, quotes
+from algosat.store.tables.people import login_failures, sessions, users
+from algosat.store.tables.strategies import strategies, strategy_states, strategy_versions
+
+__all__ = [
+    "WORKING_STATUS",
+    "balances",
+    "days",
+    "errors",
+    "events",
+    "halts",
+    "heartbeats",
+    "instruments",
+    "limits",
+    "login_failures",
+    "metadata",
+    "openings",
+    "orders",
+    "overrides",
+    "positions",
+    "quotes",
+    "replies",
+    "sessions",
+    "strategies",
+    "strategy_states",
+    "strategy_versions",
+    "trades",
+    "users",
+]

@@ -1,0 +1,36 @@
+"""What can be traded, and at what price."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Date, String, Table
+
+from algosat.store.tables.base import metadata
+from algosat.store.types import Scaled, UtcTime
+
+instruments = Table(
+    "instruments",
+    metadata,
+    Column("symbol", String(64), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("segment", String(32), nullable=False),
+    Column("tick", Scaled, nullable=False),
+    Column("lot", Scaled, nullable=False),
+    Column("freeze_quantity", Scaled, nullable=False),
+    Column("has_derivatives", Boolean, nullable=False),
+    Column("expiry", Date),
+)
+
+quotes = Table(
+    "quotes",
+    metadata,
+    Column("symbol", String(64), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    *(
+        Column(name, Scaled, nullable=False)
+        for name in (
+            "last", "bid", "ask", "bid_quantity", "ask_quantity", "volume",
+            "open", "high", "low", "lower_circuit", "upper_circuit",
+        )
+    ),
+)  # fmt: skip
