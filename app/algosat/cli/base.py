@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from algosat.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from algosat.config.settings import Settings
     from algosat.store.audit import Cause
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-REFUSED_SETTINGS: Final = 78  # EX_CONFIG: systemd must not start it again and again
+_REFUSED: Final = 78  # EX_CONFIG: systemd must not start it again and again
 
 
 @dataclass(slots=True)
@@ -33,6 +35,16 @@ class Chosen:
         from algosat.config.loader import load
 
         return load(self.directory)
+
+    def configured(self, process: str) -> Settings:
+        """The settings of a process that goes on, its log and metrics as they say."""
+        settings = self.settings()
+        # Before anything imports the metrics: they look once where to write.
+        from algosat.monitoring import logs, multiprocess
+
+        multiprocess.share(settings.algosat.runtime_directory)
+        logs.configure(settings.algosat.logging, process)
+        return settings
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -72,6 +84,16 @@ class Chosen:
             closing(bells.ringer(database, settings.algosat.runtime_directory)) as ringer,
         ):
             yield desk.build(settings, database, writer, ringer)
+
+
+@contextmanager
+def refusing(context: click.Context) -> Iterator[None]:
+    """Ends with a code of its own where settings or store do not fit: starting again would not mend them."""
+    try:
+        yield
+    except ConfigurationError as error:
+        click.echo(f"algosat: {error.detail}", err=True)
+        context.exit(_REFUSED)
 
 
 def with_directory(function: Function) -> Function:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from algosat.cli.base import REFUSED_SETTINGS, Chosen, with_directory
-from algosat.errors import ConfigurationError
+from algosat.cli.base import refusing, with_directory
 
 
 @click.group()
@@ -18,17 +17,8 @@ def command() -> None:
 @click.pass_context
 def run(context: click.Context) -> None:
     """Run the engine until it is told to stop."""
-    chosen: Chosen = context.obj
-    try:
-        settings = chosen.settings()
-        # Before anything imports the metrics: they look once where to write.
-        from algosat.monitoring import logs, multiprocess
-
-        multiprocess.share(settings.algosat.runtime_directory)
-        logs.configure(settings.algosat.logging, "engine")
+    with refusing(context):
+        settings = context.obj.configured("engine")
         from algosat.engine.main import run as run_engine
 
         run_engine(settings)
-    except ConfigurationError as error:
-        click.echo(f"algosat: {error.detail}", err=True)
-        context.exit(REFUSED_SETTINGS)

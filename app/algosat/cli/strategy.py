@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from algosat.cli.base import REFUSED_SETTINGS, Chosen, operator, with_directory
-from algosat.errors import ConfigurationError
+from algosat.cli.base import Chosen, operator, refusing, with_directory
 
 if TYPE_CHECKING:
-    from algosat.config.settings import Settings
     from algosat.strategies.definitions import Definition
 
 
@@ -122,8 +118,8 @@ def stop(chosen: Chosen, name: str) -> None:
 def supervise(context: click.Context) -> None:
     """Run every strategy that is wanted, each in its own process, until told to stop."""
     chosen: Chosen = context.obj
-    with _refusing(context):
-        settings = _configured(chosen, "strategies")
+    with refusing(context):
+        settings = chosen.configured("strategies")
         from algosat.engine.leadership import leadership_of
         from algosat.engine.notify import notify
         from algosat.strategies.live.process import stop_on_signals
@@ -148,8 +144,8 @@ def supervise(context: click.Context) -> None:
 @click.pass_context
 def run(context: click.Context, name: str) -> None:
     """Run one strategy in this very process. The supervisor does this; by hand it is for trying things."""
-    with _refusing(context):
-        settings = _configured(context.obj, f"strategy-{name}")
+    with refusing(context):
+        settings = context.obj.configured(f"strategy-{name}")
         from algosat.strategies.live import process
         from algosat.strategies.live.pulse import Pulse
 
@@ -176,27 +172,6 @@ def parameters_from(text: str) -> dict[str, Any]:
             "give a mapping, for example '{symbols: [ALPHA-EQ], quantity: 10}'", param_hint="--parameters"
         )
     return values
-
-
-def _configured(chosen: Chosen, process: str) -> Settings:
-    """The settings, with logging and metrics as they say."""
-    settings = chosen.settings()
-    # Before anything imports the metrics: they look once where to write.
-    from algosat.monitoring import logs, multiprocess
-
-    multiprocess.share(settings.algosat.runtime_directory)
-    logs.configure(settings.algosat.logging, process)
-    return settings
-
-
-@contextmanager
-def _refusing(context: click.Context) -> Iterator[None]:
-    """Ends with a code of its own where settings or store do not fit: starting again would not mend them."""
-    try:
-        yield
-    except ConfigurationError as error:
-        click.echo(f"algosat: {error.detail}", err=True)
-        context.exit(REFUSED_SETTINGS)
 
 
 def _say(definition: Definition) -> None:
