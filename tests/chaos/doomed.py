@@ -53,12 +53,12 @@ class MortalWriter(writer.Writer):
 
     reaper: Reaper
 
-    def run(self, work: Callable[[Connection], T], *, timeout: float = 10.0) -> T:
+    def run(self, work: Callable[[Connection], T], *, timeout: float = 10.0, durable: bool = True) -> T:
         name = getattr(work, "__qualname__", "work").replace(".<locals>", "").replace(".<lambda>", "")
         if name.startswith(BESIDE_THE_JOURNEY):
-            return super().run(work, timeout=timeout)
+            return super().run(work, timeout=timeout, durable=durable)
         self.reaper.step(f"before the commit of {name}")
-        result = super().run(work, timeout=timeout)
+        result = super().run(work, timeout=timeout, durable=durable)
         self.reaper.step(f"after the commit of {name}")
         return result
 

@@ -17,10 +17,13 @@ import yaml
 from tools import shell
 from tools.bench.load import Connection, request
 from tools.containers import free_port
-from tools.paths import ROOT, VENV_BIN
+from tools.paths import CACHE, ROOT, VENV_BIN
 from tools.playbook import play
 
-_ALGOSAT: Final = str(VENV_BIN / "algosat")
+# What a server gets: beside the developer's tools every process is larger, and starts later.
+_INSTALLED: Final = CACHE / "bench"
+_PYTHON: Final = str(_INSTALLED / "bin" / "python")
+_ALGOSAT: Final = str(_INSTALLED / "bin" / "algosat")
 USER: Final = "bench"
 PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of a server that lives for minutes
 _READY_SECONDS: Final = 30.0
@@ -116,12 +119,19 @@ class Rig:
 
     def _command(self, name: str) -> list[str]:
         configured = [_ALGOSAT, "--config-dir", str(self.configuration)]
-        bare = [sys.executable, "-m", "tools.bench.bare", str(self.configuration), str(self.bare_port)]
+        bare = [
+            _PYTHON,
+            "-m",
+            "tools.bench.bare",
+            str(self.configuration),
+            str(self.bare_port),
+        ]
         return {"api": [*configured, "serve"], "engine": [*configured, "engine", "run"], "bare": bare}[name]
 
 
 def prepare(directory: Path, **differences: Any) -> Rig:
-    """Write the settings every server gets, but for these and wide limits, and a store with one trader."""
+    """Install the app, with the settings every server gets but for these and wide limits, and one trader."""
+    _install()
     directory.mkdir(parents=True, exist_ok=True)
     rig = Rig(directory, free_port(18080), free_port(28080))
     for name in ("etc", "run", "data/database", "data/backups", "data/security"):
@@ -151,6 +161,14 @@ def prepare(directory: Path, **differences: Any) -> Rig:
         [*configured, "user", "add", USER, "--role", "trader", "--password-stdin"], stdin=f"{PASSWORD}\n"
     )
     return rig
+
+
+def _install() -> None:
+    uv, python = str(VENV_BIN / "uv"), ["--python", _PYTHON]
+    shell.output([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(_INSTALLED)])
+    lock, app = str(ROOT / "app" / "requirements.lock"), str(ROOT / "app")
+    shell.output([uv, "pip", "sync", "--quiet", *python, "--require-hashes", lock])
+    shell.output([uv, "pip", "install", "--quiet", *python, "--no-deps", app])
 
 
 def _is_ok(port: int, path: str) -> bool:

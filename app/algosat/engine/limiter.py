@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -45,7 +46,7 @@ class Limiter:
             return False
         self._forget(at)
         second = at.replace(microsecond=0)
-        in_second = sum(1 for sent in self._recent if sent >= second)
+        in_second = sum(1 for _ in takewhile(lambda sent: sent >= second, reversed(self._recent)))
         return (
             in_second < self._per_second
             and len(self._recent) < self._per_minute

@@ -38,7 +38,7 @@ class Pulse:
         """Write the engine's row: the one that health and the operator look at."""
         data = self._data(leading=leading)
         metrics.POSITIONS.set(data["positions"])
-        self._desk.writer.run(lambda connection: _put(connection, self._desk.clock(), data))
+        self._desk.writer.run(lambda connection: _put(connection, self._desk.clock(), data), durable=False)
 
     def _data(self, *, leading: bool) -> dict[str, Any]:
         session, reconciler = self._parts.guard.session(), self._parts.reconciler

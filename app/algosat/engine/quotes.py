@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert
-from sqlalchemy.dialects import postgresql, sqlite
 
 from algosat.domain.instruments import Instrument, Quote
 from algosat.store.tables import instruments, quotes
+from algosat.store.upsert import newest
 from algosat.trading.desk import Desk
 
 FLUSH_EVERY: Final = timedelta(milliseconds=500)
@@ -35,7 +35,7 @@ class QuoteBoard:
             latest, self._latest = self._latest, {}
         if latest:
             rows = [_row(quote) for quote in latest.values()]
-            self._desk.writer.run(lambda connection: _put_quotes(connection, rows))
+            self._desk.writer.run(lambda connection: newest(quotes).run_each(connection, rows), durable=False)
         return len(latest)
 
 
@@ -53,10 +53,3 @@ def list_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
 
 def _row(quote: Quote) -> dict[str, Any]:
     return {name: getattr(quote, name) for name in Quote.__slots__}
-
-
-def _put_quotes(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = make(quotes)
-    newest = {column.name: statement.excluded[column.name] for column in quotes.columns}
-    connection.execute(statement.on_conflict_do_update(index_elements=["symbol"], set_=newest), rows)

@@ -114,7 +114,7 @@ class Router:
         look_again: float | None = None
         stops, uncertain = halts.in_force(connection), self._uncertain(connection)
         available, free = self._is_available(), self._lane.free()
-        for row in _CREATED.all(connection, account=self._desk.account):
+        for row in _CREATED.each(connection, account=self._desk.account):
             order = order_from(row)
             event = self._verdict(order, stops, available)
             if event is not None:
@@ -126,6 +126,7 @@ class Router:
                 to_send.append(self._record(connection, row, event))
             else:
                 look_again = _SOON
+                break  # those behind it are no better off
         return _Batch(to_send, refused, look_again)
 
     def _record(self, connection: Connection, row: Any, event: OrderEvent) -> Order:

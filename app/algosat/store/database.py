@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 
 from algosat.errors import ConfigurationError
@@ -44,6 +44,9 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare)
             event.listen(self.engine, "begin", _begin)
+        # The writer says IMMEDIATE: a transaction that would write later could fail half-way.
+        self._writing = self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE", sqlite_sync="FULL")
+        self._hurrying = self._writing.execution_options(sqlite_sync="NORMAL")
 
     @property
     def is_sqlite(self) -> bool:
@@ -58,6 +61,14 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A consistent view: everything read within sees the same moment."""
         with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """A transaction of the one who may write; unless it is durable, the disk is not waited for."""
+        with (self._writing if durable else self._hurrying).begin() as connection:
+            if not durable and not self.is_sqlite:
+                connection.execute(text("SET LOCAL synchronous_commit TO off"))
             yield connection
 
     def close(self) -> None:
@@ -79,6 +90,10 @@ def _prepare(connection: SqliteConnection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # The writer says IMMEDIATE: a transaction that would write later could fail half-way.
-    mode = connection.get_execution_options().get("sqlite_begin", "")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    options = connection.get_execution_options()
+    driver: Any = connection.connection.dbapi_connection
+    sync = options.get("sqlite_sync")
+    if sync is not None and connection.info.get("sync", "FULL") != sync:
+        driver.execute(f"PRAGMA synchronous = {sync}")  # within a transaction it would be ignored
+        connection.info["sync"] = sync
+    driver.execute(options.get("sqlite_begin", "BEGIN"))

@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from algosat.domain.orders import EventKind, Order, OrderEvent, Trade, apply
 from algosat.domain.positions import Position, fill
@@ -32,6 +30,7 @@ from algosat.store.rows import (
     position_from,
 )
 from algosat.store.tables import balances, days, orders, positions, trades
+from algosat.store.upsert import insert_into, newest, sums
 
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
 _UPDATE = Prepared(update(orders).where(orders.c.id == bindparam("order_id")), STATE_COLUMNS)
@@ -98,7 +97,7 @@ def count_order(connection: Connection, order: Order, day: date) -> None:
 def deposit(connection: Connection, account: str, amount: Decimal) -> None:
     """Open an account with this much cash, unless it is open already."""
     row = {"account": account, "deposited": amount, "realised": Decimal(0), "fees": Decimal(0)}
-    connection.execute(_insert(connection.dialect.name, balances).on_conflict_do_nothing(), row)
+    connection.execute(insert_into(balances, connection.dialect.name).on_conflict_do_nothing(), row)
 
 
 def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:
@@ -127,7 +126,7 @@ def _put_position(connection: Connection, position: Position, at: datetime) -> N
     key = {name: getattr(position, name) for name in ("account", "strategy", "symbol", "product")}
     values = {name: getattr(position, name) for name in ("quantity", "cost", "realised", "fees")}
     values["updated_at"] = at
-    _PUT_POSITION.run(connection, {**key, **values})
+    newest(positions).run(connection, {**key, **values})
 
 
 def _position_key(order: Order) -> dict[str, Any]:
@@ -161,29 +160,4 @@ def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) 
 def _add_up(connection: Connection, table: Table, key: dict[str, Any], amounts: dict[str, Any]) -> None:
     """Add amounts to a row of running totals, which begins at nought."""
     zeros = {column.name: 0 for column in table.columns if column.name not in key}
-    _sum_upsert(table, tuple(amounts)).run(connection, {**zeros, **amounts, **key})
-
-
-@cache
-def _sum_upsert(table: Table, names: tuple[str, ...]) -> Prepared:
-    def build(dialect: str) -> Insert:
-        statement = _insert(dialect, table)
-        sums = {name: table.c[name] + statement.excluded[name] for name in names}
-        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
-
-    return Prepared(build, table.c.keys())
-
-
-def _put_position_statement(dialect: str) -> Insert:
-    statement = _insert(dialect, positions)
-    values = {
-        column.name: statement.excluded[column.name] for column in positions.c if not column.primary_key
-    }
-    return statement.on_conflict_do_update(index_elements=list(positions.primary_key), set_=values)
-
-
-def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-
-
-_PUT_POSITION = Prepared(_put_position_statement, positions.c.keys())
+    sums(table, tuple(amounts)).run(connection, {**zeros, **amounts, **key})

@@ -40,8 +40,7 @@ def version_of(connection: Connection) -> str | None:
 
 def upgrade(database: Database) -> None:
     """Bring the store to this release's version, in one transaction, with every writer kept out."""
-    engine = database.engine.execution_options(sqlite_begin="IMMEDIATE")
-    with exclusive(database), engine.begin() as connection:
+    with exclusive(database), database.write() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -8,7 +8,7 @@ transaction, and values pass the same types on their way in and out.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, cast
@@ -38,8 +38,12 @@ class Prepared:
 
     def all(self, connection: Connection, /, **values: Any) -> list[Any]:
         """Every row, as a named tuple."""
+        return list(self.each(connection, **values))
+
+    def each(self, connection: Connection, /, **values: Any) -> Iterator[Any]:
+        """The same, each made when it is asked for: of many rows the first few may do."""
         compiled = self._for(connection)
-        return [compiled.row(raw) for raw in _execute(connection, compiled, values).fetchall()]
+        return map(compiled.row, _execute(connection, compiled, values).fetchall())
 
     def first(self, connection: Connection, /, **values: Any) -> Any:
         """The first row, or None."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -34,7 +36,15 @@ class Scaled(TypeDecorator[Decimal]):
         return whole
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(value) / SCALE
+        return _unscaled(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], Decimal | None]:
+        return _unscaled  # a call less for each value of each row
+
+
+@lru_cache(maxsize=4096)  # the same prices and quantities come again and again
+def _unscaled(value: int | None) -> Decimal | None:
+    return None if value is None else Decimal(value) / SCALE
 
 
 class UtcTime(TypeDecorator[datetime]):

@@ -61,8 +61,11 @@ class Ringer:
         self._send(self._directory / f"{name}.sock", message)
 
     def ring_web(self, message: str) -> None:
-        for path in self._directory.glob("web-*.sock"):
-            self._send(path, message)
+        with contextlib.suppress(OSError):
+            # Done for every event, and a glob takes ten times as long.
+            for name in os.listdir(self._directory):  # noqa: PTH208
+                if name.startswith("web-"):
+                    self._send(self._directory / name, message)
 
     def close(self) -> None:
         self._socket.close()

@@ -5,6 +5,10 @@ transaction, each unit in a savepoint of its own; nobody is answered before the 
 disk. Between processes a lock in front of the database lets one writer in at a time: SQLite's
 own waiting would starve some of them (docs/decisions/0002-group-commit.md).
 
+A unit that nobody is answered by, such as a price, may go without waiting for the disk: it is on
+disk with the next one that does wait. A power cut takes the newest of such units, never one that
+came before something that was answered.
+
 Since units run one after another, over all processes, a unit that reads the book, judges and
 writes cannot be raced.
 """
@@ -12,10 +16,12 @@ writes cannot be raced.
 from __future__ import annotations
 
 import fcntl
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
@@ -42,23 +48,30 @@ _DROP_PART = Prepared(text("ROLLBACK TO SAVEPOINT part"))
 _KEEP_PART = Prepared(text("RELEASE SAVEPOINT part"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    work: Work[Any]
+    promise: Future[Any]
+    durable: bool
+
+
 class Writer:
     """Runs units of work for all threads of a process. Its thread does not cross a fork: build it after."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._engine = database.engine.execution_options(sqlite_begin="IMMEDIATE")
-        self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
+        self._closing = False
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
-    def run(self, work: Work[T], *, timeout: float = 10.0) -> T:
+    def run(self, work: Work[T], *, timeout: float = 10.0, durable: bool = True) -> T:
         """The result of `work`, once it is committed. What it raises is raised here, and nothing of it stays.
 
         Raises StoreBusy when it did not begin within `timeout` seconds; then it never will.
         """
         promise: Future[T] = Future()
-        self._queue.put((work, promise))
+        self._queue.put(_Unit(work, promise, durable))
         try:
             return promise.result(timeout)
         except TimeoutError:
@@ -72,42 +85,49 @@ class Writer:
         self._thread.join()
 
     def _serve(self) -> None:
-        while True:
-            group, closing = self._next_group()
-            if group:
+        while not self._closing:
+            group: list[_Unit] = []
+            if self._take(group, wait=True):
                 self._commit(group)
-            if closing:
-                return
 
-    def _next_group(self) -> tuple[list[tuple[Work[Any], Future[Any]]], bool]:
-        item = self._queue.get()
-        group: list[tuple[Work[Any], Future[Any]]] = []
-        while item is not None:
-            group.append(item)
-            if len(group) == _LARGEST_GROUP:
-                return group, False
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                return group, False
-        return group, True
-
-    def _commit(self, group: list[tuple[Work[Any], Future[Any]]]) -> None:
-        running = [(work, promise) for work, promise in group if promise.set_running_or_notify_cancel()]
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+    def _take(self, group: list[_Unit], *, wait: bool) -> bool:
+        """Add the next in the queue to the group; whether there was one."""
         try:
-            with exclusive(self._database), self._engine.begin() as connection:
-                if not self._database.is_sqlite:
-                    _LOCK_POSTGRES.run(connection, {})
-                outcomes = [(promise, *_attempt(connection, work)) for work, promise in running]
+            unit = self._queue.get(block=wait)
+        except Empty:
+            return False
+        if unit is None:
+            self._closing = True
+            return False
+        group.append(unit)
+        return True
+
+    def _commit(self, group: list[_Unit]) -> None:
+        begun: list[_Unit] = []
+        outcomes: list[tuple[_Unit, Any, BaseException | None]] = []
+        try:
+            with exclusive(self._database):
+                # Whoever came while another process had the lock joins in.
+                while len(group) < _LARGEST_GROUP and self._take(group, wait=False):
+                    pass
+                begun = _begun(group)
+                with self._database.write(durable=any(unit.durable for unit in begun)) as connection:
+                    if not self._database.is_sqlite:
+                        _LOCK_POSTGRES.run(connection, {})
+                    outcomes = [(unit, *_attempt(connection, unit.work)) for unit in begun]
         except BaseException as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
             failure = StoreBusy(f"the store refused the write: {error}") if _is_busy(error) else error
-            outcomes = [(promise, None, failure) for _, promise in running]
-        for promise, result, refusal in outcomes:
+            outcomes = [(unit, None, failure) for unit in begun or _begun(group)]
+        for unit, result, refusal in outcomes:
             if refusal is None:
-                promise.set_result(result)
+                unit.promise.set_result(result)
             else:
-                promise.set_exception(refusal)
+                unit.promise.set_exception(refusal)
+
+
+def _begun(group: list[_Unit]) -> list[_Unit]:
+    """Those whose callers have not given up; from now on they cannot any more."""
+    return [unit for unit in group if unit.promise.set_running_or_notify_cancel()]
 
 
 @contextmanager
@@ -128,9 +148,12 @@ def exclusive(database: Database) -> Iterator[None]:
     if database.path is None:
         yield
         return
-    with lock_file(database.path).open("ab") as handle:
+    handle = os.open(lock_file(database.path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield  # closing the file, or dying, gives the lock back
+        yield
+    finally:
+        os.close(handle)  # as dying would, it gives the lock back
 
 
 def lock_file(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,8 +24,8 @@ from algosat.trading.replies import Key
 
 _ACCEPTED: Final = metrics.ORDERS.labels("accepted")
 _DENIED: Final = metrics.ORDERS.labels("denied")
-_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _RANDOM_CHARACTERS: Final = 17  # of 5 bits each
+_RANDOM_BYTES: Final = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,4 @@ def judge(intent: Intent, picture: Picture | Denial) -> tuple[Intent, Denial | N
 
 def new_id() -> str:
     """18 characters that fit every broker's tag: lowercase alphanumeric, the first one a letter."""
-    number = secrets.randbits(5 * _RANDOM_CHARACTERS)
-    characters = (_ALPHABET[number >> (5 * place) & 31] for place in range(_RANDOM_CHARACTERS))
-    return "a" + "".join(characters)
+    return "a" + base64.b32encode(secrets.token_bytes(_RANDOM_BYTES))[:_RANDOM_CHARACTERS].decode().lower()

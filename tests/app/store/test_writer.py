@@ -71,6 +71,60 @@ def test_a_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None
     writer.close()
 
 
+@pytest.mark.sqlite
+def test_a_unit_that_waits_for_another_process_may_give_up_too(counter: Database) -> None:
+    writer = Writer(counter)
+    with exclusive(counter), pytest.raises(StoreBusy, match="did not take the write"):
+        writer.run(increment, timeout=0.05)
+    assert writer.run(increment) == 1
+    writer.close()
+
+
+@pytest.mark.sqlite
+def test_what_is_queued_when_the_writer_closes_is_still_written(counter: Database) -> None:
+    writer = Writer(counter)
+    with ThreadPoolExecutor(4) as pool:
+        with exclusive(counter):
+            written = [pool.submit(writer.run, increment) for _ in range(4)]
+            _await_queue(writer, 3)  # the writer has one in hand
+        writer.close()
+        assert sorted(future.result() for future in written) == [1, 2, 3, 4]
+
+
+def test_the_disk_is_waited_for_unless_a_unit_can_do_without(counter: Database) -> None:
+    writer = Writer(counter)
+    assert writer.run(_waits_for_the_disk)
+    assert not writer.run(_waits_for_the_disk, durable=False)
+    assert writer.run(_waits_for_the_disk)
+    writer.close()
+
+
+@pytest.mark.sqlite
+def test_a_durable_unit_takes_its_whole_group_to_disk(counter: Database) -> None:
+    writer = Writer(counter)
+    with ThreadPoolExecutor(2) as pool:
+        with exclusive(counter):
+            hurried = pool.submit(writer.run, _waits_for_the_disk, durable=False)
+            while not writer._queue.empty():  # noqa: SLF001
+                pass
+            durable = pool.submit(writer.run, _waits_for_the_disk)
+            _await_queue(writer, 1)
+        assert hurried.result()
+        assert durable.result()
+    writer.close()
+
+
+def _await_queue(writer: Writer, size: int) -> None:
+    while writer._queue.qsize() < size:  # noqa: SLF001
+        pass
+
+
+def _waits_for_the_disk(connection: Connection) -> bool:
+    sqlite, postgresql = ("PRAGMA synchronous", 2), ("SHOW synchronous_commit", "on")
+    question, answer = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return bool(connection.execute(text(question)).scalar_one() == answer)
+
+
 def _increment_often(url: str, times: int) -> None:
     database = Database(url)
     writer = Writer(database)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -16,6 +16,7 @@ from algosat.domain.instruments import Quote
 from algosat.domain.orders import Intent, OrderType, Product, Side, Status, Trade, Validity
 from algosat.domain.sessions import Phase
 
+_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (Intent, Quote, Path)}
 _PATH_DECIMALS: Final = ("previous_close", "last", "open", "high", "low", "volume")
 
 
@@ -32,7 +33,7 @@ def order_row(order: BookOrder) -> dict[str, Any]:
         "placed_at": order.placed_at,
         "updated_at": order.updated_at,
         "data": {
-            "terms": _plain(asdict(order.terms)),
+            "terms": _flat(order.terms),
             "limit": _plain(order.limit),
             "queue_ahead": _plain(order.queue_ahead),
             "incoming": order.incoming,
@@ -89,7 +90,7 @@ def in_order(trades: Iterable[Trade]) -> tuple[Trade, ...]:
 def book_data(book: SymbolBook) -> dict[str, Any]:
     """A symbol's book; its orders have rows of their own, only their places in the queue are here."""
     return {
-        "quote": _plain(asdict(book.quote)) if book.quote else None,
+        "quote": _flat(book.quote) if book.quote else None,
         "phase": book.phase.value,
         "bids_taken": str(book.bids_taken),
         "asks_taken": str(book.asks_taken),
@@ -112,7 +113,7 @@ def book_of(symbol: str, data: dict[str, Any], orders: Iterable[BookOrder]) -> S
 
 
 def path_data(path: Path) -> dict[str, Any]:
-    return {field.name: _plain(getattr(path, field.name)) for field in fields(Path)}
+    return _flat(path)
 
 
 def path_of(data: dict[str, Any]) -> Path:
@@ -120,10 +121,12 @@ def path_of(data: dict[str, Any]) -> Path:
     return Path(**{**data, **decimals, "day": date.fromisoformat(data["day"])})
 
 
+def _flat(value: Intent | Quote | Path) -> dict[str, Any]:
+    return {name: _plain(getattr(value, name)) for name in _FIELDS[type(value)]}
+
+
 def _plain(value: Any) -> Any:
     """Decimals and times as strings: orjson would refuse the one and shorten the other's offset."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, date):  # a datetime is one, too

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
 from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, Table, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from algosat.brokers.paper import codec
 from algosat.brokers.paper.book import BookOrder
@@ -23,6 +21,7 @@ from algosat.brokers.paper.walk import Paths
 from algosat.domain.orders import LIVE, Trade
 from algosat.errors import BrokerNotReached
 from algosat.store.prepared import Prepared
+from algosat.store.upsert import newest
 
 T = TypeVar("T")
 
@@ -39,7 +38,7 @@ _STILL_OURS: Final = Prepared(
 class Store(Protocol):
     """What the paper exchange needs of the store's writer."""
 
-    def run(self, work: Callable[[Connection], T]) -> T: ...
+    def run(self, work: Callable[[Connection], T], *, durable: bool = True) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Records:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._opening: dict[str, int] = {}
-        self._on_disk: Snapshot | None = None
+        self._written: Snapshot | None = None
 
     def open(self, day: date, at: datetime) -> tuple[Snapshot | None, Sequence[BookOrder]]:
         """Take the exchange over: where it stood, if it ever ran, and its orders of the day and still live.
@@ -68,34 +67,36 @@ class Records:
             rows = connection.execute(select(paper_state.c.name, paper_state.c.data))
             state = {row.name: row.data for row in rows}
             opening = {"number": state.pop(_OPENING, {"number": 0})["number"] + 1}
-            _put(connection, paper_state, [{"name": _OPENING, "at": at, "data": opening}])
+            newest(paper_state).run(connection, {"name": _OPENING, "at": at, "data": opening})
             live = [status.value for status in LIVE]
             wanted = (paper_orders.c.day == day) | paper_orders.c.status.in_(live)
             orders = _orders(connection, select(paper_orders).where(wanted))
             return opening, _snapshot(state, orders), orders
 
-        self._opening, self._on_disk, orders = self._store.run(work)
-        return self._on_disk, orders
+        self._opening, self._written, orders = self._store.run(work)
+        return self._written, orders
 
     def save(self, orders: Iterable[BookOrder], now: Snapshot, at: datetime) -> None:
         """Write these orders in their newest form, their trades, and what else has changed.
 
-        Raises BrokerNotReached when another engine has opened the exchange since.
+        It does not wait for the disk: a power cut that takes it takes with it whatever anybody wrote, and
+        said, because of it. Raises BrokerNotReached when another engine has opened the exchange since.
         """
-        newest = {order.id: order for order in orders}.values()
-        rows = [codec.order_row(order) for order in newest]
-        trades = [row for order in newest for row in codec.trade_rows(order)]
-        state = list(_state_rows(self._on_disk, now, at))
+        changed = {order.id: order for order in orders}.values()
+        rows = [codec.order_row(order) for order in changed]
+        trades = [row for order in changed for row in codec.trade_rows(order)]
+        state = list(_state_rows(self._written, now, at))
 
         def work(connection: Connection) -> None:
             if _STILL_OURS.run(connection, {"opening": self._opening, "at": at}) != 1:
                 raise BrokerNotReached("another engine has taken over the paper exchange")
-            _put(connection, paper_orders, rows)
-            _put(connection, paper_trades, trades)
-            _put(connection, paper_state, state)
+            # Whether they are there already or not: a write whose outcome was lost may be repeated.
+            newest(paper_orders).run_each(connection, rows)
+            newest(paper_trades).run_each(connection, trades)
+            newest(paper_state).run_each(connection, state)
 
-        self._store.run(work)
-        self._on_disk = now
+        self._store.run(work, durable=False)
+        self._written = now
 
     def with_tag(self, tag: str) -> Sequence[BookOrder]:
         """Orders of any day."""
@@ -137,20 +138,3 @@ def _orders(connection: Connection, query: Select[Any]) -> Sequence[BookOrder]:
         for row in found:
             trades.setdefault(row["order_id"], []).append(codec.trade_of(row))
     return [codec.order_of(row, codec.in_order(trades.get(row["id"], []))) for row in rows]
-
-
-def _put(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows whether they are there already or not: a write whose outcome was lost may be repeated."""
-    _upsert(table).run_each(connection, rows)
-
-
-@cache
-def _upsert(table: Table) -> Prepared:
-    def build(dialect: str) -> Insert:
-        statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-        newest = {
-            column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
-        }
-        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=newest)
-
-    return Prepared(build, table.c.keys())

@@ -1,6 +1,6 @@
 """The paper exchange at work: the pure market behind a lock, and its book kept in the store.
 
-Nothing is said that is not on disk. The market moves on in memory under one lock; what it did is
+Nothing is said that is not in the store. The market moves on in memory under one lock; what it did is
 written by whoever comes first through a second one, for all who wait behind him, together with
 where the market then stood. Only then does the published book, which all answers are read from,
 learn of it. A venue that was killed goes on from what was last written, so its book is a witness
@@ -34,7 +34,7 @@ class Venue:
 
     def __init__(self, rules: Rules, store: Store, now: datetime, announce: Announce) -> None:
         self.rules = rules
-        self._announce = announce  # told of every change that is no answer to a request, once it is on disk
+        self._announce = announce  # told of every written change that is no answer to a request
         self._moving = threading.Lock()
         self._writing = threading.Lock()
         self._requests = count(1)
@@ -44,7 +44,7 @@ class Venue:
         self._now: Snapshot = _resumed(rules, found)
         self._answers: dict[int, tuple[int, Answered]] = {}
         self._unwritten: list[tuple[BookOrder, bool]] = []  # and whether it is to be announced
-        self._changes = 0  # how often something changed that must be on disk before it is told
+        self._changes = 0  # how often something changed that must be in the store before it is told
         self._written = 0  # which of these changes are
         self._snapshot_due = now
         self._published = Published(orders)
@@ -75,7 +75,7 @@ class Venue:
             self._move([Arrive()], at)
 
     def answer(self, number: int) -> Answered | None:
-        """What came of a request, once, and on disk; None while it is on its way."""
+        """What came of a request, once, and written; None while it is on its way."""
         with self._moving:
             change, answered = self._answers.pop(number, (0, None))
         if answered is not None:
@@ -121,7 +121,7 @@ class Venue:
         return quotes
 
     def _write(self, change: int) -> None:
-        """Have everything up to this change on disk, published and announced."""
+        """Have everything up to this change written, published and announced."""
         with self._writing:
             with self._moving:
                 if self._written >= change:

@@ -334,11 +334,11 @@ class _Failing:
         self.fails = False
         self.failed = 0
 
-    def run(self, work: Callable[[Connection], Any]) -> Any:
+    def run(self, work: Callable[[Connection], Any], *, durable: bool = True) -> Any:
         if self.fails:
             self.failed += 1
             raise StoreBusy("told so")
-        return self._writer.run(work)
+        return self._writer.run(work, durable=durable)
 
 
 class _Reading:
@@ -348,7 +348,7 @@ class _Reading:
         self._database = database
         self._opened = False
 
-    def run(self, work: Callable[[Connection], Any]) -> Any:
+    def run(self, work: Callable[[Connection], Any], *, durable: bool = True) -> Any:  # noqa: ARG002
         if self._opened:
             return None
         self._opened = True

@@ -1,0 +1,41 @@
+"""Writing rows that may be there already, in the words of either database."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sqlalchemy import Insert, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from algosat.store.prepared import Prepared
+
+
+@cache
+def newest(table: Table) -> Prepared:
+    """Whole rows, each in the place of the one with its key."""
+
+    def build(dialect: str) -> Insert:
+        statement = insert_into(table, dialect)
+        values = {
+            column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
+        }
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+
+    return Prepared(build, table.c.keys())
+
+
+@cache
+def sums(table: Table, names: tuple[str, ...]) -> Prepared:
+    """Amounts, in the columns of these names, added to what the row has; a whole row where there is none."""
+
+    def build(dialect: str) -> Insert:
+        statement = insert_into(table, dialect)
+        added = {name: table.c[name] + statement.excluded[name] for name in names}
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=added)
+
+    return Prepared(build, table.c.keys())
+
+
+def insert_into(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """An insert that knows what to do on a conflict."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
