@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from algosat_release import __main__ as command
-from algosat_release import health, layout, machine, store, switch
+from algosat_release import guard, health, layout, machine, store, switch
 from algosat_release.layout import COMPLETE, CONFIGURATION, Layout, Release
 from algosat_release.machine import Failed, Refused
 
 UNITS = ("algosat.socket", "algosat-engine.service", "algosat.service")
+STANDBY = "algosat-engine-standby.service"
 
 
 class Server:
@@ -33,6 +34,7 @@ class Server:
             "user": "algosat",
             "group": "algosat",
             "units": UNITS,
+            "standby": STANDBY,
             "unit_directory": str(root / "systemd"),
             "server_name": "trade.example.com",
             "ca_file": str(root / "ca.pem"),
@@ -88,6 +90,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     return fake
 
 
+def restarted(server: Server) -> list[str]:
+    return [it.removeprefix("systemctl restart ") for it in server.asked if "systemctl restart" in it]
+
+
 def test_release_in_force_changes_nothing_and_restarts_nothing(server: Server) -> None:
     release = server.runs("1.0-a")
     assert switch.switch(server.layout, release) == []
@@ -100,7 +106,7 @@ def test_new_release_is_put_in_force_with_its_configuration(server: Server) -> N
     assert changed[0] == "release 1.0-a -> 1.0-b"
     assert server.layout.current.readlink() == Path("releases/1.0-b")
     assert server.configuration() == "setting: two\n"
-    assert "systemctl restart algosat-engine.service algosat.service" in server.asked
+    assert restarted(server) == ["algosat-engine.service", "algosat.service"]
 
 
 def test_file_edited_by_hand_is_named_and_mended(server: Server) -> None:
@@ -117,7 +123,7 @@ def test_changed_unit_file_restarts_the_services(server: Server) -> None:
     release = server.runs("1.0-a")
     (server.layout.unit_directory / "algosat.service").write_text("# other\n")
     assert switch.switch(server.layout, release) == ["unit algosat.service"]
-    assert "systemctl restart algosat-engine.service algosat.service" in server.asked
+    assert restarted(server) == ["algosat-engine.service", "algosat.service"]
 
 
 def test_socket_is_replaced_only_once_its_service_has_let_go(server: Server) -> None:
@@ -192,6 +198,67 @@ def test_release_that_fails_to_start_is_explained_by_its_journal(server: Server)
     server.says["--unit=algosat-engine.service"] = "ModuleNotFoundError: numpy"
     with pytest.raises(Failed, match=r"(?s)algosat-engine.service ---\nModuleNotFoundError: numpy"):
         switch.switch(server.layout, server.has("1.0-b"))
+
+
+@pytest.mark.parametrize("code", [guard.MARKET_OPEN, guard.UNDER_WAY])
+def test_switch_that_would_cut_into_trading_is_refused_with_the_remedy(
+    server: Server, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(guard, "LULL_SECONDS", 0.0)
+    server.runs("1.0-a")
+    server.refuses["1.0-a/bin/algosat engine idle"] = code
+    server.says["engine idle"] = "EQ is in continuous until 15:30 IST\n"
+    with pytest.raises(Refused, match=r"(?s)until 15:30 IST.*-e algosat_force=true"):
+        switch.switch(server.layout, server.has("1.0-b", "two"))
+    assert server.layout.current.readlink() == Path("releases/1.0-a")
+    assert server.configuration() == "setting: one\n"
+    assert not any("systemctl" in it and "show" not in it for it in server.asked)
+
+
+def test_switch_that_would_cut_into_trading_is_made_when_forced(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.runs("1.0-a")
+    server.refuses["engine idle"] = guard.MARKET_OPEN
+    server.has("1.0-b")
+    assert call(server, monkeypatch, "switch", "1.0-b", "--force") == 0
+    assert server.layout.current.readlink() == Path("releases/1.0-b")
+
+
+def test_orders_under_way_are_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.runs("1.0-a")
+    server.refuses["engine idle"] = guard.UNDER_WAY
+    monkeypatch.setattr("time.sleep", lambda _: server.refuses.clear())
+    switch.switch(server.layout, server.has("1.0-b"))
+    assert server.layout.current.readlink() == Path("releases/1.0-b")
+
+
+def test_restart_for_nothing_asks_nobody(server: Server) -> None:
+    release = server.runs("1.0-a")
+    server.refuses["engine idle"] = guard.MARKET_OPEN
+    assert switch.switch(server.layout, release) == []
+
+
+def test_engine_stands_in_while_the_other_one_restarts(server: Server) -> None:
+    server.runs("1.0-a")
+    switch.switch(server.layout, server.has("1.0-b"))
+    steps = (
+        f"systemctl start {STANDBY}",
+        "systemctl restart algosat-engine.service",
+        f"systemctl stop {STANDBY}",
+        "systemctl restart algosat.service",
+    )
+    rest = iter(server.asked)
+    assert all(step in rest for step in steps), server.asked
+
+
+def test_engine_that_does_not_start_leaves_the_old_services_alone(server: Server) -> None:
+    server.runs("1.0-a")
+    server.refuses[f"systemctl start {STANDBY}"] = 1
+    with pytest.raises(Failed):
+        switch.switch(server.layout, server.has("1.0-b"))
+    assert restarted(server) == []
+    assert server.layout.current.readlink() == Path("releases/1.0-a")
 
 
 def test_store_is_backed_up_and_migrated_while_trading_is_halted_and_services_are_held(

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from algosat.cli import cli
 from algosat.errors import AlgosatError
+from algosat.trading import interruption
 from tests.app.builders import algosat_data, write_configuration
 
 Run = Callable[..., Result]
@@ -180,3 +181,20 @@ def test_refused_settings_stop_the_services_with_their_own_code(tmp_path: Path) 
         result = CliRunner().invoke(cli, ["--config-dir", str(tmp_path), *service])
         assert result.exit_code == 78
         assert "there is no such file" in result.output
+
+
+def test_engine_that_has_nothing_to_do_may_be_interrupted(run: Run) -> None:
+    result = run("engine", "idle")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("market", "order", "code"), [("EQ is in continuous", "", 5), ("", "order a1 is unknown", 6)]
+)
+def test_what_a_restart_would_cut_into_is_told_by_the_exit_code(
+    run: Run, monkeypatch: pytest.MonkeyPatch, market: str, order: str, code: int
+) -> None:
+    monkeypatch.setattr(interruption, "open_markets", lambda *_: filter(None, [market]))
+    monkeypatch.setattr(interruption, "on_their_way", lambda *_: filter(None, [order]))
+    result = run("engine", "idle")
+    assert (result.exit_code, result.output) == (code, f"{market}{order}\n")

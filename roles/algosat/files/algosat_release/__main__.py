@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("name", nargs="?", help="another one than the last")
     for verb in (put, back):
         verb.add_argument("--check", action="store_true", help="only say what would change")
+        verb.add_argument("--force", action="store_true", help="even if that cuts into trading")
     verbs.add_parser("list", help="the releases on this server")
     return parser
 
@@ -64,7 +65,10 @@ def _carry_out(layout: Layout, arguments: argparse.Namespace) -> None:
         _list(layout)
     else:
         release = _chosen(layout, arguments)
-        found = differences(layout, release) if arguments.check else switch(layout, release)
+        if arguments.check:
+            found = differences(layout, release)
+        else:
+            found = switch(layout, release, force=arguments.force)
         print("".join(f"{line}\n" for line in found), end="")
 
 

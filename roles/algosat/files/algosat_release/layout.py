@@ -43,6 +43,7 @@ class Layout:
     user: str
     group: str
     units: tuple[str, ...]  # in the order in which they start
+    standby: str  # a second engine, for the moments in which the first one restarts
     unit_directory: Path
     server_name: str
     ca_file: Path
@@ -88,6 +89,7 @@ def read(file: Path) -> Layout:
         user=told["user"],
         group=told["group"],
         units=tuple(told["units"]),
+        standby=told["standby"],
         unit_directory=Path(told["unit_directory"]),
         server_name=told["server_name"],
         ca_file=Path(told["ca_file"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -28,12 +29,17 @@ def algosat(layout: Layout, release: Release, *arguments: str) -> str:
     return run(_command(layout, release, arguments))
 
 
+def ask(layout: Layout, release: Release, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same, and hand back whatever became of it."""
+    return attempt(_command(layout, release, arguments))
+
+
 def must_migrate(layout: Layout, release: Release) -> bool:
     """Whether the store is at an older schema version than the release works with.
 
     Raises Refused when it is at one that the release does not know.
     """
-    answer = attempt(_command(layout, release, ("db", "current")))
+    answer = ask(layout, release, "db", "current")
     if answer.returncode == NEWER:
         version = answer.stdout.split()[0]
         raise Refused(
@@ -60,7 +66,7 @@ def trading_halted(layout: Layout, release: Release | None, reason: str) -> Iter
     try:
         yield
     finally:
-        resumed = attempt(_command(layout, layout.running() or release, ("risk", "resume")))
+        resumed = ask(layout, layout.running() or release, "risk", "resume")
         if resumed.returncode != 0:
             print(f"trading is still halted; run: algosat risk resume\n{tail(resumed)}", file=sys.stderr)
 

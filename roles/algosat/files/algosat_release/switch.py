@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from algosat_release import health, history, plan, store
+from algosat_release import guard, health, history, plan, store
 from algosat_release.install import prune
 from algosat_release.layout import CONFIGURATION, Layout, Release
 from algosat_release.machine import Failed, Refused, install_file, last_words, point, systemctl
@@ -32,17 +34,21 @@ def differences(layout: Layout, release: Release) -> list[str]:
     return plan.changes(layout, release) + plan.sleepers(layout)
 
 
-def switch(layout: Layout, release: Release) -> list[str]:
+def switch(layout: Layout, release: Release, *, force: bool = False) -> list[str]:
     """Put the release and its configuration in force; what that changed, in words.
 
-    Raises Refused when the release is not complete or does not accept its configuration: nothing was
-    changed. Raises Failed when it did not come up healthy: what ran before runs again.
+    Raises Refused when the release is not complete or does not accept its configuration, or when the restart
+    would cut into trading and nobody said `force`: nothing was changed. Raises Failed when it did not come up
+    healthy: what ran before runs again.
     """
     if not release.is_complete:
         raise Refused(f"{release.name} is not installed; see `release list`")
     changed = plan.changes(layout, release)
     asleep = plan.sleepers(layout)
     if changed:
+        accept(layout, release)
+        if not force:
+            guard.require_idle(layout)
         _change_over(layout, release)
     elif asleep:
         systemctl("enable", "--now", *layout.units)
@@ -59,7 +65,6 @@ def accept(layout: Layout, release: Release) -> None:
 
 
 def _change_over(layout: Layout, release: Release) -> None:
-    accept(layout, release)
     before = Before.of(layout)
     if store.must_migrate(layout, release):
         with store.trading_halted(layout, before.release, f"release {release.name} is being proven"):
@@ -81,7 +86,7 @@ def _try(layout: Layout, release: Release, before: Before, *, migrating: bool) -
         _restart(layout)
         health.wait(layout)
     except (Failed, OSError, KeyboardInterrupt) as failure:
-        reason = f"{failure}\n{last_words(layout.services, began)}".strip()
+        reason = f"{failure}\n{last_words((layout.standby, *layout.services), began)}".strip()
         history.record(layout.history, release.name, previous, f"failed: {reason}")
         raise Failed(f"{release.name} failed: {reason}\n\n{_go_back(layout, before)}") from failure
     history.record(layout.history, release.name, previous, "in force")
@@ -109,7 +114,25 @@ def _restart(layout: Layout) -> None:
     if plan.stale(layout, sockets):  # a socket cannot be replaced under the service that holds it
         systemctl("stop", *layout.services, *sockets)
     systemctl("start", *sockets)
-    systemctl("restart", *layout.services)
+    engine, *others = layout.services
+    with _stand_in(layout):
+        systemctl("restart", engine)
+    systemctl("restart", *others)
+
+
+@contextmanager
+def _stand_in(layout: Layout) -> Iterator[None]:
+    """A second engine of the new release stands by, and leads while the first one restarts.
+
+    So orders wait for moments, however long a start takes; and a release whose engine does not start
+    never takes the old one away.
+    """
+    systemctl("stop", layout.standby)  # of a switch that was cut off
+    try:
+        systemctl("start", layout.standby)
+        yield
+    finally:
+        systemctl("stop", layout.standby)
 
 
 def _go_back(layout: Layout, before: Before) -> str:

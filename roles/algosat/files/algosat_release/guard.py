@@ -1,0 +1,33 @@
+"""Nothing is restarted while the market is open or a request to the broker is under way, unless told so."""
+
+from __future__ import annotations
+
+import time
+
+from algosat_release.layout import Layout
+from algosat_release.machine import Refused
+from algosat_release.store import ask
+
+MARKET_OPEN, UNDER_WAY = 5, 6  # how `algosat engine idle` ends when a restart would cut into something
+LULL_SECONDS = 10.0  # how long a moment is sought in which no request is under way
+PAUSE_SECONDS = 0.2
+
+
+def require_idle(layout: Layout) -> None:
+    """Return at a moment at which the services may be restarted.
+
+    The release in force is asked: it knows its calendar and its orders. One that cannot answer is no
+    reason to keep a better one out. Raises Refused with what speaks against it, and the remedy.
+    """
+    running = layout.running()
+    if running is None:
+        return
+    deadline = time.monotonic() + LULL_SECONDS
+    while (answer := ask(layout, running, "engine", "idle")).returncode in (MARKET_OPEN, UNDER_WAY):
+        if answer.returncode == MARKET_OPEN or time.monotonic() > deadline:
+            raise Refused(
+                f"a restart now would cut into trading:\n{answer.stdout.strip()[:2000]}\n"
+                "Wait until the market has closed and every order has come to rest, or, if it must be now,"
+                " repeat it with -e algosat_force=true (on the server: --force)"
+            )
+        time.sleep(PAUSE_SECONDS)

@@ -1,0 +1,70 @@
+"""A checkout from which playbooks are run against one server, and copies of it whose app may be broken."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tools.paths import ROOT, VENV_BIN
+
+# Made at a first use and the same for every checkout: shared, not copied.
+SHARED = (".venv", ".cache", ".local")
+
+
+@dataclass(frozen=True)
+class Controller:
+    """Where the playbooks lie, the inventory that is played, and the one server of it that is meant."""
+
+    root: Path
+    inventory: Path
+    server: str
+
+    def play(self, playbook: str, *arguments: str) -> str:
+        """What Ansible prints; the playbook must end well."""
+        done = self.attempt(playbook, *arguments)
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def attempt(self, playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a playbook to whatever end."""
+        return subprocess.run(
+            self.command(playbook, *arguments), cwd=self.root, env=self.environment(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, check=False,
+        )  # fmt: skip
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        program = str(Path(sys.executable).with_name("ansible-playbook"))
+        where = (f"--inventory={self.inventory}", f"--limit={self.server}")
+        return [program, *where, str(self.root / "playbooks" / playbook), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        path = f"{VENV_BIN}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "PATH": path,
+                "PYTHONPATH": str(self.root), "ANSIBLE_FORCE_COLOR": "false"}  # fmt: skip
+
+    def copy(self, directory: Path) -> Controller:
+        """The same sources in another place, where they may be changed."""
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        for name in filter(None, listed.stdout.split("\0")):
+            target = directory / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target, follow_symlinks=False)
+        for name in SHARED:
+            (directory / name).symlink_to(ROOT / name)
+        return replace(self, root=directory)
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Change a copy's source; `old` must be there."""
+        assert self.root != ROOT
+        path = self.root / file
+        text = path.read_text()
+        assert old in text, f"{file} has no {old!r} any more"
+        path.write_text(text.replace(old, new, 1))

@@ -1,0 +1,74 @@
+"""Releases that come and go while orders come in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from tests.host.load import Load
+from tests.host.trader import Trader
+from tests.operations.controller import Controller
+
+pytestmark = pytest.mark.unit("algosat", "algosat-engine", "nginx")
+
+
+@pytest.fixture(scope="module")
+def newer(controller: Controller, tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    """Sources that are good, and not those that run."""
+    copy = controller.copy(tmp_path_factory.mktemp("newer"))
+    copy.edit("app/algosat/__init__.py", '"""', '"""Newer. ')
+    return copy
+
+
+def in_force(host: Host) -> str:
+    return Path(host.check_output("readlink /opt/algosat/current")).name
+
+
+def unharmed(load: Load) -> None:
+    assert load.failures == []
+    assert len(load.acknowledged) > 20
+    assert load.not_filled() == {}
+
+
+def test_deploy_fails_no_request(host: Host, newer: Controller, load: Load) -> None:
+    before = in_force(host)
+    with load:
+        newer.play("deploy.yml")
+    assert in_force(host) != before
+    unharmed(load)
+
+
+def test_rollback_fails_no_request(host: Host, controller: Controller, load: Load) -> None:
+    before = in_force(host)
+    with load:
+        controller.play("rollback.yml")
+    assert in_force(host) != before
+    unharmed(load)
+
+
+def test_reload_of_nginx_fails_no_request(host: Host, load: Load) -> None:
+    with load:
+        for _ in range(5):
+            host.check_output("systemctl reload nginx.service && sleep 1")
+    unharmed(load)
+
+
+def test_release_is_refused_while_an_order_is_under_way(
+    host: Host, controller: Controller, trader: Trader
+) -> None:
+    before = in_force(host)
+    host.check_output("systemctl stop algosat-engine.service")
+    try:
+        answer = trader.buy(trader.instrument()["symbol"], 2)
+        assert answer.status == 201, answer.text
+        refused = controller.attempt("rollback.yml")
+    finally:
+        host.check_output("systemctl start algosat-engine.service")
+    order = json.loads(answer.text)["id"]
+    assert refused.returncode != 0
+    assert f"order {order} is created" in refused.stdout
+    assert "-e algosat_force=true" in refused.stdout
+    assert in_force(host) == before
