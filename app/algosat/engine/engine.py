@@ -93,6 +93,7 @@ class Engine:
             _ = self._live.current  # whoever listens for changed settings hears of them
             self._attempt("reconcile", self._parts.reconciler.step)
             self._attempt("clock", lambda: self._parts.clock.step(self._parts.reconciler.read_at))
+            self._attempt("sweep", self._parts.sweeper.step)
 
     def _beat(self) -> None:
         while not self._stopping.wait(FLUSH_EVERY.total_seconds()):

@@ -20,6 +20,7 @@ from algosat.engine.quotes import QuoteBoard
 from algosat.engine.reconciler import Reconciler
 from algosat.engine.router import Fence, Router
 from algosat.engine.sender import Sender
+from algosat.engine.sweeper import Sweeper
 from algosat.engine.wishes import Wishes
 from algosat.store.tables import orders
 from algosat.trading.desk import Desk
@@ -35,6 +36,7 @@ class Parts:
     wishes: Wishes
     reconciler: Reconciler
     clock: MarketClock
+    sweeper: Sweeper
     lanes: tuple[Lane, ...]
 
 
@@ -74,6 +76,7 @@ def assemble(
         wishes=Wishes(desk, amender, limiter, exits),
         reconciler=reconciler,
         clock=MarketClock(desk, intake),
+        sweeper=Sweeper(desk),
         lanes=(places, exits),
     )
 
