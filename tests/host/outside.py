@@ -138,6 +138,7 @@ class Stranger:
 
     def does(self, command: str) -> str:
         """What a command prints when the stranger gives it, whatever becomes of it."""
+        # Its ssh may end with 255, which over SSH would look as if the server itself were out of reach.
         done = self.host.run(f"ip netns exec {self.space} {command} 2>&1 || true")
         return str(done.stdout)
 

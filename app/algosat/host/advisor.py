@@ -41,14 +41,13 @@ def advise(reading: Reading, thresholds: Vps) -> list[Advice]:
 
 
 def _memory(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
-    if reading.memory_percent >= thresholds.memory_threshold:
-        yield Advice(
-            "memory",
-            Urgency.WARNING,
-            f"{reading.memory_percent:.0f} % of the memory is in use, the threshold is "
-            f"{thresholds.memory_threshold} %",
-            "Lower algosat_api_workers, stop what else runs here, or take a larger machine",
-        )
+    yield from _past(
+        "memory",
+        thresholds.memory_threshold,
+        reading.memory_percent,
+        "of the memory is in use",
+        "Lower algosat_api_workers, stop what else runs here, or take a larger machine",
+    )
     if reading.swap_total == 0:
         yield Advice(
             "swap",
@@ -66,14 +65,13 @@ def _memory(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
 
 
 def _cpu(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
-    if reading.cpu_percent >= thresholds.cpu_threshold:
-        yield Advice(
-            "cpu",
-            Urgency.WARNING,
-            f"The processors are busy for {reading.cpu_percent:.0f} %, the threshold is "
-            f"{thresholds.cpu_threshold} %",
-            "Find the busiest process with `top`; orders are delayed while this lasts",
-        )
+    yield from _past(
+        "cpu",
+        thresholds.cpu_threshold,
+        reading.cpu_percent,
+        "of the processors' time is used",
+        "Find the busiest process with `top`; orders are delayed while this lasts",
+    )
     if reading.load_average[2] > 2 * reading.cpu_count:
         yield Advice(
             "cpu",
@@ -84,11 +82,16 @@ def _cpu(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
 
 
 def _disk(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
-    if reading.disk_percent >= thresholds.disk_threshold:
-        yield Advice(
-            "disk",
-            Urgency.WARNING,
-            f"{reading.disk_percent:.0f} % of the data's file system is in use, the threshold is "
-            f"{thresholds.disk_threshold} %",
-            "Move old backups elsewhere or enlarge the disk: a full one refuses every order",
-        )
+    yield from _past(
+        "disk",
+        thresholds.disk_threshold,
+        reading.disk_percent,
+        "of the data's file system is in use",
+        "Move old backups elsewhere or enlarge the disk: a full one refuses every order",
+    )
+
+
+def _past(subject: str, threshold: float, used: float, of_what: str, remedy: str) -> Iterator[Advice]:
+    if used >= threshold:
+        finding = f"{used:.0f} % {of_what}, the threshold is {threshold} %"
+        yield Advice(subject, Urgency.WARNING, finding, remedy)

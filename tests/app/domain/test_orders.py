@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -22,13 +22,11 @@ from algosat.domain.orders import (
     Status,
     Trade,
     apply,
-    create,
     may_happen,
 )
 from algosat.errors import IllegalTransition, Overfill
+from tests.app.builders import LIMIT, NOW, order_after
 
-NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
-LIMIT = Intent("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.LIMIT, Decimal(100))
 STOP = Intent("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.STOP, trigger_price=Decimal(105))
 CHANGE = Change(Decimal(20), Decimal(101), None)
 
@@ -41,15 +39,8 @@ def fill(quantity: str, number: int = 1, price: str = "100") -> OrderEvent:
     return event(EventKind.FILLED, trade=Trade(f"T{number}", Decimal(quantity), Decimal(price), NOW))
 
 
-def after(*events: OrderEvent | EventKind, intent: Intent = LIMIT) -> Order:
-    order = create("a" + "0" * 17, intent, NOW)
-    for each in events:
-        order = apply(order, event(each) if isinstance(each, EventKind) else each)
-    return order
-
-
 def accepted(*more: OrderEvent | EventKind, intent: Intent = LIMIT) -> Order:
-    return after(
+    return order_after(
         EventKind.SUBMITTING,
         event(EventKind.ACCEPTED, broker_order_id="B1"),
         *more,
@@ -79,8 +70,8 @@ def test_what_the_table_does_not_name_cannot_happen(kind: EventKind, status: Sta
 
 
 def test_a_denied_order_is_at_its_end() -> None:
-    assert after(EventKind.DENIED).status is Status.DENIED
-    assert not after(EventKind.DENIED).is_working
+    assert order_after(EventKind.DENIED).status is Status.DENIED
+    assert not order_after(EventKind.DENIED).is_working
 
 
 def test_an_accepted_order_is_open_under_the_brokers_number() -> None:
@@ -105,12 +96,12 @@ def test_a_part_filled_order_is_partially_filled() -> None:
 
 
 def test_a_fill_may_overtake_its_acknowledgement() -> None:
-    order = after(EventKind.SUBMITTING, fill("4"))
+    order = order_after(EventKind.SUBMITTING, fill("4"))
     assert order.status is Status.PARTIALLY_FILLED
 
 
 def test_an_acknowledgement_after_a_fill_does_not_forget_it() -> None:
-    order = after(EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    order = order_after(EventKind.SUBMITTING, EventKind.UNCERTAIN)
     order = replace(order, filled_quantity=Decimal(4))
     assert apply(order, event(EventKind.ACCEPTED)).status is Status.PARTIALLY_FILLED
 
@@ -130,7 +121,7 @@ def test_a_trade_beyond_the_quantity_is_refused() -> None:
 
 
 def test_an_order_that_is_nowhere_may_turn_up_after_all() -> None:
-    order = after(EventKind.SUBMITTING, EventKind.UNCERTAIN, EventKind.NOT_FOUND)
+    order = order_after(EventKind.SUBMITTING, EventKind.UNCERTAIN, EventKind.NOT_FOUND)
     assert order.is_working
     assert apply(order, event(EventKind.ACCEPTED)).status is Status.OPEN
 
@@ -174,7 +165,7 @@ def test_a_fill_that_crosses_a_cancel_ends_the_wish() -> None:
 
 
 def test_a_wish_to_cancel_is_kept_while_the_fate_is_unknown() -> None:
-    order = after(EventKind.SUBMITTING, EventKind.UNCERTAIN, EventKind.CANCEL_REQUESTED)
+    order = order_after(EventKind.SUBMITTING, EventKind.UNCERTAIN, EventKind.CANCEL_REQUESTED)
     assert apply(order, event(EventKind.ACCEPTED)).overlay is Overlay.PENDING_CANCEL
 
 

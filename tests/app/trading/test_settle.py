@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from hypothesis import given
@@ -18,31 +17,26 @@ from algosat.domain.orders import (
     OrderEvent,
     OrderType,
     Overlay,
-    Side,
     Status,
     Trade,
     apply,
     create,
 )
 from algosat.trading.settle import REJECTED, Settlement, settle
+from tests.app.builders import LIMIT, NOW, order_after
 
-NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
-TERMS = Intent("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.LIMIT, Decimal(100))
 TRADES = tuple(
     Trade(f"T{number}", Decimal(quantity), Decimal(100), NOW) for number, quantity in enumerate((3, 3, 4))
 )
 
 
-def report(status: Status, *trades: Trade, terms: Intent = TERMS) -> Report:
+def report(status: Status, *trades: Trade, terms: Intent = LIMIT) -> Report:
     filled = sum((trade.quantity for trade in trades), Decimal(0))
     return Report("B1", "a" + "0" * 17, status, terms, filled, trades, NOW)
 
 
-def sent(*kinds: EventKind, intent: Intent = TERMS) -> Order:
-    order = create("a" + "0" * 17, intent, NOW)
-    for kind in (EventKind.SUBMITTING, *kinds):
-        order = apply(order, OrderEvent(kind, NOW))
-    return order
+def sent(*kinds: EventKind, intent: Intent = LIMIT) -> Order:
+    return order_after(EventKind.SUBMITTING, *kinds, intent=intent)
 
 
 def kinds(settlement: Settlement) -> list[EventKind]:
@@ -82,12 +76,12 @@ def test_an_order_of_unknown_fate_is_found() -> None:
 
 
 def test_a_report_of_an_order_that_was_never_sent_shows_that_it_was() -> None:
-    order = create("a" + "0" * 17, TERMS, NOW)
+    order = create("a" + "0" * 17, LIMIT, NOW)
     assert kinds(settle(order, report(Status.OPEN), set(), NOW)) == [EventKind.SUBMITTING, EventKind.ACCEPTED]
 
 
 def test_a_triggered_stop_is_open() -> None:
-    stop = replace(TERMS, type=OrderType.STOP, limit_price=None, trigger_price=Decimal(105))
+    stop = replace(LIMIT, type=OrderType.STOP, limit_price=None, trigger_price=Decimal(105))
     waiting = report(Status.TRIGGER_PENDING, terms=stop)
     order = settled(sent(intent=stop), waiting)
     assert order.status is Status.TRIGGER_PENDING
@@ -132,7 +126,7 @@ def wanting(change: Change) -> Order:
 
 
 CHANGE = Change(Decimal(20), Decimal(101), None)
-CHANGED = replace(TERMS, quantity=Decimal(20), limit_price=Decimal(101))
+CHANGED = replace(LIMIT, quantity=Decimal(20), limit_price=Decimal(101))
 
 
 def test_a_change_is_confirmed_by_a_report_of_the_new_terms() -> None:
