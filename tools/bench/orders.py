@@ -24,7 +24,9 @@ def figures(rig: Rig) -> list[Figure]:
         rig.await_answer(rig.port, "/health/ready", processes["api"])
         rig.await_answer(rig.bare_port, "/", processes["bare"])
         token = rig.token()
-        return [*_throughput(rig, token), *_acknowledged(rig, token)]
+        durable = _throughput(rig, token)
+        rig.await_quiet()  # who comes next would wait behind all of them
+        return [*durable, *_acknowledged(rig, token)]
 
 
 def orders(token: str, *, wait: float) -> Iterator[bytes]:

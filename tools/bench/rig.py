@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of a server tha
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
 _LOOK: Final = 0.005
+_UNSENT: Final = "SELECT 1 FROM orders WHERE status IN ('created', 'submitting') LIMIT 1"
 
 # Nothing is refused for its number or its worth: what the gate checks costs the same, passed or not.
 _WIDE: Final[dict[str, Any]] = {
@@ -109,6 +111,13 @@ class Rig:
             if time.monotonic() > deadline:
                 raise SystemExit(f"{path} of {process.name} is not answered after {_READY_SECONDS:g} s")
             time.sleep(_LOOK)
+
+    def await_quiet(self) -> None:
+        """Until the engine has sent every order."""
+        (store,) = (self.directory / "data" / "database").glob("*.db")
+        with contextlib.closing(sqlite3.connect(store)) as connection:
+            while connection.execute(_UNSENT).fetchone():
+                time.sleep(_LOOK)
 
     def token(self) -> str:
         """An access token of a trader."""
