@@ -24,6 +24,7 @@ _TESTS = (*_PYTEST, "tests/app", "tests/infra")
 _OF_THE_STORE = (
     *(f"tests/app/{part}" for part in ("store", "trading", "engine")),
     *(f"tests/app/api/test_{part}.py" for part in ("orders", "baskets", "book")),
+    "tests/app/test_broker_down.py",
 )
 
 

@@ -1,4 +1,4 @@
-"""The API as it runs on a server: gunicorn, its workers, a socket that systemd would hand over."""
+"""The processes of a server: gunicorn on a socket that systemd would hand over, and the engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,3 +76,23 @@ def serving(directory: Path) -> Iterator[Running]:
         finally:
             process.terminate()
             process.wait(PATIENCE)
+
+
+@contextmanager
+def engine(directory: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`algosat engine run` with the configuration of this directory."""
+    command = [sys.executable, "-m", "algosat", "--config-dir", str(directory), "engine", "run"]
+    with (directory / "engine.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, "it never came to that"
+        time.sleep(0.02)

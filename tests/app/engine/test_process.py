@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from algosat.brokers.paper.tables import paper_orders
 from algosat.config.settings import Settings
 from algosat.domain.orders import Status
-from algosat.engine.codes import EngineCode
 from algosat.store import queries
 from algosat.store.database import Database
 from algosat.store.tables import heartbeats
@@ -29,12 +22,10 @@ from algosat.store.writer import Writer
 from algosat.trading import close
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
-from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, SHARE, buy, order_now
+from tests.app.servers import PATIENCE, engine, wait_for
 
 pytestmark = pytest.mark.slow
-
-PATIENCE = 60  # seconds; a busy machine starts a process slowly
 
 
 @pytest.fixture
@@ -48,25 +39,6 @@ def live_desk(settings: Settings) -> Iterator[Desk]:
     database.close()
 
 
-@contextmanager
-def engine(directory: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "algosat", "--config-dir", str(directory), "engine", "run"]
-    with (directory / "engine.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until, "it never came to that"
-        time.sleep(0.02)
-
-
 def heartbeat(desk: Desk) -> dict[str, Any]:
     """What the engine last said of itself."""
     with desk.database.read() as connection:
@@ -78,10 +50,6 @@ def leader(desk: Desk) -> int | None:
     """The process that leads, as the store knows it."""
     said = heartbeat(desk)
     return said["pid"] if said.get("leading") else None
-
-
-def broker_is_active(desk: Desk) -> bool:
-    return bool(heartbeat(desk).get("broker", {}).get("active"))
 
 
 def test_an_order_is_filled_and_the_next_engine_goes_on_where_the_killed_one_ended(
@@ -116,30 +84,6 @@ def test_it_tells_systemd_that_it_lives_and_ends_when_told(directory: Path, live
             assert process.wait(PATIENCE) == 0
             wait_for(lambda: b"STOPPING=1" in systemd.recv(200))
     assert leader(live_desk) is None
-
-
-def test_with_the_broker_down_orders_are_refused_in_time_and_it_recovers_by_itself(
-    directory: Path, live_desk: Desk
-) -> None:
-    desk, faults = live_desk, directory / "faults.json"
-    url = desk.database.url.render_as_string(hide_password=False)
-    write_configuration(
-        directory, algosat_data(directory, engine__send_deadline_seconds=3, database__url=url)
-    )
-    with engine(directory, ALGOSAT_PAPER_FAULTS=str(faults)):
-        wait_for(lambda: heartbeat(desk).get("book_read_at") is not None)
-        faults.write_text('{"rates": {"down": 1}}')
-        wait_for(lambda: not broker_is_active(desk))
-        refused = buy(desk, limit=None)
-        wait_for(lambda: order_now(desk, refused).status is Status.REJECTED)
-        assert order_now(desk, refused).code == EngineCode.BROKER_UNAVAILABLE
-        faults.unlink()
-        wait_for(lambda: broker_is_active(desk))
-        later = buy(desk, limit=None)
-        wait_for(lambda: order_now(desk, later).status is Status.FILLED)
-    with desk.database.read() as connection:
-        tags = connection.execute(select(paper_orders.c.tag)).scalars().all()
-    assert tags == [later.id]
 
 
 @pytest.mark.sqlite
