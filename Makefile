@@ -19,7 +19,7 @@ export SCENARIO ?= default
 .PHONY: help
 help: ## List the verbs
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  match($$0, /^[a-z-]+:.*## /) { split($$0, part, /:.*## /); printf "  make %-12s %s\n", part[1], part[2] }' $(MAKEFILE_LIST)
+	  match($$0, /^[a-z-]+:.*## /) { split($$0, part, /:.*## /); printf "  make %-13s %s\n", part[1], part[2] }' $(MAKEFILE_LIST)
 
 ##@ Try it
 .PHONY: up down clean serve
@@ -60,6 +60,14 @@ bench: deps ## Measure what Algosat costs beside bare parts in the same run (SAV
 .PHONY: no-change
 no-change: deps ## Provision `make up`'s server again: nothing may change; prints tasks and seconds
 	@$(VERB).no_change
+
+.PHONY: drift
+drift: deps ## Compare servers with their inventory, name every difference, tell it to /health and /metrics (ENV=…, LIMIT=host)
+	@$(VERB).drift $(or $(ENV),$(error say which environment: make $@ ENV=staging)) $(if $(LIMIT),--limit $(LIMIT))
+
+.PHONY: new-inventory
+new-inventory: deps ## Describe new servers, with fresh secrets of their own (ENV=…, HOSTS=name=address,…, LOGIN=operator)
+	@$(VERB).new_inventory $(or $(ENV),$(error say which environment: make $@ ENV=mine)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(LOGIN),--user $(LOGIN))
 
 .PHONY: vault-edit vault-new vault-rekey
 vault-edit: deps ## Edit an environment's secrets, encrypted again when the editor closes (ENV=staging|production|…)

@@ -50,7 +50,7 @@ def play(playbook: str, inventory: Path | str, log: str, *arguments: str) -> Out
     with (
         file.open("w") as written,
         subprocess.Popen(
-            command, cwd=ROOT, env=_environment(), stdin=subprocess.DEVNULL, text=True,
+            command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         ) as ansible,
     ):  # fmt: skip
@@ -98,7 +98,8 @@ def _failure(file: Path) -> str:
     return "\n".join(lines[first : first + SHOWN])
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What ansible-playbook is started with, wherever that happens."""
     return {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

@@ -1,0 +1,129 @@
+"""What on the servers is not as the inventory says: a report here, and a metric on each server.
+
+python -m tools.drift ENV [--limit HOST]      ends with 1 when anything differs, so that cron or a timer tells
+"""
+
+import argparse
+import difflib
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tools.paths import LOCAL, ROOT, VENV_BIN
+from tools.playbook import environment, play
+from tools.say import Trouble, finish, note, step
+
+INDENT = " " * 6
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that a run would change: a file by its path, a unit by its name, else what the task says."""
+
+    what: str
+    task: str
+    lines: tuple[str, ...] = ()
+
+
+def main() -> int:
+    """Compare, report, and push each server's count to it."""
+    parser = argparse.ArgumentParser(prog="python -m tools.drift", description=__doc__)
+    parser.add_argument("environment", help="a directory of inventories/")
+    parser.add_argument("--limit", default="algosat", help="only these hosts")
+    asked = parser.parse_args()
+    inventory = Path(asked.environment)
+    if not inventory.is_dir():
+        inventory = ROOT / "inventories" / asked.environment
+    if not inventory.is_dir():
+        raise Trouble(f"there is no inventory {inventory}", "`make new-inventory ENV=…` makes one")
+    with step(f"comparing the servers of {inventory.name} with their inventory; nothing is changed"):
+        found = differences(ask(ROOT / "playbooks" / "site.yml", inventory, asked.limit))
+    if not found:
+        raise Trouble(f"no host of {inventory.name} is in {asked.limit}", "name a host of the group algosat")
+    text = report(found, inventory)
+    file = LOCAL / "drift" / f"{inventory.name}.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    note(text)
+    note(f"this report is in {file}")
+    counts = {host: len(its) for host, its in found.items()}
+    told = json.dumps({"drift_differences": counts})
+    play("drift.yml", inventory, "drift", "--limit", ",".join(counts), "--extra-vars", told)
+    return 1 if any(counts.values()) else 0
+
+
+def ask(playbook: Path, inventory: Path, limit: str) -> dict[str, Any]:
+    """What Ansible answers to a run in check mode; `Trouble` when a host could not be asked to the end."""
+    command: Sequence[str | Path] = (
+        VENV_BIN / "ansible-playbook", f"--inventory={inventory}", f"--limit={limit}", "--check", "--diff",
+        playbook,
+    )  # fmt: skip
+    json_only = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment() | json_only, stdin=subprocess.DEVNULL, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+    except ValueError:
+        raise Trouble(f"Ansible did not compare anything\n{done.stderr.strip()}") from None
+    if done.returncode != 0:
+        raise Trouble("not every server could be compared:\n" + "\n".join(_failures(answer)))
+    return answer
+
+
+def differences(answer: Mapping[str, Any]) -> dict[str, list[Difference]]:
+    """What differs on each host that was asked; an empty list for one that is as it should be."""
+    found: dict[str, list[Difference]] = {host: [] for host in answer["stats"]}
+    for host, task, result in _results(answer):
+        if result.get("changed"):
+            found[host] += _named(task, result)
+    return found
+
+
+def report(found: Mapping[str, Sequence[Difference]], inventory: Path) -> str:
+    """The report in words: every difference by name, the server's lines with -, the inventory's with +."""
+    lines = [f"{inventory.name}, compared {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"]
+    for host, its in sorted(found.items()):
+        lines.append(f"{host}: {f'{len(its)} not as the inventory says' if its else 'as the inventory says'}")
+        for difference in its:
+            lines.append(f"  {difference.what}   ({difference.task})")
+            lines += [INDENT + line for line in difference.lines]
+    astray = [host for host, its in sorted(found.items()) if its]
+    if astray:
+        site = f".venv/bin/ansible-playbook -i {inventory} playbooks/site.yml"
+        lines.append(f"to mend it: {site} --limit {','.join(astray)}")
+    return "\n".join(lines) + "\n"
+
+
+def _results(answer: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for ran in (task for each in answer["plays"] for task in each["tasks"]):
+        for host, result in ran["hosts"].items():
+            for each in result.get("results") or [result]:
+                yield host, ran["task"]["name"], each
+
+
+def _named(task: str, result: Mapping[str, Any]) -> Iterator[Difference]:
+    diffs = result.get("diff") or []
+    named = [it for it in ([diffs] if isinstance(diffs, dict) else diffs) if it.get("after_header")]
+    for diff in named:
+        before, after = (str(diff.get(it) or "").splitlines() for it in ("before", "after"))
+        lines = difflib.unified_diff(before, after, lineterm="", n=0)
+        yield Difference(diff["after_header"], task, tuple(lines)[2:])
+    if not named:
+        what = result.get("name") or result.get("path") or result.get("dest") or result.get("item") or task
+        yield Difference(str(what), task, tuple(result.get("stdout_lines", ())))
+
+
+def _failures(answer: Mapping[str, Any]) -> Iterator[str]:
+    for host, task, result in _results(answer):
+        if result.get("failed") or result.get("unreachable"):
+            yield f"  {host}: {task}: {result.get('msg', 'failed')}"
+
+
+if __name__ == "__main__":
+    finish(main)

@@ -1,0 +1,102 @@
+"""A new environment beside staging and production: its servers, its operator, and fresh secrets, encrypted.
+
+python -m tools.new_inventory ENV [--hosts NAME=ADDRESS,…] [--user NAME]
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from tools import vault
+from tools.paths import ROOT
+from tools.say import Trouble, finish, note
+
+NAME = re.compile(r"[a-z][a-z0-9-]*")
+HOST = re.compile(r"(?P<name>[A-Za-z0-9.-]+)=(?P<address>[A-Za-z0-9.:-]+)")
+IDENTITIES = re.compile(r"^vault_identity_list = .*$", re.MULTILINE)
+ENVIRONMENTS = ("development", "testing", "staging", "production")
+EXAMPLE = "trade.example.com=203.0.113.10"
+
+HOSTS = """\
+# Servers of {environment}. Playbooks take them one after another and stop at the first that fails
+# (-e algosat_serial=50% for more at a time; --limit NAME for one).
+algosat:
+  hosts:
+{hosts}"""
+MAIN = """\
+# What {environment} has otherwise than the defaults of the roles and playbooks/group_vars/all.
+algosat_environment: {kind}
+
+# Who may log in to the servers and administer them.
+users_operators:
+  - name: {user}
+    keys:
+      - {key}
+
+# Where the operators work: never rate-limited, locked out or banned.
+algosat_operator_addresses: []
+
+# Secrets, each taken from the vault once: `make vault-edit ENV={environment}`.
+algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"
+algosat_encryption_keys: "{{{{ vault_algosat_encryption_keys }}}}"
+algosat_admin_password: "{{{{ vault_algosat_admin_password }}}}"
+"""
+
+
+def main() -> None:
+    """Write the environment, and say what is left to fill in."""
+    parser = argparse.ArgumentParser(prog="python -m tools.new_inventory", description=__doc__)
+    parser.add_argument("environment")
+    parser.add_argument("--hosts", default=EXAMPLE, help="NAME=ADDRESS, several separated by commas")
+    parser.add_argument("--user", default="operator", help="the operator's login on the servers")
+    asked = parser.parse_args()
+    write(ROOT, asked.environment, asked.hosts.split(","), asked.user, find_key(Path.home() / ".ssh"))
+    vault.new(asked.environment)
+    play = f".venv/bin/ansible-playbook -i inventories/{asked.environment} playbooks"
+    note(f"""inventories/{asked.environment} is there. Look through hosts.yml and group_vars/algosat/main.yml, then
+  {play}/judge.yml       what is wrong with it
+  {play}/bootstrap.yml   the operator's login
+  {play}/site.yml""")
+
+
+def write(root: Path, environment: str, hosts: list[str], user: str, key: str) -> None:
+    """Write hosts.yml and main.yml, and make the environment's vault known to ansible.cfg."""
+    if not NAME.fullmatch(environment):
+        raise Trouble(f"{environment} is no name", "lowercase letters, digits and dashes, a letter first")
+    directory = root / "inventories" / environment
+    if directory.exists():
+        raise Trouble(f"{directory} exists already", "take another name, or edit it")
+    found = [HOST.fullmatch(host) for host in hosts]
+    if not all(found):
+        raise Trouble(f"{','.join(hosts)} names no hosts", f"for example HOSTS={EXAMPLE}")
+    listed = "".join(
+        f"    {it['name']}:\n      ansible_host: {it['address']}\n      ansible_user: {user}\n"
+        for it in found
+        if it
+    )
+    kind = environment if environment in ENVIRONMENTS else "production"
+    group = directory / "group_vars" / "algosat"
+    group.mkdir(parents=True)
+    (directory / "hosts.yml").write_text(HOSTS.format(environment=environment, hosts=listed))
+    (group / "main.yml").write_text(MAIN.format(environment=environment, kind=kind, user=user, key=key))
+    _make_known(root / "ansible.cfg", environment)
+
+
+def find_key(directory: Path) -> str:
+    """The operator's public key, the strongest there is; a reminder if there is none."""
+    for name in ("id_ed25519_sk.pub", "id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"):
+        if (directory / name).exists():
+            return (directory / name).read_text().strip()
+    return "ssh-ed25519 … your public key: ssh-keygen -t ed25519"
+
+
+def _make_known(configuration: Path, environment: str) -> None:
+    """Ansible decrypts only with the identities it is told of."""
+    text = configuration.read_text()
+    identity = f"{environment}@tools/vault-client"
+    if identity not in text:
+        configuration.write_text(IDENTITIES.sub(lambda line: f"{line[0]}, {identity}", text))
+
+
+if __name__ == "__main__":
+    finish(main)
