@@ -60,7 +60,7 @@ def ask(playbook: Path, inventory: Path, limit: str) -> dict[str, Any]:
     """What Ansible answers to a run in check mode; `Trouble` when a host could not be asked to the end."""
     command: Sequence[str | Path] = (
         VENV_BIN / "ansible-playbook", f"--inventory={inventory}", f"--limit={limit}", "--check", "--diff",
-        playbook,
+        "--extra-vars=algosat_serial=100%", playbook,
     )  # fmt: skip
     json_only = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
     done = subprocess.run(

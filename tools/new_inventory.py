@@ -53,7 +53,7 @@ def main() -> None:
     write(ROOT, asked.environment, asked.hosts.split(","), asked.user, find_key(Path.home() / ".ssh"))
     vault.new(asked.environment)
     play = f".venv/bin/ansible-playbook -i inventories/{asked.environment} playbooks"
-    note(f"""inventories/{asked.environment} is there. Look through hosts.yml and group_vars/algosat/main.yml, then
+    note(f"""inventories/{asked.environment}: look through hosts.yml and group_vars/algosat/main.yml, then
   {play}/judge.yml       what is wrong with it
   {play}/bootstrap.yml   the operator's login
   {play}/site.yml""")

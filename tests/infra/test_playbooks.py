@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 import yaml
 
 from tests.infra.rendering import ROLES, load
-from tools.paths import ROOT
+from tools.paths import ROOT, VENV_BIN
 
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 WIRING = load(ROOT / "playbooks" / "group_vars" / "all" / "wiring.yml")
@@ -108,3 +111,22 @@ def test_every_file_of_a_role_is_a_template_at_its_targets_path(role: str) -> No
 def test_yaml_of_playbooks_has_no_hosts_but_the_group() -> None:
     named = {play["hosts"] for play in plays()}
     assert named <= {"algosat", "localhost", "bootstrap_needed"}, yaml.safe_dump(sorted(named))
+
+
+def test_roles_reach_one_server_after_another_and_none_after_one_that_failed(tmp_path: Path) -> None:
+    rolling = [play for play in plays() if "roles" in play]
+    assert {play["hosts"] for play in rolling} == {"algosat"}
+    for play in rolling:
+        play.update(connection="ansible.builtin.local", become=False, roles=[], pre_tasks=[], tasks=[
+            {"ansible.builtin.command": f"touch {tmp_path}/{{{{ inventory_hostname }}}}"},
+            {"ansible.builtin.fail": {}, "when": "inventory_hostname == 'second'"},
+        ])  # fmt: skip
+        (tmp_path / "play.yml").write_text(json.dumps([play]))
+        (tmp_path / "hosts").write_text("[algosat]\nfirst\nsecond\nthird\nfourth\n")
+        for name in ("first", "second", "third", "fourth"):
+            (tmp_path / name).unlink(missing_ok=True)
+        command = [str(VENV_BIN / "ansible-playbook"), f"-i{tmp_path}/hosts", f"{tmp_path}/play.yml"]
+        python = f"-eansible_python_interpreter={sys.executable}"
+        done = subprocess.run([*command, python], capture_output=True, text=True, check=False)
+        reached = {it.name for it in tmp_path.iterdir()} - {"hosts", "play.yml"}
+        assert (done.returncode != 0, reached) == (True, {"first", "second"}), done.stdout
