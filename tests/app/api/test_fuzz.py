@@ -24,7 +24,7 @@ from algosat.domain.risk import DenialCode
 from algosat.store.tables import metadata, sessions
 from tests.app.client import Client
 
-EXAMPLES = 3
+EXAMPLES = [3, pytest.param(15, marks=pytest.mark.slow)]  # of each route in each mode
 # What ends the session that the others need, or stands open without an engine beside it.
 LEFT_OUT = {"POST /auth/logout", "PUT /auth/password", "DELETE /auth/sessions/{session_id}", "GET /health"}
 FUZZED = sorted(
@@ -51,19 +51,20 @@ def schema(wild_app: Flask) -> Any:
     return schemathesis.openapi.from_wsgi("/openapi.json", wild_app)
 
 
+@pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("endpoint", FUZZED)
 @pytest.mark.parametrize(
     "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value
 )
 @pytest.mark.filterwarnings("ignore")
 def test_route_keeps_to_its_document_whatever_is_sent(
-    wild_app: Flask, schema: Any, admin: Client, endpoint: str, mode: GenerationMode
+    wild_app: Flask, schema: Any, admin: Client, endpoint: str, mode: GenerationMode, examples: int
 ) -> None:
     method, path = endpoint.split()
     operation = schema[path][method]
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize=True,
