@@ -1,5 +1,6 @@
-"""Updates, time, journal and core dumps."""
+"""Updates, time, journal, core dumps, and what everybody may use."""
 
+import pytest
 from testinfra.host import Host
 
 
@@ -42,3 +43,39 @@ def test_crashed_programs_leave_no_image(host: Host) -> None:
 
 def test_journal_does_not_repeat_the_arguments_of_ansibles_modules(host: Host) -> None:
     assert host.run("journalctl --no-pager --quiet --grep='^ansible-[^ ]* Invoked'").stdout == ""
+
+
+def test_update_would_be_installed_over_a_configuration_of_ours(host: Host) -> None:
+    said = host.check_output("unattended-upgrade --dry-run --debug 2>&1")
+    assert "ecurity" in said.partition("Allowed origins are:")[2].partition("\n")[0]
+    assert "--force-confold" in host.check_output("apt-config dump DPkg::Options")
+
+
+@pytest.mark.parametrize("directory", ["/dev/shm", "/tmp"])
+def test_program_does_not_run_where_everybody_may_write(host: Host, directory: str) -> None:
+    if host.run("mountpoint --quiet %s", directory).rc != 0:
+        pytest.skip(f"{directory} is no file system of its own here")
+    program = f"{directory}/true-of-test"
+    tried = host.run(f"cp /bin/true {program} && {program}; code=$?; rm -f {program}; exit $code")
+    assert tried.rc == 126
+
+
+def test_login_sees_its_own_processes_only(host: Host) -> None:
+    assert "1" not in host.check_output("runuser --user nobody -- ls /proc").split()
+    assert "1" in host.check_output("ls /proc").split()
+
+
+@pytest.mark.parametrize("module", ["usb_storage", "cramfs", "dccp"])
+def test_module_that_is_not_needed_cannot_be_loaded(host: Host, module: str) -> None:
+    rule = host.check_output(f"modprobe --showconfig | grep '^install {module} '")
+    assert rule.endswith("/bin/false")
+
+
+def test_homes_and_jobs_are_not_for_others(host: Host) -> None:
+    loose = "find /home/* /etc/cron.d /etc/cron.daily -maxdepth 0 -perm /007"
+    assert host.check_output(loose) == ""
+
+
+def test_swap_file_is_there_unless_the_swap_is_the_hosts(host: Host) -> None:
+    in_container = host.run("systemd-detect-virt --container").rc == 0
+    assert host.file("/swapfile").exists != in_container

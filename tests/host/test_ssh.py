@@ -56,6 +56,16 @@ def test_sshd_obeys(host: Host, rule: str) -> None:
     assert rule in host.check_output("sshd -T -C user=root,host=a,addr=203.0.113.9").splitlines()
 
 
+def test_file_beside_the_configuration_cannot_loosen_it(host: Host) -> None:
+    loose = "/etc/ssh/sshd_config.d/50-of-test.conf"
+    try:
+        host.check_output(f"printf 'PasswordAuthentication yes\\nPermitRootLogin yes\\n' > {loose}")
+        obeyed = host.check_output("sshd -T -C user=root,host=a,addr=203.0.113.9").splitlines()
+    finally:
+        host.run(f"rm -f {loose}")
+    assert {"passwordauthentication no", "permitrootlogin no"} <= set(obeyed)
+
+
 def test_private_host_keys_are_roots_alone(host: Host) -> None:
     keys = re.findall(r"^hostkey (\S+)$", host.check_output("sshd -T"), re.MULTILINE)
     assert len(keys) == 2

@@ -1,4 +1,6 @@
-"""Operators: a key and sudo each, no password, nobody else."""
+"""Operators: a key and sudo each, no password, nobody else; rules for those who would have one."""
+
+from collections.abc import Iterator
 
 import pytest
 from testinfra.host import Host
@@ -32,3 +34,62 @@ def test_nobody_but_root_is_root(host: Host) -> None:
 
 def test_no_account_has_a_password(host: Host) -> None:
     assert host.check_output("awk -F: '$2 ~ /^\\$/ {print $1}' /etc/shadow") == ""
+
+
+def test_password_that_is_not_there_never_expires(host: Host, me: str) -> None:
+    said = host.check_output("LC_ALL=C chage --list %s", me)
+    assert "Password expires\t\t\t\t\t: never" in said
+    assert "Account expires\t\t\t\t\t\t: never" in said
+
+
+def test_what_a_login_makes_is_not_for_others_but_what_sudo_makes_is(host: Host, me: str) -> None:
+    assert host.check_output("su --login %s --command umask", me) == "0027"
+    assert host.check_output("umask") == "0022"
+
+
+def test_idle_shell_ends_and_its_user_cannot_say_otherwise(host: Host, me: str) -> None:
+    assert host.check_output("su --login %s --command 'echo $TMOUT'", me) == "900"
+    assert host.run("su --login %s --command 'TMOUT=0; echo still here'", me).stdout == ""
+
+
+def test_sudo_writes_down_who_did_what(host: Host, me: str) -> None:
+    host.check_output("true trace-of-a-test")
+    assert f" : {me} : " in host.file("/var/log/sudo.log").content_string
+    assert "trace-of-a-test" in host.file("/var/log/sudo.log").content_string.replace("\n    ", " ")
+    assert host.file("/var/log/sudo.log").mode == 0o600
+
+
+def test_su_is_for_root_alone(host: Host) -> None:
+    refused = host.run("runuser --user nobody -- su --command id root </dev/null")
+    assert refused.rc != 0
+    # A wrong password alone would be an authentication failure.
+    assert "Permission denied" in refused.stderr
+
+
+@pytest.fixture
+def guest(host: Host) -> Iterator[str]:
+    """Somebody whose account was made by hand, with a password."""
+    host.check_output("useradd --create-home guest-of-test")
+    host.check_output("echo 'guest-of-test:Tr4der-of-Calcutta' | chpasswd")
+    yield "guest-of-test"
+    host.run("faillock --user guest-of-test --reset; userdel --remove guest-of-test")
+
+
+@pytest.mark.parametrize("weak", ["short-1A", "alllowercaseletters", "Password12345!!!!"])
+def test_weak_password_is_refused(host: Host, guest: str, weak: str) -> None:
+    before = host.check_output("getent shadow %s", guest)
+    assert host.run(f"echo '{guest}:{weak}' | chpasswd").rc != 0
+    assert host.check_output("getent shadow %s", guest) == before
+
+
+def test_wrong_passwords_close_an_account_to_the_right_one(host: Host, guest: str) -> None:
+    def sudo(password: str) -> str:
+        tried = f"echo {password} | LC_ALL=C sudo --stdin --reset-timestamp true"
+        return str(host.run(f"runuser --user {guest} -- sh -c '{tried}'").stderr)
+
+    assert "is not in the sudoers file" in sudo("Tr4der-of-Calcutta")
+    for _ in range(4):
+        assert "is not in the sudoers file" not in sudo("wrong")
+    assert "is not in the sudoers file" not in sudo("Tr4der-of-Calcutta")
+    host.check_output("faillock --user %s --reset", guest)
+    assert "is not in the sudoers file" in sudo("Tr4der-of-Calcutta")

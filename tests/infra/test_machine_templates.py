@@ -57,7 +57,7 @@ def text(name: str, template: str, **variables: Any) -> str:
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_sshd_is_given_only_key_exchanges_that_its_version_knows(name: str) -> None:
-    config = text(name, "ssh:etc/ssh/sshd_config.d/00-hardening.conf")
+    config = text(name, "ssh:etc/ssh/sshd_config")
     assert ("mlkem768x25519-sha256" in config) == (name in NEW)
     assert "sntrup761x25519-sha512@openssh.com" in config
     assert "PasswordAuthentication no\n" in config
