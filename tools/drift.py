@@ -1,6 +1,6 @@
 """What on the servers is not as the inventory says: a report here, and a metric on each server.
 
-python -m tools.drift ENV [--limit HOST]      ends with 1 when anything differs, so that cron or a timer tells
+python -m tools.drift ENV [--limit HOST]      ends with 3 when anything differs, so that a timer tells
 """
 
 import argparse
@@ -18,6 +18,7 @@ from tools.playbook import environment, play
 from tools.say import Trouble, finish, note, step
 
 INDENT = " " * 6
+DRIFTED = 3
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,14 @@ def main() -> int:
     counts = {host: len(its) for host, its in found.items()}
     told = json.dumps({"drift_differences": counts})
     play("drift.yml", inventory, "drift", "--limit", ",".join(counts), "--extra-vars", told)
-    return 1 if any(counts.values()) else 0
+    return DRIFTED if any(counts.values()) else 0
 
 
 def ask(playbook: Path, inventory: Path, limit: str) -> dict[str, Any]:
     """What Ansible answers to a run in check mode; `Trouble` when a host could not be asked to the end."""
     command: Sequence[str | Path] = (
         VENV_BIN / "ansible-playbook", f"--inventory={inventory}", f"--limit={limit}", "--check", "--diff",
-        "--extra-vars=algosat_serial=100%", playbook,
+        "--extra-vars=at_a_time=100%", playbook,
     )  # fmt: skip
     json_only = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
     done = subprocess.run(

@@ -19,7 +19,7 @@ EXAMPLE = "trade.example.com=203.0.113.10"
 
 HOSTS = """\
 # Servers of {environment}. Playbooks take them one after another and stop at the first that fails
-# (-e algosat_serial=50% for more at a time; --limit NAME for one).
+# (-e at_a_time=50% for more at a time; --limit NAME for one).
 algosat:
   hosts:
 {hosts}"""

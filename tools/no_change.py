@@ -18,7 +18,7 @@ def main() -> None:
     asked = parser.parse_args()
     if not asked.inventory.exists():
         raise Trouble(f"there is no inventory {asked.inventory}", "`make up` makes the local one")
-    together = ("--extra-vars", "algosat_serial=100%")  # only looking, all servers at a time
+    together = ("--extra-vars", "at_a_time=100%")  # only looking, all servers at a time
     arguments = ("--check", "--diff", *together) if asked.check else ("--diff",)
     with step("provisioning again, nothing may change"):
         outcome = play("site.yml", asked.inventory, "no-change", *arguments)

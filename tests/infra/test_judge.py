@@ -76,3 +76,8 @@ def test_off_site_copies_without_password_or_proof_of_the_other_machine_are_refu
     done = judge(inventory, "-e", "backup_restic_repository=sftp:backup@192.0.2.7:/srv/x")
     assert done.returncode != 0
     assert "backup_restic_repository needs a backup_restic_password of at least 16 characters" in done.stdout
+
+
+def test_what_a_run_may_be_told_for_once_passes(inventory: Path) -> None:
+    done = judge(inventory, "-e", "at_a_time=100%", "-e", "algosat_force=true")
+    assert done.returncode == 0, done.stdout
