@@ -20,7 +20,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Intent, Order, OrderType, Side, Validity
+from algosat.domain.orders import Change, Intent, Order, OrderType, Side, Validity
 from algosat.strategies.bars import Bar
 from algosat.strategies.parameters import Parameters
 
@@ -57,6 +57,9 @@ class Floor(Protocol):
 
     def cancel(self, order_id: str) -> Order:
         """Ask for a cancel; an order that has ended comes back as it is."""
+
+    def modify(self, order_id: str, change: Change) -> Order:
+        """Ask for new terms; an order that cannot be changed, or may not be, comes back as it is."""
 
     def close(self, symbol: str) -> Sequence[Order]:
         """Market orders for what is left of the position after orders that are working; maybe none."""
@@ -123,6 +126,25 @@ class Strategy(Generic[P]):
         reduce_only: bool = False,
     ) -> Order:
         return self._place(Side.SELL, symbol, quantity, limit, trigger, validity, reduce_only)
+
+    def change(
+        self,
+        order: Order,
+        *,
+        quantity: Decimal | None = None,
+        limit: Decimal | None = None,
+        trigger: Decimal | None = None,
+    ) -> Order:
+        """New terms for a working order; what is not named stays as it is.
+
+        They hold once the broker has confirmed them; until then the order is `pending_modify`. It comes
+        back as it was where it cannot be changed now, or the gate says no.
+        """
+        terms = order.intent
+        change = Change(
+            quantity or terms.quantity, limit or terms.limit_price, trigger or terms.trigger_price
+        )
+        return self.floor.modify(order.id, change)
 
     def close(self, symbol: str) -> Sequence[Order]:
         return self.floor.close(symbol)

@@ -16,7 +16,7 @@ from algosat.domain.orders import (
     Status,
     may_happen,
 )
-from algosat.domain.risk import Denial, prices
+from algosat.domain.risk import Denial, Picture, prices
 from algosat.errors import Conflict, Denied, IllegalTransition
 from algosat.store import audit, ledger
 from algosat.store.audit import Cause
@@ -56,6 +56,18 @@ def modify(desk: Desk, order_id: str, change: Change, cause: Cause) -> Order:
 def _request(
     connection: Connection, desk: Desk, order: Order, change: Change, cause: Cause
 ) -> Order | Denial:
+    require_changeable(order, change)
+    left = what_is_left(order, change)
+    picture = sight.see(connection, desk, left, desk.clock(), replacing=order.id)
+    outcome = judge(left, change, picture)
+    if isinstance(outcome, Denial):
+        return outcome
+    event = OrderEvent(EventKind.MODIFY_REQUESTED, desk.clock(), change=outcome)
+    return ledger.record(connection, order, event, cause, desk.books)
+
+
+def require_changeable(order: Order, change: Change) -> None:
+    """Raises IllegalTransition or Conflict when the order cannot be changed so, whatever the gate says."""
     if order.external:
         raise Conflict(f"order {order.id} was placed elsewhere; change it there")
     if not may_happen(order, EventKind.MODIFY_REQUESTED):
@@ -66,26 +78,19 @@ def _request(
         raise Conflict(
             f"{order.filled_quantity} of order {order.id} are filled already: ask for more, or cancel"
         )
-    judged, denial = _judge(connection, desk, order, change)
-    if denial is not None:
-        return denial
-    event = OrderEvent(
-        EventKind.MODIFY_REQUESTED,
-        desk.clock(),
-        change=replace(change, protection_price=judged.protection_price),
-    )
-    return ledger.record(connection, order, event, cause, desk.books)
 
 
-def _judge(connection: Connection, desk: Desk, order: Order, change: Change) -> tuple[Intent, Denial | None]:
-    """What is left of the order under its new terms, and why it may not be so, if it may not."""
-    left = replace(_as_it_stands(order, change), quantity=change.quantity - order.filled_quantity)
-    picture = sight.see(connection, desk, left, desk.clock(), replacing=order.id)
+def what_is_left(order: Order, change: Change) -> Intent:
+    """What still has to trade of the order under its new terms."""
+    return replace(_as_it_stands(order, change), quantity=change.quantity - order.filled_quantity)
+
+
+def judge(left: Intent, change: Change, picture: Picture | Denial) -> Change | Denial:
+    """The change with its protection price, or why it may not be. The picture is without the order itself."""
     left, denial = place.judge(left, picture)
-    if denial is None and not isinstance(picture, Denial):
-        whole = replace(left, quantity=change.quantity)
-        denial = prices.quantity_is_not_frozen(whole, picture)
-    return left, denial
+    if denial is None and isinstance(picture, Picture):
+        denial = prices.quantity_is_not_frozen(replace(left, quantity=change.quantity), picture)
+    return denial or replace(change, protection_price=left.protection_price)
 
 
 def _as_it_stands(order: Order, change: Change) -> Intent:

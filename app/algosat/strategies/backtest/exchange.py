@@ -1,7 +1,7 @@
 """The paper market of a back-test, and the rule against looking ahead.
 
 What is decided at one price can only be carried out at a later one: an order waits until its symbol's
-next quote. A stop then waits before it, any other order meets it.
+next quote, and so does a change of one. A stop then waits before it, any other order meets it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from itertools import count
 
 from algosat.brokers.base import Report
 from algosat.brokers.paper import market
-from algosat.brokers.paper.events import Cancel, Changed, Event, Place, Tick
+from algosat.brokers.paper.events import Cancel, Changed, Event, Modify, Place, Tick
 from algosat.brokers.paper.market import Market
 from algosat.brokers.paper.rules import Rules
 from algosat.domain.instruments import Quote
-from algosat.domain.orders import Order
+from algosat.domain.orders import Change, Order
 
 
 class Exchange:
@@ -24,7 +24,10 @@ class Exchange:
         self._rules = rules
         self._market = Market()
         self._waiting: dict[str, list[Order]] = {}  # by symbol
+        self._changes: dict[str, list[tuple[Order, Change]]] = {}  # by symbol
         self._requests = count(1)
+        self._asked: dict[int, str] = {}  # whose change a request is for
+        self._refused: list[str] = []
 
     def submit(self, order: Order) -> None:
         """Send an order; it arrives with its symbol's next quote."""
@@ -40,21 +43,44 @@ class Exchange:
             return []
         return self._step([Cancel(next(self._requests), order.broker_order_id, order.intent.symbol)], at)
 
+    def modify(self, order: Order, change: Change) -> None:
+        """Ask for an order's new terms; the request arrives with its symbol's next quote."""
+        self._changes.setdefault(order.intent.symbol, []).append((order, change))
+
     def tick(self, quote: Quote) -> list[Report]:
         """A new quote, and what waited for it; every change of an order, in order."""
-        arriving = self._waiting.pop(quote.symbol, None)
-        if arriving is None:
+        arriving, changes = self._waiting.pop(quote.symbol, []), self._changes.pop(quote.symbol, [])
+        if not arriving and not changes:
             return self._step([Tick(quote)], quote.at)
         stops = [order for order in arriving if order.intent.type.has_trigger]
         others = [order for order in arriving if not order.intent.type.has_trigger]
-        return self._step([*self._places(stops), Tick(quote), *self._places(others)], quote.at)
+        modifies, places = self._modifies(changes), self._places(others)
+        return self._step([*self._places(stops), Tick(quote), *modifies, *places], quote.at)
+
+    def take_refused(self) -> list[str]:
+        """The orders whose change was refused since this was asked."""
+        refused, self._refused = self._refused, []
+        return refused
 
     def _places(self, orders: Iterable[Order]) -> list[Place]:
         return [Place(next(self._requests), order.id, order.intent) for order in orders]
+
+    def _modifies(self, changes: Iterable[tuple[Order, Change]]) -> list[Modify]:
+        requests = []
+        for order, change in changes:
+            number = next(self._requests)
+            self._asked[number] = order.id
+            requests.append(Modify(number, order.broker_order_id or "", order.intent.symbol, change))
+        return requests
 
     def _step(self, events: Iterable[Event], at: datetime) -> list[Report]:
         reports = []
         for event in events:
             self._market, outputs = market.step(self._rules, self._market, event, at)
-            reports += [output.order.report() for output in outputs if isinstance(output, Changed)]
+            for output in outputs:
+                if isinstance(output, Changed):
+                    reports.append(output.order.report())
+                elif output.request in self._asked:
+                    changing = self._asked.pop(output.request)
+                    self._refused += [changing] if output.refusal else []
         return reports

@@ -12,13 +12,23 @@ from typing import Any
 from algosat.brokers.paper.universe import Listing
 from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
-from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, Product, Status, create
+from algosat.domain.orders import (
+    Change,
+    EventKind,
+    Intent,
+    Order,
+    OrderEvent,
+    Product,
+    Status,
+    create,
+    may_happen,
+)
 from algosat.domain.risk import Denial, DenialCode, Limits, Line, Picture, Scope
-from algosat.errors import CalendarUnknown, NotFound
+from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, NotFound
 from algosat.strategies.backtest.exchange import Exchange
 from algosat.strategies.backtest.ledger import Ledger
 from algosat.strategies.occasions import Occasion
-from algosat.trading import close, slicing
+from algosat.trading import close, modify, slicing
 from algosat.trading.place import judge
 
 _SECOND = timedelta(seconds=1)
@@ -101,6 +111,20 @@ class SimulatedFloor:
             order = self._ledger.record(order, event)
         return order
 
+    def modify(self, order_id: str, change: Change) -> Order:
+        order = self._ledger.orders[order_id]
+        try:
+            modify.require_changeable(order, change)
+        except (IllegalTransition, Conflict):
+            return order
+        left = modify.what_is_left(order, change)
+        outcome = modify.judge(left, change, self._see(left, without=order_id))
+        if isinstance(outcome, Denial):
+            self.denied[outcome.code] = self.denied.get(outcome.code, 0) + 1
+            return order
+        self._exchange.modify(order, outcome)
+        return self._ledger.record(order, OrderEvent(EventKind.MODIFY_REQUESTED, self.now, change=outcome))
+
     def close(self, symbol: str) -> Sequence[Order]:
         lines = [line for line in self._lines() if line.symbol == symbol and close.left(line)]
         exits = [close.exit_of(self.account, line) for line in lines]
@@ -109,6 +133,14 @@ class SimulatedFloor:
             for each in exits
             for piece in slicing.cut(each.quantity, self.instrument(symbol))
         ]
+
+    def give_up_change(self, order_id: str) -> Order | None:
+        """The exchange refused a change; None where the order has ended meanwhile."""
+        order = self._ledger.orders[order_id]
+        if not may_happen(order, EventKind.MODIFY_FAILED):
+            return None
+        event = OrderEvent(EventKind.MODIFY_FAILED, self.now, reason="the exchange refused the change")
+        return self._ledger.record(order, event)
 
     # --- what the clock asks for -----------------------------------------------------------------------
 
@@ -135,7 +167,7 @@ class SimulatedFloor:
 
     # --- what the gate sees ----------------------------------------------------------------------------
 
-    def _see(self, intent: Intent) -> Picture | Denial:
+    def _see(self, intent: Intent, *, without: str | None = None) -> Picture | Denial:
         listing, quote = self._listings.get(intent.symbol), self.quotes.get(intent.symbol)
         if listing is None:
             return Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {intent.symbol!r} is known")
@@ -148,7 +180,7 @@ class SimulatedFloor:
             closes_at = self._calendar.closes_at(*where)
         except CalendarUnknown as error:
             return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
-        lines = self._lines()
+        lines = self._lines(without)
         return Picture(
             at=self.now,
             instrument=instrument,
@@ -182,8 +214,8 @@ class SimulatedFloor:
             self.strategy, intent.symbol, intent.product, instrument.kind, last=quote.last, price=quote.last
         )
 
-    def _lines(self) -> tuple[Line, ...]:
-        return self._ledger.lines(self._kind_of, self.quotes)
+    def _lines(self, without: str | None = None) -> tuple[Line, ...]:
+        return self._ledger.lines(self._kind_of, self.quotes, without=without)
 
     def _kind_of(self, symbol: str) -> InstrumentKind:
         return self._listings[symbol].instrument.kind

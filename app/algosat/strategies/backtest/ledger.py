@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -91,13 +91,18 @@ class Ledger:
         return sum((abs(each.quantity) * quotes[each.symbol].last for each in self._open()), _NOTHING)
 
     def lines(
-        self, kind_of: Callable[[str], InstrumentKind], quotes: Mapping[str, Quote]
+        self,
+        kind_of: Callable[[str], InstrumentKind],
+        quotes: Mapping[str, Quote],
+        *,
+        without: str | None = None,
     ) -> tuple[Line, ...]:
-        """What is held and working, as the gate sees it."""
-        symbols = {each.symbol for each in self._open()} | {
-            order.intent.symbol for order in self.working.values()
-        }
-        return tuple(self._line(symbol, kind_of(symbol), quotes[symbol].last) for symbol in sorted(symbols))
+        """What is held and working, as the gate sees it; without the order that is to be replaced."""
+        working = [order for order in self.working.values() if order.id != without]
+        symbols = {each.symbol for each in self._open()} | {order.intent.symbol for order in working}
+        return tuple(
+            self._line(symbol, kind_of(symbol), quotes[symbol].last, working) for symbol in sorted(symbols)
+        )
 
     def funds(self, lines: tuple[Line, ...]) -> Funds:
         return Funds(
@@ -110,10 +115,10 @@ class Ledger:
             ),
         )
 
-    def _line(self, symbol: str, kind: InstrumentKind, last: Decimal) -> Line:
+    def _line(self, symbol: str, kind: InstrumentKind, last: Decimal, orders: Iterable[Order]) -> Line:
         position, price = self.position(symbol), last
         working = {Side.BUY: _NOTHING, Side.SELL: _NOTHING}
-        for order in self.working.values():
+        for order in orders:
             intent = order.intent
             if intent.symbol == symbol:
                 working[intent.side] += order.remaining_quantity

@@ -126,6 +126,8 @@ class Simulation:
             changed = self._ledger.settle(report)
             if changed is not None:
                 self._runner.order(changed)
+        for refused in filter(None, map(floor.give_up_change, self._exchange.take_refused())):
+            self._runner.order(refused)
         floor.now = at
         floor.square_off(quote.symbol)
         self._runner.quote(quote)

@@ -19,8 +19,8 @@ import orjson
 from sqlalchemy import select
 
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Intent, Order, Product
-from algosat.errors import Conflict, IllegalTransition, KeyReused, NotFound
+from algosat.domain.orders import Change, Intent, Order, Product
+from algosat.errors import Conflict, Denied, IllegalTransition, KeyReused, NotFound
 from algosat.monitoring import correlation
 from algosat.store import ledger, queries
 from algosat.store.audit import Cause
@@ -29,7 +29,7 @@ from algosat.strategies.live import codec, records
 from algosat.strategies.live.news import Seen
 from algosat.strategies.live.records import Record
 from algosat.strategies.occasions import Occasion, OrderChanged
-from algosat.trading import cancel, close, place, replies
+from algosat.trading import cancel, close, modify, place, replies
 from algosat.trading.desk import Desk
 from algosat.trading.place import Placed
 from algosat.trading.replies import Key
@@ -142,8 +142,17 @@ class LiveFloor:
         try:
             return cancel.cancel(self._desk, order_id, self._cause)
         except IllegalTransition:
-            with self._desk.database.read() as connection:
-                return ledger.get(connection, order_id)
+            return self._as_it_is(order_id)
+
+    def modify(self, order_id: str, change: Change) -> Order:
+        try:
+            return modify.modify(self._desk, order_id, change, self._cause)
+        except (IllegalTransition, Conflict, Denied):
+            return self._as_it_is(order_id)
+
+    def _as_it_is(self, order_id: str) -> Order:
+        with self._desk.database.read() as connection:
+            return ledger.get(connection, order_id)
 
     def _once(self, body: bytes, work: Callable[[Key], Placed]) -> Sequence[Order]:
         """What the key of this order in this occasion stands for: done now, or before the process died."""

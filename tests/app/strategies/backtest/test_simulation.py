@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from algosat.domain.orders import Order, Side, Status, Validity
+from algosat.domain.orders import Order, Overlay, Side, Status, Validity
 from algosat.errors import InvalidRequest
 from algosat.strategies.backtest.ledger import Fill
 from algosat.strategies.backtest.output import as_json
 from algosat.strategies.backtest.run import Finished
+from algosat.strategies.bars import Bar
 from tests.app.strategies.backtest.recordings import SYMBOL, Prices, at, bars, ticks, tried
 from tests.app.strategies.doubles import MORNING, Scripted
 
@@ -101,6 +102,60 @@ def test_a_cancel_before_the_next_quote_prevents_the_fill(scripted: type[Scripte
     scripted.script["bar"] = at(0, place)
     (order,) = orders(tried(bars("100", "100", "100")))
     assert (order.status, order.reason) == (Status.CANCELLED, "cancelled before it was sent")
+
+
+def test_a_changed_order_meets_the_quote_after_the_change(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, bar: Bar) -> None:
+        if bar.start == MORNING:
+            own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
+        for order in own.working(SYMBOL):
+            changed = own.change(order, quantity=Decimal(5), limit=Decimal("101.00"))
+            assert changed.overlay is (Overlay.PENDING_MODIFY if bar.start > MORNING else None)
+
+    scripted.script["bar"] = act
+    finished = tried(bars("100", "99", "100"))
+    (order,) = orders(finished)
+    (fill,) = fills(finished)
+    assert (order.status, order.overlay) == (Status.FILLED, None)
+    assert (fill.quantity, fill.at) == (Decimal(5), MORNING + timedelta(minutes=2))
+    assert fill.price <= Decimal("100.05")
+
+
+def test_a_change_the_gate_denies_leaves_the_order_and_is_counted(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, _bar: Bar) -> None:
+        for order in own.working(SYMBOL):
+            assert own.change(order, quantity=Decimal(10**9)) == order
+        if not own.working(SYMBOL):
+            own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
+
+    scripted.script["bar"] = act
+    finished = tried(bars("100", "100", "100"))
+    (order,) = orders(finished)
+    assert order.intent.quantity == TEN
+    assert sum(finished.report.outcome.denied.values()) == 2
+
+
+def test_a_change_of_an_order_that_has_not_arrived_is_none(scripted: type[Scripted]) -> None:
+    def place_and_change(own: Scripted) -> None:
+        order = own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
+        assert own.change(order, limit=Decimal("99.00")) == order
+
+    scripted.script["bar"] = at(0, place_and_change)
+    (order,) = orders(tried(bars("100", "100", "100")))
+    assert order.intent.limit_price == 98
+
+
+def test_a_change_that_comes_too_late_changes_nothing(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, _bar: Bar) -> None:
+        for order in own.working(SYMBOL):
+            own.change(order, limit=Decimal("97.00"))
+        if not own.position(SYMBOL) and not own.working(SYMBOL):
+            own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
+
+    scripted.script["bar"] = act
+    (order,) = orders(tried(bars("100", "100", "97.50")))
+    assert (order.status, order.pending_change) == (Status.FILLED, None)
+    assert order.intent.limit_price == Decimal("98.00")
 
 
 def test_a_resting_order_can_be_cancelled(scripted: type[Scripted]) -> None:

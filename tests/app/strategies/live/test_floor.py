@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import orjson
 import pytest
 
-from algosat.domain.orders import EventKind, Intent, OrderType, Product, Side, Status
+from algosat.domain.orders import Change, EventKind, Intent, OrderType, Overlay, Product, Side, Status
 from algosat.store import queries
 from algosat.strategies.live import records
 from algosat.strategies.live.floor import LiveFloor
@@ -160,6 +161,24 @@ def test_cancelling_an_order_that_has_ended_gives_it_back_as_it_is(desk: Desk, f
     order = floor.place(intent())
     assert floor.cancel(order.id).status is Status.CANCELLED
     assert floor.cancel(order.id).status is Status.CANCELLED
+
+
+def test_an_order_is_changed_once_the_broker_has_it(desk: Desk, floor: LiveFloor) -> None:
+    floor.begin(BAR)
+    order = floor.place(replace(intent(), type=OrderType.LIMIT, limit_price=Decimal(100)))
+    change = Change(Decimal(20), Decimal("99.50"), None)
+    assert floor.modify(order.id, change) == order  # it has not left yet
+    advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
+    changed = floor.modify(order.id, change)
+    assert (changed.overlay, changed.pending_change) == (Overlay.PENDING_MODIFY, change)
+
+
+def test_a_change_the_gate_denies_leaves_the_order_as_it_is(desk: Desk, floor: LiveFloor) -> None:
+    floor.begin(BAR)
+    order = floor.place(replace(intent(), type=OrderType.LIMIT, limit_price=Decimal(100)))
+    advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
+    assert floor.modify(order.id, Change(Decimal(100_000), Decimal(100), None)) == order_now(desk, order)
+    assert order_now(desk, order).pending_change is None
 
 
 def test_a_change_of_an_order_told_again_keeps_the_name_it_had(
