@@ -28,6 +28,7 @@ class Verdict:
     seed: int
     seconds: float
     orders: int
+    denied: int
     kills: dict[str, int]
     deaths: dict[str, int]
     outcomes: dict[str, int]
@@ -36,7 +37,7 @@ class Verdict:
 
     def lines(self) -> Iterator[str]:
         yield f"seed {self.seed}, {self.seconds:.0f} s"
-        yield f"orders acknowledged: {self.orders}, requests repeated on purpose: {self.repeated}"
+        yield f"orders acknowledged: {self.orders}, and {self.denied} denied by the gate; requests repeated on purpose: {self.repeated}"
         yield f"processes killed: {sum(self.kills.values())} ({_listed(self.kills)})"
         yield f"steps they died at by themselves: {len(self.deaths)} kinds"
         yield from (f"  {times:4} {name}" for name, times in sorted(self.deaths.items()))
@@ -46,7 +47,7 @@ class Verdict:
 
 
 def run(directory: Path, *, orders: int, kills: int, seed: int, say: Say) -> Verdict:
-    """Go on until at least that many orders were acknowledged and that many processes were killed."""
+    """Go on until at least that many orders were acknowledged, not denied, and that many processes were killed."""
     began = time.monotonic()
     site = Site(directory, seed)
     told = Acknowledged()
@@ -83,16 +84,16 @@ def _until_enough(
     site: Site, told: Acknowledged, orders: int, kills: int, chance: random.Random, say: Say
 ) -> None:
     next_kill, next_word = 10, time.monotonic()
-    while len(told.orders) < orders or sum(site.kills.values()) < kills:
+    while told.passed < orders or sum(site.kills.values()) < kills:
         site.tend()
         # By progress, not by time: to kill what is not up yet proves nothing.
-        if len(told.orders) >= next_kill and site.answers():
-            next_kill = len(told.orders) + chance.randint(5, 25)
+        if told.passed >= next_kill and site.answers():
+            next_kill = told.passed + chance.randint(5, 25)
             site.kill(chance.choice(FROM_OUTSIDE))
             site.inject(chance.randrange(10**6), _weather(chance))
         if time.monotonic() >= next_word:
             next_word = time.monotonic() + 10
-            say(f"{len(told.orders)} orders, {_listed(site.kills)} killed")
+            say(f"{told.passed} orders, {_listed(site.kills)} killed")
         time.sleep(0.05)
 
 
@@ -128,7 +129,8 @@ def _judge(site: Site, told: Acknowledged, seed: int, seconds: float) -> Verdict
             return Verdict(
                 seed=seed,
                 seconds=seconds,
-                orders=len(told.orders),
+                orders=told.passed,
+                denied=len(told.denied),
                 kills=site.kills,
                 deaths=summary_of_deaths(site.notes),
                 outcomes=witness.outcomes(connection),

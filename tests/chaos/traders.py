@@ -26,6 +26,11 @@ class Acknowledged:
     unexpected: list[str] = field(default_factory=list)
     repeated: int = 0
 
+    @property
+    def passed(self) -> int:
+        """How many of the orders passed the gate, and so go the whole way."""
+        return len(self.orders) - len(self.denied)
+
     def note(self, key: str, order_id: str, *, denied: bool) -> None:
         with self.lock:
             for other, under in self.orders.items():
@@ -50,7 +55,7 @@ class Trader(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             action = self._chance.choices(
-                [self._place, self._cancel, self._change, self._close], weights=[70, 15, 10, 5]
+                [self._place, self._cancel, self._change, self._close], weights=[60, 25, 10, 5]
             )[0]
             action()
             self._stopping.wait(self._chance.uniform(0, 0.05))
