@@ -11,7 +11,7 @@ from tests.chaos.run import run
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--orders", type=int, default=2000, help="acknowledged orders that the gate passed, at the least")
+    parser.add_argument("--orders", type=int, default=2000, help="acknowledged orders, none of them denied")
     parser.add_argument("--kills", type=int, default=200, help="processes killed, at the least")
     parser.add_argument("--seed", type=int, default=None, help="of orders, faults and the market")
     parser.add_argument("--directory", type=Path, default=None, help="where to leave store and log")

@@ -37,7 +37,8 @@ class Verdict:
 
     def lines(self) -> Iterator[str]:
         yield f"seed {self.seed}, {self.seconds:.0f} s"
-        yield f"orders acknowledged: {self.orders}, and {self.denied} denied by the gate; requests repeated on purpose: {self.repeated}"
+        yield f"orders acknowledged: {self.orders}, and {self.denied} denied by the gate"
+        yield f"requests repeated on purpose: {self.repeated}"
         yield f"processes killed: {sum(self.kills.values())} ({_listed(self.kills)})"
         yield f"steps they died at by themselves: {len(self.deaths)} kinds"
         yield from (f"  {times:4} {name}" for name, times in sorted(self.deaths.items()))
@@ -47,7 +48,7 @@ class Verdict:
 
 
 def run(directory: Path, *, orders: int, kills: int, seed: int, say: Say) -> Verdict:
-    """Go on until at least that many orders were acknowledged, not denied, and that many processes were killed."""
+    """Go on until that many orders were acknowledged and not denied, and that many processes killed."""
     began = time.monotonic()
     site = Site(directory, seed)
     told = Acknowledged()
