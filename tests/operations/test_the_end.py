@@ -1,0 +1,41 @@
+"""The end of a server. Of all files here the last one: after it there is nothing left to operate."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from tests.operations.controller import Controller
+
+pytestmark = pytest.mark.unit("algosat", "nginx")
+
+
+def test_server_is_not_decommissioned_unless_it_is_named(host: Host, controller: Controller) -> None:
+    refused = controller.attempt("decommission.yml", "--extra-vars=confirm=somebody-else")
+    assert refused.returncode != 0
+    assert f"-e confirm={controller.server}" in refused.stdout
+    assert host.service("algosat").is_running
+
+
+def test_decommissioned_server_leaves_a_backup_here_and_no_secret_there(
+    host: Host, controller: Controller, tmp_path: Path
+) -> None:
+    secret = host.check_output("sed -n 's/^ *secret_key: //p' /etc/algosat/algosat.yaml")
+    archive, name = f"--extra-vars=fetch_to={tmp_path}", f"--extra-vars=confirm={controller.server}"
+    controller.play("decommission.yml", name, archive)
+    fetched = list((tmp_path / controller.server).iterdir())
+    assert len(fetched) == 1
+    with tarfile.open(fetched[0]) as tar:
+        assert any(it.name.endswith("/database/algosat.db") for it in tar)
+    for gone in ("/etc/algosat", "/var/lib/algosat", "/opt/algosat", "/etc/ssl/algosat"):
+        assert not host.file(gone).exists
+    assert (
+        host.run("grep --recursive --quiet --fixed-strings %s /etc /opt /var/lib", secret.strip('"')).rc == 1
+    )
+    assert host.run("systemctl list-unit-files --no-legend 'algosat*'").stdout == ""
+    for port in (80, 443, 8080):
+        assert not host.socket(f"tcp://{port}").is_listening
+    controller.play("decommission.yml", name, archive)  # one that was cut may be repeated
