@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from tools import apt, postgresql
 from tools.paths import LOCAL, ROOT, VENV_BIN
 from tools.say import Trouble, finish, note
 
-SKIPPED = re.compile(r"^SKIPPED \[(?P<count>\d+)\] (?P<reason>.+)$", re.MULTILINE)
+SKIPPED = re.compile(r"^SKIPPED \[(?P<count>\d+)\] \S+:\d+: (?P<reason>.+)$", re.MULTILINE)
 SHOWN = 150
 _PYTEST = ("pytest", "--numprocesses=auto", "--durations=5")
 _TESTS = (*_PYTEST, "tests/app", "tests/infra")
@@ -126,8 +127,15 @@ def run(check: Check) -> Result:
     if done.returncode != 0:
         note("\n".join(said.splitlines()[-SHOWN:]))
         note(f"    {check.name} failed; the whole output is in {log.relative_to(ROOT)}")
-    skipped = tuple(f"{found['reason']} ({found['count']})" for found in SKIPPED.finditer(said))
-    return Result(check, done.returncode == 0, time.monotonic() - began, skipped)
+    return Result(check, done.returncode == 0, time.monotonic() - began, _skipped(said))
+
+
+def _skipped(said: str) -> tuple[str, ...]:
+    """Each reason that pytest gives for leaving something out, and how often."""
+    reasons: Counter[str] = Counter()
+    for found in SKIPPED.finditer(said):
+        reasons[found["reason"]] += int(found["count"])
+    return tuple(f"{reason} ({count})" for reason, count in reasons.items())
 
 
 def _summarise(results: list[Result], groups: list[str]) -> None:

@@ -69,20 +69,23 @@ def postgresql() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def directory(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+def directory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A configuration directory beside a fresh store."""
     if request.config.getoption("store") == "postgresql":
-        url = request.getfixturevalue("postgresql").copy("fresh")
-        return write_configuration(tmp_path, algosat_data(tmp_path, database__url=url))
-    return _laid_out(tmp_path, request.getfixturevalue("fresh_store"))
+        with request.getfixturevalue("postgresql").copied("fresh") as url:
+            yield write_configuration(tmp_path, algosat_data(tmp_path, database__url=url))
+    else:
+        yield _laid_out(tmp_path, request.getfixturevalue("fresh_store"))
 
 
 @pytest.fixture
-def empty_url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+def empty_url(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """Where an empty store with its schema is."""
     if request.config.getoption("store") == "postgresql":
-        return str(request.getfixturevalue("postgresql").copy("empty"))
-    return f"sqlite:///{shutil.copy(request.getfixturevalue('empty_store'), tmp_path / 'algosat.db')}"
+        with request.getfixturevalue("postgresql").copied("empty") as url:
+            yield url
+    else:
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('empty_store'), tmp_path / 'algosat.db')}"
 
 
 @pytest.fixture

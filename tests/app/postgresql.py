@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 from tools.postgresql import programs
 
 # What is lost with the machine is lost with the tests anyway.
-_HASTY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_HASTY = ("fsync=off", "full_page_writes=off")
 _MINE = "postgres"  # whom the server runs as when root tests: it refuses to be root
 
 
@@ -38,9 +38,12 @@ class Cluster:
         self._tell(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         return self.url(name)
 
-    def copy(self, template: str) -> str:
-        """The URL of a new database like the template, which nobody may be connected to."""
-        return self.make(f"test_{next(self._numbers)}", template)
+    @contextmanager
+    def copied(self, template: str) -> Iterator[str]:
+        """The URL of a database like the template, which nobody may be connected to; gone afterwards."""
+        name = f"test_{next(self._numbers)}"
+        yield self.make(name, template)
+        self._tell(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def disconnect(self, url: str) -> None:
         """End every session of a database, as its server's restart would."""

@@ -20,9 +20,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def database(postgresql: Cluster) -> Iterator[Database]:
-    database = Database(postgresql.copy("empty"))
-    yield database
-    database.close()
+    with postgresql.copied("empty") as url:
+        database = Database(url)
+        yield database
+        database.close()
 
 
 def restart(postgresql: Cluster, database: Database) -> None:

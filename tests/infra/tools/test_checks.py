@@ -7,6 +7,7 @@ import pytest
 
 from tools import checks
 from tools.checks import Check
+from tools.say import Trouble
 
 
 def run(monkeypatch: pytest.MonkeyPatch, directory: Path, script: str) -> checks.Result:
@@ -27,10 +28,26 @@ def test_failing_check_shows_what_it_said(
 
 
 def test_reasons_for_skipping_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    said = "SKIPPED [2] tests/app/test_x.py:7: needs PostgreSQL"
-    assert run(monkeypatch, tmp_path, f"print({said!r})").skipped == (
-        "tests/app/test_x.py:7: needs PostgreSQL (2)",
+    said = (
+        "SKIPPED [2] tests/app/test_x.py:7: no PostgreSQL\nSKIPPED [1] tests/app/test_y.py:9: no PostgreSQL"
     )
+    assert run(monkeypatch, tmp_path, f"print({said!r})").skipped == ("no PostgreSQL (3)",)
+
+
+def test_what_a_check_can_do_without_does_not_stop_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def unavailable() -> None:
+        raise Trouble("there is none", "install it")
+
+    monkeypatch.setattr(checks, "LOCAL", tmp_path)
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    assert checks.run(Check("some check", (sys.executable, "-c", ""), wants=unavailable)).passed
+
+
+def test_unit_and_slow_tests_are_all_there_are() -> None:
+    chosen = {check.command[-1] for check in (*checks.unit(), next(checks.slow()))}
+    assert chosen == {"not slow", "slow"}
 
 
 @pytest.mark.parametrize(
