@@ -51,11 +51,13 @@ class Trader(threading.Thread):
         self._headers = {"Authorization": f"Bearer {token}"}
         self._client = httpx.Client(base_url=url, timeout=20, headers=self._headers)
         self._mine: list[str] = []
+        self._answers: list[tuple[str, dict[str, Any], httpx.Response]] = []
 
     def run(self) -> None:
         while not self._stopping.is_set():
             action = self._chance.choices(
-                [self._place, self._cancel, self._change, self._close], weights=[60, 25, 10, 5]
+                [self._place, self._cancel, self._change, self._close, self._repeat],
+                weights=[60, 25, 10, 5, 5],
             )[0]
             action()
             self._stopping.wait(self._chance.uniform(0, 0.05))
@@ -66,11 +68,21 @@ class Trader(threading.Thread):
         body = self._order()
         answer = self._insist(lambda: self._client.post("/orders", json=body, headers=self._key(key)))
         self._learn(key, answer)
-        if self._chance.random() < 0.1:
-            with self._told.lock:
-                self._told.repeated += 1
-            again = self._insist(lambda: self._client.post("/orders", json=body, headers=self._key(key)))
-            self._learn(key, again)
+        self._answers = [*self._answers[-20:], (key, body, answer)]
+        if self._chance.random() < 0.05:
+            self._repeat()
+
+    def _repeat(self) -> None:
+        """Ask again under a key of before, however much has happened to its order since."""
+        if not self._answers:
+            return
+        key, body, first = self._chance.choice([self._answers[0], self._answers[-1]])
+        again = self._insist(lambda: self._client.post("/orders", json=body, headers=self._key(key)))
+        self._learn(key, again)
+        with self._told.lock:
+            self._told.repeated += 1
+            if first.status_code == 201 and (again.status_code, again.content) != (201, first.content):
+                self._told.contradictions.append(f"key {key}: first {first.text}, then {again.text}")
 
     def _order(self) -> dict[str, Any]:
         symbol = self._chance.choice(SYMBOLS)
