@@ -176,8 +176,8 @@ def _install() -> None:
     uv, python = str(VENV_BIN / "uv"), ["--python", _PYTHON]
     shell.output([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(_INSTALLED)])
     lock, app = str(ROOT / "app" / "requirements.lock"), str(ROOT / "app")
-    shell.output([uv, "pip", "sync", "--quiet", *python, "--require-hashes", lock])
-    shell.output([uv, "pip", "install", "--quiet", *python, "--no-deps", app])
+    shell.output([uv, "pip", "sync", "--quiet", "--compile-bytecode", *python, "--require-hashes", lock])
+    shell.output([uv, "pip", "install", "--quiet", "--compile-bytecode", *python, "--no-deps", app])
 
 
 def _is_ok(port: int, path: str) -> bool:
