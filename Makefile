@@ -56,6 +56,13 @@ molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=u
 bench: deps ## Measure what Algosat costs beside bare parts in the same run (SAVE=yes writes docs/benchmarks.md)
 	@$(VERB).bench $(if $(SAVE),--save)
 
+.PHONY: bench-provision audit
+bench-provision: deps ## Tasks and seconds of a first run and of one without changes, beside a plain script (DISTRO=…)
+	@$(VERB).bench.provision --distro $(DISTRO)
+
+audit: deps ## Look at `make up`'s server as lynis, CIS, ssh-audit, testssl and systemd do (SAVE=yes writes docs/hardening.md)
+	@$(VERB).audit $(if $(SAVE),--save)
+
 ##@ Operate it
 .PHONY: no-change
 no-change: deps ## Provision `make up`'s server again: nothing may change; prints tasks and seconds

@@ -37,5 +37,10 @@ def test_kernel_records_unless_it_is_a_containers(host: Host) -> None:
         assert "-k identity" in host.check_output("auditctl -l")
 
 
+def test_packages_files_are_compared_every_week(host: Host) -> None:
+    assert host.service("debsums.timer").is_running
+    assert host.service("debsums.timer").is_enabled
+
+
 def test_packages_files_can_be_compared_with_what_was_delivered(host: Host) -> None:
     assert host.check_output("debsums --silent sudo openssh-server") == ""

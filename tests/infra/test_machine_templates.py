@@ -174,3 +174,44 @@ def test_operator_without_sudo_gets_none() -> None:
     rules = own.render(ROOT / "roles" / "users" / "templates" / "etc" / "sudoers.d" / "operators.j2")
     assert "maria ALL=(ALL:ALL) NOPASSWD: ALL\n" in rules
     assert "auditor" not in rules
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_sudo_is_told_only_what_it_knows(name: str) -> None:
+    rules = text(name, "users:etc/sudoers.d/operators")
+    assert "Defaults use_pty\n" in rules
+    assert ("logfile=" in rules) == (name != "ubuntu-26.04")
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_login_is_told_only_what_it_knows(name: str) -> None:
+    config = text(name, "users:etc/login.defs")
+    assert ("FAILLOG_ENAB" in config) == (name not in NEW)
+    assert "UMASK 027\n" in config
+
+
+def test_what_is_included_comes_after_what_must_not_be_loosened() -> None:
+    config = text("debian-12", "ssh:etc/ssh/sshd_config")
+    assert config.rstrip().endswith("Include /etc/ssh/sshd_config.d/*.conf")
+    assert config.count("Include ") == 1
+
+
+def test_swap_file_is_made_on_a_machine_of_its_own_only() -> None:
+    path = "/etc/systemd/system/multi-user.target.wants/swapfile.service"
+    container = machine("debian-12", virtualization_tech_guest=["podman", "container"])
+    for server_, state in ((machine("debian-12"), "link"), (container, "absent")):
+        assert next(file for file in server_.value("_common_files") if file["path"] == path)["state"] == state
+
+
+def test_mounts_that_are_no_longer_restricted_are_given_back() -> None:
+    strict = text("debian-12", "common:etc/systemd/system/hardened-mounts.service")
+    loose = text(
+        "debian-12",
+        "common:etc/systemd/system/hardened-mounts.service",
+        common_restrict_mounts=False,
+        common_hide_processes=False,
+    )
+    assert "nosuid,noexec /tmp" in strict
+    assert "hidepid=invisible" in strict
+    assert "nosuid,exec /tmp" in loose
+    assert "hidepid=off" in loose

@@ -27,17 +27,18 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
-_BEGIN: Final = "<!-- the latest run: written by `make bench SAVE=yes` -->"
+_BEGIN: Final = "<!-- the latest run: written by `make {} SAVE=yes` -->"
 _END: Final = "<!-- end of the latest run -->"
 
 
-def published(page: str, run: str) -> str:
-    """The page with this run in the place of the one before."""
-    before, _, rest = page.partition(_BEGIN)
+def published(page: str, run: str, verb: str = "bench") -> str:
+    """The page with this run of `make VERB` in the place of the one before."""
+    begin = _BEGIN.format(verb)
+    before, _, rest = page.partition(begin)
     _, found, after = rest.partition(_END)
     if not found:
-        raise ValueError(f"the page has no lines {_BEGIN} and {_END}")
-    return f"{before}{_BEGIN}\n\n{run}\n\n{_END}{after}"
+        raise ValueError(f"the page has no lines {begin} and {_END}")
+    return f"{before}{begin}\n\n{run}\n\n{_END}{after}"
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:

@@ -1,0 +1,84 @@
+"""The audit reads what the scanners say, and knows what docs/hardening.md answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools.audit import cis, lynis, secure_shell, tls
+from tools.audit.__main__ import answered, exposure
+from tools.bench.report import published
+from tools.paths import ROOT
+
+PAGE = (ROOT / "docs" / "hardening.md").read_text()
+LYNIS = """\
+hardening_index=88
+suggestion[]=LYNIS|This release is old.|-|-|
+suggestion[]=SSH-7408|Consider hardening SSH configuration|Port (set 22 to )|-|
+warning[]=PKGS-7392|Found one or more vulnerable packages.|-|-|
+"""
+CIS = """\
+<Benchmark xmlns="http://checklists.nist.gov/xccdf/1.2"><TestResult>
+<rule-result idref="xccdf_org.ssgproject.content_rule_a"><result>pass</result></rule-result>
+<rule-result idref="xccdf_org.ssgproject.content_rule_b"><result>pass</result></rule-result>
+<rule-result idref="xccdf_org.ssgproject.content_rule_c"><result>pass</result></rule-result>
+<rule-result idref="xccdf_org.ssgproject.content_rule_d"><result>fail</result></rule-result>
+<rule-result idref="xccdf_org.ssgproject.content_rule_e"><result>notapplicable</result></rule-result>
+</TestResult></Benchmark>"""
+POLICIES = """\
+  * "Hardened Debian 12 (version 2)"
+  * "Hardened Debian 12 (version 10)"
+  * "Hardened Debian Client 12 (version 11)"
+  * "Hardened Ubuntu Server 24.04 LTS (version 2)"
+"""
+
+
+def test_lynis_index_is_read_with_what_it_suggests_and_warns_of() -> None:
+    assert lynis.parsed(LYNIS) == (88, {"LYNIS", "SSH-7408", "PKGS-7392"})
+
+
+def test_lynis_that_did_not_finish_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no hardening index"):
+        lynis.parsed("suggestion[]=LYNIS|This release is old.|-|-|\n")
+
+
+def test_rule_that_does_not_apply_counts_for_nothing() -> None:
+    verdict = cis.parsed(CIS)
+    assert verdict.percent == 75.0
+    assert verdict.failed == {"d"}
+
+
+def test_grade_is_read_with_its_score() -> None:
+    report = '[{"id": "overall_grade", "finding": "A+"}, {"id": "final_score", "finding": "96"}]'
+    assert tls.parsed(report) == ("A+", 96)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "policy"),
+    [
+        ("Debian 12", "Hardened Debian 12 (version 10)"),
+        ("Ubuntu 24.04", "Hardened Ubuntu Server 24.04 LTS (version 2)"),
+    ],
+)
+def test_newest_policy_of_the_distributions_server_is_chosen(distribution: str, policy: str) -> None:
+    assert secure_shell.newest_policy(POLICIES, distribution) == policy
+
+
+def test_policy_that_allows_less_names_the_same_algorithms() -> None:
+    policy = {"host_keys": ["k"], "kex": ["x", "y"], "ciphers": ["c"], "macs": ["m"]}
+    written = secure_shell.as_subset("P", policy).splitlines()
+    assert "key exchanges = x, y" in written
+    assert "allow_algorithm_subset_and_reordering = true" in written
+
+
+def test_exposure_is_systemds_last_word() -> None:
+    assert exposure("→ Overall exposure level for nginx.service: 2.5 OK :-)") == 2.5
+
+
+def test_answers_are_the_names_before_a_reason() -> None:
+    page = "| rule | answer |\n|---|---|\n| `a` `b` | Why. |\n| `c` |  |\n"
+    assert answered(page) == {"a", "b"}
+
+
+def test_page_has_a_place_for_the_run_and_answers_to_both_lists() -> None:
+    assert "figures of today" in published(PAGE, "figures of today", verb="audit")
+    assert {"SSH-7408", "package_ufw_removed"} <= answered(PAGE)

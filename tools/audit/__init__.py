@@ -1,0 +1,1 @@
+"""`make audit`: how hardened a server is, by other people's yardsticks."""

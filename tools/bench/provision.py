@@ -1,0 +1,117 @@
+"""`make bench-provision`: a first run and one without changes, beside a script with the same packages.
+
+The machines are throw-away ones of this bench's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import secrets
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from tools import containers, podman, shell, ssh
+from tools.bench.report import Figure, table
+from tools.containers import Machine
+from tools.distros import DEFAULT, named
+from tools.local_inventory import OPERATOR
+from tools.playbook import Outcome, play
+from tools.say import finish, note, step
+
+_FIRST_SECONDS: Final = 300
+_NO_CHANGE_SECONDS: Final = 60
+_SECONDS_A_TASK: Final = 0.5
+
+
+def main() -> int:
+    """Measure on fresh machines, print a table, remove the machines; 1 if a figure is too high."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.provision", description=__doc__)
+    parser.add_argument("--distro", default=DEFAULT)
+    parser.add_argument("--name", default="bench-provision", help="what the machines are called")
+    asked = parser.parse_args()
+    ours, plain = asked.name, f"{asked.name}-script"
+    try:
+        figures = _measure(*(containers.run(name, named(asked.distro)) for name in (ours, plain)))
+    finally:
+        for name in (ours, plain):
+            containers.remove(name)
+    note(f"\n{table(figures)}")
+    return int(any(figure.met is False for figure in figures))
+
+
+def _measure(ours: Machine, plain: Machine) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="algosat-bench-") as directory:
+        inventory = _inventory(ours, Path(directory))
+        with step("a first run"):
+            began = time.monotonic()
+            play("bootstrap.yml", inventory, "bench-bootstrap")
+            outcome = play("site.yml", inventory, "bench-site")
+            first = Outcome(time.monotonic() - began, outcome.hosts)
+        with step("a run without changes"):
+            again = play("site.yml", inventory, "bench-no-change")
+    packages = sorted(_packages(ours) - _packages(plain))
+    with step(f"a script that installs the same {len(packages)} packages, twice"):
+        script, repeated = _installed(plain, packages), _installed(plain, packages)
+    return [
+        run("first run, bootstrap included", first, _FIRST_SECONDS),
+        Figure("script that installs the same packages", f"{script:.1f} s", ""),
+        run("run without changes", again, _NO_CHANGE_SECONDS, _SECONDS_A_TASK),
+        Figure("the script again", f"{repeated:.1f} s", ""),
+        Figure(
+            "tasks of the run without changes that changed something",
+            str(sum(again.changed.values())),
+            "0",
+            not again.changed,
+        ),
+    ]
+
+
+def run(work: str, outcome: Outcome, seconds: float, a_task: float | None = None) -> Figure:
+    """One run of the playbooks as a line of the report."""
+    each = outcome.seconds / outcome.tasks
+    return Figure(
+        work,
+        f"{outcome.tasks} tasks, {outcome.seconds:.1f} s, {each:.2f} s a task",
+        f"≤ {seconds:.0f} s" + (f", ≤ {a_task} s a task" if a_task else ""),
+        outcome.seconds <= seconds and (a_task is None or each <= a_task),
+    )
+
+
+def _inventory(machine: Machine, directory: Path) -> Path:
+    """What `make up`'s server is told, with secrets that nobody needs to know."""
+    settings = {
+        "algosat_environment": "development",
+        "algosat_server_name": "localhost",
+        "algosat_operator_addresses": [f"{containers.gateway()}/32"],
+        "algosat_paper_always_open": True,
+        "algosat_security_secret_key": secrets.token_urlsafe(48),
+        "algosat_encryption_keys": [base64.b64encode(secrets.token_bytes(32)).decode()],
+        "algosat_admin_password": secrets.token_urlsafe(18),
+        "users_operators": [{"name": OPERATOR, "keys": [ssh.public_key()]}],
+    }
+    host = {**machine.variables, "ansible_user": OPERATOR}
+    file = directory / "hosts.yml"
+    file.touch(mode=0o600)
+    file.write_text(yaml.safe_dump({"algosat": {"hosts": {machine.name: host}, "vars": settings}}))
+    return file
+
+
+def _packages(machine: Machine) -> set[str]:
+    return set(podman.podman("exec", machine.name, "apt-mark", "showmanual").split())
+
+
+def _installed(machine: Machine, packages: Sequence[str]) -> float:
+    install = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends"
+    began = time.monotonic()
+    shell.output([*machine.ssh, f"apt-get -qq update && {install} {' '.join(packages)}"])
+    return time.monotonic() - began
+
+
+if __name__ == "__main__":
+    finish(main)
