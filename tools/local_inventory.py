@@ -34,6 +34,7 @@ algosat_paper_always_open: true
 
 # Secrets, each taken from the vault once: `make vault-edit ENV=local`.
 algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"
+algosat_security_previous_secret_keys: "{{{{ vault_algosat_security_previous_secret_keys | default([]) }}}}"
 algosat_encryption_keys: "{{{{ vault_algosat_encryption_keys }}}}"
 algosat_admin_password: "{{{{ vault_algosat_admin_password }}}}"
 """

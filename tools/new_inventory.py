@@ -38,6 +38,7 @@ algosat_operator_addresses: []
 
 # Secrets, each taken from the vault once: `make vault-edit ENV={environment}`.
 algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"
+algosat_security_previous_secret_keys: "{{{{ vault_algosat_security_previous_secret_keys | default([]) }}}}"
 algosat_encryption_keys: "{{{{ vault_algosat_encryption_keys }}}}"
 algosat_admin_password: "{{{{ vault_algosat_admin_password }}}}"
 """

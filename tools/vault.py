@@ -1,6 +1,7 @@
 """The encrypted inventories: fresh secrets, and how ansible, git and people get to see inside.
 
 python -m tools.vault new|show|edit|rekey ENV        the verbs behind `make vault-…`
+python -m tools.vault rotate ENV [--revoke]          new keys in front of the old ones: rotate_secrets.yml
 python -m tools.vault password --vault-id ENV        what ansible asks, through tools/vault-client
 python -m tools.vault textconv FILE                  what git asks, for a diff that can be read
 """
@@ -10,11 +11,16 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
+
 from tools import passwords, shell
 from tools.paths import ROOT, VENV_BIN
 from tools.say import Trouble, finish, note
 
 HEADER = re.compile(r"\$ANSIBLE_VAULT;1\.2;AES256;(?P<environment>[\w-]+)$")
+SIGNING = "vault_algosat_security_secret_key"
+PREVIOUS = "vault_algosat_security_previous_secret_keys"
+ENCRYPTION = "vault_algosat_encryption_keys"
 NO_SUCH_PASSWORD = 2  # ansible's word for: I know no password of that environment
 
 
@@ -67,6 +73,20 @@ def rekey(environment: str) -> None:
     _say_where(environment)
 
 
+def rotate(environment: str, *, revoke: bool) -> None:
+    """Fresh keys for tokens and encryption; what the old ones signed and encrypted stays good.
+
+    Of the keys for tokens the one before stays until the next rotation, longer than any token lives; with
+    `revoke` it goes at once, and everybody has to log in again. Keys for encryption stay, behind the new one.
+    """
+    secrets = yaml.safe_load(show(environment))
+    made = yaml.safe_load(shell.output([str(VENV_BIN / "algosat"), "credentials", "generate"]))
+    secrets[PREVIOUS] = [] if revoke else [secrets[SIGNING]]
+    secrets[SIGNING] = made[SIGNING]
+    secrets[ENCRYPTION] = [*made[ENCRYPTION], *secrets[ENCRYPTION]]
+    _write(environment, yaml.safe_dump(secrets, sort_keys=False))
+
+
 def textconv(file: Path) -> str:
     """The file in clear for those who have its password; for everybody else as it is."""
     environment = environment_of(file)
@@ -109,6 +129,11 @@ def _main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in ("new", "show", "edit", "rekey"):
         verbs.add_parser(verb).add_argument("environment")
+    rotates = verbs.add_parser("rotate")
+    rotates.add_argument("environment")
+    rotates.add_argument(
+        "--revoke", action="store_true", help="the old key for tokens is worth nothing at once"
+    )
     verbs.add_parser("password").add_argument("--vault-id", dest="environment", required=True)
     verbs.add_parser("textconv").add_argument("file", type=Path)
     arguments = parser.parse_args()
@@ -118,6 +143,8 @@ def _main() -> int:
         print(textconv(arguments.file), end="")
     elif arguments.verb == "show":
         print(show(arguments.environment), end="")
+    elif arguments.verb == "rotate":
+        rotate(arguments.environment, revoke=arguments.revoke)
     else:
         {"new": new, "edit": edit, "rekey": rekey}[arguments.verb](arguments.environment)
     return 0

@@ -50,6 +50,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
             },
             "security": {
                 "secret_key": SECRET_KEY,
+                "previous_secret_keys": [],
                 "algorithm": "HS256",
                 "access_token_expire_minutes": 30,
                 "refresh_token_expire_days": 7,

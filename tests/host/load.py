@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPSConnection
 from types import TracebackType
@@ -107,8 +108,8 @@ class _Line:
     def post(self, path: str, body: str, headers: dict[str, str]) -> tuple[int, str]:
         connection = self._open()
         connection.request("POST", path, body, {"Host": self._outside.name, **headers})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        with closing(connection.getresponse()) as answer:
+            return answer.status, answer.read().decode()
 
     def close(self) -> None:
         if self._connection is not None:

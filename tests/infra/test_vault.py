@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.infra.rendering import ENVIRONMENTS
 from tools import passwords, vault
@@ -141,6 +142,22 @@ def test_new_secrets_are_encrypted_and_open_again(environment: str) -> None:
     assert set(entries) == SECRETS
     with pytest.raises(Trouble, match="exists already"):
         vault.new(environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("revoke", [False, True])
+def test_rotated_keys_stand_before_the_old_ones_and_the_rest_stays(environment: str, revoke: bool) -> None:
+    vault.new(environment)
+    old = yaml.safe_load(vault.show(environment))
+    for _ in range(2):
+        before = yaml.safe_load(vault.show(environment))
+        vault.rotate(environment, revoke=revoke)
+    new = yaml.safe_load(vault.show(environment))
+    assert new[vault.SIGNING] not in (before[vault.SIGNING], old[vault.SIGNING])
+    assert new[vault.PREVIOUS] == ([] if revoke else [before[vault.SIGNING]])
+    assert new[vault.ENCRYPTION][1:] == before[vault.ENCRYPTION]
+    assert new[vault.ENCRYPTION][2:] == old[vault.ENCRYPTION]
+    assert new["vault_algosat_admin_password"] == old["vault_algosat_admin_password"]
 
 
 @pytest.mark.slow

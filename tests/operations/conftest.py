@@ -14,7 +14,6 @@ from testinfra.host import Host
 
 from tests.host.conftest import *  # noqa: F403 - the fixtures of a finished server
 from tests.host.load import Load
-from tests.host.outside import Outside
 from tests.host.trader import Trader
 from tests.operations.controller import Controller
 from tools.paths import ROOT
@@ -29,9 +28,3 @@ def controller(host: Host) -> Controller:
 def load(trader: Trader) -> Load:
     """Orders at a steady pace, once it is entered."""
     return Load(trader, trader.instrument()["symbol"])
-
-
-@pytest.fixture
-def fresh(outside: Outside, credentials: tuple[str, str]) -> Trader:
-    """A new login."""
-    return Trader.logged_in(outside, *credentials)

@@ -54,6 +54,8 @@ class Controller:
             cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
         for name in filter(None, listed.stdout.split("\0")):
+            if not (ROOT / name).exists():  # removed, and git not told yet
+                continue
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target, follow_symlinks=False)

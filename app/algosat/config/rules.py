@@ -29,13 +29,18 @@ def of_algosat(file: str, settings: Algosat) -> Iterator[Problem]:
         return Problem(file, key, text)
 
     tokens = settings.security
-    length = len(tokens.secret_key.get_secret_value().encode())
-    if length < _KEY_BYTES[tokens.algorithm]:
-        yield problem(
-            "security.secret_key",
-            f"has {length} bytes, {tokens.algorithm} needs {_KEY_BYTES[tokens.algorithm]}; "
-            "make one with `algosat credentials generate`",
-        )
+    keys = {"security.secret_key": tokens.secret_key} | {
+        f"security.previous_secret_keys.{number}": key
+        for number, key in enumerate(tokens.previous_secret_keys)
+    }
+    for name, key in keys.items():
+        length = len(key.get_secret_value().encode())
+        if length < _KEY_BYTES[tokens.algorithm]:
+            yield problem(
+                name,
+                f"has {length} bytes, {tokens.algorithm} needs {_KEY_BYTES[tokens.algorithm]}; "
+                "make one with `algosat credentials generate`",
+            )
     if settings.api.workers > 1 and tokens.rate_limit_storage.startswith("memory:"):
         yield problem(
             "security.rate_limit_storage",
@@ -49,8 +54,7 @@ def of_algosat(file: str, settings: Algosat) -> Iterator[Problem]:
         yield problem("debug", f"must be off in {settings.environment}")
     if settings.api.reload:
         yield problem("api.reload", f"must be off in {settings.environment}")
-    if _is_weak(tokens.secret_key):
-        yield problem("security.secret_key", _WEAK)
+    yield from (problem(name, _WEAK) for name, key in keys.items() if _is_weak(key))
 
 
 def of_security(file: str, settings: Security, environment: str) -> Iterator[Problem]:

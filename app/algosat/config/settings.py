@@ -63,6 +63,9 @@ class Tokens(Section):
     """`security:` of algosat.yaml."""
 
     secret_key: SecretStr
+    previous_secret_keys: tuple[
+        SecretStr, ...
+    ]  # sign nothing any more; what they signed is good until it expires
     algorithm: Literal["HS256", "HS384", "HS512"]
     access_token_expire_minutes: Annotated[Positive, LIVE]
     refresh_token_expire_days: Annotated[Positive, LIVE]

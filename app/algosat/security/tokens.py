@@ -1,6 +1,7 @@
 """Signed tokens. flask-jwt-extended makes and judges them; a judgement is remembered for a while.
 
-A token names a session and carries no rights of its own: those are read from the store each time.
+A token names a session and carries no rights of its own: those are read from the store each time. It also
+names the key that signed it, so that a new key ends nobody's session while the old one is still kept.
 """
 
 from __future__ import annotations
@@ -35,25 +36,36 @@ class Claims:
 
 class Tokens:
     def __init__(self, app: Flask, settings: TokenSettings, clock: Callable[[], float] = time.time) -> None:
+        key = settings.secret_key.get_secret_value()
+        kept = (key, *(each.get_secret_value() for each in settings.previous_secret_keys))
+        keys = {_name(each): each for each in kept}
+        self._key_name = {"kid": _name(key)}
         app.config.update(
-            JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
+            JWT_SECRET_KEY=key,
             JWT_ALGORITHM=settings.algorithm,
             JWT_ENCODE_ISSUER=_ISSUER,
             JWT_DECODE_ISSUER=_ISSUER,
         )
-        JWTManager(app)
+        # A token that names no key, or one that is gone, is held against the one in force.
+        JWTManager(app).decode_key_loader(lambda header, _claims: keys.get(str(header.get("kid")), key))
         self._clock = clock
         self._judged: dict[bytes, Claims] = {}
 
     def access(self, username: str, session_id: str, lifetime: timedelta) -> str:
         token: str = create_access_token(
-            username, expires_delta=lifetime, additional_claims={"sid": session_id}
+            username,
+            expires_delta=lifetime,
+            additional_claims={"sid": session_id},
+            additional_headers=self._key_name,
         )
         return token
 
     def refresh(self, username: str, session_id: str, lifetime: timedelta) -> str:
         token: str = create_refresh_token(
-            username, expires_delta=lifetime, additional_claims={"sid": session_id}
+            username,
+            expires_delta=lifetime,
+            additional_claims={"sid": session_id},
+            additional_headers=self._key_name,
         )
         return token
 
@@ -85,6 +97,10 @@ def refused(detail: str) -> Unauthenticated:
     return Unauthenticated(
         f"{detail}: log in again", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
     )
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
 def _judge(token: str, kind: Kind) -> Claims:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import jwt
 import pytest
 from flask import Flask
+from pydantic import SecretStr
 
 from algosat.config.settings import Settings
 from algosat.errors import Unauthenticated
@@ -81,3 +82,30 @@ def test_deeply_nested_header_is_refused(tokens: Tokens) -> None:
     nested = jwt.utils.base64url_encode(b"[" * 1400).decode()
     with pytest.raises(Unauthenticated):
         tokens.verify_access(f"{nested}.e30.e30")
+
+
+def rotated(settings: Settings, *previous: str) -> Tokens:
+    kept = tuple(SecretStr(key) for key in previous)
+    changed = {"secret_key": SecretStr("N3w" + SECRET_KEY), "previous_secret_keys": kept}
+    app = Flask("rotated")
+    app.app_context().push()
+    return Tokens(app, settings.algosat.security.model_copy(update=changed))
+
+
+def test_token_of_a_key_that_is_kept_is_good_after_a_new_key(tokens: Tokens, settings: Settings) -> None:
+    token, refresh = tokens.access("ann", "session-1", MINUTE), tokens.refresh("ann", "session-1", MINUTE)
+    new = rotated(settings, SECRET_KEY)
+    assert new.verify_access(token).session_id == "session-1"
+    assert new.verify_refresh(refresh).session_id == "session-1"
+
+
+def test_token_of_a_key_that_is_gone_is_refused(tokens: Tokens, settings: Settings) -> None:
+    token = tokens.access("ann", "session-1", MINUTE)
+    with pytest.raises(Unauthenticated):
+        rotated(settings).verify_access(token)
+
+
+def test_key_that_is_kept_signs_nothing_any_more(tokens: Tokens, settings: Settings) -> None:
+    token = rotated(settings, SECRET_KEY).access("ann", "session-1", MINUTE)
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token, SECRET_KEY, algorithms=["HS256"])

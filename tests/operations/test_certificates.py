@@ -1,0 +1,127 @@
+"""New certificates while orders come in: the machine's own, and those that an authority issues by ACME."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from testinfra.host import Host
+
+from tests.host.load import Load
+from tests.host.trader import Trader
+from tests.operations.controller import Controller
+
+pytestmark = pytest.mark.unit("nginx", "tls-renew", "acme-authority")
+
+FULLCHAIN = "/etc/ssl/algosat/fullchain.pem"
+ARCHIVE = "/var/cache/apt/archives/caddy_*.deb"
+HOME = "/var/lib/acme-authority"
+# Caddy holds an authority that speaks ACME. Its certificates live twelve hours.
+CADDYFILE = f"""\
+{{
+    admin off
+    storage file_system {HOME}
+    http_port 14001
+    https_port 14000
+    skip_install_trust
+}}
+https://localhost:14000 {{
+    tls internal
+    acme_server
+}}
+"""
+LATER = "/run/systemd/system/tls-renew.service.d"
+DROP_IN = "[Service]\nExecStart=\nExecStart=/bin/sh /run/tls-later\n"
+DIRECTORY_URL = "https://localhost:14000/acme/local/directory"
+
+
+def issuer(host: Host) -> str:
+    return str(host.check_output(f"openssl x509 -in {FULLCHAIN} -noout -issuer"))
+
+
+def serial(host: Host) -> str:
+    return str(host.check_output(f"openssl x509 -in {FULLCHAIN} -noout -serial"))
+
+
+@pytest.fixture(scope="module")
+def authority(host: Host, one_connection: None) -> Iterator[str]:
+    """A new authority on this server; its root certificate. Installed, the package would start a server."""
+    with host.sudo():
+        host.check_output(f"rm -rf {HOME} /var/lib/tls-renew/*")
+        host.check_output("apt-get -qq --yes install --download-only caddy")
+        host.check_output(f"mkdir -p {HOME} && dpkg-deb --extract {ARCHIVE} {HOME}/root")
+        host.check_output(f"printf %s > {HOME}/Caddyfile", CADDYFILE)
+        caddy = f"{HOME}/root/usr/bin/caddy run --config {HOME}/Caddyfile"
+        host.check_output(f"systemd-run --quiet --unit=acme-authority --setenv=HOME={HOME} {caddy}")
+        root = f"{HOME}/pki/authorities/local/root.crt"
+        asked = f"curl -s -o /dev/null --cacert {root} {DIRECTORY_URL}"
+        host.check_output(f"timeout 30 sh -c 'until {asked}; do sleep 0.3; done'")
+        yield str(host.file(root).content_string)
+        host.run("systemctl stop acme-authority")
+
+
+def provision(controller: Controller, root: str, directory_url: str = DIRECTORY_URL) -> str:
+    told = {
+        "tls_mode": "acme",
+        "tls_authority": root,
+        "tls_acme_directory_url": directory_url,
+        "tls_acme_names": [controller.server],
+    }
+    return controller.play("provision.yml", "--tags=tls", f"--extra-vars={json.dumps(told)}")
+
+
+def test_renewal_of_the_machines_own_certificate_fails_no_request(host: Host, load: Load) -> None:
+    before = serial(host)
+    with load:
+        host.check_output("tls-renew now")
+    assert serial(host) != before
+    assert load.failures == []
+    assert len(load.acknowledged) > 10
+
+
+def test_authority_that_does_not_answer_leaves_the_certificate_there_was(
+    host: Host, controller: Controller, authority: str
+) -> None:
+    before = serial(host)
+    said = provision(controller, authority, "https://localhost:14009/nowhere")
+    assert "the authority issued no certificate; the one before stays" in said
+    assert serial(host) == before
+
+
+def test_certificate_comes_from_the_authority_and_fails_no_request(
+    host: Host, controller: Controller, trader: Trader, authority: str
+) -> None:
+    outside = replace(trader.outside, authority=trader.outside.authority + authority)
+    with (load := Load(replace(trader, outside=outside), trader.instrument()["symbol"])):
+        provision(controller, authority)
+    assert "Caddy" in issuer(host)
+    assert load.failures == []
+    assert outside.get("/health").status == 200
+    assert "certificate_self_signed 0" in host.file("/var/lib/algosat/reports/tls.prom").content_string
+
+
+def test_certificate_with_more_than_a_third_of_its_life_is_kept(host: Host, authority: str) -> None:
+    assert host.check_output("tls-renew") == "kept"
+
+
+def test_new_one_is_taken_within_the_sandbox_once_two_thirds_are_over(host: Host, authority: str) -> None:
+    before = serial(host)
+    # The program with a clock that is nine of the twelve hours ahead.
+    host.check_output("sed 's/date +%s/date --date=+9hours +%s/' /usr/local/sbin/tls-renew > /run/tls-later")
+    host.check_output(
+        f"mkdir -p {LATER} && printf %s > {LATER}/later.conf && systemctl daemon-reload", DROP_IN
+    )
+    host.check_output("systemctl start tls-renew.service")
+    host.check_output(f"rm -r {LATER} && systemctl daemon-reload")
+    assert serial(host) != before
+    assert "Caddy" in issuer(host)
+
+
+def test_machine_signs_for_itself_again_when_told_so(
+    host: Host, controller: Controller, authority: str
+) -> None:
+    controller.play("provision.yml", "--tags=tls")
+    assert "Caddy" not in issuer(host)
+    assert not host.file("/etc/tls-renew/acme.conf").exists

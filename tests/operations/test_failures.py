@@ -1,0 +1,86 @@
+"""Releases that fail in each of the four ways: the old one serves on, and says why the new one does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from tests.host.load import Load
+from tests.operations.controller import Controller
+
+pytestmark = pytest.mark.unit("algosat", "algosat-engine", "algosat-engine-standby")
+
+
+def does_not_start(copy: Controller) -> None:
+    copy.edit(
+        "app/algosat/engine/main.py",
+        "    algosat = settings.algosat\n",
+        '    raise SystemExit("no engine")\n',
+    )
+
+
+def is_unhealthy(copy: Controller) -> None:
+    copy.edit("app/algosat/monitoring/checks.py", "Finding(found == version.HEAD,", "Finding(found is None,")
+
+
+def migrates_badly(copy: Controller) -> None:
+    copy.edit("app/algosat/store/version.py", 'HEAD: Final = "0001"', 'HEAD: Final = "0002"')
+    migration = copy.root / "app/algosat/store/migrations/versions/0002_bad.py"
+    migration.write_text(
+        'from alembic import op\nrevision = "0002"\ndown_revision = "0001"\n'
+        'def upgrade() -> None:\n    op.drop_table("orders")\n    raise RuntimeError("half-way")\n'
+    )
+
+
+def is_configured_badly(copy: Controller) -> None:
+    """Well-formed, so that only the server can tell."""
+    copy.edit("roles/algosat/defaults/main.yml", "/database/algosat.db", "/no-such-directory/algosat.db")
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (does_not_start, "no engine"),
+        (is_unhealthy, "not healthy within"),
+        (is_configured_badly, "no-such-directory"),
+    ],
+)
+def test_bad_release_fails_no_request(
+    host: Host,
+    controller: Controller,
+    load: Load,
+    tmp_path: Path,
+    broken: Callable[[Controller], None],
+    why: str,
+) -> None:
+    before = host.check_output("readlink /opt/algosat/current")
+    copy = controller.copy(tmp_path)
+    broken(copy)
+    with load:
+        done = copy.attempt("deploy.yml")
+    assert done.returncode != 0
+    assert why in done.stdout
+    assert host.check_output("readlink /opt/algosat/current") == before
+    assert load.failures == []
+    assert load.not_filled() == {}
+
+
+def test_bad_migration_leaves_the_old_release_with_the_old_store(
+    host: Host, controller: Controller, load: Load, tmp_path: Path
+) -> None:
+    """Orders are refused meanwhile: what a migration that is not proven yet accepts could be lost."""
+    before = host.check_output("readlink /opt/algosat/current")
+    copy = controller.copy(tmp_path)
+    migrates_badly(copy)
+    with load:
+        done = copy.attempt("deploy.yml")
+    assert done.returncode != 0
+    assert "half-way" in done.stdout
+    assert host.check_output("readlink /opt/algosat/current") == before
+    assert [it for it in load.failures if '"code":"halted"' not in it] == []
+    assert host.run("algosat store verify").rc == 0
+    assert host.check_output("algosat risk status").startswith("trading")
+    assert load.not_filled() == {}

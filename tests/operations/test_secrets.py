@@ -1,0 +1,87 @@
+"""New secrets while orders come in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from testinfra.host import Host
+
+from tests.host.load import Load
+from tests.host.trader import Trader
+from tests.operations.controller import Controller
+from tools import shell
+
+pytestmark = pytest.mark.unit("algosat", "algosat-engine", "nginx")
+
+# The settings of this scenario, and the secrets from a vault as an environment has them.
+MAPPED = """
+algosat_security_secret_key: "{{ vault_algosat_security_secret_key }}"
+algosat_security_previous_secret_keys: "{{ vault_algosat_security_previous_secret_keys | default([]) }}"
+algosat_encryption_keys: "{{ vault_algosat_encryption_keys }}"
+algosat_admin_password: "{{ vault_algosat_admin_password }}"
+"""
+
+
+@pytest.fixture(scope="module")
+def with_vault(controller: Controller, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    """A checkout whose environment `staging` is this server, with the secrets it has now in its vault."""
+    copy = controller.copy(tmp_path_factory.mktemp("vault"))
+    environment = copy.root / "inventories" / "staging"
+    shutil.rmtree(environment / "group_vars")
+    shutil.copytree(controller.inventory, environment, dirs_exist_ok=True)
+    settings = environment / "group_vars" / "algosat" / "main.yml"
+    kept = [it for it in settings.read_text().splitlines() if "machine_secrets" not in it]
+    settings.write_text("\n".join(kept) + MAPPED)
+    with host.sudo():
+        etc = {
+            name: yaml.safe_load(host.file(f"/etc/algosat/{name}.yaml").content)
+            for name in ("algosat", "security")
+        }
+    secrets = {
+        "vault_algosat_security_secret_key": etc["algosat"]["security"]["secret_key"],
+        "vault_algosat_encryption_keys": etc["security"]["encryption"]["keys"],
+        "vault_algosat_admin_password": "of no more use: the admin is there",
+    }
+    vault = settings.with_name("vault.yml")
+    vault.write_text(yaml.safe_dump(secrets))
+    program = str(Path(sys.executable).with_name("ansible-vault"))
+    identity = f"staging@{copy.root}/tools/vault-client"
+    shell.output([program, "encrypt", f"--vault-id={identity}", "--encrypt-vault-id=staging", str(vault)])
+    return replace(copy, inventory=environment)
+
+
+def in_force(host: Host) -> tuple[str, int]:
+    """The key that signs tokens, and how many keys there are to decrypt with."""
+    algosat = yaml.safe_load(host.file("/etc/algosat/algosat.yaml").content)
+    security = yaml.safe_load(host.file("/etc/algosat/security.yaml").content)
+    return algosat["security"]["secret_key"], len(security["encryption"]["keys"])
+
+
+def test_rotation_fails_no_request_and_ends_no_session(
+    host: Host, with_vault: Controller, load: Load
+) -> None:
+    (key, count), serial = in_force(host), host.file("/etc/ssl/algosat/fullchain.pem").sha256sum
+    with load:
+        with_vault.play("rotate_secrets.yml")
+    new_key, new_count = in_force(host)
+    assert new_key != key
+    assert new_count == count + 1
+    assert host.file("/etc/ssl/algosat/fullchain.pem").sha256sum != serial
+    assert load.failures == []
+    assert load.not_filled() == {}
+    assert load.trader.ask("GET", "/orders").status == 200
+
+
+def test_revoked_key_ends_every_session(
+    with_vault: Controller, trader: Trader, credentials: tuple[str, str]
+) -> None:
+    with_vault.play("rotate_secrets.yml", "--extra-vars=revoke=true")
+    assert trader.ask("GET", "/orders").status == 401
+    again = Trader.logged_in(trader.outside, *credentials)
+    assert json.loads(again.ask("GET", "/funds").text)["account"] == "paper"
