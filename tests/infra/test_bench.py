@@ -10,8 +10,10 @@ from algosat.store.verify import verify
 from tools.bench import backtest
 from tools.bench.fill import EVENTS_AN_ORDER, Filler
 from tools.bench.load import Load, request
+from tools.bench.provision import run
 from tools.bench.report import Figure, paired, published, table
 from tools.paths import ROOT
+from tools.playbook import Outcome
 
 
 def test_filled_store_is_one_that_verify_finds_nothing_in(tmp_path: Path) -> None:
@@ -73,3 +75,10 @@ def test_load_of_refusals_is_no_figure() -> None:
 
 def test_back_test_of_the_bench_sees_every_quote() -> None:
     assert "events/s" in backtest.figure(50).measured
+
+
+@pytest.mark.parametrize(("seconds", "met"), [(40.0, True), (61.0, False), (55.0, False)])
+def test_run_is_measured_as_a_whole_and_by_the_task(seconds: float, met: bool) -> None:
+    figure = run("again", Outcome(seconds, {"host": {"ok": 80, "skipped": 20, "changed": 0}}), 60, 0.5)
+    assert figure.measured == f"100 tasks, {seconds:.1f} s, {seconds / 100:.2f} s a task"
+    assert figure.met is met
