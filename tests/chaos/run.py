@@ -87,9 +87,10 @@ def _until_enough(
     next_kill, next_word = 10, time.monotonic()
     while told.passed < orders or sum(site.kills.values()) < kills:
         site.tend()
-        # By progress, not by time: to kill what is not up yet proves nothing.
-        if told.passed >= next_kill and site.answers():
-            next_kill = told.passed + chance.randint(5, 25)
+        # By progress, not by time: to kill what is not up yet proves nothing. Denials are progress, too:
+        # there is nothing else while the broker is down, until the weather turns.
+        if len(told.orders) >= next_kill and site.answers():
+            next_kill = len(told.orders) + chance.randint(5, 25)
             site.kill(chance.choice(FROM_OUTSIDE))
             site.inject(chance.randrange(10**6), _weather(chance))
         if time.monotonic() >= next_word:
