@@ -127,8 +127,8 @@ def test_diff_of_a_vault_without_its_password_shows_it_encrypted(nowhere: Path) 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An inventory that is there only for a test, its password in the variable."""
-    name = "test-of-the-vault"
-    monkeypatch.setenv("ALGOSAT_VAULT_PASSWORD_TEST_OF_THE_VAULT", "first")
+    name = f"test-of-the-vault-{os.getpid()}"  # these tests run beside each other
+    monkeypatch.setenv(passwords.variable_of(name), "first")
     yield name
     shutil.rmtree(ROOT / "inventories" / name, ignore_errors=True)
     passwords.file_of(name).unlink(missing_ok=True)
@@ -170,7 +170,7 @@ def test_rekeyed_secrets_are_the_same_under_another_password(
         vault.rekey(environment)
     passwords.keep(environment)
     passwords.file_of(environment).write_text("first\n")
-    monkeypatch.delenv("ALGOSAT_VAULT_PASSWORD_TEST_OF_THE_VAULT")
+    monkeypatch.delenv(passwords.variable_of(environment))
     before = vault.file_of(environment).read_text()
     vault.rekey(environment)
     assert vault.file_of(environment).read_text() != before

@@ -16,7 +16,8 @@ Environment = Literal["development", "testing", "staging", "production"]
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
 Percent = Annotated[int, Field(ge=1, le=100)]
-Amount = Annotated[Decimal, Field(gt=0)]
+# As exact, and as large, as what comes in by the API; the store holds nine times as much.
+Amount = Annotated[Decimal, Field(gt=0, le=10_000_000_000, decimal_places=8)]
 Seconds = Annotated[float, Field(gt=0)]
 
 

@@ -138,6 +138,8 @@ def test_development_may_do_what_production_may_not(tmp_path: Path) -> None:
         ({"security__algorithm": "HS512"}, "security.secret_key"),
         ({"api__workers": 2}, "security.rate_limit_storage"),
         ({"database__url": "sqlite:///:memory:"}, "database.url"),
+        ({"paper__starting_cash": 1_000_000_000_000}, "paper.starting_cash"),  # more than the store can hold
+        ({"risk__max_order_value": "0.000000001"}, "risk.max_order_value"),
     ],
 )
 def test_no_environment_takes(tmp_path: Path, differences: dict[str, Any], key: str) -> None:
