@@ -72,7 +72,7 @@ def test_module_that_is_not_needed_cannot_be_loaded(host: Host, module: str) -> 
 
 
 def test_homes_and_jobs_are_not_for_others(host: Host) -> None:
-    loose = "find /home/* /etc/cron.d /etc/cron.daily -maxdepth 0 -perm /007"
+    loose = "find /home/* /home/*/.ssh /etc/cron.d /etc/cron.daily -maxdepth 0 -perm /077"
     assert host.check_output(loose) == ""
 
 
