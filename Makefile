@@ -73,8 +73,8 @@ drift: deps ## Compare servers with their inventory, name every difference, tell
 	@$(VERB).drift $(or $(ENV),$(error say which environment: make $@ ENV=staging)) $(if $(LIMIT),--limit $(LIMIT))
 
 .PHONY: new-inventory
-new-inventory: deps ## Describe new servers, with fresh secrets of their own (ENV=…, HOSTS=name=address,…, LOGIN=operator)
-	@$(VERB).new_inventory $(or $(ENV),$(error say which environment: make $@ ENV=mine)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(LOGIN),--user $(LOGIN))
+new-inventory: deps ## Describe new servers, with fresh secrets of their own (ENV=…, HOSTS=name=address,…, LOGIN=operator, FROM=your address)
+	@$(VERB).new_inventory $(or $(ENV),$(error say which environment: make $@ ENV=mine)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(LOGIN),--user $(LOGIN)) $(if $(FROM),--from $(FROM))
 
 .PHONY: vault-edit vault-new vault-rekey
 vault-edit: deps ## Edit an environment's secrets, encrypted again when the editor closes (ENV=staging|production|…)

@@ -1,10 +1,12 @@
 """A new environment beside staging and production: its servers, its operator, and fresh secrets, encrypted.
 
-python -m tools.new_inventory ENV [--hosts NAME=ADDRESS,…] [--user NAME]
+python -m tools.new_inventory ENV [--hosts NAME=ADDRESS,…] [--user NAME] [--from ADDRESS,…]
 """
 
 import argparse
+import ipaddress
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools import vault
@@ -33,8 +35,8 @@ users_operators:
     keys:
       - {key}
 
-# Where the operators work: never rate-limited, locked out or banned.
-algosat_operator_addresses: []
+# Where the operators work, addresses or networks: never rate-limited, locked out or banned.
+algosat_operator_addresses: [{addresses}]
 
 # Secrets, each taken from the vault once: `make vault-edit ENV={environment}`.
 algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"
@@ -50,8 +52,17 @@ def main() -> None:
     parser.add_argument("environment")
     parser.add_argument("--hosts", default=EXAMPLE, help="NAME=ADDRESS, several separated by commas")
     parser.add_argument("--user", default="operator", help="the operator's login on the servers")
+    parser.add_argument(
+        "--from",
+        dest="addresses",
+        default="",
+        help="where the operator works: ADDRESS, several separated by commas",
+    )
     asked = parser.parse_args()
-    write(ROOT, asked.environment, asked.hosts.split(","), asked.user, find_key(Path.home() / ".ssh"))
+    addresses = [it for it in asked.addresses.split(",") if it]
+    write(
+        ROOT, asked.environment, asked.hosts.split(","), asked.user, find_key(Path.home() / ".ssh"), addresses
+    )
     vault.new(asked.environment)
     play = f".venv/bin/ansible-playbook -i inventories/{asked.environment} playbooks"
     note(f"""inventories/{asked.environment}: look through hosts.yml and group_vars/algosat/main.yml, then
@@ -60,7 +71,9 @@ def main() -> None:
   {play}/site.yml""")
 
 
-def write(root: Path, environment: str, hosts: list[str], user: str, key: str) -> None:
+def write(
+    root: Path, environment: str, hosts: list[str], user: str, key: str, addresses: Sequence[str] = ()
+) -> None:
     """Write hosts.yml and main.yml, and make the environment's vault known to ansible.cfg."""
     if not NAME.fullmatch(environment):
         raise Trouble(f"{environment} is no name", "lowercase letters, digits and dashes, a letter first")
@@ -70,6 +83,8 @@ def write(root: Path, environment: str, hosts: list[str], user: str, key: str) -
     found = [HOST.fullmatch(host) for host in hosts]
     if not all(found):
         raise Trouble(f"{','.join(hosts)} names no hosts", f"for example HOSTS={EXAMPLE}")
+    for address in addresses:
+        _require_address(address)
     listed = "".join(
         f"    {it['name']}:\n      ansible_host: {it['address']}\n      ansible_user: {user}\n"
         for it in found
@@ -79,8 +94,18 @@ def write(root: Path, environment: str, hosts: list[str], user: str, key: str) -
     group = directory / "group_vars" / "algosat"
     group.mkdir(parents=True)
     (directory / "hosts.yml").write_text(HOSTS.format(environment=environment, hosts=listed))
-    (group / "main.yml").write_text(MAIN.format(environment=environment, kind=kind, user=user, key=key))
+    quoted = ", ".join(f'"{it}"' for it in addresses)
+    (group / "main.yml").write_text(
+        MAIN.format(environment=environment, kind=kind, user=user, key=key, addresses=quoted)
+    )
     _make_known(root / "ansible.cfg", environment)
+
+
+def _require_address(text: str) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as problem:
+        raise Trouble(f"FROM: {problem}", "for example FROM=198.51.100.7 or FROM=198.51.100.0/24") from None
 
 
 def find_key(directory: Path) -> str:

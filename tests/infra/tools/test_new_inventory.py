@@ -23,7 +23,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_servers_operator_and_vault_are_written_down(root: Path) -> None:
-    new_inventory.write(root, "desk", ["one=192.0.2.1", "two=2001:db8::2"], "ann", KEY)
+    new_inventory.write(root, "desk", ["one=192.0.2.1", "two=2001:db8::2"], "ann", KEY, ["198.51.100.7"])
     hosts = yaml.safe_load((root / "inventories/desk/hosts.yml").read_text())["algosat"]["hosts"]
     main = yaml.safe_load((root / "inventories/desk/group_vars/algosat/main.yml").read_text())
     assert hosts == {
@@ -31,6 +31,7 @@ def test_servers_operator_and_vault_are_written_down(root: Path) -> None:
         "two": {"ansible_host": "2001:db8::2", "ansible_user": "ann"},
     }
     assert main["algosat_environment"] == "production"
+    assert main["algosat_operator_addresses"] == ["198.51.100.7"]
     assert main["users_operators"] == [{"name": "ann", "keys": [KEY]}]
     assert main["algosat_admin_password"] == "{{ vault_algosat_admin_password }}"
     identities = next(it for it in (root / "ansible.cfg").read_text().splitlines() if "identity_list" in it)
@@ -56,6 +57,12 @@ def test_wrong_name_or_host_writes_nothing(root: Path, environment: str, hosts: 
         new_inventory.write(root, environment, hosts, "ann", KEY)
     assert list((root / "inventories").iterdir()) == []
     assert (root / "ansible.cfg").read_text() == before
+
+
+def test_operator_who_works_from_nowhere_writes_nothing(root: Path) -> None:
+    with pytest.raises(Trouble, match="FROM"):
+        new_inventory.write(root, "desk", ["a=192.0.2.1"], "ann", KEY, ["home"])
+    assert list((root / "inventories").iterdir()) == []
 
 
 def test_environment_that_is_there_stays_as_it_is(root: Path) -> None:
