@@ -21,6 +21,7 @@ HEADER = re.compile(r"\$ANSIBLE_VAULT;1\.2;AES256;(?P<environment>[\w-]+)$")
 SIGNING = "vault_algosat_security_secret_key"
 PREVIOUS = "vault_algosat_security_previous_secret_keys"
 ENCRYPTION = "vault_algosat_encryption_keys"
+SIGNERS_KEPT = 2
 NO_SUCH_PASSWORD = 2  # ansible's word for: I know no password of that environment
 
 
@@ -76,12 +77,13 @@ def rekey(environment: str) -> None:
 def rotate(environment: str, *, revoke: bool) -> None:
     """Fresh keys for tokens and encryption; what the old ones signed and encrypted stays good.
 
-    Of the keys for tokens the one before stays until the next rotation, longer than any token lives; with
-    `revoke` it goes at once, and everybody has to log in again. Keys for encryption stay, behind the new one.
+    Of the keys for tokens the last two stay: a rotation that was not deployed may be followed by another.
+    With `revoke` they go at once, and everybody has to log in again. Keys for encryption stay, behind the
+    new one.
     """
     secrets = yaml.safe_load(show(environment))
     made = yaml.safe_load(shell.output([str(VENV_BIN / "algosat"), "credentials", "generate"]))
-    secrets[PREVIOUS] = [] if revoke else [secrets[SIGNING]]
+    secrets[PREVIOUS] = [] if revoke else [secrets[SIGNING], *secrets.get(PREVIOUS, [])][:SIGNERS_KEPT]
     secrets[SIGNING] = made[SIGNING]
     secrets[ENCRYPTION] = [*made[ENCRYPTION], *secrets[ENCRYPTION]]
     _write(environment, yaml.safe_dump(secrets, sort_keys=False))

@@ -154,7 +154,7 @@ def test_rotated_keys_stand_before_the_old_ones_and_the_rest_stays(environment: 
         vault.rotate(environment, revoke=revoke)
     new = yaml.safe_load(vault.show(environment))
     assert new[vault.SIGNING] not in (before[vault.SIGNING], old[vault.SIGNING])
-    assert new[vault.PREVIOUS] == ([] if revoke else [before[vault.SIGNING]])
+    assert new[vault.PREVIOUS] == ([] if revoke else [before[vault.SIGNING], old[vault.SIGNING]])
     assert new[vault.ENCRYPTION][1:] == before[vault.ENCRYPTION]
     assert new[vault.ENCRYPTION][2:] == old[vault.ENCRYPTION]
     assert new["vault_algosat_admin_password"] == old["vault_algosat_admin_password"]

@@ -17,7 +17,7 @@ from algosat.api.order_views import OrderEventView, OrderView, event_view, order
 from algosat.api.pages import Everything, Label, Page, Symbol, TimedQuery, page
 from algosat.api.routes import Routes
 from algosat.api.waiting import has_no_request_pending, has_word, seconds_preferred
-from algosat.domain.orders import Change, Intent, Order, OrderType, Product, Side, Status, Validity
+from algosat.domain.orders import Intent, Order, OrderType, Product, Revision, Side, Status, Validity
 from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, KeyReused, NotFound
 from algosat.store import audit, ledger, queries
 from algosat.store.rows import order_from
@@ -140,15 +140,9 @@ def change_order(order_id: str, body: OrderChange) -> OrderView:
 
     The new terms hold once the broker has confirmed them; until then the order is `pending`.
     """
-    intent = _order(order_id).intent
-    change = Change(
-        quantity=body.quantity or intent.quantity,
-        limit_price=body.limit_price or intent.limit_price,
-        trigger_price=body.trigger_price or intent.trigger_price,
-    )
     if not body.model_fields_set:
         raise InvalidBody("Name at least one of quantity, limit_price and trigger_price")
-    changed = modify.modify(services().desk, order_id, change, cause())
+    changed = modify.modify(services().desk, order_id, Revision(**dict(body)), cause())
     return order_view(_waited(changed))
 
 

@@ -39,12 +39,13 @@ def idle(context: click.Context) -> None:
     """
     from algosat.clock import now
     from algosat.domain.calendar import calendar_for
-    from algosat.store import queries
+    from algosat.store import queries, version
     from algosat.trading.interruption import on_their_way, open_markets
 
     chosen: Chosen = context.obj
     settings = chosen.settings().algosat
-    with chosen.writer() as (database, _), database.read() as connection:
+    with chosen.database() as database, database.read() as connection:
+        version.require_current(database)
         instruments = queries.all_instruments(connection)
         orders = queries.working(connection, settings.broker)
     calendar = calendar_for(always_open=settings.paper.always_open)

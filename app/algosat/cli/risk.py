@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from algosat.cli.base import Chosen, operator, with_directory
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.group()

@@ -13,12 +13,13 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 Environment = Literal["development", "testing", "staging", "production"]
-Positive = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[int, Field(ge=0)]
+# Bounded, so that whatever is counted in seconds or minutes can be added to a date.
+Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
+NotNegative = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 # As exact, and as large, as what comes in by the API; the store holds nine times as much.
 Amount = Annotated[Decimal, Field(gt=0, le=10_000_000_000, decimal_places=8)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=1_000_000_000)]
 
 
 class _Live:
@@ -69,7 +70,7 @@ class Tokens(Section):
     ]  # sign nothing any more; what they signed is good until it expires
     algorithm: Literal["HS256", "HS384", "HS512"]
     access_token_expire_minutes: Annotated[Positive, LIVE]
-    refresh_token_expire_days: Annotated[Positive, LIVE]
+    refresh_token_expire_days: Annotated[int, Field(gt=0, le=3650), LIVE]
     rate_limit_requests: Annotated[Positive, LIVE]  # per client and window
     rate_limit_window: Annotated[Positive, LIVE]  # seconds
     rate_limit_storage: str  # memory:// for one worker, else redis+unix:///path
@@ -119,7 +120,7 @@ class RiskLimits(Section):
     max_orders_per_second: Positive
     max_orders_per_day: Positive
     max_daily_loss: Amount
-    duplicate_window_seconds: Annotated[float, Field(ge=0)]  # 0 switches the suspicion off
+    duplicate_window_seconds: Annotated[float, Field(ge=0, le=86_400)]  # 0 switches the suspicion off
     stale_quote_seconds: Seconds
     allowed_symbols: tuple[str, ...]  # empty: every instrument
 
@@ -147,7 +148,7 @@ class Authentication(Section):
     enabled: bool
     session_timeout: Annotated[Positive, LIVE]  # seconds without a request after which a session ends
     max_login_attempts: Annotated[Positive, LIVE]
-    lockout_duration: Annotated[Positive, LIVE]  # seconds
+    lockout_duration: Annotated[int, Field(gt=0, le=2_592_000), LIVE]  # seconds, 30 days at the most
 
 
 class Encryption(Section):

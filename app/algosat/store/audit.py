@@ -19,6 +19,7 @@ from algosat.store.prepared import Prepared
 from algosat.store.tables import events
 
 GENESIS: Final = "0" * 64
+STRATEGY: Final = "strategy:"  # how the actor begins that is a strategy; its name follows
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,8 @@ def _prepare(connection: SqliteConnection, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
-    driver: Any = connection.connection.dbapi_connection
     sync = options.get("sqlite_sync")
     if sync is not None and connection.info.get("sync", "FULL") != sync:
-        driver.execute(f"PRAGMA synchronous = {sync}")  # within a transaction it would be ignored
+        connection.exec_driver_sql(f"PRAGMA synchronous = {sync}")  # within a transaction it would be ignored
         connection.info["sync"] = sync
-    driver.execute(options.get("sqlite_begin", "BEGIN"))
+    connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN"))

@@ -15,7 +15,7 @@ from algosat.store.tables import events
 
 _EVENTS = Prepared(
     select(events.c.at, events.c.kind, events.c.data)
-    .where(events.c.subject == bindparam("order_id"))
+    .where(events.c.subject == bindparam("order_id"), events.c.kind.startswith("order."))
     .order_by(events.c.seq)
 )
 

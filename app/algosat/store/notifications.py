@@ -62,7 +62,8 @@ class _Link:
     """A connection that is made when it is needed, and again after it was lost."""
 
     def __init__(self, database: Database) -> None:
-        _, self._arguments = database.engine.dialect.create_connect_args(database.url)
+        _, arguments = database.engine.dialect.create_connect_args(database.url)
+        self._arguments = {**arguments, "autocommit": True, "connect_timeout": 2}
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
         self._not_before = 0.0
@@ -74,7 +75,7 @@ class _Link:
                 return None
             try:
                 if self._connection is None:
-                    self._connection = psycopg.connect(**self._arguments, autocommit=True, connect_timeout=2)
+                    self._connection = psycopg.connect(**self._arguments)
                 return work(self._connection)
             except psycopg.Error:
                 self._drop()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, false, select, tuple_
 
+from algosat.store.audit import STRATEGY
 from algosat.store.tables import errors, login_failures, replies, sessions
 
 # By which column a row is old, and when it goes.
@@ -16,6 +17,8 @@ KEPT: Final = (
     (errors.c.last_at, timedelta(days=90)),
     (login_failures.c.last_at, timedelta(days=30)),
 )
+# A strategy may come back to an occasion after years: its keys never become new again.
+_STAYS: Final = {replies: replies.c.principal.startswith(STRATEGY)}
 _AT_ONCE: Final = 200  # of each: orders wait for the store meanwhile
 
 
@@ -24,6 +27,7 @@ def sweep(connection: Connection, now: datetime) -> int:
     removed = 0
     for column, age in KEPT:
         key = column.table.primary_key.columns
-        old = select(*key).where(column < now - age).limit(_AT_ONCE)
+        stays = _STAYS.get(column.table, false())
+        old = select(*key).where(column < now - age, ~stays).limit(_AT_ONCE)
         removed += connection.execute(delete(column.table).where(tuple_(*key).in_(old))).rowcount
     return removed

@@ -74,6 +74,9 @@ class Ringer:
         try:
             self._socket.sendto(message.encode()[:_LARGEST], str(path))
         except ConnectionRefusedError:
-            path.unlink(missing_ok=True)  # its listener died without taking its bell down
+            # Its listener died without taking its bell down. The engine's is left: the next engine may have
+            # hung its own there meanwhile.
+            if path.name.startswith("web-"):
+                path.unlink(missing_ok=True)
         except OSError:
             return  # not there, or its queue is full: it will look by itself

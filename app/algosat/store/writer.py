@@ -111,6 +111,8 @@ class Writer:
                 while len(group) < _LARGEST_GROUP and self._take(group, wait=False):
                     pass
                 begun = _begun(group)
+                if not begun:
+                    return  # everybody gave up meanwhile
                 with self._database.write(durable=any(unit.durable for unit in begun)) as connection:
                     if not self._database.is_sqlite:
                         _LOCK_POSTGRES.run(connection, {})

@@ -20,7 +20,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Change, Intent, Order, OrderType, Side, Validity
+from algosat.domain.orders import Intent, Order, OrderType, Revision, Side, Validity
 from algosat.strategies.bars import Bar
 from algosat.strategies.parameters import Parameters
 
@@ -58,7 +58,7 @@ class Floor(Protocol):
     def cancel(self, order_id: str) -> Order:
         """Ask for a cancel; an order that has ended comes back as it is."""
 
-    def modify(self, order_id: str, change: Change) -> Order:
+    def modify(self, order_id: str, revision: Revision) -> Order:
         """Ask for new terms; an order that cannot be changed, or may not be, comes back as it is."""
 
     def close(self, symbol: str) -> Sequence[Order]:
@@ -140,11 +140,7 @@ class Strategy(Generic[P]):
         They hold once the broker has confirmed them; until then the order is `pending_modify`. It comes
         back as it was where it cannot be changed now, or the gate says no.
         """
-        terms = order.intent
-        change = Change(
-            quantity or terms.quantity, limit or terms.limit_price, trigger or terms.trigger_price
-        )
-        return self.floor.modify(order.id, change)
+        return self.floor.modify(order.id, Revision(quantity, limit, trigger))
 
     def close(self, symbol: str) -> Sequence[Order]:
         return self.floor.close(symbol)

@@ -13,6 +13,7 @@ from algosat.domain.orders import (
     Order,
     OrderEvent,
     OrderType,
+    Revision,
     Status,
     may_happen,
 )
@@ -24,8 +25,8 @@ from algosat.trading import place, sight
 from algosat.trading.desk import Desk
 
 
-def modify(desk: Desk, order_id: str, change: Change, cause: Cause) -> Order:
-    """Ask for an order's new terms, all of them. They hold once the broker has confirmed them.
+def modify(desk: Desk, order_id: str, revision: Revision, cause: Cause) -> Order:
+    """Ask for an order's new terms. They hold once the broker has confirmed them.
 
     Raises NotFound, IllegalTransition or Conflict when the order cannot be changed now, Denied when the gate
     says no; then the order stays as it is.
@@ -33,7 +34,7 @@ def modify(desk: Desk, order_id: str, change: Change, cause: Cause) -> Order:
 
     def unit(connection: Connection) -> Order | Denial:
         order = ledger.get(connection, order_id)
-        outcome = _request(connection, desk, order, change, cause)
+        outcome = _request(connection, desk, order, revision.of(order.intent), cause)
         if isinstance(outcome, Denial):
             audit.append(
                 connection,

@@ -140,6 +140,9 @@ def test_development_may_do_what_production_may_not(tmp_path: Path) -> None:
         ({"database__url": "sqlite:///:memory:"}, "database.url"),
         ({"paper__starting_cash": 1_000_000_000_000}, "paper.starting_cash"),  # more than the store can hold
         ({"risk__max_order_value": "0.000000001"}, "risk.max_order_value"),
+        ({"risk__duplicate_window_seconds": 1e12}, "risk.duplicate_window_seconds"),
+        ({"engine__poll_seconds": float("inf")}, "engine.poll_seconds"),
+        ({"security__refresh_token_expire_days": 10_000_000}, "security.refresh_token_expire_days"),
     ],
 )
 def test_no_environment_takes(tmp_path: Path, differences: dict[str, Any], key: str) -> None:

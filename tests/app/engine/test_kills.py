@@ -19,7 +19,7 @@ import pytest
 from pydantic import SecretStr
 
 from algosat.config.settings import Settings
-from algosat.domain.orders import LIVE, Change, Order, Status
+from algosat.domain.orders import LIVE, Order, Revision, Status
 from algosat.store import queries
 from algosat.store.verify import verify
 from algosat.store.writer import Writer
@@ -102,7 +102,7 @@ def prepare(desk: Desk) -> list[Order]:
 def ask_for_more(desk: Desk, orders: list[Order]) -> None:
     """A change of the first and the end of the second, as soon as they are at the exchange."""
     if order_now(desk, orders[0]).status in LIVE and order_now(desk, orders[0]).overlay is None:
-        modify.modify(desk, orders[0].id, Change(Decimal(12), Decimal(99), None), CAUSE)
+        modify.modify(desk, orders[0].id, Revision(Decimal(12), Decimal(99), None), CAUSE)
     if order_now(desk, orders[1]).status in LIVE:
         cancel.cancel(desk, orders[1].id, CAUSE)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from algosat.domain.orders import Change, Order, Overlay, Status
+from algosat.domain.orders import Order, Overlay, Revision, Status
 from algosat.engine.codes import EngineCode
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from algosat.trading import cancel, modify
@@ -11,7 +11,7 @@ from tests.app.engine.floor import Floor, failing
 from tests.app.engine.test_sender import quiet
 from tests.app.fakes import FakeClock
 
-CHANGE = Change(Decimal(20), Decimal(101), None)
+CHANGE = Revision(Decimal(20), Decimal(101), None)
 
 
 def wished_away(floor: Floor) -> Order:

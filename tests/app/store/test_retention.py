@@ -50,6 +50,13 @@ def test_what_is_too_old_goes_and_the_rest_stays(
     assert writer.run(lambda connection: retention.sweep(connection, NOW)) == 0
 
 
+def test_keys_of_a_strategy_never_become_new_again(database: Database, writer: Writer) -> None:
+    old = row(replies.c.created_at, 1, NOW - timedelta(days=1000)) | {"principal": "strategy:trend"}
+    writer.run(lambda connection: connection.execute(insert(replies), old))
+    assert writer.run(lambda connection: retention.sweep(connection, NOW)) == 0
+    assert left(database, replies.c.created_at) == [old["created_at"]]
+
+
 def test_a_lot_goes_little_by_little(database: Database, writer: Writer) -> None:
     old = [NOW - timedelta(days=100)] * 450
     writer.run(lambda connection: add(connection, replies.c.created_at, *old))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,6 +77,23 @@ def test_a_unit_that_waits_for_another_process_may_give_up_too(counter: Database
     writer = Writer(counter)
     with exclusive(counter), pytest.raises(StoreBusy, match="did not take the write"):
         writer.run(increment, timeout=0.05)
+    assert writer.run(increment) == 1
+    writer.close()
+
+
+@pytest.mark.slow
+@pytest.mark.sqlite
+def test_somebody_who_goes_round_our_lock_makes_the_store_busy_and_no_more(counter: Database) -> None:
+    assert counter.path is not None
+    writer = Writer(counter)
+    rude = sqlite3.connect(counter.path, isolation_level=None)
+    rude.execute("BEGIN IMMEDIATE")
+    with exclusive(counter), pytest.raises(StoreBusy, match="did not take the write"):
+        writer.run(increment, timeout=0.05)  # nobody is left of the group when its turn comes
+    with pytest.raises(StoreBusy, match="refused the write"):
+        writer.run(increment)
+    rude.execute("ROLLBACK")
+    rude.close()
     assert writer.run(increment) == 1
     writer.close()
 

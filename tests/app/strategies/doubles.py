@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Change, Intent, Order, Status, create
+from algosat.domain.orders import Intent, Order, Revision, Status, create
 from algosat.strategies.bars import Bar
 from algosat.strategies.base import Strategy
 from algosat.strategies.parameters import Parameters, Quantity
@@ -82,8 +82,9 @@ class FakeFloor:
     def cancel(self, order_id: str) -> Order:
         return self.become(next(order for order in self.orders if order.id == order_id), Status.CANCELLED)
 
-    def modify(self, order_id: str, change: Change) -> Order:
+    def modify(self, order_id: str, revision: Revision) -> Order:
         order = next(order for order in self.orders if order.id == order_id)
+        change = revision.of(order.intent)
         terms = replace(order.intent, quantity=change.quantity, limit_price=change.limit_price)
         changed = replace(order, intent=replace(terms, trigger_price=change.trigger_price))
         self.orders[self.orders.index(order)] = changed

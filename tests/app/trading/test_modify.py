@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from algosat.config.settings import Settings
-from algosat.domain.orders import Change, EventKind, Order, OrderType, Overlay
+from algosat.domain.orders import EventKind, Order, OrderType, Overlay, Revision
 from algosat.errors import Conflict, Denied, IllegalTransition
 from algosat.store import audit
 from algosat.trading import cancel, modify
@@ -15,9 +14,9 @@ from tests.app.desks import CAUSE, accepted, advance, buy, open_desk, order_now
 from tests.app.fakes import FakeClock
 
 
-def change(quantity: str = "10", limit: str | None = "101", trigger: str | None = None) -> Change:
+def change(quantity: str = "10", limit: str | None = "101", trigger: str | None = None) -> Revision:
     prices = [None if price is None else Decimal(price) for price in (limit, trigger)]
-    return Change(Decimal(quantity), *prices)
+    return Revision(Decimal(quantity), *prices)
 
 
 def stop(desk: Desk) -> Order:
@@ -26,8 +25,22 @@ def stop(desk: Desk) -> Order:
 
 def test_a_change_is_pending_until_the_broker_confirms_it(desk: Desk) -> None:
     order = modify.modify(desk, accepted(desk, buy(desk)).id, change("20"), CAUSE)
-    assert (order.overlay, order.pending_change) == (Overlay.PENDING_MODIFY, change("20"))
+    assert (order.overlay, order.pending_change) == (Overlay.PENDING_MODIFY, change("20").of(order.intent))
     assert order.intent.quantity == 10
+
+
+def test_what_is_not_named_stays_as_it_is_when_the_change_is_made(desk: Desk) -> None:
+    order = accepted(desk, buy(desk))
+    modify.modify(desk, order.id, change("20"), CAUSE)
+    changed = advance(desk, order, EventKind.MODIFIED)
+    again = modify.modify(desk, order.id, Revision(limit_price=Decimal(102)), CAUSE)
+    assert changed.intent.quantity == 20
+    assert again.pending_change == Revision(limit_price=Decimal(102)).of(changed.intent)
+
+
+def test_nothing_is_no_quantity_to_change_to(desk: Desk) -> None:
+    with pytest.raises(Conflict):
+        modify.modify(desk, accepted(desk, buy(desk)).id, Revision(quantity=Decimal(0)), CAUSE)
 
 
 def test_the_gate_judges_the_new_terms_and_a_denial_is_audited(desk: Desk) -> None:
@@ -94,6 +107,6 @@ def test_one_request_at_a_time(desk: Desk) -> None:
 
 def test_terms_that_cannot_be_are_denied(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
-    for wrong in (change(limit=None), replace(change(), trigger_price=Decimal(99)), change("10.5")):
+    for wrong in (change(trigger="99"), change("10.5")):
         with pytest.raises(Denied):
             modify.modify(desk, order.id, wrong, CAUSE)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
-from algosat.domain.orders import EventKind, Order, Status
-from algosat.trading import place, replies, slicing
+from algosat.domain.orders import EventKind, Order, Revision, Status
+from algosat.errors import Denied
+from algosat.trading import modify, place, replies, slicing
 from algosat.trading.desk import Desk
 from algosat.trading.replies import Key
 from tests.app.desks import CAUSE, accepted, advance, intent_of, order_now
@@ -40,6 +42,17 @@ def test_an_answer_stays_what_it_was_when_the_order_goes_on(desk: Desk, clock: F
     first = answered(desk, accepted(desk, order))
     later(desk, clock, order, fill="10")
     assert (first.status, order_now(desk, order).status) == (Status.OPEN, Status.FILLED)
+    assert answered(desk, order) == first
+
+
+def test_an_answer_is_told_of_the_order_alone_whatever_else_is_noted_about_it(
+    desk: Desk, clock: FakeClock
+) -> None:
+    order = placed(desk)
+    first = answered(desk, accepted(desk, order))
+    clock.forward(seconds=1)
+    with pytest.raises(Denied):
+        modify.modify(desk, order.id, Revision(limit_price=Decimal("100.01")), CAUSE)
     assert answered(desk, order) == first
 
 

@@ -1,4 +1,4 @@
-"""What the paper exchange has said: its book of the day, as far as it is on disk."""
+"""What the paper exchange has said: its book of the day, as far as it is in the store."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.brokers.base import QuoteListener, ReportListener
 from algosat.brokers.paper.book import BookOrder
@@ -65,8 +66,8 @@ class Pump:
             _log.error("paper_market_lost", detail=error.detail)
             self._stopping.set()
             return
-        except AlgosatError as error:  # the store was busy: what moved is written with the next step
-            _log.warning("paper_market_step_not_written", detail=error.detail)
+        except (AlgosatError, SQLAlchemyError) as error:  # busy, or full: the next step writes what moved
+            _log.warning("paper_market_step_not_written", detail=str(error))
             return
         if quotes:
             on_quotes(quotes)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from algosat.domain.orders.events import EventKind, OrderEvent
 from algosat.domain.orders.order import LIVE, TERMINAL, UNSENT, WORKING, Order, Overlay, Status
-from algosat.domain.orders.terms import Change, Intent, OrderType, Product, Side, Trade, Validity
+from algosat.domain.orders.terms import Change, Intent, OrderType, Product, Revision, Side, Trade, Validity
 from algosat.domain.orders.transitions import ALLOWED, apply, create, may_happen
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "OrderType",
     "Overlay",
     "Product",
+    "Revision",
     "Side",
     "Status",
     "Trade",

@@ -77,6 +77,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """What somebody wants to be other in an order; None stays as it is when the change is made."""
+
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+    def of(self, terms: Intent) -> Change:
+        return Change(
+            terms.quantity if self.quantity is None else self.quantity,
+            terms.limit_price if self.limit_price is None else self.limit_price,
+            terms.trigger_price if self.trigger_price is None else self.trigger_price,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """One execution, as the broker's trade book states it."""
 

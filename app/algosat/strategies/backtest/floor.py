@@ -13,12 +13,12 @@ from algosat.brokers.paper.universe import Listing
 from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import (
-    Change,
     EventKind,
     Intent,
     Order,
     OrderEvent,
     Product,
+    Revision,
     Status,
     create,
     may_happen,
@@ -111,8 +111,9 @@ class SimulatedFloor:
             order = self._ledger.record(order, event)
         return order
 
-    def modify(self, order_id: str, change: Change) -> Order:
+    def modify(self, order_id: str, revision: Revision) -> Order:
         order = self._ledger.orders[order_id]
+        change = revision.of(order.intent)
         try:
             modify.require_changeable(order, change)
         except (IllegalTransition, Conflict):

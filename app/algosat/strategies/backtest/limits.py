@@ -14,7 +14,7 @@ from algosat.config.settings import RiskLimits
 from algosat.domain.risk import Limits
 from algosat.errors import InvalidRequest
 
-_ANY: Final = Decimal(10) ** 15
+_ANY: Final = Decimal(10) ** 10
 UNLIMITED: Final = Limits(
     price_band_percent=_ANY,
     max_order_quantity=_ANY,

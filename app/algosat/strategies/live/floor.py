@@ -19,11 +19,11 @@ import orjson
 from sqlalchemy import select
 
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Change, Intent, Order, Product
+from algosat.domain.orders import Intent, Order, Product, Revision
 from algosat.errors import Conflict, Denied, IllegalTransition, KeyReused, NotFound
 from algosat.monitoring import correlation
 from algosat.store import ledger, queries
-from algosat.store.audit import Cause
+from algosat.store.audit import STRATEGY, Cause
 from algosat.store.tables import positions
 from algosat.strategies.live import codec, records
 from algosat.strategies.live.news import Seen
@@ -48,7 +48,7 @@ class LiveFloor:
         self._desk = desk
         self._version = version
         self._product = product
-        self._actor = f"strategy:{name}"
+        self._actor = f"{STRATEGY}{name}"
         self._state = state  # as JSON, at the end of the occasion before
         self._saved = state
         self._seen = seen
@@ -144,9 +144,9 @@ class LiveFloor:
         except IllegalTransition:
             return self._as_it_is(order_id)
 
-    def modify(self, order_id: str, change: Change) -> Order:
+    def modify(self, order_id: str, revision: Revision) -> Order:
         try:
-            return modify.modify(self._desk, order_id, change, self._cause)
+            return modify.modify(self._desk, order_id, revision, self._cause)
         except (IllegalTransition, Conflict, Denied):
             return self._as_it_is(order_id)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from algosat.domain.orders import Change, EventKind, Intent, OrderType, Overlay, Product, Side, Status
+from algosat.domain.orders import EventKind, Intent, OrderType, Overlay, Product, Revision, Side, Status
 from algosat.store import queries
 from algosat.strategies.live import records
 from algosat.strategies.live.floor import LiveFloor
@@ -166,18 +166,18 @@ def test_cancelling_an_order_that_has_ended_gives_it_back_as_it_is(desk: Desk, f
 def test_an_order_is_changed_once_the_broker_has_it(desk: Desk, floor: LiveFloor) -> None:
     floor.begin(BAR)
     order = floor.place(replace(intent(), type=OrderType.LIMIT, limit_price=Decimal(100)))
-    change = Change(Decimal(20), Decimal("99.50"), None)
+    change = Revision(Decimal(20), Decimal("99.50"), None)
     assert floor.modify(order.id, change) == order  # it has not left yet
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
     changed = floor.modify(order.id, change)
-    assert (changed.overlay, changed.pending_change) == (Overlay.PENDING_MODIFY, change)
+    assert (changed.overlay, changed.pending_change) == (Overlay.PENDING_MODIFY, change.of(order.intent))
 
 
 def test_a_change_the_gate_denies_leaves_the_order_as_it_is(desk: Desk, floor: LiveFloor) -> None:
     floor.begin(BAR)
     order = floor.place(replace(intent(), type=OrderType.LIMIT, limit_price=Decimal(100)))
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
-    assert floor.modify(order.id, Change(Decimal(100_000), Decimal(100), None)) == order_now(desk, order)
+    assert floor.modify(order.id, Revision(Decimal(100_000), Decimal(100), None)) == order_now(desk, order)
     assert order_now(desk, order).pending_change is None
 
 
