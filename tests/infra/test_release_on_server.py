@@ -270,7 +270,7 @@ def test_store_is_backed_up_and_migrated_while_trading_is_halted_and_services_ar
     switch.switch(server.layout, server.has("1.0-b"))
     steps = (
         "1.0-a/bin/algosat risk halt --no-cancel",
-        "systemctl stop algosat-engine.service algosat.service",
+        f"systemctl stop {STANDBY} algosat-engine.service algosat.service",
         "backup.sh --label before-migration",
         "1.0-b/bin/algosat db upgrade",
         "systemctl restart",

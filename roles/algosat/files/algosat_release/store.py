@@ -78,7 +78,8 @@ def services_held(layout: Layout) -> Iterator[None]:
     with lock.open("a") as handle:
         shutil.chown(lock, layout.user, layout.group)
         fcntl.flock(handle, fcntl.LOCK_EX)
-        systemctl("stop", *layout.services)
+        # A switch that was cut off may have left a second engine.
+        systemctl("stop", layout.standby, *layout.services)
         yield
 
 
