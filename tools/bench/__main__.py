@@ -40,8 +40,8 @@ def _measure(directory: Path) -> list[Figure]:
     with step("settings and a store of its own"):
         site = rig.prepare(directory / "rig")
     _part(found, "a request in one process", lambda: [gate.figure(site)])
-    _part(found, "orders through HTTP", lambda: orders.figures(site))
     _part(found, "memory and start", lambda: footprint.figures(site))
+    _part(found, "orders through HTTP", lambda: orders.figures(site))
     _part(found, "the store: commits, waiting writers, a million orders", store.figures)
     _part(found, "back-test", lambda: [backtest.figure()])
     return found
