@@ -37,6 +37,11 @@ def test_journal_is_kept_on_disk_within_bounds(host: Host) -> None:
     assert host.file("/var/log/journal").is_directory
 
 
+def test_journal_is_forwarded_to_nobody(host: Host) -> None:
+    settings = host.check_output("systemd-analyze cat-config systemd/journald.conf").splitlines()
+    assert [it for it in settings if it.startswith("ForwardToSyslog=")][-1] == "ForwardToSyslog=no"
+
+
 def test_crashed_programs_leave_no_image(host: Host) -> None:
     assert host.check_output("su --login --command 'ulimit -Hc'") == "0"
 
