@@ -24,6 +24,7 @@ OFFSITE = {
     "backup_restic_repository": "sftp://backup@192.0.2.7:2222//srv/it's here",
     "backup_restic_password": "x" * 16,
 }
+APPEND_ONLY = {**OFFSITE, "backup_restic_keep": {}}
 UNITS = sorted(it.name for it in (TEMPLATES / "etc" / "systemd" / "system").glob("algosat*.j2"))
 SANDBOXED = (
     "algosat.service.j2",
@@ -42,7 +43,7 @@ def rendered(path: str, directory: Path, **variables: object) -> Path:
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("path", SCRIPTS)
-@pytest.mark.parametrize("variables", [{}, OFFSITE], ids=["plain", "offsite"])
+@pytest.mark.parametrize("variables", [{}, OFFSITE, APPEND_ONLY], ids=["plain", "offsite", "append-only"])
 def test_rendered_program_is_clean_for_shellcheck(
     path: str, variables: dict[str, object], tmp_path: Path
 ) -> None:
@@ -56,6 +57,13 @@ def test_programs_of_the_repository_are_clean_for_shellcheck() -> None:
     files = [ROOT / it for it in REPOSITORY_SCRIPTS]
     done = subprocess.run(["shellcheck", *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("variables", "forgets"), [(OFFSITE, True), (APPEND_ONLY, False)])
+def test_backup_forgets_off_site_only_where_it_is_said_what_is_kept(
+    variables: dict[str, object], forgets: bool, tmp_path: Path
+) -> None:
+    assert (" forget " in rendered(SCRIPTS[0], tmp_path, **variables).read_text()) == forgets
 
 
 @pytest.mark.parametrize("script", ["backup.sh", "restore.sh"])
