@@ -37,7 +37,7 @@ serve: deps ## Run the API and the engine on this machine: no container, SQLite,
 
 ##@ Prove it
 .PHONY: test lint unit chaos molecule
-test: deps ## Everything that proves the project: lint, all tests, a short chaos and molecule, with a summary
+test: deps ## Lint, all tests, a short chaos and molecule's default, with a summary of what it left out
 	@$(VERB).checks lint unit slow chaos molecule
 
 lint: deps ## Formatting, types and rules of Python, Ansible, YAML and shell
@@ -49,7 +49,7 @@ unit: deps ## The app's tests and those that read the repository, without the sl
 chaos: deps ## 2,000 orders under every fault while API and engine are killed 200 times: nothing lost, doubled or exceeded (SEED=…)
 	@$(BIN)/python -m tests.chaos --orders 2000 --kills 200 $(if $(SEED),--seed $(SEED))
 
-molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=ubuntu: Ubuntu 24.04 and 26.04)
+molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=ubuntu: Ubuntu 24.04 and 26.04; operations: a server's years)
 	@$(VERB).checks molecule
 
 .PHONY: bench
