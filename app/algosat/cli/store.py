@@ -28,7 +28,7 @@ def verify(context: click.Context, file: Path | None) -> None:
     from algosat.store import verify as proof
     from algosat.store import version
 
-    with copies.opened(file) if file else context.obj.database() as database:
+    with copies.opened(file, context.obj.database) if file else context.obj.database() as database:
         version.require_current(database)
         with database.read() as connection:
             verdict = proof.verify(connection)

@@ -6,11 +6,12 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from algosat.errors import ConfigurationError, StoreDamaged
+from algosat.store import dump
 from algosat.store.database import Database
 from algosat.store.migrate import known_versions, upgrade
 from algosat.store.writer import exclusive
@@ -18,12 +19,20 @@ from algosat.store.writer import exclusive
 
 def take(database: Database, target: Path) -> None:
     """Copy the store to a new file, as it is at one moment, while everybody goes on working."""
-    source = _file_of(database)
     if target.exists():
         raise ConfigurationError(f"{target} exists already; name a new file")
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    if database.path is None:
+        dump.take(database, partial)
+    else:
+        _copy(database.path, partial)
+    _flush(partial)
+    partial.rename(target)
+
+
+def _copy(source: Path, partial: Path) -> None:
     try:
         with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(partial)) as copy:
             live.backup(copy)
@@ -31,14 +40,22 @@ def take(database: Database, target: Path) -> None:
     except sqlite3.DatabaseError as error:
         partial.unlink(missing_ok=True)
         raise StoreDamaged(f"{source} cannot be read: {error}; restore a backup") from error
-    _flush(partial)
-    partial.rename(target)
 
 
 def inspect(snapshot: Path) -> str:
     """The schema version of a snapshot. Raises StoreDamaged when it is not a whole store of ours."""
     if not snapshot.is_file():
         raise StoreDamaged(f"{snapshot}: there is no such file")
+    version = dump.version(snapshot) if dump.is_dump(snapshot) else _version(snapshot)
+    if version not in known_versions():
+        raise StoreDamaged(
+            f"{snapshot} is of schema version {version or 'none'}, which this release does not know: "
+            "restore it with the release that wrote it, or a newer one"
+        )
+    return str(version)
+
+
+def _version(snapshot: Path) -> str | None:
     try:
         with closing(sqlite3.connect(f"file:{snapshot}?mode=ro&immutable=1", uri=True)) as connection:
             verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
@@ -47,18 +64,20 @@ def inspect(snapshot: Path) -> str:
         raise StoreDamaged(f"{snapshot} is not a store of Algosat, or is damaged: {error}") from error
     if verdict != "ok":
         raise StoreDamaged(f"{snapshot} is damaged: {verdict}")
-    if row is None or row[0] not in known_versions():
-        raise StoreDamaged(
-            f"{snapshot} is of schema version {row[0] if row else 'none'}, which this release does not know: "
-            "restore it with the release that wrote it, or a newer one"
-        )
-    return str(row[0])
+    return None if row is None else str(row[0])
 
 
 @contextmanager
-def opened(snapshot: Path) -> Iterator[Database]:
-    """A copy of the snapshot as a store of this release's version, for as long as somebody looks at it."""
+def opened(snapshot: Path, store: Callable[[], AbstractContextManager[Database]]) -> Iterator[Database]:
+    """A copy of the snapshot as a store of this release's version, for as long as somebody looks at it.
+
+    A dump of PostgreSQL needs a server to be opened: that of `store`, where it lies beside the store's own.
+    """
     inspect(snapshot)
+    if dump.is_dump(snapshot):
+        with store() as beside, dump.opened(_require_server(beside), snapshot) as database:
+            yield database
+        return
     with tempfile.TemporaryDirectory(prefix=".opened-", dir=snapshot.parent) as scratch:
         copy = Path(scratch) / snapshot.name
         shutil.copyfile(snapshot, copy)
@@ -72,8 +91,17 @@ def opened(snapshot: Path) -> Iterator[Database]:
 
 def restore(database: Database, snapshot: Path) -> None:
     """Put a snapshot in the store's place, in one step. API and engine must be stopped."""
-    target = _file_of(database)
     inspect(snapshot)
+    if dump.is_dump(snapshot):
+        dump.restore(_require_server(database), snapshot)
+    elif database.path is None:
+        raise ConfigurationError(f"{snapshot} is of SQLite, and the store is on PostgreSQL")
+    else:
+        _replace(database, database.path, snapshot)
+    database.close()
+
+
+def _replace(database: Database, target: Path, snapshot: Path) -> None:
     partial = target.with_name(target.name + ".restoring")
     with exclusive(database):
         partial.write_bytes(snapshot.read_bytes())
@@ -82,13 +110,12 @@ def restore(database: Database, snapshot: Path) -> None:
         for leftover in ("-wal", "-shm"):
             target.with_name(target.name + leftover).unlink(missing_ok=True)
         partial.rename(target)
-    database.close()
 
 
-def _file_of(database: Database) -> Path:
-    if database.path is None:
-        raise ConfigurationError("snapshots are taken of SQLite; use pg_dump and pg_restore for PostgreSQL")
-    return database.path
+def _require_server(database: Database) -> Database:
+    if database.is_sqlite:
+        raise ConfigurationError("the snapshot is of PostgreSQL, and the store is on SQLite")
+    return database
 
 
 def _flush(path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Copies of a store on PostgreSQL, by the distribution's own pg_dump and pg_restore."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL
+
+from algosat.errors import ConfigurationError, StoreBusy, StoreDamaged
+from algosat.store.database import Database
+from algosat.store.migrate import upgrade
+
+_MAGIC: Final = b"PGDMP"
+_EMPTY: Final = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+_PORTABLE: Final = ("--no-owner", "--no-privileges")
+
+
+def is_dump(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(_MAGIC)) == _MAGIC
+
+
+def take(database: Database, target: Path) -> None:
+    """Dump the store to a file, as it is at one moment, while everybody goes on working."""
+    _run("pg_dump", "--format=custom", *_PORTABLE, f"--file={target}", *_at(database.url), url=database.url)
+
+
+def version(dump: Path) -> str | None:
+    """The schema version in it; None when it is no store of ours.
+
+    Raises StoreDamaged unless all of it can be read.
+    """
+    try:
+        _run("pg_restore", "--file=/dev/null", str(dump))
+        said = _run("pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(dump))
+    except StoreBusy as error:
+        raise StoreDamaged(f"{dump} is damaged: {error.detail}") from error
+    _, _, rows = said.partition("FROM stdin;\n")
+    return rows.split("\n", 1)[0] if rows and not rows.startswith("\\.") else None
+
+
+def restore(database: Database, dump: Path) -> None:
+    """Put the dump in the store's place, in one transaction. API and engine must be stopped."""
+    _fill(database.url, dump, dump.with_name(dump.name + ".sql"))
+
+
+@contextmanager
+def opened(database: Database, dump: Path) -> Iterator[Database]:
+    """The dump in a database beside the store's, at this release's version, while somebody looks at it."""
+    name = f"algosat_opened_{token_hex(6)}"
+    url = database.url.set(database=name)
+    _tell(database.url, f"CREATE DATABASE {name}")
+    try:
+        _fill(url, dump, dump.with_name(dump.name + ".sql"))
+        with closing(Database(url.render_as_string(hide_password=False))) as copy:
+            upgrade(copy)
+            yield copy
+    finally:
+        _tell(database.url, f"DROP DATABASE {name}")
+
+
+def _fill(url: URL, dump: Path, script: Path) -> None:
+    # By way of a script: pg_restore alone would leave tables that the dump does not know.
+    try:
+        _run("pg_restore", *_PORTABLE, "--schema=public", f"--file={script}", str(dump))
+        command = ("--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1")
+        _run("psql", *command, f"--command={_EMPTY}", f"--file={script}", *_at(url), url=url)
+    finally:
+        script.unlink(missing_ok=True)
+
+
+def _tell(url: URL, statement: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+    finally:
+        engine.dispose()
+
+
+def _at(url: URL) -> tuple[str]:
+    """Where the server is, without the password: anybody may read a command line."""
+    plain = url.set(drivername="postgresql", password=None)
+    return (f"--dbname={plain.render_as_string()}",)
+
+
+def _run(program: str, *arguments: str, url: URL | None = None) -> str:
+    found = shutil.which(program)
+    if found is None:
+        raise ConfigurationError(f"{program} is missing: apt install postgresql-client")
+    secret = {"PGPASSWORD": str(url.password)} if url is not None and url.password else {}
+    done = subprocess.run(  # noqa: S603 - the distribution's own programs
+        [found, *arguments], env={**os.environ, **secret}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise StoreBusy(f"{program} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from algosat.errors import ConfigurationError, StoreDamaged
+from algosat.store import queries, snapshot, version
+from algosat.store.database import Database
+from algosat.store.verify import verify
+from algosat.store.writer import Writer
+from tests.app.postgresql import Cluster
+
+from .conftest import fill, order_of, place, trade_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def database(postgresql: Cluster) -> Iterator[Database]:
+    database = Database(postgresql.copy("empty"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def writer(database: Database) -> Iterator[Writer]:
+    writer = Writer(database)
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def copy(writer: Writer, database: Database, tmp_path: Path) -> Path:
+    fill(writer, order_of(1), trade_of(1, "4"))
+    snapshot.take(database, tmp_path / "copy.db")
+    return tmp_path / "copy.db"
+
+
+def ids(database: Database) -> list[str]:
+    with database.read() as connection:
+        return [row.id for row in queries.orders_page(connection, limit=10).rows]
+
+
+def test_restored_dump_brings_the_old_book_back_and_drops_what_came_later(
+    writer: Writer, database: Database, copy: Path
+) -> None:
+    place(writer, order_of(2))
+    writer.close()
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE of_a_later_release (id int)"))
+    snapshot.restore(database, copy)
+    assert ids(database) == [order_of(1).id]
+    with database.read() as connection:
+        assert connection.execute(text("SELECT to_regclass('of_a_later_release')")).scalar() is None
+    place(Writer(database), order_of(3))
+
+
+def test_dump_is_proven_beside_the_store_and_leaves_nothing_there(database: Database, copy: Path) -> None:
+    @contextmanager
+    def store() -> Iterator[Database]:
+        yield database
+
+    def databases() -> set[str]:
+        with database.read() as connection:
+            return set(connection.execute(text("SELECT datname FROM pg_database")).scalars())
+
+    before = databases()
+    with snapshot.opened(copy, store) as opened:
+        version.require_current(opened)
+        with opened.read() as connection:
+            assert verify(connection).clean
+        assert ids(opened) == [order_of(1).id]
+        assert opened.url != database.url
+    assert databases() == before
+    assert copy.stat().st_mode & 0o077 == 0
+
+
+def test_damaged_dump_is_refused_and_the_store_stays(database: Database, copy: Path) -> None:
+    copy.write_bytes(copy.read_bytes()[:-2000])
+    with pytest.raises(StoreDamaged, match="damaged"):
+        snapshot.restore(database, copy)
+    assert ids(database) == [order_of(1).id]
+
+
+def test_snapshot_of_the_other_kind_of_store_is_refused(
+    database: Database, copy: Path, empty_store: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="is of SQLite"):
+        snapshot.restore(database, empty_store)
+    with pytest.raises(ConfigurationError, match="is of PostgreSQL"):
+        snapshot.restore(Database(f"sqlite:///{empty_store}"), copy)
+    assert ids(database) == [order_of(1).id]
