@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def database(postgresql: Cluster) -> Iterator[Database]:
-    database = Database(postgresql.copy("empty"))
-    yield database
-    database.close()
+    with postgresql.copied("empty") as url:
+        database = Database(url)
+        yield database
+        database.close()
 
 
 @pytest.fixture
@@ -56,7 +57,8 @@ def test_restored_dump_brings_the_old_book_back_and_drops_what_came_later(
     assert ids(database) == [order_of(1).id]
     with database.read() as connection:
         assert connection.execute(text("SELECT to_regclass('of_a_later_release')")).scalar() is None
-    place(Writer(database), order_of(3))
+    with closing(Writer(database)) as again:
+        place(again, order_of(3))
 
 
 def test_dump_is_proven_beside_the_store_and_leaves_nothing_there(database: Database, copy: Path) -> None:
