@@ -30,6 +30,14 @@ def test_body_that_is_too_large_is_a_problem(outside: Outside) -> None:
     assert answer.problem["code"] == "body_too_large"
 
 
+@pytest.mark.stranger
+def test_body_that_is_too_large_is_a_problem_over_http_2_too(stranger: Stranger) -> None:
+    large = "--data-binary @/usr/bin/perl"  # any file of a few MiB
+    said = stranger.does(f"curl --silent --insecure --include {large} https://{stranger.server}/orders")
+    assert said.startswith("HTTP/2 413")
+    assert "body_too_large" in said
+
+
 def test_request_that_is_no_http_is_a_problem(outside: Outside) -> None:
     answer = outside.ask("GET", "/", headers={"Bad Header": "x", "Content-Length": "many"})
     assert answer.status == 400
