@@ -11,7 +11,7 @@ from tools.bench import backtest
 from tools.bench.fill import EVENTS_AN_ORDER, Filler
 from tools.bench.load import Load, request
 from tools.bench.provision import run
-from tools.bench.report import Figure, paired, published, table
+from tools.bench.report import Figure, in_turns, published, table
 from tools.paths import ROOT
 from tools.playbook import Outcome
 
@@ -42,7 +42,7 @@ def test_table_says_what_was_met_and_what_was_not() -> None:
 
 def test_both_pieces_of_work_are_run_in_turn() -> None:
     done: list[str] = []
-    paired(lambda: done.append("first"), lambda: done.append("second"), 2)
+    in_turns((lambda: done.append("first"), lambda: done.append("second")), 2)
     assert done == ["first", "second"] * 3
 
 

@@ -19,7 +19,7 @@ from algosat.api.routes import prepare, register
 from algosat.app import create_app
 from algosat.config.loader import load
 from tools.bench.bare import application
-from tools.bench.report import Figure, paired
+from tools.bench.report import Figure, in_turns
 from tools.bench.rig import PASSWORD, USER, Rig
 
 _ENDPOINT: Final = "POST /orders"
@@ -38,7 +38,7 @@ def figure(rig: Rig) -> Figure:
     app.view_functions[_ENDPOINT] = _echoing_view()
     try:
         ours, bare = _asking(app, token), _asking(application(), token)
-        seconds = [paired(ours, bare, 1) for _ in range(_ROUNDS)]
+        seconds = [in_turns((ours, bare), 1) for _ in range(_ROUNDS)]
     finally:
         app.extensions[NAME].close()
         structlog.reset_defaults()

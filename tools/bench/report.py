@@ -47,12 +47,12 @@ def median_seconds(work: Callable[[], object], times: int) -> float:
     return statistics.median(_seconds(work) for _ in range(times))
 
 
-def paired(first: Callable[[], object], second: Callable[[], object], times: int) -> tuple[float, float]:
-    """Median seconds of two pieces of work run in turn, so that a noisy machine is noisy to both."""
-    first()
-    second()
-    pairs = [(_seconds(first), _seconds(second)) for _ in range(times)]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+def in_turns(works: Sequence[Callable[[], object]], times: int) -> list[float]:
+    """Median seconds of several pieces of work, run in turn: a noisy machine is noisy to all of them."""
+    for work in works:
+        work()
+    rounds = [[_seconds(work) for work in works] for _ in range(times)]
+    return [statistics.median(each) for each in zip(*rounds, strict=True)]
 
 
 def milliseconds(seconds: float) -> str:

@@ -21,12 +21,14 @@ from algosat.store.database import Database
 from algosat.store.verify import verify
 from algosat.store.writer import Writer
 from tools.bench.fill import EVENTS_AN_ORDER, Filler
-from tools.bench.report import Figure, median_seconds, milliseconds
+from tools.bench.report import Figure, in_turns, median_seconds, milliseconds
 from tools.say import note
 
 _CONNECTIONS: Final = 8
 _WRITERS: Final = 4
 _SECONDS: Final = 3.0
+_SIZES: Final = (1_000, 100_000, 1_000_000)
+_READS: Final = 100
 
 
 def group_commit(directory: Path) -> Figure:
@@ -73,15 +75,15 @@ def longest_wait(directory: Path) -> list[Figure]:
 def at_size(directory: Path) -> list[Figure]:
     """The same reads on a thousand, a hundred thousand and a million orders; replay of a million events."""
     filler = Filler(directory / "large.db")
-    pages: dict[int, float] = {}
-    books: dict[int, float] = {}
-    for size in (1_000, 100_000, 1_000_000):
+    stores: dict[int, Database] = {}
+    for size in _SIZES:
         note(f"    filling {size:,} orders")
-        if size == 1_000_000:
+        if size == _SIZES[-1]:
             verdict = _replay(filler.grow_to(size // EVENTS_AN_ORDER))
-        database = filler.grow_to(size, with_events=size < 1_000_000)
-        pages[size] = median_seconds(partial(_read, database, _page), 30)
-        books[size] = median_seconds(partial(_read, database, _book), 30)
+        grown = filler.grow_to(size, with_events=size < _SIZES[-1])
+        stores[size] = _copy(grown, directory / f"{size}.db") if size < _SIZES[-1] else grown
+    pages = _in_turns(stores, _page)
+    books = _in_turns(stores, _book)
     start = median_seconds(lambda: _open(directory / "large.db"), 5)
     return [
         _growth("page of 100 orders", pages, 1.2),
@@ -91,8 +93,20 @@ def at_size(directory: Path) -> list[Figure]:
     ]
 
 
+def _copy(database: Database, to: Path) -> Database:
+    with closing(sqlite3.connect(str(database.path))) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)
+    return Database(f"sqlite:///{to}")
+
+
+def _in_turns(stores: dict[int, Database], query: Callable[[Connection], object]) -> dict[int, float]:
+    """Median seconds of the query on each store."""
+    works = [partial(_read, database, query) for database in stores.values()]
+    return dict(zip(stores, in_turns(works, _READS), strict=True))
+
+
 def _growth(work: str, seconds: dict[int, float], allowed: float) -> Figure:
-    ratio = seconds[1_000_000] / seconds[1_000]
+    ratio = seconds[_SIZES[-1]] / seconds[_SIZES[0]]
     each = ", ".join(f"{size:.0e}: {milliseconds(value)}" for size, value in seconds.items())
     return Figure(f"{work} by number of orders", f"{each}; {ratio:.2f}×", f"≤ {allowed}×", ratio <= allowed)
 
