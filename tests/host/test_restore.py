@@ -60,7 +60,7 @@ def test_moment_brings_back_the_book_of_that_moment(
         pytest.skip("backup_restic_repository is not set here")
     before = ordered(trader)
     backup(host)
-    moment = host.check_output("date --utc +%Y-%m-%dT%H:%M:%S")
+    moment = host.check_output("date --utc +%Y-%m-%dT%H:%M:%S; sleep 1")  # archives are named by the second
     after = ordered(trader)
     backup(host)
     host.check_output(f"{RESTORE} --from {place} %s", moment)
