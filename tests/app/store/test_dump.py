@@ -28,13 +28,6 @@ def database(postgresql: Cluster) -> Iterator[Database]:
 
 
 @pytest.fixture
-def writer(database: Database) -> Iterator[Writer]:
-    writer = Writer(database)
-    yield writer
-    writer.close()
-
-
-@pytest.fixture
 def copy(writer: Writer, database: Database, tmp_path: Path) -> Path:
     fill(writer, order_of(1), trade_of(1, "4"))
     snapshot.take(database, tmp_path / "copy.db")
