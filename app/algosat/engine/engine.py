@@ -72,12 +72,8 @@ class Engine:
             self._bell.wait(wait)
             if self._desk.clock() - self._pulse.last < _SILENT_TOO_LONG:
                 notify("WATCHDOG=1")
-            again: float | None = self._attempt("route", self._send)
+            again: float | None = self._attempt("route", self._parts.send)
             wait = poll if again is None else min(again, poll)
-
-    def _send(self) -> float | None:
-        waits = (self._parts.wishes.step(), self._parts.router.step())
-        return min((wait for wait in waits if wait is not None), default=None)
 
     def _watched(self, work: Callable[[], None]) -> None:
         """An engine without one of its threads is none: it ends, and systemd starts it anew."""

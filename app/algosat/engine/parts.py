@@ -28,6 +28,7 @@ from algosat.trading.desk import Desk
 
 @dataclass(frozen=True, slots=True)
 class Parts:
+    desk: Desk
     broker: Broker
     guard: Guard
     intake: Intake
@@ -38,6 +39,16 @@ class Parts:
     clock: MarketClock
     sweeper: Sweeper
     lanes: tuple[Lane, ...]
+
+    def send(self) -> float | None:
+        """One round: begin with every wish, then send every order that may be.
+
+        The seconds until another one is worth it, when some wait.
+        """
+        with self.desk.database.read() as connection:
+            pending, some_created = self.wishes.pending(connection), self.router.has_created(connection)
+        waits = (self.wishes.step(pending), self.router.step(decide=some_created))
+        return min((wait for wait in waits if wait is not None), default=None)
 
 
 def assemble(
@@ -66,6 +77,7 @@ def assemble(
         window=timedelta(seconds=rules.unknown_window_seconds),
     )
     return Parts(
+        desk=desk,
         broker=broker,
         guard=guard,
         intake=intake,

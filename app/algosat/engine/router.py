@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from sqlalchemy import Connection, bindparam, select
@@ -70,13 +70,20 @@ class Router:
         self._fence, self._is_ready = fence, is_ready
         self._some_wait = False
 
-    def step(self) -> float | None:
-        """Send what may be sent. The seconds until it is worth looking again, when some orders wait."""
+    def has_created(self, connection: Connection) -> bool:
+        """Whether there are orders to decide on; without any, a round needs no write."""
+        return _ANY_CREATED.first(connection, account=self._desk.account) is not None
+
+    def step(self, *, decide: bool) -> float | None:
+        """Send what may be sent, and decide on created orders first if there are any.
+
+        The seconds until it is worth looking again, when some orders wait.
+        """
         self._sender.give_up_hung()
         for order in self._sender.due():
             self._dispatch(order)
         again = _BLOCKED if self._sender.has_waiting else None
-        if not self._has_created():
+        if not decide:
             return again
         batch = self._desk.writer.run(self._take)
         self._some_wait = batch.look_again is not None
@@ -98,10 +105,6 @@ class Router:
 
         self._lane.run(send)
 
-    def _has_created(self) -> bool:
-        with self._desk.database.read() as connection:
-            return _ANY_CREATED.first(connection, account=self._desk.account) is not None
-
     def _take(self, connection: Connection) -> _Batch:
         """Within one unit of work: decide on each created order, and commit those that leave.
 
@@ -118,19 +121,16 @@ class Router:
             order = order_from(row)
             event = self._verdict(order, stops, available)
             if event is not None:
-                refused.append(self._record(connection, row, event))
+                refused.append(ledger.record(connection, order, event, cause_of(row), self._desk.books))
             elif not available or (row.strategy, row.symbol) in uncertain:
                 look_again = look_again or _BLOCKED
             elif len(to_send) < free and self._limiter.take(self._desk.clock()):
                 event = OrderEvent(EventKind.SUBMITTING, self._desk.clock())
-                to_send.append(self._record(connection, row, event))
+                to_send.append(ledger.record(connection, order, event, cause_of(row), self._desk.books))
             else:
                 look_again = _SOON
                 break  # those behind it are no better off
         return _Batch(to_send, refused, look_again)
-
-    def _record(self, connection: Connection, row: Any, event: OrderEvent) -> Order:
-        return ledger.record(connection, order_from(row), event, cause_of(row), self._desk.books)
 
     def _is_available(self) -> bool:
         return self._is_ready() and self._broker.session().active

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import Connection, bindparam, select, text
 
 from algosat.domain.orders import LIVE, Order, Overlay, Status
 from algosat.engine.amender import Amender
@@ -47,12 +47,16 @@ class Wishes:
         self._lock = threading.Lock()
         self._attempts: dict[str, _Attempt] = {}
 
-    def step(self) -> float | None:
+    def pending(self, connection: Connection) -> Sequence[Order]:
+        """Orders with a wish that the broker has not answered."""
+        rows = _WISHES.all(connection, account=self._desk.account)
+        return [order for order in map(order_from, rows) if order.status in _ACTIONABLE]
+
+    def step(self, pending: Sequence[Order]) -> float | None:
         """Begin with every wish whose time has come, cancels first.
 
         The seconds until it is worth looking again, when some wait.
         """
-        pending = self._pending()
         with self._lock:
             self._attempts = {
                 order.id: self._attempts[order.id] for order in pending if order.id in self._attempts
@@ -66,11 +70,6 @@ class Wishes:
             else:
                 self._start(order, attempt)
         return again
-
-    def _pending(self) -> Sequence[Order]:
-        with self._desk.database.read() as connection:
-            rows = _WISHES.all(connection, account=self._desk.account)
-            return [order for order in map(order_from, rows) if order.status in _ACTIONABLE]
 
     def _claim(self, order: Order) -> _Attempt | None:
         """The attempt that may be made now, if there is one; nobody else makes it then."""

@@ -7,7 +7,7 @@ decided. Changing, removing or slipping in an event breaks the chain from there 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -28,6 +28,16 @@ class Cause:
 
     actor: str
     correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be added to the log."""
+
+    at: datetime
+    kind: str
+    subject: str
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +62,26 @@ def append(
     connection: Connection, at: datetime, kind: str, subject: str, cause: Cause, data: dict[str, Any]
 ) -> None:
     """Add one event at the end of the chain, within the caller's unit of work."""
-    previous = _LAST_HASH.scalar(connection) or GENESIS
-    link = chain(previous, at, kind, subject, cause, data)
-    _INSERT.run(
-        connection,
-        {
-            "at": at,
-            "kind": kind,
-            "subject": subject,
-            "actor": cause.actor,
-            "correlation_id": cause.correlation_id,
-            "data": data,
-            "hash": link,
-        },
-    )
+    append_all(connection, [Entry(at, kind, subject, data)], cause)
+
+
+def append_all(connection: Connection, entries: Iterable[Entry], cause: Cause) -> None:
+    """Add events that have one cause, in their order."""
+    link = _LAST_HASH.scalar(connection) or GENESIS
+    for entry in entries:
+        link = chain(link, entry.at, entry.kind, entry.subject, cause, entry.data)
+        _INSERT.run(
+            connection,
+            {
+                "at": entry.at,
+                "kind": entry.kind,
+                "subject": entry.subject,
+                "actor": cause.actor,
+                "correlation_id": cause.correlation_id,
+                "data": entry.data,
+                "hash": link,
+            },
+        )
 
 
 def chain(previous: str, at: datetime, kind: str, subject: str, cause: Cause, data: dict[str, Any]) -> str:

@@ -44,9 +44,7 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare)
             event.listen(self.engine, "begin", _begin)
-        # The writer says IMMEDIATE: a transaction that would write later could fail half-way.
-        self._writing = self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE", sqlite_sync="FULL")
-        self._hurrying = self._writing.execution_options(sqlite_sync="NORMAL")
+        self._kept: Connection | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -66,12 +64,29 @@ class Database:
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """A transaction of the one who may write; unless it is durable, the disk is not waited for."""
-        with (self._writing if durable else self._hurrying).begin() as connection:
-            if not durable and not self.is_sqlite:
-                connection.execute(text("SET LOCAL synchronous_commit TO off"))
-            yield connection
+        with self._connection_to_write() as connection:
+            if self.is_sqlite:
+                _synchronise(connection, "FULL" if durable else "NORMAL")
+            with connection.begin():
+                if not durable and not self.is_sqlite:
+                    connection.execute(text("SET LOCAL synchronous_commit TO off"))
+                yield connection
+
+    @contextmanager
+    def _connection_to_write(self) -> Iterator[Connection]:
+        """To a file it is kept, for taking one from the pool costs as much as a small commit."""
+        if not self.is_sqlite:
+            with self.engine.connect() as connection:
+                yield connection
+            return
+        if self._kept is None or self._kept.invalidated:
+            self._kept = self.engine.connect().execution_options(writes=True)
+        yield self._kept
 
     def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
         self.engine.dispose()
 
     def _require_directory(self) -> None:
@@ -90,9 +105,19 @@ def _prepare(connection: SqliteConnection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    sync = options.get("sqlite_sync")
-    if sync is not None and connection.info.get("sync", "FULL") != sync:
-        connection.exec_driver_sql(f"PRAGMA synchronous = {sync}")  # within a transaction it would be ignored
-        connection.info["sync"] = sync
-    connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN"))
+    if "writes" in connection.get_execution_options():
+        # A transaction that would write later could fail half-way. That this one can't begin is to be told.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        _driver(connection).execute("BEGIN")  # it only says so to the driver, and cannot fail
+
+
+def _synchronise(connection: Connection, mode: str) -> None:
+    """Before a transaction: within one it would be ignored."""
+    if connection.info.get("synchronous", "FULL") != mode:
+        _driver(connection).execute(f"PRAGMA synchronous = {mode}")
+        connection.info["synchronous"] = mode
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection

@@ -6,7 +6,7 @@ trade, position, balance and day change together or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -79,13 +79,26 @@ def record(
     `order` must have been read in the same unit of work. A trade that was booked before changes
     nothing, and the order comes back as it was.
     """
-    if event.trade is not None and _is_booked(connection, order, event.trade):
-        return order
-    changed = apply(order, event)
-    _UPDATE.run(connection, {"order_id": order.id, **order_state(changed)})
-    audit.append(connection, event.at, event.kind, order.id, cause, event_data(event))
-    if event.trade is not None:
-        _book(connection, changed, event.trade, books)
+    return record_all(connection, order, [event], cause, books)
+
+
+def record_all(
+    connection: Connection, order: Order, events: Iterable[OrderEvent], cause: Cause, books: Bookkeeping
+) -> Order:
+    """The same for several, one after the other."""
+    recorded: list[OrderEvent] = []
+    changed = order
+    for event in events:
+        if event.trade is not None and _is_booked(connection, order, event.trade):
+            continue
+        changed = apply(changed, event)
+        recorded.append(event)
+        if event.trade is not None:
+            _book(connection, changed, event.trade, books)
+    if recorded:
+        _UPDATE.run(connection, {"order_id": order.id, **order_state(changed)})
+        entries = [audit.Entry(event.at, event.kind, order.id, event_data(event)) for event in recorded]
+        audit.append_all(connection, entries, cause)
     return changed
 
 

@@ -54,8 +54,7 @@ def receive(
     row = _row_of(connection, report)
     order, cause = _import(connection, desk, report) if row is None else (order_from(row), cause_of(row))
     settlement = _settle(connection, desk, order, report, read_at)
-    for event in settlement.events:
-        order = ledger.record(connection, order, event, cause, desk.books)
+    order = ledger.record_all(connection, order, settlement.events, cause, desk.books)
     return Received(
         order,
         cause,

@@ -24,8 +24,7 @@ class Floor:
 
     def route(self) -> bool:
         """Whether some orders or wishes wait."""
-        wishes = self.parts.wishes.step()
-        return self.parts.router.step() is not None or wishes is not None
+        return self.parts.send() is not None
 
     def look(self) -> None:
         """Read the exchange's whole book, a moment after everything before."""

@@ -90,7 +90,7 @@ def test_a_call_that_hangs_makes_the_order_unknown_and_its_late_answer_counts(
 
     def hang(_request: str) -> None:
         clock.forward(seconds=16)
-        floor.parts.router.step()
+        floor.route()
         during.append(order_now(floor.desk, order).status)
 
     order = buy(floor.desk)

@@ -15,17 +15,17 @@ SQLITE = dialect()
 
 @given(st.decimals(min_value=-LARGEST, max_value=LARGEST, places=8))
 def test_a_decimal_of_eight_places_comes_back_as_it_went_in(value: Decimal) -> None:
-    assert Scaled().process_result_value(Scaled().process_bind_param(value, SQLITE), SQLITE) == value
+    assert Scaled().result_processor(SQLITE, None)(Scaled().bind_processor(SQLITE)(value)) == value
 
 
 def test_a_ninth_decimal_place_is_refused_not_rounded() -> None:
     with pytest.raises(ValueError, match="eight decimal places"):
-        Scaled().process_bind_param(Decimal("0.000000001"), SQLITE)
+        Scaled().bind_processor(SQLITE)(Decimal("0.000000001"))
 
 
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_a_moment_comes_back_to_the_microsecond(moment: datetime) -> None:
-    assert UtcTime().process_result_value(UtcTime().process_bind_param(moment, SQLITE), SQLITE) == moment
+    assert UtcTime().result_processor(SQLITE, None)(UtcTime().bind_processor(SQLITE)(moment)) == moment
 
 
 def test_equal_json_is_equal_text_whatever_the_order_of_keys() -> None:
