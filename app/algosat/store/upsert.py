@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Insert, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from algosat.store.prepared import Prepared
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 
 @cache
@@ -38,4 +42,8 @@ def sums(table: Table, names: tuple[str, ...]) -> Prepared:
 
 def insert_into(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
     """An insert that knows what to do on a conflict."""
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # here, for it is large, and most stores are files
+
+    return postgresql.insert(table)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table, Text, UniqueConstraint, text
 
 from algosat.domain.orders import WORKING
@@ -12,8 +10,6 @@ from algosat.store.types import Json, Scaled, UtcTime
 
 # The same words stand in the partial index and in the queries that are to use it.
 WORKING_STATUS = f"status IN ({', '.join(sorted(repr(status.value) for status in WORKING))})"
-_WHERE_WORKING: Any = {"sqlite_where": text(WORKING_STATUS), "postgresql_where": text(WORKING_STATUS)}
-
 
 orders = Table(
     "orders",
@@ -48,11 +44,12 @@ orders = Table(
     Column("actor", String(128), nullable=False),
     Column("correlation_id", String(64), nullable=False),
 )
-# The gate adds the working orders up for every new one: it must not pay for the old ones, nor sort.
+# The gate adds the working orders up for every new one: it must not pay for the old ones, nor sort. By the
+# migration it is as partial on PostgreSQL; to name that here would load its dialect into every process.
 Index(
     "ix_orders_working",
     *(orders.c[name] for name in ("account", "strategy", "symbol", "product", "side")),
-    **_WHERE_WORKING,
+    sqlite_where=text(WORKING_STATUS),
 )
 Index("ix_orders_status_seq", orders.c.status, orders.c.seq)
 Index("ix_orders_symbol_seq", orders.c.symbol, orders.c.seq)
