@@ -10,18 +10,20 @@ from testinfra.host import Host
 pytestmark = pytest.mark.unit("deadman@test.service", "deadman@test.timer")
 FILE = "/run/deadman-test"
 TRACE = "/run/deadman-test.applied"
+NEW = "/run/deadman-test.new"
 
 
 @pytest.fixture(autouse=True)
 def file_to_change(host: Host, as_root: None) -> Iterator[None]:
-    host.check_output(f"echo old > {FILE} && rm -f {TRACE} {FILE}.new")
+    host.check_output(f"echo old > {FILE} && rm -rf {TRACE} {NEW}")
     yield
-    host.run(f"deadman disarm test; rm -f {FILE} {TRACE} {FILE}.new")
+    host.run(f"deadman disarm test; rm -rf {FILE} {TRACE} {NEW}")
 
 
 def arm(host: Host) -> None:
-    host.check_output(f"deadman arm test 'echo applied > {TRACE}' {FILE} {FILE}.new")
-    host.check_output(f"echo new > {FILE} && echo new > {FILE}.new")
+    """A change to a file, and a new directory with a file in it."""
+    host.check_output(f"deadman arm test 'echo applied > {TRACE}' {FILE} {NEW} {NEW}/file")
+    host.check_output(f"echo new > {FILE} && mkdir {NEW} && echo new > {NEW}/file")
 
 
 def test_no_switch_is_left_armed(host: Host) -> None:
@@ -40,9 +42,17 @@ def test_clock_that_runs_out_brings_the_old_state_back_and_applies_it(host: Host
     arm(host)
     host.check_output("systemctl start deadman@test.service")
     assert host.file(FILE).content_string == "old\n"
-    assert not host.file(f"{FILE}.new").exists
+    assert not host.file(NEW).exists
     assert host.file(TRACE).exists
     assert not host.service("deadman@test.timer").is_enabled
+
+
+def test_directory_that_somebody_else_filled_meanwhile_stays(host: Host) -> None:
+    arm(host)
+    host.check_output(f"echo mine > {NEW}/mine && deadman fire test")
+    assert host.file(NEW).listdir() == ["mine"]
+    assert host.file(TRACE).exists
+    assert host.run("ls /var/lib/deadman").stdout == ""
 
 
 def test_disarmed_switch_leaves_the_new_state(host: Host) -> None:
