@@ -78,6 +78,32 @@ def test_rotation_fails_no_request_and_ends_no_session(
     assert load.trader.ask("GET", "/orders").status == 200
 
 
+def test_inventory_from_before_the_rotation_is_refused(host: Host, controller: Controller) -> None:
+    before = in_force(host)
+    refused = controller.attempt("deploy.yml")
+    assert refused.returncode != 0
+    said = " ".join(refused.stdout.split())
+    assert "security.secret_key: a newer one is in force on this server: pull the newest vault.yml" in said
+    assert in_force(host) == before
+
+
+def test_rotation_waits_for_orders_and_leaves_the_vault_as_it_is(
+    host: Host, with_vault: Controller, trader: Trader
+) -> None:
+    vault = with_vault.inventory / "group_vars" / "algosat" / "vault.yml"
+    before = vault.read_bytes()
+    host.check_output("systemctl stop algosat-engine.service")
+    try:
+        answer = trader.buy(trader.instrument()["symbol"], 3)
+        assert answer.status == 201, answer.text
+        refused = with_vault.attempt("rotate_secrets.yml")
+    finally:
+        host.check_output("systemctl start algosat-engine.service")
+    assert refused.returncode != 0
+    assert f"order {json.loads(answer.text)['id']} is created" in refused.stdout
+    assert vault.read_bytes() == before
+
+
 def test_revoked_key_ends_every_session(
     with_vault: Controller, trader: Trader, credentials: tuple[str, str]
 ) -> None:
@@ -85,3 +111,9 @@ def test_revoked_key_ends_every_session(
     assert trader.ask("GET", "/orders").status == 401
     again = Trader.logged_in(trader.outside, *credentials)
     assert json.loads(again.ask("GET", "/funds").text)["account"] == "paper"
+
+
+def test_newer_keys_are_given_up_when_somebody_insists(host: Host, controller: Controller) -> None:
+    """And the next file finds the server as its inventory says."""
+    controller.play("deploy.yml", "--extra-vars=algosat_forget_keys=true")
+    assert in_force(host)[1] == 1

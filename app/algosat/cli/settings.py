@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import yaml
 
@@ -15,13 +17,21 @@ def command() -> None:
 
 @command.command()
 @with_directory
+@click.option(
+    "--in-force",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the files lie whose place they are to take: newer keys there are a problem, too.",
+)
 @click.pass_obj
-def check(chosen: Chosen) -> None:
+def check(chosen: Chosen, in_force: Path | None) -> None:
     """Exit with 0 when both files are good, else with 1 and every problem in one message."""
     from algosat.api import catalogue
+    from algosat.config import succession
 
     settings = chosen.settings()
     catalogue.require_valid(settings.protection.access_control)
+    if in_force is not None:
+        succession.require_newer_keys(settings, in_force)
     click.echo(f"{chosen.directory}: good, for the environment {settings.algosat.environment}")
 
 

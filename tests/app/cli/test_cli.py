@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -68,6 +69,50 @@ def test_access_rule_of_no_route_is_refused(run: Run, directory: Path) -> None:
     data["access_control"]["admin_only_endpoints"] = ["/ordres"]
     (directory / "security.yaml").write_text(yaml.safe_dump(data))
     assert "/ordres is not a route of this server" in refused(run("config", "check"))
+
+
+def rotated(directory: Path, successor: Path) -> None:
+    """The same settings elsewhere, with new keys in front of the old ones."""
+    shutil.copytree(directory, successor)
+    made = yaml.safe_load(CliRunner().invoke(cli, ["credentials", "generate"]).output)
+    for file, section, key, variable in (
+        ("algosat.yaml", "security", "secret_key", "vault_algosat_security_secret_key"),
+        ("security.yaml", "encryption", "keys", "vault_algosat_encryption_keys"),
+    ):
+        data = yaml.safe_load((successor / file).read_text())
+        before, data[section][key] = data[section][key], made[variable]
+        if key == "keys":
+            data[section][key] += before
+        else:
+            data[section]["previous_secret_keys"] = [before]
+        (successor / file).write_text(yaml.safe_dump(data))
+
+
+def test_configuration_with_new_keys_may_take_the_place_of_the_old_one(
+    directory: Path, tmp_path: Path
+) -> None:
+    rotated(directory, tmp_path / "new")
+    taking_its_place = ["--config-dir", str(tmp_path / "new"), "--in-force", str(directory)]
+    assert CliRunner().invoke(cli, ["config", "check", *taking_its_place]).exit_code == 0
+
+
+def test_configuration_from_before_a_rotation_is_refused(run: Run, directory: Path, tmp_path: Path) -> None:
+    rotated(directory, tmp_path / "new")
+    message = refused(run("config", "check", "--in-force", str(tmp_path / "new")))
+    assert "security.secret_key: a newer one is in force" in message
+    assert "encryption.keys: the one that encrypts on this server is not there" in message
+    assert "-e algosat_forget_keys=true" in message
+
+
+@pytest.mark.parametrize("content", [None, "", "- a list", "security: 1\nencryption:\n", "\t"])
+def test_configuration_takes_the_place_of_none_and_of_one_that_cannot_be_read(
+    run: Run, tmp_path: Path, content: str | None
+) -> None:
+    (there := tmp_path / "there").mkdir()
+    for file in ("algosat.yaml", "security.yaml"):
+        if content is not None:
+            (there / file).write_text(content)
+    assert run("config", "check", "--in-force", str(there)).exit_code == 0
 
 
 def test_shown_settings_hold_no_secret(run: Run) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from algosat_release import guard, plan
 from algosat_release import layout as layouts
-from algosat_release import plan
 from algosat_release.install import install
 from algosat_release.layout import CONFIGURATION, Layout, Release
 from algosat_release.machine import Failed, Refused, install_file
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (put, back):
         verb.add_argument("--check", action="store_true", help="only say what would change")
         verb.add_argument("--force", action="store_true", help="even if that cuts into trading")
+    verbs.add_parser("idle", help="whether a switch now would cut into trading")
     verbs.add_parser("list", help="the releases on this server")
     return parser
 
@@ -63,6 +64,8 @@ def _carry_out(layout: Layout, arguments: argparse.Namespace) -> None:
             print(f"installed {arguments.name}")
     elif arguments.verb == "list":
         _list(layout)
+    elif arguments.verb == "idle":
+        guard.require_idle(layout)
     else:
         release = _chosen(layout, arguments)
         if arguments.check:
@@ -96,6 +99,8 @@ def _take_over_configuration(layout: Layout, release: Release) -> None:
     except Refused as refusal:
         for name, content in own.items():
             (release.configuration / name).write_bytes(content)
+        # Keys that were replaced since are not brought back.
+        accept(layout, release, "--in-force", str(layout.configuration))
         print(f"it goes back to the configuration it last ran with: {refusal}", file=sys.stderr)
 
 

@@ -1,0 +1,53 @@
+"""Whether a configuration may take the place of the one in force: it must not take back a rotation of keys.
+
+An inventory from before a rotation would end every session, make unreadable what was encrypted since, and
+bring back a key that was given up because somebody else may have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from algosat.config.loader import ALGOSAT_FILE, SECURITY_FILE
+from algosat.config.problems import Problem, as_error
+from algosat.config.settings import Settings
+
+REMEDY: Final = (
+    "pull the newest vault.yml of the environment (to go back all the same: -e algosat_forget_keys=true)"
+)
+
+
+def require_newer_keys(settings: Settings, in_force: Path) -> None:
+    """Raises ConfigurationError when keys of the directory `in_force` are newer than the settings' own."""
+    problems = list(_taken_back(settings, in_force))
+    if problems:
+        raise as_error(problems)
+
+
+def _taken_back(settings: Settings, in_force: Path) -> Iterator[Problem]:
+    signing = settings.algosat.security.secret_key.get_secret_value()
+    if signing in _keys(in_force / ALGOSAT_FILE, "security", "previous_secret_keys"):
+        yield Problem(
+            ALGOSAT_FILE, "security.secret_key", f"a newer one is in force on this server: {REMEDY}"
+        )
+    held = {it.get_secret_value() for it in settings.protection.encryption.keys}
+    # Old ones at the end may be dropped; the first one encrypts.
+    if not held.issuperset(_keys(in_force / SECURITY_FILE, "encryption", "keys")[:1]):
+        yield Problem(
+            SECURITY_FILE, "encryption.keys", f"the one that encrypts on this server is not there: {REMEDY}"
+        )
+
+
+def _keys(file: Path, section: str, name: str) -> list[Any]:
+    """As they stand there: the file may be another release's, with settings that this one does not know."""
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []  # nothing is in force that could be read
+    found = data.get(section) if isinstance(data, dict) else None
+    keys = found.get(name) if isinstance(found, dict) else None
+    return keys if isinstance(keys, list) else []
