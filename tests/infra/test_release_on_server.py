@@ -239,6 +239,27 @@ def test_restart_for_nothing_asks_nobody(server: Server) -> None:
     assert switch.switch(server.layout, release) == []
 
 
+def test_somebody_who_asks_first_is_refused_with_the_same_words(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.runs("1.0-a")
+    assert call(server, monkeypatch, "idle") == 0
+    server.refuses["engine idle"] = guard.MARKET_OPEN
+    server.says["engine idle"] = "EQ is in continuous until 15:30 IST\n"
+    assert call(server, monkeypatch, "idle") == 1
+    assert "until 15:30 IST" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asleep", [True, False])
+def test_release_is_not_put_on_an_empty_store_where_there_was_one(server: Server, asleep: bool) -> None:
+    running = server.runs("1.0-a")
+    server.active = not asleep
+    server.says["1.0-a/bin/algosat db current"] = "none 0001\n"
+    with pytest.raises(Refused, match=r"1\.0-a is in force, but its store is empty: .*restore\.yml"):
+        switch.switch(server.layout, running if asleep else server.has("1.0-b"))
+    assert not any("systemctl" in it and "show" not in it for it in server.asked)
+
+
 def test_engine_stands_in_while_the_other_one_restarts(server: Server) -> None:
     server.runs("1.0-a")
     switch.switch(server.layout, server.has("1.0-b"))
@@ -331,18 +352,36 @@ def test_rollback_puts_the_release_before_in_force_with_the_configuration_of_now
     assert server.configuration() == "setting: two\n"
 
 
+def refuses_that_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the older release refuse the configuration in force, once."""
+    answers = iter([Refused("colour is not a known setting")])
+
+    def accept(layout: Layout, release: Release, *options: str) -> None:
+        for refusal in answers:
+            raise refusal
+        switch.accept(layout, release, *options)
+
+    monkeypatch.setattr(command, "accept", accept)
+
+
+def test_rollback_does_not_bring_back_keys_that_were_replaced(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.runs("1.0-a")
+    switch.switch(server.layout, server.has("1.0-b", "two"))
+    refuses_that_of_now(monkeypatch)
+    server.refuses[f"1.0-a/bin/algosat config check --in-force {server.layout.configuration}"] = 1
+    assert call(server, monkeypatch, "rollback") == 1
+    assert server.layout.current.readlink() == Path("releases/1.0-b")
+    assert "refused, nothing was changed: 1.0-a does not accept" in capsys.readouterr().err
+
+
 def test_rollback_takes_the_configuration_of_then_if_the_older_release_refuses_that_of_now(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = server.runs("1.0-a")
     switch.switch(server.layout, server.has("1.0-b", "two"))
-    answers = iter([Refused("colour is not a known setting")])
-
-    def accept(_: Layout, release: Release) -> None:
-        for refusal in answers:
-            raise refusal
-
-    monkeypatch.setattr(command, "accept", accept)
+    refuses_that_of_now(monkeypatch)
     assert call(server, monkeypatch, "rollback") == 0
     assert server.configuration() == "setting: one\n"
     assert (old.configuration / "algosat.yaml").read_text() == "setting: one\n"

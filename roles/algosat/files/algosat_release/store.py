@@ -51,6 +51,16 @@ def must_migrate(layout: Layout, release: Release) -> bool:
     return answer.returncode == BEHIND
 
 
+def require_there(layout: Layout) -> None:
+    """Raises Refused when a release is in force whose store is gone: an empty one knows of no position."""
+    running = layout.running()
+    if running and ask(layout, running, "db", "current").stdout.split()[:1] == ["none"]:
+        raise Refused(
+            f"{running.name} is in force, but its store is empty: put a backup back (playbooks/restore.yml),"
+            " or, to begin with nothing, run `sudo algosat db upgrade`"
+        )
+
+
 def migrate(layout: Layout, release: Release) -> None:
     """Bring the store to the release's schema version; one transaction, so all of it or nothing."""
     algosat(layout, release, "db", "upgrade")

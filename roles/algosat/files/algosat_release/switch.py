@@ -45,6 +45,8 @@ def switch(layout: Layout, release: Release, *, force: bool = False) -> list[str
         raise Refused(f"{release.name} is not installed; see `release list`")
     changed = plan.changes(layout, release)
     asleep = plan.sleepers(layout)
+    if changed or asleep:
+        store.require_there(layout)
     if changed:
         accept(layout, release)
         if not force:
@@ -56,10 +58,10 @@ def switch(layout: Layout, release: Release, *, force: bool = False) -> list[str
     return changed + asleep
 
 
-def accept(layout: Layout, release: Release) -> None:
+def accept(layout: Layout, release: Release, *options: str) -> None:
     """Let the release judge the configuration it is to run with, before anything counts on it."""
     try:
-        store.algosat(layout, release, "config", "check")
+        store.algosat(layout, release, "config", "check", *options)
     except Failed as failure:
         raise Refused(f"{release.name} does not accept its configuration\n{failure}") from failure
 
