@@ -37,6 +37,14 @@ class Controller:
             text=True, check=False,
         )  # fmt: skip
 
+    def begin(self, playbook: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a playbook, as the first of a group of processes; what it prints can be read line by line."""
+        return subprocess.Popen(
+            self.command(playbook, *arguments), cwd=self.root, env=self.environment(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+
     def command(self, playbook: str, *arguments: str) -> list[str]:
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         where = (f"--inventory={self.inventory}", f"--limit={self.server}")

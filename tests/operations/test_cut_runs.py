@@ -1,0 +1,119 @@
+"""A run that locks its operator out, killed at any task: he gets in again, and the next run finishes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from testinfra.host import Host
+
+from tests.operations.controller import Controller
+from tools import containers, ssh
+from tools.paths import ROOT
+
+pytestmark = pytest.mark.unit("deadman@ssh", "deadman@ufw", "deadman@users", "ssh", "ufw")
+
+OPERATOR = "operator"
+FOREIGN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFD1uWSlbtbKm8rWhZ2G8VY5mVwGqNzPgxFYc9NZkJcK nobody"
+# What a role is told so that the operator is out as soon as it is in force.
+HARM: dict[str, dict[str, Any]] = {
+    "ssh": {"ssh_allow_users": ["nobody"]},
+    "ufw": {"ufw_rules": [{"port": 443}]},
+    "users": {
+        "users_operators": [
+            {"name": OPERATOR, "keys": [FOREIGN], "sudo": False},
+            {"name": "colleague", "keys": [FOREIGN]},
+        ]
+    },
+}
+# What is left over, and how it goes.
+MENDED = {"users": {"users_removed": ["colleague"]}}
+# Tasks that do not speak to the server.
+LOCAL = {
+    f"ansible.builtin.{it}" for it in ("assert", "include_role", "include_tasks", "import_tasks", "meta")
+}
+SWITCH_SECONDS = 12  # from arming to the last of the role's tasks, on a busy machine
+# How long a busy machine may take besides.
+PATIENCE_SECONDS = 30
+
+
+def tasks(role: str, file: str = "*.yml") -> set[str]:
+    """The tasks of a role that speak to the server."""
+    files = (ROOT / "roles" / role / "tasks").glob(file)
+    every = [task for file in files for task in yaml.safe_load(file.read_text())]
+    return {task["name"] for task in every if not task.keys() & LOCAL}
+
+
+def under_the_switch() -> set[str]:
+    """The roles that change something by which an operator comes in."""
+    files = (ROOT / "roles").glob("*/tasks/*.yml")
+    return {it.parts[-3] for it in files if re.search(r"^ *name: deadman$", it.read_text(), re.MULTILINE)}
+
+
+def arguments(role: str, told: dict[str, Any]) -> tuple[str, ...]:
+    # Judging the inventory takes as long as all that is drilled here.
+    return (
+        "provision.yml",
+        f"--tags={role}",
+        f"--extra-vars={json.dumps({'_inventory_judged': True, **told})}",
+    )
+
+
+def run_until(controller: Controller, role: str, number: int) -> str | None:
+    """Kill a harmful run when that many of its tasks have begun; the last one's name, None if it is over."""
+    touching, said = tasks(role) | tasks("deadman"), []
+    with controller.begin(*arguments(role, {**HARM[role], "deadman_seconds": SWITCH_SECONDS})) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            said.append(line)
+            task = re.match(r"TASK \[\w+ : (.+)\] \**$", line)
+            if task and task[1] in touching:
+                number -= 1
+                if number == 0:
+                    os.killpg(run.pid, signal.SIGKILL)
+                    return task[1]
+    assert run.returncode != 0, f"{role} did no harm: {''.join(said)}"
+    return None
+
+
+def wait_for_a_fresh_login(controller: Controller) -> None:
+    machine = containers.find(controller.server)
+    assert machine is not None
+    options = ("-o", "ControlPath=none", "-o", "ConnectTimeout=2", "-o", "BatchMode=yes")
+    login = [*ssh.command(machine.name, machine.ssh_port, OPERATOR), *options, "sudo", "-n", "true"]
+    deadline = time.monotonic() + SWITCH_SECONDS + PATIENCE_SECONDS
+    while (tried := subprocess.run(login, capture_output=True, text=True, check=False)).returncode != 0:
+        assert time.monotonic() < deadline, tried.stderr
+        time.sleep(0.2)
+
+
+def test_every_role_under_the_switch_is_drilled() -> None:
+    assert under_the_switch() == HARM.keys()
+
+
+def test_switch_fires_within_five_minutes() -> None:
+    defaults = yaml.safe_load(Path(ROOT, "roles/deadman/defaults/main.yml").read_text())
+    assert SWITCH_SECONDS < defaults["deadman_seconds"] <= 300 - PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize("role", sorted(HARM))
+def test_run_killed_at_any_task_lets_its_operator_in_and_the_next_finishes(
+    host: Host, controller: Controller, role: str
+) -> None:
+    killed: list[str | None] = [""]
+    while killed[-1] is not None:
+        killed.append(run_until(controller, role, len(killed)))
+        wait_for_a_fresh_login(controller)
+        controller.play(*arguments(role, {}))
+    # Installed, armed, changed and applied; where sudo is gone by then, it does not get to disarming.
+    assert len(tasks("deadman", "change.yml") & set(killed)) >= 4
+    assert host.run("ls /var/lib/deadman").stdout == ""
+    controller.play(*arguments(role, MENDED.get(role, {})))
