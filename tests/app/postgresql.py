@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL of the distribution: no port, no password, gone with the tests."""
+"""A throw-away PostgreSQL of the distribution: no port, a password of odd characters, gone with the tests."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tools.postgresql import programs
 
 # What is lost with the machine is lost with the tests anyway.
 _HASTY = ("fsync=off", "full_page_writes=off")
+_PASSWORD = "p@ss:w/rd %"
 _MINE = "postgres"  # whom the server runs as when root tests: it refuses to be root
 
 
@@ -31,7 +32,7 @@ class Cluster:
 
     def url(self, name: str) -> str:
         query = {"host": str(self.socket)}
-        url = URL.create("postgresql+psycopg", username=_MINE, database=name, query=query)
+        url = URL.create("postgresql+psycopg", username=_MINE, password=_PASSWORD, database=name, query=query)
         return url.render_as_string(hide_password=False)
 
     def make(self, name: str, template: str = "template0") -> str:
@@ -74,7 +75,10 @@ def cluster() -> Iterator[Cluster]:
         )  # fmt: skip
 
     try:
-        run("initdb", f"--username={_MINE}", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+        password = base / "password"
+        password.write_text(_PASSWORD)
+        asked = (f"--username={_MINE}", "--auth=password", f"--pwfile={password}")
+        run("initdb", *asked, "--encoding=UTF8", "--no-locale", "--no-sync")
         options = ["listen_addresses=", f"unix_socket_directories={base}", "max_connections=200", *_HASTY]
         told = " ".join(f"-c {option}" for option in options)
         run("pg_ctl", "--wait", f"--log={base}/log", f"--options={told}", "start")

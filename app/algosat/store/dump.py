@@ -88,7 +88,7 @@ def _tell(url: URL, statement: str) -> None:
 
 def _at(url: URL) -> tuple[str]:
     """Where the server is, without the password: anybody may read a command line."""
-    plain = url.set(drivername="postgresql", password=None)
+    plain = url.set(drivername="postgresql")._replace(password=None)  # `set` takes None for "as it is"
     return (f"--dbname={plain.render_as_string()}",)
 
 
