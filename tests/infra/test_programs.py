@@ -25,6 +25,12 @@ OFFSITE = {
     "backup_restic_password": "x" * 16,
 }
 APPEND_ONLY = {**OFFSITE, "backup_restic_keep": {}}
+ON_POSTGRESQL = {"algosat_database_url": "postgresql+psycopg://trader@/book?host=/run/postgresql"}
+ELSEWHERE = {
+    "algosat_home": "/srv/it's here",
+    "algosat_config_directory": "/etc/it's there",
+    "backup_directory": "/srv/archives",
+}
 UNITS = sorted(it.name for it in (TEMPLATES / "etc" / "systemd" / "system").glob("algosat*.j2"))
 SANDBOXED = (
     "algosat.service.j2",
@@ -43,7 +49,11 @@ def rendered(path: str, directory: Path, **variables: object) -> Path:
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("path", SCRIPTS)
-@pytest.mark.parametrize("variables", [{}, OFFSITE, APPEND_ONLY], ids=["plain", "offsite", "append-only"])
+@pytest.mark.parametrize(
+    "variables",
+    [{}, OFFSITE, APPEND_ONLY, ON_POSTGRESQL, ELSEWHERE],
+    ids=["plain", "offsite", "append-only", "postgresql", "elsewhere"],
+)
 def test_rendered_program_is_clean_for_shellcheck(
     path: str, variables: dict[str, object], tmp_path: Path
 ) -> None:
@@ -112,6 +122,67 @@ def test_unit_runs_as_algosat_in_the_sandbox(template: str) -> None:
     text = server("staging").render(TEMPLATES / "etc" / "systemd" / "system" / template)
     for line in ("User=algosat", "NoNewPrivileges=true", "ProtectSystem=strict", "CapabilityBoundingSet="):
         assert line in text.splitlines()
+
+
+@pytest.mark.parametrize("template", SANDBOXED)
+def test_unit_reads_the_settings_where_they_are(template: str) -> None:
+    unit = TEMPLATES / "etc" / "systemd" / "system" / template
+    text = server("staging").render(unit, algosat_config_directory="/etc/elsewhere")
+    assert 'Environment="ALGOSAT_CONFIG_DIR=/etc/elsewhere"' in text.splitlines()
+
+
+@pytest.mark.parametrize("script", ["backup.sh", "restore.sh"])
+def test_program_reads_the_settings_where_they_are(script: str, tmp_path: Path) -> None:
+    text = rendered(
+        f"opt/algosat/bin/{script}", tmp_path, algosat_config_directory="/etc/elsewhere"
+    ).read_text()
+    assert "readonly configuration=/etc/elsewhere\nexport ALGOSAT_CONFIG_DIR=$configuration\n" in text
+
+
+def test_command_of_the_operator_reads_the_settings_where_they_are(tmp_path: Path) -> None:
+    program = tmp_path / "current" / "bin" / "algosat"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$ALGOSAT_CONFIG_DIR: $*"\n')
+    program.chmod(0o755)
+    me = subprocess.check_output(["id", "-un"], text=True).strip()
+    places = {
+        "algosat_home": str(tmp_path),
+        "algosat_config_directory": "/etc/else where",
+        "algosat_user": me,
+    }
+    command = rendered("usr/local/bin/algosat", tmp_path, **places)
+    said = subprocess.check_output(["sh", command, "config", "check"], text=True)
+    assert said == "/etc/else where: config check\n"
+
+
+def test_release_program_reads_its_own_layout(tmp_path: Path) -> None:
+    text = rendered("opt/algosat/bin/release", tmp_path, algosat_home="/srv/x").read_text()
+    assert "PYTHONPATH=/srv/x/lib " in text
+    assert "--layout /srv/x/release.json " in text
+
+
+@pytest.mark.parametrize("unit", ["algosat-backup.service", "algosat-drill.service"])
+def test_backups_may_be_written_wherever_they_lie(unit: str, tmp_path: Path) -> None:
+    text = rendered(f"etc/systemd/system/{unit}", tmp_path, backup_directory="/srv/archives").read_text()
+    assert "ReadWritePaths=/srv/archives" in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("url", "reaches_nobody"),
+    [
+        ("sqlite:////var/lib/algosat/database/algosat.db", True),
+        ("postgresql+psycopg://trader@/book?host=/run/postgresql", True),
+        ("postgresql+psycopg://desk:x@localhost:5432/desk", True),
+        ("postgresql+psycopg://desk:x@127.0.0.1/desk", True),
+        ("postgresql+psycopg://desk:x@localhost.example.org/desk", False),
+        ("postgresql+psycopg://desk:x@192.0.2.7:5432/desk", False),
+    ],
+)
+def test_api_may_reach_another_machine_only_for_a_store_that_is_there(
+    url: str, reaches_nobody: bool, tmp_path: Path
+) -> None:
+    text = rendered("etc/systemd/system/algosat.service", tmp_path, algosat_database_url=url).read_text()
+    assert ("IPAddressDeny=any" in text.splitlines()) == reaches_nobody
 
 
 @pytest.mark.parametrize(
