@@ -128,6 +128,36 @@ def test_firewall_opens_three_doors_and_lets_operators_knock_freely() -> None:
     assert [rule["action"] for rule in v4 if rule["port"] == 22] == ["allow", "limit"]
 
 
+def test_firewall_follows_ssh_and_takes_further_doors_before_those_for_everybody() -> None:
+    own = machine("debian-12")
+    own.variables["ssh_ports"] = [2222]
+    own.variables["algosat_firewall_rules"] = [{"port": 443, "action": "deny", "sources": ["192.0.2.1"]}]
+    v4 = [(rule["port"], rule["action"], rule["source"]) for rule in own.value("_ufw_rules_v4")]
+    assert v4 == [
+        (443, "deny", "192.0.2.1"),
+        (2222, "limit", ""),
+        (80, "allow", ""),
+        (443, "allow", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "groups", "storage"),
+    [
+        ({}, ["redis"], "redis+unix:///run/redis/redis-server.sock"),
+        ({"redis_socket": "/run/redis/x.sock"}, ["redis"], "redis+unix:///run/redis/x.sock"),
+        ({"redis_enabled": False}, [], "memory://"),
+    ],
+)
+def test_application_counts_requests_where_redis_is_if_it_is(
+    told: dict[str, Any], groups: list[str], storage: str
+) -> None:
+    own = machine("debian-12")
+    own.variables.update(told)
+    assert own.value("algosat_groups") == groups
+    assert own.value("algosat_security_rate_limit_storage") == storage
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 429, 502, 503, 504])
 def test_nginx_says_what_it_refuses_as_problem_json(status: int) -> None:
     config = text("debian-12", "nginx:etc/nginx/snippets/problems.conf")
