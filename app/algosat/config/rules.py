@@ -67,6 +67,12 @@ def of_security(file: str, settings: Security, environment: str) -> Iterator[Pro
             )
         elif environment in _STRICT and _is_weak(key):
             yield Problem(file, f"encryption.keys.{number}", _WEAK)
+    if "/health" not in settings.access_control.public_endpoints:
+        yield Problem(
+            file,
+            "access_control.public_endpoints",
+            "must name /health: releases and restores ask it whether all is well, without a login",
+        )
     if environment in _STRICT and not settings.authentication.enabled:
         yield Problem(file, "authentication.enabled", f"must be on in {environment}")
 

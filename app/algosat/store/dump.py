@@ -20,6 +20,10 @@ from algosat.store.migrate import upgrade
 
 _MAGIC: Final = b"PGDMP"
 _EMPTY: Final = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+# A setting that servers before 17 do not know, and pg_restore from 17 on writes into every script.
+_NEW_SETTING: Final = b"SET transaction_timeout = 0;"
+_UNLIMITED: Final = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'"
+_PREAMBLE_BYTES: Final = 4096
 _PORTABLE: Final = ("--no-owner", "--no-privileges")
 
 
@@ -71,10 +75,21 @@ def _fill(url: URL, dump: Path, script: Path) -> None:
     # By way of a script: pg_restore alone would leave tables that the dump does not know.
     try:
         _run("pg_restore", *_PORTABLE, "--schema=public", f"--file={script}", str(dump))
-        command = ("--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1")
-        _run("psql", *command, f"--command={_EMPTY}", f"--file={script}", *_at(url), url=url)
+        _make_readable_for_older_servers(script)
+        options = ("--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1")
+        commands = (f"--command={_UNLIMITED}", f"--command={_EMPTY}", f"--file={script}")
+        _run("psql", *options, *commands, *_at(url), url=url)
     finally:
         script.unlink(missing_ok=True)
+
+
+def _make_readable_for_older_servers(script: Path) -> None:
+    """Make a comment of the setting; in its place, for the script is as large as the store."""
+    with script.open("r+b") as opened:
+        at = opened.read(_PREAMBLE_BYTES).find(_NEW_SETTING)
+        if at >= 0:
+            opened.seek(at)
+            opened.write(b"---")
 
 
 def _tell(url: URL, statement: str) -> None:

@@ -131,6 +131,11 @@ def test_development_may_do_what_production_may_not(tmp_path: Path) -> None:
     assert load(tmp_path).algosat.debug is True
 
 
+def test_health_that_asks_for_a_login_is_refused(tmp_path: Path) -> None:
+    write_configuration(tmp_path, security=security_data(access_control__public_endpoints=["/"]))
+    assert {found for _, found, _ in problems_of(tmp_path)} == {"access_control.public_endpoints"}
+
+
 @pytest.mark.parametrize(
     ("differences", "key"),
     [

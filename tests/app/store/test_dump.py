@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -52,6 +54,25 @@ def test_restored_dump_brings_the_old_book_back_and_drops_what_came_later(
         assert connection.execute(text("SELECT to_regclass('of_a_later_release')")).scalar() is None
     with closing(Writer(database)) as again:
         place(again, order_of(3))
+
+
+def test_client_that_is_newer_than_the_server_restores_all_the_same(
+    writer: Writer, database: Database, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From version 17 on pg_restore writes a setting into every script that older servers do not know."""
+    real = shutil.which("pg_restore")
+    newer = tmp_path / "bin" / "pg_restore"
+    newer.parent.mkdir()
+    newer.write_text(
+        f'#!/bin/sh\n{real} "$@" || exit\n'
+        "for word; do case $word in --file=/*.sql) file=${word#--file=} ;; esac; done\n"
+        '[ -z "$file" ] || sed -i "1i SET transaction_timeout = 0;" "$file"\n'
+    )
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{newer.parent}:{os.environ['PATH']}")
+    writer.close()
+    snapshot.restore(database, copy)
+    assert ids(database) == [order_of(1).id]
 
 
 def test_dump_is_proven_beside_the_store_and_leaves_nothing_there(database: Database, copy: Path) -> None:
