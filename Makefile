@@ -13,8 +13,8 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 # Which image a throw-away machine is made of.
 DISTRO ?= debian-12
-# Which situation `make molecule` goes through: a directory of molecule/.
-export SCENARIO ?= default
+# Which situation `make molecule` goes through: a directory of molecule/; without it those of `make test`.
+export SCENARIO
 
 .PHONY: help
 help: ## List the verbs
@@ -37,7 +37,7 @@ serve: deps ## Run the API and the engine on this machine: no container, SQLite,
 
 ##@ Prove it
 .PHONY: test lint unit chaos molecule
-test: deps ## Lint, all tests, a short chaos and molecule's default, with a summary of what it left out
+test: deps ## Lint, all tests, a short chaos and molecule's default and alternative, with a summary of what it left out
 	@$(VERB).checks lint unit slow chaos molecule
 
 lint: deps ## Formatting, types and rules of Python, Ansible, YAML and shell
@@ -49,7 +49,7 @@ unit: deps ## The app's tests and those that read the repository, without the sl
 chaos: deps ## 2,000 orders under every fault while API and engine are killed 200 times: nothing lost, doubled or exceeded (SEED=…)
 	@$(BIN)/python -m tests.chaos --orders 2000 --kills 200 $(if $(SEED),--seed $(SEED))
 
-molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=ubuntu: Ubuntu 24.04 and 26.04; operations: a server's years)
+molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=default: as it comes; alternative: most values changed; operations: a server's years; ubuntu: 24.04 and 26.04)
 	@$(VERB).checks molecule
 
 .PHONY: bench
@@ -57,8 +57,8 @@ bench: deps ## Measure what Algosat costs beside bare parts in the same run (SAV
 	@$(VERB).bench $(if $(SAVE),--save)
 
 .PHONY: bench-provision audit
-bench-provision: deps ## Tasks and seconds of a first run and of one without changes, beside a plain script (DISTRO=…)
-	@$(VERB).bench.provision --distro $(DISTRO)
+bench-provision: deps ## Tasks and seconds of a first run and of one without changes, beside a plain script (DISTRO=…, BESIDE=playbook, SAVE=yes)
+	@$(VERB).bench.provision --distro $(DISTRO) $(if $(BESIDE),--beside $(abspath $(BESIDE))) $(if $(SAVE),--save)
 
 audit: deps ## Look at `make up`'s server as lynis, CIS, ssh-audit, testssl and systemd do (SAVE=yes writes docs/hardening.md)
 	@$(VERB).audit $(if $(SAVE),--save)

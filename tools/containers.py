@@ -41,6 +41,7 @@ class Machine:
     ssh_port: int
     http_port: int
     https_port: int
+    moved_ssh_port: int = 0  # leads to the port that SSH moves to, where it moves
 
     @property
     def ssh(self) -> list[str]:
@@ -52,7 +53,8 @@ class Machine:
         """What an inventory must say for Ansible to reach it, and how the outside looks from it."""
         return {
             "ansible_host": "127.0.0.1",
-            "ansible_port": self.ssh_port,
+            "ansible_port": self.moved_ssh_port or self.ssh_port,
+            "machine_first_ssh_port": self.ssh_port,
             "ansible_ssh_private_key_file": str(ssh.KEY),
             "ansible_ssh_common_args": " ".join(ssh.options(self.name)),
             "machine_https_port": self.https_port,
@@ -60,10 +62,11 @@ class Machine:
         }
 
 
-def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0)) -> Machine:
+def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0), moves_to: int = 0) -> Machine:
     """A running machine of that name: a new one, or the one there is if it is of this distribution.
 
     `ports` are the wished ports on 127.0.0.1 for 22, 80 and 443; another is taken where 0 or in use.
+    `moves_to` is the port on the machine that its inventory moves SSH to.
     """
     found = find(name)
     if found and found.distro != distro.name:
@@ -71,7 +74,7 @@ def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0)) -> M
     if not found:
         image = images.ensure(distro)
         with step(f"starting the machine {name} ({distro.name})"):
-            _create(name, distro, image, ports)
+            _create(name, distro, image, ports, moves_to)
     return start(name)
 
 
@@ -83,7 +86,7 @@ def start(name: str) -> Machine:
     podman.podman("start", name)
     _wait_for_boot(name)
     _let_in(machine)
-    ssh.wait(name, machine.ssh_port)
+    ssh.wait(name, machine.ssh_port, machine.moved_ssh_port)
     return machine
 
 
@@ -105,8 +108,9 @@ def find(name: str) -> Machine | None:
         return None
     facts = json.loads(podman.podman("container", "inspect", name))[0]
     bindings = facts["HostConfig"]["PortBindings"]
-    published = (int(bindings[f"{port}/tcp"][0]["HostPort"]) for port in INSIDE)
-    return Machine(name, facts["Config"]["Labels"][LABEL], *published)
+    published = {inside: int(it[0]["HostPort"]) for inside, it in bindings.items()}
+    known = [published.pop(f"{port}/tcp") for port in INSIDE]
+    return Machine(name, facts["Config"]["Labels"][LABEL], *known, *published.values())
 
 
 def write_variables(machine: Machine, file: Path) -> None:
@@ -144,7 +148,7 @@ def free_port(wish: int) -> int:
     raise Trouble("no port is free on 127.0.0.1")
 
 
-def _create(name: str, distro: Distro, image: str, ports: tuple[int, int, int]) -> None:
+def _create(name: str, distro: Distro, image: str, ports: tuple[int, int, int], moves_to: int) -> None:
     if not podman.answers("network", "exists", NETWORK):
         podman.podman("network", "create", NETWORK)
     podman.podman(
@@ -159,6 +163,7 @@ def _create(name: str, distro: Distro, image: str, ports: tuple[int, int, int]) 
         *podman.limits(),
         *apt_cache.mount(distro.name),
         *(f"--publish=127.0.0.1:{free_port(wish)}:{port}" for wish, port in zip(ports, INSIDE, strict=True)),
+        *([f"--publish=127.0.0.1:{free_port(0)}:{moves_to}"] if moves_to else []),
         image,
         *(() if podman.unified_cgroups() else INIT_WITH_UNIFIED_CGROUPS),
     )
@@ -191,7 +196,7 @@ def _let_in(machine: Machine) -> None:
     key = ssh.public_key() + "\n"
     podman.podman("exec", "--interactive", machine.name, "sh", "-c", AUTHORISE, stdin=key)
     host_key = podman.podman("exec", machine.name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
-    ssh.pin(machine.name, machine.ssh_port, " ".join(host_key.split()[:2]))
+    ssh.pin(machine.name, " ".join(host_key.split()[:2]), machine.ssh_port, machine.moved_ssh_port)
 
 
 def _show(machine: Machine) -> None:
@@ -209,12 +214,13 @@ def main() -> None:
     runs.add_argument("name")
     runs.add_argument("--distro", default=DEFAULT, choices=DISTROS)
     runs.add_argument("--host-vars", type=Path, help="also write what Ansible needs to reach it to this file")
+    runs.add_argument("--moves-to", type=int, default=0, help="the port that its inventory moves SSH to")
     for verb in ("restart", "remove"):
         verbs.add_parser(verb).add_argument("name")
     verbs.add_parser("list")
     asked = parser.parse_args()
     if asked.verb == "run":
-        machine = run(asked.name, named(asked.distro))
+        machine = run(asked.name, named(asked.distro), moves_to=asked.moves_to)
         if asked.host_vars:
             write_variables(machine, asked.host_vars)
         _show(machine)

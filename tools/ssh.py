@@ -31,9 +31,10 @@ def known_hosts(name: str) -> Path:
     return DIRECTORY / f"known_hosts.{name}"
 
 
-def pin(name: str, port: int, host_key: str) -> None:
+def pin(name: str, host_key: str, *ports: int) -> None:
     """Write down the host key read on the machine itself, so that no login has to trust what it meets."""
-    known_hosts(name).write_text(f"[127.0.0.1]:{port} {host_key.strip()}\n")
+    lines = (f"[127.0.0.1]:{port} {host_key.strip()}\n" for port in ports if port)
+    known_hosts(name).write_text("".join(lines))
 
 
 def options(name: str) -> list[str]:
@@ -50,13 +51,13 @@ def command(name: str, port: int, user: str = "root") -> list[str]:
     return ["ssh", "-i", str(KEY), *options(name), "-p", str(port), f"{user}@127.0.0.1"]
 
 
-def wait(name: str, port: int, seconds: float = 30) -> None:
-    """Wait until sshd greets; `Trouble` when it does not in time.
+def wait(name: str, *ports: int, seconds: float = 30) -> None:
+    """Wait until sshd greets at one of the ports; `Trouble` when it does not in time.
 
     A greeting is enough: a login as somebody the machine refuses by now would count as an attack.
     """
     deadline = time.monotonic() + seconds
-    while not _greets(port):
+    while not any(_greets(port) for port in ports if port):
         if time.monotonic() > deadline:
             raise Trouble(f"nothing answers SSH on {name}", f"see `podman exec {name} systemctl status ssh`")
         time.sleep(0.3)

@@ -20,6 +20,7 @@ from testinfra.backend.ssh import SshBackend
 from testinfra.host import Host
 
 from tests.host.outside import Outside, Stranger
+from tests.host.told import Told
 from tests.host.trader import Trader
 
 # Names a file with the admin's password, where a server may be traded on, broken and restored at will.
@@ -64,9 +65,29 @@ def as_root(host: Host, one_connection: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def outside(host: Host, one_connection: None) -> Outside:
+def told(host: Host, request: pytest.FixtureRequest) -> Told:
+    """What the server was told."""
+    return Told.of(host, request.config)
+
+
+@pytest.fixture(scope="module")
+def api(told: Told) -> str:
+    """Where the application answers on the server itself."""
+    return told("http://{algosat_api_host}:{algosat_api_port}")
+
+
+@pytest.fixture(scope="module")
+def outside(host: Host, told: Told, one_connection: None) -> Outside:
     """The server as this machine sees it."""
-    return Outside.of(host)
+    return Outside.of(host, told["tls_directory"])
+
+
+@pytest.fixture
+def me(host: Host) -> str:
+    """The operator these tests came in as."""
+    name = str(host.check_output("echo $SUDO_USER"))
+    assert name
+    return name
 
 
 @pytest.fixture
@@ -78,13 +99,13 @@ def stranger(host: Host) -> Iterator[Stranger]:
     stranger.leave()
 
 
-@pytest.fixture(scope="session")
-def credentials() -> tuple[str, str]:
+@pytest.fixture(scope="module")
+def credentials(told: Told) -> tuple[str, str]:
     """The admin's name and password."""
     file = os.environ.get(DISPOSABLE)
     if file is None:
         pytest.skip(f"{DISPOSABLE} names no password, so this server is not to be traded on")
-    return "admin", Path(file).read_text().strip()
+    return told["algosat_admin_name"], Path(file).read_text().strip()
 
 
 @pytest.fixture

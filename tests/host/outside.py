@@ -45,16 +45,16 @@ class Outside:
     seen_from: str
 
     @classmethod
-    def of(cls, host: Host) -> Outside:
+    def of(cls, host: Host, certificates: str) -> Outside:
         """Its address is the one SSH goes to or, if that is forwarded, the one the server saw itself at."""
         seen = host.run("echo $SSH_CONNECTION").stdout.split()
         backend = getattr(host.backend, "host", None)
         named = str(getattr(backend, "name", "localhost"))
         with host.sudo():
             certificate = host.check_output(
-                "openssl x509 -in /etc/ssl/algosat/fullchain.pem -noout -subject -nameopt multiline"
+                f"openssl x509 -in {certificates}/fullchain.pem -noout -subject -nameopt multiline"
             )
-            authority = host.file("/etc/ssl/algosat/ca.pem").content_string
+            authority = host.file(f"{certificates}/ca.pem").content_string
         common_name = re.search(r"commonName += (\S+)", certificate)
         assert common_name is not None
         return cls(seen[2] if named in LOOPBACK else named, authority, common_name[1], seen_from=seen[0])

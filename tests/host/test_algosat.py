@@ -8,6 +8,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.host.outside import Outside
+from tests.host.told import Told
 
 UNITS = ("algosat.socket", "algosat.service", "algosat-engine.service", "algosat-strategies.service")
 SERVICES = UNITS[1:]
@@ -31,30 +32,30 @@ def test_unit_is_sandboxed(host: Host, unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", SERVICES)
-def test_processes_belong_to_the_user_without_rights(host: Host, unit: str) -> None:
+def test_processes_belong_to_the_user_without_rights(host: Host, told: Told, unit: str) -> None:
     group = host.check_output("systemctl show --property=ControlGroup --value %s", unit)
     owners = host.check_output("stat --format=%%U $(sed 's,^,/proc/,' /sys/fs/cgroup%s/cgroup.procs)", group)
-    assert set(owners.split()) == {"algosat"}
+    assert set(owners.split()) == {told["algosat_user"]}
 
 
 @pytest.mark.parametrize(
     ("path", "owner", "mode"),
     [
-        ("/etc/algosat", "root", 0o750),
-        ("/etc/algosat/algosat.yaml", "root", 0o640),
-        ("/etc/algosat/security.yaml", "root", 0o640),
-        ("/var/lib/algosat", "algosat", 0o750),
-        ("/var/lib/algosat/database", "algosat", 0o750),
-        ("/var/lib/algosat/backups", "algosat", 0o750),
-        ("/var/lib/algosat/security", "algosat", 0o750),
-        ("/var/log/algosat", "algosat", 0o750),
-        ("/run/algosat", "algosat", 0o750),
-        ("/opt/algosat/current/bin/algosat", "root", 0o755),
+        ("{algosat_config_directory}", "root", 0o750),
+        ("{algosat_config_directory}/algosat.yaml", "root", 0o640),
+        ("{algosat_config_directory}/security.yaml", "root", 0o640),
+        ("{algosat_data_directory}", "{algosat_user}", 0o750),
+        ("{algosat_data_directory}/database", "{algosat_user}", 0o750),
+        ("{backup_directory}", "{algosat_user}", 0o750),
+        ("{algosat_data_directory}/security", "{algosat_user}", 0o750),
+        ("{algosat_log_directory}", "{algosat_user}", 0o750),
+        ("{algosat_runtime_directory}", "{algosat_user}", 0o750),
+        ("{algosat_home}/current/bin/algosat", "root", 0o755),
     ],
 )
-def test_file_is_its_owners_alone(host: Host, path: str, owner: str, mode: int) -> None:
-    file = host.file(path)
-    assert (file.user, oct(file.mode)) == (owner, oct(mode))
+def test_file_is_its_owners_alone(host: Host, told: Told, path: str, owner: str, mode: int) -> None:
+    file = host.file(told(path))
+    assert (file.user, oct(file.mode)) == (told(owner), oct(mode))
 
 
 def test_settings_in_force_are_accepted_by_the_release(host: Host) -> None:
@@ -65,22 +66,26 @@ def test_store_proves_itself(host: Host) -> None:
     assert host.run("algosat store verify").rc == 0
 
 
-def test_health_is_answered_on_the_server_itself(host: Host) -> None:
-    health = json.loads(host.check_output("curl --silent http://localhost:8080/health"))
+def test_health_is_answered_on_the_server_itself(host: Host, api: str) -> None:
+    health = json.loads(host.check_output(f"curl --silent {api}/health"))
     assert health["status"] in {"healthy", "degraded"}
     assert health["components"]["database"]
     assert health["components"]["engine"]
     assert health["components"]["broker"]
 
 
-def test_metrics_are_answered_on_the_server_itself(host: Host) -> None:
-    metrics = host.check_output("curl --silent http://localhost:8080/metrics")
-    assert "# TYPE algosat_requests_total counter" in metrics
+def test_metrics_are_answered_on_the_server_itself_unless_they_are_off(
+    host: Host, told: Told, api: str
+) -> None:
+    metrics = host.check_output(f"curl --silent {api}/metrics")
+    answered = "# TYPE algosat_requests_total counter" in metrics
+    assert answered == told["algosat_monitoring_metrics_enabled"]
 
 
-def test_journal_has_structured_lines(host: Host) -> None:
-    line = host.check_output("journalctl --unit=algosat.service --output=cat --grep=^{ --lines=1")
-    assert {"event", "level", "timestamp"} <= json.loads(line).keys()
+def test_journal_has_structured_lines_unless_it_is_to_have_text(host: Host, told: Told) -> None:
+    line = host.run("journalctl --unit=algosat.service --output=cat --grep=^{ --lines=1").stdout
+    assert bool(line) == (told["algosat_logging_format"] == "json")
+    assert not line or {"event", "level", "timestamp"} <= json.loads(line).keys()
 
 
 @pytest.mark.parametrize(

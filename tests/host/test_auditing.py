@@ -3,9 +3,17 @@
 import pytest
 from testinfra.host import Host
 
+from tests.host.told import Told
+
 pytestmark = pytest.mark.unit("auditd", "aidecheck")
 AIDE = "aide --config=/etc/aide/aide.conf"
 FILE = "/usr/local/sbin/of-test"
+
+
+@pytest.fixture(autouse=True)
+def switched_on(told: Told) -> None:
+    if not told["auditing_enabled"]:
+        pytest.skip("auditing_enabled is off here")
 
 
 def test_files_are_looked_at_every_day(host: Host) -> None:

@@ -3,10 +3,17 @@
 import pytest
 from testinfra.host import Host
 
+from tests.host.told import Told
 
-def test_security_updates_install_themselves(host: Host) -> None:
+
+def test_security_updates_install_themselves_unless_told_otherwise(host: Host, told: Told) -> None:
     understood = host.check_output("apt-config dump")
-    assert 'APT::Periodic::Unattended-Upgrade "1";' in understood
+    assert f'APT::Periodic::Unattended-Upgrade "{int(told["common_security_updates"])}";' in understood
+    asked = str(told["common_reboot_after_updates"]).lower()
+    assert f'Unattended-Upgrade::Automatic-Reboot "{asked}";' in understood
+    assert told('Unattended-Upgrade::Automatic-Reboot-Time "{common_reboot_time}";') in understood
+    held = [f'Unattended-Upgrade::Package-Blacklist:: "{it}";' for it in told["common_held_packages"]]
+    assert all(it in understood for it in held)
     assert 'APT::Periodic::Update-Package-Lists "1";' in understood
 
 
@@ -20,20 +27,23 @@ def test_unattended_upgrades_looks_at_security_archives_only(host: Host) -> None
     assert all("ecurity" in origin for origin in origins)
 
 
-def test_updates_are_installed_at_their_time_only(host: Host) -> None:
+def test_updates_are_installed_at_their_time_only(host: Host, told: Told) -> None:
     times = host.check_output("systemctl show --property=TimersCalendar apt-daily-upgrade.timer")
     assert times.count("OnCalendar=") == 1
-    assert "OnCalendar=*-*-* 22:30:00" in times
+    assert told("OnCalendar=*-*-* {common_updates_time}:00") in times
 
 
-def test_clock_shows_utc(host: Host) -> None:
-    assert host.check_output("date +%Z") == "UTC"
+def test_clock_shows_the_time_of_its_zone(host: Host, told: Told) -> None:
+    moment = host.check_output("date --date=@1767225600 +%H:%M")
+    assert moment == host.check_output("TZ=%s date --date=@1767225600 +%%H:%%M", told["common_timezone"])
+    assert host.check_output("readlink --canonicalize /etc/localtime").endswith(told["common_timezone"][-3:])
 
 
-def test_journal_is_kept_on_disk_within_bounds(host: Host) -> None:
+def test_journal_is_kept_on_disk_within_bounds(host: Host, told: Told) -> None:
     settings = host.check_output("systemd-analyze cat-config systemd/journald.conf")
     assert "Storage=persistent" in settings
-    assert "SystemMaxUse=500M" in settings
+    assert told("SystemMaxUse={common_journal_max_size}\n") in settings + "\n"
+    assert told("MaxRetentionSec={common_journal_max_age}\n") in settings + "\n"
     assert host.file("/var/log/journal").is_directory
 
 
@@ -42,8 +52,9 @@ def test_journal_is_forwarded_to_nobody(host: Host) -> None:
     assert [it for it in settings if it.startswith("ForwardToSyslog=")][-1] == "ForwardToSyslog=no"
 
 
-def test_crashed_programs_leave_no_image(host: Host) -> None:
-    assert host.check_output("su --login --command 'ulimit -Hc'") == "0"
+def test_crashed_programs_leave_no_image_unless_told_otherwise(host: Host, told: Told) -> None:
+    limit = host.check_output("su --login --command 'ulimit -Hc'")
+    assert (limit == "0") != told["common_core_dumps"]
 
 
 def test_journal_does_not_repeat_the_arguments_of_ansibles_modules(host: Host) -> None:
@@ -57,23 +68,25 @@ def test_update_would_be_installed_over_a_configuration_of_ours(host: Host) -> N
 
 
 @pytest.mark.parametrize("directory", ["/dev/shm", "/tmp"])
-def test_program_does_not_run_where_everybody_may_write(host: Host, directory: str) -> None:
+def test_program_does_not_run_where_everybody_may_write(host: Host, told: Told, directory: str) -> None:
     if host.run("mountpoint --quiet %s", directory).rc != 0:
         pytest.skip(f"{directory} is no file system of its own here")
     program = f"{directory}/true-of-test"
     tried = host.run(f"cp /bin/true {program} && {program}; code=$?; rm -f {program}; exit $code")
-    assert tried.rc == 126
+    assert tried.rc == (126 if told["common_restrict_mounts"] else 0)
 
 
-def test_login_sees_its_own_processes_only(host: Host) -> None:
-    assert "1" not in host.check_output("runuser --user nobody -- ls /proc").split()
+def test_login_sees_its_own_processes_only_unless_told_otherwise(host: Host, told: Told) -> None:
+    seen = host.check_output("runuser --user nobody -- ls /proc").split()
+    assert ("1" in seen) != told["common_hide_processes"]
     assert "1" in host.check_output("ls /proc").split()
 
 
 @pytest.mark.parametrize("module", ["usb_storage", "cramfs", "dccp"])
-def test_module_that_is_not_needed_cannot_be_loaded(host: Host, module: str) -> None:
-    rule = host.check_output(f"modprobe --showconfig | grep '^install {module} '")
-    assert rule.endswith("/bin/false")
+def test_module_that_is_not_needed_cannot_be_loaded(host: Host, told: Told, module: str) -> None:
+    rule = host.run(f"modprobe --showconfig | grep '^install {module} '").stdout
+    forbidden = module in {it.replace("-", "_") for it in told["common_forbidden_modules"]}
+    assert rule.strip().endswith("/bin/false") == forbidden
 
 
 def test_homes_and_jobs_are_not_for_others(host: Host) -> None:

@@ -7,9 +7,15 @@ import pytest
 from testinfra.host import Host
 
 from tests.host.outside import Outside, Stranger
+from tests.host.told import Told
 
 pytestmark = pytest.mark.unit("fail2ban")
-JAILS = {"sshd", "nginx-limit-req", "nginx-botsearch", "algosat-login"}
+
+
+@pytest.fixture(autouse=True)
+def switched_on(told: Told) -> None:
+    if not told["fail2ban_enabled"]:
+        pytest.skip("fail2ban_enabled is off here")
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
@@ -21,9 +27,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
     return True
 
 
-def test_every_jail_watches(host: Host) -> None:
+def test_every_jail_watches(host: Host, told: Told) -> None:
     listed = host.check_output("fail2ban-client status").partition("Jail list:")[2]
-    assert {name.strip() for name in listed.split(",")} == JAILS
+    assert {name.strip() for name in listed.split(",")} == {jail["name"] for jail in told["fail2ban_jails"]}
 
 
 def test_bans_grow(host: Host) -> None:
@@ -31,9 +37,24 @@ def test_bans_grow(host: Host) -> None:
     assert "bantime.increment = true" in settings
 
 
+@pytest.mark.parametrize(
+    ("asked", "variable"),
+    [
+        ("bantime", "fail2ban_first_ban"),
+        ("findtime", "fail2ban_window"),
+        ("bantime.maxtime", "fail2ban_longest_ban"),
+        ("maxretry", "fail2ban_max_failures"),
+    ],
+)
+def test_fail2ban_goes_by_the_times_it_was_told(host: Host, told: Told, asked: str, variable: str) -> None:
+    wanted = host.check_output("fail2ban-client --str2sec %s", str(told[variable]))
+    assert host.check_output("fail2ban-client get sshd %s", asked) == wanted
+
+
 @pytest.mark.stranger
-def test_stranger_with_wrong_keys_loses_every_port(stranger: Stranger) -> None:
-    login = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+def test_stranger_with_wrong_keys_loses_every_port(told: Told, stranger: Stranger) -> None:
+    options = "-F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    login = f"ssh -p {told['ssh_ports'][0]} {options}"
     for _ in range(6):
         stranger.does(f"timeout 5 {login} intruder@{stranger.server} true")
     assert eventually(lambda: not stranger.reaches(443))

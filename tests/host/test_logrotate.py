@@ -4,6 +4,8 @@ import re
 
 from testinfra.host import Host
 
+from tests.host.told import Told
+
 
 def test_logrotate_understands_every_rule(host: Host) -> None:
     said = host.run("logrotate --debug /etc/logrotate.conf")
@@ -11,12 +13,15 @@ def test_logrotate_understands_every_rule(host: Host) -> None:
     assert "error:" not in said.stderr
 
 
-def test_timer_looks_every_hour(host: Host) -> None:
+def test_timer_looks_as_often_as_it_was_told(host: Host, told: Told) -> None:
+    meant = host.check_output("systemd-analyze calendar %s", told["logrotate_interval"])
     times = host.check_output("systemctl show --property=TimersCalendar logrotate.timer")
-    assert re.findall(r"OnCalendar=([^;]+?) ;", times) == ["*-*-* *:00:00"]
+    assert re.findall(r"OnCalendar=([^;]+?) ;", times) == re.findall(r"Normalized form: (.+)", meant)
 
 
-def test_applications_log_is_rotated_as_its_owner(host: Host) -> None:
+def test_applications_log_is_rotated_as_its_owner(host: Host, told: Told) -> None:
     rule = host.file("/etc/logrotate.d/algosat").content_string
-    assert "su algosat algosat" in rule
-    assert "/var/log/algosat/algosat.log {" in rule
+    assert told("su {algosat_user} {algosat_group}\n") in rule
+    assert told("size {algosat_logging_max_size}\n") in rule
+    assert told("rotate {algosat_logging_backup_count}\n") in rule
+    assert told("{algosat_logging_file}") + " {" in rule

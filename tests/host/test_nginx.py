@@ -1,9 +1,12 @@
 """What nginx lets through, and what it says when it does not."""
 
+import re
+
 import pytest
 from testinfra.host import Host
 
 from tests.host.outside import Outside, Stranger
+from tests.host.told import Told
 
 pytestmark = pytest.mark.unit("nginx")
 
@@ -15,8 +18,8 @@ def test_plain_http_is_sent_to_https(outside: Outside) -> None:
     assert answer.headers["location"].endswith("/orders?limit=1")
 
 
-def test_acme_challenge_is_answered_without_tls(host: Host, outside: Outside) -> None:
-    directory = "/var/www/acme/.well-known/acme-challenge"
+def test_acme_challenge_is_answered_without_tls(host: Host, told: Told, outside: Outside) -> None:
+    directory = told("{nginx_acme_directory}/.well-known/acme-challenge")
     host.check_output(f"mkdir -p {directory} && echo proof > {directory}/test-of-nginx")
     try:
         assert outside.plain("/.well-known/acme-challenge/test-of-nginx").text == "proof\n"
@@ -24,8 +27,11 @@ def test_acme_challenge_is_answered_without_tls(host: Host, outside: Outside) ->
         host.run(f"rm -rf {directory}")
 
 
-def test_body_that_is_too_large_is_a_problem(outside: Outside) -> None:
-    answer = outside.ask("POST", "/orders", b"x" * 2 * 1024 * 1024, {"content-type": "application/json"})
+def test_body_that_is_too_large_is_a_problem(outside: Outside, told: Told) -> None:
+    largest = re.fullmatch(r"(\d+)([kmg]?)", told["nginx_max_body"])
+    assert largest is not None
+    body = b"x" * (int(largest[1]) * 1024 ** " kmg".index(largest[2] or " ") + 1)
+    answer = outside.ask("POST", "/orders", body, {"content-type": "application/json"})
     assert answer.status == 413
     assert answer.problem["code"] == "body_too_large"
 
@@ -62,7 +68,6 @@ def test_metrics_are_the_machines_own_business(host: Host) -> None:
 @pytest.mark.parametrize(
     ("header", "value"),
     [
-        ("strict-transport-security", "max-age=63072000; includeSubDomains"),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
@@ -70,6 +75,12 @@ def test_metrics_are_the_machines_own_business(host: Host) -> None:
 )
 def test_answer_carries_the_header_once(outside: Outside, header: str, value: str) -> None:
     assert outside.get("/health").headers[header] == value
+
+
+def test_browsers_are_told_to_use_https_only_for_as_long_as_is_meant(outside: Outside, told: Told) -> None:
+    header = outside.get("/health").headers.get("strict-transport-security")
+    seconds = told["nginx_hsts_seconds"]
+    assert header == (f"max-age={seconds}; includeSubDomains" if seconds else None)
 
 
 def test_page_may_load_nothing_unless_the_application_says_so(outside: Outside) -> None:

@@ -9,23 +9,24 @@ import pytest
 from testinfra.host import Host
 
 from tests.host.outside import Outside
+from tests.host.told import Told
 from tests.host.trader import Trader
 
 pytestmark = [pytest.mark.unit("algosat", "algosat-engine"), pytest.mark.disposable]
 
-BACKUP = "sudo --user=algosat /opt/algosat/bin/backup.sh"
-RESTORE = "/opt/algosat/bin/restore.sh --yes"
+BACKUP = "sudo --user={algosat_user} {algosat_home}/bin/backup.sh"
+RESTORE = "{algosat_home}/bin/restore.sh --yes"
 
 
-def backup(host: Host) -> str:
+def backup(host: Host, told: Told) -> str:
     """Make one, and return its path."""
-    return str(host.check_output(BACKUP)).strip().splitlines()[-1]
+    return str(host.check_output(told(BACKUP))).strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
-def archive(host: Host) -> str:
+def archive(host: Host, told: Told) -> str:
     with host.sudo():
-        return backup(host)
+        return backup(host, told)
 
 
 # Equal orders shortly after another are suspected to be doubles.
@@ -40,12 +41,12 @@ def ordered(trader: Trader) -> str:
 
 
 def test_restored_book_is_the_one_that_was_backed_up(
-    host: Host, outside: Outside, trader: Trader, credentials: tuple[str, str]
+    host: Host, told: Told, outside: Outside, trader: Trader, credentials: tuple[str, str]
 ) -> None:
     before = ordered(trader)
-    archive = backup(host)
+    archive = backup(host, told)
     after = ordered(trader)
-    host.check_output(f"{RESTORE} %s", archive)
+    host.check_output(f"{told(RESTORE)} %s", archive)
     again = Trader.logged_in(outside, *credentials)
     assert again.ask("GET", f"/orders/{before}").status == 200
     assert again.ask("GET", f"/orders/{after}").status == 404
@@ -54,16 +55,16 @@ def test_restored_book_is_the_one_that_was_backed_up(
 
 @pytest.mark.parametrize("place", ["server", "offsite"])
 def test_moment_brings_back_the_book_of_that_moment(
-    host: Host, outside: Outside, trader: Trader, credentials: tuple[str, str], place: str
+    host: Host, told: Told, outside: Outside, trader: Trader, credentials: tuple[str, str], place: str
 ) -> None:
-    if place == "offsite" and not host.file("/opt/algosat/bin/offsite.sh").exists:
+    if place == "offsite" and not told["backup_restic_repository"]:
         pytest.skip("backup_restic_repository is not set here")
     before = ordered(trader)
-    backup(host)
+    backup(host, told)
     moment = host.check_output("date --utc +%Y-%m-%dT%H:%M:%S; sleep 1")  # archives are named by the second
     after = ordered(trader)
-    backup(host)
-    host.check_output(f"{RESTORE} --from {place} %s", moment)
+    backup(host, told)
+    host.check_output(f"{told(RESTORE)} --from {place} %s", moment)
     again = Trader.logged_in(outside, *credentials)
     assert again.ask("GET", f"/orders/{before}").status == 200
     assert again.ask("GET", f"/orders/{after}").status == 404
@@ -74,14 +75,14 @@ def test_moment_brings_back_the_book_of_that_moment(
     ["truncate --size=-100 %s", "printf x | dd of=%s bs=1 seek=200 conv=notrunc status=none", "echo no > %s"],
 )
 def test_damaged_archive_is_refused_and_nothing_is_touched(
-    host: Host, trader: Trader, archive: str, damage: str
+    host: Host, told: Told, trader: Trader, archive: str, damage: str
 ) -> None:
-    copy = "/var/lib/algosat/backups/damaged.tar.gz"
+    copy = told("{backup_directory}/damaged.tar.gz")
     host.check_output("cp %s %s", archive, copy)
     host.check_output(damage, copy)
     order = ordered(trader)
     try:
-        assert host.run(f"{RESTORE} %s", copy).rc == 3
+        assert host.run(f"{told(RESTORE)} %s", copy).rc == 3
     finally:
         host.check_output("rm %s", copy)
     assert trader.ask("GET", f"/orders/{order}").status == 200

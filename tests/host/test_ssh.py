@@ -7,17 +7,19 @@ import pytest
 from testinfra.host import Host
 
 from tests.host.outside import Outside
+from tests.host.told import Told
 
 pytestmark = pytest.mark.unit("ssh")
 
 
-def login(outside: Outside, user: str, *options: str) -> str:
+def login(outside: Outside, told: Told, user: str, *options: str) -> str:
     """What sshd answers somebody who has no key."""
     done = subprocess.run(
         [
             "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
             "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes", "-o", "IdentityFile=/dev/null",
-            "-o", "IdentityAgent=none", *options, f"{user}@{outside.address}", "true",
+            "-o", "IdentityAgent=none", "-p", str(told["ssh_ports"][-1]), *options,
+            f"{user}@{outside.address}", "true",
         ],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
@@ -25,18 +27,18 @@ def login(outside: Outside, user: str, *options: str) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("user", ["root", "operator", "nobody"])
-def test_only_keys_are_accepted(outside: Outside, user: str) -> None:
-    assert "Permission denied (publickey)." in login(outside, user)
+@pytest.mark.parametrize("user", ["root", "{me}", "nobody"])
+def test_only_keys_are_accepted(outside: Outside, told: Told, me: str, user: str) -> None:
+    assert "Permission denied (publickey)." in login(outside, told, user.format(me=me))
 
 
 @pytest.mark.parametrize(
     "weak",
     ["KexAlgorithms=diffie-hellman-group14-sha256", "Ciphers=aes128-cbc", "MACs=hmac-sha1"],
 )
-def test_weak_algorithm_is_not_agreed_to(outside: Outside, weak: str) -> None:
+def test_weak_algorithm_is_not_agreed_to(outside: Outside, told: Told, me: str, weak: str) -> None:
     assert "no matching" in login(
-        outside, "operator", "-o", weak, "-o", "Ciphers=aes256-ctr" if "MACs" in weak else weak
+        outside, told, me, "-o", weak, "-o", "Ciphers=aes256-ctr" if "MACs" in weak else weak
     )
 
 
@@ -54,6 +56,28 @@ def test_weak_algorithm_is_not_agreed_to(outside: Outside, weak: str) -> None:
 )
 def test_sshd_obeys(host: Host, rule: str) -> None:
     assert rule in host.check_output("sshd -T -C user=root,host=a,addr=203.0.113.9").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "variable"),
+    [
+        ("maxauthtries", "ssh_max_tries"),
+        ("logingracetime", "ssh_login_grace_seconds"),
+        ("persourcemaxstartups", "ssh_max_pending_per_source"),
+        ("maxsessions", "ssh_max_sessions"),
+        ("clientaliveinterval", "ssh_alive_seconds"),
+        ("allowtcpforwarding", "ssh_tcp_forwarding"),
+    ],
+)
+def test_sshd_goes_by_what_it_was_told(host: Host, told: Told, keyword: str, variable: str) -> None:
+    assert f"{keyword} {told[variable]}" in host.check_output("sshd -T").splitlines()
+
+
+def test_sshd_listens_where_it_was_told_and_for_whom(host: Host, told: Told) -> None:
+    obeyed = host.check_output("sshd -T").splitlines()
+    assert {it for it in obeyed if it.startswith("port ")} == {f"port {it}" for it in told["ssh_ports"]}
+    allowed = {it.split()[1] for it in obeyed if it.startswith("allowusers ")}
+    assert allowed == (set(told["ssh_allow_users"]) if told.has("users_operators") else allowed)
 
 
 def test_file_beside_the_configuration_cannot_loosen_it(host: Host) -> None:

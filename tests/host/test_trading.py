@@ -8,6 +8,7 @@ import uuid
 import pytest
 from testinfra.host import Host
 
+from tests.host.told import Told
 from tests.host.trader import Trader
 
 pytestmark = [pytest.mark.unit("algosat", "algosat-engine"), pytest.mark.disposable]
@@ -66,7 +67,7 @@ def test_token_is_worthless_after_the_logout(trader: Trader) -> None:
     assert trader.ask("GET", "/orders").status == 401
 
 
-def test_order_can_be_followed_through_the_log_by_its_request(host: Host, trader: Trader) -> None:
+def test_order_can_be_followed_through_the_log_by_its_request(host: Host, told: Told, trader: Trader) -> None:
     request_id = uuid.uuid4().hex
     order = {"symbol": trader.instrument()["symbol"], "side": "buy", "quantity": "9", "type": "market"}
     answer = trader.ask(
@@ -75,5 +76,6 @@ def test_order_can_be_followed_through_the_log_by_its_request(host: Host, trader
     )  # fmt: skip
     assert answer.headers["x-request-id"] == request_id
     trader.settled(json.loads(answer.text)["id"])
-    lines = host.check_output("grep --no-filename %s /var/log/algosat/algosat.log", request_id)
-    assert {json.loads(line)["process"] for line in lines.splitlines()} == {"api", "engine"}
+    lines = host.check_output("grep --no-filename %s %s", request_id, told["algosat_logging_file"])
+    if told["algosat_logging_format"] == "json":
+        assert {json.loads(line)["process"] for line in lines.splitlines()} == {"api", "engine"}

@@ -4,6 +4,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.host.outside import Stranger
+from tests.host.told import Told
 
 pytestmark = pytest.mark.unit("ufw")
 
@@ -27,14 +28,14 @@ def test_rules_are_those_of_its_file_and_no_more(host: Host) -> None:
 
 
 @pytest.mark.stranger
-def test_stranger_reaches_the_website_but_not_the_application(stranger: Stranger) -> None:
+def test_stranger_reaches_the_website_but_not_the_application(told: Told, stranger: Stranger) -> None:
     assert stranger.reaches(80)
     assert stranger.reaches(443)
-    assert not stranger.reaches(8080)
+    assert not stranger.reaches(told["algosat_api_port"])
 
 
 @pytest.mark.stranger
-def test_stranger_who_knocks_at_ssh_too_often_is_refused(stranger: Stranger) -> None:
-    knocks = [stranger.reaches(22) for _ in range(8)]
+def test_stranger_who_knocks_at_ssh_too_often_is_refused(told: Told, stranger: Stranger) -> None:
+    knocks = [stranger.reaches(told["ssh_ports"][0]) for _ in range(8)]
     assert knocks[0]
     assert not knocks[-1]

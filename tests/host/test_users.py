@@ -5,12 +5,7 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-
-@pytest.fixture
-def me(host: Host) -> str:
-    name = str(host.check_output("echo $SUDO_USER"))
-    assert name
-    return name
+from tests.host.told import Told
 
 
 def test_operator_has_no_password_and_is_not_locked(host: Host, me: str) -> None:
@@ -42,14 +37,18 @@ def test_password_that_is_not_there_never_expires(host: Host, me: str) -> None:
     assert "Account expires\t\t\t\t\t\t: never" in said
 
 
-def test_what_a_login_makes_is_not_for_others_but_what_sudo_makes_is(host: Host, me: str) -> None:
-    assert host.check_output("su --login %s --command umask", me) == "0027"
+def test_what_a_login_makes_is_for_whom_it_was_told_and_what_sudo_makes_for_all(
+    host: Host, told: Told, me: str
+) -> None:
+    assert host.check_output("su --login %s --command umask", me) == f"0{told['users_umask']}"
     assert host.check_output("umask") == "0022"
 
 
-def test_idle_shell_ends_and_its_user_cannot_say_otherwise(host: Host, me: str) -> None:
-    assert host.check_output("su --login %s --command 'echo $TMOUT'", me) == "900"
-    assert host.run("su --login %s --command 'TMOUT=0; echo still here'", me).stdout == ""
+def test_idle_shell_ends_and_its_user_cannot_say_otherwise(host: Host, told: Told, me: str) -> None:
+    seconds = told["users_idle_shell_seconds"]
+    assert host.check_output("su --login %s --command 'echo $TMOUT'", me) == str(seconds or "")
+    kept = host.run("su --login %s --command 'TMOUT=0; echo still here'", me).stdout
+    assert kept == ("" if seconds else "still here\n")
 
 
 def test_sudo_writes_down_who_did_what(host: Host, me: str) -> None:
@@ -82,7 +81,7 @@ def test_weak_password_is_refused(host: Host, guest: str, weak: str) -> None:
     assert host.check_output("getent shadow %s", guest) == before
 
 
-def test_wrong_passwords_close_an_account_to_the_right_one(host: Host, guest: str) -> None:
+def test_wrong_passwords_close_an_account_to_the_right_one(host: Host, told: Told, guest: str) -> None:
     def sudo(password: str) -> str:
         tried = f"echo {password} | LC_ALL=C sudo --stdin --reset-timestamp true"
         return str(host.run(f"runuser --user {guest} -- sh -c '{tried}'").stderr)
@@ -90,6 +89,6 @@ def test_wrong_passwords_close_an_account_to_the_right_one(host: Host, guest: st
     assert "is not in the sudoers file" in sudo("Tr4der-of-Calcutta")
     for _ in range(4):
         assert "is not in the sudoers file" not in sudo("wrong")
-    assert "is not in the sudoers file" not in sudo("Tr4der-of-Calcutta")
+    assert ("is not in the sudoers file" in sudo("Tr4der-of-Calcutta")) != told["users_close_after_failures"]
     host.check_output("faillock --user %s --reset", guest)
     assert "is not in the sudoers file" in sudo("Tr4der-of-Calcutta")

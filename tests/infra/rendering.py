@@ -40,14 +40,19 @@ class Server:
         return self.templar.template(self.variables[name])
 
 
-@cache
 def server(environment: str) -> Server:
     """The first host of an example inventory."""
+    return described(str(ROOT / "inventories" / environment), "algosat[0]")
+
+
+@cache
+def described(source: str, name: str) -> Server:
+    """One server of an inventory (a path, or names with a comma)."""
     loader = DataLoader()
     loader.set_vault_secrets(_prepare_ansible())
     loader.set_basedir(str(ROOT / "playbooks"))
-    inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment)])
-    found = VariableManager(loader, inventory).get_vars(host=inventory.get_hosts("algosat")[0])
+    inventory = InventoryManager(loader, sources=[source])
+    found = VariableManager(loader, inventory).get_vars(host=inventory.get_hosts(name)[0])
     variables = {**_defaults(loader), **found, "playbook_dir": str(ROOT / "playbooks")}
     return Server(variables, Templar(loader, variables))
 

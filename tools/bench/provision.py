@@ -1,32 +1,37 @@
 """`make bench-provision`: a first run and one without changes, beside a script with the same packages.
 
-The machines are throw-away ones of this bench's own.
+The machines are throw-away ones of this bench's own. With BESIDE=… somebody else's playbook (its
+collections in `collections/` next to it) is played as root on a third one, its second run right after ours.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import os
 import secrets
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import yaml
 
 from tools import containers, podman, shell, ssh
-from tools.bench.report import Figure, table
+from tools.bench.report import Figure, published, table
 from tools.containers import Machine
 from tools.distros import DEFAULT, named
 from tools.local_inventory import OPERATOR
+from tools.paths import ROOT
 from tools.playbook import Outcome, play
 from tools.say import finish, note, step
 
 _FIRST_SECONDS: Final = 300
 _NO_CHANGE_SECONDS: Final = 60
 _SECONDS_A_TASK: Final = 0.5
+_PAGE: Final = ROOT / "docs" / "benchmarks.md"
 
 
 def main() -> int:
@@ -34,20 +39,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.provision", description=__doc__)
     parser.add_argument("--distro", default=DEFAULT)
     parser.add_argument("--name", default="bench-provision", help="what the machines are called")
+    parser.add_argument("--beside", type=Path, help="a playbook of somebody else's")
+    parser.add_argument("--save", action="store_true", help=f"also write {_PAGE.relative_to(ROOT)}")
     asked = parser.parse_args()
-    ours, plain = asked.name, f"{asked.name}-script"
+    names = [asked.name, f"{asked.name}-script", *([f"{asked.name}-beside"] if asked.beside else [])]
+    load = os.getloadavg()[0]
     try:
-        figures = _measure(*(containers.run(name, named(asked.distro)) for name in (ours, plain)))
+        figures = _measure(
+            *(containers.run(name, named(asked.distro)) for name in names), beside=asked.beside
+        )
     finally:
-        for name in (ours, plain):
+        for name in names:
             containers.remove(name)
-    note(f"\n{table(figures)}")
+    when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    run = f"{when}, {asked.distro} in a container; load {load:.1f} before the run\n\n{table(figures)}"
+    note(f"\n{run}")
+    if asked.save:
+        _PAGE.write_text(published(_PAGE.read_text(), run, verb="bench-provision"))
     return int(any(figure.met is False for figure in figures))
 
 
-def _measure(ours: Machine, plain: Machine) -> list[Figure]:
+def _measure(ours: Machine, plain: Machine, *others: Machine, beside: Path | None) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="algosat-bench-") as directory:
         inventory = _inventory(ours, Path(directory))
+        for other in others:
+            with step(f"a first run of {beside}"):
+                _play_beside(beside, other, Path(directory))
         with step("a first run"):
             began = time.monotonic()
             play("bootstrap.yml", inventory, "bench-bootstrap")
@@ -55,6 +72,7 @@ def _measure(ours: Machine, plain: Machine) -> list[Figure]:
             first = Outcome(time.monotonic() - began, outcome.hosts)
         with step("a run without changes"):
             again = play("site.yml", inventory, "bench-no-change")
+        theirs = [_play_beside(beside, other, Path(directory)) for other in others]
     packages = sorted(_packages(ours) - _packages(plain))
     with step(f"a script that installs the same {len(packages)} packages, twice"):
         script, repeated = _installed(plain, packages), _installed(plain, packages)
@@ -69,7 +87,26 @@ def _measure(ours: Machine, plain: Machine) -> list[Figure]:
             "0",
             not again.changed,
         ),
+        *(_compared(again, other, beside) for other in theirs),
     ]
+
+
+def _play_beside(playbook: Path | None, machine: Machine, directory: Path) -> Outcome:
+    inventory = directory / "beside.yml"
+    host = {**machine.variables, "ansible_user": "root"}
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": {machine.name: host}}}))
+    return play(str(playbook), inventory, "bench-beside")
+
+
+def _compared(ours: Outcome, theirs: Outcome, playbook: Path | None) -> Figure:
+    share = ours.seconds / theirs.seconds
+    name = playbook.stem if playbook else ""
+    return Figure(
+        f"run without changes, against a second run of {name} in the same minutes",
+        f"{share:.2f} of its {theirs.tasks} tasks, {theirs.seconds:.1f} s",
+        "< 0.5",
+        share < 0.5,
+    )
 
 
 def run(work: str, outcome: Outcome, seconds: float, a_task: float | None = None) -> Figure:

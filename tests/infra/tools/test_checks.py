@@ -7,6 +7,7 @@ import pytest
 
 from tools import checks
 from tools.checks import Check
+from tools.paths import ROOT
 from tools.say import Trouble
 
 
@@ -48,6 +49,19 @@ def test_what_a_check_can_do_without_does_not_stop_it(
 def test_unit_and_slow_tests_are_all_there_are() -> None:
     chosen = {check.command[-1] for check in (*checks.unit(), next(checks.slow()))}
     assert chosen == {"not slow", "slow"}
+
+
+def test_every_scenario_is_gone_through_or_named_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCENARIO", raising=False)
+    run = {check.command[-1].partition("=")[2] for check in checks.molecule()}
+    told = " ".join(checks.LEFT_OUT["molecule"])
+    for scenario in (it.name for it in (ROOT / "molecule").iterdir()):
+        assert (scenario in run) != (f"SCENARIO={scenario}" in told)
+
+
+def test_scenario_that_is_asked_for_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCENARIO", "ubuntu")
+    assert [check.name for check in checks.molecule()] == ["molecule ubuntu"]
 
 
 @pytest.mark.parametrize(
