@@ -12,7 +12,7 @@ from tools.paths import ROOT
 # Variables that both servers of the scenario leave as they are, by pattern, and why.
 AS_THEY_ARE = {
     "_packages$": "what a role needs",
-    "^algosat_(api_reload|templates|force)$": "for work on the app, and for a run by hand",
+    "^algosat_(api_reload|templates|force|forget_keys)$": "for work on the app, and for a run by hand",
     "^algosat_(broker|encryption_algorithm)$": "there is one choice",
     "^algosat_api_trusted_proxies$": "one nginx stands in front",
     "^algosat_authentication_enabled$": "every test logs in",
