@@ -1,10 +1,9 @@
 """The one way to write: units of work, grouped into commits.
 
-Who finds nobody writing writes in his own thread; else the process's writer thread does it for
-him. What has queued up while the disk was busy shares the next transaction, each unit in a
-savepoint of its own; nobody is answered before the commit is on disk. Between processes a lock in
-front of the database lets one writer in at a time: SQLite's own waiting would starve some of them
-(docs/decisions/0002-group-commit.md).
+Every process has one writer thread. What has queued up while the disk was busy shares the next
+transaction, each unit in a savepoint of its own; nobody is answered before the commit is on
+disk. Between processes a lock in front of the database lets one writer in at a time: SQLite's
+own waiting would starve some of them (docs/decisions/0002-group-commit.md).
 
 A unit that nobody is answered by, such as a price, may go without waiting for the disk: it is on
 disk with the next one that does wait. A power cut takes the newest of such units, never one that
@@ -21,7 +20,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -63,8 +62,7 @@ class Writer:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
-        self._turn = threading.Lock()  # held by whoever writes
-        self._has_one_in_hand = False  # whether the thread waits for its turn
+        self._closing = False
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -74,9 +72,7 @@ class Writer:
         Raises StoreBusy when it did not begin within `timeout` seconds; then it never will.
         """
         promise: Future[T] = Future()
-        unit = _Unit(work, promise, durable)
-        if not self._written_at_once(unit):
-            self._queue.put(unit)
+        self._queue.put(_Unit(work, promise, durable))
         try:
             return promise.result(timeout)
         except TimeoutError:
@@ -89,47 +85,35 @@ class Writer:
         self._queue.put(None)
         self._thread.join()
 
-    def _written_at_once(self, unit: _Unit) -> bool:
-        """Write in the caller's own thread, which spares two hand-overs between threads.
-
-        Not where others come first: he may want to give up.
-        """
-        if self._has_one_in_hand or not self._queue.empty() or not self._turn.acquire(blocking=False):
-            return False
-        try:
-            return self._commit([unit], wait=False)
-        finally:
-            self._turn.release()
-
     def _serve(self) -> None:
-        while (unit := self._queue.get()) is not None:
-            self._has_one_in_hand = True
-            with self._turn:
-                self._has_one_in_hand = False
-                self._commit([unit])
+        while not self._closing:
+            group: list[_Unit] = []
+            if self._take(group, wait=True):
+                self._commit(group)
 
-    def _let_join(self, group: list[_Unit]) -> None:
-        """Add what has queued up to a group."""
-        with suppress(Empty):
-            while len(group) < _LARGEST_GROUP:
-                unit = self._queue.get_nowait()
-                if unit is None:
-                    self._queue.put(None)  # it tells the thread to end
-                    return
-                group.append(unit)
+    def _take(self, group: list[_Unit], *, wait: bool) -> bool:
+        """Add the next in the queue to the group; whether there was one."""
+        try:
+            unit = self._queue.get(block=wait)
+        except Empty:
+            return False
+        if unit is None:
+            self._closing = True
+            return False
+        group.append(unit)
+        return True
 
-    def _commit(self, group: list[_Unit], *, wait: bool = True) -> bool:
-        """Write them, unless the lock is another's and not waited for."""
+    def _commit(self, group: list[_Unit]) -> None:
         begun: list[_Unit] = []
         outcomes: list[tuple[_Unit, Any, BaseException | None]] = []
         try:
-            with exclusive(self._database, wait=wait) as entered:
-                if not entered:
-                    return False
-                self._let_join(group)  # those who came while another process had the lock
+            with exclusive(self._database):
+                # Whoever came while another process had the lock joins in.
+                while len(group) < _LARGEST_GROUP and self._take(group, wait=False):
+                    pass
                 begun = _begun(group)
                 if not begun:
-                    return True  # everybody gave up meanwhile
+                    return  # everybody gave up meanwhile
                 with self._database.write(durable=any(unit.durable for unit in begun)) as connection:
                     if not self._database.is_sqlite:
                         _LOCK_POSTGRES.run(connection, {})
@@ -145,7 +129,6 @@ class Writer:
                 unit.promise.set_result(result)
             else:
                 unit.promise.set_exception(refusal)
-        return True
 
 
 def _begun(group: list[_Unit]) -> list[_Unit]:
@@ -166,27 +149,17 @@ def part(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def exclusive(database: Database, *, wait: bool = True) -> Iterator[bool]:
-    """Keeps every other writer out, in this process and in others. PostgreSQL's own lock does it there.
-
-    Gives whether it does: not where another one writes and `wait` is false.
-    """
+def exclusive(database: Database) -> Iterator[None]:
+    """Keeps every other writer out, in this process and in others. PostgreSQL's own lock does it there."""
     if database.path is None:
-        yield wait  # its lock is taken within the transaction, and waited for
+        yield
         return
     handle = os.open(lock_file(database.path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        yield _lock(handle, wait=wait)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(handle)  # as dying would, it gives the lock back
-
-
-def _lock(handle: int, *, wait: bool) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @cache

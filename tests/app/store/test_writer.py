@@ -35,28 +35,6 @@ def test_units_of_many_threads_never_see_the_same_state(counter: Database) -> No
     assert sorted(results) == list(range(1, 201))
 
 
-@pytest.mark.sqlite
-def test_a_unit_that_finds_nobody_writing_is_written_by_its_caller(counter: Database) -> None:
-    writer = Writer(counter)
-    begun, gate = threading.Event(), threading.Event()
-
-    def hold(_connection: Connection) -> str:
-        begun.set()
-        gate.wait(5)
-        return threading.current_thread().name
-
-    with ThreadPoolExecutor(2, thread_name_prefix="caller") as pool:
-        first = pool.submit(writer.run, hold)
-        begun.wait(5)
-        second = pool.submit(writer.run, lambda _connection: threading.current_thread().name)
-        with pytest.raises(TimeoutError):
-            second.result(0.05)
-        gate.set()
-        assert first.result().startswith("caller")
-        assert second.result() == "store-writer"
-    writer.close()
-
-
 def test_a_failing_unit_that_is_alone_leaves_nothing(counter: Database) -> None:
     writer = Writer(counter)
 
