@@ -121,7 +121,7 @@ def _open(connection: Connection, desk: Desk, leaving: _Leaving) -> list[Line]:
 
 def _can_trade(connection: Connection, desk: Desk, symbol: str) -> bool:
     """Whether a market order would pass now; a denial every few seconds through the night helps nobody."""
-    instrument, quote = queries.instrument(connection, symbol), queries.quote(connection, symbol)
+    instrument, quote = queries.listed(connection, symbol)
     held_to = limits.effective(connection, desk.defaults)
     if instrument is None or quote is None or held_to is None:
         return False

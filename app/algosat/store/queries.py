@@ -37,6 +37,11 @@ _WORKING_OF = Prepared(
 )
 _QUOTE = Prepared(select(quotes).where(quotes.c.symbol == bindparam("symbol")))
 _INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
+_LISTED = Prepared(
+    select(instruments, *(column for column in quotes.c if column is not quotes.c.symbol))
+    .outerjoin(quotes, quotes.c.symbol == instruments.c.symbol)
+    .where(instruments.c.symbol == bindparam("symbol"))
+)
 _BALANCE = Prepared(select(balances).where(balances.c.account == bindparam("account")))
 
 
@@ -127,6 +132,14 @@ def balance(connection: Connection, account: str) -> Any:
 def instrument(connection: Connection, symbol: str) -> Instrument | None:
     row = _INSTRUMENT.first(connection, symbol=symbol)
     return None if row is None else instrument_from(row)
+
+
+def listed(connection: Connection, symbol: str) -> tuple[Instrument | None, Quote | None]:
+    """An instrument and its price, as far as they are known."""
+    row = _LISTED.first(connection, symbol=symbol)
+    if row is None:
+        return None, None
+    return instrument_from(row), None if row.last is None else quote_from(row)
 
 
 def all_instruments(connection: Connection) -> list[Instrument]:

@@ -53,30 +53,31 @@ class Ringer:
     """Rings the bells of others. Safe in threads; never blocks, never fails."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self._directory = str(directory)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
     def ring(self, name: str, message: str = "") -> None:
-        self._send(self._directory / f"{name}.sock", message)
+        self._send(f"{name}.sock", message)
 
     def ring_web(self, message: str) -> None:
         with contextlib.suppress(OSError):
             # Done for every event, and a glob takes ten times as long.
             for name in os.listdir(self._directory):  # noqa: PTH208
                 if name.startswith("web-"):
-                    self._send(self._directory / name, message)
+                    self._send(name, message)
 
     def close(self) -> None:
         self._socket.close()
 
-    def _send(self, path: Path, message: str) -> None:
+    def _send(self, name: str, message: str) -> None:
+        address = f"{self._directory}/{name}"
         try:
-            self._socket.sendto(message.encode()[:_LARGEST], str(path))
+            self._socket.sendto(message.encode()[:_LARGEST], address)
         except ConnectionRefusedError:
             # Its listener died without taking its bell down. The engine's is left: the next engine may have
             # hung its own there meanwhile.
-            if path.name.startswith("web-"):
-                path.unlink(missing_ok=True)
+            if name.startswith("web-"):
+                Path(address).unlink(missing_ok=True)
         except OSError:
             return  # not there, or its queue is full: it will look by itself

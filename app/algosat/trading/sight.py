@@ -6,11 +6,12 @@ does not cover are denials here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select
+from sqlalchemy import Connection, and_, bindparam, case, func, select
 
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Intent, Status
@@ -31,31 +32,30 @@ _OF_DAY = Prepared(
         days.c.account == bindparam("account"), days.c.day == bindparam("day")
     )
 )
-# SQLite keeps no statistics of its own: it would go by the index of the account or the symbol, through every
-# order there ever was, were these columns not hidden from it. By time there are a handful.
-_LATELY = (
-    orders.c.created_at > bindparam("since"),
-    orders.c.account.concat("") == bindparam("account"),
-    orders.c.status != Status.DENIED.value,
+_IN_LAST_SECOND = orders.c.created_at > bindparam("a_second_ago")
+_IS_EQUAL = (
+    orders.c.created_at > bindparam("window_begins"),
+    *(orders.c[name] == bindparam(name) for name in ("symbol", "strategy", "side")),
+    *(orders.c[name] == bindparam(name) for name in ("quantity", "type", "product")),
+    *(
+        orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled))
+        for name in ("limit_price", "trigger_price")
+    ),
 )
-_SINCE = Prepared(
+# SQLite keeps no statistics of its own: it would go by the index of the account, through every order there
+# ever was, were that column not hidden from it. By time there are a handful.
+_LATELY = Prepared(
     select(
-        func.count().label("of_account"),
-        func.count(case((orders.c.strategy == bindparam("strategy"), 1))).label("of_strategy"),
-    ).where(*_LATELY)
-)
-_EQUAL = Prepared(
-    select(orders.c.seq)
-    .where(
-        *_LATELY,
-        *(orders.c[name].concat("") == bindparam(name) for name in ("symbol", "strategy")),
-        *(orders.c[name] == bindparam(name) for name in ("side", "quantity", "type", "product")),
-        *(
-            orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled))
-            for name in ("limit_price", "trigger_price")
+        func.count(case((_IN_LAST_SECOND, 1))).label("of_account"),
+        func.count(case((_IN_LAST_SECOND & (orders.c.strategy == bindparam("strategy")), 1))).label(
+            "of_strategy"
         ),
+        func.count(case((and_(*_IS_EQUAL), 1))).label("equal"),
+    ).where(
+        orders.c.created_at > bindparam("since"),
+        orders.c.account.concat("") == bindparam("account"),
+        orders.c.status != Status.DENIED.value,
     )
-    .limit(1)
 )
 
 
@@ -70,10 +70,9 @@ def see(
     connection: Connection, desk: Desk, intent: Intent, at: datetime, *, replacing: str | None = None
 ) -> Picture | Denial:
     """The market and the book around an intent; without the order that it is to replace."""
-    instrument = queries.instrument(connection, intent.symbol)
+    instrument, quote = queries.listed(connection, intent.symbol)
     if instrument is None:
         return Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {intent.symbol!r} is known")
-    quote = queries.quote(connection, intent.symbol)
     seen = book.read(connection, desk.account, without=replacing)
     unpriced = seen.unpriced - ({instrument.symbol} if intent.reduce_only else set())
     if quote is None or (unpriced and not intent.reduce_only):
@@ -83,8 +82,8 @@ def see(
         hours = _hours(desk, instrument, at)
     except CalendarUnknown as error:
         return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
-    scopes = tuple(_scopes(connection, desk, intent, at, hours.day, seen))
-    window = timedelta(seconds=max(scope.limits.duplicate_window_seconds for scope in scopes))
+    in_force = limits.in_force(connection, desk.defaults, _scopes_of(intent))
+    lately = _lately(connection, desk, intent, at, in_force.values())
     return Picture(
         at=at,
         instrument=instrument,
@@ -94,9 +93,9 @@ def see(
         square_off_at=hours.square_off_at,
         halts=halts.reasons(connection, intent.strategy),
         own=_own_line(seen, intent, instrument, quote),
-        scopes=scopes,
+        scopes=tuple(_scopes(connection, desk, intent, hours.day, seen, in_force, lately)),
         available=funds(connection, desk.account, seen).available,
-        is_repeat=replacing is None and _is_repeat(connection, intent, at - window),
+        is_repeat=replacing is None and lately.equal > 0,
     )
 
 
@@ -118,16 +117,20 @@ def _own_line(seen: Book, intent: Intent, instrument: Instrument, quote: Quote) 
     return Line(*key, kind=instrument.kind, last=quote.last, price=quote.last)
 
 
+def _scopes_of(intent: Intent) -> tuple[str, ...]:
+    return (limits.ACCOUNT, intent.strategy) if intent.strategy else (limits.ACCOUNT,)
+
+
 def _scopes(
-    connection: Connection, desk: Desk, intent: Intent, at: datetime, day: date, seen: Book
+    connection: Connection,
+    desk: Desk,
+    intent: Intent,
+    day: date,
+    seen: Book,
+    in_force: Mapping[str, Limits],
+    lately: Any,
 ) -> Iterator[Scope]:
-    strategy = intent.strategy or ""
-    wanted = (limits.ACCOUNT, intent.strategy) if intent.strategy else (limits.ACCOUNT,)
-    in_force = limits.in_force(connection, desk.defaults, wanted)
     counted = _orders_of_day(connection, desk.account, day)
-    lately = _SINCE.first(
-        connection, account=desk.account, strategy=strategy, since=at - timedelta(seconds=1)
-    )
 
     def scope(name: str, held_to: Limits, of: str | None) -> Scope:
         worth = seen.worth(of)
@@ -145,7 +148,7 @@ def _scopes(
 
     yield scope("the account", in_force[limits.ACCOUNT], None)
     if intent.strategy and intent.strategy in in_force:
-        yield scope(f"strategy {intent.strategy}", in_force[intent.strategy], strategy)
+        yield scope(f"strategy {intent.strategy}", in_force[intent.strategy], intent.strategy)
 
 
 def _sum(counts: dict[str, int], strategy: str | None) -> int:
@@ -156,11 +159,18 @@ def _orders_of_day(connection: Connection, account: str, day: date) -> dict[str,
     return {row.strategy: row.orders for row in _OF_DAY.all(connection, account=account, day=day)}
 
 
-def _is_repeat(connection: Connection, intent: Intent, since: datetime) -> bool:
-    equal = _EQUAL.first(
+def _lately(
+    connection: Connection, desk: Desk, intent: Intent, at: datetime, in_force: Iterable[Limits]
+) -> Any:
+    """How many orders came in the last second, and how many equal ones within the duplicate window."""
+    a_second_ago = at - timedelta(seconds=1)
+    window_begins = at - timedelta(seconds=max(each.duplicate_window_seconds for each in in_force))
+    return _LATELY.first(
         connection,
-        since=since,
-        account=intent.account,
+        since=min(a_second_ago, window_begins),
+        a_second_ago=a_second_ago,
+        window_begins=window_begins,
+        account=desk.account,
         symbol=intent.symbol,
         strategy=intent.strategy or "",
         side=intent.side.value,
@@ -170,4 +180,3 @@ def _is_repeat(connection: Connection, intent: Intent, since: datetime) -> bool:
         trigger_price=intent.trigger_price,
         product=intent.product.value,
     )
-    return equal is not None

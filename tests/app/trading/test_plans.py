@@ -37,9 +37,8 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
     assert not scanned & metadata.tables.keys()
 
 
-@pytest.mark.parametrize("name", ["_SINCE", "_EQUAL"])
-def test_what_was_placed_lately_is_found_by_time(desk: Desk, name: str) -> None:
-    (search, *_) = _plan(desk, getattr(sight, name))
+def test_what_was_placed_lately_is_found_by_time(desk: Desk) -> None:
+    (search, *_) = _plan(desk, _STATEMENTS["algosat.trading.sight._LATELY"])
     assert search == "SEARCH orders USING INDEX ix_orders_created_at (created_at>?)"
 
 
