@@ -17,6 +17,9 @@ COMMANDS = {
     "ssh-keygen": "openssh-client",
     "shellcheck": "shellcheck",
     "gpg": "gpg",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "mke2fs": "e2fsprogs",
+    "ip": "iproute2",
 }
 
 

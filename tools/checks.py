@@ -98,7 +98,7 @@ LEFT_OUT = {
         "Ubuntu 24.04 and 26.04, whose archive CI does not reach: `make molecule SCENARIO=ubuntu`",
         "most values changed: `make molecule SCENARIO=alternative`",
         "deploys under load, failing releases, rotation, certificates: `make molecule SCENARIO=operations`",
-        "what a container cannot show (kernel settings in effect, reboot, units' own credentials)",
+        "what a container cannot show (kernel, restarts, a power cut): `make molecule SCENARIO=vm`, on QEMU",
     )
 }
 

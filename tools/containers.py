@@ -8,6 +8,7 @@ import argparse
 import json
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -113,10 +114,10 @@ def find(name: str) -> Machine | None:
     return Machine(name, facts["Config"]["Labels"][LABEL], *known, *published.values())
 
 
-def write_variables(machine: Machine, file: Path) -> None:
-    """Write the machine's `variables` where an inventory finds them (host_vars/NAME.yml)."""
+def write_variables(variables: Mapping[str, str | int], file: Path) -> None:
+    """Write a machine's `variables` where an inventory finds them (host_vars/NAME.yml)."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lines = (f"{key}: {json.dumps(value)}\n" for key, value in machine.variables.items())
+    lines = (f"{key}: {json.dumps(value)}\n" for key, value in variables.items())
     file.write_text("# How this machine is reached; written anew whenever it is started.\n" + "".join(lines))
 
 
@@ -222,7 +223,7 @@ def main() -> None:
     if asked.verb == "run":
         machine = run(asked.name, named(asked.distro), moves_to=asked.moves_to)
         if asked.host_vars:
-            write_variables(machine, asked.host_vars)
+            write_variables(machine.variables, asked.host_vars)
         _show(machine)
     elif asked.verb == "restart":
         restart(asked.name)

@@ -3,7 +3,7 @@
 import argparse
 import shutil
 
-from tools import containers, images, local_inventory, ssh, up
+from tools import containers, images, local_inventory, ssh, up, vms
 from tools.paths import CACHE
 from tools.say import finish, note, step
 
@@ -18,7 +18,7 @@ def main() -> None:
         local_inventory.remove()
         up.FACTS.unlink(missing_ok=True)
         up.CA_FILE.unlink(missing_ok=True)
-        if not containers.names():
+        if not containers.names() and not vms.names():
             ssh.forget_key()
     if caches:
         with step("removing images and downloaded packages"):

@@ -5,7 +5,7 @@ import hashlib
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tools import apt, keyrings, shell
@@ -54,20 +54,47 @@ CHANGES = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3")
 
 def image_of(distro: Distro) -> str:
     """The name of the distribution's image; another recipe gives another name."""
-    recipe = json.dumps([_bootstrap(distro), CHANGES])
+    recipe = json.dumps([bootstrap(distro), CHANGES])
     return f"{_repository(distro)}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def bootstrap(distro: Distro, packages: Iterable[str] = (), hooks: Iterable[str] = ()) -> list[str]:
+    """The command that makes a bare server of the distribution; its target is still to be named."""
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--components={distro.components}",
+        f"--include={','.join((*PACKAGES, *packages, distro.keyring))}",
+        *(f"--customize-hook={hook}" for hook in (*HOOKS, *hooks)),
+        distro.suite,
+    ]
 
 
 def ensure(distro: Distro) -> str:
     """The name of the distribution's image, built first if its recipe has changed or it is not there."""
     image = image_of(distro)
     if not answers("image", "exists", image):
-        apt.ensure_commands("mmdebstrap", "gpg")
-        keys = keyrings.on_this_machine(distro) or keyrings.taken_from(ensure(named(KEYS_DONOR)), distro)
+        keys = archive_keys(distro)
         with step(f"building the {distro.name} image from its archive"):
             _build(distro, image, keys)
         _remove_others(distro, image)
     return image
+
+
+def archive_keys(distro: Distro) -> Path:
+    """The keys of the distribution's archive, and with them all that building from it takes."""
+    apt.ensure_commands("mmdebstrap", "gpg")
+    return keyrings.on_this_machine(distro) or keyrings.taken_from(ensure(named(KEYS_DONOR)), distro)
+
+
+def refused(distro: Distro, words: list[str]) -> Trouble:
+    """What to tell when the archive gave nothing; `words` are the bootstrap's."""
+    errors = "\n".join(line for line in words if line.startswith(("E:", "W:", "Err:")))
+    return Trouble(
+        f"the {distro.name} archive gave no image\n{errors or words[-1]}",
+        f"check that this machine reaches the distribution's archive and has its keys (package"
+        f" {distro.keyring}), or choose another DISTRO ({', '.join(DISTROS)})",
+    )
 
 
 def remove_all() -> None:
@@ -80,47 +107,27 @@ def _repository(distro: Distro) -> str:
     return f"localhost/algosat-{distro.name}"
 
 
-def _bootstrap(distro: Distro) -> list[str]:
-    return [
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--components={distro.components}",
-        f"--include={','.join((*PACKAGES, distro.keyring))}",
-        *(f"--customize-hook={hook}" for hook in HOOKS),
-        distro.suite,
-    ]
-
-
 def _build(distro: Distro, image: str, keys: Path) -> None:
     changes = [f"--change={change}" for change in CHANGES]
-    make = [*shell.as_root(), *_bootstrap(distro), f"--keyring={keys}", "-"]
+    make = [*shell.as_root(), *bootstrap(distro), f"--keyring={keys}", "-"]
     # Under a name of its own until it is whole, should this be cut off half-way.
     unfinished = f"{_repository(distro)}:unfinished"
     keep = [*command(), "import", *changes, "-", unfinished]
     with (
         tempfile.TemporaryFile() as said,
-        subprocess.Popen(make, stdout=subprocess.PIPE, stderr=said) as bootstrap,
+        subprocess.Popen(make, stdout=subprocess.PIPE, stderr=said) as making,
     ):
-        imported = subprocess.run(keep, stdin=bootstrap.stdout, capture_output=True, text=True, check=False)
-        bootstrapped = bootstrap.wait()
+        imported = subprocess.run(keep, stdin=making.stdout, capture_output=True, text=True, check=False)
+        bootstrapped = making.wait()
         said.seek(0)
         words = said.read().decode(errors="replace").strip().splitlines()
     if bootstrapped != 0:
         attempt("rmi", unfinished)
-        raise _refused(distro, words)
+        raise refused(distro, words)
     if imported.returncode != 0:
         raise Trouble(f"podman import failed\n{shell.tail(imported)}")
     podman("tag", unfinished, image)
     podman("rmi", unfinished)
-
-
-def _refused(distro: Distro, words: list[str]) -> Trouble:
-    errors = "\n".join(line for line in words if line.startswith(("E:", "W:", "Err:")))
-    return Trouble(
-        f"the {distro.name} archive gave no image\n{errors or words[-1]}",
-        f"check that this machine reaches the distribution's archive and has its keys (package"
-        f" {distro.keyring}), or choose another DISTRO ({', '.join(DISTROS)})",
-    )
 
 
 def _remove_others(distro: Distro, keep: str) -> None:

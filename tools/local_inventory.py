@@ -47,7 +47,7 @@ def write(machine: Machine) -> None:
     group.mkdir(parents=True, exist_ok=True)
     (DIRECTORY / "hosts.yml").write_text(HOSTS.format(**values))
     (group / "main.yml").write_text(SETTINGS.format(**values))
-    containers.write_variables(machine, DIRECTORY / "host_vars" / f"{machine.name}.yml")
+    containers.write_variables(machine.variables, DIRECTORY / "host_vars" / f"{machine.name}.yml")
     if not vault.file_of(ENVIRONMENT).exists():
         vault.new(ENVIRONMENT)
 

@@ -10,6 +10,7 @@ from tools.say import Trouble
 
 DIRECTORY = LOCAL / "ssh"
 KEY = DIRECTORY / "id_ed25519"
+HERE = "127.0.0.1"
 
 
 def public_key() -> str:
@@ -31,10 +32,10 @@ def known_hosts(name: str) -> Path:
     return DIRECTORY / f"known_hosts.{name}"
 
 
-def pin(name: str, host_key: str, *ports: int) -> None:
+def pin(name: str, host_key: str, *ports: int, address: str = HERE) -> None:
     """Write down the host key read on the machine itself, so that no login has to trust what it meets."""
-    lines = (f"[127.0.0.1]:{port} {host_key.strip()}\n" for port in ports if port)
-    known_hosts(name).write_text("".join(lines))
+    places = (address if port == 22 else f"[{address}]:{port}" for port in ports if port)
+    known_hosts(name).write_text("".join(f"{place} {host_key.strip()}\n" for place in places))
 
 
 def options(name: str) -> list[str]:
@@ -46,26 +47,26 @@ def options(name: str) -> list[str]:
     ]  # fmt: skip
 
 
-def command(name: str, port: int, user: str = "root") -> list[str]:
+def command(name: str, port: int, user: str = "root", address: str = HERE) -> list[str]:
     """The whole ssh command to the machine."""
-    return ["ssh", "-i", str(KEY), *options(name), "-p", str(port), f"{user}@127.0.0.1"]
+    return ["ssh", "-i", str(KEY), *options(name), "-p", str(port), f"{user}@{address}"]
 
 
-def wait(name: str, *ports: int, seconds: float = 30) -> None:
+def wait(name: str, *ports: int, address: str = HERE, seconds: float = 30) -> None:
     """Wait until sshd greets at one of the ports; `Trouble` when it does not in time.
 
     A greeting is enough: a login as somebody the machine refuses by now would count as an attack.
     """
     deadline = time.monotonic() + seconds
-    while not any(_greets(port) for port in ports if port):
+    while not any(_greets(address, port) for port in ports if port):
         if time.monotonic() > deadline:
-            raise Trouble(f"nothing answers SSH on {name}", f"see `podman exec {name} systemctl status ssh`")
+            raise Trouble(f"nothing answers SSH on {name}", "look at its console: `systemctl status ssh`")
         time.sleep(0.3)
 
 
-def _greets(port: int) -> bool:
+def _greets(address: str, port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=3) as connection:
+        with socket.create_connection((address, port), timeout=3) as connection:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

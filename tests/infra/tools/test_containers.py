@@ -49,7 +49,7 @@ def test_machine_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) -> N
 def test_written_variables_pin_the_host_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(containers, "gateway", lambda: "10.0.0.1")
     file = tmp_path / "host_vars" / "some.yml"
-    write_variables(Machine("some", "debian-13", 2222, 8880, 8443), file)
+    write_variables(Machine("some", "debian-13", 2222, 8880, 8443).variables, file)
     written = yaml.safe_load(file.read_text())
     assert written["ansible_port"] == 2222
     assert "StrictHostKeyChecking=yes" in written["ansible_ssh_common_args"]

@@ -1,0 +1,256 @@
+"""Virtual machines, for what a container cannot show: a kernel of its own, reboots, and power that fails.
+
+python -m tools.vms run NAME [--distro debian-13]   prints the ssh command
+python -m tools.vms list | start NAME | cut NAME | restart NAME | remove NAME
+
+QEMU translates the guest's code (TCG): that runs anywhere, 5 to 8 times slower. Each machine has a line to
+this one alone, on which all its ports are reached, and QEMU's own network to the outside.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tools import apt, disks, shell, ssh
+from tools.containers import write_variables
+from tools.distros import DEFAULT, DISTROS, Distro, named
+from tools.paths import LOCAL
+from tools.say import Trouble, finish, note, step
+
+DIRECTORY = LOCAL / "vms"
+MEGABYTES = 2048
+LINES = range(100)
+BOOT_SECONDS = 300
+HOST_KEY = re.compile(r"^host-key (ssh-ed25519 \S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A virtual machine as the outside sees it; `line` numbers the network between it and this machine."""
+
+    name: str
+    distro: str
+    line: int
+
+    @property
+    def directory(self) -> Path:
+        return DIRECTORY / self.name
+
+    @property
+    def console(self) -> Path:
+        """What the machine says while it boots."""
+        return self.directory / "console.log"
+
+    @property
+    def interface(self) -> str:
+        return f"algosat-vm{self.line}"
+
+    @property
+    def address(self) -> str:
+        return f"10.213.{self.line}.2"
+
+    @property
+    def seen_from(self) -> str:
+        """This machine's address, as that one sees it."""
+        return f"10.213.{self.line}.1"
+
+    @property
+    def ssh(self) -> list[str]:
+        """The whole ssh command to it, as root."""
+        return ssh.command(self.name, 22, address=self.address)
+
+    @property
+    def variables(self) -> dict[str, str | int]:
+        """What an inventory must say for Ansible to reach it, and how the outside looks from it."""
+        return {
+            "ansible_host": self.address,
+            "ansible_port": 22,
+            "ansible_ssh_private_key_file": str(ssh.KEY),
+            "ansible_ssh_common_args": " ".join(ssh.options(self.name)),
+            "machine_https_port": 443,
+            "machine_seen_from": self.seen_from,
+        }
+
+
+def run(name: str, distro: Distro) -> Machine:
+    """A running machine of that name: a new one, or the one there is if it is of this distribution."""
+    machine = find(name)
+    if machine and machine.distro != distro.name:
+        raise Trouble(f"{name} runs {machine.distro}, not {distro.name}", "remove it first")
+    if machine is None:
+        disk = disks.ensure(distro)
+        machine = Machine(name, distro.name, _free_line())
+        machine.directory.mkdir(parents=True)
+        for part in (disk.root, disk.kernel, disk.initrd):
+            shell.output(["cp", "--sparse=always", "--reflink=auto", str(part), str(machine.directory)])
+        (machine.directory / "machine.json").write_text(json.dumps(asdict(machine)))
+    return start(name)
+
+
+def start(name: str) -> Machine:
+    """Switch the machine on unless it is; return once sshd answers."""
+    machine = find(name)
+    if machine is None:
+        raise Trouble(f"there is no machine {name}")
+    apt.ensure_commands("qemu-system-x86_64", "ip")
+    if _process(machine) is None:
+        with step(f"booting {name} ({machine.distro})"):
+            _lay_line(machine)
+            machine.console.unlink(missing_ok=True)
+            shell.output(_qemu(machine))
+            if not ssh.known_hosts(name).exists():
+                ssh.pin(name, _host_key(machine), 22, address=machine.address)
+    ssh.wait(name, 22, address=machine.address, seconds=BOOT_SECONDS)
+    return machine
+
+
+def cut(name: str) -> None:
+    """Cut the machine's power: nothing is told to it, and what it had not flushed to its disk is gone."""
+    machine = find(name)
+    process = _process(machine) if machine else None
+    if process is None:
+        raise Trouble(f"{name} is not running")
+    os.kill(process, signal.SIGKILL)
+    while Path(f"/proc/{process}").exists():
+        time.sleep(0.05)
+
+
+def restart(name: str) -> Machine:
+    """Switch the machine off and on again, without asking it; return once sshd answers."""
+    cut(name)
+    return start(name)
+
+
+def find(name: str) -> Machine | None:
+    """The machine of that name, running or not."""
+    file = DIRECTORY / name / "machine.json"
+    return Machine(**json.loads(file.read_text())) if file.exists() else None
+
+
+def remove(name: str) -> None:
+    """Delete the machine and all it holds."""
+    machine = find(name)
+    if machine is not None:
+        if _process(machine) is not None:
+            cut(name)
+        if _has_line(machine.line):
+            shell.output([*shell.as_root(), "ip", "link", "delete", machine.interface])
+    shutil.rmtree(DIRECTORY / name, ignore_errors=True)
+    ssh.known_hosts(name).unlink(missing_ok=True)
+
+
+def names() -> list[str]:
+    """Every machine made here, running or not."""
+    return sorted(file.parent.name for file in DIRECTORY.glob("*/machine.json"))
+
+
+def _qemu(machine: Machine) -> list[str]:
+    own = machine.directory
+    return [
+        "qemu-system-x86_64",
+        *("-name", machine.name),
+        *("-machine", "q35", "-accel", "tcg,tb-size=512", "-cpu", "max", "-smp", "1", "-m", str(MEGABYTES)),
+        *("-kernel", f"{own}/vmlinuz", "-initrd", f"{own}/initrd.img"),
+        *("-append", " ".join(kernel_command_line(machine))),
+        # What the machine flushes is in the page cache here, which survives QEMU though not this machine:
+        # enough to cut the power of the one, and much quicker than to wait for a disk.
+        *("-drive", f"file={own}/root,format=raw,if=virtio,cache=writeback"),
+        *("-nic", f"user,ipv6=off,model=virtio-net-pci,mac=52:54:00:00:{machine.line:02x}:01"),
+        *("-nic", ",".join((
+            f"tap,ifname={machine.interface},script=no,downscript=no",
+            f"model=virtio-net-pci,mac=52:54:00:00:{machine.line:02x}:02",
+        ))),
+        *("-device", "virtio-rng-pci"),
+        *("-display", "none", "-serial", f"file:{machine.console}", "-daemonize", "-pidfile", f"{own}/pid"),
+    ]  # fmt: skip
+
+
+def kernel_command_line(machine: Machine) -> Iterator[str]:
+    """What the kernel and systemd are told; the rest of the machine is the distribution's own."""
+    yield from ("root=/dev/vda", "rw", "console=ttyS0", "quiet", "net.ifnames=0")
+    yield f"systemd.hostname={machine.name}"
+    yield "ip=eth0:dhcp"
+    yield f"ip={machine.address}:::255.255.255.0::eth1:off"
+    # As a provider does it: his customer's key for root, unless root has been given keys already.
+    yield f'"systemd.set_credential=ssh.authorized_keys.root:{ssh.public_key()}"'
+
+
+def _lay_line(machine: Machine) -> None:
+    """The network between this machine and that one; QEMU's own user may use it."""
+    if _has_line(machine.line):
+        return
+    ip = [*shell.as_root(), "ip"]
+    device = ["dev", machine.interface]
+    shell.output([*ip, "tuntap", "add", *device, "mode", "tap", "user", str(os.geteuid())])
+    shell.output([*ip, "address", "add", f"{machine.seen_from}/24", *device])
+    shell.output([*ip, "link", "set", *device, "up"])
+
+
+def _free_line() -> int:
+    for line in LINES:
+        if not _has_line(line):
+            return line
+    raise Trouble(
+        "all networks for virtual machines are in use", "remove machines: `ip link | grep algosat-vm`"
+    )
+
+
+def _has_line(line: int) -> bool:
+    return Path(f"/sys/class/net/algosat-vm{line}").exists()
+
+
+def _process(machine: Machine) -> int | None:
+    """QEMU's process, if it is this machine's: a process number alone may be somebody else's by now."""
+    try:
+        process = int((machine.directory / "pid").read_text())
+        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return process if machine.name.encode() in command else None
+
+
+def _host_key(machine: Machine) -> str:
+    """Read on the machine's console, where it shows it when it has booted."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    while True:
+        said = machine.console.read_text(errors="replace") if machine.console.exists() else ""
+        if found := HOST_KEY.search(said):
+            return found[1]
+        if time.monotonic() > deadline:
+            raise Trouble(f"{machine.name} did not boot", f"see {machine.console}")
+        time.sleep(0.5)
+
+
+def main() -> None:
+    """Run, list, cut and remove virtual machines by hand."""
+    parser = argparse.ArgumentParser(prog="python -m tools.vms", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    runs = verbs.add_parser("run")
+    runs.add_argument("name")
+    runs.add_argument("--distro", default=DEFAULT, choices=DISTROS)
+    runs.add_argument("--host-vars", type=Path, help="also write what Ansible needs to reach it to this file")
+    for verb in ("start", "restart", "cut", "remove"):
+        verbs.add_parser(verb).add_argument("name")
+    verbs.add_parser("list")
+    asked = parser.parse_args()
+    if asked.verb == "run":
+        machine = run(asked.name, named(asked.distro))
+        if asked.host_vars:
+            write_variables(machine.variables, asked.host_vars)
+        note(" ".join(machine.ssh))
+    elif asked.verb == "list":
+        for name in names():
+            note(json.dumps(asdict(found)) if (found := find(name)) else name)
+    else:
+        {"start": start, "restart": restart, "cut": cut, "remove": remove}[asked.verb](asked.name)
+
+
+if __name__ == "__main__":
+    finish(main)
