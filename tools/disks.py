@@ -15,6 +15,8 @@ from tools.say import step
 DIRECTORY = CACHE / "disks"
 SIZE = "10G"  # sparse: what is not written takes no room
 KERNELS = {"debian": "linux-image-cloud-amd64", "ubuntu": "linux-image-virtual"}
+# Besides the kernel: what checks its disk, and what knows its name without asking the net at every sudo.
+PACKAGES = ("e2fsprogs", "initramfs-tools", "libnss-myhostname")
 # A provider shows his customer on the console which host key is the machine's.
 TELL_HOST_KEY_UNIT = """\
 [Unit]
@@ -68,7 +70,7 @@ def digest(distro: Distro) -> str:
 
 def _bootstrap(distro: Distro) -> list[str]:
     kernel = KERNELS[distro.name.partition("-")[0]]
-    return images.bootstrap(distro, packages=(kernel, "e2fsprogs", "initramfs-tools"), hooks=HOOKS)
+    return images.bootstrap(distro, packages=(kernel, *PACKAGES), hooks=HOOKS)
 
 
 def _build(distro: Distro, keys: Path, target: Path) -> None:
