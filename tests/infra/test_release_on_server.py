@@ -260,6 +260,17 @@ def test_release_is_not_put_on_an_empty_store_where_there_was_one(server: Server
     assert not any("systemctl" in it and "show" not in it for it in server.asked)
 
 
+def test_release_in_force_is_asked_with_what_is_in_force(server: Server) -> None:
+    release = server.runs("1.0-a")
+    (release.configuration / "algosat.yaml").write_text("setting: two\n")
+    server.refuses["db current"] = store.BEHIND
+    server.says["backup.sh"] = "before.tar.gz\n"
+    switch.switch(server.layout, release)
+    asked = [it for it in server.asked if "engine idle" in it or "risk" in it]
+    assert len(asked) == 4  # may it, does it trade, halt, resume
+    assert all(f"ALGOSAT_CONFIG_DIR={server.layout.configuration} " in it for it in asked)
+
+
 def test_engine_stands_in_while_the_other_one_restarts(server: Server) -> None:
     server.runs("1.0-a")
     switch.switch(server.layout, server.has("1.0-b"))

@@ -6,7 +6,7 @@ import time
 
 from algosat_release.layout import Layout
 from algosat_release.machine import Refused
-from algosat_release.store import ask
+from algosat_release.store import ask_running
 
 MARKET_OPEN, UNDER_WAY = 5, 6  # how `algosat engine idle` ends when a restart would cut into something
 LULL_SECONDS = 10.0  # how long a moment is sought in which no request is under way
@@ -23,7 +23,7 @@ def require_idle(layout: Layout) -> None:
     if running is None:
         return
     deadline = time.monotonic() + LULL_SECONDS
-    while (answer := ask(layout, running, "engine", "idle")).returncode in (MARKET_OPEN, UNDER_WAY):
+    while (answer := ask_running(layout, running, "engine", "idle")).returncode in (MARKET_OPEN, UNDER_WAY):
         if answer.returncode == MARKET_OPEN or time.monotonic() > deadline:
             raise Refused(
                 f"a restart now would cut into trading:\n{answer.stdout.strip()[:2000]}\n"

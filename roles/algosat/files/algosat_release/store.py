@@ -26,12 +26,22 @@ CURRENT, BEHIND, NEWER = 0, 3, 4  # how `algosat db current` ends
 
 def algosat(layout: Layout, release: Release, *arguments: str) -> str:
     """Run the release's own program on its own configuration."""
-    return run(_command(layout, release, arguments))
+    return run(_command(layout, release, release.configuration, arguments))
 
 
 def ask(layout: Layout, release: Release, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The same, and hand back whatever became of it."""
-    return attempt(_command(layout, release, arguments))
+    return attempt(_command(layout, release, release.configuration, arguments))
+
+
+def ask_running(layout: Layout, running: Release, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Ask the release in force with what is in force: its own files may be those it is to run with next."""
+    return attempt(_command(layout, running, layout.configuration, arguments))
+
+
+def tell_running(layout: Layout, running: Release, *arguments: str) -> str:
+    """The same, and it must end well."""
+    return run(_command(layout, running, layout.configuration, arguments))
 
 
 def must_migrate(layout: Layout, release: Release) -> bool:
@@ -54,7 +64,7 @@ def must_migrate(layout: Layout, release: Release) -> bool:
 def require_there(layout: Layout) -> None:
     """Raises Refused when a release is in force whose store is gone: an empty one knows of no position."""
     running = layout.running()
-    if running and ask(layout, running, "db", "current").stdout.split()[:1] == ["none"]:
+    if running and ask_running(layout, running, "db", "current").stdout.split()[:1] == ["none"]:
         raise Refused(
             f"{running.name} is in force, but its store is empty: put a backup back (playbooks/restore.yml),"
             " or, to begin with nothing, run `sudo algosat db upgrade`"
@@ -69,14 +79,14 @@ def migrate(layout: Layout, release: Release) -> None:
 @contextmanager
 def trading_halted(layout: Layout, release: Release | None, reason: str) -> Iterator[None]:
     """Accept no new orders meanwhile; working ones are left alone. A halt that was there before stays."""
-    if release is None or algosat(layout, release, "risk", "status").startswith("halted"):
+    if release is None or tell_running(layout, release, "risk", "status").startswith("halted"):
         yield
         return
-    algosat(layout, release, "risk", "halt", "--no-cancel", "--reason", reason)
+    tell_running(layout, release, "risk", "halt", "--no-cancel", "--reason", reason)
     try:
         yield
     finally:
-        resumed = ask(layout, layout.running() or release, "risk", "resume")
+        resumed = ask_running(layout, layout.running() or release, "risk", "resume")
         if resumed.returncode != 0:
             print(f"trading is still halted; run: algosat risk resume\n{tail(resumed)}", file=sys.stderr)
 
@@ -114,6 +124,7 @@ def put_back(layout: Layout, release: Release, archive: Path) -> None:
         algosat(layout, release, "store", "restore", str(snapshot))
 
 
-def _command(layout: Layout, release: Release, arguments: Sequence[str]) -> list[str | Path]:
-    chosen = f"ALGOSAT_CONFIG_DIR={release.configuration}"
-    return as_service(layout, "env", chosen, release.program, *arguments)
+def _command(
+    layout: Layout, release: Release, configuration: Path, arguments: Sequence[str]
+) -> list[str | Path]:
+    return as_service(layout, "env", f"ALGOSAT_CONFIG_DIR={configuration}", release.program, *arguments)
