@@ -97,7 +97,7 @@ LEFT_OUT = {
     "molecule": (
         "Ubuntu 24.04 and 26.04, whose archive CI does not reach: `make molecule SCENARIO=ubuntu`",
         "most values changed: `make molecule SCENARIO=alternative`",
-        "deploys under load, failing releases, rotation, lost data, killed runs: `make molecule SCENARIO=operations`",
+        "deploys under load, rotation, lost data, runs that are killed: `make molecule SCENARIO=operations`",
         "what a container cannot show (kernel, restarts, a power cut): `make molecule SCENARIO=vm`, on QEMU",
     )
 }
