@@ -70,6 +70,13 @@ def test_sshd_is_kept_running_by_its_socket_where_a_socket_starts_it(name: str) 
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_socket_that_a_provider_enabled_goes_where_its_port_could_not_be_changed(name: str) -> None:
+    gone = {file["path"] for file in machine(name).value("_ssh_files") if file.get("state") == "absent"}
+    link = "/etc/systemd/system/sockets.target.wants/ssh.socket"
+    assert (link in gone) == name.startswith("debian")
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_http2_is_switched_on_in_the_words_of_the_nginx_at_hand(name: str) -> None:
     site = machine(name).value("nginx_sites")[0]
     config = text(name, "nginx:etc/nginx/sites-enabled/site.conf", site=site, first=True)
