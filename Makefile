@@ -49,7 +49,7 @@ unit: deps ## The app's tests and those that read the repository, without the sl
 chaos: deps ## 2,000 orders under every fault while API and engine are killed 200 times: nothing lost, doubled or exceeded (SEED=…)
 	@$(BIN)/python -m tests.chaos --orders 2000 --kills 200 $(if $(SEED),--seed $(SEED))
 
-molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=default: as it comes; alternative: most values changed; operations: a server's years; ubuntu: 24.04 and 26.04)
+molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=default: as it comes; alternative: most values changed; operations: a server's years; ubuntu: 24.04 and 26.04; vm: a kernel of its own, on QEMU)
 	@$(VERB).checks molecule
 
 .PHONY: bench

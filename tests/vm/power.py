@@ -1,0 +1,53 @@
+"""A virtual machine's power: taken away and given back."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from testinfra.host import Host
+
+from tools import vms
+
+BOOT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Power:
+    host: Host
+    machine: vms.Machine
+    lines: Path  # where connections to it are kept open
+
+    def cut(self) -> None:
+        """Take it away in the middle of whatever goes on."""
+        vms.cut(self.machine.name)
+
+    def give(self) -> None:
+        """Give it back; return once everything that starts with the machine has."""
+        vms.start(self.machine.name)
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + BOOT_SECONDS
+        self._hang_up()
+        while not self._answers():
+            assert time.monotonic() < deadline, self.machine.console.read_text(errors="replace")[-2000:]
+            time.sleep(1)
+            self._hang_up()
+        self.host.run("systemctl is-system-running --wait")
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.host.run("true").succeeded)
+        except RuntimeError:  # testinfra's word for an ssh that does not get through
+            return False
+
+    def _hang_up(self) -> None:
+        """Forget the open connections: nobody told them that the other side is gone."""
+        for line in self.lines.iterdir():
+            subprocess.run(
+                ["ssh", "-O", "exit", "-o", f"ControlPath={line}", "machine"],
+                capture_output=True, check=False,
+            )  # fmt: skip

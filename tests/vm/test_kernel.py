@@ -1,0 +1,109 @@
+"""The kernel does what the configuration says: a container has its host's."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from testinfra.host import Host
+
+SYSCTLS = "/etc/sysctl.d/90-hardening.conf"
+MODULES = "/etc/modprobe.d/hardening.conf"
+RULES = "/etc/audit/rules.d/50-hardening.rules"
+OPERATOR = "runuser --user operator -- "
+
+
+def test_every_setting_is_written_none_left_to_a_host(host: Host) -> None:
+    text = host.file(SYSCTLS).content_string
+    assert "left out" not in text
+    assert "net.core.somaxconn = 4096\n" in text
+
+
+def test_every_setting_is_known_to_this_kernel_and_in_effect(host: Host) -> None:
+    settings = dict(re.findall(r"^(\S+) = (.+)$", host.file(SYSCTLS).content_string, re.MULTILINE))
+    live = host.run(f"sysctl --ignore {' '.join(settings)}").stdout
+    found = {key: " ".join(value.split()) for key, value in re.findall(r"^(\S+) = (.*)$", live, re.MULTILINE)}
+    assert {key: found.get(key) for key in settings if found.get(key) != settings[key]} == {}
+
+
+def test_module_that_is_forbidden_is_refused_by_the_kernel(host: Host) -> None:
+    forbidden = re.findall(r"^blacklist (\S+)$", host.file(MODULES).content_string, re.MULTILINE)
+    there = [module for module in forbidden if host.run("modinfo %s", module).rc == 0]
+    assert there
+    refused = [module for module in there if host.run("modprobe %s", module).rc != 0]
+    assert refused == there
+    loaded = host.check_output("cut --delimiter=' ' --fields=1 /proc/modules").split()
+    assert not {module.replace("-", "_") for module in forbidden} & set(loaded)
+
+
+def test_kernels_messages_are_roots_alone(host: Host) -> None:
+    assert host.run("dmesg").rc == 0
+    assert host.run(f"{OPERATOR} dmesg").rc != 0
+
+
+def test_apparmor_enforces_every_profile_it_has(host: Host) -> None:
+    assert host.service("apparmor").is_running
+    profiles = host.check_output("cat /sys/kernel/security/apparmor/profiles").splitlines()
+    assert profiles
+    assert [profile for profile in profiles if not profile.endswith("(enforce)")] == []
+
+
+def test_swap_file_is_in_use(host: Host) -> None:
+    swap = host.check_output("swapon --show=NAME,SIZE --bytes --noheadings").split()
+    assert swap == ["/swapfile", str(1024 * 1024 * 1024 - 4096)]
+    assert host.file("/swapfile").mode == 0o600
+
+
+def test_clock_is_kept(host: Host) -> None:
+    assert host.service("systemd-timesyncd").is_running
+
+
+def test_crash_leaves_no_image_of_a_programs_memory(host: Host) -> None:
+    crash = "cd /tmp && ulimit -c unlimited; sh -c 'kill -SEGV $$'; ls /tmp/core* /var/lib/systemd/coredump/*"
+    assert host.run(crash).stdout == ""
+
+
+def test_kernel_has_every_rule_of_the_record(host: Host) -> None:
+    written = re.findall(r"^-[aw] .*-k (\S+)$", host.file(RULES).content_string, re.MULTILINE)
+    loaded = re.findall(r"(?:-k |-F key=)(\S+)$", host.check_output("auditctl -l"), re.MULTILINE)
+    assert sorted(loaded) == sorted(written)
+    assert "enabled 1" in host.check_output("auditctl -s")
+
+
+@pytest.mark.parametrize(
+    ("deed", "key"),
+    [
+        ("touch /etc/sudoers.d/of-test; rm /etc/sudoers.d/of-test", "privileges"),
+        ("touch /etc/cron.d/of-test; rm /etc/cron.d/of-test", "units"),
+        ("modprobe dummy; modprobe --remove dummy", "modules"),
+        ("true", "as-root"),
+    ],
+)
+def test_deed_is_on_record(host: Host, deed: str, key: str) -> None:
+    before = _recorded(host, key)
+    host.run(deed)
+    assert _recorded(host, key) > before
+
+
+def test_record_is_not_kept_a_second_time_in_the_journal(host: Host) -> None:
+    before = host.check_output("date +%%s")
+    host.run("touch /etc/cron.d/of-test; rm /etc/cron.d/of-test")
+    repeated = host.run(f"journalctl --quiet --no-pager --lines=3 --since=@{before} _TRANSPORT=audit")
+    assert repeated.stdout == ""
+
+
+def _recorded(host: Host, key: str) -> int:
+    return int(
+        host.check_output(f"ausearch --input-logs --key {key} --raw | grep --count type=SYSCALL || true")
+    )
+
+
+def test_unit_of_a_user_without_rights_is_handed_a_secret_he_cannot_read_himself(host: Host) -> None:
+    secret = "/root/secret-of-test"
+    host.check_output(f"install --mode=600 /dev/null {secret} && echo told > {secret}")
+    try:
+        unit = f"systemd-run --quiet --wait --pipe -p User=algosat -p LoadCredential=name:{secret}"
+        assert host.check_output(unit + " sh -c 'cat $CREDENTIALS_DIRECTORY/name'") == "told"
+        assert host.run(f"{unit} cat {secret}").rc != 0
+    finally:
+        host.run(f"rm {secret}")
