@@ -51,8 +51,10 @@ class Controller:
         return [program, *where, str(self.root / "playbooks" / playbook), *arguments]
 
     def environment(self) -> dict[str, str]:
+        """An operator's: what Molecule tells its own Ansible, such as its vaults, is not for ours."""
         path = f"{VENV_BIN}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "PATH": path,
+        own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        return {**own, "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "PATH": path,
                 "PYTHONPATH": str(self.root), "ANSIBLE_FORCE_COLOR": "false"}  # fmt: skip
 
     def copy(self, directory: Path) -> Controller:

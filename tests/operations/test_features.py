@@ -12,8 +12,11 @@ from tests.operations.controller import Controller
 
 pytestmark = pytest.mark.unit("algosat", "redis-server", "fail2ban", "auditd")
 
-OFF = {f"{role}_enabled": False for role in ("redis", "fail2ban", "auditing", "backup")}
-TAGS = "--tags=redis,fail2ban,auditing,backup"
+OFF = {
+    **{f"{role}_enabled": False for role in ("redis", "fail2ban", "auditing", "backup")},
+    "algosat_api_workers": 1,  # without Redis each would count its clients' requests for itself
+}
+TAGS = "--tags=redis,fail2ban,auditing,backup,algosat"
 PACKAGES = ("redis-server", "fail2ban", "auditd", "aide", "debsums")
 LEFTOVERS = (
     *("/etc/redis", "/etc/fail2ban", "/etc/audit", "/etc/aide"),
