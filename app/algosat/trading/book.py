@@ -9,9 +9,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 
 from algosat.domain.instruments import InstrumentKind
-from algosat.domain.orders import Product, Side
+from algosat.domain.orders import Change, Order, Product, Side
 from algosat.domain.risk import Line
 from algosat.store.prepared import Prepared
+from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, instruments, orders, positions, quotes
 from algosat.store.types import Scaled
 
@@ -34,22 +35,24 @@ _HELD = Prepared(
     .outerjoin(quotes, quotes.c.symbol == positions.c.symbol)
     .where(positions.c.account == bindparam("account"), positions.c.quantity != _ZERO)
 )
+_IS_WORKING = (
+    orders.c.account == bindparam("account"),
+    orders.c.id != bindparam("without"),
+    text(WORKING_STATUS),
+)
 # Added up by the database: whoever has hundreds of orders working pays little more for the next one.
 _SUMS = (
     select(
         *(orders.c[name] for name in _LINE),
         orders.c.side,
         func.count().label("number"),
+        func.count(orders.c.pending_change).label("changing"),
         type_coerce(func.sum(orders.c.quantity - orders.c.filled_quantity), Scaled).label("remaining"),
         func.max(orders.c.limit_price).label("limit_price"),
         func.max(orders.c.protection_price).label("protection_price"),
         func.max(orders.c.trigger_price).label("trigger_price"),
     )
-    .where(
-        orders.c.account == bindparam("account"),
-        orders.c.id != bindparam("without"),
-        text(WORKING_STATUS),
-    )
+    .where(*_IS_WORKING)
     .group_by(*(orders.c[name] for name in _LINE), orders.c.side)
     .subquery("working")
 )
@@ -58,6 +61,7 @@ _WORKING = Prepared(
     .outerjoin(instruments, instruments.c.symbol == _SUMS.c.symbol)
     .outerjoin(quotes, quotes.c.symbol == _SUMS.c.symbol)
 )
+_CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.is_not(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,19 @@ class _Tally:
     dearest: Decimal = _ZERO
 
     def add_working(self, row: Any) -> None:
-        if row.side == Side.BUY:
-            self.buys += row.remaining
+        self._add(row.side, row.remaining, row)
+
+    def add_change(self, order: Order, change: Change) -> None:
+        """The broker may have carried it out by now: what it asks for counts beside what stands."""
+        self._add(order.intent.side, max(change.quantity - order.intent.quantity, _ZERO), change)
+
+    def _add(self, side: str, quantity: Decimal, prices: Any) -> None:
+        if side == Side.BUY:
+            self.buys += quantity
         else:
-            self.sells += row.remaining
-        prices = (row.limit_price, row.protection_price, row.trigger_price)
-        self.dearest = max([self.dearest, *(price for price in prices if price is not None)])
+            self.sells += quantity
+        given = (prices.limit_price, prices.protection_price, prices.trigger_price)
+        self.dearest = max([self.dearest, *(price for price in given if price is not None)])
 
 
 def read(connection: Connection, account: str, *, without: str | None = None) -> Book:
@@ -104,10 +115,17 @@ def read(connection: Connection, account: str, *, without: str | None = None) ->
     working: dict[str, int] = {}
     for row in _HELD.all(connection, account=account):
         tallies[row.strategy, row.symbol, row.product] = _Tally(row.kind, row.last, row.quantity, row.cost)
+    changing = 0
     for row in _WORKING.all(connection, account=account, without=without or ""):
+        changing += row.changing
         working[row.strategy] = working.get(row.strategy, 0) + row.number
         key = (row.strategy, row.symbol, row.product)
         tallies.setdefault(key, _Tally(row.kind, row.last)).add_working(row)
+    if changing:
+        for order in map(order_from, _CHANGING.all(connection, account=account, without=without or "")):
+            of = tallies.get((order.intent.strategy or "", order.intent.symbol, order.intent.product))
+            if of is not None and order.pending_change is not None:
+                of.add_change(order, order.pending_change)
     earned = {row.strategy: row.earned for row in _EARNED.all(connection, account=account)}
     lines = {key: _line(key, tally) for key, tally in tallies.items()}
     unpriced = frozenset(key[1] for key, line in lines.items() if line is None)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from algosat.domain.orders import Order
 from algosat.store import audit
 from algosat.store.audit import Cause
+from algosat.store.writer import part
 from algosat.trading import cancel, close, halts
 from algosat.trading.desk import Desk
 from algosat.trading.halts import ALL, Halt
@@ -25,16 +26,19 @@ def halt(
 ) -> Halt:
     """Stop all trading, or one strategy's. Returns once nothing new can pass.
 
-    First new orders are blocked, and that is committed; then working orders are cancelled; then, if
-    asked, positions are closed. What cannot be closed now, the engine goes on closing.
+    Whoever finds it halted may rely on it that working orders are being cancelled: both are one commit,
+    so that no crash comes between. Should cancelling fail, the halt stands all the same. Then, if asked,
+    positions are closed. What cannot be closed now, the engine goes on closing.
     """
     order = Halt(scope, desk.clock(), cause.actor, reason, flatten)
-    put = desk.writer.run(lambda connection: _put(connection, order, cause, cancel_orders))
+    put, cancelled, trouble = desk.writer.run(
+        lambda connection: _put_and_cancel(connection, desk, order, cause, cancel_orders)
+    )
     desk.wake_engine()
-    if cancel_orders:
-        cancelled = desk.writer.run(lambda connection: _cancel(connection, desk, cause, order))
-        for each in cancelled:
-            desk.tell_web(each.id)
+    for each in cancelled:
+        desk.tell_web(each.id)
+    if trouble is not None:
+        raise trouble
     if flatten:
         desk.writer.run(
             lambda connection: close.exits(connection, desk, cause, lambda line: order.covers(line.strategy))
@@ -65,6 +69,20 @@ def _put(connection: Connection, wanted: Halt, cause: Cause, cancel_orders: bool
     data = {"reason": wanted.reason, "cancel_orders": cancel_orders, "flatten": wanted.flatten}
     audit.append(connection, wanted.at, "risk.halted", wanted.scope, cause, data)
     return wanted
+
+
+def _put_and_cancel(
+    connection: Connection, desk: Desk, wanted: Halt, cause: Cause, cancel_orders: bool
+) -> tuple[Halt, list[Order], Exception | None]:
+    """The halt as it was put, the orders that are cancelled, and what kept them from being."""
+    put = _put(connection, wanted, cause, cancel_orders)
+    if not cancel_orders:
+        return put, [], None
+    try:
+        with part(connection):
+            return put, _cancel(connection, desk, cause, put), None
+    except Exception as error:  # noqa: BLE001 - raised again once the halt is on disk
+        return put, [], error
 
 
 def _cancel(connection: Connection, desk: Desk, cause: Cause, order: Halt) -> list[Order]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from algosat.domain import risk
 from algosat.domain.orders import (
     Change,
     EventKind,
@@ -17,7 +18,7 @@ from algosat.domain.orders import (
     Status,
     may_happen,
 )
-from algosat.domain.risk import Denial, Picture, prices
+from algosat.domain.risk import Denial, Picture
 from algosat.errors import Conflict, Denied, IllegalTransition
 from algosat.store import audit, ledger
 from algosat.store.audit import Cause
@@ -90,7 +91,8 @@ def judge(left: Intent, change: Change, picture: Picture | Denial) -> Change | D
     """The change with its protection price, or why it may not be. The picture is without the order itself."""
     left, denial = place.judge(left, picture)
     if denial is None and isinstance(picture, Picture):
-        denial = prices.quantity_is_not_frozen(replace(left, quantity=change.quantity), picture)
+        # What is filled already makes the order no smaller than it is.
+        denial = risk.judge_size(replace(left, quantity=change.quantity), picture)
     return denial or replace(change, protection_price=left.protection_price)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection
 
 from algosat.domain.instruments import Instrument
 from algosat.domain.orders import Intent, Order
-from algosat.domain.risk import Denial
+from algosat.domain.risk import Denial, Picture
 from algosat.store.audit import Cause
 from algosat.trading import place, sight
 from algosat.trading.desk import Desk
@@ -27,18 +28,24 @@ def sliced(desk: Desk, intent: Intent, cause: Cause, *, key: Key | None = None) 
 
 
 def admit(connection: Connection, desk: Desk, intent: Intent, cause: Cause) -> list[Order]:
-    """Judge the whole before it is cut: slices must not slip under the limits of one order."""
+    """Judge the whole before it is cut: slices must not slip under the limits of one order.
+
+    A way out has as many slices as it needs; the engine sends them as fast as the broker takes them.
+    """
     at = desk.clock()
     picture = sight.see(connection, desk, intent, at)
     if isinstance(picture, Denial):
         return [place.write(connection, desk, intent, picture, at, cause)]
-    whole = replace(picture.instrument, freeze_quantity=picture.instrument.freeze_quantity * MOST)
-    protected, denial = place.judge(intent, replace(picture, instrument=whole))
+    largest = _largest(picture.instrument)
+    most = max(largest, intent.quantity) if intent.reduce_only and largest else largest * MOST
+    whole = replace(picture.instrument, freeze_quantity=most)
+    is_repeat = picture.is_repeat or _was_cut_before(connection, desk, intent, largest, at)
+    protected, denial = place.judge(intent, replace(picture, instrument=whole, is_repeat=is_repeat))
     if denial is not None:
         return [place.write(connection, desk, protected, denial, at, cause)]
-    pieces = list(cut(intent.quantity, picture.instrument))
-    if len(pieces) == 1:
+    if intent.quantity <= largest:
         return [place.write(connection, desk, protected, None, at, cause)]
+    pieces = cut(intent.quantity, picture.instrument)
     return [
         place.admit(connection, desk, replace(intent, quantity=piece), cause, is_slice=True)
         for piece in pieces
@@ -47,8 +54,23 @@ def admit(connection: Connection, desk: Desk, intent: Intent, cause: Cause) -> l
 
 def cut(quantity: Decimal, instrument: Instrument) -> Iterator[Decimal]:
     """The quantity in pieces the exchange takes, the largest first."""
-    largest = instrument.freeze_quantity - instrument.freeze_quantity % instrument.lot
+    largest = _largest(instrument)
     while quantity > largest:
         yield largest
         quantity -= largest
     yield quantity
+
+
+def _largest(instrument: Instrument) -> Decimal:
+    """The largest slice of whole lots; nought where the exchange would not even take one."""
+    return instrument.freeze_quantity - instrument.freeze_quantity % instrument.lot
+
+
+def _was_cut_before(
+    connection: Connection, desk: Desk, intent: Intent, largest: Decimal, at: datetime
+) -> bool:
+    """Whether slices of an equal order were placed just before: the first of them looks like ours."""
+    if not 0 < largest < intent.quantity:
+        return False
+    first = sight.see(connection, desk, replace(intent, quantity=largest), at)
+    return isinstance(first, Picture) and first.is_repeat

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from algosat.domain.orders import OrderType, Product, Side, Status
+from algosat.engine.quotes import list_instruments
 from algosat.errors import Conflict
 from algosat.trading import close
 from algosat.trading.desk import Desk
 from algosat.trading.replies import Key
-from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, buy, hold, sell
+from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, buy, hold, instruments, sell
 
 
 def test_a_long_is_closed_by_a_sell_at_the_market(desk: Desk) -> None:
@@ -90,3 +92,12 @@ def test_close_all_of_a_strategy_leaves_the_others(desk: Desk) -> None:
     hold(desk, "5")
     (order,) = close.close_all(desk, CAUSE, strategy="trend").orders
     assert order.intent.strategy == "trend"
+
+
+def test_a_position_of_more_slices_than_brokers_take_at_once_is_closed_whole(desk: Desk) -> None:
+    list_instruments(desk, [replace(each, freeze_quantity=Decimal(10)) for each in instruments()])
+    for _ in range(11):
+        hold(desk, "10")
+    closing = close.close(desk, SHARE, CAUSE).orders
+    assert [order.intent.quantity for order in closing] == [10] * 11
+    assert {order.status for order in closing} == {Status.CREATED}

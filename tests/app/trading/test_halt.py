@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from algosat.domain.orders import Overlay, Side, Status
+import pytest
+
+from algosat.domain.orders import Order, Overlay, Side, Status
 from algosat.domain.risk import DenialCode
+from algosat.errors import IllegalTransition
 from algosat.store import audit, queries
 from algosat.store.writer import Writer
-from algosat.trading import halt, halts
+from algosat.trading import cancel, halt, halts
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, accepted, buy, hold, order_now, sell
 
@@ -95,3 +98,33 @@ def test_a_second_halt_does_not_call_off_the_flattening(desk: Desk) -> None:
     halt.halt(desk, CAUSE, "first", flatten=True)
     halt.halt(desk, CAUSE, "second")
     assert [(each.reason, each.flatten) for each in in_force(desk)] == [("second", True)]
+
+
+def test_who_dies_once_the_halt_is_written_has_cancelled_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = accepted(desk, buy(desk))
+
+    def die(_desk: Desk) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Desk, "wake_engine", die)
+    with pytest.raises(SystemExit):
+        halt.halt(desk, CAUSE, "stop")
+    assert [each.reason for each in in_force(desk)] == ["stop"]
+    assert order_now(desk, sent).overlay is Overlay.PENDING_CANCEL
+
+
+def test_the_halt_stands_even_if_nothing_can_be_cancelled(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = accepted(desk, buy(desk))
+
+    def fail(*_arguments: object) -> list[Order]:
+        raise IllegalTransition("broken")
+
+    monkeypatch.setattr(cancel, "request_all", fail)
+    with pytest.raises(IllegalTransition, match="broken"):
+        halt.halt(desk, CAUSE, "stop")
+    assert [each.reason for each in in_force(desk)] == ["stop"]
+    assert order_now(desk, sent).overlay is None

@@ -5,12 +5,13 @@ from decimal import Decimal
 import pytest
 
 from algosat.config.settings import Settings
-from algosat.domain.orders import EventKind, Order, OrderType, Overlay, Revision
+from algosat.domain.orders import EventKind, Order, OrderType, Overlay, Revision, Status
+from algosat.domain.risk import DenialCode
 from algosat.errors import Conflict, Denied, IllegalTransition
 from algosat.store import audit
 from algosat.trading import cancel, modify
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, accepted, advance, buy, open_desk, order_now
+from tests.app.desks import CAUSE, accepted, advance, buy, hold, open_desk, order_now, sell
 from tests.app.fakes import FakeClock
 
 
@@ -110,3 +111,56 @@ def test_terms_that_cannot_be_are_denied(desk: Desk) -> None:
     for wrong in (change(trigger="99"), change("10.5")):
         with pytest.raises(Denied):
             modify.modify(desk, order.id, wrong, CAUSE)
+
+
+def test_a_raise_counts_from_its_request_on(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
+        order = accepted(desk, buy(desk, "10"))
+        modify.modify(desk, order.id, change("20", limit=None), CAUSE)
+        assert buy(desk, "10").code == DenialCode.POSITION_VALUE
+        advance(desk, order, EventKind.MODIFY_FAILED)
+        assert buy(desk, "10").status is Status.CREATED
+
+
+def test_a_dearer_price_counts_from_its_request_on(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, max_position_value=Decimal(2010)) as desk:
+        order = accepted(desk, buy(desk, "10"))
+        modify.modify(desk, order.id, change(limit="101"), CAUSE)
+        assert buy(desk, "10").code == DenialCode.POSITION_VALUE
+
+
+def test_a_cut_counts_only_once_it_is_confirmed(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
+        order = accepted(desk, buy(desk, "20"))
+        modify.modify(desk, order.id, change("10", limit=None), CAUSE)
+        assert buy(desk, "10").code == DenialCode.POSITION_VALUE
+        advance(desk, order, EventKind.MODIFIED)
+        assert buy(desk, "10").status is Status.CREATED
+
+
+@pytest.mark.parametrize("reduce_only", [True, False])
+def test_what_a_sell_is_being_raised_to_is_sold_once(desk: Desk, *, reduce_only: bool) -> None:
+    hold(desk, "30")
+    order = accepted(desk, sell(desk, "10", reduce_only=reduce_only))
+    modify.modify(desk, order.id, change("30", limit=None), CAUSE)
+    assert sell(desk, "10", reduce_only=reduce_only).status is Status.DENIED
+
+
+def test_a_change_that_a_cancel_has_overtaken_still_counts(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
+        order = accepted(desk, buy(desk, "10"))
+        modify.modify(desk, order.id, change("20", limit=None), CAUSE)
+        cancel.cancel(desk, order.id, CAUSE)
+        assert buy(desk, "10").code == DenialCode.POSITION_VALUE
+
+
+@pytest.mark.parametrize(
+    "limit", [{"max_order_quantity": Decimal(100)}, {"max_order_value": Decimal(10_000)}]
+)
+def test_an_order_does_not_grow_past_the_limits_of_one_by_what_is_filled(
+    settings: Settings, clock: FakeClock, limit: dict[str, Decimal]
+) -> None:
+    with open_desk(settings, clock, **limit) as desk:
+        order = advance(desk, accepted(desk, buy(desk, "100")), fill="90")
+        with pytest.raises(Denied, match="exceeds"):
+            modify.modify(desk, order.id, change("101", limit=None), CAUSE)

@@ -4,8 +4,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from algosat.config.settings import Settings
-from algosat.domain.orders import Status
+from algosat.domain.orders import Product, Status
 from algosat.domain.risk import DenialCode
+from algosat.engine.quotes import list_instruments
 from algosat.trading import slicing
 from algosat.trading.desk import Desk
 from algosat.trading.replies import Key
@@ -54,3 +55,32 @@ def test_pieces_are_whole_lots() -> None:
     future = next(each for each in instruments() if each.symbol == FUTURE)
     odd = replace(future, freeze_quantity=Decimal(130))
     assert list(slicing.cut(Decimal(250), odd)) == [100, 100, 50]
+
+
+def test_a_large_order_that_was_just_placed_is_a_duplicate(settings: Settings, clock: FakeClock) -> None:
+    with open_desk(settings, clock, duplicate_window_seconds=5.0) as desk:
+        slicing.sliced(desk, intent_of("2300"), CAUSE)
+        assert {order.code for order in slicing.sliced(desk, intent_of("2300"), CAUSE).orders} == {
+            DenialCode.DUPLICATE
+        }
+
+
+def test_no_more_slices_are_made_than_brokers_take_when_lots_do_not_fill_the_freeze(
+    settings: Settings, clock: FakeClock
+) -> None:
+    with open_desk(
+        settings, clock, max_order_quantity=Decimal(10**6), max_order_value=Decimal(10**9)
+    ) as desk:
+        odd = [replace(each, freeze_quantity=Decimal(99)) for each in instruments() if each.symbol == FUTURE]
+        list_instruments(desk, odd)
+        future = intent_of("500", symbol=FUTURE, product=Product.CARRY)
+        assert len(slicing.sliced(desk, future, CAUSE).orders) == slicing.MOST
+        denied = slicing.sliced(desk, replace(future, quantity=Decimal(550)), CAUSE).order
+        assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY
+
+
+def test_a_freeze_quantity_below_one_lot_is_a_denial(desk: Desk) -> None:
+    odd = [replace(each, freeze_quantity=Decimal(49)) for each in instruments() if each.symbol == FUTURE]
+    list_instruments(desk, odd)
+    denied = slicing.sliced(desk, intent_of("50", symbol=FUTURE, product=Product.CARRY), CAUSE).order
+    assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY

@@ -15,7 +15,18 @@ from algosat.domain.risk import exits, limits, prices, session
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.picture import Limits, Line, Picture, Scope, price_of
 
-__all__ = ["CHECKS", "Denial", "DenialCode", "Limits", "Line", "Picture", "Scope", "judge", "price_of"]
+__all__ = [
+    "CHECKS",
+    "Denial",
+    "DenialCode",
+    "Limits",
+    "Line",
+    "Picture",
+    "Scope",
+    "judge",
+    "judge_size",
+    "price_of",
+]
 
 Check = Callable[[Intent, Picture], Denial | None]
 ScopedCheck = Callable[[Intent, Picture, Scope], Denial | None]
@@ -38,6 +49,12 @@ def _unless_exit(check: Check) -> Check:
 
     return check_entries
 
+
+_SIZE: Final[tuple[Check, ...]] = (
+    prices.quantity_is_not_frozen,
+    _unless_exit(_in_each_scope(limits.quantity_is_within_limit)),
+    _unless_exit(_in_each_scope(limits.value_is_within_limit)),
+)
 
 CHECKS: Final[tuple[Check, ...]] = (
     session.trading_is_not_halted,
@@ -80,6 +97,11 @@ CHECKS: Final[tuple[Check, ...]] = (
 def judge(intent: Intent, picture: Picture) -> Denial | None:
     """The first reason why the order may not be placed; None when there is none."""
     return _first(check(intent, picture) for check in CHECKS)
+
+
+def judge_size(intent: Intent, picture: Picture) -> Denial | None:
+    """Why an order may not be as large as this, whatever of it is filled already."""
+    return _first(check(intent, picture) for check in _SIZE)
 
 
 def _first(denials: Iterable[Denial | None]) -> Denial | None:
