@@ -66,6 +66,13 @@ def test_process_that_has_the_number_by_chance_is_left_alone() -> None:
     subprocess.run(["kill", str(process)], check=True)
 
 
+def test_host_key_is_found_on_the_console_though_a_prompt_stands_before_it() -> None:
+    said = "\nsome login: host-key ssh-ed25519 AAAA root@some\n"
+    found = vms.HOST_KEY.search(said)
+    assert found is not None
+    assert found[1] == "ssh-ed25519 AAAA"
+
+
 def test_kernel_is_told_the_network_and_the_key_in_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh, "public_key", lambda: "ssh-ed25519 AAAA algosat-local")
     told = list(vms.kernel_command_line(MACHINE))
