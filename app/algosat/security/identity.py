@@ -44,7 +44,7 @@ class Identity:
         stored = None if user is None or user.disabled else user.password_hash
         if not self.passwords.fits(stored, password) or user is None:
             self.guesses.failed(attempt, user.username if user else None)
-            raise Unauthenticated("The name or the password is wrong", code="wrong_credentials")
+            raise users.wrong_credentials()
 
         grant = self.granting.grant(user, sessions.new_id())
         session = self.granting.session(grant, client, attempt.at)
@@ -52,6 +52,7 @@ class Identity:
         new_hash = self.passwords.hash(password) if self.passwords.is_outdated(user.password_hash) else None
 
         def open_session(connection: Connection) -> None:
+            users.require_unchanged(connection, user)
             forgive(connection, attempt)
             sessions.add(connection, session)
             if new_hash is not None:
@@ -111,6 +112,7 @@ class Identity:
         new_hash = self.passwords.hash(new)
 
         def change(connection: Connection) -> None:
+            users.require_unchanged(connection, user)
             forgive(connection, attempt)
             users.set_password(connection, name, new_hash, attempt.at, cause, keep=session_id)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
-from algosat.errors import Conflict, InvalidBody, NotFound
+from algosat.errors import Conflict, InvalidBody, NotFound, Unauthenticated
 from algosat.security.callers import Role
 from algosat.store import audit
 from algosat.store.audit import Cause
@@ -55,6 +55,22 @@ def get(connection: Connection, name: str) -> User:
     if user is None:
         raise NotFound(f"there is no user {name}")
     return user
+
+
+def wrong_credentials() -> Unauthenticated:
+    """The same words for a name nobody has, and for a password that is not, or no longer, his."""
+    return Unauthenticated("The name or the password is wrong", code="wrong_credentials")
+
+
+def require_unchanged(connection: Connection, judged: User) -> None:
+    """Within the unit of work that follows from a password that was right: it must be so still.
+
+    Judging takes its time; whoever was given a new password meanwhile has ended all that came of the old one.
+    Raises Unauthenticated.
+    """
+    user = by_id(connection, judged.id)
+    if user is None or user.disabled or user.password_hash != judged.password_hash:
+        raise wrong_credentials()
 
 
 def everybody(connection: Connection) -> Sequence[User]:

@@ -5,9 +5,13 @@ import time
 import pytest
 from flask import Flask
 
+from algosat import clock
 from algosat.api.context import Services
+from algosat.security import users
+from algosat.security.passwords import Passwords
 from algosat.store import audit
 from tests.app.client import PASSWORD, Client, problem_of
+from tests.app.desks import CAUSE
 
 
 def kinds(services: Services) -> list[str]:
@@ -211,3 +215,26 @@ def test_failed_login_is_in_the_audit_trail_without_unknown_names(
     with services.database.read() as connection:
         failed = [e.subject for e in audit.all_events(connection) if e.kind == "security.login_failed"]
     assert failed == ["trader", "unknown"]
+
+
+@pytest.mark.parametrize("outdated", [False, True])
+def test_a_login_that_a_new_password_overtakes_opens_nothing_and_changes_nothing(
+    stranger: Client, services: Services, monkeypatch: pytest.MonkeyPatch, *, outdated: bool
+) -> None:
+    judge = Passwords.fits
+
+    def overtaken(self: Passwords, stored: str | None, password: str) -> bool:
+        verdict = judge(self, stored, password)
+        new_hash = services.passwords.hash("another fine long secret")
+        services.writer.run(
+            lambda connection: users.set_password(connection, "trader", new_hash, clock.now(), CAUSE)
+        )
+        return verdict
+
+    monkeypatch.setattr(Passwords, "fits", overtaken)
+    monkeypatch.setattr(Passwords, "is_outdated", lambda *_: outdated)
+    answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+    monkeypatch.undo()
+    assert problem_of(answer) == (401, "wrong_credentials")
+    new = {"username": "trader", "password": "another fine long secret"}
+    assert stranger.post("/auth/login", json=new).status_code == 200

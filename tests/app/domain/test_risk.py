@@ -126,6 +126,8 @@ CASES: list[tuple[DenialCode, Intent, Picture]] = [
     (DenialCode.OFF_TICK, replace(BUY, limit_price=D(-5)), PICTURE),
     (DenialCode.OFF_TICK, replace(STOP, trigger_price=D("102.01")), PICTURE),
     (DenialCode.STALE_QUOTE, BUY, seen(at=NOW + timedelta(seconds=10.1))),
+    # A clock that was set back would make an old price fresh for as long.
+    (DenialCode.STALE_QUOTE, BUY, seen(at=NOW - timedelta(seconds=10.1))),
     (DenialCode.OUTSIDE_CIRCUIT, replace(BUY, limit_price=D("110.05")), PICTURE),
     (DenialCode.OUTSIDE_PRICE_BAND, replace(BUY, limit_price=D("105.05")), PICTURE),
     (DenialCode.OUTSIDE_PRICE_BAND, replace(BUY, limit_price=D("94.95")), PICTURE),

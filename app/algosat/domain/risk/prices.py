@@ -58,8 +58,12 @@ def quantity_is_not_frozen(intent: Intent, picture: Picture) -> Denial | None:
 def quote_is_fresh(intent: Intent, picture: Picture) -> Denial | None:
     age = (picture.at - picture.quote.at).total_seconds()
     allowed = min(scope.limits.stale_quote_seconds for scope in picture.scopes)
-    if age <= allowed:
+    if abs(age) <= allowed:
         return None
+    if age < 0:  # the clock was set back: nobody knows how old it is
+        return Denial(
+            DenialCode.STALE_QUOTE, f"the price of {intent.symbol} is from {-age:.1f} s ahead of now"
+        )
     return Denial(
         DenialCode.STALE_QUOTE, f"the price of {intent.symbol} is {age:.1f} s old; {allowed:g} s are allowed"
     )
