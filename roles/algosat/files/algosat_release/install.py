@@ -50,15 +50,16 @@ def _unpack(archive: Path, directory: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                _write(directory / member.name, tar.extractfile(member), archive)
+                _write(directory, member.name, tar.extractfile(member), archive)
     except (OSError, tarfile.TarError) as error:
         raise Refused(f"{archive} is no release: {error}") from error
 
 
-def _write(target: Path, content: IO[bytes] | None, archive: Path) -> None:
+def _write(directory: Path, name: str, content: IO[bytes] | None, archive: Path) -> None:
     # By hand, because Debian 12's Python does not know extractall's `filter` yet.
-    if content is None or ".." in target.parts:
-        raise Refused(f"{archive} is no release: it holds {target.name}")
+    target = directory / name
+    if content is None or ".." in target.parts or not target.is_relative_to(directory):
+        raise Refused(f"{archive} is no release: it holds {name}")
     target.write_bytes(content.read())
 
 

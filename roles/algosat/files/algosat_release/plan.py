@@ -50,10 +50,10 @@ def unit_seals(layout: Layout) -> dict[str, str]:
 
 
 def state(layout: Layout) -> dict[str, Any]:
-    """What the last switch that went well wrote down; empty before the first."""
+    """What the last switch that went well wrote down; empty before the first, and if that cannot be read."""
     try:
         written: dict[str, Any] = json.loads(layout.state.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return {}
     return written
 

@@ -78,7 +78,7 @@ def migrate(layout: Layout, release: Release) -> None:
 
 @contextmanager
 def trading_halted(layout: Layout, release: Release | None, reason: str) -> Iterator[None]:
-    """Accept no new orders meanwhile; working ones are left alone. A halt that was there before stays."""
+    """Accept no new orders meanwhile; working ones are left alone. Anybody else's halt stays."""
     if release is None or tell_running(layout, release, "risk", "status").startswith("halted"):
         yield
         return
@@ -86,9 +86,18 @@ def trading_halted(layout: Layout, release: Release | None, reason: str) -> Iter
     try:
         yield
     finally:
-        resumed = ask_running(layout, layout.running() or release, "risk", "resume")
-        if resumed.returncode != 0:
-            print(f"trading is still halted; run: algosat risk resume\n{tail(resumed)}", file=sys.stderr)
+        _resume(layout, layout.running() or release, reason)
+
+
+def _resume(layout: Layout, release: Release, reason: str) -> None:
+    status = ask_running(layout, release, "risk", "status")
+    halts = [line for line in status.stdout.splitlines() if line.startswith("all\t")]
+    if halts and not halts[0].endswith(f"\t{reason}"):
+        print(f"trading stays halted, as somebody has asked for meanwhile: {halts[0]}", file=sys.stderr)
+        return
+    resumed = ask_running(layout, release, "risk", "resume")
+    if resumed.returncode != 0:
+        print(f"trading is still halted; run: algosat risk resume\n{tail(resumed)}", file=sys.stderr)
 
 
 @contextmanager

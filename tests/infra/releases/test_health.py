@@ -1,0 +1,22 @@
+"""The answer of a release that is asked for its health."""
+
+from __future__ import annotations
+
+import pytest
+
+from algosat_release import health
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "complaint"),
+    [
+        (200, {"status": "healthy", "components": {"database": True, "engine": True}}, None),
+        (200, {"status": "degraded", "components": {"database": True, "vps": False}}, None),
+        (200, {"status": "degraded", "components": {"database": True, "engine": False}}, "engine as broken"),
+        (503, {"status": "unhealthy"}, "answered 503"),
+        (200, ["healthy"], "something else than an object"),
+    ],
+)
+def test_answer_of_health_is_judged(status: int, body: object, complaint: str | None) -> None:
+    found = health.judge(status, body)
+    assert (found is None) if complaint is None else (found is not None and complaint in found)
