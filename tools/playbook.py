@@ -48,7 +48,7 @@ def play(playbook: str, inventory: Path | str, log: str, *arguments: str) -> Out
     ansible_playbook = str(VENV_BIN / "ansible-playbook")
     command = [ansible_playbook, f"--inventory={inventory}", str(ROOT / "playbooks" / playbook), *arguments]
     with (
-        file.open("w") as written,
+        file.open("w", buffering=1) as written,
         subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tools.audit import cis, lynis, secure_shell, tls
-from tools.audit.__main__ import answered, exposure
+from tools.audit.__main__ import answered, exposure, verb
 from tools.bench.report import published
 from tools.paths import ROOT
 
@@ -79,6 +79,10 @@ def test_answers_are_the_names_before_a_reason() -> None:
     assert answered(page) == {"a", "b"}
 
 
-def test_page_has_a_place_for_the_run_and_answers_to_both_lists() -> None:
-    assert "figures of today" in published(PAGE, "figures of today", verb="audit")
+@pytest.mark.parametrize("distro", ["debian-12", "debian-13"])
+def test_page_has_a_place_for_the_run_on_each_distribution(distro: str) -> None:
+    assert "figures of today" in published(PAGE, "figures of today", verb=verb(distro))
+
+
+def test_page_answers_to_both_lists() -> None:
     assert {"SSH-7408", "package_ufw_removed"} <= answered(PAGE)

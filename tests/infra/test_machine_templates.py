@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.template import trust_as_template
 
-from tests.infra.rendering import Server, server
+from tests.infra.rendering import Server, load, server
 from tools.paths import ROOT
 
 DISTRIBUTIONS = {
@@ -16,6 +17,13 @@ DISTRIBUTIONS = {
     "ubuntu-26.04": ("Ubuntu", "26.04"),
 }
 NEW = {"debian-13", "ubuntu-26.04"}
+UNTRIED = [
+    ("Debian", "11.11"),
+    ("Debian", "14.0"),
+    ("Ubuntu", "22.04"),
+    ("Ubuntu", "24.10"),
+    ("Fedora", "42"),
+]
 # As ufw 0.36 wrote it itself after `ufw allow proto tcp from 198.51.100.0/24 to any port 22`,
 # `ufw limit 22/tcp` and `ufw allow 80/tcp`.
 WRITTEN_BY_UFW = """\
@@ -82,6 +90,29 @@ def test_http2_is_switched_on_in_the_words_of_the_nginx_at_hand(name: str) -> No
     config = text(name, "nginx:etc/nginx/sites-enabled/site.conf", site=site, first=True)
     assert ("    http2 on;" in config) == (name in NEW)
     assert ("listen 443 ssl http2 default_server;" in config) == (name not in NEW)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_clock_falls_back_on_the_distributions_own_servers(name: str) -> None:
+    fallback = text(name, "common:etc/systemd/timesyncd.conf.d/servers.conf").partition("FallbackNTP=")[2]
+    assert f"{DISTRIBUTIONS[name][0].lower()}." in fallback
+
+
+@pytest.mark.parametrize(
+    ("known", "allowed"),
+    [*((known, True) for known in DISTRIBUTIONS.values()), *((known, False) for known in UNTRIED)],
+)
+def test_only_a_distribution_that_was_tried_is_provisioned(known: tuple[str, str], allowed: bool) -> None:
+    look = next(
+        play for play in load(ROOT / "playbooks" / "provision.yml") if "look before" in play["name"].lower()
+    )
+    refusal = next(task for task in look["tasks"] if task["name"].startswith("Refuse a distribution"))
+    facts = {"distribution": known[0], "distribution_version": known[1]}
+    condition = f"{{{{ {refusal['ansible.builtin.assert']['that']} }}}}"
+    templar = server("staging").templar.copy_with_new_env(
+        available_variables={"ansible_facts": facts, **refusal["vars"]}
+    )
+    assert templar.template(trust_as_template(condition)) is allowed
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
