@@ -89,6 +89,15 @@ def empty_url(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
+def on_postgresql(postgresql: Cluster) -> Iterator[Database]:
+    """An empty store with its schema, on PostgreSQL whatever `--store` says."""
+    with postgresql.copied("empty") as url:
+        database = Database(url)
+        yield database
+        database.close()
+
+
+@pytest.fixture
 def settings(directory: Path) -> Settings:
     return load(directory)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +18,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def database(postgresql: Cluster) -> Iterator[Database]:
-    with postgresql.copied("empty") as url:
-        database = Database(url)
-        yield database
-        database.close()
+def database(on_postgresql: Database) -> Database:
+    return on_postgresql
 
 
 def restart(postgresql: Cluster, database: Database) -> None:

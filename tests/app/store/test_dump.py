@@ -14,7 +14,6 @@ from algosat.store import queries, snapshot, version
 from algosat.store.database import Database
 from algosat.store.verify import verify
 from algosat.store.writer import Writer
-from tests.app.postgresql import Cluster
 
 from .conftest import fill, order_of, place, trade_of
 
@@ -22,11 +21,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def database(postgresql: Cluster) -> Iterator[Database]:
-    with postgresql.copied("empty") as url:
-        database = Database(url)
-        yield database
-        database.close()
+def database(on_postgresql: Database) -> Database:
+    return on_postgresql
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A store for the venue."""
+"""A store for the venue, and a broker on it whose market stands still."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from algosat.brokers.paper.broker import PaperBroker
 from algosat.store.database import Database
 from algosat.store.writer import Writer
+
+from .lives import broker_on
 
 
 @pytest.fixture
@@ -24,3 +27,8 @@ def writer(database: Database) -> Iterator[Writer]:
     writer = Writer(database)
     yield writer
     writer.close()
+
+
+@pytest.fixture
+def broker(writer: Writer) -> PaperBroker:
+    return broker_on(writer)

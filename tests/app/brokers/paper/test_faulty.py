@@ -27,7 +27,7 @@ from algosat.store.writer import Writer
 from tests.app.builders import algosat_data
 
 from .exchange import rules_of
-from .test_broker import order_of, quote
+from .lives import order_of, quote
 
 DELAY = 0.05
 

@@ -1,0 +1,100 @@
+"""Paper brokers on a real store, their market moved by the test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from algosat.brokers.base import Report
+from algosat.brokers.paper.broker import PaperBroker
+from algosat.domain.instruments import Quote
+from algosat.domain.orders import Order, create
+from algosat.errors import StoreBusy
+from algosat.store.writer import Writer
+
+from .exchange import intent_of, rules_of
+
+SYMBOL = "NOVA-EQ"
+
+
+class Clock:
+    """Stands still until a test lets it go on."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+def broker_on(store: Any, clock: Clock | None = None, **rules: Any) -> PaperBroker:
+    """A broker whose market moves only when it is stepped."""
+    broker = PaperBroker(rules_of(**rules), store, speed=60, now=clock or Clock())
+    broker.open()
+    broker.step()
+    return broker
+
+
+def reopened(store: Any, clock: Clock) -> PaperBroker:
+    """Another life of the exchange, not moved yet. The one before is never stopped: it has been killed."""
+    broker = PaperBroker(rules_of(), store, speed=60, now=clock)
+    broker.open()
+    return broker
+
+
+def order_of(number: int = 1, **differences: Any) -> Order:
+    intent = intent_of(**{"quantity": 10, "symbol": SYMBOL, **differences})
+    return create(f"a{number:017d}", intent, datetime(2026, 11, 20, 5, 0, tzinfo=UTC))
+
+
+def quote(broker: PaperBroker) -> Quote:
+    return next(each for each in broker.quotes() if each.symbol == SYMBOL)
+
+
+@contextmanager
+def running(
+    broker: PaperBroker, on_report: Callable[[Report], None], on_quotes: Callable[[Any], None]
+) -> Iterator[None]:
+    broker.start(on_report, on_quotes)
+    try:
+        yield
+    finally:
+        broker.stop()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within 5 s"
+        time.sleep(0.01)
+
+
+class Failing:
+    """A store that is busy when told so."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.fails = False
+        self.failed = 0
+
+    def run(self, work: Callable[[Connection], Any], *, durable: bool = True) -> Any:
+        if self.fails:
+            self.failed += 1
+            raise StoreBusy("told so")
+        return self._writer.run(work, durable=durable)
+
+
+class Racing:
+    """A clock on which a snapshot is due with every step."""
+
+    def __init__(self) -> None:
+        self._at = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        self._at += timedelta(seconds=6)
+        return self._at

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
+
+from algosat.brokers.paper.broker import PaperBroker
+from algosat.brokers.paper.tables import paper_orders, paper_trades
+from algosat.domain.orders import Status
+from algosat.errors import BrokerNotReached, BrokerUncertain
+from algosat.store.database import Database
+from algosat.store.writer import Writer
+
+from .exchange import rules_of
+from .lives import Clock, Failing, Racing, broker_on, order_of, quote, reopened, running, until
+
+
+def test_a_killed_exchange_goes_on_where_it_stood(writer: Writer) -> None:
+    clock = Clock()
+    first = broker_on(writer, clock)
+    resting = order_of(1, quantity=5000, limit_price=quote(first).ask)
+    partial = first.place(resting)
+    first.place(order_of(2))
+    again = reopened(writer, clock)
+    assert again.reports() == first.reports()
+    assert again.quotes() == first.quotes()
+    assert partial.status is Status.PARTIALLY_FILLED
+    assert again.place(order_of(3)).broker_order_id > first.reports()[-1].broker_order_id
+
+
+def test_both_lives_of_a_killed_exchange_see_the_same_future(writer: Writer, database: Database) -> None:
+    clock = Clock()
+    first = broker_on(writer, clock)
+    first.place(order_of(1, quantity=50_000, limit_price=quote(first).ask))
+    again = reopened(Reading(database), clock)
+    for _ in range(5):
+        clock.at += timedelta(milliseconds=250)
+        assert again.step() == first.step()
+        assert again.reports() == first.reports()
+
+
+def test_a_partly_filled_order_of_before_the_kill_is_filled_once_only(
+    writer: Writer, database: Database
+) -> None:
+    clock = Clock()
+    broker = broker_on(writer, clock)
+    broker.place(order_of(1, quantity=50_000, limit_price=quote(broker).ask))
+    for _ in range(20):
+        clock.at += timedelta(milliseconds=250)
+        broker = reopened(writer, clock)
+        broker.step()
+    with database.read() as connection:
+        row = connection.execute(select(paper_orders)).one()
+        trades = connection.execute(select(paper_trades.c.quantity)).scalars().all()
+    assert sum(trades) == row.filled_quantity <= 50_000
+    assert len(trades) > 1
+
+
+def test_nothing_is_said_that_could_not_be_written(writer: Writer) -> None:
+    store = Failing(writer)
+    broker = broker_on(store)
+    store.fails = True
+    with pytest.raises(BrokerUncertain):
+        broker.place(order_of())
+    store.fails = False
+    assert broker.find(order_of().id) is None
+    broker.place(order_of(2))  # writes what had been left
+    found = broker.find(order_of().id)
+    assert found is not None
+    assert found.status is Status.FILLED
+
+
+def test_orders_of_earlier_days_leave_the_book_but_are_found(writer: Writer) -> None:
+    clock = Clock()
+    broker = broker_on(writer, clock)
+    old = broker.place(order_of(1))
+    clock.at += timedelta(days=1)
+    broker.step()
+    assert broker.reports() == []
+    assert broker.find(order_of(1).id) == replace(old, trades=old.trades)
+
+
+def test_a_day_order_of_yesterday_expires_when_the_exchange_wakes(writer: Writer) -> None:
+    clock = Clock()
+    broker = broker_on(writer, clock)
+    broker.place(order_of(1, limit_price=quote(broker).bid - 20))
+    clock.at += timedelta(days=1)
+    again = reopened(writer, clock)
+    again.step()
+    found = again.find(order_of(1).id)
+    assert found is not None
+    assert found.status is Status.EXPIRED
+
+
+def test_an_engine_that_was_replaced_can_place_nothing_more(writer: Writer, database: Database) -> None:
+    clock = Clock()
+    first = broker_on(writer, clock)
+    second = reopened(writer, clock)
+    with pytest.raises(BrokerNotReached, match="another engine"):
+        first.place(order_of(1))
+    second.place(order_of(2))
+    with database.read() as connection:
+        assert connection.execute(select(paper_orders.c.tag)).scalars().all() == [order_of(2).id]
+
+
+def test_a_market_that_was_taken_over_stops_and_its_session_ends(writer: Writer) -> None:
+    broker = PaperBroker(rules_of(), writer, speed=1, now=Racing())
+    with running(broker, lambda report: None, lambda quotes: None):
+        assert broker.session().active
+        reopened(writer, Clock())
+        until(lambda: not broker.session().active)
+    with pytest.raises(BrokerNotReached):
+        broker.place(order_of())
+
+
+class Reading:
+    """A store that can be read, and keeps nothing of what is written."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._opened = False
+
+    def run(self, work: Callable[[Connection], Any], *, durable: bool = True) -> Any:  # noqa: ARG002
+        if self._opened:
+            return None
+        self._opened = True
+        with self._database.engine.connect() as connection:
+            return work(connection)  # and it is rolled back
