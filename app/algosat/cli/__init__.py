@@ -60,5 +60,25 @@ def main() -> None:
     try:
         cli(prog_name="algosat")
     except AlgosatError as error:
-        click.echo(f"algosat: {error.detail}", err=True)
-        sys.exit(1)
+        _end_with(error.detail)
+    except Exception as error:
+        trouble = _trouble_of_the_store(error)
+        if trouble is None:
+            raise
+        _end_with(trouble)
+
+
+def _end_with(message: str) -> None:
+    click.echo(f"algosat: {message}", err=True)
+    sys.exit(1)
+
+
+def _trouble_of_the_store(error: Exception) -> str | None:
+    from sqlalchemy.exc import DBAPIError
+
+    if not isinstance(error, DBAPIError):
+        return None
+    return (
+        f"the store does not answer: {str(error.orig).strip()}\n"
+        "Look whether its server runs (database.url), its disk has room, and this user may write there"
+    )

@@ -42,10 +42,12 @@ def current(context: click.Context) -> None:
     from algosat.store import migrate
 
     with context.obj.database() as database:
-        found = migrate.current(database)
+        is_there = database.path is None or database.path.exists()  # SQLite would create it
+        found = migrate.current(database) if is_there else None
     head = migrate.head()
     click.echo(f"{found or 'none'} {head}")
     if found is not None and found not in migrate.known_versions():
         context.exit(NEWER)
     if found != head:
+        click.echo("to bring it there: algosat db upgrade", err=True)
         context.exit(BEHIND)

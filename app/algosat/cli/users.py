@@ -55,7 +55,7 @@ def list_users(chosen: Chosen) -> None:
     """Print every user with his role."""
     from algosat.security import users
 
-    with chosen.database() as database, database.read() as connection:
+    with chosen.writer() as (database, _), database.read() as connection:
         for user in users.everybody(connection):
             click.echo(f"{user.username}\t{user.role}\t{'disabled' if user.disabled else 'active'}")
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from algosat.cli import cli
+from algosat.cli import cli, main
 from algosat.errors import AlgosatError
 from algosat.trading import interruption
 from tests.app.builders import algosat_data, write_configuration
@@ -69,6 +69,35 @@ def test_access_rule_of_no_route_is_refused(run: Run, directory: Path) -> None:
     data["access_control"]["admin_only_endpoints"] = ["/ordres"]
     (directory / "security.yaml").write_text(yaml.safe_dump(data))
     assert "/ordres is not a route of this server" in refused(run("config", "check"))
+
+
+def test_a_store_that_does_not_answer_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = "postgresql+psycopg://trader:sesame@127.0.0.1:1/book"
+    write_configuration(tmp_path, algosat_data(tmp_path, database__url=nowhere))
+    monkeypatch.setattr("sys.argv", ["algosat", "--config-dir", str(tmp_path), "db", "current"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert said.startswith("algosat: the store does not answer: ")
+    assert "database.url" in said
+    assert "sesame" not in said
+
+
+def test_asking_for_the_version_of_no_store_makes_none(tmp_path: Path) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path))
+    result = CliRunner().invoke(cli, ["--config-dir", str(tmp_path), "db", "current"])
+    assert (result.exit_code, result.stdout.split()[0]) == (3, "none")
+    assert "algosat db upgrade" in result.stderr
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_listing_the_users_of_an_empty_store_names_the_remedy(tmp_path: Path) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path))
+    result = CliRunner().invoke(cli, ["--config-dir", str(tmp_path), "user", "list"])
+    assert "algosat db upgrade" in refused(result)
 
 
 def rotated(directory: Path, successor: Path) -> None:
