@@ -21,6 +21,7 @@ from algosat.errors import (
     BrokerSessionExpired,
     BrokerUncertain,
 )
+from algosat.trading import halts
 from algosat.trading.cancel import NOT_THERE
 from algosat.trading.desk import Desk
 
@@ -62,6 +63,10 @@ class Amender:
     def _modify(self, order: Order) -> None:
         if order.pending_change is None:
             return
+        if stopped := self._halts(order):
+            self._look(order)
+            self._failed(order, EventKind.MODIFY_FAILED, EngineCode.HALTED_BEFORE_SENDING, stopped)
+            return
         try:
             self._intake.take([self._broker.modify(order, order.pending_change)])
         except (BrokerRejected, BrokerOrderGone) as error:
@@ -72,6 +77,13 @@ class Amender:
         if self._desk.clock() - order.updated_at > _CHANGE_UNCONFIRMED_AFTER:
             detail = "the broker has not confirmed it; what his book says holds"
             self._failed(order, EventKind.MODIFY_FAILED, EngineCode.CHANGE_UNCONFIRMED, detail)
+
+    def _halts(self, order: Order) -> str:
+        """Why an order may not be changed now: what a halt finds, it leaves as it is."""
+        if order.intent.reduce_only:
+            return ""
+        with self._desk.database.read() as connection:
+            return "; ".join(halts.reasons(connection, order.intent.strategy))
 
     def _look(self, order: Order) -> None:
         """Let the broker's own book say what became of it."""

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from algosat.clock import has_come
 from algosat.engine import exits, expiry, losses, overhang
 from algosat.engine.intake import Intake
 from algosat.errors import CalendarUnknown
@@ -26,7 +27,7 @@ class MarketClock:
     def step(self, book_read_at: datetime | None) -> None:
         """Do what is due. `book_read_at`: when the last good reading of the broker's book began."""
         now = self._desk.clock()
-        if now < self._next:
+        if not has_come(self._next, now, within=_EVERY):
             return
         self._next = now + _EVERY
         try:
@@ -37,7 +38,7 @@ class MarketClock:
     def _do_what_is_due(self, now: datetime, book_read_at: datetime | None) -> None:
         losses.watch(self._desk)
         overhang.trim(self._desk)
-        if now >= self._next_exit:
+        if has_come(self._next_exit, now, within=_EXIT_EVERY):
             self._next_exit = now + _EXIT_EVERY
             exits.flatten_halted(self._desk)
             exits.square_off(self._desk)

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from algosat.brokers.base import Broker, Report, Session
-from algosat.clock import Clock
+from algosat.clock import Clock, has_come
 from algosat.domain.orders import Change, Order
 from algosat.errors import BrokerError, BrokerNotReached, BrokerUncertain
 
@@ -44,7 +44,8 @@ class Guard:
     @property
     def is_resting(self) -> bool:
         with self._lock:
-            return self._resting_until is not None and self._clock() < self._resting_until
+            rests = self._resting_until
+            return rests is not None and not has_come(rests, self._clock(), within=_REST)
 
     def session(self) -> Session:
         """Whether orders may be sent now."""

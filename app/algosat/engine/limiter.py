@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 from typing import Final
 
+from algosat.clock import has_come
+
 _MINUTE: Final = timedelta(minutes=1)
 
 
@@ -42,7 +44,8 @@ class Limiter:
             self._closed_until = max(until, self._closed_until or until)
 
     def _may(self, at: datetime) -> bool:
-        if self._closed_until is not None and at < self._closed_until:
+        closed_until = self._closed_until
+        if closed_until is not None and not has_come(closed_until, at, within=_MINUTE):
             return False
         self._forget(at)
         second = at.replace(microsecond=0)
@@ -59,7 +62,11 @@ class Limiter:
         self._today += 1
 
     def _forget(self, at: datetime) -> None:
+        if self._recent and self._recent[-1] > at:  # the clock was put back: what left counts as of now
+            self._recent = deque(min(sent, at) for sent in self._recent)
         while self._recent and self._recent[0] <= at - _MINUTE:
             self._recent.popleft()
-        if self._day != at.astimezone(UTC).date():
-            self._day, self._today = at.astimezone(UTC).date(), 0
+        day = at.astimezone(UTC).date()
+        if self._day is None or day > self._day:
+            self._today = 0
+        self._day = day

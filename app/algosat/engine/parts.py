@@ -19,7 +19,7 @@ from algosat.engine.limiter import Limiter
 from algosat.engine.quotes import QuoteBoard
 from algosat.engine.reconciler import Reconciler
 from algosat.engine.router import Fence, Router
-from algosat.engine.sender import Sender
+from algosat.engine.sender import HUNG_AFTER, Sender
 from algosat.engine.sweeper import Sweeper
 from algosat.engine.wishes import Wishes
 from algosat.store.tables import orders
@@ -75,6 +75,7 @@ def assemble(
         amender,
         every=timedelta(seconds=rules.reconcile_seconds),
         window=timedelta(seconds=rules.unknown_window_seconds),
+        forgotten_after=deadline + 2 * HUNG_AFTER,
     )
     return Parts(
         desk=desk,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, text
 
+from algosat.clock import has_come
 from algosat.engine.parts import Parts
 from algosat.monitoring import metrics
 from algosat.store.tables import WORKING_STATUS, heartbeats, orders, positions
@@ -29,7 +30,7 @@ class Pulse:
         """Write what is due."""
         self._parts.quotes.flush()
         now = self._desk.clock()
-        if now >= self._next_beat:
+        if has_come(self._next_beat, now, within=_BEAT_EVERY):
             self._next_beat = now + _BEAT_EVERY
             self.beat()
         self.last = now

@@ -11,13 +11,14 @@ import structlog
 from sqlalchemy import Connection, bindparam, select
 
 from algosat.brokers.base import Report
+from algosat.clock import has_come
 from algosat.domain.orders import TERMINAL, EventKind, Order, OrderEvent, Status
 from algosat.engine.alerts import alert
 from algosat.engine.amender import Amender
 from algosat.engine.codes import EngineCode
 from algosat.engine.guard import Guard
 from algosat.engine.intake import Intake
-from algosat.errors import BrokerError
+from algosat.errors import BrokerError, BrokerUncertain
 from algosat.store import ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
@@ -29,6 +30,13 @@ _UNKNOWN = Prepared(
     select(orders)
     .where(orders.c.status == Status.UNKNOWN.value, orders.c.account == bindparam("account"))
     .order_by(orders.c.seq)
+)
+_SUBMITTING = Prepared(
+    select(orders.c.id).where(
+        orders.c.status == Status.SUBMITTING.value,
+        orders.c.account == bindparam("account"),
+        orders.c.updated_at < bindparam("before"),
+    )
 )
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
 
@@ -56,10 +64,13 @@ class Reconciler:
         *,
         every: timedelta,
         window: timedelta,
+        forgotten_after: timedelta,
     ) -> None:
+        """An order that has been on its way for longer than `forgotten_after` is nobody's any more."""
         self._desk, self._broker, self._intake, self._amender = desk, broker, intake, amender
         self._every = every
         self._window = window  # how long evidence is sought
+        self._forgotten_after = forgotten_after
         self._searches: dict[str, _Search] = {}
         self._next_read = desk.clock()
         self._ended: dict[str, Report] = {}
@@ -82,8 +93,9 @@ class Reconciler:
 
     def step(self) -> None:
         """Read the book if it is time to, and seek the orders whose turn it is."""
-        if self._desk.clock() >= self._next_read:
+        if has_come(self._next_read, self._desk.clock(), within=max(self._every, _READ_AGAIN_AFTER)):
             self.read_book()
+        self._find_forgotten()
         unknown = self._unknown()
         self.unknown = len(unknown)
         self._searches = {
@@ -128,6 +140,20 @@ class Reconciler:
         event = OrderEvent(EventKind.UNCERTAIN, self._desk.clock(), EngineCode.INTERRUPTED, reason)
         return ledger.record(connection, order, event, cause, self._desk.books)
 
+    def _find_forgotten(self) -> None:
+        """Orders whose outcome could not be written, as when the store was away just then: it is unknown."""
+        before = self._desk.clock() - self._forgotten_after
+        with self._desk.database.read() as connection:
+            forgotten = _SUBMITTING.all(connection, account=self._desk.account, before=before)
+        for row in forgotten:
+            _log.warning("order_forgotten", order=row.id)
+            self._intake.happened(
+                row.id,
+                EventKind.UNCERTAIN,
+                code=BrokerUncertain.code,
+                reason="what became of it could not be written",
+            )
+
     def _unknown(self) -> list[Order]:
         with self._desk.database.read() as connection:
             return [order_from(row) for row in _UNKNOWN.all(connection, account=self._desk.account)]
@@ -137,7 +163,7 @@ class Reconciler:
 
     def _seek(self, order: Order) -> None:
         search, now = self._searches[order.id], self._desk.clock()
-        if now < search.next_at:
+        if not has_come(search.next_at, now, within=_DELAYS[-1]):
             return
         number = search.number + 1
         delay = _DELAYS[min(number, len(_DELAYS) - 1)]

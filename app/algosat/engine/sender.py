@@ -6,6 +6,7 @@ import threading
 from datetime import datetime, timedelta
 from typing import Final
 
+from algosat.clock import has_come
 from algosat.domain.orders import EventKind, Order
 from algosat.engine.codes import EngineCode
 from algosat.engine.guard import Guard
@@ -21,7 +22,7 @@ from algosat.errors import (
 from algosat.trading.desk import Desk
 
 _AGAIN_AFTER: Final = timedelta(milliseconds=250)  # what surely did not leave is sent again
-_HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer is not believed in any more
+HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer is not believed in any more
 
 
 class Sender:
@@ -57,7 +58,7 @@ class Sender:
         """Orders that surely did not leave, and may be sent again now."""
         now = self._desk.clock()
         with self._lock:
-            due = [order for at, order in self._waiting.values() if at <= now]
+            due = [order for at, order in self._waiting.values() if has_come(at, now, within=_AGAIN_AFTER)]
             for order in due:
                 del self._waiting[order.id]
             return due
@@ -73,7 +74,7 @@ class Sender:
         """Calls that do not come back: what they did is unknown. Their late answer still counts."""
         now = self._desk.clock()
         with self._lock:
-            hung = [order_id for order_id, since in self._calling.items() if now - since > _HUNG_AFTER]
+            hung = [order_id for order_id, since in self._calling.items() if now - since > HUNG_AFTER]
         for order_id in hung:
             self._intake.happened(
                 order_id,

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from algosat.clock import has_come
 from algosat.store import retention
 from algosat.trading.desk import Desk
 
@@ -24,7 +25,7 @@ class Sweeper:
     def step(self) -> None:
         """Sweep if it is time to."""
         now = self._desk.clock()
-        if now < self._next:
+        if not has_come(self._next, now, within=_EVERY):
             return
         removed = self._desk.writer.run(lambda connection: retention.sweep(connection, now))
         self._next = now + (_MORE if removed else _EVERY)

@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, text
 
+from algosat.clock import has_come
 from algosat.domain.orders import LIVE, Order, Overlay, Status
 from algosat.engine.amender import Amender
 from algosat.engine.lanes import Lane
@@ -78,7 +79,9 @@ class Wishes:
             last = self._attempts.get(order.id)
             if last is not None and last.overlay is not order.overlay:
                 last = None  # the wish has changed: the delay was another's
-            if order.overlay is None or (last is not None and now < last.next_at):
+            if order.overlay is None:
+                return None
+            if last is not None and not has_come(last.next_at, now, within=_HUNG_AFTER):
                 return None
             if not self._limiter.take(now):
                 return None

@@ -70,6 +70,18 @@ def move_to(floor: Floor, moment: datetime) -> None:
     floor.parts.clock.step(floor.parts.reconciler.read_at)
 
 
+def test_a_clock_that_is_put_back_stops_no_watch(
+    desk: Desk, floor: Floor, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[datetime] = []
+    monkeypatch.setattr(losses, "watch", lambda desk: watched.append(desk.clock()))
+    floor.parts.clock.step(None)
+    floor.parts.clock.step(None)
+    clock.forward(hours=-1)
+    floor.parts.clock.step(None)
+    assert watched == [MORNING, clock()]
+
+
 def test_intraday_positions_are_closed_before_the_close(floor: Floor) -> None:
     hold(floor.desk, "30", product=Product.INTRADAY)
     hold(floor.desk, "7")

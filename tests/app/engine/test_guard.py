@@ -71,3 +71,12 @@ def test_what_breaks_in_an_adapter_is_an_uncertain_outcome(
     exchange.after = failing(ZeroDivisionError("oops"), "place")
     with pytest.raises(BrokerUncertain, match="ZeroDivisionError: oops"):
         guard.place(buy(desk))
+
+
+def test_a_clock_that_is_put_back_does_not_prolong_the_rest(
+    guard: Guard, exchange: FakeExchange, desk: Desk, clock: FakeClock
+) -> None:
+    exchange.before = failing(BrokerUncertain("lost"), "place")
+    fail(guard, desk, 5)
+    clock.forward(hours=-1)
+    assert guard.session().active

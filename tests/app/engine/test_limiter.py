@@ -53,3 +53,21 @@ def test_no_calendar_second_ever_holds_more_than_allowed(gaps: list[float]) -> N
             second = at.replace(microsecond=0)
             per_second[second] = per_second.get(second, 0) + 1
     assert max(per_second.values()) <= 3
+
+
+def test_a_clock_that_is_put_back_holds_nothing_back_for_longer_than_a_minute() -> None:
+    limiter = Limiter(2, 3, 100)
+    assert taken(limiter, 3600, 3600, 3601) == [True, True, True]
+    assert taken(limiter, 0, 61) == [False, True]
+
+
+def test_a_clock_that_is_put_back_does_not_begin_the_day_anew() -> None:
+    limiter = Limiter(10, 10, 2)
+    assert taken(limiter, 12 * 3600, 12 * 3600) == [True, True]
+    assert taken(limiter, 11 * 3600) == [False]
+
+
+def test_a_clock_that_is_put_back_ends_a_pause() -> None:
+    limiter = Limiter(10, 10, 10)
+    limiter.pause(NOON + timedelta(hours=1, seconds=1))
+    assert taken(limiter, 0) == [True]

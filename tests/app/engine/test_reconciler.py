@@ -4,9 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from algosat.domain.orders import EventKind, Order, Status
 from algosat.engine.codes import EngineCode
-from algosat.errors import BrokerNotReached, BrokerUncertain
+from algosat.engine.intake import Intake
+from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain, StoreBusy
 from algosat.store import audit, queries
 from algosat.trading import cancel
 from tests.app.desks import CAUSE, advance, buy, order_now
@@ -200,3 +203,31 @@ def test_without_a_session_the_book_is_not_read(floor: Floor) -> None:
     floor.exchange.clock.forward(seconds=60)
     assert not floor.parts.reconciler.read_book()
     assert floor.parts.reconciler.read_at == before
+
+
+def test_an_order_whose_outcome_could_not_be_written_is_sought(
+    floor: Floor, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise StoreBusy("the disk is full")
+
+    floor.exchange.before = failing(BrokerRejected("no margin"), "place")
+    order = buy(floor.desk)
+    with monkeypatch.context() as away:
+        away.setattr(Intake, "happened", busy)
+        with pytest.raises(StoreBusy):
+            floor.route()
+    assert order_now(floor.desk, order).status is Status.SUBMITTING
+    floor.exchange.before = quiet
+    pass_time(floor, clock, 41)
+    assert order_now(floor.desk, order).status is Status.UNKNOWN
+    pass_time(floor, clock, 90)
+    assert order_now(floor.desk, order).status is Status.NOT_FOUND
+
+
+def test_a_clock_that_is_put_back_does_not_put_the_book_off(floor: Floor, clock: FakeClock) -> None:
+    order = floor.sent(buy(floor.desk))
+    clock.forward(hours=-1)
+    floor.exchange.fill(order, "10")
+    floor.parts.reconciler.step()
+    assert order_now(floor.desk, order).status is Status.FILLED

@@ -5,8 +5,8 @@ from decimal import Decimal
 from algosat.domain.orders import Order, Overlay, Revision, Status
 from algosat.engine.codes import EngineCode
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
-from algosat.trading import cancel, modify
-from tests.app.desks import CAUSE, buy, order_now
+from algosat.trading import cancel, halt, modify
+from tests.app.desks import CAUSE, buy, hold, order_now, sell
 from tests.app.engine.floor import Floor, failing
 from tests.app.engine.test_sender import quiet
 from tests.app.fakes import FakeClock
@@ -127,3 +127,33 @@ def test_cancels_go_before_new_orders_when_permits_are_scarce(floor: Floor, cloc
     floor.route()
     assert order_now(floor.desk, order).status is Status.CANCELLED
     assert order_now(floor.desk, new).status is Status.CREATED
+
+
+def test_a_change_that_a_halt_has_overtaken_is_not_asked_for(floor: Floor) -> None:
+    order = to_be_changed(floor)
+    halt.halt(floor.desk, CAUSE, "odd prices", cancel_orders=False)
+    floor.exchange.before = failing(AssertionError("asked for"), "modify")
+    left = floor.sent(order)
+    assert (left.overlay, left.code, left.reason) == (
+        None,
+        EngineCode.HALTED_BEFORE_SENDING,
+        "odd prices (all)",
+    )
+    assert left.intent.quantity == 10
+
+
+def test_an_exit_is_changed_under_a_halt(floor: Floor) -> None:
+    hold(floor.desk, "30")
+    order = floor.sent(sell(floor.desk, reduce_only=True))
+    modify.modify(floor.desk, order.id, CHANGE, CAUSE)
+    halt.halt(floor.desk, CAUSE, "odd prices", cancel_orders=False)
+    assert floor.sent(order).intent.quantity == 20
+
+
+def test_a_clock_that_is_put_back_does_not_put_a_cancel_off(floor: Floor, clock: FakeClock) -> None:
+    order = wished_away(floor)
+    floor.exchange.before = failing(BrokerNotReached("refused"), "cancel")
+    floor.route()
+    floor.exchange.before = quiet
+    clock.forward(hours=-1)
+    assert floor.sent(order).status is Status.CANCELLED
