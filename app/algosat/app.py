@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 
 from flask import Flask
@@ -48,6 +49,7 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
     prepare(app)
 
     database = _database(settings)
+    version.require_current(database)
     writer = Writer(database)
     live = LiveSettings(settings, lambda: overrides.read(database))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
@@ -90,13 +92,12 @@ def require_startable(settings: Settings) -> None:
             f"runtime_directory: {runtime} is missing, or this user may not write there: create it "
             "(on a server systemd-tmpfiles does)"
         )
-    _database(settings).close()
+    with closing(_database(settings)) as database:
+        version.await_current(database)
 
 
 def _database(settings: Settings) -> Database:
     wanted = settings.algosat.database
-    database = Database(
+    return Database(
         wanted.url.get_secret_value(), pool_size=wanted.pool_size, max_overflow=wanted.max_overflow
     )
-    version.require_current(database)
-    return database

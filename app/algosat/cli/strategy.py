@@ -122,12 +122,15 @@ def supervise(context: click.Context) -> None:
         settings = chosen.configured("strategies")
         from algosat.engine.leadership import leadership_of
         from algosat.engine.notify import notify
+        from algosat.store import version
         from algosat.strategies.live.process import stop_on_signals
         from algosat.strategies.supervisor import child, supervisor
 
         def alive() -> None:
             notify("WATCHDOG=1")
 
+        with chosen.database() as database:
+            version.await_current(database)
         stopping, poll = stop_on_signals(), settings.algosat.engine.poll_seconds
         with chosen.desk() as desk:
             notify("READY=1")

@@ -38,7 +38,7 @@ def run(settings: Settings) -> None:
         pool_size=algosat.database.pool_size,
         max_overflow=algosat.database.max_overflow,
     )
-    version.require_current(database)
+    version.await_current(database)
     leadership = leadership_of(database, algosat.data_directory)
     stopping = threading.Event()
     _on_signals(stopping)

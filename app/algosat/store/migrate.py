@@ -40,6 +40,8 @@ def version_of(connection: Connection) -> str | None:
 
 def upgrade(database: Database) -> None:
     """Bring the store to this release's version, in one transaction, with every writer kept out."""
+    if database.path is not None:
+        database.path.touch(mode=0o640)  # SQLite would make it readable for everybody
     with exclusive(database), database.write() as connection:
         config = _config()
         config.attributes["connection"] = connection

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from algosat.errors import ConfigurationError, StoreDamaged
@@ -21,6 +21,8 @@ def take(database: Database, target: Path) -> None:
     """Copy the store to a new file, as it is at one moment, while everybody goes on working."""
     if target.exists():
         raise ConfigurationError(f"{target} exists already; name a new file")
+    if database.path is not None and not database.path.exists():
+        raise StoreDamaged(f"{database.path}: there is no store to copy; restore a backup")
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -107,9 +109,18 @@ def _replace(database: Database, target: Path, snapshot: Path) -> None:
         partial.write_bytes(snapshot.read_bytes())
         partial.chmod(0o640)
         _flush(partial)
+        _settle(target)
         for leftover in ("-wal", "-shm"):
             target.with_name(target.name + leftover).unlink(missing_ok=True)
         partial.rename(target)
+
+
+def _settle(store: Path) -> None:
+    """Put into the old store what its log still holds: it is whole by itself, should we get no further."""
+    if not store.exists():
+        return
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(store)) as old:  # it may be damaged
+        old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _require_server(database: Database) -> Database:

@@ -34,3 +34,10 @@ def test_a_store_without_schema_is_refused_with_the_remedy(tmp_path: Path) -> No
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         Database(f"sqlite:///{tmp_path}/nowhere/algosat.db")
+
+
+def test_a_new_store_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    fresh = Database(f"sqlite:///{tmp_path}/algosat.db")
+    migrate.upgrade(fresh)
+    assert [file.name for file in tmp_path.iterdir() if file.stat().st_mode & 0o007] == []
+    fresh.close()

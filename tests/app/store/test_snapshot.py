@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,30 @@ def test_a_store_that_is_damaged_is_said_to_be_and_leaves_no_copy(tmp_path: Path
         snapshot.take(damaged, tmp_path / "copy.db")
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
     damaged.close()
+
+
+def test_a_store_that_is_lost_is_not_copied_as_an_empty_one(tmp_path: Path) -> None:
+    lost = Database(f"sqlite:///{tmp_path}/lost.db")
+    with pytest.raises(StoreDamaged, match="restore a backup"):
+        snapshot.take(lost, tmp_path / "copy.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_restore_that_is_cut_off_leaves_the_old_store_whole(
+    writer: Writer, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot.take(database, tmp_path / "copy.db")
+    place(writer, order_of(1))
+    writer.close()
+
+    def cut_off(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as power:
+        power.setattr(Path, "rename", cut_off)
+        with pytest.raises(SystemExit):
+            snapshot.restore(database, tmp_path / "copy.db")
+    assert database.path is not None
+    survivor = Database(f"sqlite:///{shutil.copy(database.path, tmp_path / 'survivor.db')}")
+    assert ids(survivor) == [order_of(1).id]
+    survivor.close()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from algosat.errors import ConfigurationError
+from algosat.errors import ConfigurationError, StoreBusy
 from algosat.store import migrate, version
 from algosat.store.database import Database
 
@@ -23,4 +23,51 @@ def test_a_store_without_schema_is_refused_with_the_remedy(tmp_path: Path) -> No
     empty = Database(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(ConfigurationError, match="algosat db upgrade"):
         version.require_current(empty)
+    empty.close()
+
+
+def nowhere() -> Database:
+    return Database("postgresql+psycopg://trader:sesame@127.0.0.1:1/book")
+
+
+def test_a_store_that_does_not_answer_is_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(StoreBusy, match="does not answer") as busy:
+        version.require_current(nowhere())
+    assert "sesame" not in busy.value.detail
+
+
+def test_a_store_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "algosat.db").write_text("not a database " * 100)
+    damaged = Database(f"sqlite:///{tmp_path}/algosat.db")
+    with pytest.raises(StoreBusy, match="not a database"):
+        version.require_current(damaged)
+    damaged.close()
+
+
+def test_a_process_that_goes_on_waits_for_its_store(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([StoreBusy("starting up"), StoreBusy("starting up"), None])
+
+    def answer(_database: Database) -> None:
+        if error := next(answers):
+            raise error
+
+    monkeypatch.setattr(version, "require_current", answer)
+    slept: list[float] = []
+    version.await_current(database, sleep=slept.append)
+    assert slept == [1.0, 1.0]
+
+
+def test_it_does_not_wait_for_ever() -> None:
+    now = iter(range(100))
+    with pytest.raises(StoreBusy):
+        version.await_current(nowhere(), 3.0, sleep=lambda _: None, clock=lambda: float(next(now)))
+    assert next(now) == 4
+
+
+def test_a_store_of_another_version_is_not_waited_for(tmp_path: Path) -> None:
+    empty = Database(f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(ConfigurationError):
+        version.await_current(empty, sleep=lambda _: pytest.fail("waited"))
     empty.close()

@@ -112,9 +112,9 @@ class Supervisor:
     def _write(self, work: Any) -> None:
         try:
             self._desk.writer.run(work)
-        except AlgosatError as error:
+        except (AlgosatError, SQLAlchemyError) as error:
             # Strategies must be looked after, whether or not it can be written down.
-            _log.warning("supervision_not_written", reason=error.detail)
+            _log.warning("supervision_not_written", reason=str(error))
 
 
 def take_over(

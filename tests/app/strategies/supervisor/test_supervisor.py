@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from algosat.config.settings import Settings
 from algosat.errors import Conflict
 from algosat.store import audit
 from algosat.store.audit import Cause
+from algosat.store.writer import Writer
 from algosat.strategies import definitions, manage, status
 from algosat.strategies.definitions import Wanted
 from algosat.strategies.supervisor import supervisor as module
@@ -135,3 +137,20 @@ def test_a_second_supervisor_waits_until_the_first_has_gone() -> None:
 def test_a_waiting_supervisor_stops_when_it_is_told_to() -> None:
     stopping = threading.Event()
     assert not module.take_over(lambda: False, stopping, 0.0, stopping.set)
+
+
+def test_a_store_whose_server_is_away_stops_no_strategy(
+    desk: Desk, supervisor: Supervisor, children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(desk, "trend")
+    supervisor.step(0.0)
+
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("", {}, Exception("server closed the connection"))
+
+    with monkeypatch.context() as server:
+        server.setattr(Writer, "run", away)
+        supervisor.step(10.0)
+    assert children.last.code is None
+    supervisor.step(20.0)
+    assert state_of(desk, "trend") == "running"
