@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.overrides import Override, applied
 from algosat.config.settings import Settings
@@ -63,9 +64,9 @@ class LiveSettings:
         self._due = self._clock() + _EVERY
         try:
             found = self._fetch()
-        except AlgosatError as error:
+        except (AlgosatError, SQLAlchemyError) as error:
             # The settings of a second ago are better than none.
-            _log.warning("overrides_not_read", reason=error.detail)
+            _log.warning("overrides_not_read", reason=str(error))
             return
         if found == self._overrides:
             return

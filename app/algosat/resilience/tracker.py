@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.clock import Clock
 from algosat.errors import AlgosatError, Category, Severity, StoreBusy
@@ -71,8 +72,8 @@ class ErrorTracker:
             return
         try:
             self._writer.run(lambda connection: _put_all(connection, batch.values()))
-        except StoreBusy as error:
-            _log.warning("errors_not_written", reason=error.detail)
+        except (StoreBusy, SQLAlchemyError) as error:
+            _log.warning("errors_not_written", reason=str(error))
             with self._lock:
                 self._gathered = {**batch, **self._gathered}
 

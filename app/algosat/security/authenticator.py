@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.settings import Authentication
 from algosat.errors import StoreBusy, Unauthenticated
@@ -71,8 +72,11 @@ class Authenticator:
         at = datetime.fromtimestamp(now / _SECOND, UTC)
         try:
             self._writer.run(lambda connection: sessions.touch(connection, session_id, at), timeout=1)
-        except StoreBusy as error:
-            _log.warning("session_not_noted", reason=error.detail)
+        except (
+            StoreBusy,
+            SQLAlchemyError,
+        ) as error:  # who may look must be able to, when the disk is full, too
+            _log.warning("session_not_noted", reason=str(error))
 
 
 def _is_open(standing: Standing, now: int, timeout: int) -> bool:

@@ -40,6 +40,7 @@ class Database:
             pool_timeout=5,
             pool_pre_ping=not self.is_sqlite,
             connect_args=connect_args,
+            hide_parameters=True,  # what an error says is logged and shown; values may be hashes of passwords
         )
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 
 from algosat import clock
 from algosat.api.context import Services
 from algosat.security import users
 from algosat.security.passwords import Passwords
 from algosat.store import audit
+from algosat.store.tables import sessions
+from algosat.store.writer import Writer
 from tests.app.client import PASSWORD, Client, problem_of
 from tests.app.desks import CAUSE
 
@@ -238,3 +243,16 @@ def test_a_login_that_a_new_password_overtakes_opens_nothing_and_changes_nothing
     assert problem_of(answer) == (401, "wrong_credentials")
     new = {"username": "trader", "password": "another fine long secret"}
     assert stranger.post("/auth/login", json=new).status_code == 200
+
+
+def test_who_is_logged_in_may_look_when_nothing_can_be_written(
+    trader: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = clock.now() - timedelta(minutes=5)
+    services.writer.run(lambda connection: connection.execute(update(sessions).values(last_seen_at=long_ago)))
+
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(Writer, "run", full)
+    assert trader.get("/positions").status_code == 200

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from algosat.api.context import NAME, Services
 from algosat.app import create_app
@@ -107,3 +108,15 @@ def test_rate_limit_changed_at_run_time_counts(admin: Client, viewer: Client) ->
     answer = viewer.get("/funds")
     assert problem_of(answer) == (429, "rate_limited")
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_overrides_that_cannot_be_read_leave_the_settings_as_they_were(
+    trader: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("", {}, Exception("server closed the connection"))
+
+    before = services.live.current
+    monkeypatch.setattr(services.live, "_fetch", away)
+    services.live.look_again()
+    assert services.live.current is before

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from algosat.config.settings import Settings
 from algosat.errors import NotFound, StoreBusy
@@ -65,11 +66,18 @@ def test_errors_of_different_places_are_told_apart(tracker: ErrorTracker, databa
     assert len(rows(database, severity="error")) == 2
 
 
+@pytest.mark.parametrize(
+    "error", [StoreBusy("no answer"), OperationalError("", {}, Exception("database or disk is full"))]
+)
 def test_errors_wait_while_the_store_does_not_answer(
-    tracker: ErrorTracker, database: Database, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    tracker: ErrorTracker,
+    database: Database,
+    writer: Writer,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     def busy(*_: object) -> None:
-        raise StoreBusy("no answer")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(writer, "run", busy)

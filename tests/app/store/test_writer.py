@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from algosat.errors import Conflict, StoreBusy
 from algosat.store.database import Database
@@ -175,3 +176,10 @@ def test_units_of_several_processes_lose_no_update(counter: Database) -> None:
         process.join()
     with counter.read() as connection:
         assert connection.execute(text("SELECT n FROM counter")).scalar_one() == 120
+
+
+def test_an_error_does_not_repeat_the_values(database: Database) -> None:
+    with pytest.raises(DBAPIError) as refused, database.read() as connection:
+        connection.execute(text("SELECT :value FROM nothing"), {"value": "hash of a password"})
+    assert "nothing" in str(refused.value)
+    assert "hash of a password" not in str(refused.value)
