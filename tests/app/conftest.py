@@ -11,9 +11,9 @@ import pytest
 import structlog
 from flask import Flask
 
-from algosat import clock
 from algosat.api.context import NAME, Services
 from algosat.app import create_app
+from algosat.clock import now
 from algosat.config.loader import load
 from algosat.config.settings import Settings
 from algosat.security import users
@@ -21,9 +21,13 @@ from algosat.security.callers import Role
 from algosat.store import migrate
 from algosat.store.audit import Cause
 from algosat.store.database import Database
+from algosat.store.writer import Writer
+from algosat.trading.desk import Desk
 from tests.app import fakes
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.client import PASSWORD, Client
+from tests.app.desks import open_desk
+from tests.app.fakes import FakeClock
 from tests.app.postgresql import Cluster, cluster
 from tools.say import Trouble
 
@@ -86,6 +90,32 @@ def empty_url(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
             yield url
     else:
         yield f"sqlite:///{shutil.copy(request.getfixturevalue('empty_store'), tmp_path / 'algosat.db')}"
+
+
+@pytest.fixture
+def database(empty_url: str) -> Iterator[Database]:
+    """An empty store with its schema."""
+    database = Database(empty_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def writer(database: Database) -> Iterator[Writer]:
+    writer = Writer(database)
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def desk(settings: Settings, clock: FakeClock) -> Iterator[Desk]:
+    with open_desk(settings, clock) as desk:
+        yield desk
 
 
 @pytest.fixture
@@ -160,7 +190,7 @@ def _add_users(url: str) -> None:
     database = Database(url)
     with database.engine.begin() as connection:
         for role in Role:
-            users.add(connection, role.value, hashed, role, clock.now(), cause)
+            users.add(connection, role.value, hashed, role, now(), cause)
     database.close()
 
 

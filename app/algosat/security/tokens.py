@@ -52,22 +52,10 @@ class Tokens:
         self._judged: dict[bytes, Claims] = {}
 
     def access(self, username: str, session_id: str, lifetime: timedelta) -> str:
-        token: str = create_access_token(
-            username,
-            expires_delta=lifetime,
-            additional_claims={"sid": session_id},
-            additional_headers=self._key_name,
-        )
-        return token
+        return self._made(create_access_token, username, session_id, lifetime)
 
     def refresh(self, username: str, session_id: str, lifetime: timedelta) -> str:
-        token: str = create_refresh_token(
-            username,
-            expires_delta=lifetime,
-            additional_claims={"sid": session_id},
-            additional_headers=self._key_name,
-        )
-        return token
+        return self._made(create_refresh_token, username, session_id, lifetime)
 
     def verify_access(self, token: str) -> Claims:
         """What an access token says, if it may be believed now. Raises Unauthenticated.
@@ -86,6 +74,14 @@ class Tokens:
     def verify_refresh(self, token: str) -> Claims:
         """The same of a refresh token. Raises Unauthenticated."""
         return _judge(token, "refresh")
+
+    def _made(self, make: Callable[..., str], username: str, session_id: str, lifetime: timedelta) -> str:
+        return make(
+            username,
+            expires_delta=lifetime,
+            additional_claims={"sid": session_id},
+            additional_headers=self._key_name,
+        )
 
     def _remember(self, key: bytes, claims: Claims) -> None:
         while len(self._judged) >= _REMEMBERED:

@@ -12,9 +12,7 @@ import orjson
 from sqlalchemy import BigInteger, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-PLACES: Final = Decimal("0.00000001")  # eight decimals: paise and the smallest part of a coin alike
-SCALE: Final = 10**8
-LARGEST: Final = Decimal(2**63 - 1) / SCALE  # about 92 billion
+SCALE: Final = 10**8  # eight decimals: paise and the smallest part of a coin alike; up to about 92 billion
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

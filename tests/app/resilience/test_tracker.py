@@ -22,18 +22,6 @@ def database(settings: Settings) -> Iterator[Database]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def writer(database: Database) -> Iterator[Writer]:
-    writer = Writer(database)
-    yield writer
-    writer.close()
-
-
-@pytest.fixture
 def tracker(writer: Writer, clock: FakeClock) -> Iterator[ErrorTracker]:
     tracker = ErrorTracker(writer, clock)
     yield tracker

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import pytest
 from sqlalchemy import Connection
 
 from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, OrderType, Side, Trade, create
 from algosat.store import ledger
 from algosat.store.audit import Cause
-from algosat.store.database import Database
 from algosat.store.ledger import Bookkeeping
 from algosat.store.writer import Writer
 
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
 CAUSE = Cause("tester", "correlation-1")
 BOOKS = Bookkeeping(trading_day=lambda at: at.date(), fees=lambda order, trade: Decimal("1.25"))
-
-
-@pytest.fixture
-def database(empty_url: str) -> Iterator[Database]:
-    database = Database(empty_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def writer(database: Database) -> Iterator[Writer]:
-    writer = Writer(database)
-    yield writer
-    writer.close()
 
 
 def order_of(number: int, *, side: Side = Side.BUY, quantity: str = "10") -> Order:

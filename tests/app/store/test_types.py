@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects.sqlite import dialect
 
-from algosat.store.types import LARGEST, Json, Scaled, UtcTime
+from algosat.store.types import SCALE, Json, Scaled, UtcTime
 
 SQLITE = dialect()
+LARGEST = Decimal(2**63 - 1) / SCALE
 
 
 @given(st.decimals(min_value=-LARGEST, max_value=LARGEST, places=8))

@@ -69,15 +69,6 @@ def listing_of(recorded: Recorded) -> Listing:
     )
 
 
-def universe_of(recording: Iterable[Recorded], known: Universe) -> Universe:
-    """The listings of all symbols of a recording."""
-    listings: dict[str, Listing] = {}
-    for recorded in recording:
-        if recorded.symbol not in listings:
-            listings[recorded.symbol] = known.get(recorded.symbol) or listing_of(recorded)
-    return listings
-
-
 def quotes(
     universe: Universe, seed: int, recording: Iterable[Recorded], *, bar: timedelta = timedelta(minutes=1)
 ) -> Iterator[Quote]:

@@ -101,10 +101,9 @@ def test_symbols_of_one_moment_are_replayed_in_order_of_time() -> None:
 
 def test_a_symbol_that_is_not_listed_is_listed_by_its_price() -> None:
     text = "at,symbol,last\n2026-11-20T09:15:00,OTHER-EQ,1234.5\n"
-    universe = replay.universe_of(recorded(text), UNIVERSE)
-    assert universe["OTHER-EQ"].instrument.tick == Decimal("0.10")
-    assert replay.universe_of(recorded(BARS), UNIVERSE) == {SHARE: UNIVERSE[SHARE]}
-    (quote,) = replay.quotes(universe, 7, recorded(text))
+    listing = replay.listing_of(next(iter(recorded(text))))
+    assert listing.instrument.tick == Decimal("0.10")
+    (quote,) = replay.quotes({"OTHER-EQ": listing}, 7, recorded(text))
     assert quote.last == Decimal("1234.5")
 
 
