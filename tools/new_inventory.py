@@ -35,7 +35,7 @@ users_operators:
     keys:
       - {key}
 
-# Where the operators work, addresses or networks: never rate-limited, locked out or banned.
+# Where the operators work, addresses or networks: never throttled by nginx nor banned.
 algosat_operator_addresses: [{addresses}]
 
 # Secrets, each taken from the vault once: `make vault-edit ENV={environment}`.

@@ -40,7 +40,8 @@ class Load:
 
     def __post_init__(self) -> None:
         # What is bought is sold again, so that it can go on for ever; equal orders in a row are suspect.
-        self._trades = itertools.cycle((side, number) for number in range(1, 60) for side in ("buy", "sell"))
+        # A list, since a generator breaks when two threads ask it at once.
+        self._trades = itertools.cycle(list(itertools.product(range(1, 60), ("buy", "sell"))))
         self._over = threading.Event()
         self._clients = [
             threading.Thread(target=self._trade, args=(number % 2 == 0,)) for number in range(CLIENTS)
@@ -49,14 +50,14 @@ class Load:
     def __enter__(self) -> Self:
         for client in self._clients:
             client.start()
-        time.sleep(1)  # it is steady before anything happens
+        self._wait_for(3 * CLIENTS)  # it is steady before anything happens
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            time.sleep(2)  # and goes on after it: what breaks late is seen too
+            self._wait_for(5 * CLIENTS)  # and goes on after it: what breaks late is seen too
         self._over.set()
         for client in self._clients:
             client.join()
@@ -65,6 +66,20 @@ class Load:
         """Acknowledged orders that ended otherwise than filled: a success that was worth nothing."""
         ended = {order: self.trader.settled(order)["status"] for order in self.acknowledged}
         return {order: status for order, status in ended.items() if status != "filled"}
+
+    def __str__(self) -> str:
+        answered = f"{len(self.acknowledged)} orders acknowledged, {len(self.failures)} requests failed"
+        return f"{answered}, the slowest took {self.slowest:.1f} s"
+
+    def _wait_for(self, answers: int) -> None:
+        """So many requests more, however slow the machine is."""
+        wanted = self._ended + answers
+        while self._ended < wanted and all(client.is_alive() for client in self._clients):
+            time.sleep(0.05)
+
+    @property
+    def _ended(self) -> int:
+        return len(self.acknowledged) + len(self.failures)
 
     def _trade(self, keeps_connection: bool) -> None:
         line = _Line(self.trader.outside)
@@ -82,7 +97,7 @@ class Load:
         line.close()
 
     def _order(self, line: _Line) -> None:
-        side, quantity = next(self._trades)
+        quantity, side = next(self._trades)
         order = {"symbol": self.symbol, "side": side, "quantity": str(quantity)}
         order |= {"type": "market", "product": "intraday"}
         headers = {

@@ -7,6 +7,7 @@ ALGOSAT_INVENTORY names the inventory; ALGOSAT_ADMIN_PASSWORD_FILE the file with
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ def controller(host: Host) -> Controller:
 
 
 @pytest.fixture
-def load(trader: Trader) -> Load:
-    """Orders at a steady pace, once it is entered."""
-    return Load(trader, trader.instrument()["symbol"])
+def load(trader: Trader, request: pytest.FixtureRequest) -> Iterator[Load]:
+    """Orders at a steady pace, once it is entered; what became of them is told at the end of the run."""
+    load = Load(trader, trader.instrument()["symbol"])
+    yield load
+    request.node.user_properties.append(("load", str(load)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("loads")
+    for report in (it for its in terminalreporter.stats.values() for it in its):
+        if getattr(report, "when", "") == "teardown":
+            for _, said in report.user_properties:
+                terminalreporter.line(f"{report.nodeid}: {said}")

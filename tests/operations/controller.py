@@ -38,11 +38,11 @@ class Controller:
         )  # fmt: skip
 
     def begin(self, playbook: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a playbook, as the first of a group of processes; what it prints can be read line by line."""
+        """Start a playbook; what it prints can be read line by line."""
         return subprocess.Popen(
             self.command(playbook, *arguments), cwd=self.root, env=self.environment(),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, start_new_session=True,
+            text=True,
         )  # fmt: skip
 
     def command(self, playbook: str, *arguments: str) -> list[str]:

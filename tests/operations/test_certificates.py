@@ -10,7 +10,6 @@ import pytest
 from testinfra.host import Host
 
 from tests.host.load import Load
-from tests.host.trader import Trader
 from tests.operations.controller import Controller
 
 pytestmark = pytest.mark.unit("nginx", "tls-renew", "acme-authority")
@@ -51,7 +50,8 @@ def authority(host: Host, one_connection: None) -> Iterator[str]:
     with host.sudo():
         host.check_output(f"rm -rf {HOME} /var/lib/tls-renew/*")
         host.check_output("apt-get -qq --yes install --download-only caddy")
-        host.check_output(f"mkdir -p {HOME} && dpkg-deb --extract {ARCHIVE} {HOME}/root")
+        # Of several that were ever downloaded, the newest: an older one is kept for whom it serves.
+        host.check_output(f"mkdir -p {HOME} && dpkg-deb --extract $(ls -v {ARCHIVE} | tail -1) {HOME}/root")
         host.check_output(f"printf %s > {HOME}/Caddyfile", CADDYFILE)
         caddy = f"{HOME}/root/usr/bin/caddy run --config {HOME}/Caddyfile"
         host.check_output(f"systemd-run --quiet --unit=acme-authority --setenv=HOME={HOME} {caddy}")
@@ -91,10 +91,12 @@ def test_authority_that_does_not_answer_leaves_the_certificate_there_was(
 
 
 def test_certificate_comes_from_the_authority_and_fails_no_request(
-    host: Host, controller: Controller, trader: Trader, authority: str
+    host: Host, controller: Controller, load: Load, authority: str
 ) -> None:
-    outside = replace(trader.outside, authority=trader.outside.authority + authority)
-    with (load := Load(replace(trader, outside=outside), trader.instrument()["symbol"])):
+    before = load.trader.outside
+    outside = replace(before, authority=before.authority + authority)
+    load.trader = replace(load.trader, outside=outside)
+    with load:
         provision(controller, authority)
     assert "Caddy" in issuer(host)
     assert load.failures == []

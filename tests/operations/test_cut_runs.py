@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from testinfra.host import Host
@@ -79,10 +78,22 @@ def run_until(controller: Controller, role: str, number: int) -> str | None:
             if task and task[1] in changing:
                 number -= 1
                 if number == 0:
-                    os.killpg(run.pid, signal.SIGKILL)
+                    kill(run.pid)
                     return task[1]
     assert run.returncode != 0, f"{role} did no harm: {''.join(said)}"
     return None
+
+
+def kill(pid: int) -> None:
+    """Kill a run, and wait until the server is done with its last task: Ansible's workers live on until then.
+
+    Otherwise a login could be in time for a lock-out that is still to come.
+    """
+    run = psutil.Process(pid)
+    run.suspend()
+    workers = run.children()
+    run.kill()
+    psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
 
 
 def wait_for_a_fresh_login(controller: Controller) -> None:
