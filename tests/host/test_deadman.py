@@ -63,10 +63,12 @@ def test_disarmed_switch_leaves_the_new_state(host: Host) -> None:
     assert not host.service("deadman@test.timer").is_enabled
 
 
-def test_disarming_too_late_is_an_error(host: Host) -> None:
+@pytest.mark.parametrize("verb", ["armed", "disarm"])
+def test_what_comes_after_the_clock_ran_out_is_an_error(host: Host, verb: str) -> None:
     arm(host)
+    host.check_output("deadman armed test")
     host.check_output("deadman fire test")
-    late = host.run("deadman disarm test")
+    late = host.run(f"deadman {verb} test")
     assert late.rc == 1
     assert "too late" in late.stderr
 

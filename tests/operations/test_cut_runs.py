@@ -129,3 +129,14 @@ def test_run_killed_at_any_task_lets_its_operator_in_and_the_next_finishes(
     assert len(tasks("deadman", "change.yml") & set(killed)) >= 4
     assert host.run("ls /var/lib/deadman").stdout == ""
     controller.play(*arguments(role, MENDED.get(role, {})))
+
+
+def test_change_that_comes_after_the_clock_ran_out_locks_nobody_out(
+    host: Host, controller: Controller
+) -> None:
+    late = controller.attempt(*arguments("ssh", {**HARM["ssh"], "deadman_seconds": 0}))
+    assert late.returncode != 0
+    assert "deadman: too late" in late.stdout
+    wait_for_a_fresh_login(controller)
+    assert f"allowusers {OPERATOR}" in host.check_output("sshd -T").splitlines()
+    controller.play(*arguments("ssh", {}))
