@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from tools.audit import cis, lynis, secure_shell, tls
 from tools.audit.__main__ import answered, exposure, verb
 from tools.bench.report import published
 from tools.paths import ROOT
+from tools.say import Trouble
 
 PAGE = (ROOT / "docs" / "hardening.md").read_text()
 LYNIS = """\
@@ -61,6 +64,13 @@ def test_grade_is_read_with_its_score() -> None:
 )
 def test_newest_policy_of_the_distributions_server_is_chosen(distribution: str, policy: str) -> None:
     assert secure_shell.newest_policy(POLICIES, distribution) == policy
+
+
+def test_server_that_was_not_reached_is_an_error_and_not_without_objections() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # nobody listens
+        with pytest.raises(Trouble, match="no verdict"):
+            secure_shell.objections(bound.getsockname()[1])
 
 
 def test_policy_that_allows_less_names_the_same_algorithms() -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from algosat.store.verify import verify
+from tests.infra.rendering import described
+from tools import containers, ssh
 from tools.bench import backtest
 from tools.bench.fill import EVENTS_AN_ORDER, Filler
 from tools.bench.load import Load, request
-from tools.bench.provision import run
+from tools.bench.provision import inventory, run
 from tools.bench.report import Figure, in_turns, published, table
+from tools.containers import Machine
 from tools.paths import ROOT
 from tools.playbook import Outcome
 
@@ -82,3 +85,14 @@ def test_run_is_measured_as_a_whole_and_by_the_task(seconds: float, met: bool) -
     figure = run("again", Outcome(seconds, {"host": {"ok": 80, "skipped": 20, "changed": 0}}), 60, 0.5)
     assert figure.measured == f"100 tasks, {seconds:.1f} s, {seconds / 100:.2f} s a task"
     assert figure.met is met
+
+
+def test_provisioned_machine_is_told_what_the_bench_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "gateway", lambda: "192.0.2.1")
+    monkeypatch.setattr(ssh, "public_key", lambda: "ssh-ed25519 AAAA")
+    file = inventory(Machine("bench", "debian-12", 2200, 8000, 8443), tmp_path)
+    told = described(str(file), "bench")
+    assert told.value("algosat_operator_addresses") == ["192.0.2.1/32"]
+    assert told.value("algosat_environment") == "development"

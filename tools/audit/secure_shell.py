@@ -13,6 +13,8 @@ from tools.paths import VENV_BIN
 from tools.say import Trouble
 
 _COMMAND: Final = (str(VENV_BIN / "ssh-audit"), "--no-colors")
+# Its exit codes for good, warnings and failures; the others say that it saw no server.
+_VERDICTS: Final = (0, 2, 3)
 
 
 def objections(port: int) -> tuple[int, int]:
@@ -62,4 +64,9 @@ def as_subset(name: str, policy: Mapping[str, object]) -> str:
 def _said(*arguments: str) -> str:
     if not Path(_COMMAND[0]).exists():
         raise Trouble("ssh-audit is not installed", "make deps")
-    return shell.attempt([*_COMMAND, *arguments]).stdout
+    done = shell.attempt([*_COMMAND, *arguments])
+    if done.returncode not in _VERDICTS:
+        raise Trouble(
+            f"ssh-audit came to no verdict\n{shell.tail(done)}", "see that this machine is not banned"
+        )
+    return done.stdout

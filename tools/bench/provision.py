@@ -61,17 +61,17 @@ def main() -> int:
 
 def _measure(ours: Machine, plain: Machine, *others: Machine, beside: Path | None) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="algosat-bench-") as directory:
-        inventory = _inventory(ours, Path(directory))
+        hosts = inventory(ours, Path(directory))
         for other in others:
             with step(f"a first run of {beside}"):
                 _play_beside(beside, other, Path(directory))
         with step("a first run"):
             began = time.monotonic()
-            play("bootstrap.yml", inventory, "bench-bootstrap")
-            outcome = play("site.yml", inventory, "bench-site")
+            play("bootstrap.yml", hosts, "bench-bootstrap")
+            outcome = play("site.yml", hosts, "bench-site")
             first = Outcome(time.monotonic() - began, outcome.hosts)
         with step("a run without changes"):
-            again = play("site.yml", inventory, "bench-no-change")
+            again = play("site.yml", hosts, "bench-no-change")
         theirs = [_play_beside(beside, other, Path(directory)) for other in others]
     packages = sorted(_packages(ours) - _packages(plain))
     with step(f"a script that installs the same {len(packages)} packages, twice"):
@@ -92,10 +92,10 @@ def _measure(ours: Machine, plain: Machine, *others: Machine, beside: Path | Non
 
 
 def _play_beside(playbook: Path | None, machine: Machine, directory: Path) -> Outcome:
-    inventory = directory / "beside.yml"
+    hosts = directory / "beside.yml"
     host = {**machine.variables, "ansible_user": "root"}
-    inventory.write_text(yaml.safe_dump({"all": {"hosts": {machine.name: host}}}))
-    return play(str(playbook), inventory, "bench-beside")
+    hosts.write_text(yaml.safe_dump({"all": {"hosts": {machine.name: host}}}))
+    return play(str(playbook), hosts, "bench-beside")
 
 
 def _compared(ours: Outcome, theirs: Outcome, playbook: Path | None) -> Figure:
@@ -120,7 +120,7 @@ def run(work: str, outcome: Outcome, seconds: float, a_task: float | None = None
     )
 
 
-def _inventory(machine: Machine, directory: Path) -> Path:
+def inventory(machine: Machine, directory: Path) -> Path:
     """What `make up`'s server is told, with secrets that nobody needs to know."""
     settings = {
         "algosat_environment": "development",
@@ -134,8 +134,12 @@ def _inventory(machine: Machine, directory: Path) -> Path:
     }
     host = {**machine.variables, "ansible_user": OPERATOR}
     file = directory / "hosts.yml"
-    file.touch(mode=0o600)
-    file.write_text(yaml.safe_dump({"algosat": {"hosts": {machine.name: host}, "vars": settings}}))
+    file.write_text(yaml.safe_dump({"algosat": {"hosts": {machine.name: host}}}))
+    # In a file of the group's own: what stands beside the hosts gives way to playbooks/group_vars/all.
+    group = directory / "group_vars" / "algosat.yml"
+    group.parent.mkdir()
+    group.touch(mode=0o600)
+    group.write_text(yaml.safe_dump(settings))
     return file
 
 
