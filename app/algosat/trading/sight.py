@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, select
+from sqlalchemy import Connection, bindparam, case, func, select, text
 
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Intent, Status
+from algosat.domain.orders import Intent
 from algosat.domain.risk import Denial, DenialCode, Limits, Line, Picture, Scope
 from algosat.domain.sessions import Phase
 from algosat.errors import CalendarUnknown
 from algosat.store import queries
 from algosat.store.prepared import Prepared
-from algosat.store.tables import days, orders
+from algosat.store.tables import NOT_DENIED, days, orders
 from algosat.store.types import Scaled
 from algosat.trading import book, halts, limits, openings
 from algosat.trading.book import Book
@@ -32,30 +32,29 @@ _OF_DAY = Prepared(
         days.c.account == bindparam("account"), days.c.day == bindparam("day")
     )
 )
-_IN_LAST_SECOND = orders.c.created_at > bindparam("a_second_ago")
-_IS_EQUAL = (
-    orders.c.created_at > bindparam("window_begins"),
-    *(orders.c[name] == bindparam(name) for name in ("symbol", "strategy", "side")),
-    *(orders.c[name] == bindparam(name) for name in ("quantity", "type", "product")),
-    *(
-        orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled))
-        for name in ("limit_price", "trigger_price")
-    ),
+_SINCE = (
+    orders.c.account == bindparam("account"),
+    orders.c.created_at > bindparam("since"),
+    text(NOT_DENIED),
 )
-# SQLite keeps no statistics of its own: it would go by the index of the account, through every order there
-# ever was, were that column not hidden from it. By time there are a handful.
-_LATELY = Prepared(
+_NUMBERS = Prepared(
     select(
-        func.count(case((_IN_LAST_SECOND, 1))).label("of_account"),
-        func.count(case((_IN_LAST_SECOND & (orders.c.strategy == bindparam("strategy")), 1))).label(
-            "of_strategy"
+        func.count().label("of_account"),
+        func.count(case((orders.c.strategy == bindparam("strategy"), 1))).label("of_strategy"),
+    ).where(*_SINCE)
+)
+_EQUAL = Prepared(
+    select(orders.c.seq)
+    .where(
+        *_SINCE,
+        *(orders.c[name] == bindparam(name) for name in ("symbol", "strategy", "side")),
+        *(orders.c[name] == bindparam(name) for name in ("quantity", "type", "product")),
+        *(
+            orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled))
+            for name in ("limit_price", "trigger_price")
         ),
-        func.count(case((and_(*_IS_EQUAL), 1))).label("equal"),
-    ).where(
-        orders.c.created_at > bindparam("since"),
-        orders.c.account.concat("") == bindparam("account"),
-        orders.c.status != Status.DENIED.value,
     )
+    .limit(1)
 )
 
 
@@ -83,7 +82,7 @@ def see(
     except CalendarUnknown as error:
         return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
     in_force = limits.in_force(connection, desk.defaults, _scopes_of(intent))
-    lately = _lately(connection, desk, intent, at, in_force.values())
+    numbers = _numbers(connection, desk, intent, at)
     return Picture(
         at=at,
         instrument=instrument,
@@ -93,9 +92,9 @@ def see(
         square_off_at=hours.square_off_at,
         halts=halts.reasons(connection, intent.strategy),
         own=_own_line(seen, intent, instrument, quote),
-        scopes=tuple(_scopes(connection, desk, intent, hours.day, seen, in_force, lately)),
+        scopes=tuple(_scopes(connection, desk, intent, hours.day, seen, in_force, numbers)),
         available=funds(connection, desk.account, seen).available,
-        is_repeat=replacing is None and lately.equal > 0,
+        is_repeat=replacing is None and _is_repeat(connection, desk, intent, at, in_force.values()),
     )
 
 
@@ -128,7 +127,7 @@ def _scopes(
     day: date,
     seen: Book,
     in_force: Mapping[str, Limits],
-    lately: Any,
+    numbers: Any,
 ) -> Iterator[Scope]:
     counted = _orders_of_day(connection, desk.account, day)
 
@@ -139,7 +138,7 @@ def _scopes(
             limits=held_to,
             lines=seen.lines if of is None else seen.lines_of(of),
             working_orders=_sum(seen.working_orders, of),
-            orders_last_second=lately.of_account if of is None else lately.of_strategy,
+            orders_last_second=numbers.of_account if of is None else numbers.of_strategy,
             orders_today=_sum(counted, of),
             day_result=openings.open_day(
                 connection, desk.account, openings.WHOLE if of is None else of, day, worth
@@ -159,17 +158,26 @@ def _orders_of_day(connection: Connection, account: str, day: date) -> dict[str,
     return {row.strategy: row.orders for row in _OF_DAY.all(connection, account=account, day=day)}
 
 
-def _lately(
-    connection: Connection, desk: Desk, intent: Intent, at: datetime, in_force: Iterable[Limits]
-) -> Any:
-    """How many orders came in the last second, and how many equal ones within the duplicate window."""
-    a_second_ago = at - timedelta(seconds=1)
-    window_begins = at - timedelta(seconds=max(each.duplicate_window_seconds for each in in_force))
-    return _LATELY.first(
+def _numbers(connection: Connection, desk: Desk, intent: Intent, at: datetime) -> Any:
+    """How many orders came in the last second: of the account, and of the intent's strategy."""
+    return _NUMBERS.first(
         connection,
-        since=min(a_second_ago, window_begins),
-        a_second_ago=a_second_ago,
-        window_begins=window_begins,
+        since=at - timedelta(seconds=1),
+        account=desk.account,
+        strategy=intent.strategy or "",
+    )
+
+
+def _is_repeat(
+    connection: Connection, desk: Desk, intent: Intent, at: datetime, in_force: Iterable[Limits]
+) -> bool:
+    """Whether an equal order came within the duplicate window."""
+    window = max(each.duplicate_window_seconds for each in in_force)
+    if not window:
+        return False
+    equal = _EQUAL.first(
+        connection,
+        since=at - timedelta(seconds=window),
         account=desk.account,
         symbol=intent.symbol,
         strategy=intent.strategy or "",
@@ -180,3 +188,4 @@ def _lately(
         trigger_price=intent.trigger_price,
         product=intent.product.value,
     )
+    return equal is not None

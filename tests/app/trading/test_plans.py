@@ -37,9 +37,14 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
     assert not scanned & metadata.tables.keys()
 
 
-def test_what_was_placed_lately_is_found_by_time(desk: Desk) -> None:
-    (search, *_) = _plan(desk, _STATEMENTS["algosat.trading.sight._LATELY"])
-    assert search == "SEARCH orders USING INDEX ix_orders_created_at (created_at>?)"
+def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) -> None:
+    (search,) = _plan(desk, _STATEMENTS["algosat.trading.sight._NUMBERS"])
+    assert search == "SEARCH orders USING COVERING INDEX ix_orders_lately (account=? AND created_at>?)"
+
+
+def test_an_equal_order_is_found_by_time(desk: Desk) -> None:
+    (search,) = _plan(desk, _STATEMENTS["algosat.trading.sight._EQUAL"])
+    assert search == "SEARCH orders USING INDEX ix_orders_lately (account=? AND created_at>?)"
 
 
 @pytest.mark.parametrize("name", ["algosat.trading.book._WORKING", "algosat.store.queries._WORKING_OF"])
@@ -47,10 +52,10 @@ def test_working_orders_are_found_without_those_that_ended(desk: Desk, name: str
     assert any("ix_orders_working" in step for step in _plan(desk, _STATEMENTS[name]))
 
 
-def test_working_orders_are_added_up_without_sorting(desk: Desk) -> None:
-    assert not any(
-        "TEMP B-TREE" in step for step in _plan(desk, _STATEMENTS["algosat.trading.book._WORKING"])
-    )
+def test_working_orders_are_added_up_without_the_rows_and_without_sorting(desk: Desk) -> None:
+    plan = _plan(desk, _STATEMENTS["algosat.trading.book._WORKING"])
+    assert any("COVERING INDEX ix_orders_working" in step for step in plan)
+    assert not any("TEMP B-TREE" in step for step in plan)
 
 
 @pytest.mark.parametrize("name", ["_CREATED", "_ANY_CREATED", "_UNCERTAIN"])

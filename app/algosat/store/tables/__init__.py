@@ -5,6 +5,7 @@ from __future__ import annotations
 from algosat.store.tables.base import metadata
 from algosat.store.tables.control import errors, halts, heartbeats, limits, overrides, replies
 from algosat.store.tables.ledger import (
+    NOT_DENIED,
     WORKING_STATUS,
     balances,
     days,
@@ -19,6 +20,7 @@ from algosat.store.tables.people import login_failures, sessions, users
 from algosat.store.tables.strategies import strategies, strategy_states, strategy_versions
 
 __all__ = [
+    "NOT_DENIED",
     "WORKING_STATUS",
     "balances",
     "days",

@@ -158,13 +158,32 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.create_index("ix_orders_broker_order_id", ["account", "broker_order_id"], unique=False)
-        batch_op.create_index("ix_orders_created_at", ["created_at"], unique=False)
+        batch_op.create_index(
+            "ix_orders_lately",
+            ["account", "created_at", "strategy", "status", "symbol", "quantity"],
+            unique=False,
+            sqlite_where=sa.text("status != 'denied'"),
+            postgresql_where=sa.text("status != 'denied'"),
+        )
         batch_op.create_index("ix_orders_status_seq", ["status", "seq"], unique=False)
         batch_op.create_index("ix_orders_strategy_seq", ["strategy", "seq"], unique=False)
         batch_op.create_index("ix_orders_symbol_seq", ["symbol", "seq"], unique=False)
         batch_op.create_index(
             "ix_orders_working",
-            ["account", "strategy", "symbol", "product", "side"],
+            [
+                "account",
+                "strategy",
+                "symbol",
+                "product",
+                "side",
+                "quantity",
+                "filled_quantity",
+                "limit_price",
+                "protection_price",
+                "trigger_price",
+                "status",
+                "id",
+            ],
             unique=False,
             sqlite_where=sa.text(
                 "status IN ('created', 'not_found', 'open', 'partially_filled', 'submitting', 'trigger_pending', 'unknown')"
