@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
 
 from algosat.errors import ConfigurationError
+from algosat.store.prepared import Prepared
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -22,73 +24,81 @@ _PRAGMAS: Final = (
     "PRAGMA cache_size = -16000",
 )
 
+_BEGIN = Prepared(text("BEGIN"))
+# A transaction that would write later could fail half-way. That this one can't begin is to be told.
+_BEGIN_TO_WRITE = Prepared(text("BEGIN IMMEDIATE"))
+
 
 class Database:
     """The store behind a URL."""
 
     def __init__(self, url: str, *, pool_size: int = 5, max_overflow: int = 5) -> None:
         self.url: URL = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        # The database file, when there is one.
+        self.path = Path(self.url.database) if self.is_sqlite and self.url.database else None
         if self.is_sqlite:
             self._require_directory()
-            connect_args: dict[str, Any] = {"check_same_thread": False}
+            # Each thread that reads has a connection, which costs next to nothing.
+            options: dict[str, Any] = {"poolclass": NullPool, "connect_args": {"check_same_thread": False}}
         else:
-            connect_args = {"connect_timeout": 5}
-        self.engine: Engine = create_engine(
-            self.url,
-            pool_size=pool_size,
-            max_overflow=max_overflow,
-            pool_timeout=5,
-            pool_pre_ping=not self.is_sqlite,
-            connect_args=connect_args,
-            hide_parameters=True,  # what an error says is logged and shown; values may be hashes of passwords
-        )
+            options = {
+                "pool_size": pool_size,
+                "max_overflow": max_overflow,
+                "pool_timeout": 5,
+                "pool_pre_ping": True,
+                "connect_args": {"connect_timeout": 5},
+            }
+        # What an error says is logged and shown; values may be hashes of passwords.
+        self.engine: Engine = create_engine(self.url, hide_parameters=True, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare)
-            event.listen(self.engine, "begin", _begin)
-        self._kept: Connection | None = None
-
-    @property
-    def is_sqlite(self) -> bool:
-        return self.url.get_backend_name() == "sqlite"
-
-    @property
-    def path(self) -> Path | None:
-        """The database file, when there is one."""
-        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+        # To a file they are kept: taking one from the pool costs as much as a small commit.
+        self._writing: Connection | None = None
+        self._reading: list[Connection] = []  # those that nobody reads with now
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view: everything read within sees the same moment."""
-        with self.engine.begin() as connection:
-            yield connection
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        connection = self._to_read()
+        try:
+            with connection.begin():
+                _BEGIN.run(connection, {})
+                yield connection
+        finally:
+            self._reading.append(connection)
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """A transaction of the one who may write; unless it is durable, the disk is not waited for."""
-        with self._connection_to_write() as connection:
-            if self.is_sqlite:
-                _synchronise(connection, "FULL" if durable else "NORMAL")
-            with connection.begin():
-                if not durable and not self.is_sqlite:
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                if not durable:
                     connection.execute(text("SET LOCAL synchronous_commit TO off"))
                 yield connection
-
-    @contextmanager
-    def _connection_to_write(self) -> Iterator[Connection]:
-        """To a file it is kept, for taking one from the pool costs as much as a small commit."""
-        if not self.is_sqlite:
-            with self.engine.connect() as connection:
-                yield connection
             return
-        if self._kept is None or self._kept.invalidated:
-            self._kept = self.engine.connect().execution_options(writes=True)
-        yield self._kept
+        connection = self._writing = self._writing or self.engine.connect()
+        _synchronise(connection, "FULL" if durable else "NORMAL")
+        with connection.begin():
+            _BEGIN_TO_WRITE.run(connection, {})
+            yield connection
 
     def close(self) -> None:
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
+        for connection in (*self._reading, self._writing):
+            if connection is not None:
+                connection.close()
+        self._reading, self._writing = [], None
         self.engine.dispose()
+
+    def _to_read(self) -> Connection:
+        try:
+            return self._reading.pop()
+        except IndexError:
+            return self.engine.connect()
 
     def _require_directory(self) -> None:
         path = self.path
@@ -99,18 +109,10 @@ class Database:
 
 
 def _prepare(connection: SqliteConnection, _record: object) -> None:
-    # SQLAlchemy, not the driver, begins transactions: the driver's own habit breaks savepoints.
+    # We, not the driver, begin transactions: the driver's own habit breaks savepoints.
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(pragma)
-
-
-def _begin(connection: Connection) -> None:
-    if "writes" in connection.get_execution_options():
-        # A transaction that would write later could fail half-way. That this one can't begin is to be told.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        _driver(connection).execute("BEGIN")  # it only says so to the driver, and cannot fail
 
 
 def _synchronise(connection: Connection, mode: str) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from algosat.domain.orders import EventKind, Order, apply, create
 from algosat.errors import NotFound
+from algosat.store import ledger
 from algosat.store.prepared import Prepared
 from algosat.store.rows import event_from, intent_from
 from algosat.store.tables import events
@@ -17,6 +18,15 @@ _EVENTS = Prepared(
     select(events.c.at, events.c.kind, events.c.data)
     .where(events.c.subject == bindparam("order_id"), events.c.kind.startswith("order."))
     .order_by(events.c.seq)
+)
+_TOLD_AT = Prepared(
+    select(events.c.at)
+    .where(
+        events.c.subject == bindparam("order_id"),
+        events.c.kind.startswith("order."),
+        *(events.c.kind != kind.value for kind in (EventKind.CREATED, EventKind.SUBMITTING)),
+    )
+    .distinct()
 )
 
 
@@ -29,6 +39,9 @@ def at_version(connection: Connection, order_id: str, version: int) -> Order:
 
 def at_first_word(connection: Connection, order_id: str) -> Order | None:
     """As the first report about it left it, all of whose events happened at one time; None before that."""
+    if len(_TOLD_AT.all(connection, order_id=order_id)) == 1:  # nothing has happened since: no need to replay
+        order = ledger.get(connection, order_id)
+        return order if order.has_word else None
     told: tuple[Order, datetime] | None = None
     for order, at in _steps(connection, order_id):
         if told is not None and at != told[1]:

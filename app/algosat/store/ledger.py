@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
@@ -21,7 +22,6 @@ from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import (
-    STATE_COLUMNS,
     event_data,
     intent_data,
     order_from,
@@ -33,7 +33,6 @@ from algosat.store.tables import balances, days, orders, positions, trades
 from algosat.store.upsert import insert_into, newest, sums
 
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
-_UPDATE = Prepared(update(orders).where(orders.c.id == bindparam("order_id")), STATE_COLUMNS)
 _TRADE = Prepared(
     select(trades.c.seq).where(
         trades.c.account == bindparam("account"), trades.c.trade_id == bindparam("trade_id")
@@ -96,7 +95,7 @@ def record_all(
         if event.trade is not None:
             _book(connection, changed, event.trade, books)
     if recorded:
-        _UPDATE.run(connection, {"order_id": order.id, **order_state(changed)})
+        _put_state(connection, order, changed)
         entries = [audit.Entry(event.at, event.kind, order.id, event_data(event)) for event in recorded]
         audit.append_all(connection, entries, cause)
     return changed
@@ -111,6 +110,18 @@ def deposit(connection: Connection, account: str, amount: Decimal) -> None:
     """Open an account with this much cash, unless it is open already."""
     row = {"account": account, "deposited": amount, "realised": Decimal(0), "fees": Decimal(0)}
     connection.execute(insert_into(balances, connection.dialect.name).on_conflict_do_nothing(), row)
+
+
+def _put_state(connection: Connection, before: Order, after: Order) -> None:
+    """Only what has changed: an index is written anew for every column of it that is named."""
+    known = order_state(before)
+    state = {name: value for name, value in order_state(after).items() if value != known[name]}
+    _update(tuple(state)).run(connection, {"order_id": after.id, **state})
+
+
+@cache
+def _update(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(update(orders).where(orders.c.id == bindparam("order_id")), columns)
 
 
 def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Row
 
@@ -24,12 +24,6 @@ from algosat.domain.orders import (
     Validity,
 )
 from algosat.domain.positions import Position
-
-# The columns of an order that events change, those of `order_state`.
-STATE_COLUMNS: Final = (
-    "quantity", "limit_price", "trigger_price", "protection_price", "status", "overlay", "filled_quantity",
-    "filled_value", "broker_order_id", "code", "reason", "pending_change", "version", "updated_at",
-)  # fmt: skip
 
 
 def order_values(order: Order) -> dict[str, Any]:

@@ -105,9 +105,9 @@ def test_list_of_values_is_refused(database: Database) -> None:
 
 
 def test_it_is_part_of_the_transaction_of_its_connection(database: Database) -> None:
-    with database.engine.connect() as connection:
+    with pytest.raises(RuntimeError), database.read() as connection:
         ADD.run(connection, ROW)
-        connection.rollback()
+        raise RuntimeError
     with database.read() as connection:
         assert BY_NAME.first(connection, name="one") is None
 

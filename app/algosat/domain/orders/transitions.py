@@ -73,19 +73,22 @@ def apply(order: Order, event: OrderEvent) -> Order:
     """
     if not may_happen(order, event.kind):
         raise IllegalTransition(f"order {order.id} is {order.status}: {event.kind} cannot happen to it")
-    changed = replace(order, updated_at=max(order.updated_at, event.at), version=order.version + 1)
+    changed = order
     if event.kind is _E.FILLED:
-        changed = _with_trade(changed, event.trade)
-    if event.kind is _E.MODIFIED:
-        changed = _with_change(changed)
+        changed = _with_trade(order, event.trade)
+    elif event.kind is _E.MODIFIED:
+        changed = _with_change(order)
+    status = _next_status(changed, event)
     return replace(
         changed,
-        status=_next_status(changed, event),
-        overlay=_next_overlay(changed, event),
-        pending_change=event.change if event.kind is _E.MODIFY_REQUESTED else _kept_change(changed, event),
-        broker_order_id=event.broker_order_id or changed.broker_order_id,
-        code=event.code or changed.code,
-        reason=event.reason or changed.reason,
+        updated_at=max(order.updated_at, event.at),
+        version=order.version + 1,
+        status=status,
+        overlay=_next_overlay(changed, event, status),
+        pending_change=_next_change(changed, event, status),
+        broker_order_id=event.broker_order_id or order.broker_order_id,
+        code=event.code or order.code,
+        reason=event.reason or order.reason,
     )
 
 
@@ -134,7 +137,7 @@ def _next_status(order: Order, event: OrderEvent) -> Status:
     return _LEADS_TO.get(event.kind, order.status)
 
 
-def _next_overlay(order: Order, event: OrderEvent) -> Overlay | None:
+def _next_overlay(order: Order, event: OrderEvent, status: Status) -> Overlay | None:
     if event.kind is _E.MODIFY_REQUESTED:
         return Overlay.PENDING_MODIFY
     if event.kind is _E.CANCEL_REQUESTED:
@@ -143,10 +146,12 @@ def _next_overlay(order: Order, event: OrderEvent) -> Overlay | None:
         return order.overlay
     if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED, _E.CANCEL_FAILED):
         return None
-    return order.overlay if _next_status(order, event) in WORKING else None
+    return order.overlay if status in WORKING else None
 
 
-def _kept_change(order: Order, event: OrderEvent) -> Change | None:
-    if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) or _next_status(order, event) in TERMINAL:
+def _next_change(order: Order, event: OrderEvent, status: Status) -> Change | None:
+    if event.kind is _E.MODIFY_REQUESTED:
+        return event.change
+    if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) or status in TERMINAL:
         return None
     return order.pending_change
