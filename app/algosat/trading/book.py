@@ -13,7 +13,7 @@ from algosat.domain.orders import Change, Order, Product, Side
 from algosat.domain.risk import Line
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
-from algosat.store.tables import WORKING_STATUS, instruments, orders, positions, quotes
+from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes
 from algosat.store.types import Scaled
 
 Key = tuple[str, str, str]  # strategy, symbol, product
@@ -21,13 +21,15 @@ Key = tuple[str, str, str]  # strategy, symbol, product
 _ZERO: Final = Decimal(0)
 _LINE = ("strategy", "symbol", "product")
 _MARK = (instruments.c.kind, quotes.c.last)  # null where the instrument, or its price, is not known
-_EARNED = Prepared(
-    select(
-        positions.c.strategy,
-        type_coerce(func.sum(positions.c.realised) - func.sum(positions.c.fees), Scaled).label("earned"),
+_OF_ACCOUNT = Prepared(
+    select(type_coerce(balances.c.realised - balances.c.fees, Scaled).label("earned")).where(
+        balances.c.account == bindparam("account")
     )
-    .where(positions.c.account == bindparam("account"))
-    .group_by(positions.c.strategy)
+)
+_OF_STRATEGY = Prepared(
+    select(
+        type_coerce(func.sum(positions.c.realised) - func.sum(positions.c.fees), Scaled).label("earned")
+    ).where(positions.c.account == bindparam("account"), positions.c.strategy == bindparam("strategy"))
 )
 _HELD = Prepared(
     select(*(positions.c[name] for name in _LINE), positions.c.quantity, positions.c.cost, *_MARK)
@@ -68,17 +70,15 @@ _CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.
 class Book:
     lines: tuple[Line, ...]
     working_orders: dict[str, int]  # by strategy
-    earned: dict[str, Decimal]  # by strategy: what was realised, less fees, since the account was opened
     unpriced: frozenset[str]  # symbols in the book without instrument or price: their lines are missing
 
     def lines_of(self, strategy: str) -> tuple[Line, ...]:
         return tuple(line for line in self.lines if line.strategy == strategy)
 
-    def worth(self, strategy: str | None = None) -> Decimal:
-        """Everything won and lost so far, open positions at their last price; of one strategy, or of all."""
-        earned = sum(self.earned.values(), _ZERO) if strategy is None else self.earned.get(strategy, _ZERO)
+    def unrealised(self, strategy: str | None = None) -> Decimal:
+        """What open positions have won at their last price; of one strategy, or of all."""
         lines = self.lines if strategy is None else self.lines_of(strategy)
-        return earned + sum((line.unrealised for line in lines), _ZERO)
+        return sum((line.unrealised for line in lines), _ZERO)
 
 
 @dataclass(slots=True)
@@ -126,10 +126,19 @@ def read(connection: Connection, account: str, *, without: str | None = None) ->
             of = tallies.get((order.intent.strategy or "", order.intent.symbol, order.intent.product))
             if of is not None and order.pending_change is not None:
                 of.add_change(order, order.pending_change)
-    earned = {row.strategy: row.earned for row in _EARNED.all(connection, account=account)}
     lines = {key: _line(key, tally) for key, tally in tallies.items()}
     unpriced = frozenset(key[1] for key, line in lines.items() if line is None)
-    return Book(tuple(filter(None, lines.values())), working, earned, unpriced)
+    return Book(tuple(filter(None, lines.values())), working, unpriced)
+
+
+def worth(connection: Connection, account: str, of: Book, strategy: str | None = None) -> Decimal:
+    """Everything won and lost so far, fees included, open positions at their last price."""
+    earned = (
+        _OF_ACCOUNT.scalar(connection, account=account)
+        if strategy is None
+        else _OF_STRATEGY.scalar(connection, account=account, strategy=strategy)
+    )
+    return (earned or _ZERO) + of.unrealised(strategy)
 
 
 def _line(key: Key, tally: _Tally) -> Line | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -36,17 +37,20 @@ class Funds:
         return self.equity - self.margin_used
 
 
-def funds(connection: Connection, account: str, of: Book | None = None) -> Funds:
-    """The funds of an account; of a book that was read already, if there is one."""
-    of = of or book.read(connection, account)
-    balance = queries.balance(connection, account)
+def funds(connection: Connection, account: str) -> Funds:
+    """The funds of an account."""
+    return of(book.read(connection, account), queries.balance(connection, account))
+
+
+def of(seen: Book, balance: Any) -> Funds:
+    """The funds of a book that was read already; `balance` has what was deposited, realised and paid."""
     nothing = Decimal(0)
     return Funds(
-        deposited=balance.deposited if balance else nothing,
-        realised=balance.realised if balance else nothing,
-        fees=balance.fees if balance else nothing,
-        unrealised=sum((line.unrealised for line in of.lines), nothing),
+        deposited=balance.deposited or nothing if balance else nothing,
+        realised=balance.realised or nothing if balance else nothing,
+        fees=balance.fees or nothing if balance else nothing,
+        unrealised=seen.unrealised(),
         margin_used=sum(
-            (margin.required(line.kind, line.product, line.exposure) for line in of.lines), nothing
+            (margin.required(line.kind, line.product, line.exposure) for line in seen.lines), nothing
         ),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from algosat.store.prepared import Prepared
 from algosat.store.tables import halts
@@ -14,11 +14,6 @@ from algosat.store.tables import halts
 ALL: Final = "all"  # the scope of everything; every other scope is a strategy's name
 
 _ALL_HALTS = Prepared(select(halts).order_by(halts.c.at))
-_REASONS = Prepared(
-    select(halts.c.scope, halts.c.reason)
-    .where((halts.c.scope == ALL) | (halts.c.scope == bindparam("strategy")))
-    .order_by(halts.c.scope)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +30,6 @@ class Halt:
 
 def in_force(connection: Connection) -> list[Halt]:
     return [Halt(**row._asdict()) for row in _ALL_HALTS.all(connection)]
-
-
-def reasons(connection: Connection, strategy: str | None) -> tuple[str, ...]:
-    """Why a strategy (or somebody by hand, None) may open nothing now; empty when he may."""
-    rows = _REASONS.all(connection, strategy=strategy or ALL)
-    return tuple(f"{row.reason} ({row.scope})" for row in rows)
 
 
 def put(connection: Connection, halt: Halt) -> None:

@@ -37,7 +37,7 @@ def in_force(connection: Connection, defaults: Limits, scopes: tuple[str, ...]) 
     """The limits of those scopes that have any; the account always has."""
     found = {scope: _CHANGED.scalar(connection, scope=scope) for scope in scopes}
     return {
-        scope: _with(defaults, changed or {})
+        scope: with_changes(defaults, changed or {})
         for scope, changed in found.items()
         if changed is not None or scope == ACCOUNT
     }
@@ -56,7 +56,7 @@ def _change(
 ) -> Limits:
     merged = {**(_CHANGED.scalar(connection, scope=scope) or {}), **values}
     wanted = {name: value for name, value in merged.items() if value is not None}
-    result = _with(desk.defaults, wanted)
+    result = with_changes(desk.defaults, wanted)
     at = desk.clock()
     connection.execute(delete(changes).where(changes.c.scope == scope))
     if wanted:
@@ -66,7 +66,8 @@ def _change(
     return result
 
 
-def _with(defaults: Limits, values: Mapping[str, Any]) -> Limits:
+def with_changes(defaults: Limits, values: Mapping[str, Any]) -> Limits:
+    """Raises InvalidBody, naming every value that is no limit."""
     if not values:
         return defaults
     plain = {name: getattr(defaults, name) for name in Limits.__slots__}

@@ -35,11 +35,18 @@ def day_result(connection: Connection, account: str, strategy: str, day: date, w
 def open_day(connection: Connection, account: str, strategy: str, day: date, worth: Decimal) -> Decimal:
     """The day's result so far; the first call of a day writes what it is measured against."""
     opening = _opening(connection, account, strategy, day)
-    if opening is None:
-        row = {"account": account, "strategy": strategy, "day": day, "worth": worth}
-        connection.execute(insert(openings), row)
-        return Decimal(0)
-    return worth - opening
+    return result_since(connection, account, strategy, day, worth, opening)
+
+
+def result_since(
+    connection: Connection, account: str, strategy: str, day: date, worth: Decimal, opening: Decimal | None
+) -> Decimal:
+    """The same where the day's opening was read already; None where it is not written yet."""
+    if opening is not None:
+        return worth - opening
+    row = {"account": account, "strategy": strategy, "day": day, "worth": worth}
+    connection.execute(insert(openings), row)
+    return Decimal(0)
 
 
 def _opening(connection: Connection, account: str, strategy: str, day: date) -> Decimal | None:

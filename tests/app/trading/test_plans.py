@@ -8,14 +8,14 @@ from algosat.engine import reconciler, router, wishes
 from algosat.store import audit, history, ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.tables import metadata
-from algosat.trading import book, halts, limits, openings, receive, replies, sight
+from algosat.trading import book, halts, limits, openings, receive, replies, surroundings
 from algosat.trading.desk import Desk
 
 pytestmark = pytest.mark.sqlite
 
 _MODULES = (
     audit, book, halts, history, ledger, limits, openings, queries,
-    receive, reconciler, replies, router, sight, wishes,
+    receive, reconciler, replies, router, surroundings, wishes,
 )  # fmt: skip
 _STATEMENTS = {
     f"{module.__name__}.{name}": statement
@@ -26,7 +26,6 @@ _STATEMENTS = {
 # Small for ever, and read from its end with a limit.
 _MAY_SCAN = {
     "algosat.trading.halts._ALL_HALTS",
-    "algosat.trading.halts._REASONS",
     "algosat.store.audit._LAST_HASH",
 }
 
@@ -38,12 +37,12 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
 
 
 def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) -> None:
-    (search,) = _plan(desk, _STATEMENTS["algosat.trading.sight._NUMBERS"])
+    (search,) = _plan(desk, _STATEMENTS["algosat.trading.surroundings._LATELY"])
     assert search == "SEARCH orders USING COVERING INDEX ix_orders_lately (account=? AND created_at>?)"
 
 
 def test_an_equal_order_is_found_by_time(desk: Desk) -> None:
-    (search,) = _plan(desk, _STATEMENTS["algosat.trading.sight._EQUAL"])
+    (search,) = _plan(desk, _STATEMENTS["algosat.trading.surroundings._EQUAL"])
     assert search == "SEARCH orders USING INDEX ix_orders_lately (account=? AND created_at>?)"
 
 

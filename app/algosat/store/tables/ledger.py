@@ -50,7 +50,7 @@ orders = Table(
 # its dialect into every process.
 _ADDED_UP = (
     "account", "strategy", "symbol", "product", "side", "quantity", "filled_quantity",
-    "limit_price", "protection_price", "trigger_price", "status", "id",
+    "limit_price", "protection_price", "trigger_price", "pending_change", "status", "id",
 )  # fmt: skip
 Index("ix_orders_working", *(orders.c[name] for name in _ADDED_UP), sqlite_where=text(WORKING_STATUS))
 Index("ix_orders_status_seq", orders.c.status, orders.c.seq)

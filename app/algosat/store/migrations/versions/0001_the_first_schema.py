@@ -181,6 +181,7 @@ def upgrade() -> None:
                 "limit_price",
                 "protection_price",
                 "trigger_price",
+                "pending_change",
                 "status",
                 "id",
             ],
