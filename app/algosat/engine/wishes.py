@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select
 
 from algosat.clock import has_come
 from algosat.domain.orders import LIVE, Order, Overlay, Status
@@ -21,7 +21,7 @@ from algosat.engine.lanes import Lane
 from algosat.engine.limiter import Limiter
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
-from algosat.store.tables import WORKING_STATUS, orders
+from algosat.store.tables import orders
 from algosat.trading.desk import Desk
 
 _ACTIONABLE: Final = LIVE | {Status.NOT_FOUND}
@@ -30,7 +30,7 @@ _AGAIN: Final = 0.05
 _HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer keeps nobody waiting any more
 _WISHES = Prepared(
     select(orders)
-    .where(orders.c.account == bindparam("account"), text(WORKING_STATUS), orders.c.overlay.is_not(None))
+    .where(orders.c.account == bindparam("account"), orders.c.overlay.is_not(None))
     .order_by(orders.c.seq)
 )
 

@@ -62,6 +62,10 @@ def test_router_finds_orders_by_their_status(desk: Desk, name: str) -> None:
     assert "ix_orders_status_seq" in _plan(desk, getattr(router, name))[0]
 
 
+def test_wishes_are_found_without_the_other_orders(desk: Desk) -> None:
+    assert "ix_orders_overlay" in _plan(desk, _STATEMENTS["algosat.engine.wishes._WISHES"])[0]
+
+
 def _plan(desk: Desk, statement: Prepared) -> list[str]:
     with desk.database.read() as connection:
         sql = statement.sql(connection)

@@ -56,7 +56,9 @@ Index("ix_orders_working", *(orders.c[name] for name in _ADDED_UP), sqlite_where
 Index("ix_orders_status_seq", orders.c.status, orders.c.seq)
 Index("ix_orders_symbol_seq", orders.c.symbol, orders.c.seq)
 Index("ix_orders_strategy_seq", orders.c.strategy, orders.c.seq)
-# Nor does it go to each row to count those of the last second, and to find those that equal a new one.
+# The engine looks for them whenever it is rung; hardly ever is there one.
+Index("ix_orders_overlay", orders.c.account, orders.c.seq, sqlite_where=text("overlay IS NOT NULL"))
+# Nor does the gate go to each row to count those of the last second, and to find those that equal a new one.
 _COUNTED = ("account", "created_at", "strategy", "status", "symbol", "quantity")
 Index("ix_orders_lately", *(orders.c[name] for name in _COUNTED), sqlite_where=text(NOT_DENIED))
 # The broker's own number finds the orders that were placed elsewhere, and those whose tag he mangled.

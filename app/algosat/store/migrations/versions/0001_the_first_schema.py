@@ -165,6 +165,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("status != 'denied'"),
             postgresql_where=sa.text("status != 'denied'"),
         )
+        batch_op.create_index(
+            "ix_orders_overlay",
+            ["account", "seq"],
+            unique=False,
+            sqlite_where=sa.text("overlay IS NOT NULL"),
+            postgresql_where=sa.text("overlay IS NOT NULL"),
+        )
         batch_op.create_index("ix_orders_status_seq", ["status", "seq"], unique=False)
         batch_op.create_index("ix_orders_strategy_seq", ["strategy", "seq"], unique=False)
         batch_op.create_index("ix_orders_symbol_seq", ["symbol", "seq"], unique=False)
