@@ -32,6 +32,11 @@ def in_force(connection: Connection) -> list[Halt]:
     return [Halt(**row._asdict()) for row in _ALL_HALTS.all(connection)]
 
 
+def reasons(connection: Connection, strategy: str | None) -> tuple[str, ...]:
+    """Why a strategy (or somebody by hand, None) may open nothing now; empty when he may."""
+    return tuple(f"{halt.reason} ({halt.scope})" for halt in in_force(connection) if halt.covers(strategy))
+
+
 def put(connection: Connection, halt: Halt) -> None:
     lift(connection, halt.scope)
     row = {name: getattr(halt, name) for name in Halt.__slots__}
