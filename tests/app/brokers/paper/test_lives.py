@@ -128,5 +128,7 @@ class Reading:
         if self._opened:
             return None
         self._opened = True
-        with self._database.engine.connect() as connection:
-            return work(connection)  # and it is rolled back
+        with self._database.read() as connection, connection.begin_nested() as written:
+            result = work(connection)
+            written.rollback()
+        return result
