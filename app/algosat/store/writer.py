@@ -122,7 +122,7 @@ class Writer:
                     else:
                         outcomes = [(unit, *_attempt(connection, unit.work)) for unit in begun]
         except BaseException as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
-            failure = StoreBusy(f"the store refused the write: {error}") if _is_busy(error) else error
+            failure = StoreBusy(f"the store refused the write: {error}") if _is_refusal(error) else error
             outcomes = [(unit, None, failure) for unit in begun or _begun(group)]
         for unit, result, refusal in outcomes:
             if refusal is None:
@@ -178,5 +178,6 @@ def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseExceptio
     return result, None
 
 
-def _is_busy(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and "locked" in str(error)
+def _is_refusal(error: BaseException) -> bool:
+    # The system's own errors are of the lock's file: where that cannot be opened, nothing can be written.
+    return isinstance(error, OSError) or (isinstance(error, DBAPIError) and "locked" in str(error))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -183,3 +185,31 @@ def test_an_error_does_not_repeat_the_values(database: Database) -> None:
         connection.execute(text("SELECT :value FROM nothing"), {"value": "hash of a password"})
     assert "nothing" in str(refused.value)
     assert "hash of a password" not in str(refused.value)
+
+
+@pytest.mark.sqlite
+def test_a_disk_that_was_full_is_written_to_again(counter: Database) -> None:
+    def at_most(pages: int) -> None:
+        writer.run(lambda connection: connection.execute(text(f"PRAGMA max_page_count = {pages}")).all())
+
+    writer = Writer(counter)
+    at_most(1)  # no more than there are
+    with pytest.raises(DBAPIError, match="full"):
+        writer.run(lambda connection: connection.execute(text("CREATE TABLE more AS SELECT 1 AS n")))
+    at_most(10_000)
+    assert writer.run(increment) == 1
+    writer.close()
+
+
+@pytest.mark.sqlite
+def test_a_disk_that_takes_no_writes_is_a_store_that_refuses(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "open", read_only)
+        with pytest.raises(StoreBusy, match="Read-only file system"):
+            writer.run(lambda _connection: None)
+    assert writer.run(lambda _connection: 1) == 1
