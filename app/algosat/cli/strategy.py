@@ -154,6 +154,8 @@ def run(context: click.Context, name: str) -> None:
 
         pulse, stopping = Pulse.inherited(), process.stop_on_signals()
         try:
+            with context.obj.database() as database:
+                process.await_store(database, pulse)
             with context.obj.desk() as desk:
                 process.run(desk, name, settings.algosat.runtime_directory, stopping, pulse)
         except Exception as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,8 @@ import orjson
 import structlog
 
 from algosat.errors import AlgosatError, Conflict
-from algosat.store import bells, wakeup
+from algosat.store import bells, version, wakeup
+from algosat.store.database import Database
 from algosat.strategies import catalog, definitions
 from algosat.strategies.base import State
 from algosat.strategies.definitions import Definition
@@ -34,6 +36,16 @@ _POLL: Final = 0.25  # seconds between looks at the market
 _GRACE: Final = timedelta(seconds=1)
 
 _log = structlog.get_logger(__name__)
+
+
+def await_store(database: Database, pulse: Pulse, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait for a store whose server is away, and show life meanwhile: it is no failing of the strategy's."""
+
+    def rest(seconds: float) -> None:
+        pulse.beat()
+        sleep(seconds)
+
+    version.await_current(database, sleep=rest)
 
 
 def run(desk: Desk, name: str, runtime_directory: Path, stopping: threading.Event, pulse: Pulse) -> None:

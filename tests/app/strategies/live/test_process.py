@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -12,9 +13,10 @@ import pytest
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import Order
-from algosat.errors import Conflict, NotFound
-from algosat.store import queries
+from algosat.errors import Conflict, NotFound, StoreBusy
+from algosat.store import queries, version
 from algosat.store.audit import Cause
+from algosat.store.database import Database
 from algosat.strategies import manage
 from algosat.strategies.live import process, records
 from algosat.strategies.live.pulse import Pulse
@@ -151,10 +153,10 @@ def test_a_new_version_begins_with_what_it_carries_over(
         stopping.set()
 
     scripted.script["quote"] = remember
-    for version in ({}, {}, {"tag": "other"}):
+    for other in ({}, {}, {"tag": "other"}):
         stopping.clear()
-        if version:
-            define(desk, **version)
+        if other:
+            define(desk, **other)
         run()
     assert kept_state(desk) == {"tags": ["other"]}
 
@@ -195,3 +197,20 @@ def test_it_sees_new_prices_while_it_runs(
     scripted.script["quote"] = look
     run()
     assert [int(told[1].last) for told in scripted.told if told[0] == "quote"] == [100, 101]
+
+
+def test_a_store_that_is_away_is_waited_for_with_signs_of_life(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([StoreBusy("starting up"), StoreBusy("starting up"), None])
+
+    def answer(_database: Database) -> None:
+        if error := next(answers):
+            raise error
+
+    monkeypatch.setattr(version, "require_current", answer)
+    heard, pipe = os.pipe()
+    process.await_store(desk.database, Pulse(pipe), sleep=lambda _: None)
+    assert os.read(heard, 100) == b"beat\nbeat\n"
+    os.close(heard)
+    os.close(pipe)

@@ -1,0 +1,96 @@
+"""backup.sh and restore.sh on a pretended server: store and program are real, the services are not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.app.builders import algosat_data, write_configuration
+from tests.infra.rendering import server
+from tools.paths import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="restore.sh is root's")]
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs a program of the pretended server; what it said on both streams."""
+    places = {name: tmp_path / name for name in ("home", "data", "etc", "log", "backups", "run", "bin")}
+    for place in (
+        *places.values(),
+        places["data"] / "database",
+        places["data"] / "security",
+        places["home"] / "bin",
+    ):
+        place.mkdir()
+    store = f"sqlite:///{places['data']}/database/algosat.db"
+    directories = {"runtime_directory": str(places["run"]), "data_directory": str(places["data"])}
+    write_configuration(places["etc"], algosat_data(tmp_path, database__url=store, **directories))
+    told = {
+        "algosat_user": "root",
+        "algosat_group": "root",
+        "algosat_home": str(places["home"]),
+        "algosat_data_directory": str(places["data"]),
+        "algosat_config_directory": str(places["etc"]),
+        "algosat_log_directory": str(places["log"]),
+        "algosat_runtime_directory": str(places["run"]),
+        "backup_directory": str(places["backups"]),
+        "backup_spare_mib": 1,
+    }
+    for name in ("backup.sh", "restore.sh"):
+        template = ROOT / "templates" / "opt" / "algosat" / "bin" / f"{name}.j2"
+        executable(places["home"] / "bin" / name, server("staging").render(template, **told))
+    release = places["home"] / "releases" / "1.0-a"
+    (release / "bin").mkdir(parents=True)
+    executable(release / "bin" / "algosat", f'#!/bin/sh\nexec {Path(sys.executable).parent}/algosat "$@"\n')
+    (places["home"] / "current").symlink_to(release)
+    for name in ("systemctl", "curl"):
+        executable(places["bin"] / name, "#!/bin/sh\n")
+
+    def run(program: str, *arguments: str) -> str:
+        found = {
+            "algosat": release / "bin",
+            "backup.sh": places["home"] / "bin",
+            "restore.sh": places["home"] / "bin",
+        }
+        environment = {
+            "PATH": f"{places['bin']}:{os.environ['PATH']}",
+            "ALGOSAT_CONFIG_DIR": str(places["etc"]),
+        }
+        done = subprocess.run(
+            [found[program] / program, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run("algosat", "db", "upgrade")
+    return run
+
+
+def executable(file: Path, text: str) -> None:
+    file.write_text(text)
+    file.chmod(0o755)
+
+
+def test_restored_backup_brings_back_all_but_trading_that_is_halted(run: Run, tmp_path: Path) -> None:
+    trail = tmp_path / "data" / "security" / "trail"
+    trail.write_text("before")
+    archive = run("backup.sh").strip()
+    trail.write_text("after")
+    run("algosat", "risk", "halt", "--reason", "odd prices")
+    assert f"restored from {archive}" in run("restore.sh", "--yes", archive)
+    assert trail.read_text() == "before"
+    status = run("algosat", "risk", "status")
+    assert "trading was halted when a backup was restored" in status
+    assert "odd prices" not in status  # the store is that of before
