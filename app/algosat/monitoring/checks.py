@@ -133,14 +133,15 @@ class _Heartbeat:
         if found is None:
             return Finding(False, "it has never run on this store")
         at, data = found
-        silence = self._clock() - at
+        # From ahead of now: it has not written since the clock was put back.
+        silence = abs(self._clock() - at)
         if silence > _SILENT_AFTER:
             return Finding(False, f"silent for {silence.total_seconds():.0f} s")
         return Finding(True, f"running, process {data.get('pid', 'unknown')}")
 
     def broker(self) -> Finding:
         found = self._read()
-        if found is None or self._clock() - found[0] > _SILENT_AFTER:
+        if found is None or abs(self._clock() - found[0]) > _SILENT_AFTER:
             return Finding(False, "unknown while the engine is silent")
         broker: dict[str, Any] = found[1].get("broker") or {}
         detail = f"{broker.get('name', 'unknown')}: {broker.get('detail', 'no word')}"

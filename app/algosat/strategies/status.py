@@ -22,7 +22,7 @@ _UNKNOWN: Final = {
 def statuses(connection: Connection, now: datetime) -> Mapping[str, dict[str, Any]] | None:
     """By name; None when the supervisor has not been heard of lately."""
     row = connection.execute(select(heartbeats).where(heartbeats.c.process == PROCESS)).first()
-    if row is None or now - row.at > _FRESH:
+    if row is None or abs(now - row.at) > _FRESH:
         return None
     told: dict[str, dict[str, Any]] = row.data["strategies"]
     return told

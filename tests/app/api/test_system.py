@@ -45,8 +45,9 @@ def test_server_is_unhealthy_without_its_engine(stranger: Client) -> None:
     assert answer.json["details"]["engine"] == "it has never run on this store"
 
 
-def test_silent_engine_is_noticed(services: Services, stranger: Client) -> None:
-    beat(services, ago=60)
+@pytest.mark.parametrize("ago", [60, -60], ids=["long ago", "before the clock was put back"])
+def test_silent_engine_is_noticed(services: Services, stranger: Client, ago: float) -> None:
+    beat(services, ago=ago)
     assert components(stranger)["engine"] is False
 
 
