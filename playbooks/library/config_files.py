@@ -188,6 +188,8 @@ def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
 
 def main() -> None:
     """Compare, write, let the consumers judge, and take everything back if one of them refuses."""
+    # Not every sudo gives root an umask of its own, and parents must let in who is to read what lies below.
+    os.umask(0o022)
     file = {
         "path": {"type": "path", "required": True},
         "state": {"choices": ["file", "link", "directory", "absent"], "default": "file"},

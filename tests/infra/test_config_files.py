@@ -57,6 +57,18 @@ def test_missing_file_is_written_with_its_mode_and_its_parents(run: Run, tmp_pat
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_missing_parents_let_everybody_in_whatever_the_umask_of_whoever_logged_in(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "opt" / "lib" / "a.conf"
+    before = os.umask(0o077)
+    try:
+        run({"path": str(path), "content": "one\n"})
+    finally:
+        os.umask(before)
+    assert [it.stat().st_mode & 0o777 for it in (path.parent, path.parent.parent)] == [0o755, 0o755]
+
+
 def test_second_run_changes_nothing_and_validates_nothing(run: Run, tmp_path: Path) -> None:
     file = {"path": str(tmp_path / "a.conf"), "content": "one\n"}
     run(file)
