@@ -1,4 +1,4 @@
-"""A virtual machine's power: taken away and given back."""
+"""A virtual machine's power: switched by its own word, or taken away."""
 
 from __future__ import annotations
 
@@ -27,22 +27,29 @@ class Power:
     def give(self) -> None:
         """Give it back; return once everything that starts with the machine has."""
         vms.start(self.machine.name)
-        self._wait()
+        self._wait("")
 
-    def _wait(self) -> None:
+    def reboot(self) -> None:
+        """Have the machine restart itself; return once everything has started."""
+        before = self._boot()
+        self.host.run("systemctl --no-block reboot")
+        self._wait(before)
+
+    def _wait(self, before: str) -> None:
         deadline = time.monotonic() + BOOT_SECONDS
         self._hang_up()
-        while not self._answers():
+        while self._boot() in {"", before}:
             assert time.monotonic() < deadline, self.machine.console.read_text(errors="replace")[-2000:]
             time.sleep(1)
             self._hang_up()
         self.host.run("systemctl is-system-running --wait")
 
-    def _answers(self) -> bool:
+    def _boot(self) -> str:
+        """The kernel's name for the time since it started; nothing while nobody answers."""
         try:
-            return bool(self.host.run("true").succeeded)
+            return str(self.host.run("cat /proc/sys/kernel/random/boot_id").stdout.strip())
         except RuntimeError:  # testinfra's word for an ssh that does not get through
-            return False
+            return ""
 
     def _hang_up(self) -> None:
         """Forget the open connections: nobody told them that the other side is gone."""

@@ -99,12 +99,20 @@ def _recorded(host: Host, key: str) -> int:
     )
 
 
-def test_unit_of_a_user_without_rights_is_handed_a_secret_he_cannot_read_himself(host: Host) -> None:
-    secret = "/root/secret-of-test"
+def test_secret_handed_to_a_unit_is_for_its_user_alone_never_on_disk_and_gone_with_the_unit(
+    host: Host,
+) -> None:
+    secret, unit = "/root/secret-of-test", "of-test.service"
+    handed = f"/run/credentials/{unit}/name"
     host.check_output(f"install --mode=600 /dev/null {secret} && echo told > {secret}")
     try:
-        unit = f"systemd-run --quiet --wait --pipe -p User=algosat -p LoadCredential=name:{secret}"
-        assert host.check_output(unit + " sh -c 'cat $CREDENTIALS_DIRECTORY/name'") == "told"
-        assert host.run(f"{unit} cat {secret}").rc != 0
+        told = f"-p User=algosat -p LoadCredential=name:{secret}"
+        host.check_output(f"systemd-run --quiet --unit={unit} {told} sleep infinity")
+        assert host.check_output(f"runuser --user algosat -- cat {handed}") == "told"
+        assert host.run(f"runuser --user algosat -- cat {secret}").rc != 0
+        assert host.run(f"{OPERATOR} cat {handed}").rc != 0
+        kept = host.check_output(f"findmnt --noheadings --output=FSTYPE,OPTIONS --target {handed}")
+        assert kept.startswith("ramfs ") or "noswap" in kept
     finally:
-        host.run(f"rm {secret}")
+        host.run(f"systemctl stop {unit}; rm {secret}")
+    assert not host.file(handed).exists

@@ -90,3 +90,15 @@ def test_changed_recipe_makes_another_disk(monkeypatch: pytest.MonkeyPatch) -> N
     before = disks.digest(named("debian-12"))
     monkeypatch.setattr(images, "PACKAGES", (*images.PACKAGES, "nano"))
     assert disks.digest(named("debian-12")) != before
+
+
+def test_package_that_a_role_takes_up_makes_another_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(disks, "ROOT", tmp_path)
+    defaults = tmp_path / "roles/some/defaults/main.yml"
+    defaults.parent.mkdir(parents=True)
+    defaults.write_text("some_packages: [nginx]")
+    before = disks.digest(named("debian-12"))
+    defaults.write_text("some_packages: [nginx, redis-server]")
+    assert disks.digest(named("debian-12")) != before
