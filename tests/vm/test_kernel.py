@@ -10,6 +10,11 @@ from testinfra.host import Host
 SYSCTLS = "/etc/sysctl.d/90-hardening.conf"
 MODULES = "/etc/modprobe.d/hardening.conf"
 RULES = "/etc/audit/rules.d/50-hardening.rules"
+# Those that this kernel has at all.
+TRY_EACH = """for module in {}; do
+modinfo $module >/dev/null 2>&1 || continue
+modprobe $module 2>/dev/null && echo loaded $module || echo refused $module
+done"""
 OPERATOR = "runuser --user operator -- "
 
 
@@ -28,10 +33,9 @@ def test_every_setting_is_known_to_this_kernel_and_in_effect(host: Host) -> None
 
 def test_module_that_is_forbidden_is_refused_by_the_kernel(host: Host) -> None:
     forbidden = re.findall(r"^blacklist (\S+)$", host.file(MODULES).content_string, re.MULTILINE)
-    there = [module for module in forbidden if host.run("modinfo %s", module).rc == 0]
-    assert there
-    refused = [module for module in there if host.run("modprobe %s", module).rc != 0]
-    assert refused == there
+    tried = host.check_output(TRY_EACH.format(" ".join(forbidden))).splitlines()
+    assert tried
+    assert [line for line in tried if not line.startswith("refused ")] == []
     loaded = host.check_output("cut --delimiter=' ' --fields=1 /proc/modules").split()
     assert not {module.replace("-", "_") for module in forbidden} & set(loaded)
 
