@@ -11,8 +11,6 @@ from testinfra.host import Host
 
 from tools import vms
 
-BOOT_SECONDS = 300
-
 
 @dataclass(frozen=True)
 class Power:
@@ -36,7 +34,7 @@ class Power:
         self._wait(before)
 
     def _wait(self, before: str) -> None:
-        deadline = time.monotonic() + BOOT_SECONDS
+        deadline = time.monotonic() + vms.BOOT_SECONDS
         self._hang_up()
         while self._boot() in {"", before}:
             assert time.monotonic() < deadline, self.machine.console.read_text(errors="replace")[-2000:]
