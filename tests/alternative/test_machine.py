@@ -90,7 +90,7 @@ def test_kernel_settings_of_the_inventory_win_and_an_empty_value_takes_one_out(
 ) -> None:
     written = dict(
         re.findall(
-            r"^(\S+) = (.+)$", host.file("/etc/sysctl.d/90-hardening.conf").content_string, re.MULTILINE
+            r"^(\S+) = (.+)$", host.file("/etc/sysctl.d/zz-hardening.conf").content_string, re.MULTILINE
         )
     )
     for name, value in told["sysctl_settings"].items():

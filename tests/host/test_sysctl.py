@@ -4,7 +4,7 @@ import re
 
 from testinfra.host import Host
 
-FILE = "/etc/sysctl.d/90-hardening.conf"
+FILE = "/etc/sysctl.d/zz-hardening.conf"
 
 
 def test_kernel_obeys_every_setting_it_knows(host: Host) -> None:

@@ -125,7 +125,7 @@ def test_updates_come_from_the_distributions_own_security_archive(name: str) -> 
 
 def test_sysctl_writes_everything_on_a_machine_of_its_own() -> None:
     assert machine("debian-12").value("_sysctl_left_out") == []
-    assert "vm.swappiness = 10\n" in text("debian-12", "sysctl:etc/sysctl.d/90-hardening.conf")
+    assert "vm.swappiness = 10\n" in text("debian-12", "sysctl:etc/sysctl.d/zz-hardening.conf")
 
 
 def test_sysctl_writes_only_the_containers_own_network_in_a_container() -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from testinfra.host import Host
 
-SYSCTLS = "/etc/sysctl.d/90-hardening.conf"
+SYSCTLS = "/etc/sysctl.d/zz-hardening.conf"
 MODULES = "/etc/modprobe.d/hardening.conf"
 RULES = "/etc/audit/rules.d/50-hardening.rules"
 # Those that this kernel has at all.

@@ -53,7 +53,7 @@ def state(host: Host) -> dict[str, set[str]]:
 
 def kernel_settings(host: Host) -> dict[str, str]:
     """Each setting of the role, as the kernel has it."""
-    names = "sed -n 's/^\\([^# ]*\\) = .*/\\1/p' /etc/sysctl.d/90-hardening.conf"
+    names = "sed -n 's/^\\([^# ]*\\) = .*/\\1/p' /etc/sysctl.d/zz-hardening.conf"
     lines = host.check_output(f"sysctl --ignore $({names})").splitlines()
     return dict(line.split(" = ", 1) for line in lines)
 
