@@ -71,7 +71,7 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
         errors=errors,
         health=Health(all_checks(directory, live, database, limiter, clock.now)),
         desk=desk.build(settings, database, writer, ringer),
-        waiting=Waiting(database, settings.algosat.runtime_directory),
+        waiting=Waiting(database, settings.algosat.runtime_directory, threads=settings.algosat.api.threads),
         clock=clock.now,
     )
     Lifecycle(catalogue.all_routes(), live, authenticator, limiter, errors).attach(app)

@@ -35,7 +35,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
                 "host": "127.0.0.1",
                 "port": 8080,
                 "workers": 1,
-                "threads": 4,
+                "threads": 24,
                 "reload": False,
                 "max_body_bytes": 1_048_576,
                 "trusted_proxies": 0,

@@ -46,7 +46,10 @@ def seconds_preferred(prefer: str | None, default: float) -> float:
 
 
 class Waiting:
-    def __init__(self, database: Database, runtime_directory: Path) -> None:
+    def __init__(self, database: Database, runtime_directory: Path, *, threads: int) -> None:
+        """`threads` is how many answer requests in this process: one of them never waits, as a halt must not
+        stand behind those who do."""
+        self._places = threading.BoundedSemaphore(max(threads - 1, 1))
         self._database = database
         self._directory = runtime_directory
         self._lock = threading.Lock()
@@ -59,11 +62,16 @@ class Waiting:
         self._closing.set()
 
     def until(self, order: Order, settled: Settled, seconds: float) -> Order:
-        """The order once it is settled, or as it is when the time is up."""
-        if seconds <= 0 or settled(order):
+        """The order once it is settled, or as it is when the time is up, or too many wait already."""
+        if seconds <= 0 or settled(order) or not self._places.acquire(blocking=False):
             return order
+        try:
+            return self._wait(order, settled, time.monotonic() + seconds)
+        finally:
+            self._places.release()
+
+    def _wait(self, order: Order, settled: Settled, deadline: float) -> Order:
         self._listen()
-        deadline = time.monotonic() + seconds
         with self._rung_for(order.id) as rung:
             while True:
                 order = self._read(order.id)

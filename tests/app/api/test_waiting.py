@@ -1,0 +1,35 @@
+"""Waiting for the broker's word, from inside one worker."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from algosat.api.waiting import Waiting
+from algosat.domain.orders import Order
+from algosat.trading import place
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, intent_of
+
+_PATIENCE = 30.0
+
+
+def test_last_thread_of_a_worker_never_waits(desk: Desk, tmp_path: Path) -> None:
+    order = place.place(desk, intent_of("10"), CAUSE).order
+    waiting = Waiting(desk.database, tmp_path, threads=2)
+    looks, is_settled = threading.Semaphore(0), threading.Event()
+
+    def settled(_: Order) -> bool:
+        looks.release()
+        return is_settled.is_set()
+
+    with ThreadPoolExecutor(1) as others:
+        first = others.submit(waiting.until, order, settled, _PATIENCE)
+        assert looks.acquire(timeout=_PATIENCE)
+        assert looks.acquire(timeout=_PATIENCE)  # before it waits it looks twice
+        assert waiting.until(order, lambda _: False, _PATIENCE) == order
+        assert not first.done()
+        is_settled.set()
+        assert first.result(_PATIENCE) == order
+    waiting.close()
