@@ -95,7 +95,7 @@ GROUPS = {"lint": lint, "unit": unit, "slow": slow, "chaos": chaos, "molecule": 
 # What no check of these groups covers, and how to see it all the same.
 LEFT_OUT = {
     "molecule": (
-        "Ubuntu 24.04 and 26.04, whose archive CI does not reach: `make molecule SCENARIO=ubuntu`",
+        "Ubuntu 24.04 and 26.04, whose archive not every network reaches: `make molecule SCENARIO=ubuntu`",
         "deploys under load, rotation, lost data, runs that are killed: `make molecule SCENARIO=operations`",
         "what a container cannot show (the kernel, a restart, a power cut): `make molecule SCENARIO=vm`, on QEMU",
     )
