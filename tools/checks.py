@@ -97,7 +97,7 @@ LEFT_OUT = {
     "molecule": (
         "Ubuntu 24.04 and 26.04, whose archive not every network reaches: `make molecule SCENARIO=ubuntu`",
         "deploys under load, rotation, lost data, runs that are killed: `make molecule SCENARIO=operations`",
-        "what a container cannot show (the kernel, a restart, a power cut): `make molecule SCENARIO=vm`, on QEMU",
+        "what a container cannot show (kernel, restart, power cut): `make molecule SCENARIO=vm`, on QEMU",
     )
 }
 
