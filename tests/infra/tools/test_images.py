@@ -31,6 +31,7 @@ def test_archive_that_does_not_answer_is_told_with_a_remedy(monkeypatch: pytest.
     monkeypatch.setattr(keyrings, "on_this_machine", lambda _: "keys")
     failing = ["sh", "-c", "echo 'E: Unable to fetch' >&2; exit 1"]
     monkeypatch.setattr(images, "bootstrap", lambda _: failing)
+    monkeypatch.setattr(images, "attempt", lambda *_: None)
     monkeypatch.setattr(shell, "as_root", list)
     with pytest.raises(Trouble, match="E: Unable to fetch") as refused:
         images.ensure(named("ubuntu-24.04"))
