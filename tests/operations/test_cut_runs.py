@@ -48,7 +48,8 @@ PATIENCE_SECONDS = 120
 def tasks(role: str, file: str = "*.yml") -> set[str]:
     """The tasks of a role that may change the server."""
     files = (ROOT / "roles" / role / "tasks").glob(file)
-    every = [task for file in files for task in yaml.safe_load(file.read_text())]
+    named = [task for file in files for task in yaml.safe_load(file.read_text())]
+    every = [each for task in named for each in task.get("block", [task])]
     only_look = [it for it in every if it.get("changed_when") is False or it.get("check_mode") is True]
     return {it["name"] for it in every if it not in only_look and not it.keys() & LOCAL}
 
