@@ -48,10 +48,10 @@ class Filler:
         """A store of this many orders. Without their events it is quicker to fill, but not one to verify."""
         while self._count < orders:
             size = min(_CHUNK, orders - self._count)
-            with self.database.engine.begin() as connection:
+            with self.database.write() as connection:
                 self._write(connection, range(self._count, self._count + size), with_events)
             self._count += size
-        with self.database.engine.begin() as connection:
+        with self.database.write() as connection:
             self._write_book(connection)
         return self.database
 
