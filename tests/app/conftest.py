@@ -16,9 +16,10 @@ from algosat.app import create_app
 from algosat.clock import now
 from algosat.config.loader import load
 from algosat.config.settings import Settings
+from algosat.errors import StoreBusy
 from algosat.security import users
 from algosat.security.callers import Role
-from algosat.store import migrate
+from algosat.store import migrate, version
 from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.writer import Writer
@@ -98,6 +99,18 @@ def database(empty_url: str) -> Iterator[Database]:
     database = Database(empty_url)
     yield database
     database.close()
+
+
+@pytest.fixture
+def slow_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the store's version is answered the third time."""
+    answers = iter([StoreBusy("starting up"), StoreBusy("starting up"), None])
+
+    def answer(_database: Database) -> None:
+        if error := next(answers):
+            raise error
+
+    monkeypatch.setattr(version, "require_current", answer)
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ class Database:
         self.engine: Engine = create_engine(self.url, hide_parameters=True, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare)
+            event.listen(self.engine, "begin", _begin)
         # To a file they are kept: taking one from the pool costs as much as a small commit.
         self._writing: Connection | None = None
         self._reading: list[Connection] = []  # those that nobody reads with now
@@ -67,7 +68,6 @@ class Database:
         connection = self._to_read()
         try:
             with connection.begin():
-                _BEGIN.run(connection, {})
                 yield connection
         finally:
             self._reading.append(connection)
@@ -81,11 +81,11 @@ class Database:
                     connection.execute(text("SET LOCAL synchronous_commit TO off"))
                 yield connection
             return
-        connection = self._writing = self._writing or self.engine.connect()
-        _synchronise(connection, "FULL" if durable else "NORMAL")
-        with connection.begin():
-            _BEGIN_TO_WRITE.run(connection, {})
-            yield connection
+        if self._writing is None:
+            self._writing = self.engine.connect().execution_options(writes=True)
+        _synchronise(self._writing, "FULL" if durable else "NORMAL")
+        with self._writing.begin():
+            yield self._writing
 
     def close(self) -> None:
         for connection in (*self._reading, self._writing):
@@ -113,6 +113,11 @@ def _prepare(connection: SqliteConnection, _record: object) -> None:
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+
+
+def _begin(connection: Connection) -> None:
+    writes = "writes" in connection.get_execution_options()
+    (_BEGIN_TO_WRITE if writes else _BEGIN).run(connection, {})
 
 
 def _synchronise(connection: Connection, mode: str) -> None:

@@ -105,8 +105,9 @@ def test_list_of_values_is_refused(database: Database) -> None:
 
 
 def test_it_is_part_of_the_transaction_of_its_connection(database: Database) -> None:
-    with pytest.raises(IntegrityError), database.read() as connection:
-        ADD.run_each(connection, [ROW, ROW])
+    for transaction in (database.read, database.write, database.engine.begin):
+        with pytest.raises(IntegrityError), transaction() as connection:
+            ADD.run_each(connection, [ROW, ROW])
     with database.read() as connection:
         assert BY_NAME.first(connection, name="one") is None
 

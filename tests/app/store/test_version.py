@@ -44,16 +44,8 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Pat
     damaged.close()
 
 
-def test_a_process_that_goes_on_waits_for_its_store(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = iter([StoreBusy("starting up"), StoreBusy("starting up"), None])
-
-    def answer(_database: Database) -> None:
-        if error := next(answers):
-            raise error
-
-    monkeypatch.setattr(version, "require_current", answer)
+@pytest.mark.usefixtures("slow_store")
+def test_a_process_that_goes_on_waits_for_its_store(database: Database) -> None:
     slept: list[float] = []
     version.await_current(database, sleep=slept.append)
     assert slept == [1.0, 1.0]

@@ -13,10 +13,9 @@ import pytest
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import Order
-from algosat.errors import Conflict, NotFound, StoreBusy
-from algosat.store import queries, version
+from algosat.errors import Conflict, NotFound
+from algosat.store import queries
 from algosat.store.audit import Cause
-from algosat.store.database import Database
 from algosat.strategies import manage
 from algosat.strategies.live import process, records
 from algosat.strategies.live.pulse import Pulse
@@ -199,16 +198,8 @@ def test_it_sees_new_prices_while_it_runs(
     assert [int(told[1].last) for told in scripted.told if told[0] == "quote"] == [100, 101]
 
 
-def test_a_store_that_is_away_is_waited_for_with_signs_of_life(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = iter([StoreBusy("starting up"), StoreBusy("starting up"), None])
-
-    def answer(_database: Database) -> None:
-        if error := next(answers):
-            raise error
-
-    monkeypatch.setattr(version, "require_current", answer)
+@pytest.mark.usefixtures("slow_store")
+def test_a_store_that_is_away_is_waited_for_with_signs_of_life(desk: Desk) -> None:
     heard, pipe = os.pipe()
     process.await_store(desk.database, Pulse(pipe), sleep=lambda _: None)
     assert os.read(heard, 100) == b"beat\nbeat\n"
