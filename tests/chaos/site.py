@@ -128,10 +128,18 @@ class Site:
     def database(self) -> Database:
         return Database(self._url)
 
-    def token(self) -> str:
+    def token(self, seconds: float = 60) -> str:
+        """Log in, as often as it takes: the worker that is asked may be drawn to die at its first steps."""
         credentials = {"username": "trader", "password": PASSWORD}
-        answer = self._client.post("/auth/login", json=credentials, timeout=30)
-        return str(answer.raise_for_status().json()["access_token"])
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                answer = self._client.post("/auth/login", json=credentials, timeout=30)
+                return str(answer.raise_for_status().json()["access_token"])
+            except httpx.TransportError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.1)
 
     def _configure(self, seed: int) -> None:
         data = algosat_data(
