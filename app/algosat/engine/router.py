@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, bindparam, select
 
-from algosat.domain.orders import EventKind, Order, OrderEvent, Status
+from algosat.domain.orders import EventKind, Order, OrderEvent, Overlay, Status, may_happen
 from algosat.engine.codes import EngineCode
 from algosat.engine.guard import Guard
 from algosat.engine.lanes import Lane
@@ -23,7 +23,7 @@ from algosat.store.tables import orders
 from algosat.trading import halts
 from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
-from algosat.trading.receive import cause_of
+from algosat.trading.receive import cause_of, tracked
 
 _BATCH: Final = 50
 _SOON: Final = 0.02  # seconds: a permit or a thread comes free
@@ -80,8 +80,7 @@ class Router:
         The seconds until it is worth looking again, when some orders wait.
         """
         self._sender.give_up_hung()
-        for order in self._sender.due():
-            self._dispatch(order)
+        self._send_again(self._sender.due())
         again = _BLOCKED if self._sender.has_waiting else None
         if not decide:
             return again
@@ -104,6 +103,34 @@ class Router:
                 self._desk.wake_engine()
 
         self._lane.run(send)
+
+    def _send_again(self, due: list[Order]) -> None:
+        """What surely did not leave leaves now, unless something has come in between."""
+        if not due:
+            return
+        batch = self._desk.writer.run(lambda connection: self._take_again(connection, due))
+        self._sender.forget([*batch.to_send, *batch.refused])
+        for order in batch.refused:
+            self._desk.tell_web(order.id)
+        for order in batch.to_send:
+            self._dispatch(order)
+
+    def _take_again(self, connection: Connection, due: list[Order]) -> _Batch:
+        """Within one unit of work: the same decisions once more. A halt, a cancel, another engine that leads,
+        a broker that asked for patience: all count for the second try as they do for the first."""
+        self._fence(connection)
+        to_send: list[Order] = []
+        refused: list[Order] = []
+        stops, free = halts.in_force(connection), self._lane.free()
+        for each in due:
+            order, cause = tracked(connection, each.id)
+            event = self._verdict_again(order, stops)
+            if event is not None:
+                happens = [event] if may_happen(order, event.kind) else []
+                refused.append(ledger.record_all(connection, order, happens, cause, self._desk.books))
+            elif len(to_send) < free and self._limiter.take(self._desk.clock()):
+                to_send.append(order)
+        return _Batch(to_send, refused, None)
 
     def _take(self, connection: Connection) -> _Batch:
         """Within one unit of work: decide on each created order, and commit those that leave.
@@ -134,6 +161,15 @@ class Router:
 
     def _is_available(self) -> bool:
         return self._is_ready() and self._broker.session().active
+
+    def _verdict_again(self, order: Order, stops: list[Halt]) -> OrderEvent | None:
+        """Why an order that surely did not leave is not sent after all, if it is not."""
+        if order.overlay is Overlay.PENDING_CANCEL:
+            return OrderEvent(EventKind.CANCELLED, self._desk.clock(), reason="cancelled before it was sent")
+        if order.status is not Status.SUBMITTING:
+            reason = "it surely did not leave, but that was not known in time"
+            return OrderEvent(EventKind.REJECTED, self._desk.clock(), EngineCode.SEND_DEADLINE, reason)
+        return self._verdict(order, stops, available=True)
 
     def _verdict(self, order: Order, stops: list[Halt], available: bool) -> OrderEvent | None:
         """Why an order is not sent at all, if it is not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -55,13 +56,16 @@ class Sender:
         return bool(self._waiting)
 
     def due(self) -> list[Order]:
-        """Orders that surely did not leave, and may be sent again now."""
+        """Orders that surely did not leave, and whose next try has come; they wait until forgotten."""
         now = self._desk.clock()
         with self._lock:
-            due = [order for at, order in self._waiting.values() if has_come(at, now, within=_AGAIN_AFTER)]
-            for order in due:
-                del self._waiting[order.id]
-            return due
+            return [order for at, order in self._waiting.values() if has_come(at, now, within=_AGAIN_AFTER)]
+
+    def forget(self, orders: Iterable[Order]) -> None:
+        """These wait no longer: they are sent now, or never."""
+        with self._lock:
+            for order in orders:
+                self._waiting.pop(order.id, None)
 
     def refuse_waiting(self) -> None:
         """The engine stops: what surely did not leave is not left to be sought in vain."""

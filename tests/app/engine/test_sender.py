@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import Connection
 
-from algosat.domain.orders import EventKind, Status
+from algosat.config.settings import Settings
+from algosat.domain.orders import EventKind, Order, Status
 from algosat.engine.codes import EngineCode
+from algosat.engine.leadership import NotLeading
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -13,8 +16,11 @@ from algosat.errors import (
     BrokerUncertain,
 )
 from algosat.store import audit
-from tests.app.desks import buy, order_now
-from tests.app.engine.floor import Floor, failing
+from algosat.trading import cancel, halt
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, buy, order_now
+from tests.app.engine.floor import Floor, failing, open_floor
+from tests.app.exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
 
@@ -81,6 +87,79 @@ def test_a_broker_that_asks_for_fewer_requests_gets_none_for_a_second(floor: Flo
     clock.forward(seconds=1)
     floor.route()
     assert order_now(floor.desk, other).status is Status.OPEN
+
+
+def waiting(floor: Floor, clock: FakeClock) -> Order:
+    """An order that could not leave, and whose next try has come: the broker can be reached again."""
+    floor.exchange.before = failing(BrokerNotReached("refused"), "place")
+    order = floor.sent(buy(floor.desk))
+    floor.exchange.before = quiet
+    clock.forward(seconds=0.3)
+    return order
+
+
+def test_the_order_itself_is_not_sent_again_before_a_pause_is_over(floor: Floor, clock: FakeClock) -> None:
+    floor.exchange.before = failing(BrokerRateLimited("429"), "place")
+    order = floor.sent(buy(floor.desk))
+    floor.exchange.before = quiet
+    clock.forward(seconds=0.3)
+    assert floor.sent(order).status is Status.SUBMITTING
+    clock.forward(seconds=1)
+    assert floor.sent(order).status is Status.OPEN
+
+
+def test_what_is_sent_again_needs_a_permit_too(
+    desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
+) -> None:
+    rules = settings.algosat.engine.model_copy(update={"orders_per_second": 2})
+    floor = open_floor(desk, exchange, rules)
+    exchange.before = failing(BrokerNotReached("refused"), "place")
+    for _ in range(2):
+        buy(desk)
+    floor.route()
+    clock.forward(seconds=1)
+    for _ in range(2):
+        buy(desk)
+    floor.route()
+    exchange.before = quiet
+    clock.forward(seconds=1)
+    floor.route()
+    assert len(exchange.sent) == 2
+    clock.forward(seconds=1)
+    floor.route()
+    assert len(exchange.sent) == 4
+
+
+def test_a_halt_stops_what_waits_to_be_sent_again(floor: Floor, clock: FakeClock) -> None:
+    order = waiting(floor, clock)
+    halt.halt(floor.desk, CAUSE, "enough", cancel_orders=False)
+    stopped = floor.sent(order)
+    assert (stopped.status, stopped.code) == (Status.REJECTED, EngineCode.HALTED_BEFORE_SENDING)
+    assert floor.exchange.sent == []
+
+
+def test_what_was_cancelled_while_it_waited_is_not_sent_again(floor: Floor, clock: FakeClock) -> None:
+    order = waiting(floor, clock)
+    cancel.cancel(floor.desk, order.id, CAUSE)
+    assert floor.sent(order).status is Status.CANCELLED
+    assert floor.exchange.sent == []
+
+
+def test_an_engine_that_lost_the_lead_sends_nothing_again(
+    desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
+) -> None:
+    lost: list[str] = []
+
+    def fence(_connection: Connection) -> None:
+        if lost:
+            raise NotLeading("another one leads")
+
+    floor = open_floor(desk, exchange, settings.algosat.engine, fence)
+    waiting(floor, clock)
+    lost.append("lead")
+    with pytest.raises(NotLeading):
+        floor.route()
+    assert exchange.sent == []
 
 
 def test_a_call_that_hangs_makes_the_order_unknown_and_its_late_answer_counts(
