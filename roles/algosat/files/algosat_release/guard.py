@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from algosat_release.layout import Layout
-from algosat_release.machine import Refused
+from algosat_release.machine import Refused, unit_states
 from algosat_release.store import ask_running
 
 MARKET_OPEN, UNDER_WAY = 5, 6  # how `algosat engine idle` ends when a restart would cut into something
@@ -17,10 +17,11 @@ def require_idle(layout: Layout) -> None:
     """Return at a moment at which the services may be restarted.
 
     The release in force is asked: it knows its calendar and its orders. One that cannot answer is no
-    reason to keep a better one out. Raises Refused with what speaks against it, and the remedy.
+    reason to keep a better one out, nor is one that was cut off already: its engine is stopped. Raises
+    Refused with what speaks against it, and the remedy.
     """
     running = layout.running()
-    if running is None:
+    if running is None or _no_engine_runs(layout):
         return
     deadline = time.monotonic() + LULL_SECONDS
     while (answer := ask_running(layout, running, "engine", "idle")).returncode in (MARKET_OPEN, UNDER_WAY):
@@ -31,3 +32,8 @@ def require_idle(layout: Layout) -> None:
                 " repeat it with -e algosat_force=true (on the server: --force)"
             )
         time.sleep(PAUSE_SECONDS)
+
+
+def _no_engine_runs(layout: Layout) -> bool:
+    states = unit_states([layout.services[0], layout.standby]).values()
+    return all(it["ActiveState"] in ("inactive", "failed") for it in states)

@@ -36,13 +36,15 @@ def install(layout: Layout, name: str, archive: Path) -> bool:
     return True
 
 
-def prune(layout: Layout, keep: set[str]) -> None:
+def prune(layout: Layout, keep: set[str | None]) -> None:
     """Remove the oldest releases beyond the number to keep; never one that is named."""
     for release in layout.installed()[layout.kept :]:
         if release.name not in keep:
             shutil.rmtree(release.directory)
     for archive in (layout.home / "releases").glob("*.tar"):  # of an installation that was cut off
         archive.unlink()
+    for store in layout.home.glob(".store-*"):  # of a way back that was cut off
+        shutil.rmtree(store)
 
 
 def _unpack(archive: Path, directory: Path) -> None:

@@ -20,6 +20,8 @@ def changes(layout: Layout, release: Release) -> list[str]:
     running = layout.running()
     if running is None or running.name != release.name:
         found.append(f"release {running.name if running else 'none'} -> {release.name}")
+    elif state(layout).get("release", release.name) != release.name:
+        found.append(f"release {release.name}, whose switch was cut off: another one may still run")
     found += [
         f"configuration {layout.configuration / name}"
         for name in CONFIGURATION
@@ -60,7 +62,11 @@ def state(layout: Layout) -> dict[str, Any]:
 
 def write_state(layout: Layout, release: Release, previous: Release | None) -> None:
     """Remember what runs now, and what ran before."""
-    before = previous.name if previous and previous.name != release.name else state(layout).get("previous")
+    last = state(layout)
+    # A switch that was cut off wrote nothing down: the last that did is the one before.
+    before = last.get("previous" if last.get("release") == release.name else "release")
+    if previous and previous.name != release.name:
+        before = previous.name
     told = {"release": release.name, "previous": before, "units": unit_seals(layout)}
     beside = layout.state.with_suffix(".new")
     beside.write_text(json.dumps(told, indent=2) + "\n")

@@ -8,6 +8,8 @@ again by reconciliation.
 from __future__ import annotations
 
 import fcntl
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from algosat_release.machine import Failed, Refused, as_service, attempt, run, s
 
 SNAPSHOT = "database/algosat.db"
 CURRENT, BEHIND, NEWER = 0, 3, 4  # how `algosat db current` ends
+A_RELEASES_HALT = re.compile(r"^all\t.*\trelease \S+ is being proven$", re.MULTILINE)
 
 
 def algosat(layout: Layout, release: Release, *arguments: str) -> str:
@@ -77,22 +80,33 @@ def migrate(layout: Layout, release: Release) -> None:
 
 
 @contextmanager
-def trading_halted(layout: Layout, release: Release | None, reason: str) -> Iterator[None]:
-    """Accept no new orders meanwhile; working ones are left alone. Anybody else's halt stays."""
-    if release is None or tell_running(layout, release, "risk", "status").startswith("halted"):
+def trading_halted(layout: Layout, release: Release | None, proven: str) -> Iterator[None]:
+    """Accept no new orders while a release is proven; leave working ones alone, and anybody else's halt."""
+    if release is None:
         yield
         return
+    status = tell_running(layout, release, "risk", "status")
+    if status.startswith("halted") and not A_RELEASES_HALT.search(status):
+        yield
+        return
+    reason = f"release {proven} is being proven"
     tell_running(layout, release, "risk", "halt", "--no-cancel", "--reason", reason)
     try:
         yield
     finally:
-        _resume(layout, layout.running() or release, reason)
+        _resume(layout, layout.running() or release)
 
 
-def _resume(layout: Layout, release: Release, reason: str) -> None:
+def resume_what_was_cut_off(layout: Layout, release: Release) -> None:
+    """End the halt of a switch that was cut off before its release, or a later one, had proven itself."""
+    if A_RELEASES_HALT.search(ask_running(layout, release, "risk", "status").stdout):
+        _resume(layout, release)
+
+
+def _resume(layout: Layout, release: Release) -> None:
     status = ask_running(layout, release, "risk", "status")
     halts = [line for line in status.stdout.splitlines() if line.startswith("all\t")]
-    if halts and not halts[0].endswith(f"\t{reason}"):
+    if halts and not A_RELEASES_HALT.search(halts[0]):
         print(f"trading stays halted, as somebody has asked for meanwhile: {halts[0]}", file=sys.stderr)
         return
     resumed = ask_running(layout, release, "risk", "resume")
@@ -103,13 +117,17 @@ def _resume(layout: Layout, release: Release, reason: str) -> None:
 @contextmanager
 def services_held(layout: Layout) -> Iterator[None]:
     """Stop the services, and let those that are woken meanwhile wait: their clients wait in the socket."""
-    lock = layout.runtime / "changeover.lock"
-    with lock.open("a") as handle:
-        shutil.chown(lock, layout.user, layout.group)
+    with open(layout.runtime / "changeover.lock", "a", opener=_no_link) as handle:
+        shutil.chown(handle.fileno(), layout.user, layout.group)
         fcntl.flock(handle, fcntl.LOCK_EX)
         # A switch that was cut off may have left a second engine.
         systemctl("stop", layout.standby, *layout.services)
         yield
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Its directory is the services': a link there could lead root to a file that is nobody's business."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o640)
 
 
 def back_up(layout: Layout, label: str) -> Path:
@@ -120,16 +138,18 @@ def back_up(layout: Layout, label: str) -> Path:
 
 def put_back(layout: Layout, release: Release, archive: Path) -> None:
     """Give the release the store again that the archive holds."""
-    with tempfile.TemporaryDirectory(prefix="algosat-store-") as work:
+    # Neither in memory nor in /tmp, which may be memory: a store can be larger than that.
+    with tempfile.TemporaryDirectory(prefix=".store-", dir=layout.home) as work:
         snapshot = Path(work) / "algosat.db"
         with tarfile.open(archive) as tar:
             member = next((it for it in tar if it.name.endswith(f"/{SNAPSHOT}")), None)
             content = tar.extractfile(member) if member else None
             if content is None:
                 raise Failed(f"{archive} holds no store")
-            snapshot.write_bytes(content.read())
-        shutil.chown(work, layout.user, layout.group)
+            with snapshot.open("wb") as file:
+                shutil.copyfileobj(content, file)
         shutil.chown(snapshot, layout.user, layout.group)
+        shutil.chown(work, layout.user, layout.group)  # last: from here on its owner may put links there
         algosat(layout, release, "store", "restore", str(snapshot))
 
 

@@ -69,12 +69,13 @@ def accept(layout: Layout, release: Release, *options: str) -> None:
 def _change_over(layout: Layout, release: Release) -> None:
     before = Before.of(layout)
     if store.must_migrate(layout, release):
-        with store.trading_halted(layout, before.release, f"release {release.name} is being proven"):
+        with store.trading_halted(layout, before.release, release.name):
             _try(layout, release, before, migrating=True)
     else:
         _try(layout, release, before, migrating=False)
+        store.resume_what_was_cut_off(layout, release)
     plan.write_state(layout, release, before.release)
-    prune(layout, keep={release.name, before.release.name if before.release else release.name})
+    prune(layout, keep={release.name, plan.state(layout)["previous"]})
 
 
 def _try(layout: Layout, release: Release, before: Before, *, migrating: bool) -> None:
