@@ -26,9 +26,10 @@ def cut_off(server: Server, monkeypatch: pytest.MonkeyPatch, name: str) -> Relea
         return server.attempt(command)
 
     release = server.has(name)
-    with monkeypatch.context() as killed, pytest.raises(SystemExit):
+    with monkeypatch.context() as killed:
         killed.setattr(machine, "attempt", attempt)
-        switch.switch(server.layout, release)
+        with pytest.raises(SystemExit):
+            switch.switch(server.layout, release)
     assert server.layout.running() == release
     return release
 
