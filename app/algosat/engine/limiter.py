@@ -30,12 +30,13 @@ class Limiter:
         for at in sorted(sent):
             self._note(at)
 
-    def take(self, at: datetime) -> bool:
-        """A permit to send one request now, if there is one."""
+    def take(self, at: datetime, *, is_new: bool = True) -> bool:
+        """A permit to send one request now, if there is one. The day's number is one of new orders: nobody who
+        cancels or changes what stands is told to come back tomorrow."""
         with self._lock:
-            if not self._may(at):
+            if not self._may(at) or (is_new and self._today >= self._per_day):
                 return False
-            self._note(at)
+            self._note(at, is_new=is_new)
             return True
 
     def pause(self, until: datetime) -> None:
@@ -50,16 +51,12 @@ class Limiter:
         self._forget(at)
         second = at.replace(microsecond=0)
         in_second = sum(1 for _ in takewhile(lambda sent: sent >= second, reversed(self._recent)))
-        return (
-            in_second < self._per_second
-            and len(self._recent) < self._per_minute
-            and self._today < self._per_day
-        )
+        return in_second < self._per_second and len(self._recent) < self._per_minute
 
-    def _note(self, at: datetime) -> None:
+    def _note(self, at: datetime, *, is_new: bool = True) -> None:
         self._forget(at)
         self._recent.append(at)
-        self._today += 1
+        self._today += is_new
 
     def _forget(self, at: datetime) -> None:
         if self._recent and self._recent[-1] > at:  # the clock was put back: what left counts as of now

@@ -83,7 +83,7 @@ class Wishes:
                 return None
             if last is not None and not has_come(last.next_at, now, within=_HUNG_AFTER):
                 return None
-            if not self._limiter.take(now):
+            if not self._limiter.take(now, is_new=False):
                 return None
             attempt = _Attempt(order.overlay, last.number + 1 if last else 0, now + _HUNG_AFTER)
             self._attempts[order.id] = attempt

@@ -32,6 +32,13 @@ def test_a_day_begins_anew_at_midnight_utc() -> None:
     assert taken(limiter, 12 * 3600) == [True]
 
 
+def test_a_cancel_leaves_when_the_days_orders_are_used_up_and_uses_none_itself() -> None:
+    limiter = Limiter(10, 10, 2)
+    assert [limiter.take(NOON, is_new=False) for _ in range(3)] == [True, True, True]
+    assert taken(limiter, 1, 2, 3) == [True, True, False]
+    assert limiter.take(NOON + timedelta(seconds=4), is_new=False)
+
+
 def test_what_left_before_a_restart_counts() -> None:
     limiter = Limiter(10, 10, 2, sent=[NOON - timedelta(hours=1), NOON - timedelta(seconds=5)])
     assert not limiter.take(NOON)

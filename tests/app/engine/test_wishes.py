@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from algosat.config.settings import Settings
 from algosat.domain.orders import Order, Overlay, Revision, Status
 from algosat.engine.codes import EngineCode
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from algosat.trading import cancel, halt, modify
+from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, hold, order_now, sell
-from tests.app.engine.floor import Floor, failing
+from tests.app.engine.floor import Floor, failing, open_floor
 from tests.app.engine.test_sender import quiet
+from tests.app.exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
 CHANGE = Revision(Decimal(20), Decimal(101), None)
@@ -34,6 +37,17 @@ def test_a_change_holds_once_the_broker_confirms_it(floor: Floor) -> None:
     assert order.overlay is None
     assert order.intent.quantity == 20
     assert order.intent.limit_price == 101
+
+
+def test_a_day_whose_orders_are_used_up_keeps_no_wish_waiting(
+    desk: Desk, exchange: FakeExchange, settings: Settings
+) -> None:
+    rules = settings.algosat.engine.model_copy(update={"orders_per_day": 2})
+    floor = open_floor(desk, exchange, rules)
+    gone, changed = wished_away(floor), to_be_changed(floor)
+    floor.route()
+    assert order_now(desk, gone).status is Status.CANCELLED
+    assert order_now(desk, changed).intent.quantity == 20
 
 
 def test_a_fill_that_was_faster_than_the_cancel_is_booked(floor: Floor) -> None:
