@@ -31,8 +31,10 @@ class Limiter:
             self._note(at)
 
     def take(self, at: datetime, *, is_new: bool = True) -> bool:
-        """A permit to send one request now, if there is one. The day's number is one of new orders: nobody who
-        cancels or changes what stands is told to come back tomorrow."""
+        """A permit to send one request now, if there is one.
+
+        The day's number is one of new orders: who cancels or changes what stands need not come back tomorrow.
+        """
         with self._lock:
             if not self._may(at) or (is_new and self._today >= self._per_day):
                 return False

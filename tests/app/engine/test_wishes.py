@@ -123,6 +123,21 @@ def test_a_cancel_may_follow_a_change_under_way(floor: Floor) -> None:
     assert floor.sent(order).status is Status.CANCELLED
 
 
+def test_a_change_is_still_answered_when_the_cancel_that_outweighed_it_is_refused(
+    floor: Floor, clock: FakeClock
+) -> None:
+    order = to_be_changed(floor)
+    floor.exchange.before = failing(BrokerUncertain("lost"), "modify")
+    floor.route()
+    cancel.cancel(floor.desk, order.id, CAUSE)
+    floor.exchange.before = failing(BrokerRejected("not in this phase"), "cancel")
+    assert floor.sent(order).overlay is Overlay.PENDING_MODIFY
+    floor.exchange.before = quiet
+    clock.forward(seconds=1)
+    changed = floor.sent(order)
+    assert (changed.overlay, changed.pending_change, changed.intent.quantity) == (None, None, 20)
+
+
 def test_a_wish_on_an_order_of_unknown_fate_waits_until_it_is_found(floor: Floor, clock: FakeClock) -> None:
     floor.exchange.after = failing(BrokerUncertain("lost"), "place")
     order = floor.sent(buy(floor.desk))

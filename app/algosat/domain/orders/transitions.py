@@ -144,6 +144,8 @@ def _next_overlay(order: Order, event: OrderEvent, status: Status) -> Overlay | 
         return Overlay.PENDING_CANCEL  # a cancel outweighs a change under way
     if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) and order.overlay is Overlay.PENDING_CANCEL:
         return order.overlay
+    if event.kind is _E.CANCEL_FAILED and order.pending_change is not None:
+        return Overlay.PENDING_MODIFY  # the change that the cancel outweighed is still to be answered
     if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED, _E.CANCEL_FAILED):
         return None
     return order.overlay if status in WORKING else None
