@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +16,8 @@ from algosat.trading.desk import Desk
 
 _EVERY: Final = timedelta(seconds=1)
 _EXIT_EVERY: Final = timedelta(seconds=5)  # a closing that was denied is not tried again sooner
+
+Duty = Callable[[Desk], None]
 
 _log = structlog.get_logger(__name__)
 
@@ -30,17 +33,24 @@ class MarketClock:
         if not has_come(self._next, now, within=_EVERY):
             return
         self._next = now + _EVERY
-        try:
-            self._do_what_is_due(now, book_read_at)
-        except CalendarUnknown as error:  # nothing new passes the gate either; health tells the operator
-            _log.error("calendar_unknown", detail=error.detail)
+        unknown = [error for duty in self._due(now, book_read_at) if (error := self._do(duty)) is not None]
+        if unknown:  # nothing new passes the gate either; health tells the operator
+            _log.error("calendar_unknown", detail=unknown[0].detail)
 
-    def _do_what_is_due(self, now: datetime, book_read_at: datetime | None) -> None:
-        losses.watch(self._desk)
-        overhang.trim(self._desk)
+    def _due(self, now: datetime, book_read_at: datetime | None) -> Iterator[Duty]:
+        yield losses.watch
+        yield overhang.trim
         if has_come(self._next_exit, now, within=_EXIT_EVERY):
             self._next_exit = now + _EXIT_EVERY
-            exits.flatten_halted(self._desk)
-            exits.square_off(self._desk)
+            yield exits.flatten_halted
+            yield exits.square_off
         if book_read_at is not None:
-            expiry.expire(self._desk, self._intake, book_read_at)
+            yield lambda desk: expiry.expire(desk, self._intake, book_read_at)
+
+    def _do(self, duty: Duty) -> CalendarUnknown | None:
+        """What the calendar does not cover keeps only that from being done which needs it."""
+        try:
+            duty(self._desk)
+        except CalendarUnknown as error:
+            return error
+        return None

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from algosat.domain.orders import Order, OrderType, Overlay, Product, Validity
 from algosat.domain.risk import Line
 from algosat.domain.sessions import takes
+from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
 from algosat.store import queries
 from algosat.store.audit import Cause
@@ -126,7 +127,10 @@ def _can_trade(connection: Connection, desk: Desk, symbol: str) -> bool:
     if instrument is None or quote is None or held_to is None:
         return False
     now = desk.clock()
-    if (now - quote.at).total_seconds() > held_to.stale_quote_seconds:
+    if abs((now - quote.at).total_seconds()) > held_to.stale_quote_seconds:
         return False
-    phase = desk.calendar.phase(instrument.segment, instrument.has_derivatives, now)
+    try:
+        phase = desk.calendar.phase(instrument.segment, instrument.has_derivatives, now)
+    except CalendarUnknown:
+        return False  # what is in the way is cancelled all the same
     return takes(phase, OrderType.MARKET, Validity.DAY)

@@ -134,6 +134,31 @@ def test_past_its_validity_the_calendar_stops_the_clock_without_harm(floor: Floo
     assert working(floor.desk) == []
 
 
+LAST_DAY, NEW_YEAR = datetime(2026, 12, 31, 5, 30, tzinfo=UTC), datetime(2027, 1, 2, 6, 0, tzinfo=UTC)
+
+
+def test_orders_of_the_calendars_last_day_expire_although_today_is_unknown(
+    floor: Floor, clock: FakeClock
+) -> None:
+    clock.at = LAST_DAY
+    set_prices(floor.desk)
+    order = accepted(floor.desk, buy(floor.desk))
+    clock.at = NEW_YEAR
+    floor.look()
+    move_to(floor, clock())
+    assert order_now(floor.desk, order).status is Status.EXPIRED
+
+
+def test_a_halt_that_flattens_cancels_past_the_calendars_end_too(floor: Floor, clock: FakeClock) -> None:
+    clock.at = LAST_DAY
+    set_prices(floor.desk)
+    hold(floor.desk, "30")
+    entry = accepted(floor.desk, buy(floor.desk))
+    halt.halt(floor.desk, CAUSE, "over", cancel_orders=False, flatten=True)
+    move_to(floor, NEW_YEAR)
+    assert order_now(floor.desk, entry).overlay is Overlay.PENDING_CANCEL
+
+
 def test_a_halt_goes_on_flattening_until_nothing_is_left(floor: Floor, clock: FakeClock) -> None:
     hold(floor.desk, "30")
     resting = accepted(floor.desk, sell(floor.desk, "30", limit="104"))

@@ -135,7 +135,9 @@ def test_a_change_is_still_answered_when_the_cancel_that_outweighed_it_is_refuse
     floor.exchange.before = quiet
     clock.forward(seconds=1)
     changed = floor.sent(order)
-    assert (changed.overlay, changed.pending_change, changed.intent.quantity) == (None, None, 20)
+    assert changed.overlay is None
+    assert changed.pending_change is None
+    assert changed.intent.quantity == 20
 
 
 def test_a_wish_on_an_order_of_unknown_fate_waits_until_it_is_found(floor: Floor, clock: FakeClock) -> None:
