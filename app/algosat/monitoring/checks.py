@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ def all_checks(
         Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
         Check("backup", False, lambda: _backup(textfiles, clock), at_once),
         Check("drift", False, lambda: _drift(textfiles), at_once),
+        Check("certificate", False, lambda: _certificate(textfiles, clock), at_once),
     ]
 
 
@@ -116,9 +117,23 @@ def _drift(textfiles: Textfiles) -> Finding:
     if not found:
         return Finding(True, "never compared with the inventory yet")
     count = sum(found.values())
+    if count:
+        return Finding(False, f"{count:.0f} things are not as the inventory says: run site.yml")
+    # Who compares is elsewhere, and may have stopped doing so.
+    moments = textfiles.values("algosat_drift_timestamp_seconds").values()
     return Finding(
-        not count, f"{count:.0f} things are not as the inventory says: run site.yml" if count else "none"
+        True, "none" + "".join(f" on {datetime.fromtimestamp(it, UTC):%Y-%m-%d}" for it in moments)
     )
+
+
+def _certificate(textfiles: Textfiles, clock: Clock) -> Finding:
+    due = textfiles.values("algosat_certificate_due_timestamp_seconds").values()
+    if not due:
+        return Finding(True, "not renewed by this server")
+    late = clock().timestamp() - min(due)
+    if late > 0:
+        return Finding(False, f"its renewal is {late / 3600:.0f} h overdue: journalctl -u tls-renew")
+    return Finding(True, "renewed in good time")
 
 
 class _Heartbeat:

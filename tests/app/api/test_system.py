@@ -127,6 +127,32 @@ def test_drift_makes_the_server_degraded(services: Services, stranger: Client, r
     assert answer.json["details"]["drift"].startswith("2 things are not as the inventory says")
 
 
+def test_comparison_without_a_difference_says_when_it_was_made(stranger: Client, reports: Path) -> None:
+    (reports / "drift.prom").write_text(
+        "algosat_drift_differences 0\nalgosat_drift_timestamp_seconds 1795000000\n"
+    )
+    assert stranger.get("/health").json["details"]["drift"] == "none on 2026-11-18"
+
+
+@pytest.mark.parametrize(
+    ("hours_to_go", "detail"),
+    [
+        (1, "renewed in good time"),
+        (-30, "its renewal is 30 h overdue: journalctl -u tls-renew"),
+        (None, "not renewed by this server"),
+    ],
+)
+def test_certificate_is_well_until_its_renewal_is_overdue(
+    services: Services, stranger: Client, reports: Path, hours_to_go: int | None, detail: str
+) -> None:
+    if hours_to_go is not None:
+        due = services.clock().timestamp() + hours_to_go * 3600
+        (reports / "tls.prom").write_text(f"algosat_certificate_due_timestamp_seconds {due}\n")
+    answer = stranger.get("/health").json
+    assert answer["details"]["certificate"] == detail
+    assert answer["components"]["certificate"] == ("overdue" not in detail)
+
+
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
 def test_metrics_show_our_textfiles_and_survive_broken_ones(
     viewer: Client, reports: Path, accept: str

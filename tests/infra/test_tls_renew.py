@@ -1,0 +1,105 @@
+"""The program that issues certificates, in a directory of its own; only systemd is pretended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.infra.rendering import server
+from tools.paths import ROOT
+
+TEMPLATE = ROOT / "roles" / "tls" / "templates" / "usr" / "local" / "sbin" / "tls-renew.j2"
+SYSTEMCTL = """\
+#!/bin/sh
+case $1 in --quiet) exit 0 ;; esac
+echo "$*" >>{place}/asked
+test ! -e {place}/broken
+"""
+
+Renew = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def renew(tmp_path: Path) -> Renew:
+    told = {
+        "tls_directory": str(tmp_path / "tls"),
+        "tls_names": ["trade.example.org", "127.0.0.1"],
+        "tls_report": str(tmp_path / "reports" / "tls.prom"),
+    }
+    (tmp_path / "tls").mkdir()
+    program = tmp_path / "tls-renew"
+    program.write_text(server("staging").render(TEMPLATE, **told))
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(SYSTEMCTL.format(place=tmp_path))
+    systemctl.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", program, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def asked(place: Path) -> list[str]:
+    return (place / "asked").read_text().splitlines()
+
+
+def test_certificate_is_issued_once_and_shown_once(renew: Renew, tmp_path: Path) -> None:
+    first, second = renew(), renew()
+    assert (first.returncode, first.stdout) == (0, "issued: no authority that outlives a certificate\n")
+    assert (second.returncode, second.stdout, second.stderr) == (0, "kept\n", "")
+    assert asked(tmp_path) == ["reload nginx.service"]
+
+
+def test_reader_that_could_not_reload_is_told_until_it_can(renew: Renew, tmp_path: Path) -> None:
+    renew()
+    (tmp_path / "broken").touch()
+    failed = renew("now")
+    assert (failed.returncode, failed.stdout) == (3, "issued: as you wished\n")
+    assert "shows the one before" in failed.stderr
+    assert renew().returncode == 3
+    (tmp_path / "broken").unlink()
+    assert (renew().returncode, renew().stdout) == (0, "kept\n")
+    assert asked(tmp_path) == ["reload nginx.service"] * 4
+
+
+def test_run_that_was_cut_before_its_reader_was_told_is_finished_by_the_next(
+    renew: Renew, tmp_path: Path
+) -> None:
+    renew()
+    cut = tmp_path / "tls" / ".issue.abc123"
+    cut.mkdir()
+    (cut / "privkey.pem").touch()
+    (tmp_path / "tls" / "unread").touch()
+    assert renew().stdout == "kept\n"
+    assert asked(tmp_path) == ["reload nginx.service"] * 2
+    assert sorted(it.name for it in (tmp_path / "tls").iterdir()) == [
+        "ca.key", "ca.pem", "fullchain.pem", "names", "privkey.pem",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the report is written as its directory's owner")
+def test_report_speaks_of_the_certificate_that_is_shown(renew: Renew, tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    report = tmp_path / "reports" / "tls.prom"
+    renew()
+    told = {name: float(value) for name, value in (it.split() for it in lines(report))}
+    expiry, due = told["algosat_certificate_expiry_timestamp_seconds"], told[DUE]
+    assert expiry - due == pytest.approx(397 / 6 * 86400, abs=2)
+    before = report.read_text()
+    (tmp_path / "broken").touch()
+    renew("now")
+    assert report.read_text() == before
+
+
+DUE = "algosat_certificate_due_timestamp_seconds"
+
+
+def lines(report: Path) -> list[str]:
+    return [it for it in report.read_text().splitlines() if not it.startswith("#")]
