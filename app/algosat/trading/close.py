@@ -24,10 +24,11 @@ def close(
     strategy: str | None = None,
     product: Product | None = None,
     key: Key | None = None,
+    if_any: bool = False,
 ) -> Placed:
     """Close one symbol in a strategy's book (None: those placed by hand), at the market.
 
-    Raises Conflict when nothing is left to close.
+    Raises Conflict when nothing is left to close; `if_any`, that is an outcome, and the key stands for it.
     """
 
     def chosen(line: Line) -> bool:
@@ -36,7 +37,7 @@ def close(
 
     def work(connection: Connection) -> list[Order]:
         orders = exits(connection, desk, cause, chosen)
-        if not orders:
+        if not orders and not if_any:
             raise Conflict(
                 f"nothing of {symbol} is left to close: it is not held, or orders already working close it",
                 code="nothing_to_close",

@@ -64,10 +64,10 @@ def find(connection: Connection, key: Key) -> Reply | None:
     return Reply(row.order_ids, row.versions)
 
 
-def placed_under(connection: Connection, key: Key) -> tuple[Order, ...]:
-    """The orders of a key that was used, whatever the request was."""
+def placed_under(connection: Connection, key: Key) -> tuple[Order, ...] | None:
+    """The orders of a key, whatever the request was; None when it was not used."""
     row = _row(connection, key)
-    return Reply(row.order_ids, row.versions).orders(connection)
+    return None if row is None else Reply(row.order_ids, row.versions).orders(connection)
 
 
 def keep(connection: Connection, key: Key, orders: Sequence[Order], at: datetime) -> Reply:

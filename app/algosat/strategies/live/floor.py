@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
+from itertools import count
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Intent, Order, Product, Revision
@@ -115,8 +116,21 @@ class LiveFloor:
 
     def working(self) -> Sequence[Order]:
         with self._desk.database.read() as connection:
-            working = queries.working(connection, self.account)
-        return [order for order in working if order.intent.strategy == self.strategy]
+            working, ahead = queries.working(connection, self.account), self._ahead(connection)
+        return [
+            order for order in working if order.intent.strategy == self.strategy and order.id not in ahead
+        ]
+
+    def _ahead(self, connection: Connection) -> set[str]:
+        """Orders that this occasion, when it was lived through before, placed later than it has come now: who
+        cancels what is working, then places an order, would cancel that very order the second time."""
+        ahead: set[str] = set()
+        for number in count(self._keys + 1):
+            placed = replies.placed_under(connection, self._key(number))
+            if placed is None:
+                return ahead
+            ahead |= {order.id for order in placed}
+        return ahead
 
     # --- the verbs -------------------------------------------------------------------------------------
 
@@ -127,16 +141,12 @@ class LiveFloor:
 
     def close(self, symbol: str) -> Sequence[Order]:
         def work(key: Key) -> Placed:
+            desk, name, product = self._desk, self.strategy, self._product
             return close.close(
-                self._desk, symbol, self._cause, strategy=self.strategy, product=self._product, key=key
+                desk, symbol, self._cause, strategy=name, product=product, key=key, if_any=True
             )
 
-        try:
-            return self._once(b"close " + symbol.encode(), work)
-        except Conflict as error:
-            if error.reported_code != "nothing_to_close":
-                raise
-            return ()
+        return self._once(b"close " + symbol.encode(), work)
 
     def cancel(self, order_id: str) -> Order:
         try:
@@ -156,18 +166,21 @@ class LiveFloor:
 
     def _once(self, body: bytes, work: Callable[[Key], Placed]) -> Sequence[Order]:
         """What the key of this order in this occasion stands for: done now, or before the process died."""
-        occasion = self._occasion
-        if occasion is None:
+        if self._occasion is None:
             raise RuntimeError("a strategy acts within its callbacks only")
         self._journal()
         self._keys += 1
-        key = Key(self._actor, f"{occasion.name}#{self._keys}", hashlib.sha256(body).hexdigest())
+        key = self._key(self._keys, body)
         try:
             orders = work(key).orders
         except KeyReused:
             # Seeing the market as it is now it would do otherwise; but what it did then is done.
             with self._desk.database.read() as connection:
-                orders = replies.placed_under(connection, key)
+                orders = replies.placed_under(connection, key) or ()
         for order in orders:
             self._seen.note(order)
         return orders
+
+    def _key(self, number: int, body: bytes = b"") -> Key:
+        name = self._occasion.name if self._occasion else ""
+        return Key(self._actor, f"{name}#{number}", hashlib.sha256(body).hexdigest())

@@ -75,6 +75,36 @@ def test_what_was_placed_before_stands_when_it_is_decided_otherwise_now(desk: De
     assert len(second.working()) == 1
 
 
+def test_what_was_not_held_when_it_was_to_be_closed_is_not_closed_the_second_time(
+    desk: Desk, reopen: Reopen
+) -> None:
+    first, second = reopen(), reopen()
+    first.begin(BAR)
+    assert first.close(SHARE) == ()
+    bought = first.place(intent())
+    advance(desk, bought, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="10")
+    second.begin(BAR)
+    assert second.close(SHARE) == ()
+    assert second.place(intent()).id == bought.id
+    with desk.database.read() as connection:
+        assert queries.working(connection, desk.account) == []
+
+
+def test_what_an_occasion_placed_before_is_not_working_until_it_is_placed_again(reopen: Reopen) -> None:
+    first, second = reopen(), reopen()
+    first.begin(Quoted(quote_of(SHARE, BAR.bar.end)))
+    resting = first.place(intent())
+    first.begin(BAR)
+    placed = [first.place(intent()).id, first.place(intent("5")).id]
+    second.begin(BAR)
+    seen = []
+    for quantity in ("10", "5"):
+        seen.append([order.id for order in second.working()])
+        second.place(intent(quantity))
+    assert seen == [[resting.id], [resting.id, placed[0]]]
+    assert [order.id for order in second.working()] == [resting.id, *placed]
+
+
 def test_another_occasion_places_another_order(floor: LiveFloor) -> None:
     ids = set()
     for occasion in (BAR, BarEnded(bar_of("101", BAR.bar.end)), Quoted(quote_of(SHARE, BAR.bar.end))):
