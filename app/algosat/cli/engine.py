@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import click
@@ -10,6 +11,7 @@ from algosat.cli.base import Chosen, refusing, with_directory
 
 MARKET_OPEN: Final = 5
 UNDER_WAY: Final = 6
+_LOOK: Final = 0.05  # seconds
 
 
 @click.group()
@@ -30,28 +32,30 @@ def run(context: click.Context) -> None:
 
 
 @command.command()
+@click.option("--within", default=0.0, metavar="SECONDS", help="Give orders this long to come to rest.")
 @with_directory
 @click.pass_context
-def idle(context: click.Context) -> None:
+def idle(context: click.Context, within: float) -> None:
     """Print what a restart would cut into now: open markets, and orders with a request under way.
 
     Exits with 0 when there is nothing, 5 when a market is open, 6 when it is only for the orders.
     """
-    from algosat.clock import now
     from algosat.domain.calendar import calendar_for
-    from algosat.store import queries, version
-    from algosat.trading.interruption import on_their_way, open_markets
+    from algosat.store import version
+    from algosat.trading.interruption import interruption
 
     chosen: Chosen = context.obj
     settings = chosen.settings().algosat
-    with chosen.database() as database, database.read() as connection:
-        version.require_current(database)
-        instruments = queries.all_instruments(connection)
-        orders = queries.working(connection, settings.broker)
     calendar = calendar_for(always_open=settings.paper.always_open)
-    markets, under_way = list(open_markets(instruments, calendar, now())), list(on_their_way(orders))
-    for reason in (*markets, *under_way):
+    deadline = time.monotonic() + within
+    with chosen.database() as database:
+        version.require_current(database)
+        found = interruption(database, settings.broker, calendar)
+        while found.under_way and not found.markets and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+            found = interruption(database, settings.broker, calendar)
+    for reason in (*found.markets, *found.under_way):
         click.echo(reason)
-    if markets:
+    if found.markets:
         context.exit(MARKET_OPEN)
-    context.exit(UNDER_WAY if under_way else 0)
+    context.exit(UNDER_WAY if found.under_way else 0)
