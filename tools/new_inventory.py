@@ -5,6 +5,7 @@ python -m tools.new_inventory ENV [--hosts NAME=ADDRESS,…] [--user NAME] [--fr
 
 import argparse
 import ipaddress
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,15 +81,15 @@ def write(
     directory = root / "inventories" / environment
     if directory.exists():
         raise Trouble(f"{directory} exists already", "take another name, or edit it")
-    found = [HOST.fullmatch(host) for host in hosts]
-    if not all(found):
-        raise Trouble(f"{','.join(hosts)} names no hosts", f"for example HOSTS={EXAMPLE}")
+    found = [it for it in map(HOST.fullmatch, hosts) if it]
+    if len({it["name"] for it in found}) != len(hosts):
+        raise Trouble(f"{','.join(hosts)} names no hosts, or one twice", f"for example HOSTS={EXAMPLE}")
     for address in addresses:
         _require_address(address)
+    login = _quoted(user)
     listed = "".join(
-        f"    {it['name']}:\n      ansible_host: {it['address']}\n      ansible_user: {user}\n"
+        f'    "{it["name"]}":\n      ansible_host: "{it["address"]}"\n      ansible_user: {login}\n'
         for it in found
-        if it
     )
     kind = environment if environment in ENVIRONMENTS else "production"
     group = directory / "group_vars" / "algosat"
@@ -96,9 +97,14 @@ def write(
     (directory / "hosts.yml").write_text(HOSTS.format(environment=environment, hosts=listed))
     quoted = ", ".join(f'"{it}"' for it in addresses)
     (group / "main.yml").write_text(
-        MAIN.format(environment=environment, kind=kind, user=user, key=key, addresses=quoted)
+        MAIN.format(environment=environment, kind=kind, user=login, key=_quoted(key), addresses=quoted)
     )
     _make_known(root / "ansible.cfg", environment)
+
+
+def _quoted(text: str) -> str:
+    """As YAML reads it whatever is in it: the comment of a key may be anything."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _require_address(text: str) -> None:
@@ -120,7 +126,7 @@ def _make_known(configuration: Path, environment: str) -> None:
     """Ansible decrypts only with the identities it is told of."""
     text = configuration.read_text()
     identity = f"{environment}@tools/vault-client"
-    if identity not in text:
+    if not re.search(rf"(?<![\w-]){re.escape(identity)}", text):  # `mine` is no part of `gold-mine`
         configuration.write_text(IDENTITIES.sub(lambda line: f"{line[0]}, {identity}", text))
 
 

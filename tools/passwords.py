@@ -21,15 +21,27 @@ def find(environment: str) -> str | None:
     return keep(environment) if environment == THROWN_AWAY else None
 
 
-def keep(environment: str) -> str:
-    """Make a new password, and keep it in a file that git ignores and nobody else may read."""
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
+def made() -> str:
+    """A new password."""
+    return secrets.token_urlsafe(PASSWORD_BYTES)
+
+
+def keep(environment: str, password: str | None = None) -> str:
+    """Keep a password, a new one if none is given, in a file that git ignores and nobody else may read."""
+    password = password or made()
     file = file_of(environment)
     file.parent.mkdir(mode=0o700, exist_ok=True)
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    file.write_text(f"{password}\n")
+    beside(file, f"{password}\n").replace(file)
     return password
+
+
+def beside(file: Path, text: str) -> Path:
+    """A finished file for its owner alone, to take the place of another in one step: a cut loses neither."""
+    new = file.with_name(f".{file.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(text)
+    return new
 
 
 def file_of(environment: str) -> Path:

@@ -19,15 +19,23 @@ def as_root() -> list[str]:
     return ["sudo"]
 
 
-def output(command: Sequence[str], *, stdin: str | None = None, remedy: str = "") -> str:
+def output(
+    command: Sequence[str],
+    *,
+    stdin: str | None = None,
+    remedy: str = "",
+    env: Mapping[str, str] | None = None,
+) -> str:
     """What the command prints; `Trouble` with the end of its error output if it fails."""
-    done = attempt(command, stdin=stdin)
+    done = attempt(command, stdin=stdin, env=env)
     if done.returncode != 0:
         raise Trouble(f"`{' '.join(command)}` failed ({done.returncode})\n{tail(done)}", remedy)
     return done.stdout
 
 
-def attempt(command: Sequence[str], *, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def attempt(
+    command: Sequence[str], *, stdin: str | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command and hand back whatever became of it."""
     return subprocess.run(
         command,
@@ -35,6 +43,7 @@ def attempt(command: Sequence[str], *, stdin: str | None = None) -> subprocess.C
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
         text=True,
+        env={**os.environ, **(env or {})},
         check=False,
     )
 

@@ -9,6 +9,7 @@ python -m tools.vault textconv FILE                  what git asks, for a diff t
 import argparse
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -67,10 +68,12 @@ def rekey(environment: str) -> None:
     if passwords.in_variable(environment):
         name = passwords.variable_of(environment)
         raise Trouble(f"{name} would stay the password", f"unset {name}, once it is kept elsewhere")
-    plain = show(environment)
+    password = passwords.made()
+    # Both are on disk before either counts: neither a full disk nor a cut leaves secrets that nothing opens.
+    encrypted = _encrypted(environment, show(environment), {passwords.variable_of(environment): password})
+    passwords.keep(environment, password)
+    encrypted.replace(file_of(environment))
     passwords.example_of(environment).unlink(missing_ok=True)
-    passwords.keep(environment)
-    _write(environment, plain)
     _say_where(environment)
 
 
@@ -105,16 +108,25 @@ def _existing(environment: str) -> Path:
 
 
 def _write(environment: str, plain: str) -> None:
-    file = file_of(environment)
+    _encrypted(environment, plain).replace(file_of(environment))
+
+
+def _encrypted(environment: str, plain: str, told: Mapping[str, str] | None = None) -> Path:
+    """The secrets in a file beside the environment's, which they are to replace."""
     arguments = ("--encrypt-vault-id", environment, "--output", "-", "-")
-    encrypted = _ansible_vault(environment, "encrypt", *arguments, stdin=plain)
-    file.write_text(encrypted)
-    file.chmod(0o600)
+    text = _ansible_vault(environment, "encrypt", *arguments, stdin=plain, told=told)
+    return passwords.beside(file_of(environment), text)
 
 
-def _ansible_vault(environment: str, verb: str, *arguments: str, stdin: str | None = None) -> str:
+def _ansible_vault(
+    environment: str,
+    verb: str,
+    *arguments: str,
+    stdin: str | None = None,
+    told: Mapping[str, str] | None = None,
+) -> str:
     command = [str(VENV_BIN / "ansible-vault"), verb, *_identity(environment), *arguments]
-    return shell.output(command, stdin=stdin, remedy=passwords.remedy(environment))
+    return shell.output(command, stdin=stdin, remedy=passwords.remedy(environment), env=told)
 
 
 def _identity(environment: str) -> tuple[str, str]:

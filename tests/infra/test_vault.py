@@ -178,6 +178,30 @@ def test_rekeyed_secrets_are_the_same_under_another_password(
     assert vault.show(environment) == plain
 
 
+@pytest.mark.slow
+def test_rekeying_that_fails_leaves_password_and_secrets_that_fit(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords.keep(environment, "first")
+    monkeypatch.delenv(passwords.variable_of(environment))
+    vault.new(environment)
+    plain = vault.show(environment)
+
+    def full(file: Path, text: str) -> Path:
+        if file.name == "vault.yml":
+            raise OSError("no space left on device")
+        return beside(file, text)
+
+    beside = passwords.beside
+
+    with monkeypatch.context() as disk:
+        disk.setattr(passwords, "beside", full)
+        with pytest.raises(OSError, match="no space"):
+            vault.rekey(environment)
+    assert passwords.find(environment) == "first"
+    assert vault.show(environment) == plain
+
+
 def test_hook_refuses_a_vault_in_clear_and_lets_an_encrypted_one_pass(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=tmp_path, capture_output=True, check=True)

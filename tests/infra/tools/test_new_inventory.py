@@ -38,6 +38,25 @@ def test_servers_operator_and_vault_are_written_down(root: Path) -> None:
     assert identities.endswith("production@tools/vault-client, desk@tools/vault-client")
 
 
+def test_names_and_keys_may_be_what_yaml_takes_for_something_else(root: Path) -> None:
+    key = "ssh-ed25519 AAAA ann: work #2"
+    new_inventory.write(root, "desk", ["1=192.0.2.1", "on=192.0.2.2"], "no", key)
+    hosts = yaml.safe_load((root / "inventories/desk/hosts.yml").read_text())["algosat"]["hosts"]
+    main = yaml.safe_load((root / "inventories/desk/group_vars/algosat/main.yml").read_text())
+    assert list(hosts) == ["1", "on"]
+    assert hosts["on"]["ansible_user"] == "no"
+    assert main["users_operators"] == [{"name": "no", "keys": [key]}]
+
+
+def test_vault_is_made_known_though_another_ends_in_its_name(root: Path) -> None:
+    for name in ("gold-mine", "mine", "cal"):  # the last is the end of `local`
+        new_inventory.write(root, name, ["one=192.0.2.1"], "ann", KEY)
+    identities = next(it for it in (root / "ansible.cfg").read_text().splitlines() if "identity_list" in it)
+    assert identities.endswith(
+        ", gold-mine@tools/vault-client, mine@tools/vault-client, cal@tools/vault-client"
+    )
+
+
 def test_new_inventory_says_of_every_variable_what_the_examples_say(root: Path) -> None:
     new_inventory.write(root, "staging", ["one=192.0.2.1"], "ann", KEY)
     written, example = (
@@ -49,7 +68,13 @@ def test_new_inventory_says_of_every_variable_what_the_examples_say(root: Path) 
 
 
 @pytest.mark.parametrize(
-    ("environment", "hosts"), [("Desk", ["a=192.0.2.1"]), ("../x", ["a=192.0.2.1"]), ("desk", ["192.0.2.1"])]
+    ("environment", "hosts"),
+    [
+        ("Desk", ["a=192.0.2.1"]),
+        ("../x", ["a=192.0.2.1"]),
+        ("desk", ["192.0.2.1"]),
+        ("desk", ["a=192.0.2.1", "a=192.0.2.2"]),
+    ],
 )
 def test_wrong_name_or_host_writes_nothing(root: Path, environment: str, hosts: list[str]) -> None:
     before = (root / "ansible.cfg").read_text()
