@@ -40,10 +40,26 @@ def test_a_store_that_was_only_written_through_the_ledger_is_clean(filled: Datab
         ("UPDATE trades SET quantity = quantity + 100000000 WHERE seq = 1", "its trades sum to"),
         ("UPDATE positions SET cost = cost + 1", "its fills give"),
         ("UPDATE balances SET realised = realised + 1", "balances of paper"),
+        ("DELETE FROM balances", "balances of paper"),
         ("UPDATE days SET fees = fees + 1", "days of paper"),
+        ("UPDATE days SET trades = trades + 1", "days of paper"),
+        ("UPDATE days SET strategy = 'trend'", "days of paper/trend"),
+        ("DELETE FROM days", "days of paper"),
+        ("UPDATE trades SET realised = realised + 1 WHERE seq = 3", "trade T3: realised"),
     ],
 )
 def test_tampering_is_found_and_named(filled: Database, tampering: str, finding: str) -> None:
     with filled.engine.begin() as connection:
         connection.execute(text(tampering))
     assert any(finding in sentence for sentence in verdict(filled).findings), verdict(filled).findings
+
+
+def test_a_price_that_was_changed_wherever_the_book_knows_it_is_found(
+    writer: Writer, database: Database
+) -> None:
+    fill(writer, order_of(1), trade_of(1, "4"))
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE trades SET price = price + 100000000"))
+        connection.execute(text("UPDATE positions SET cost = cost + 400000000"))
+    (finding,) = verdict(database).findings
+    assert "filled 4 for 400, its trades sum to 4 for 404" in finding
