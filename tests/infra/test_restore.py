@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,12 +18,14 @@ from tools.paths import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="restore.sh is root's")]
 
 Run = Callable[..., str]
+ARCHIVES = "daily+weekly"
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs a program of the pretended server; what it said on both streams."""
-    places = {name: tmp_path / name for name in ("home", "data", "etc", "log", "backups", "run", "bin")}
+    places = {name: tmp_path / name for name in ("home", "data", "etc", "log", "run", "bin")}
+    places["backups"] = tmp_path / ARCHIVES
     for place in (
         *places.values(),
         places["data"] / "database",
@@ -43,6 +46,7 @@ def run(tmp_path: Path) -> Run:
         "algosat_runtime_directory": str(places["run"]),
         "backup_directory": str(places["backups"]),
         "backup_spare_mib": 1,
+        "backup_kept": 1,
     }
     for name in ("backup.sh", "restore.sh"):
         template = ROOT / "templates" / "opt" / "algosat" / "bin" / f"{name}.j2"
@@ -94,3 +98,15 @@ def test_restored_backup_brings_back_all_but_trading_that_is_halted(run: Run, tm
     status = run("algosat", "risk", "status")
     assert "trading was halted when a backup was restored" in status
     assert "odd prices" not in status  # the store is that of before
+
+
+def test_archive_of_a_clock_that_was_ahead_is_not_the_latest(run: Run, tmp_path: Path) -> None:
+    archive = Path(run("backup.sh").strip())
+    shutil.copy(archive, tmp_path / ARCHIVES / "algosat-20990101T000000Z.tar.gz")
+    assert f"it could be restored: {archive}" in run("restore.sh", "--check", "latest")
+
+
+def test_older_archives_go_wherever_they_lie(run: Run, tmp_path: Path) -> None:
+    run("backup.sh")
+    second = Path(run("backup.sh").strip())
+    assert list((tmp_path / ARCHIVES).glob("*.tar.gz")) == [second]
