@@ -28,6 +28,9 @@ PAUSE_SECONDS = 0.35  # of each client, between two orders
 PAUSE_IN_ANSWERS, LONGEST_PAUSE_SECONDS = 5, 2.0
 # Longer than nginx waits for the application: what fails is to be told by the server, not guessed here.
 TIMEOUT_SECONDS = 120
+# What is bought is sold again, so that it can go on for ever. Equal orders in a row are suspect: a load goes on
+# where the one before it ended. A list, since a generator breaks when two threads ask it at once.
+TRADES = itertools.cycle(list(itertools.product(range(1, 60), ("buy", "sell"))))
 
 
 @dataclass
@@ -42,9 +45,6 @@ class Load:
     repeated: int = 0  # as the line had ended
 
     def __post_init__(self) -> None:
-        # What is bought is sold again, so that it can go on for ever; equal orders in a row are suspect.
-        # A list, since a generator breaks when two threads ask it at once.
-        self._trades = itertools.cycle(list(itertools.product(range(1, 60), ("buy", "sell"))))
         self._over = threading.Event()
         self._clients = [
             threading.Thread(target=self._trade, args=(number % 2 == 0,)) for number in range(CLIENTS)
@@ -102,7 +102,7 @@ class Load:
         line.close()
 
     def _order(self, line: _Line) -> None:
-        quantity, side = next(self._trades)
+        quantity, side = next(TRADES)
         order = {"symbol": self.symbol, "side": side, "quantity": str(quantity)}
         order |= {"type": "market", "product": "intraday"}
         headers = {
