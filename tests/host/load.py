@@ -28,8 +28,8 @@ PAUSE_SECONDS = 0.35  # of each client, between two orders
 PAUSE_IN_ANSWERS, LONGEST_PAUSE_SECONDS = 5, 2.0
 # Longer than nginx waits for the application: what fails is to be told by the server, not guessed here.
 TIMEOUT_SECONDS = 120
-# What is bought is sold again, so that it can go on for ever. Equal orders in a row are suspect: a load goes on
-# where the one before it ended. A list, since a generator breaks when two threads ask it at once.
+# What is bought is sold again, so that it can go on for ever. Equal orders in a row are suspect: a load goes
+# on where the one before it ended. A list, since a generator breaks when two threads ask it at once.
 TRADES = itertools.cycle(list(itertools.product(range(1, 60), ("buy", "sell"))))
 
 
