@@ -27,8 +27,9 @@ from algosat.domain.risk import Denial, DenialCode, Limits, Line, Picture, Scope
 from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, NotFound
 from algosat.strategies.backtest.exchange import Exchange
 from algosat.strategies.backtest.ledger import Ledger
+from algosat.strategies.backtest.limits import UNLIMITED
 from algosat.strategies.occasions import Occasion
-from algosat.trading import close, modify, slicing
+from algosat.trading import close, modify, overhang, slicing
 from algosat.trading.place import judge
 
 _SECOND = timedelta(seconds=1)
@@ -61,6 +62,8 @@ class SimulatedFloor:
         self._placed: list[datetime] = []  # today, the last ones last
         self._day: date | None = None
         self._opening = Decimal(0)  # worth when the day began
+        self._halts: tuple[str, ...] = ()  # of the day: somebody is taken to resume over night
+        self._cancelled: list[Order] = []  # that the strategy was not told of yet
 
     # --- occasions -------------------------------------------------------------------------------------
 
@@ -109,6 +112,7 @@ class SimulatedFloor:
         if order.status is Status.CREATED:
             event = OrderEvent(EventKind.CANCELLED, self.now, reason="cancelled before it was sent")
             order = self._ledger.record(order, event)
+        self._cancelled.append(order)
         return order
 
     def modify(self, order_id: str, revision: Revision) -> Order:
@@ -143,13 +147,34 @@ class SimulatedFloor:
         event = OrderEvent(EventKind.MODIFY_FAILED, self.now, reason="the exchange refused the change")
         return self._ledger.record(order, event)
 
+    def take_cancelled(self) -> list[Order]:
+        """The orders that were cancelled, by whomever, since this was asked."""
+        cancelled, self._cancelled = self._cancelled, []
+        return cancelled
+
     # --- what the clock asks for -----------------------------------------------------------------------
 
     def enter_day(self, day: date) -> None:
         """Count what is counted by the day from here on."""
         if day != self._day:
-            self._day, self._placed = day, []
+            self._day, self._placed, self._halts = day, [], ()
             self._opening = self._ledger.worth(self.quotes)
+
+    def trim(self) -> None:
+        """Cancel reduce-only orders that have outlived their position, as the engine would."""
+        exits = filter(overhang.is_exit, self.working())
+        for order in list(overhang.excess(exits, self._ledger.positions.values())):
+            self.cancel(order.id)
+
+    def watch_losses(self) -> None:
+        """Halt once the day's loss has reached its limit: what is working is cancelled, only exits pass."""
+        if self._limits is UNLIMITED or self._halts:
+            return
+        result = self._ledger.worth(self.quotes) - self._opening
+        if -result >= self._limits.max_daily_loss:
+            self._halts = (f"lost {-result:.2f} today; the limit is {self._limits.max_daily_loss}",)
+            for order in self.working():
+                self.cancel(order.id)
 
     def square_off(self, symbol: str) -> None:
         """Close an intraday position shortly before the market does, as the engine would."""
@@ -189,7 +214,7 @@ class SimulatedFloor:
             phase=phase,
             trading_day=day,
             square_off_at=closes_at - self._square_off if closes_at else None,
-            halts=(),
+            halts=self._halts,
             own=self._own(intent, lines, instrument, quote),
             scopes=(self._scope(lines),),
             available=self._ledger.funds(lines).available,

@@ -120,10 +120,15 @@ class Ledger:
         working = {Side.BUY: _NOTHING, Side.SELL: _NOTHING}
         for order in orders:
             intent = order.intent
-            if intent.symbol == symbol:
-                working[intent.side] += order.remaining_quantity
-                prices = (intent.limit_price, intent.protection_price, intent.trigger_price)
-                price = max([price, *(each for each in prices if each is not None)])
+            if intent.symbol != symbol:
+                continue
+            working[intent.side] += order.remaining_quantity
+            prices = [intent.limit_price, intent.protection_price, intent.trigger_price]
+            change = order.pending_change
+            if change is not None:  # it may be carried out by now: it counts beside what stands
+                working[intent.side] += max(change.quantity - intent.quantity, _NOTHING)
+                prices += [change.limit_price, change.protection_price, change.trigger_price]
+            price = max([price, *(each for each in prices if each is not None)])
         return Line(
             strategy=self.strategy,
             symbol=symbol,

@@ -116,19 +116,25 @@ class Simulation:
     def _live_through(self, quote: Quote) -> None:
         """In this order nothing sees what comes after it: past bars, then the price, then what it did."""
         floor, at = self._floor, quote.at
+        for cancelled in floor.take_cancelled():
+            self._runner.order(cancelled)
         if self._window_ends is None or at >= self._window_ends:
             self._enter_window(at)
         self._runner.pass_time(at)
         floor.now = at
         floor.quotes[quote.symbol] = quote
         self._firsts.setdefault(quote.symbol, quote)
-        for report in self._exchange.tick(quote):
+        reports = self._exchange.tick(quote)
+        for report in reports:
             changed = self._ledger.settle(report)
             if changed is not None:
                 self._runner.order(changed)
         for refused in filter(None, map(floor.give_up_change, self._exchange.take_refused())):
             self._runner.order(refused)
         floor.now = at
+        if reports:
+            floor.trim()
+        floor.watch_losses()
         floor.square_off(quote.symbol)
         self._runner.quote(quote)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from algosat.domain.orders import Order, Overlay, Side, Status, Validity
 from algosat.errors import InvalidRequest
 from algosat.strategies.backtest.ledger import Fill
+from algosat.strategies.backtest.limits import UNLIMITED
 from algosat.strategies.backtest.output import as_json
 from algosat.strategies.backtest.run import Finished
 from algosat.strategies.bars import Bar
@@ -168,6 +170,64 @@ def test_a_resting_order_can_be_cancelled(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = act
     finished = tried(bars("100", "100", "100"))
     assert [order.status for order in orders(finished)] == [Status.CANCELLED, Status.CREATED]
+
+
+def test_a_strategy_is_told_of_its_own_cancels_too(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, _bar: object) -> None:
+        if own.working(SYMBOL):
+            own.cancel_working(SYMBOL)
+        elif not own.state.get("placed"):
+            own.state["placed"] = bool(own.buy(SYMBOL, TEN, limit=Decimal("95.00")))
+
+    told: list[Status] = []
+    scripted.script["bar"] = act
+    scripted.script["order"] = lambda _own, order: told.append(order.status)
+    tried(bars("100", "100", "100"))
+    assert told == [Status.OPEN, Status.CANCELLED]
+
+
+def test_an_exit_that_outlives_its_position_opens_none(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, bar: Bar) -> None:
+        match (bar.start - MORNING) // timedelta(minutes=1):
+            case 0:
+                own.buy(SYMBOL, TEN)
+            case 1:
+                own.sell(SYMBOL, TEN, trigger=Decimal("95.00"), reduce_only=True)
+            case 2:
+                own.sell(SYMBOL, TEN)
+
+    scripted.script["bar"] = act
+    finished = tried(bars("100", "100", "100", "100", "94", "93"))
+    assert [fill.after.quantity for fill in fills(finished)] == [TEN, 0]
+    assert orders(finished)[1].status is Status.CANCELLED
+
+
+def test_a_day_that_is_lost_halts_what_is_working_and_what_comes_after(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, bar: Bar) -> None:
+        if bar.start == MORNING:
+            own.buy(SYMBOL, TEN)
+            own.buy(SYMBOL, TEN, limit=Decimal("90.00"))
+        if bar.close == 101:
+            own.buy(SYMBOL, TEN)
+
+    scripted.script["bar"] = act
+    limits = replace(UNLIMITED, max_daily_loss=Decimal(50))
+    finished = tried(bars("100", "100", "94", "89", "101", "101"), limits=limits)
+    assert [fill.after.quantity for fill in fills(finished)] == [TEN]
+    assert orders(finished)[1].status is Status.CANCELLED
+    assert finished.report.result["orders"]["denied"] == {"halted": 2}
+
+
+def test_a_change_under_way_takes_room_from_what_comes_after(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, _bar: Bar) -> None:
+        for order in own.working(SYMBOL):
+            own.change(order, quantity=Decimal(20))
+        own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
+
+    scripted.script["bar"] = act
+    limits = replace(UNLIMITED, max_position_value=Decimal(2500))
+    finished = tried(bars("100", "100"), limits=limits)
+    assert finished.report.result["orders"]["denied"] == {"position_value": 1}
 
 
 def test_a_day_order_does_not_outlive_its_day(scripted: type[Scripted]) -> None:
