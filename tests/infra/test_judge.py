@@ -1,5 +1,6 @@
 """A wrong inventory stops the run before the first change, and names the variable."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -63,6 +64,28 @@ def test_value_only_a_roles_preflight_can_judge_is_refused_with_its_words(invent
     assert done.returncode != 0
     assert "ssh_ports must hold at least one port from 1 to 65535; it is [70000]" in done.stdout
     assert "fail2ban_first_ban, fail2ban_longest_ban and fail2ban_window must be a number" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (
+            '{"users_operators": [{"name": "algosat", "keys": ["ssh-ed25519 AAAA"]}]}',
+            "algosat is whom the services run as",
+        ),
+        ('{"users_removed": ["algosat"]}', "algosat is whom the services run as"),
+        ('{"users_removed": ["root"]}', "nor may root be there"),
+        (
+            json.dumps({"users_operators": [{"name": "ann", "keys": [f"ssh-rsa {'A' * 372}"]}]}),
+            "3072 bits or more",
+        ),
+    ],
+    ids=["operator-of-the-services", "services-removed", "root-removed", "short-rsa"],
+)
+def test_logins_that_would_lock_somebody_out_are_refused(inventory: Path, told: str, words: str) -> None:
+    done = judge(inventory, "-e", told)
+    assert done.returncode != 0
+    assert words in " ".join(done.stdout.split())
 
 
 def test_value_only_the_app_can_judge_is_refused_under_its_variables_name(inventory: Path) -> None:

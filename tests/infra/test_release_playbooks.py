@@ -45,7 +45,7 @@ def test_judge_asks_no_server() -> None:
     (play,) = load(PLAYBOOKS / "judge.yml")
     modules = {key for task in play["tasks"] for key in task} - {"name", "when"}
     assert play["gather_facts"] is False
-    assert modules == {"judge_inventory", "ansible.builtin.set_fact"}
+    assert modules == {"judge_inventory", "ansible.builtin.assert", "ansible.builtin.set_fact"}
 
 
 def test_task_that_is_handed_a_secret_shows_nothing() -> None:
