@@ -37,6 +37,7 @@ class Sender:
         self._lock = threading.Lock()
         self._calling: dict[str, datetime] = {}
         self._waiting: dict[str, tuple[datetime, Order]] = {}
+        self._is_ending = False
 
     def send(self, order: Order) -> None:
         """Place an order that is committed as submitting. Never raises what a broker did."""
@@ -68,11 +69,12 @@ class Sender:
                 self._waiting.pop(order.id, None)
 
     def refuse_waiting(self) -> None:
-        """The engine stops: what surely did not leave is not left to be sought in vain."""
+        """The engine stops: what surely did not leave, now or soon, is not left to be sought in vain."""
         with self._lock:
+            self._is_ending = True
             waiting, self._waiting = self._waiting, {}
         for _, order in waiting.values():
-            self._refuse(order, EngineCode.INTERRUPTED, "the engine stopped before it could be sent again")
+            self._refuse_interrupted(order)
 
     def give_up_hung(self) -> None:
         """Calls that do not come back: what they did is unknown. Their late answer still counts."""
@@ -109,7 +111,13 @@ class Sender:
             self._refuse(order, error.reported_code, error.detail)
             return
         with self._lock:
-            self._waiting[order.id] = (now + _AGAIN_AFTER, order)
+            if not self._is_ending:
+                self._waiting[order.id] = (now + _AGAIN_AFTER, order)
+                return
+        self._refuse_interrupted(order)
+
+    def _refuse_interrupted(self, order: Order) -> None:
+        self._refuse(order, EngineCode.INTERRUPTED, "the engine stopped before it could be sent again")
 
     def _is_late(self, order: Order) -> bool:
         return self._desk.clock() > order.created_at + self._deadline

@@ -75,6 +75,16 @@ def test_what_waits_to_be_sent_again_is_refused_when_the_engine_stops(floor: Flo
     assert (refused.status, refused.code) == (Status.REJECTED, EngineCode.INTERRUPTED)
 
 
+def test_a_call_that_does_not_get_through_while_the_engine_stops_is_refused_too(floor: Floor) -> None:
+    def stop_then_fail(_request: str) -> None:
+        floor.parts.router.stop()
+        raise BrokerNotReached("refused")
+
+    floor.exchange.before = stop_then_fail
+    refused = floor.sent(buy(floor.desk))
+    assert (refused.status, refused.code) == (Status.REJECTED, EngineCode.INTERRUPTED)
+
+
 def test_a_broker_that_asks_for_fewer_requests_gets_none_for_a_second(floor: Floor, clock: FakeClock) -> None:
     floor.exchange.before = failing(BrokerRateLimited("429"), "place")
     buy(floor.desk)
