@@ -161,7 +161,7 @@ def _asks_a_broker(node: ast.AST) -> bool:
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in BROKER_WRITES
-        and ast.unparse(node.func.value) == "self._broker"
+        and "broker" in ast.unparse(node.func.value).lower()
     )
 
 

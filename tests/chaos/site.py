@@ -27,7 +27,7 @@ STEPS: Final = {"engine": 200, "api": 100}
 LIMITS: Final[dict[str, Any]] = {
     "max_order_quantity": "500",
     "max_order_value": "2000000",
-    "max_position_value": "500000",
+    "max_position_value": "200000",
     "max_gross_exposure": "4000000",
     "max_open_orders": 60,
     "max_orders_per_second": 40,

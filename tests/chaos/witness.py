@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select
 
 from algosat.brokers.paper.tables import paper_orders, paper_trades
-from algosat.domain.orders import WORKING, EventKind, Order, Status, apply, create
+from algosat.domain.orders import WORKING, EventKind, Order, Side, Status, apply, create
 from algosat.store import audit
 from algosat.store.rows import event_from, intent_from, order_from
 from algosat.store.tables import orders
@@ -87,26 +87,53 @@ def _compare(order: Order, row: Row[Any] | None, traded: Decimal) -> Iterator[st
 
 
 def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[str]:
-    """Replay the log: no entry passed with too many orders working, or too many within a second."""
-    working: set[str] = set()
+    """Replay the log: no entry passed with too many orders working, too many within a second, or with more of
+    its symbol than may be held. Its own price is the least that the gate had to value it all at."""
     known: dict[str, Order] = {}
+    working: set[str] = set()
+    held: dict[str, Decimal] = defaultdict(Decimal)
     entries: deque[datetime] = deque()
     for event in audit.all_events(connection):
         if not event.kind.startswith("order."):
             continue
-        if event.kind != EventKind.CREATED:
-            happened = event_from(event.kind, event.at, event.data)
-            known[event.subject] = apply(known[event.subject], happened)
-        else:
+        if event.kind == EventKind.CREATED:
             order = create(event.subject, intent_from(event.data), event.at)
-            known[order.id] = order
-            if ours[order.id].status is not Status.DENIED and not order.intent.reduce_only:
-                entries.append(order.created_at)
-                while entries[0] <= order.created_at - timedelta(seconds=1):
-                    entries.popleft()
-                if len(entries) > LIMITS["max_orders_per_second"]:
-                    yield f"order {order.id} is one too many within its second"
-                if len(working) >= LIMITS["max_open_orders"]:
-                    yield f"order {order.id} passed with {len(working)} orders working"
-        is_working = known[event.subject].status in WORKING
-        (working.add if is_working else working.discard)(event.subject)
+            before = _worst(held, known, working, order.intent.symbol)
+            asks = ours[order.id].status is not Status.DENIED and not order.intent.reduce_only
+        else:
+            happened = event_from(event.kind, event.at, event.data)
+            order = apply(known[event.subject], happened)
+            before = _worst(held, known, working - {order.id}, order.intent.symbol)
+            change = order.pending_change if event.kind == EventKind.MODIFY_REQUESTED else None
+            asks = change is not None and change.quantity > order.intent.quantity
+            if happened.trade is not None:
+                held[order.intent.symbol] += order.intent.side.sign * happened.trade.quantity
+        known[order.id] = order
+        if asks and event.kind == EventKind.CREATED:
+            entries.append(order.created_at)
+            while entries[0] <= order.created_at - timedelta(seconds=1):
+                entries.popleft()
+            if len(entries) > LIMITS["max_orders_per_second"]:
+                yield f"order {order.id} is one too many within its second"
+            if len(working) >= LIMITS["max_open_orders"]:
+                yield f"order {order.id} passed with {len(working)} orders working"
+        (working.add if order.status in WORKING else working.discard)(order.id)
+        after = _worst(held, known, working, order.intent.symbol)
+        if asks and after > before and after * _dearest(order) > Decimal(LIMITS["max_position_value"]):
+            yield f"order {order.id} passed: {after} at {_dearest(order)} could come of it"
+
+
+def _worst(held: dict[str, Decimal], known: dict[str, Order], working: set[str], symbol: str) -> Decimal:
+    """The largest position, long or short, that could come of what is held and working."""
+    left = dict.fromkeys(Side, Decimal(0))
+    for order in (known[each] for each in working):
+        if order.intent.symbol == symbol:
+            change = order.pending_change
+            quantity = max(order.intent.quantity, change.quantity) if change else order.intent.quantity
+            left[order.intent.side] += quantity - order.filled_quantity
+    return max(held[symbol] + left[Side.BUY], left[Side.SELL] - held[symbol])
+
+
+def _dearest(order: Order) -> Decimal:
+    terms = order.pending_change or order.intent
+    return max(filter(None, (terms.limit_price, terms.trigger_price, terms.protection_price)))
