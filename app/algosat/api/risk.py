@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from sqlalchemy import Connection
+
 from algosat.api.access import Access
 from algosat.api.context import cause, services
 from algosat.api.risk_shapes import (
@@ -14,12 +16,15 @@ from algosat.api.risk_shapes import (
     ResumeAnswer,
     ResumeBody,
     RiskView,
+    UsageView,
     halt_view,
     limits_view,
 )
 from algosat.api.routes import Routes
-from algosat.errors import InvalidBody
-from algosat.trading import book, halt, halts, limits
+from algosat.errors import CalendarUnknown, InvalidBody
+from algosat.store import queries
+from algosat.trading import book, halt, halts, limits, openings
+from algosat.trading.desk import Desk
 from algosat.trading.halts import ALL, Halt
 from algosat.trading.limits import ACCOUNT
 
@@ -28,28 +33,25 @@ routes = Routes("risk")
 
 @routes.get("/risk", access=Access.VIEWER, answer=RiskView)
 def show_risk() -> RiskView:
-    """What the account is held to, how much of it is used, and whether trading is halted"""
+    """What account and strategies are held to, how much of it is used, and whether trading is halted"""
     desk = services().desk
     with services().database.read() as connection:
         in_force = halts.in_force(connection)
-        effective = limits.in_force(connection, desk.defaults, (ACCOUNT,))[ACCOUNT]
-        of = book.read(connection, desk.account)
+        effective = limits.in_force(connection, desk.defaults, tuple(limits.scopes(connection)))
+        used = _usage(connection, desk)
     return {
         "halted": _is_halted(in_force),
         "halts": [halt_view(each) for each in in_force],
-        "limits": limits_view(effective),
-        "usage": {
-            "gross_exposure": sum((line.exposure for line in of.lines), Decimal(0)),
-            "open_orders": sum(of.working_orders.values()),
-            "unpriced_symbols": sorted(of.unpriced),
-        },
+        "limits": limits_view(effective.pop(ACCOUNT)),
+        "strategies": [{"scope": scope, "limits": limits_view(held)} for scope, held in effective.items()],
+        "usage": used,
     }
 
 
 @routes.put(
     "/risk/limits", access=Access.ADMIN, body=LimitsChange, answer=LimitsAnswer, errors=(InvalidBody,)
 )
-def changelimits_view(body: LimitsChange) -> LimitsAnswer:
+def change_limits(body: LimitsChange) -> LimitsAnswer:
     """Change limits; the next order is judged by them"""
     values = body.limits.model_dump(mode="json", exclude_unset=True)
     if not values:
@@ -84,6 +86,26 @@ def resume_trading(body: ResumeBody) -> ResumeAnswer:
     with services().database.read() as connection:
         in_force = halts.in_force(connection)
     return {"was_halted": lifted, "halted": _is_halted(in_force)}
+
+
+def _usage(connection: Connection, desk: Desk) -> UsageView:
+    seen = book.read(connection, desk.account)
+    try:
+        day = desk.calendar.trading_day(desk.clock())
+    except CalendarUnknown:  # then nothing is traded, either
+        orders_today, day_result = 0, Decimal(0)
+    else:
+        today = queries.days_of(connection, desk.account, since=day, until=day)
+        orders_today = sum(row.orders for row in today)
+        worth = book.worth(connection, desk.account, seen)
+        day_result = openings.day_result(connection, desk.account, openings.WHOLE, day, worth)
+    return {
+        "gross_exposure": sum((line.exposure for line in seen.lines), Decimal(0)),
+        "open_orders": sum(seen.working_orders.values()),
+        "orders_today": orders_today,
+        "day_result": day_result,
+        "unpriced_symbols": sorted(seen.unpriced),
+    }
 
 
 def _is_halted(in_force: list[Halt]) -> bool:

@@ -82,19 +82,22 @@ class HaltView(TypedDict):
 class UsageView(TypedDict):
     gross_exposure: Decimal
     open_orders: int
+    orders_today: int
+    day_result: Decimal  # won since the trading day began (negative: lost), fees and open positions included
     unpriced_symbols: list[str]
-
-
-class RiskView(TypedDict):
-    halted: bool
-    halts: list[HaltView]
-    limits: LimitsView
-    usage: UsageView
 
 
 class LimitsAnswer(TypedDict):
     scope: str
     limits: LimitsView
+
+
+class RiskView(TypedDict):
+    halted: bool
+    halts: list[HaltView]
+    limits: LimitsView  # the account's
+    strategies: list[LimitsAnswer]  # those that have limits of their own
+    usage: UsageView
 
 
 class ResumeAnswer(TypedDict):

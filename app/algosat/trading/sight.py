@@ -39,9 +39,8 @@ def see(
     if around is None:
         return Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {intent.symbol!r} is known")
     seen = book.read(connection, desk.account, without=replacing)
-    unpriced = seen.unpriced - ({intent.symbol} if intent.reduce_only else set())
-    if around.last is None or (unpriced and not intent.reduce_only):
-        missing = intent.symbol if around.last is None else ", ".join(sorted(unpriced))
+    if around.last is None or (seen.unpriced and not intent.reduce_only):
+        missing = intent.symbol if around.last is None else ", ".join(sorted(seen.unpriced))
         return Denial(DenialCode.NO_QUOTE, f"there is no price of {missing}")
     instrument, quote = instrument_from(around), quote_from(around)
     hours = _hours(desk, instrument, at)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
+from tests.app.desks import hold, set_prices
 
 LIMIT: dict[str, Any] = {"type": "limit", "limit_price": "100"}
 
@@ -16,6 +18,24 @@ def test_risk_shows_limits_and_how_much_is_used(desk: Desk, trader: Client) -> N
     assert (risk["halted"], risk["halts"]) == (False, [])
     assert risk["limits"]["max_order_value"] == "1000000"
     assert (risk["usage"]["open_orders"], risk["usage"]["gross_exposure"]) == (1, "1000")
+    assert (risk["usage"]["orders_today"], risk["usage"]["day_result"]) == (1, "0")
+
+
+def test_the_days_loss_is_shown_as_it_is_judged(desk: Desk, trader: Client) -> None:
+    trader.place(**LIMIT)
+    hold(desk, "10")
+    set_prices(desk, ALPHA="97")
+    lost = Decimal(trader.get("/risk").json["usage"]["day_result"])
+    assert -32 < lost < -30  # and charges
+
+
+def test_limits_of_a_strategy_are_there_to_be_seen(desk: Desk, admin: Client) -> None:
+    admin.put("/risk/limits", json={"scope": "trend", "limits": {"max_open_orders": 3}})
+    risk = admin.get("/risk").json
+    assert [(each["scope"], each["limits"]["max_open_orders"]) for each in risk["strategies"]] == [
+        ("trend", 3)
+    ]
+    assert risk["limits"]["max_open_orders"] != 3
 
 
 def test_changed_limit_holds_for_the_next_order(desk: Desk, admin: Client, trader: Client) -> None:
