@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, bindparam, select
@@ -29,7 +29,9 @@ _BATCH: Final = 50
 _SOON: Final = 0.02  # seconds: a permit or a thread comes free
 _BLOCKED: Final = 0.25  # seconds: the broker is away, or another order's fate is unknown
 _IS_CREATED = (orders.c.status == Status.CREATED.value, orders.c.account == bindparam("account"))
-_CREATED = Prepared(select(orders).where(*_IS_CREATED).order_by(orders.c.seq).limit(_BATCH))
+_CREATED = Prepared(
+    select(orders).where(*_IS_CREATED, orders.c.seq > bindparam("after")).order_by(orders.c.seq).limit(_BATCH)
+)
 _ANY_CREATED = Prepared(select(orders.c.seq).where(*_IS_CREATED).limit(1))
 _UNCERTAIN = Prepared(
     select(orders.c.strategy, orders.c.symbol).where(
@@ -144,7 +146,7 @@ class Router:
         look_again: float | None = None
         stops, uncertain = halts.in_force(connection), self._uncertain(connection)
         available, free = self._is_available(), self._lane.free()
-        for row in _CREATED.each(connection, account=self._desk.account):
+        for row in self._created(connection):
             order = order_from(row)
             event = self._verdict(order, stops, available)
             if event is not None:
@@ -158,6 +160,15 @@ class Router:
                 look_again = _SOON
                 break  # those behind it are no better off
         return _Batch(to_send, refused, look_again)
+
+    def _created(self, connection: Connection) -> Iterator[Any]:
+        """Oldest first. Those that are kept back, however many they are, stand in nobody's way."""
+        after, number = 0, _BATCH
+        while number == _BATCH:
+            number = 0
+            for row in _CREATED.each(connection, account=self._desk.account, after=after):
+                after, number = row.seq, number + 1
+                yield row
 
     def _is_available(self) -> bool:
         return self._is_ready() and self._broker.session().active

@@ -12,7 +12,7 @@ from algosat.errors import BrokerNotReached
 from algosat.store import audit
 from algosat.trading import halt
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, SECOND, advance, buy, hold, order_now, sell
+from tests.app.desks import CAUSE, SECOND, advance, buy, hold, open_desk, order_now, sell
 from tests.app.engine.floor import Floor, failing, open_floor
 from tests.app.exchange import FakeExchange
 from tests.app.fakes import FakeClock
@@ -146,3 +146,17 @@ def test_what_left_before_a_restart_counts_towards_the_limit_after_it(
     again = open_floor(floor.desk, floor.exchange, settings.algosat.engine)
     assert again.route()
     assert len(floor.exchange.sent) == 9
+
+
+def test_orders_that_are_kept_back_stand_in_nobodys_way(
+    settings: Settings, exchange: FakeExchange, clock: FakeClock
+) -> None:
+    at_will = {"max_open_orders": 100, "max_orders_per_second": 100}
+    with open_desk(settings, clock, **at_will, duplicate_window_seconds=0.0) as desk:
+        floor = open_floor(desk, exchange, settings.algosat.engine)
+        advance(desk, buy(desk, "1"), EventKind.SUBMITTING, EventKind.UNCERTAIN)
+        for _ in range(50):
+            buy(desk, "1")
+        other = buy(desk, "1", symbol=SECOND)
+        assert floor.sent(other).status is Status.OPEN
+        assert exchange.sent == [other.id]
