@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,6 +148,51 @@ def test_sysctl_of_the_inventory_wins_and_an_empty_value_takes_out() -> None:
     wanted = {setting["key"]: setting["value"] for setting in own.value("_sysctl_settings")}
     assert wanted["vm.swappiness"] == 1
     assert "kernel.sysrq" not in wanted
+
+
+def test_kernel_drops_images_of_crashed_programs_unless_they_are_to_be_kept() -> None:
+    own = machine("debian-12")
+    own.variables["common_core_dumps"] = True
+    for server_, dropped in ((machine("debian-12"), True), (own, False)):
+        written = {setting["key"] for setting in server_.value("_sysctl_settings")}
+        assert ("kernel.core_pattern" in written) == dropped
+
+
+def test_keeper_of_the_clock_is_to_run_on_a_machine_of_its_own_only() -> None:
+    container = machine("debian-12", virtualization_tech_guest=["podman", "container"])
+    for server_, runs in ((machine("debian-12"), True), (container, False)):
+        assert ("systemd-timesyncd.service" in server_.value("_common_running")) == runs
+        assert "apt-daily-upgrade.timer" in server_.value("_common_running")
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("logrotate") is None, reason="rotating as somebody needs root"
+)
+def test_log_that_strangers_fill_is_rotated_before_its_day_is_over(tmp_path: Path) -> None:
+    own = machine("debian-12")
+    entry = next(it for it in own.value("logrotate_files") if it["name"] == "nginx")
+    told = {**entry, "path": f"{tmp_path}/*.log", "max_size": "1k", "after": f"echo told >>{tmp_path}/told"}
+    rules = tmp_path / "rules"
+    rules.write_text(
+        own.render(ROOT / "roles/logrotate/templates/etc/logrotate.d/file.j2", file=told, ansible_managed="M")
+    )
+    tmp_path.chmod(0o755)
+    for name, size in (("access.log", 2000), ("error.log", 10)):
+        (tmp_path / name).write_text("x" * size)
+    for _ in range(2):
+        subprocess.run(["logrotate", "--state", tmp_path / "state", rules], check=True)
+    assert sorted(it.name for it in tmp_path.glob("*.log*")) == ["access.log", "access.log.1", "error.log"]
+    assert (tmp_path / "told").read_text() == "told\n"
+
+
+def test_what_is_only_sent_on_to_https_fills_no_log() -> None:
+    own = machine("debian-12")
+    site = own.value("nginx_sites")[0]
+    config = text("debian-12", "nginx:etc/nginx/sites-enabled/site.conf", site=site, first=True)
+    plain, _, secure = config.partition("listen 443")
+    assert "access_log off;" in plain.partition("location / {")[2].partition("}")[0]
+    assert "limit_req zone=requests" in plain.partition("acme-challenge/ {")[2].partition("}")[0]
+    assert "access_log off;" not in secure
 
 
 def test_firewall_rules_are_written_as_ufw_writes_them() -> None:
