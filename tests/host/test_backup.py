@@ -138,7 +138,8 @@ def test_drill_proves_the_newest_backup_and_its_figures_are_shown(
 def test_drill_of_a_damaged_backup_fails_and_health_says_so(
     host: Host, told: Told, shown: Shown, archive: str
 ) -> None:
-    damaged = told("{backup_directory}/algosat-29991231T235959Z.tar.gz")
+    newest = host.check_output("date --utc --date='1 hour' +%Y%m%dT%H%M%SZ")
+    damaged = told(f"{{backup_directory}}/algosat-{newest}.tar.gz")
     copied = told("sudo -u {algosat_user} cp %s %s && truncate --size=-100 %s")
     host.check_output(copied, archive, damaged, damaged)
     try:
