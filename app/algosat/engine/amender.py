@@ -74,7 +74,7 @@ class Amender:
             self._failed(order, EventKind.MODIFY_FAILED, error.reported_code, error.detail)
         except BrokerError:
             self._look(order)
-        if self._desk.clock() - order.updated_at > _CHANGE_UNCONFIRMED_AFTER:
+        if abs(self._desk.clock() - order.updated_at) > _CHANGE_UNCONFIRMED_AFTER:
             detail = "the broker has not confirmed it; what his book says holds"
             self._failed(order, EventKind.MODIFY_FAILED, EngineCode.CHANGE_UNCONFIRMED, detail)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.brokers.base import Report
-from algosat.domain.orders import EventKind, Order, OrderEvent, Overlay, may_happen
+from algosat.domain.orders import EventKind, Order, OrderEvent, Overlay, Status, may_happen
 from algosat.engine.alerts import alert
 from algosat.errors import AlgosatError
 from algosat.monitoring import metrics
@@ -129,7 +129,9 @@ class Intake:
 
 
 def _is_answered(order: Order, kind: EventKind) -> bool:
-    """Whether the wish that would have failed is none any more."""
+    """Whether the wish that would have failed is none any more; or what is given up turned up after all."""
+    if kind is EventKind.CANCELLED:
+        return order.status is not Status.NOT_FOUND
     if kind is EventKind.CANCEL_FAILED:
         return order.overlay is not Overlay.PENDING_CANCEL
     return kind is EventKind.MODIFY_FAILED and order.pending_change is None

@@ -159,7 +159,8 @@ class Reconciler:
             return [order_from(row) for row in _UNKNOWN.all(connection, account=self._desk.account)]
 
     def _begin_search(self, order: Order) -> _Search:
-        return _Search(order.updated_at, 0, self._desk.clock() + _DELAYS[0])
+        now = self._desk.clock()
+        return _Search(min(order.updated_at, now), 0, now + _DELAYS[0])  # later: the clock was put back
 
     def _seek(self, order: Order) -> None:
         search, now = self._searches[order.id], self._desk.clock()
@@ -187,8 +188,10 @@ class Reconciler:
 
     def _conclude(self, order: Order, search: _Search) -> None:
         """Past the window: only a whole and healthy book that lacks the order as well is evidence enough."""
-        if self.read_at is None or self.read_at < search.since + self._window:
-            self._next_read = self._desk.clock()
+        now = self._desk.clock()
+        # One from ahead of now was read before the clock was put back: nobody knows how long ago.
+        if self.read_at is None or not search.since + self._window <= self.read_at <= now:
+            self._next_read = now
             return
         detail = f"not in the broker's book after {self._window.total_seconds():g} s"
         concluded = self._intake.happened(

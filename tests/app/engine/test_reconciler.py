@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from algosat.domain.orders import EventKind, Order, Status
+from algosat.domain.orders import EventKind, Order, Overlay, Status
+from algosat.engine.amender import Amender
 from algosat.engine.codes import EngineCode
 from algosat.engine.intake import Intake
-from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain, StoreBusy
+from algosat.errors import BrokerNotReached, BrokerRejected, BrokerSessionExpired, BrokerUncertain, StoreBusy
 from algosat.store import audit, queries
 from algosat.trading import cancel
 from tests.app.desks import CAUSE, advance, buy, order_now
@@ -231,3 +232,37 @@ def test_a_clock_that_is_put_back_does_not_put_the_book_off(floor: Floor, clock:
     floor.exchange.fill(order, "10")
     floor.parts.reconciler.step()
     assert order_now(floor.desk, order).status is Status.FILLED
+
+
+def test_a_clock_that_is_put_back_puts_no_verdict_off(floor: Floor, clock: FakeClock) -> None:
+    order = lost_request(floor)
+    clock.forward(hours=-1)
+    pass_time(floor, clock, 100)
+    assert order_now(floor.desk, order).status is Status.NOT_FOUND
+
+
+def test_a_book_read_before_the_clock_was_put_back_is_no_evidence(floor: Floor, clock: FakeClock) -> None:
+    clock.forward(hours=1)
+    floor.look()
+    clock.forward(hours=-1)
+    order = lost_request(floor)
+    floor.exchange.before = failing(BrokerSessionExpired("log in"), "reports")
+    pass_time(floor, clock, 120)
+    assert order_now(floor.desk, order).status is Status.UNKNOWN
+
+
+def test_an_order_that_turns_up_while_its_cancel_is_carried_out_is_cancelled_there_too(
+    floor: Floor, clock: FakeClock
+) -> None:
+    order = lost_request(floor)
+    cancel.cancel(floor.desk, order.id, CAUSE)
+    pass_time(floor, clock, 100)
+    sought = order_now(floor.desk, order)
+    floor.exchange.place(order)
+    floor.look()
+    amender = Amender(floor.desk, floor.parts.guard, floor.parts.intake)
+    amender.carry_out(sought)
+    turned_up = order_now(floor.desk, order)
+    assert (turned_up.status, turned_up.overlay) == (Status.OPEN, Overlay.PENDING_CANCEL)
+    assert floor.sent(order).status is Status.CANCELLED
+    assert floor.exchange.book["B1"].status is Status.CANCELLED

@@ -188,3 +188,11 @@ def test_a_clock_that_is_put_back_does_not_put_a_cancel_off(floor: Floor, clock:
     floor.exchange.before = quiet
     clock.forward(hours=-1)
     assert floor.sent(order).status is Status.CANCELLED
+
+
+def test_a_clock_that_is_put_back_does_not_put_off_giving_up_a_change(floor: Floor, clock: FakeClock) -> None:
+    order = to_be_changed(floor)
+    floor.exchange.before = failing(BrokerUncertain("lost"), "modify")
+    clock.forward(hours=-1)
+    kept = floor.sent(order)
+    assert (kept.overlay, kept.code) == (None, EngineCode.CHANGE_UNCONFIRMED)
