@@ -20,25 +20,36 @@ echo "$*" >>{place}/asked
 test ! -e {place}/broken
 """
 
+# Speaks to nobody, and signs what it is given.
+DEHYDRATED = """\
+#!/bin/sh
+for last; do :; done
+case $* in *--signcsr*)
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout {place}/k -out {place}/c -days 9 -subj /CN=A
+    openssl x509 -req -in "$last" -CA {place}/c -CAkey {place}/k -days 9 ;;
+esac
+"""
+
 Renew = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def renew(tmp_path: Path) -> Renew:
+    (tmp_path / "tls").mkdir()
+    for name, text in (("systemctl", SYSTEMCTL), ("dehydrated", DEHYDRATED)):
+        (tmp_path / name).write_text(text.format(place=tmp_path))
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    program = tmp_path / "tls-renew"
     told = {
         "tls_directory": str(tmp_path / "tls"),
         "tls_names": ["trade.example.org", "127.0.0.1"],
         "tls_report": str(tmp_path / "reports" / "tls.prom"),
+        "tls_acme_webroot": str(tmp_path / "acme"),
     }
-    (tmp_path / "tls").mkdir()
-    program = tmp_path / "tls-renew"
-    program.write_text(server("staging").render(TEMPLATE, **told))
-    systemctl = tmp_path / "systemctl"
-    systemctl.write_text(SYSTEMCTL.format(place=tmp_path))
-    systemctl.chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        program.write_text(server("staging").render(TEMPLATE, **{**told, **more}))
         return subprocess.run(
             ["sh", program, *arguments], env=environment, capture_output=True, text=True, check=False
         )
@@ -82,6 +93,12 @@ def test_run_that_was_cut_before_its_reader_was_told_is_finished_by_the_next(
     assert sorted(it.name for it in (tmp_path / "tls").iterdir()) == [
         "ca.key", "ca.pem", "fullchain.pem", "names", "privkey.pem",
     ]  # fmt: skip
+
+
+def test_another_authority_is_asked_at_once_and_the_same_is_not_asked_again(renew: Renew) -> None:
+    trial, real = "https://trial.example/directory", "https://real.example/directory"
+    said = [renew(tls_mode="acme", tls_acme_directory_url=url).stdout for url in (trial, trial, real, real)]
+    assert said == ["issued: none with its key\n", "kept\n", "issued: another authority\n", "kept\n"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the report is written as its directory's owner")
