@@ -39,6 +39,7 @@ class Parts:
     clock: MarketClock
     sweeper: Sweeper
     lanes: tuple[Lane, ...]
+    fence: Fence  # raises when this engine does not lead any more
 
     def send(self) -> float | None:
         """One round: begin with every wish, then send every order that may be.
@@ -91,6 +92,7 @@ def assemble(
         clock=MarketClock(desk, intake),
         sweeper=Sweeper(desk),
         lanes=(places, exits),
+        fence=fence,
     )
 
 

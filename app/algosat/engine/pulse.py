@@ -36,10 +36,18 @@ class Pulse:
         self.last = now
 
     def beat(self, *, leading: bool = True) -> None:
-        """Write the engine's row: the one that health and the operator look at."""
+        """Write the engine's row: the one that health and the operator look at.
+
+        Raises NotLeading when it is another's by now: without orders to send, nobody else would notice.
+        """
         data = self._data(leading=leading)
         metrics.POSITIONS.set(data["positions"])
-        self._desk.writer.run(lambda connection: _put(connection, self._desk.clock(), data), durable=False)
+
+        def unit(connection: Connection) -> None:
+            self._parts.fence(connection)
+            _put(connection, self._desk.clock(), data)
+
+        self._desk.writer.run(unit, durable=False)
 
     def _data(self, *, leading: bool) -> dict[str, Any]:
         session, reconciler = self._parts.guard.session(), self._parts.reconciler
