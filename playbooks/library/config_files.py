@@ -147,13 +147,17 @@ def _beside(path: Path, state: State) -> Path:
     """A finished file or link next to the path, under a name that no `*.conf` pattern takes up."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix="~", dir=path.parent)
     temporary = Path(name)
-    with os.fdopen(handle, "wb") as file:
-        if state.kind == "file":
-            file.write(state.detail)
-            file.flush()
-            os.fchown(file.fileno(), state.uid, state.gid)
-            os.fchmod(file.fileno(), state.mode)
-            os.fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if state.kind == "file":
+                file.write(state.detail)
+                file.flush()
+                os.fchown(file.fileno(), state.uid, state.gid)
+                os.fchmod(file.fileno(), state.mode)
+                os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink()  # on a full disk the way back needs its room
+        raise
     if state.kind == "link":
         temporary.unlink()
         temporary.symlink_to(os.fsdecode(state.detail))
@@ -251,7 +255,8 @@ def install(module: AnsibleModule, goal: dict[Path, State], before: dict[Path, S
         refusal = str(error)
     if refusal:
         for path in reversed(goal):
-            put(path, before[path])
+            if present(path) != before[path]:
+                put(path, before[path])
         module.fail_json(msg=f"Nothing was changed: {refusal}", paths=[str(path) for path in goal])
 
 

@@ -7,8 +7,9 @@ import importlib.util
 import json
 import os
 import pwd
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,26 @@ def test_missing_parents_let_everybody_in_whatever_the_umask_of_whoever_logged_i
     finally:
         os.umask(before)
     assert [it.stat().st_mode & 0o777 for it in (path.parent, path.parent.parent)] == [0o755, 0o755]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of three pages."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12k", "none", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("nobody may mount a disk here")
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_full_disk_leaves_every_file_as_it_was(run: Run, small_disk: Path) -> None:
+    first, second = small_disk / "a.conf", small_disk / "b.conf"
+    first.write_text("one\n")
+    second.write_text("one\n")
+    answer = run({"path": str(first), "content": "two\n"}, {"path": str(second), "content": "two\n" * 2048})
+    assert "No space left" in answer["msg"]
+    assert (first.read_text(), second.read_text()) == ("one\n", "one\n")
+    assert sorted(it.name for it in small_disk.iterdir()) == ["a.conf", "b.conf"]
 
 
 def test_second_run_changes_nothing_and_validates_nothing(run: Run, tmp_path: Path) -> None:
