@@ -29,13 +29,7 @@ class Phase(StrEnum):
     AUCTION_MATCH = "auction_match"
     POST_CLOSE = "post_close"  # trades at the closing price
 
-    @property
-    def is_collecting(self) -> bool:
-        """Whether orders are collected for one price."""
-        return self in _COLLECTING
 
-
-_COLLECTING: Final = frozenset({Phase.PRE_OPEN, Phase.PRE_OPEN_LIMIT, Phase.AUCTION, Phase.AUCTION_LIMIT})
 _TAKES: Final[Mapping[Phase, frozenset[OrderType]]] = {
     Phase.PRE_OPEN: frozenset({OrderType.LIMIT, OrderType.MARKET}),
     Phase.PRE_OPEN_LIMIT: frozenset({OrderType.LIMIT}),

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from algosat.errors import AlgosatError, Conflict
+from algosat.errors import AlgosatError, Conflict, InvalidBody
 from algosat.store import bells, version, wakeup
 from algosat.store.database import Database
 from algosat.strategies import catalog, definitions
@@ -111,9 +111,11 @@ def _state(desk: Desk, definition: Definition, parameters: Parameters, record: R
     if before.class_name != definition.latest.class_name:
         return {}
     strategy_class = catalog.class_named(before.class_name)
-    return strategy_class.carry_over(
-        record.state, catalog.parameters_of(strategy_class, before.parameters), parameters
-    )
+    try:
+        parameters_before = catalog.parameters_of(strategy_class, before.parameters)
+    except InvalidBody:  # of a release whose class took other ones: what was computed by them has no meaning
+        return {}
+    return strategy_class.carry_over(record.state, parameters_before, parameters)
 
 
 def _finish_what_was_cut_short(

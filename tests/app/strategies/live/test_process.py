@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import Order
 from algosat.errors import Conflict, NotFound
 from algosat.store import queries
 from algosat.store.audit import Cause
+from algosat.store.tables import strategy_versions
 from algosat.strategies import manage
 from algosat.strategies.live import process, records
 from algosat.strategies.live.pulse import Pulse
@@ -158,6 +160,23 @@ def test_a_new_version_begins_with_what_it_carries_over(
             define(desk, **other)
         run()
     assert kept_state(desk) == {"tags": ["other"]}
+
+
+def test_what_was_kept_under_parameters_nobody_takes_any_more_is_dropped(
+    run: Run, desk: Desk, scripted: type[Scripted], stopping: threading.Event
+) -> None:
+    def remember(own: Scripted, _quote: object) -> None:
+        own.state["count"] = own.state.get("count", 0) + 1
+        stopping.set()
+
+    scripted.script["quote"] = remember
+    run()
+    renamed = update(strategy_versions).values(parameters={"symbols": [SHARE], "of_an_old_release": 1})
+    desk.writer.run(lambda connection: connection.execute(renamed).rowcount)
+    define(desk)
+    stopping.clear()
+    run()
+    assert kept_state(desk) == {"count": 1}
 
 
 def test_only_one_process_runs_a_strategy(
