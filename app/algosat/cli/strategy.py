@@ -134,7 +134,7 @@ def supervise(context: click.Context) -> None:
         stopping, poll = stop_on_signals(), settings.algosat.engine.poll_seconds
         with chosen.desk() as desk:
             notify("READY=1")
-            lead = leadership_of(desk.database, settings.algosat.data_directory, "strategies")
+            lead = leadership_of(desk.database, "strategies")
             if supervisor.take_over(lead.acquire, stopping, poll, alive):
                 launch, runtime = child.launcher(chosen.directory), settings.algosat.runtime_directory
                 supervisor.supervise(desk, launch, lead.fence, runtime, stopping, poll, alive)

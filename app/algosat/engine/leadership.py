@@ -1,6 +1,6 @@
 """One engine leads; any other on the same store stands by and takes over when the lead is free.
 
-On SQLite the lead is a lock on a file beside the data, which the kernel takes back when its holder
+On SQLite the lead is a lock on a file beside the store, which the kernel takes back when its holder
 dies. On PostgreSQL it is an advisory lock held by a connection of its own; before orders are
 committed as submitting, `fence` makes sure within the same transaction that the lock still stands.
 """
@@ -37,10 +37,14 @@ class Leadership(Protocol):
     def release(self) -> None: ...
 
 
-def leadership_of(database: Database, data_directory: Path, process: str = "engine") -> Leadership:
-    """Of the engine, or of the supervisor of strategies: of each one leads, whatever the other does."""
-    if database.is_sqlite:
-        return FileLeadership(data_directory / f"{process}.lock")
+def leadership_of(database: Database, process: str = "engine") -> Leadership:
+    """Of the engine, or of the supervisor of strategies: of each one leads, whatever the other does.
+
+    It goes with the store, whatever else two configurations that name the same one differ in.
+    """
+    if database.path is not None:
+        store = database.path.resolve()
+        return FileLeadership(store.with_name(f"{store.name}.{process}.lock"))
     return LockLeadership(database, _LOCKS[process])
 
 

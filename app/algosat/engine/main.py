@@ -39,7 +39,7 @@ def run(settings: Settings) -> None:
         max_overflow=algosat.database.max_overflow,
     )
     version.await_current(database)
-    leadership = leadership_of(database, algosat.data_directory)
+    leadership = leadership_of(database)
     stopping = threading.Event()
     _on_signals(stopping)
     notify("READY=1", "STATUS=standing by")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from algosat.engine.leadership import FileLeadership, NotLeading
+from algosat.engine.leadership import FileLeadership, NotLeading, leadership_of
+from algosat.store.database import Database
 from algosat.trading.desk import Desk
 
 
@@ -19,6 +20,17 @@ def test_only_one_leads(tmp_path: Path) -> None:
     first.release()
     assert second.acquire()
     second.release()
+
+
+@pytest.mark.sqlite
+def test_of_all_engines_on_one_store_one_leads_however_they_name_it(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "other").symlink_to(tmp_path / "store")
+    engines = [leadership_of(Database(f"sqlite:///{tmp_path}/{name}/a.db")) for name in ("store", "other")]
+    neighbour = leadership_of(Database(f"sqlite:///{tmp_path}/store/b.db"))
+    assert [each.acquire() for each in (*engines, neighbour)] == [True, False, True]
+    for each in (*engines, neighbour):
+        each.release()
 
 
 @pytest.mark.slow
