@@ -31,6 +31,12 @@ def expire(desk: Desk, intake: Intake, book_read_at: datetime) -> None:
 
 
 def _ended_at(desk: Desk, order: Order, instrument: Instrument) -> datetime | None:
-    """When an order is surely out of the market; None where the market never closes."""
-    closes_at = desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, order.created_at)
+    """When an order is surely out of the market; None where the market never closes.
+
+    What was placed elsewhere on a day without trading is good for the next one.
+    """
+    calendar, where = desk.calendar, (instrument.segment, instrument.has_derivatives)
+    closes_at = calendar.closes_at(*where, order.created_at) or calendar.closes_at(
+        *where, calendar.next_open(*where, order.created_at)
+    )
     return None if closes_at is None else max(closes_at, order.created_at) + _GRACE

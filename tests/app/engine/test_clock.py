@@ -31,7 +31,7 @@ from tests.app.desks import (
     set_prices,
 )
 from tests.app.engine.floor import Floor, open_floor
-from tests.app.exchange import FakeExchange
+from tests.app.exchange import FakeExchange, elsewhere
 from tests.app.fakes import FakeClock
 
 # Friday 20 November 2026 in UTC: shares trade until 10:00, futures until 10:10.
@@ -225,6 +225,21 @@ def test_a_day_order_expires_once_the_book_was_read_after_its_day(floor: Floor) 
     move_to(floor, at(12, 1))
     expired = order_now(floor.desk, order)
     assert (expired.status, expired.code) == (Status.EXPIRED, EngineCode.DAY_ENDED)
+
+
+def test_what_was_placed_elsewhere_on_a_sunday_expires_with_its_first_day(
+    floor: Floor, clock: FakeClock
+) -> None:
+    clock.at = at(6, 0, day=22)
+    floor.exchange.book["X1"] = elsewhere("X1")
+    floor.look()
+    (order,) = working(floor.desk)
+    floor.exchange.book.clear()
+    for moment, status in ((at(10, 30, day=23), Status.OPEN), (at(11, 1, day=23), Status.EXPIRED)):
+        clock.at = moment
+        floor.look()
+        move_to(floor, clock())
+        assert order_now(floor.desk, order).status is status
 
 
 def test_an_order_of_today_does_not_expire_while_its_market_is_open(floor: Floor) -> None:
