@@ -27,7 +27,7 @@ def tasks(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def all_tasks() -> Iterator[tuple[str, dict[str, Any]]]:
-    for file in [*PLAYBOOKS.glob("*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]:
+    for file in [*PLAYBOOKS.glob("*.yml"), *PLAYBOOKS.glob("tasks/*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]:
         yield from ((named(file), task) for task in tasks(load(file)))
 
 
