@@ -10,19 +10,18 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, bindparam, select
 
-from algosat.domain.orders import EventKind, Order, OrderEvent, Overlay, Status, may_happen
-from algosat.engine.codes import EngineCode
+from algosat.domain.orders import EventKind, Order, OrderEvent, Status, may_happen
 from algosat.engine.guard import Guard
 from algosat.engine.lanes import Lane
 from algosat.engine.limiter import Limiter
 from algosat.engine.sender import Sender
+from algosat.engine.verdicts import Verdicts
 from algosat.store import ledger
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
 from algosat.trading import halts
 from algosat.trading.desk import Desk
-from algosat.trading.halts import Halt
 from algosat.trading.receive import cause_of, tracked
 
 _BATCH: Final = 50
@@ -68,7 +67,7 @@ class Router:
         was read, which may have more of ours than we know."""
         self._desk, self._broker, self._sender = desk, broker, sender
         self._limiter, self._lane = limiter, lane
-        self._deadline = deadline
+        self._verdicts = Verdicts(desk, broker, deadline, is_ready)
         self._fence, self._is_ready = fence, is_ready
         self._some_wait = False
 
@@ -126,7 +125,7 @@ class Router:
         stops, free = halts.in_force(connection), self._lane.free()
         for each in due:
             order, cause = tracked(connection, each.id)
-            event = self._verdict_again(order, stops)
+            event = self._verdicts.again(order, stops)
             if event is not None:
                 happens = [event] if may_happen(order, event.kind) else []
                 refused.append(ledger.record_all(connection, order, happens, cause, self._desk.books))
@@ -148,10 +147,11 @@ class Router:
         available, free = self._is_available(), self._lane.free()
         for row in self._created(connection):
             order = order_from(row)
-            event = self._verdict(order, stops, available)
+            kept_back = (row.strategy, row.symbol) in uncertain
+            event = self._verdicts.first(order, stops, available=available, kept_back=kept_back)
             if event is not None:
                 refused.append(ledger.record(connection, order, event, cause_of(row), self._desk.books))
-            elif not available or (row.strategy, row.symbol) in uncertain:
+            elif not available or kept_back:
                 look_again = look_again or _BLOCKED
             elif len(to_send) < free and self._limiter.take(self._desk.clock()):
                 event = OrderEvent(EventKind.SUBMITTING, self._desk.clock())
@@ -172,29 +172,6 @@ class Router:
 
     def _is_available(self) -> bool:
         return self._is_ready() and self._broker.session().active
-
-    def _verdict_again(self, order: Order, stops: list[Halt]) -> OrderEvent | None:
-        """Why an order that surely did not leave is not sent after all, if it is not."""
-        if order.overlay is Overlay.PENDING_CANCEL:
-            return OrderEvent(EventKind.CANCELLED, self._desk.clock(), reason="cancelled before it was sent")
-        if order.status is not Status.SUBMITTING:
-            reason = "it surely did not leave, but that was not known in time"
-            return OrderEvent(EventKind.REJECTED, self._desk.clock(), EngineCode.SEND_DEADLINE, reason)
-        return self._verdict(order, stops, available=True)
-
-    def _verdict(self, order: Order, stops: list[Halt], available: bool) -> OrderEvent | None:
-        """Why an order is not sent at all, if it is not."""
-        at = self._desk.clock()
-        covering = [halt for halt in stops if halt.covers(order.intent.strategy)]
-        if covering and not order.intent.reduce_only:
-            return OrderEvent(EventKind.REJECTED, at, EngineCode.HALTED_BEFORE_SENDING, covering[0].reason)
-        if at <= order.created_at + self._deadline:
-            return None
-        if available:
-            reason = f"it could not be sent within {self._deadline.total_seconds():g} s"
-            return OrderEvent(EventKind.REJECTED, at, EngineCode.SEND_DEADLINE, reason)
-        reason = self._broker.session().detail if self._is_ready() else "the broker's book was never read"
-        return OrderEvent(EventKind.REJECTED, at, EngineCode.BROKER_UNAVAILABLE, reason)
 
     def _uncertain(self, connection: Connection) -> set[tuple[str, str]]:
         """Where an order of unknown fate keeps others from being sent: per strategy and symbol."""

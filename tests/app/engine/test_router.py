@@ -8,7 +8,7 @@ from algosat.domain.orders import EventKind, Status
 from algosat.engine.codes import EngineCode
 from algosat.engine.lanes import Inline
 from algosat.engine.leadership import NotLeading
-from algosat.errors import BrokerNotReached
+from algosat.errors import BrokerNotReached, BrokerUncertain
 from algosat.store import audit
 from algosat.trading import halt
 from algosat.trading.desk import Desk
@@ -146,6 +146,17 @@ def test_what_left_before_a_restart_counts_towards_the_limit_after_it(
     again = open_floor(floor.desk, floor.exchange, settings.algosat.engine)
     assert again.route()
     assert len(floor.exchange.sent) == 9
+
+
+def test_who_was_kept_back_too_long_is_told_by_what(floor: Floor, clock: FakeClock) -> None:
+    floor.exchange.after = failing(BrokerUncertain("timed out"), "place")
+    floor.sent(buy(floor.desk))
+    kept_back = buy(floor.desk)
+    clock.forward(seconds=10.1)
+    refused = floor.sent(kept_back)
+    assert refused.code == EngineCode.SEND_DEADLINE
+    assert refused.reason is not None
+    assert refused.reason.endswith("another order of ALPHA-EQ is not known yet")
 
 
 def test_orders_that_are_kept_back_stand_in_nobodys_way(
