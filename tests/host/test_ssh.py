@@ -52,6 +52,7 @@ def test_weak_algorithm_is_not_agreed_to(outside: Outside, told: Told, me: str, 
         "x11forwarding no",
         "allowagentforwarding no",
         "permitemptypasswords no",
+        "authorizedkeysfile .ssh/authorized_keys",
     ],
 )
 def test_sshd_obeys(host: Host, rule: str) -> None:

@@ -74,6 +74,7 @@ def test_sshd_is_given_only_key_exchanges_that_its_version_knows(name: str) -> N
     assert "sntrup761x25519-sha512@openssh.com" in config
     assert "PasswordAuthentication no\n" in config
     assert "PermitRootLogin no\n" in config
+    assert "AuthorizedKeysFile .ssh/authorized_keys\n" in config
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
