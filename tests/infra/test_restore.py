@@ -19,6 +19,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="re
 
 Run = Callable[..., str]
 ARCHIVES = "daily+weekly"
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$*" >>{place}/asked
+case $* in *stop*) test ! -e {place}/stuck ;; esac
+"""
 
 
 @pytest.fixture
@@ -55,8 +60,8 @@ def run(tmp_path: Path) -> Run:
     (release / "bin").mkdir(parents=True)
     executable(release / "bin" / "algosat", f'#!/bin/sh\nexec {Path(sys.executable).parent}/algosat "$@"\n')
     (places["home"] / "current").symlink_to(release)
-    for name in ("systemctl", "curl"):
-        executable(places["bin"] / name, "#!/bin/sh\n")
+    executable(places["bin"] / "curl", "#!/bin/sh\n")
+    executable(places["bin"] / "systemctl", SYSTEMCTL.format(place=tmp_path))
 
     def run(program: str, *arguments: str) -> str:
         found = {
@@ -110,3 +115,16 @@ def test_older_archives_go_wherever_they_lie(run: Run, tmp_path: Path) -> None:
     run("backup.sh")
     second = Path(run("backup.sh").strip())
     assert list((tmp_path / ARCHIVES).glob("*.tar.gz")) == [second]
+
+
+def test_services_that_do_not_stop_are_started_again_and_nothing_is_replaced(
+    run: Run, tmp_path: Path
+) -> None:
+    archive = run("backup.sh").strip()
+    (tmp_path / "data" / "security" / "trail").write_text("after")
+    (tmp_path / "stuck").touch()
+    with pytest.raises(AssertionError, match="the services could not be stopped; putting back"):
+        run("restore.sh", "--yes", archive)
+    assert (tmp_path / "asked").read_text().splitlines()[-1].startswith("start algosat-strategies.service")
+    assert (tmp_path / "data" / "security" / "trail").read_text() == "after"
+    assert not (tmp_path / "data" / ".before-restore").exists()
