@@ -70,11 +70,9 @@ def test_bells_ring_again_after_the_server_was_away(
     ringer.close()
 
 
-def test_of_two_engines_one_leads_until_its_session_is_gone(
-    postgresql: Cluster, database: Database, tmp_path: Path
-) -> None:
-    first, second = leadership_of(database, tmp_path), leadership_of(database, tmp_path)
-    strategies = leadership_of(database, tmp_path, "strategies")
+def test_of_two_engines_one_leads_until_its_session_is_gone(postgresql: Cluster, database: Database) -> None:
+    first, second = leadership_of(database), leadership_of(database)
+    strategies = leadership_of(database, "strategies")
     assert (first.acquire(), second.acquire(), strategies.acquire()) == (True, False, True)
     with database.read() as connection:
         first.fence(connection)
