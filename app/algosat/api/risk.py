@@ -21,7 +21,7 @@ from algosat.api.risk_shapes import (
     limits_view,
 )
 from algosat.api.routes import Routes
-from algosat.errors import CalendarUnknown, InvalidBody
+from algosat.errors import CalendarUnknown, InvalidBody, NotFound
 from algosat.store import queries
 from algosat.trading import book, halt, halts, limits, openings
 from algosat.trading.desk import Desk
@@ -62,7 +62,9 @@ def change_limits(body: LimitsChange) -> LimitsAnswer:
     }
 
 
-@routes.post("/risk/halt", access=Access.TRADER, body=HaltBody, answer=HaltView, limited=False)
+@routes.post(
+    "/risk/halt", access=Access.TRADER, body=HaltBody, answer=HaltView, limited=False, errors=(NotFound,)
+)
 def halt_trading(body: HaltBody) -> HaltView:
     """The kill switch: nothing new passes, working orders are cancelled, positions closed if asked
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from algosat.domain.orders import Order
+from algosat.errors import NotFound
 from algosat.store import audit
 from algosat.store.audit import Cause
+from algosat.store.tables import orders, strategies
 from algosat.store.writer import part
 from algosat.trading import cancel, close, halts
 from algosat.trading.desk import Desk
@@ -29,6 +31,8 @@ def halt(
     Whoever finds it halted may rely on it that working orders are being cancelled: both are one commit,
     so that no crash comes between. Should cancelling fail, the halt stands all the same. Then, if asked,
     positions are closed. What cannot be closed now, the engine goes on closing.
+
+    Raises NotFound for a strategy that nobody knows.
     """
     order = Halt(scope, desk.clock(), cause.actor, reason, flatten)
     put, cancelled, trouble = desk.writer.run(
@@ -61,6 +65,18 @@ def resume(desk: Desk, cause: Cause, *, scope: str = ALL) -> bool:
     return lifted
 
 
+def _require_known(connection: Connection, scope: str) -> None:
+    """A halt whose scope was misspelt would stop nothing, and look as if it did."""
+    if scope == ALL:
+        return
+    defined = select(strategies.c.name).where(strategies.c.name == scope)
+    traded = select(orders.c.strategy).where(orders.c.strategy == scope).limit(1)
+    if all(connection.execute(statement).first() is None for statement in (defined, traded)):
+        raise NotFound(
+            f"no strategy {scope!r} is known, so nothing is halted; the scope of everything is {ALL!r}"
+        )
+
+
 def _put(connection: Connection, wanted: Halt, cause: Cause, cancel_orders: bool) -> Halt:
     # Whoever halts what is halted already does not call off the closing that the first one asked for.
     flattening = any(each.flatten for each in halts.in_force(connection) if each.scope == wanted.scope)
@@ -75,6 +91,7 @@ def _put_and_cancel(
     connection: Connection, desk: Desk, wanted: Halt, cause: Cause, cancel_orders: bool
 ) -> tuple[Halt, list[Order], Exception | None]:
     """The halt as it was put, the orders that are cancelled, and what kept them from being."""
+    _require_known(connection, wanted.scope)
     put = _put(connection, wanted, cause, cancel_orders)
     if not cancel_orders:
         return put, [], None

@@ -6,12 +6,13 @@ import pytest
 
 from algosat.domain.orders import Order, Overlay, Side, Status
 from algosat.domain.risk import DenialCode
-from algosat.errors import IllegalTransition
+from algosat.errors import IllegalTransition, NotFound
 from algosat.store import audit, queries
 from algosat.store.writer import Writer
+from algosat.strategies import manage
 from algosat.trading import cancel, halt, halts
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, accepted, buy, hold, order_now, sell
+from tests.app.desks import CAUSE, SHARE, accepted, buy, hold, order_now, sell
 
 
 def in_force(desk: Desk) -> list[halts.Halt]:
@@ -128,3 +129,18 @@ def test_the_halt_stands_even_if_nothing_can_be_cancelled(
         halt.halt(desk, CAUSE, "stop")
     assert [each.reason for each in in_force(desk)] == ["stop"]
     assert order_now(desk, sent).overlay is None
+
+
+@pytest.mark.parametrize("scope", ["tredn", "account"])
+def test_a_halt_of_what_nobody_knows_is_refused_and_names_the_scope_of_everything(
+    desk: Desk, scope: str
+) -> None:
+    buy(desk, strategy="trend")
+    with pytest.raises(NotFound, match="the scope of everything is 'all'"):
+        halt.halt(desk, CAUSE, "stop", scope=scope)
+    assert in_force(desk) == []
+
+
+def test_a_strategy_that_has_not_traded_yet_can_be_halted(desk: Desk) -> None:
+    manage.define(desk, "trend", "moving-average-crossover", {"symbols": [SHARE], "quantity": 1}, CAUSE)
+    assert halt.halt(desk, CAUSE, "stop", scope="trend").scope == "trend"
