@@ -33,6 +33,16 @@ def load(trader: Trader, request: pytest.FixtureRequest) -> Iterator[Load]:
     request.node.user_properties.append(("load", str(load)))
 
 
+@pytest.fixture
+def hung_engine(host: Host) -> Iterator[None]:
+    """Orders are accepted, and do not leave. A stopped one would do so, too, but keeps no release out."""
+    host.check_output("systemctl service-watchdogs no && systemctl kill --signal=STOP algosat-engine.service")
+    yield
+    host.check_output(
+        "systemctl kill --signal=CONT algosat-engine.service && systemctl service-watchdogs yes"
+    )
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("loads")
     for report in (it for its in terminalreporter.stats.values() for it in its):

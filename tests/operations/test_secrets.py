@@ -87,18 +87,15 @@ def test_inventory_from_before_the_rotation_is_refused(host: Host, controller: C
     assert in_force(host) == before
 
 
+@pytest.mark.usefixtures("hung_engine")
 def test_rotation_waits_for_orders_and_leaves_the_vault_as_it_is(
-    host: Host, with_vault: Controller, trader: Trader
+    with_vault: Controller, trader: Trader
 ) -> None:
     vault = with_vault.inventory / "group_vars" / "algosat" / "vault.yml"
     before = vault.read_bytes()
-    host.check_output("systemctl stop algosat-engine.service")
-    try:
-        answer = trader.buy(trader.instrument()["symbol"], 3)
-        assert answer.status == 201, answer.text
-        refused = with_vault.attempt("rotate_secrets.yml")
-    finally:
-        host.check_output("systemctl start algosat-engine.service")
+    answer = trader.buy(trader.instrument()["symbol"], 3)
+    assert answer.status == 201, answer.text
+    refused = with_vault.attempt("rotate_secrets.yml")
     assert refused.returncode != 0
     assert f"order {json.loads(answer.text)['id']} is created" in refused.stdout
     assert vault.read_bytes() == before
