@@ -37,7 +37,7 @@ serve: deps ## Run the API and the engine on this machine: no container, SQLite,
 
 ##@ Prove it
 .PHONY: test lint unit chaos molecule
-test: deps ## Lint, all tests, a short chaos and molecule's default and alternative, with a summary of what it left out
+test: deps ## Lint, all tests, a short chaos and molecule's default, alternative and operations, with a summary of what it left out
 	@$(VERB).checks lint unit slow chaos molecule
 
 lint: deps ## Formatting, types and rules of Python, Ansible, YAML and shell

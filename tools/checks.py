@@ -21,7 +21,7 @@ from tools.say import Trouble, finish, note
 SKIPPED = re.compile(r"^SKIPPED \[(?P<count>\d+)\] \S+:\d+: (?P<reason>.+)$", re.MULTILINE)
 SHOWN = 150
 # Directories of molecule/; the others are named in LEFT_OUT.
-SCENARIOS = ("default", "alternative")
+SCENARIOS = ("default", "alternative", "operations")
 _PYTEST = ("pytest", "--numprocesses=auto", "--durations=5")
 _TESTS = (*_PYTEST, "tests/app", "tests/infra")
 _OF_THE_STORE = (
@@ -96,7 +96,6 @@ GROUPS = {"lint": lint, "unit": unit, "slow": slow, "chaos": chaos, "molecule": 
 LEFT_OUT = {
     "molecule": (
         "Ubuntu 24.04 and 26.04, whose archive not every network reaches: `make molecule SCENARIO=ubuntu`",
-        "deploys under load, rotation, lost data, runs that are killed: `make molecule SCENARIO=operations`",
         "what a container cannot show (kernel, restart, power cut): `make molecule SCENARIO=vm`, on QEMU",
     )
 }
