@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from algosat.clock import has_come
-from algosat.engine import exits, expiry, losses, overhang
+from algosat.engine import exits, expiry, losses, overhang, recall
 from algosat.engine.intake import Intake
 from algosat.errors import CalendarUnknown
 from algosat.trading.desk import Desk
@@ -42,6 +42,7 @@ class MarketClock:
         yield overhang.trim
         if has_come(self._next_exit, now, within=_EXIT_EVERY):
             self._next_exit = now + _EXIT_EVERY
+            yield recall.recall_halted
             yield exits.flatten_halted
             yield exits.square_off
         if book_read_at is not None:

@@ -14,9 +14,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from algosat.clock import has_come
 from algosat.domain.orders import Order, OrderType, Overlay, Product, Validity
 from algosat.domain.risk import Line
 from algosat.domain.sessions import takes
+from algosat.engine.recall import is_due
 from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
 from algosat.store import queries
@@ -33,10 +35,10 @@ Concerns = Callable[[str, Product, str], bool]  # of a strategy ('' for by hand)
 
 @dataclass(frozen=True, slots=True)
 class _Leaving:
-    """What has to be left, and since when."""
+    """What has to be left."""
 
-    since: datetime
     concerns: Concerns
+    since: datetime | None = None  # orders from before are in the way; None: what is gets recalled elsewhere
 
     def includes(self, line: Line) -> bool:
         return self.concerns(line.strategy, line.product, line.symbol)
@@ -48,15 +50,21 @@ class _Leaving:
             return False
         if not self.concerns(intent.strategy or "", intent.product, intent.symbol):
             return False
-        return order.created_at < max(self.since, now - _PATIENCE)
+        since = self._in_the_way_since(order)
+        return has_come(since, now, within=_PATIENCE) and is_due(order, since, now)
+
+    def _in_the_way_since(self, order: Order) -> datetime:
+        if self.since is not None and order.created_at < self.since:
+            return self.since
+        return order.created_at + _PATIENCE
 
 
 def flatten_halted(desk: Desk) -> None:
-    """Go on closing what a halt is to flatten."""
+    """Go on closing what a halt is to flatten; the orders that it found are recalled (`recall`)."""
     with desk.database.read() as connection:
         flattening = [halt for halt in halts.in_force(connection) if halt.flatten]
     for halt in flattening:
-        _leave(desk, _Leaving(halt.at, _covered_by(halt)))
+        _leave(desk, _Leaving(_covered_by(halt)))
 
 
 def square_off(desk: Desk) -> None:
@@ -70,7 +78,7 @@ def square_off(desk: Desk) -> None:
             if closes_at is not None and closes_at - desk.square_off_before_close <= now < closes_at:
                 due.setdefault(closes_at - desk.square_off_before_close, set()).add(symbol)
     for since, symbols in due.items():
-        _leave(desk, _Leaving(since, _intraday_in(symbols)))
+        _leave(desk, _Leaving(_intraday_in(symbols), since))
 
 
 def _closes_at(connection: Connection, desk: Desk, symbol: str, now: datetime) -> datetime | None:

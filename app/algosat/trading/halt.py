@@ -30,7 +30,8 @@ def halt(
 
     Whoever finds it halted may rely on it that working orders are being cancelled: both are one commit,
     so that no crash comes between. Should cancelling fail, the halt stands all the same. Then, if asked,
-    positions are closed. What cannot be closed now, the engine goes on closing.
+    positions are closed. What cannot be cancelled or closed now, the engine goes on with until the halt is
+    lifted.
 
     Raises NotFound for a strategy that nobody knows.
     """
@@ -78,9 +79,13 @@ def _require_known(connection: Connection, scope: str) -> None:
 
 
 def _put(connection: Connection, wanted: Halt, cause: Cause, cancel_orders: bool) -> Halt:
-    # Whoever halts what is halted already does not call off the closing that the first one asked for.
-    flattening = any(each.flatten for each in halts.in_force(connection) if each.scope == wanted.scope)
-    wanted = replace(wanted, flatten=wanted.flatten or flattening)
+    if cancel_orders or wanted.flatten:  # what works is in the way of closing
+        wanted = replace(wanted, cancels_up_to=halts.last_order(connection))
+    # Whoever halts what is halted already does not call off what the first one asked for.
+    for each in halts.in_force(connection):
+        if each.scope == wanted.scope:
+            flatten, up_to = wanted.flatten or each.flatten, wanted.cancels_up_to or each.cancels_up_to
+            wanted = replace(wanted, flatten=flatten, cancels_up_to=up_to)
     halts.put(connection, wanted)
     data = {"reason": wanted.reason, "cancel_orders": cancel_orders, "flatten": wanted.flatten}
     audit.append(connection, wanted.at, "risk.halted", wanted.scope, cause, data)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
+from algosat.domain.orders import Order
 from algosat.store.prepared import Prepared
-from algosat.store.tables import halts
+from algosat.store.tables import halts, orders
 
 ALL: Final = "all"  # the scope of everything; every other scope is a strategy's name
 
@@ -23,9 +24,19 @@ class Halt:
     actor: str
     reason: str
     flatten: bool  # the engine goes on closing positions until none is left
+    cancels_up_to: int | None = None  # the last order when it was put: what works of them goes; None: stays
 
     def covers(self, strategy: str | None) -> bool:
         return self.scope in (ALL, strategy or "")
+
+    def recalls(self, order: Order, number: int) -> bool:
+        """Whether it wants an order cancelled: not a way out that was asked for while it stood.
+
+        Orders are told apart by their number in the store: a clock may be put back.
+        """
+        if self.cancels_up_to is None or not self.covers(order.intent.strategy):
+            return False
+        return number <= self.cancels_up_to or not order.intent.reduce_only
 
 
 def in_force(connection: Connection) -> list[Halt]:
@@ -35,6 +46,10 @@ def in_force(connection: Connection) -> list[Halt]:
 def reasons(connection: Connection, strategy: str | None) -> tuple[str, ...]:
     """Why a strategy (or somebody by hand, None) may open nothing now; empty when he may."""
     return tuple(f"{halt.reason} ({halt.scope})" for halt in in_force(connection) if halt.covers(strategy))
+
+
+def last_order(connection: Connection) -> int:
+    return connection.execute(select(func.max(orders.c.seq))).scalar() or 0
 
 
 def put(connection: Connection, halt: Halt) -> None:

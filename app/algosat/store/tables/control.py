@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Table, Text
 
 from algosat.store.tables.base import metadata
 from algosat.store.types import Json, UtcTime
@@ -15,6 +15,7 @@ halts = Table(
     Column("actor", String(128), nullable=False),
     Column("reason", Text, nullable=False),
     Column("flatten", Boolean, nullable=False),
+    Column("cancels_up_to", BigInteger),  # the last order that it cancels, by its number; none: they stay
 )
 
 limits = Table(

@@ -74,6 +74,7 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(length=128), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("flatten", sa.Boolean(), nullable=False),
+        sa.Column("cancels_up_to", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_halts")),
     )
     op.create_table(

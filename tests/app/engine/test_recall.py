@@ -1,0 +1,234 @@
+"""A halt's cancels against a broker that refuses them, is away, or has orders that nobody knew of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+
+from algosat.config.settings import Settings
+from algosat.domain.orders import EventKind, Order, Overlay, Revision, Side, Status
+from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
+from algosat.store import audit
+from algosat.trading import cancel, halt, modify
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, advance, buy, hold, order_now, sell, set_prices
+from tests.app.engine.floor import Floor, failing, open_floor
+from tests.app.engine.test_sender import quiet
+from tests.app.exchange import FakeExchange
+from tests.app.fakes import FakeClock
+
+REFUSED = BrokerRejected("not in this phase")
+
+
+def working(floor: Floor) -> Order:
+    return floor.sent(buy(floor.desk))
+
+
+def live_through(floor: Floor, seconds: int) -> None:
+    """Second by second, everything the engine does then."""
+    for _ in range(seconds):
+        floor.exchange.clock.forward(seconds=1)
+        floor.parts.clock.step(floor.parts.reconciler.read_at)
+        floor.parts.reconciler.step()
+        floor.route()
+
+
+def refusing(floor: Floor, asked: list[float], *, after: Callable[[int], bool] = lambda _: True) -> None:
+    """Have it refuse cancels, and note when each came; `after` says of its number whether it is refused."""
+
+    def before(request: str) -> None:
+        if request == "cancel":
+            asked.append(floor.exchange.clock.seconds())
+            if after(len(asked)):
+                raise REFUSED
+
+    floor.exchange.before = before
+
+
+def requests(desk: Desk, order: Order) -> int:
+    with desk.database.read() as connection:
+        return sum(
+            event.kind == EventKind.CANCEL_REQUESTED and event.subject == order.id
+            for event in audit.all_events(connection)
+        )
+
+
+def test_a_refused_cancel_is_asked_for_again_until_the_broker_gives_in(floor: Floor) -> None:
+    order, asked = working(floor), list[float]()
+    refusing(floor, asked, after=lambda number: number < 3)
+    halt.halt(floor.desk, CAUSE, "stop")
+    floor.route()
+    assert order_now(floor.desk, order).status is Status.OPEN
+    live_through(floor, 30)
+    assert order_now(floor.desk, order).status is Status.CANCELLED
+    assert len(asked) == 3
+
+
+def test_refused_again_and_again_it_is_asked_for_less_often_but_for_ever(floor: Floor) -> None:
+    _, asked = working(floor), list[float]()
+    refusing(floor, asked)
+    halt.halt(floor.desk, CAUSE, "stop")
+    live_through(floor, 600)
+    waits = [later - sooner for sooner, later in pairwise(asked)]
+    assert min(waits) >= 5
+    assert max(waits) <= 36
+    assert waits[-1] > waits[0]
+    assert asked[-1] > floor.exchange.clock.seconds() - 40
+
+
+def test_a_halt_that_is_lifted_asks_no_more(floor: Floor) -> None:
+    order, asked = working(floor), list[float]()
+    refusing(floor, asked)
+    halt.halt(floor.desk, CAUSE, "stop")
+    live_through(floor, 20)
+    halt.resume(floor.desk, CAUSE)
+    before = len(asked)
+    assert before >= 2
+    live_through(floor, 120)
+    assert len(asked) == before
+    assert (order_now(floor.desk, order).status, order_now(floor.desk, order).overlay) == (Status.OPEN, None)
+
+
+def test_a_broker_that_was_away_cancels_once_it_is_back(floor: Floor) -> None:
+    order = working(floor)
+    floor.exchange.before = failing(BrokerNotReached("away"), "cancel", "find", "reports")
+    halt.halt(floor.desk, CAUSE, "stop")
+    live_through(floor, 120)
+    assert order_now(floor.desk, order).overlay is Overlay.PENDING_CANCEL
+    floor.exchange.before = quiet
+    live_through(floor, 10)
+    assert order_now(floor.desk, order).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("kinds", [(EventKind.SUBMITTING,), (EventKind.SUBMITTING, EventKind.UNCERTAIN)])
+def test_an_order_that_comes_to_work_after_the_halt_is_cancelled(
+    floor: Floor, kinds: tuple[EventKind, ...]
+) -> None:
+    order = advance(floor.desk, buy(floor.desk), *kinds)
+    floor.exchange.place(order)
+    asked: list[float] = []
+    refusing(floor, asked, after=lambda number: number < 2)
+    halt.halt(floor.desk, CAUSE, "stop")
+    assert order_now(floor.desk, order).status is not Status.OPEN
+    floor.look()
+    live_through(floor, 20)
+    assert order_now(floor.desk, order).status is Status.CANCELLED
+    assert len(asked) == 2
+
+
+def test_what_a_halt_could_not_cancel_is_cancelled_by_the_engine(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = working(floor)
+
+    def broken(*_: object) -> None:
+        raise ValueError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cancel, "request_all", broken)
+        with pytest.raises(ValueError, match="no"):
+            halt.halt(floor.desk, CAUSE, "stop")
+    assert order_now(floor.desk, order).overlay is None
+    live_through(floor, 2)
+    assert order_now(floor.desk, order).status is Status.CANCELLED
+
+
+def test_a_way_out_taken_while_halted_is_not_recalled_whatever_the_clock(
+    floor: Floor, clock: FakeClock
+) -> None:
+    hold(floor.desk, "30")
+    before = floor.sent(sell(floor.desk, "10", limit="104", reduce_only=True))
+    asked: list[float] = []
+    refusing(floor, asked, after=lambda number: number < 2)
+    halt.halt(floor.desk, CAUSE, "stop")
+    clock.forward(hours=-1)
+    set_prices(floor.desk)
+    out = floor.sent(sell(floor.desk, "10", limit="104", reduce_only=True))
+    live_through(floor, 20)
+    assert order_now(floor.desk, before).status is Status.CANCELLED
+    assert order_now(floor.desk, out).status is Status.OPEN
+
+
+def test_exits_of_a_flattening_halt_survive_a_clock_that_is_put_back(floor: Floor, clock: FakeClock) -> None:
+    hold(floor.desk, "30")
+    clock.forward(hours=1)  # by which its price is stale: it cannot be closed at once
+    halt.halt(floor.desk, CAUSE, "flat", flatten=True)
+    clock.forward(hours=-1)
+    for _ in range(25):
+        set_prices(floor.desk)
+        live_through(floor, 1)
+    assert len(floor.exchange.sent) == 1
+
+
+def test_a_halt_that_leaves_orders_working_recalls_none(floor: Floor) -> None:
+    order = working(floor)
+    halt.halt(floor.desk, CAUSE, "stop", cancel_orders=False)
+    live_through(floor, 10)
+    assert order_now(floor.desk, order).overlay is None
+    assert requests(floor.desk, order) == 0
+
+
+def test_a_second_halt_does_not_call_off_the_first_ones_cancels(floor: Floor) -> None:
+    order, asked = working(floor), list[float]()
+    refusing(floor, asked, after=lambda number: number < 2)
+    halt.halt(floor.desk, CAUSE, "stop")
+    floor.route()
+    halt.halt(floor.desk, CAUSE, "stay", cancel_orders=False)
+    live_through(floor, 20)
+    assert order_now(floor.desk, order).status is Status.CANCELLED
+
+
+def test_a_strategys_halt_recalls_its_orders_alone(floor: Floor) -> None:
+    own, other = floor.sent(buy(floor.desk, strategy="trend")), working(floor)
+    asked: list[float] = []
+    refusing(floor, asked, after=lambda number: number < 2)
+    halt.halt(floor.desk, CAUSE, "stop", scope="trend")
+    live_through(floor, 20)
+    assert order_now(floor.desk, own).status is Status.CANCELLED
+    assert requests(floor.desk, other) == 0
+
+
+def test_a_change_that_the_cancel_outweighed_does_not_keep_it_from_being_asked_again(floor: Floor) -> None:
+    order = working(floor)
+    modify.modify(floor.desk, order.id, Revision(Decimal(20), None, None), CAUSE)
+    asked: list[float] = []
+    refusing(floor, asked, after=lambda number: number < 2)
+    halt.halt(floor.desk, CAUSE, "stop")
+    live_through(floor, 30)
+    gone = order_now(floor.desk, order)
+    assert (gone.status, gone.intent.quantity) == (Status.CANCELLED, Decimal(10))
+
+
+def test_a_used_up_day_keeps_no_recall_waiting(
+    desk: Desk, exchange: FakeExchange, settings: Settings
+) -> None:
+    rules = settings.algosat.engine.model_copy(update={"orders_per_day": 1})
+    floor = open_floor(desk, exchange, rules)
+    order, asked = working(floor), list[float]()
+    refusing(floor, asked, after=lambda number: number < 2)
+    halt.halt(desk, CAUSE, "stop")
+    live_through(floor, 20)
+    assert order_now(desk, order).status is Status.CANCELLED
+
+
+def test_a_refused_cancel_of_a_flattening_halt_is_not_asked_for_every_time(floor: Floor) -> None:
+    hold(floor.desk, "10", side=Side.BUY)
+    order, asked = floor.sent(sell(floor.desk, "10", limit="104")), list[float]()
+    refusing(floor, asked)
+    floor.exchange.clock.forward(seconds=1)
+    halt.halt(floor.desk, CAUSE, "flat", flatten=True)
+    live_through(floor, 300)
+    assert order_now(floor.desk, order).status is Status.OPEN
+    assert 10 <= len(asked) <= 20
+
+
+def test_a_lost_answer_is_looked_up_and_asks_no_second_time(floor: Floor) -> None:
+    order = working(floor)
+    floor.exchange.after = failing(BrokerUncertain("lost"), "cancel")
+    halt.halt(floor.desk, CAUSE, "stop")
+    live_through(floor, 10)
+    assert order_now(floor.desk, order).status is Status.CANCELLED
+    assert requests(floor.desk, order) == 1
