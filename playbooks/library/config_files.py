@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import grp
 import os
 import pwd
@@ -18,9 +19,12 @@ DOCUMENTATION = """
 module: config_files
 short_description: Install files that count only if their consumer accepts them
 description:
-  - Brings all files into the wanted state in one go, then runs the commands of O(validate) on the target.
-    If one of them fails, every file is put back as it was and the task fails with the command's words.
-  - Nothing is validated when nothing changed, nor in check mode, where the consumer may not be installed yet.
+  - Brings all files into the wanted state in one go, then runs the commands of O(validate) on the target,
+    then those of O(effects). If one of them fails, every file is put back as it was and the task fails with
+    the command's words.
+  - No command is run when nothing changed, nor in check mode, where the consumer may not be installed yet.
+  - What is changed takes effect here, not in a later task or handler. This module goes on to its end when the
+    run that called it is killed, or its connection; and no other run would see that anything is left to do.
 options:
   files:
     description: The files; parents that are missing are made (root, 0755).
@@ -74,6 +78,20 @@ options:
     type: list
     elements: str
     default: []
+  effects:
+    description: What makes the files count that were changed; once more for the old ones if one of it fails.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      command:
+        description: Shell command.
+        type: str
+        required: true
+      paths:
+        description: Shell pattern; the command is left out if no path that was changed matches.
+        default: "*"
+        type: str
 """
 
 DEFAULT_MODES = {"file": "0644", "directory": "0755"}
@@ -191,7 +209,7 @@ def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
 
 
 def main() -> None:
-    """Compare, write, let the consumers judge, and take everything back if one of them refuses."""
+    """Compare, write, have it judged and taken up, and take everything back if a consumer refuses."""
     # Not every sudo gives root an umask of its own, and parents must let in who is to read what lies below.
     os.umask(0o022)
     file = {
@@ -204,6 +222,7 @@ def main() -> None:
         "group": {"type": "str", "default": "root"},
         "secret": {"type": "bool", "default": False, "no_log": False},
     }
+    effect = {"command": {"type": "str", "required": True}, "paths": {"type": "str", "default": "*"}}
     module = AnsibleModule(
         argument_spec={
             "files": {
@@ -215,6 +234,7 @@ def main() -> None:
             },
             "purge": {"type": "list", "elements": "str", "default": []},
             "validate": {"type": "list", "elements": "str", "default": []},
+            "effects": {"type": "list", "elements": "dict", "default": [], "options": effect},
         },
         supports_check_mode=True,
     )
@@ -246,26 +266,38 @@ def main() -> None:
 
 
 def install(module: AnsibleModule, goal: dict[Path, State], before: dict[Path, State]) -> None:
-    """Write the files and ask their consumers; on any trouble put back what was there, and fail."""
+    """Write the files, have them judged and taken up; on any trouble put back what was there, and fail."""
+    judge, changed = module.params["validate"], [str(path) for path in goal]
+    effects = [it["command"] for it in module.params["effects"] if fnmatch.filter(changed, it["paths"])]
+    accepted = False
     try:
         for path, state in goal.items():
             put(path, state)
-        refusal = _refusal(module)
+        refusal = _refusal(module, judge)
+        accepted = not refusal
+        refusal = refusal or _refusal(module, effects)
     except OSError as error:
         refusal = str(error)
     if refusal:
         for path in reversed(goal):
             if present(path) != before[path]:
                 put(path, before[path])
-        module.fail_json(msg=f"Nothing was changed: {refusal}", paths=[str(path) for path in goal])
+        for command in [*judge, *effects] if accepted else []:
+            _run(module, command)
+        module.fail_json(msg=f"Nothing was changed: {refusal}", paths=changed)
 
 
-def _refusal(module: AnsibleModule) -> str:
-    for command in module.params["validate"]:
-        code, out, err = module.run_command(["/bin/sh", "-c", command])
+def _refusal(module: AnsibleModule, commands: list[str]) -> str:
+    for command in commands:
+        code, out, err = _run(module, command)
         if code != 0:
             return f"`{command}` refused the new files: {(err.strip() or out.strip() or f'exit {code}')}"
     return ""
+
+
+def _run(module: AnsibleModule, command: str) -> tuple[int, str, str]:
+    answer: tuple[int, str, str] = module.run_command(["/bin/sh", "-c", command])
+    return answer
 
 
 if __name__ == "__main__":

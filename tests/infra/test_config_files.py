@@ -129,6 +129,41 @@ def test_refused_files_are_all_put_back(run: Run, tmp_path: Path) -> None:
     assert sorted(it.name for it in tmp_path.iterdir()) == ["gone", "link", "old"]
 
 
+def test_changed_files_take_effect_and_only_by_the_commands_for_them(run: Run, tmp_path: Path) -> None:
+    file, seen = {"path": str(tmp_path / "a.conf"), "content": "one\n"}, tmp_path / "seen"
+    effects = [
+        {"command": f"cat {file['path']} >> {seen}"},
+        {"command": f"echo sandbox >> {seen}", "paths": "/etc/systemd/*"},
+        {"command": f"echo by its place >> {seen}", "paths": f"{tmp_path}/*"},
+    ]
+    run(file, effects=effects, check=True)
+    assert not seen.exists()
+    run(file, effects=effects)
+    run(file, effects=effects)
+    assert seen.read_text() == "one\nby its place\n"
+
+
+def test_files_that_cannot_take_effect_are_put_back_and_the_old_ones_do(run: Run, tmp_path: Path) -> None:
+    path, loaded = tmp_path / "a.conf", tmp_path / "loaded"
+    path.write_text("old\n")
+    answer = run(
+        {"path": str(path), "content": "new\n"},
+        effects=[
+            {"command": f"cp {path} {loaded}"},
+            {"command": f"! grep -q new {loaded} || {{ echo no such port >&2; false; }}"},
+        ],
+    )
+    assert answer["failed"]
+    assert "no such port" in answer["msg"]
+    assert (path.read_text(), loaded.read_text()) == ("old\n", "old\n")
+
+
+def test_refused_files_take_no_effect(run: Run, tmp_path: Path) -> None:
+    file, seen = {"path": str(tmp_path / "a.conf"), "content": "one\n"}, tmp_path / "seen"
+    run(file, validate=["false"], effects=[{"command": f"touch {seen}"}])
+    assert not seen.exists()
+
+
 def test_directory_that_cannot_be_removed_leaves_the_other_files_as_they_were(
     run: Run, tmp_path: Path
 ) -> None:

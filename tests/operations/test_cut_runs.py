@@ -1,4 +1,4 @@
-"""A run that locks its operator out, killed at any task: he gets in again, and the next run finishes."""
+"""Runs that are killed: whoever was locked out gets in again, and the next run finishes what was begun."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tests.operations.controller import Controller
 from tools import containers, ssh
 from tools.paths import ROOT
 
-pytestmark = pytest.mark.unit("deadman@ssh", "deadman@ufw", "deadman@users", "ssh", "ufw")
+UNITS = ("deadman@ssh", "deadman@ufw", "deadman@users", "ssh", "ufw", "nginx", "redis-server", "fail2ban")
+pytestmark = pytest.mark.unit(*UNITS)
 
 OPERATOR = "operator"
 FOREIGN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFD1uWSlbtbKm8rWhZ2G8VY5mVwGqNzPgxFYc9NZkJcK nobody"
@@ -35,6 +36,20 @@ HARM: dict[str, dict[str, Any]] = {
 }
 # What is left over, and how it goes.
 MENDED = {"users": {"users_removed": ["colleague"]}}
+# A setting of a service, what shows whether it runs by it, and the answer then.
+SETTINGS = {
+    "nginx": (
+        {"nginx_max_body": "1k"},
+        "head -c 2000 /dev/zero | curl -sk -o /dev/null -w '%{http_code}' --data-binary @- https://localhost/orders",
+        "413",
+    ),
+    "redis": (
+        {"redis_max_memory": "48mb"},
+        "redis-cli -s /run/redis/redis-server.sock info memory | grep -x 'maxmemory:[0-9]*.'",
+        f"maxmemory:{48 * 1024**2}",
+    ),
+    "fail2ban": ({"fail2ban_window": "7m"}, "fail2ban-client get sshd findtime", "420"),
+}
 # What a task does that does not change the server.
 LOCAL = {
     f"ansible.builtin.{it}" for it in ("assert", "include_role", "include_tasks", "import_tasks", "meta")
@@ -142,3 +157,18 @@ def test_change_that_comes_after_the_clock_ran_out_locks_nobody_out(
     wait_for_a_fresh_login(controller)
     assert f"allowusers {OPERATOR}" in host.check_output("sshd -T").splitlines()
     controller.play(*arguments("ssh", {}))
+
+
+@pytest.mark.parametrize("role", sorted(SETTINGS))
+def test_run_killed_once_a_file_is_changed_leaves_a_service_that_runs_by_it_after_the_next(
+    host: Host, controller: Controller, role: str
+) -> None:
+    told, shows, expected = SETTINGS[role]
+    assert host.check_output(shows) != expected
+    with controller.begin(*arguments(role, told)) as run:
+        assert run.stdout is not None
+        assert any(line.startswith("changed:") for line in run.stdout), f"{told} changes no file"
+        kill(run.pid)
+    controller.play(*arguments(role, told))
+    assert host.check_output(shows) == expected
+    controller.play(*arguments(role, {}))
