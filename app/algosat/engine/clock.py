@@ -9,8 +9,9 @@ from typing import Final
 import structlog
 
 from algosat.clock import has_come
-from algosat.engine import exits, expiry, losses, overhang, recall
+from algosat.engine import exits, expiry, overhang, recall
 from algosat.engine.intake import Intake
+from algosat.engine.losses import LossWatch
 from algosat.errors import CalendarUnknown
 from algosat.trading.desk import Desk
 
@@ -26,6 +27,7 @@ class MarketClock:
     def __init__(self, desk: Desk, intake: Intake) -> None:
         self._desk, self._intake = desk, intake
         self._next = self._next_exit = desk.clock()
+        self.losses = LossWatch()
 
     def step(self, book_read_at: datetime | None) -> None:
         """Do what is due. `book_read_at`: when the last good reading of the broker's book began."""
@@ -38,7 +40,7 @@ class MarketClock:
             _log.error("calendar_unknown", detail=unknown[0].detail)
 
     def _due(self, now: datetime, book_read_at: datetime | None) -> Iterator[Duty]:
-        yield losses.watch
+        yield self.losses.watch
         yield overhang.trim
         if has_come(self._next_exit, now, within=_EXIT_EVERY):
             self._next_exit = now + _EXIT_EVERY

@@ -69,6 +69,7 @@ class Pulse:
             "unknown": reconciler.unknown,
             "working": working,
             "positions": held,
+            "unpriced": self._parts.clock.losses.unpriced,
         }
 
 

@@ -44,6 +44,7 @@ def all_checks(
         Check("vps", False, lambda: _vps(live), at_once),
         Check("engine", True, heartbeat.engine, at_once),
         Check("broker", False, heartbeat.broker, at_once),
+        Check("prices", False, heartbeat.prices, at_once),
         Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
         Check("backup", False, lambda: _backup(textfiles, clock), at_once),
         Check("drift", False, lambda: _drift(textfiles), at_once),
@@ -161,6 +162,14 @@ class _Heartbeat:
         broker: dict[str, Any] = found[1].get("broker") or {}
         detail = f"{broker.get('name', 'unknown')}: {broker.get('detail', 'no word')}"
         return Finding(bool(broker.get("active")), detail)
+
+    def prices(self) -> Finding:
+        found = self._read()
+        unpriced = found[1].get("unpriced") if found else None
+        if unpriced:  # by number: anybody may ask for health
+            detail = f"{len(unpriced)} symbols are held without one, and nothing can be opened: GET /risk"
+            return Finding(False, detail)
+        return Finding(True, "whatever is held has one")
 
     def _read(self) -> tuple[datetime, dict[str, Any]] | None:
         statement = select(heartbeats.c.at, heartbeats.c.data).where(heartbeats.c.process == "engine")

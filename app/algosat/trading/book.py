@@ -67,18 +67,43 @@ _CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.
 
 
 @dataclass(frozen=True, slots=True)
+class Stranded:
+    """A position without instrument or price. Nothing can be opened meanwhile, but its result counts.
+
+    It is valued by what was observed, never by what would have to be made up (the order of IFRS 13): at the
+    last known price, although the instrument is not listed any more; where none was ever seen, at the
+    price of its own trades (13.57 to 60), by which it has won or lost nothing yet.
+    """
+
+    strategy: str
+    symbol: str
+    quantity: Decimal
+    cost: Decimal
+    last: Decimal | None
+
+    @property
+    def unrealised(self) -> Decimal:
+        return _ZERO if self.last is None else self.quantity * self.last - self.cost
+
+
+@dataclass(frozen=True, slots=True)
 class Book:
     lines: tuple[Line, ...]
     working_orders: dict[str, int]  # by strategy
     unpriced: frozenset[str]  # symbols in the book without instrument or price: their lines are missing
+    stranded: tuple[Stranded, ...] = ()  # what is held of them
 
     def lines_of(self, strategy: str) -> tuple[Line, ...]:
         return tuple(line for line in self.lines if line.strategy == strategy)
 
     def unrealised(self, strategy: str | None = None) -> Decimal:
         """What open positions have won at their last price; of one strategy, or of all."""
-        lines = self.lines if strategy is None else self.lines_of(strategy)
-        return sum((line.unrealised for line in lines), _ZERO)
+        return sum((each.unrealised for each in self.valued if strategy in (None, each.strategy)), _ZERO)
+
+    @property
+    def valued(self) -> tuple[Line | Stranded, ...]:
+        """All that has a value, one way or another."""
+        return (*self.lines, *self.stranded) if self.stranded else self.lines
 
 
 @dataclass(slots=True)
@@ -127,8 +152,17 @@ def read(connection: Connection, account: str, *, without: str | None = None) ->
             if of is not None and order.pending_change is not None:
                 of.add_change(order, order.pending_change)
     lines = {key: _line(key, tally) for key, tally in tallies.items()}
-    unpriced = frozenset(key[1] for key, line in lines.items() if line is None)
-    return Book(tuple(filter(None, lines.values())), working, unpriced)
+    priced = tuple(filter(None, lines.values()))
+    if len(priced) == len(lines):
+        return Book(priced, working, frozenset())
+    missing = [key for key, line in lines.items() if line is None]
+    held = ((strategy, symbol, tallies[strategy, symbol, product]) for strategy, symbol, product in missing)
+    stranded = tuple(
+        Stranded(strategy, symbol, tally.quantity, tally.cost, tally.last)
+        for strategy, symbol, tally in held
+        if tally.quantity
+    )
+    return Book(priced, working, frozenset(symbol for _, symbol, _ in missing), stranded)
 
 
 def worth(connection: Connection, account: str, of: Book, strategy: str | None = None) -> Decimal:

@@ -6,12 +6,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select, type_coerce, update
 
 from algosat.store.prepared import Prepared
-from algosat.store.tables import openings
+from algosat.store.tables import days, openings
+from algosat.store.types import Scaled
 
 WHOLE: Final = "*"  # stands for all strategies together
+
+_ZERO: Final = Decimal(0)
 
 _WORTH = Prepared(
     select(openings.c.worth).where(
@@ -20,6 +23,10 @@ _WORTH = Prepared(
         openings.c.day == bindparam("day"),
     )
 )
+_OF_DAY = (days.c.account == bindparam("account"), days.c.day == bindparam("day"))
+_SUM = type_coerce(func.sum(days.c.realised) - func.sum(days.c.fees), Scaled).label("earned")
+_EARNED_BY_ALL = Prepared(select(_SUM).where(*_OF_DAY))
+_EARNED = Prepared(select(_SUM).where(*_OF_DAY, days.c.strategy == bindparam("strategy")))
 
 
 def is_open(connection: Connection, account: str, strategy: str, day: date) -> bool:
@@ -27,9 +34,9 @@ def is_open(connection: Connection, account: str, strategy: str, day: date) -> b
 
 
 def day_result(connection: Connection, account: str, strategy: str, day: date, worth: Decimal) -> Decimal:
-    """What the book, worth this much now, has won since the day began; nought before the first look."""
+    """What the book, worth this much now, has won since the day began."""
     opening = _opening(connection, account, strategy, day)
-    return Decimal(0) if opening is None else worth - opening
+    return _lost(connection, account, strategy, day) if opening is None else worth - opening
 
 
 def open_day(connection: Connection, account: str, strategy: str, day: date, worth: Decimal) -> Decimal:
@@ -44,9 +51,26 @@ def result_since(
     """The same where the day's opening was read already; None where it is not written yet."""
     if opening is not None:
         return worth - opening
-    row = {"account": account, "strategy": strategy, "day": day, "worth": worth}
+    lost = _lost(connection, account, strategy, day)
+    row = {"account": account, "strategy": strategy, "day": day, "worth": worth - lost}
     connection.execute(insert(openings), row)
-    return Decimal(0)
+    return lost
+
+
+def put_off(connection: Connection, account: str, strategy: str, day: date, gain: Decimal) -> None:
+    """Measure the day against more: a gain has come to light that nobody can say is of today."""
+    of_book = {"account": account, "strategy": strategy, "day": day}
+    statement = update(openings).where(*(openings.c[name] == value for name, value in of_book.items()))
+    connection.execute(statement.values(worth=openings.c.worth + gain))
+
+
+def _lost(connection: Connection, account: str, strategy: str, day: date) -> Decimal:
+    """What was lost for good on this day before the first look, as a negative amount: it counts all the same.
+
+    A gain does not: part of it may be of the days before, and would hide losses of this one.
+    """
+    earned = _EARNED_BY_ALL if strategy == WHOLE else _EARNED
+    return min(earned.scalar(connection, account=account, strategy=strategy, day=day) or _ZERO, _ZERO)
 
 
 def _opening(connection: Connection, account: str, strategy: str, day: date) -> Decimal | None:

@@ -11,11 +11,11 @@ from algosat.store.tables import heartbeats
 from tests.app.client import Client, problem_of
 
 
-def beat(services: Services, *, ago: float = 0, active: bool = True) -> None:
+def beat(services: Services, *, ago: float = 0, active: bool = True, **more: list[str]) -> None:
     broker = {"name": "paper", "active": active, "detail": "as the test says"}
     row = {"process": "engine", "at": services.clock() - timedelta(seconds=ago)}
     with services.database.engine.begin() as connection:
-        connection.execute(insert(heartbeats), {**row, "data": {"pid": 1, "broker": broker}})
+        connection.execute(insert(heartbeats), {**row, "data": {"pid": 1, "broker": broker, **more}})
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,16 @@ def test_server_is_degraded_while_its_broker_is_down(services: Services, strange
     answer = stranger.get("/health")
     assert (answer.status_code, answer.json["status"]) == (200, "degraded")
     assert answer.json["components"]["broker"] is False
+
+
+def test_server_is_degraded_while_something_held_has_no_price_and_tells_strangers_not_what(
+    services: Services, stranger: Client
+) -> None:
+    beat(services, unpriced=["ALPHA-EQ"])
+    answer = stranger.get("/health")
+    assert (answer.status_code, answer.json["status"]) == (200, "degraded")
+    assert answer.json["components"]["prices"] is False
+    assert "ALPHA" not in answer.text
 
 
 def test_broken_file_on_disk_is_told_before_the_next_start(

@@ -13,7 +13,6 @@ from algosat.config.settings import Settings
 from algosat.domain import sessions
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.orders import EventKind, Order, OrderType, Overlay, Product, Side, Status
-from algosat.engine import losses
 from algosat.engine.codes import EngineCode
 from algosat.store import queries
 from algosat.trading import cancel, halt, halts, limits
@@ -74,7 +73,7 @@ def test_a_clock_that_is_put_back_stops_no_watch(
     desk: Desk, floor: Floor, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched: list[datetime] = []
-    monkeypatch.setattr(losses, "watch", lambda desk: watched.append(desk.clock()))
+    monkeypatch.setattr(floor.parts.clock.losses, "watch", lambda desk: watched.append(desk.clock()))
     floor.parts.clock.step(None)
     floor.parts.clock.step(None)
     clock.forward(hours=-1)
@@ -192,28 +191,28 @@ def test_a_lost_day_halts_the_account(floor: Floor, clock: FakeClock) -> None:
     move_to(floor, clock())
     limits.change(floor.desk, limits.ACCOUNT, {"max_daily_loss": "500"}, CAUSE)
     set_prices(floor.desk, ALPHA="99.50")
-    losses.watch(floor.desk)
+    floor.parts.clock.losses.watch(floor.desk)
     assert halted(floor.desk) == [(halts.ALL, "clock")]
-    losses.watch(floor.desk)
+    floor.parts.clock.losses.watch(floor.desk)
     assert len(halted(floor.desk)) == 1
 
 
 def test_a_strategy_that_lost_its_day_is_halted_alone(floor: Floor) -> None:
     limits.change(floor.desk, "trend", {"max_daily_loss": "500"}, CAUSE)
     hold(floor.desk, "1000", strategy="trend")
-    losses.watch(floor.desk)
+    floor.parts.clock.losses.watch(floor.desk)
     set_prices(floor.desk, ALPHA="99.40")
-    losses.watch(floor.desk)
+    floor.parts.clock.losses.watch(floor.desk)
     assert halted(floor.desk) == [("trend", "clock")]
 
 
 def test_a_new_day_is_measured_from_where_it_begins(floor: Floor) -> None:
     hold(floor.desk, "1000")
-    losses.watch(floor.desk)
+    floor.parts.clock.losses.watch(floor.desk)
     limits.change(floor.desk, limits.ACCOUNT, {"max_daily_loss": "500"}, CAUSE)
     floor.exchange.clock.at = at(4, 0, day=23)
     set_prices(floor.desk, ALPHA="99.00")
-    losses.watch(floor.desk)
+    floor.parts.clock.losses.watch(floor.desk)
     assert halted(floor.desk) == []
 
 
