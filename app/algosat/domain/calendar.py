@@ -31,6 +31,9 @@ class Calendar(Protocol):
     def trading_day(self, at: datetime) -> date:
         """The exchange's date, or the next trading day when that date is none."""
 
+    def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
+        """When continuous trading begins on the exchange's date of `at`; None when that day has none."""
+
     def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
         """When continuous trading ends on the exchange's date of `at`; None when that day has none."""
 
@@ -83,6 +86,11 @@ class ExchangeCalendar:
     def trading_day(self, at: datetime) -> date:
         return next(self._trading_days(at.astimezone(EXCHANGE_TIME).date()))
 
+    def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
+        day = at.astimezone(EXCHANGE_TIME).date()
+        continuous = self._continuous(segment, has_derivatives, day)
+        return moment(day, continuous.start) if continuous else None
+
     def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
         day = at.astimezone(EXCHANGE_TIME).date()
         continuous = self._continuous(segment, has_derivatives, day)
@@ -127,6 +135,9 @@ class AlwaysOpen:
 
     def trading_day(self, at: datetime) -> date:
         return at.astimezone(EXCHANGE_TIME).date()
+
+    def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:  # noqa: ARG002
+        return None
 
     def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:  # noqa: ARG002
         return None

@@ -19,8 +19,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Intent, Order, OrderType, Revision, Side, Validity
+from algosat.errors import CalendarUnknown
 from algosat.strategies.bars import Bar
 from algosat.strategies.parameters import Parameters
 
@@ -46,6 +48,12 @@ class Floor(Protocol):
 
     def quote(self, symbol: str) -> Quote | None: ...
 
+    def opens_at(self, symbol: str, at: datetime) -> datetime | None:
+        """When continuous trading begins on the exchange's date of `at`.
+
+        None where that day has none, the market never closes, or the calendar does not cover it.
+        """
+
     def position(self, symbol: str) -> Decimal:
         """What this strategy holds under its product; negative: short."""
 
@@ -63,6 +71,14 @@ class Floor(Protocol):
 
     def close(self, symbol: str) -> Sequence[Order]:
         """Market orders for what is left of the position after orders that are working; maybe none."""
+
+
+def opening_of(calendar: Calendar, instrument: Instrument, at: datetime) -> datetime | None:
+    """What a floor answers when it is asked for the opening."""
+    try:
+        return calendar.opens_at(instrument.segment, instrument.has_derivatives, at)
+    except CalendarUnknown:
+        return None  # nothing can be opened on such a day
 
 
 class Strategy(Generic[P]):

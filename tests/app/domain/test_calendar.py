@@ -133,6 +133,14 @@ def test_continuous_trading_closes_by_segment(segment: str, has_derivatives: boo
     assert CALENDAR.closes_at(segment, has_derivatives, exchange(FRIDAY)) == exchange(FRIDAY, close)
 
 
+@pytest.mark.parametrize("clock", ["03:00", "12:00", "23:30"])
+def test_a_days_opening_is_that_of_the_exchanges_date(clock: str) -> None:
+    assert CALENDAR.opens_at("equity", True, exchange(FRIDAY, clock)) == exchange(FRIDAY, "09:15")
+    assert CALENDAR.opens_at("equity", True, exchange("2026-11-22", clock)) is None
+    with pytest.raises(CalendarUnknown):
+        CALENDAR.opens_at("equity", True, exchange("2031-01-01", clock))
+
+
 def test_the_next_open_is_now_later_today_or_on_the_next_trading_day() -> None:
     during, before, after = (exchange(FRIDAY, clock) for clock in ("10:00", "07:00", "15:16"))
     assert CALENDAR.next_open("equity", True, during) == during
@@ -148,6 +156,7 @@ def test_the_market_that_is_always_open_is_open_on_a_sunday() -> None:
     assert calendar.trading_day(sunday) == date(2026, 11, 22)
     assert calendar.next_open("equity", True, sunday) == sunday
     assert calendar.closes_at("equity", True, sunday) is None
+    assert calendar.opens_at("equity", True, sunday) is None
     assert calendar.warning(exchange("2030-01-01")) is None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from algosat.domain.calendar import EXCHANGE_TIME, moment
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Intent, Order, Revision, Status, create
 from algosat.strategies.bars import Bar
@@ -59,6 +60,7 @@ class FakeFloor:
 
     def __init__(self) -> None:
         self.now = MORNING
+        self.opening: time | None = time(9, 15)
         self.positions: dict[str, Decimal] = {}
         self.orders: list[Order] = []
         self.closed: list[str] = []
@@ -68,6 +70,9 @@ class FakeFloor:
 
     def quote(self, symbol: str) -> Quote | None:  # noqa: ARG002
         return None
+
+    def opens_at(self, symbol: str, at: datetime) -> datetime | None:  # noqa: ARG002
+        return moment(at.astimezone(EXCHANGE_TIME).date(), self.opening) if self.opening else None
 
     def position(self, symbol: str) -> Decimal:
         return self.positions.get(symbol, Decimal(0))

@@ -28,6 +28,7 @@ from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, NotFoun
 from algosat.strategies.backtest.exchange import Exchange
 from algosat.strategies.backtest.ledger import Ledger
 from algosat.strategies.backtest.limits import UNLIMITED
+from algosat.strategies.base import opening_of
 from algosat.strategies.occasions import Occasion
 from algosat.trading import close, modify, overhang, slicing
 from algosat.trading.place import judge
@@ -82,6 +83,9 @@ class SimulatedFloor:
 
     def quote(self, symbol: str) -> Quote | None:
         return self.quotes.get(symbol)
+
+    def opens_at(self, symbol: str, at: datetime) -> datetime | None:
+        return opening_of(self._calendar, self.instrument(symbol), at)
 
     def position(self, symbol: str) -> Decimal:
         return self._ledger.position(symbol).quantity

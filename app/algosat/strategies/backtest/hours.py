@@ -34,6 +34,9 @@ class EveryDay:
     def trading_day(self, at: datetime) -> date:
         return at.astimezone(EXCHANGE_TIME).date()
 
+    def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:  # noqa: ARG002
+        return moment(self.trading_day(at), self.opens)
+
     def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:  # noqa: ARG002
         return moment(self.trading_day(at), self.closes)
 

@@ -3,7 +3,10 @@
 What it is: a classic of intraday trading, here because it shows stops, times of day and state.
 What it is not: a way to earn money. Breakouts fail more often than they run, the stop at the other end
 of the range slips in fast markets, and a market order after a bar's close pays whatever the rush has
-left. Where the market never closes there is no opening; the first bar of the exchange's date stands for it.
+left.
+
+A range that was not watched whole is none: started late, or restarted meanwhile, it stays out for the day.
+Where the market never closes there is no opening; the first bar of the exchange's date stands for it.
 """
 
 from __future__ import annotations
@@ -38,8 +41,18 @@ class BreakoutParameters(Parameters):
 class OpeningRangeBreakout(Strategy[BreakoutParameters]):
     parameters_model = BreakoutParameters
 
+    def on_start(self) -> None:
+        """A restart lost the bar that was being built: a range it belongs to stays unknown."""
+        for today in self.state.values():
+            if today["seen_until"] < today["range_until"]:
+                today["done"] = True
+
     def on_bar(self, bar: Bar) -> None:
         today = self._today(bar)
+        if today is None:
+            return
+        if today["seen_until"] < today["range_until"]:
+            today["seen_until"] = bar.end.timestamp()
         if bar.end.astimezone(EXCHANGE_TIME).time() >= self.parameters.flat_by:
             today["done"] = True
             self._leave(bar.symbol)
@@ -59,19 +72,23 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
         elif order.intent.type is OrderType.MARKET and order.filled_quantity:
             self._protect(symbol, today)
 
-    def _today(self, bar: Bar) -> dict[str, Any]:
-        """What is known of the day's range; a new day begins with its first bar."""
+    def _today(self, bar: Bar) -> dict[str, Any] | None:
+        """What is known of the day's range; None before the market opens."""
         day = str(bar.start.astimezone(EXCHANGE_TIME).date())
-        known = self.state.get(bar.symbol)
-        if known is None or known["day"] != day:
-            known = {
-                "day": day,
-                "range_until": bar.start.timestamp() + 60 * self.parameters.range_minutes,
-                "high": str(bar.high),
-                "low": str(bar.low),
-                "done": False,
-            }
-            self.state[bar.symbol] = known
+        known: dict[str, Any] | None = self.state.get(bar.symbol)
+        if known is not None and known["day"] == day:
+            return known
+        opening = self.floor.opens_at(bar.symbol, bar.start) or bar.start
+        if bar.end <= opening:
+            return None
+        known = self.state[bar.symbol] = {
+            "day": day,
+            "range_until": opening.timestamp() + 60 * self.parameters.range_minutes,
+            "seen_until": opening.timestamp(),
+            "high": str(bar.high),
+            "low": str(bar.low),
+            "done": bar.start > opening,  # the first bars were not seen
+        }
         return known
 
     def _enter(self, bar: Bar, today: dict[str, Any]) -> None:

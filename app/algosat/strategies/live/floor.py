@@ -26,6 +26,7 @@ from algosat.monitoring import correlation
 from algosat.store import ledger, queries
 from algosat.store.audit import STRATEGY, Cause
 from algosat.store.tables import positions
+from algosat.strategies.base import opening_of
 from algosat.strategies.live import codec, records
 from algosat.strategies.live.news import Seen
 from algosat.strategies.live.records import Record
@@ -106,6 +107,9 @@ class LiveFloor:
     def quote(self, symbol: str) -> Quote | None:
         with self._desk.database.read() as connection:
             return queries.quote(connection, symbol)
+
+    def opens_at(self, symbol: str, at: datetime) -> datetime | None:
+        return opening_of(self._desk.calendar, self.instrument(symbol), at)
 
     def position(self, symbol: str) -> Decimal:
         key = {"account": self.account, "strategy": self.strategy, "symbol": symbol, "product": self._product}

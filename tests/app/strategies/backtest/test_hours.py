@@ -19,6 +19,7 @@ def test_between_two_times_it_is_open_on_every_day() -> None:
     phases = [calendar.phase(*WHERE, at) for at in (OPENS - timedelta(seconds=1), OPENS, closes)]
     assert phases == [Phase.CLOSED, Phase.CONTINUOUS, Phase.CLOSED]
     assert calendar.closes_at(*WHERE, OPENS) == closes
+    assert calendar.opens_at(*WHERE, closes) == OPENS
     assert calendar.next_open(*WHERE, OPENS - timedelta(hours=1)) == OPENS
     assert str(calendar.trading_day(OPENS)) == "2019-11-20"
 

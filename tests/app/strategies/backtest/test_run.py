@@ -7,8 +7,9 @@ import pytest
 
 from algosat.errors import InvalidBody, InvalidRequest
 from algosat.strategies.backtest import bench, limits
-from algosat.strategies.backtest.run import class_of
+from algosat.strategies.backtest.run import Request, class_of, run
 from algosat.strategies.examples.opening_range_breakout import OpeningRangeBreakout
+from tests.app.strategies.backtest.recordings import SYMBOL, bars
 
 MINE = """
 from algosat.strategies.base import Strategy
@@ -66,3 +67,14 @@ def test_the_bench_measures_a_run_that_trades() -> None:
     assert finished.events == 800
     assert finished.events_per_second > 0
     assert finished.report.result["orders"]["trades"] > 0
+
+
+@pytest.mark.parametrize(("missing", "orders"), [(0, 1), (1, 0), (30, 0)], ids=["whole", "late", "at noon"])
+def test_a_recording_that_begins_after_the_opening_breaks_out_of_nothing(missing: int, orders: int) -> None:
+    prices = ["100"] * 40 + ["110"] * 5
+    lines = bars(*prices)
+    parameters = {"symbols": [SYMBOL], "quantity": 10, "range_minutes": 15}
+    asked = Request("opening-range-breakout", parameters, market="09:15-15:30")
+    finished = run(asked, [lines[0], *lines[1 + missing :]], {"file": "test"})
+    entries = [each for each in finished.report.outcome.ledger.orders.values() if not each.intent.reduce_only]
+    assert len(entries) == orders

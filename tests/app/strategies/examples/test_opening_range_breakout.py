@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -117,3 +118,69 @@ def test_a_fill_that_comes_after_its_hour_is_closed(floor: FakeFloor) -> None:
     floor.positions[SYMBOL] = Decimal(10)
     tried.on_order(floor.become(floor.orders[0], Status.FILLED, "10"))
     assert floor.closed == [SYMBOL]
+
+
+def test_started_at_noon_it_stays_out_for_the_day_and_trades_the_next(floor: FakeFloor) -> None:
+    tried = strategy(floor)
+    for number, close in ((165, "100"), (166, "100"), (167, "105"), (168, "95")):
+        tell(tried, floor, bar_of(close, minute(number)))
+    assert floor.orders == []
+    tomorrow = MORNING + timedelta(days=1)
+    for number, close in ((0, "100"), (1, "100"), (2, "105")):
+        tell(tried, floor, bar_of(close, tomorrow + timedelta(minutes=number)))
+    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+
+
+def test_what_trades_before_the_opening_is_no_part_of_the_range(floor: FakeFloor) -> None:
+    tried = strategy(floor)
+    tell(tried, floor, bar_of("100", minute(-8), high="120", low="80"))
+    tell(tried, floor, bar_of("100", minute(0), high="101", low="98"))
+    tell(tried, floor, bar_of("100", minute(1), high="102", low="99"))
+    tell(tried, floor, bar_of("103", minute(2)))
+    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+
+
+def test_a_restart_within_the_range_keeps_it_out_for_the_day(floor: FakeFloor) -> None:
+    tried = strategy(floor)
+    tell(tried, floor, bar_of("100", minute(0)))
+    again = OpeningRangeBreakout(tried.parameters, floor, tried.state)
+    again.on_start()
+    tell(again, floor, bar_of("105", minute(3)))
+    assert floor.orders == []
+
+
+def test_a_restart_after_the_range_is_known_changes_nothing(floor: FakeFloor) -> None:
+    tried = opened(floor)
+    again = OpeningRangeBreakout(tried.parameters, floor, tried.state)
+    again.on_start()
+    tell(again, floor, bar_of("105", minute(30)))
+    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+
+
+def test_a_range_whose_last_minute_was_quiet_outlives_a_restart_once_it_was_over(floor: FakeFloor) -> None:
+    tried = strategy(floor)
+    tell(tried, floor, bar_of("100", minute(0), high="101", low="98"))
+    tell(tried, floor, bar_of("100", minute(2)))
+    again = OpeningRangeBreakout(tried.parameters, floor, tried.state)
+    again.on_start()
+    tell(again, floor, bar_of("105", minute(30)))
+    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+
+
+def test_where_the_market_never_closes_its_first_bar_is_the_opening(floor: FakeFloor) -> None:
+    floor.opening = None
+    tried = strategy(floor)
+    for number, close in ((165, "100"), (166, "100"), (167, "105")):
+        tell(tried, floor, bar_of(close, minute(number)))
+    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+
+
+def test_an_opening_that_lies_within_the_first_bar_was_seen(floor: FakeFloor) -> None:
+    """Bars of an hour begin at the full hour."""
+    floor.opening = time(9, 15)
+    tried = strategy(floor, range_minutes=15, bar_seconds=3600)
+    nine = minute(-15)
+    for hour, close in ((0, "100"), (1, "105")):
+        bar = replace(bar_of(close, nine + timedelta(hours=hour)), seconds=3600)
+        tell(tried, floor, bar)
+    assert [order.intent.side for order in floor.orders] == [Side.BUY]

@@ -8,6 +8,8 @@ from decimal import Decimal
 import orjson
 import pytest
 
+from algosat.domain import sessions
+from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.orders import EventKind, Intent, OrderType, Overlay, Product, Revision, Side, Status
 from algosat.store import queries
 from algosat.strategies.live import records
@@ -17,7 +19,7 @@ from algosat.strategies.occasions import BarEnded, OrderChanged, Quoted, Started
 from algosat.trading.desk import Desk
 from tests.app.desks import SHARE, advance, buy, order_now, quote_of
 from tests.app.fakes import FakeClock
-from tests.app.strategies.doubles import bar_of
+from tests.app.strategies.doubles import MORNING, bar_of
 
 BAR = BarEnded(bar_of("100"))
 Reopen = Callable[[], LiveFloor]
@@ -54,6 +56,13 @@ def test_an_order_carries_the_strategys_name_and_passes_the_gate(desk: Desk, flo
     denied = floor.place(intent("100000"))
     assert (denied.status, denied.code) == (Status.DENIED, "above_freeze_quantity")
     assert [order.intent.strategy for order in floor.working()] == ["trend"]
+
+
+def test_the_opening_is_the_calendars_and_unknown_where_it_ends(desk: Desk) -> None:
+    traded = replace(desk, calendar=ExchangeCalendar(sessions.packaged()))
+    floor = LiveFloor(traded, "trend", 1, Product.INTRADAY, b"{}", Seen(0, {}))
+    assert floor.opens_at(SHARE, MORNING + timedelta(hours=3)) == MORNING
+    assert floor.opens_at(SHARE, MORNING.replace(year=2031)) is None
 
 
 def test_an_occasion_lived_through_twice_places_its_orders_once(desk: Desk, reopen: Reopen) -> None:
