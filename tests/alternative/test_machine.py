@@ -162,7 +162,6 @@ def test_certificate_shown_is_our_own_and_its_authority_is_believed(
     assert outside.get("/health").status == 200
     shown = host.file(told("{algosat_tls_directory}/fullchain.pem")).content_string
     assert shown.strip() == told["tls_certificate"].strip()
-    assert not host.file("/usr/local/sbin/tls-renew").exists
 
 
 @pytest.mark.usefixtures("much")

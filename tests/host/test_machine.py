@@ -15,11 +15,10 @@ EXPOSURE = {"nginx": 3.0, "fail2ban": 4.0, "redis-server": 2.5}
 KNOCKED_AT = [*range(1, 1025), 2375, 3000, 3306, 5432, 6379, 8000, 8080, 8443, 9090, 9093, 9100, 11211, 27017]
 
 
-# What is off by the inventory, or somebody else's: a certificate of one's own is not renewed here.
+# What is off by the inventory.
 SWITCHES: dict[str, Callable[[Told], bool]] = {
     "fail2ban": lambda told: told["fail2ban_enabled"],
     "redis-server": lambda told: told["redis_enabled"],
-    "tls-renew.timer": lambda told: told["tls_mode"] != "own",
 }
 
 

@@ -30,6 +30,13 @@ case $* in *--signcsr*)
 esac
 """
 
+# What the time is, so many days from now.
+LATER = """\
+#!/bin/sh
+[ "$*" != +%s ] || set -- --date=+{days}days +%s
+PATH=/bin exec date "$@"
+"""
+
 Renew = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -113,6 +120,28 @@ def test_report_speaks_of_the_certificate_that_is_shown(renew: Renew, tmp_path: 
     (tmp_path / "broken").touch()
     renew("now")
     assert report.read_text() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the report is written as its directory's owner")
+@pytest.mark.parametrize(("days_on", "warned"), [(74, False), (76, True)])
+def test_certificate_of_ones_own_is_kept_told_of_and_warned_of(
+    renew: Renew, tmp_path: Path, days_on: int, warned: bool
+) -> None:
+    (tmp_path / "reports").mkdir()
+    place = tmp_path / "tls"
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=own -days 90"
+    files = ("-keyout", place / "privkey.pem", "-out", place / "fullchain.pem")
+    subprocess.run([*made.split(), *files], check=True, capture_output=True)
+    (tmp_path / "date").write_text(LATER.format(days=days_on))
+    (tmp_path / "date").chmod(0o755)
+    (place / "unread").touch()
+    before = (place / "fullchain.pem").read_text()
+    said = [renew(*arguments, tls_mode="own") for arguments in ((), ("now",))]
+    assert [(it.returncode, it.stdout) for it in said] == [(0, "kept\n")] * 2
+    assert ("tls_certificate" in said[0].stderr) == warned
+    assert asked(tmp_path) == ["reload nginx.service"]
+    assert (place / "fullchain.pem").read_text() == before
+    assert lines(tmp_path / "reports" / "tls.prom")[2] == "algosat_certificate_self_signed 0"
 
 
 DUE = "algosat_certificate_due_timestamp_seconds"

@@ -121,6 +121,25 @@ def test_new_one_is_taken_within_the_sandbox_once_two_thirds_are_over(host: Host
     assert "Caddy" in issuer(host)
 
 
+def test_certificate_of_ones_own_is_shown_at_once_and_its_end_is_told(
+    host: Host, controller: Controller
+) -> None:
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=own -days 90"
+    host.check_output(f"{made} -keyout /run/own.key -out /run/own.pem")
+    own = {"tls_mode": "own"} | {
+        name: host.file(file).content_string
+        for name, file in (("tls_certificate", "/run/own.pem"), ("tls_private_key", "/run/own.key"))
+    }
+    controller.play("provision.yml", "--tags=tls", f"--extra-vars={json.dumps(own)}")
+    shown = "openssl s_client -connect localhost:443 </dev/null 2>/dev/null | openssl x509 -noout -enddate"
+    ends = host.check_output(f"{shown} | cut -d= -f2 | date --file=- +%s")
+    assert ends == host.check_output(
+        "openssl x509 -in /run/own.pem -noout -enddate | cut -d= -f2 | date --file=- +%s"
+    )
+    told = host.file("/var/lib/algosat/reports/tls.prom").content_string
+    assert f"\nalgosat_certificate_expiry_timestamp_seconds {ends}\n" in told
+
+
 def test_machine_signs_for_itself_again_when_told_so(
     host: Host, controller: Controller, authority: str
 ) -> None:

@@ -130,7 +130,7 @@ def _drift(textfiles: Textfiles) -> Finding:
 def _certificate(textfiles: Textfiles, clock: Clock) -> Finding:
     due = textfiles.values("algosat_certificate_due_timestamp_seconds").values()
     if not due:
-        return Finding(True, "not renewed by this server")
+        return Finding(True, "nobody has looked at it yet")
     late = clock().timestamp() - min(due)
     if late > 0:
         return Finding(False, f"its renewal is {late / 3600:.0f} h overdue: journalctl -u tls-renew")

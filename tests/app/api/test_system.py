@@ -149,7 +149,7 @@ def test_comparison_without_a_difference_says_when_it_was_made(stranger: Client,
     [
         (1, "renewed in good time"),
         (-30, "its renewal is 30 h overdue: journalctl -u tls-renew"),
-        (None, "not renewed by this server"),
+        (None, "nobody has looked at it yet"),
     ],
 )
 def test_certificate_is_well_until_its_renewal_is_overdue(
