@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from algosat.domain.orders import EventKind, Order, Side, apply, create
-from algosat.domain.positions import Position, fill
+from algosat.domain.orders import EventKind, Order, apply, create
 from algosat.errors import AlgosatError
 from algosat.store import audit
 from algosat.store.audit import GENESIS, Cause, Event
-from algosat.store.rows import event_from, intent_from, order_from, position_from
-from algosat.store.tables import balances, days, orders, positions, trades
-
-_ZERO: Final = Decimal(0)
-_Filled = tuple[Decimal, Decimal]  # quantity and value
-_Total = tuple[Decimal, Decimal]  # realised and fees
-_NOTHING_FILLED: Final[_Filled] = (_ZERO, _ZERO)
+from algosat.store.rows import event_from, intent_from, order_from
+from algosat.store.tables import orders, trades
+from algosat.store.verify_book import compare_book, compare_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +32,8 @@ def verify(connection: Connection) -> Verdict:
     """Replay everything in the store and compare. Findings are sentences that name what is wrong."""
     replayed, events, findings = _replay(connection)
     findings += _compare_orders(connection, replayed)
-    findings += _compare_book(connection)
+    findings += compare_book(connection)
+    findings += compare_counts(connection, replayed.values())
     return Verdict(events, len(replayed), _count(connection), findings)
 
 
@@ -99,68 +92,6 @@ def _compare_orders(connection: Connection, replayed: dict[str, Order]) -> Itera
 def _difference(stored: Order, wanted: Order) -> str:
     names = [name for name in Order.__slots__ if getattr(stored, name) != getattr(wanted, name)]
     return ", ".join(f"{name} {getattr(wanted, name)} (not {getattr(stored, name)})" for name in names)
-
-
-def _compare_book(connection: Connection) -> Iterator[str]:
-    """Positions, balances and days against the sum of all fills; each order's fills against its trades."""
-    book: dict[tuple[str, str, str, str], Position] = {}
-    filled: dict[str, _Filled] = defaultdict(lambda: _NOTHING_FILLED)
-    number: Counter[tuple[str, str]] = Counter()
-    rows = connection.execution_options(yield_per=1000).execute(select(trades).order_by(trades.c.seq))
-    for row in rows:
-        key = (row.account, row.strategy, row.symbol, row.product)
-        before = book.get(key, Position(*key))
-        after = book[key] = fill(before, Side(row.side), row.quantity, row.price, row.fees)
-        if after.realised - before.realised != row.realised:
-            yield f"trade {row.trade_id}: realised {row.realised}, not {after.realised - before.realised}"
-        quantity, value = filled[row.order_id]
-        filled[row.order_id] = (quantity + row.quantity, value + row.quantity * row.price)
-        number[row.account, row.strategy] += 1
-    stored = {
-        (row.account, row.strategy, row.symbol, row.product): position_from(row)
-        for row in connection.execute(select(positions))
-    }
-    for key in book.keys() | stored.keys():
-        if book.get(key) != stored.get(key):
-            yield f"position {'/'.join(key)}: stored {stored.get(key)}, its fills give {book.get(key)}"
-    yield from _compare_totals(connection, book, number)
-    statement = select(orders.c.id, orders.c.filled_quantity, orders.c.filled_value)
-    filled_rows = connection.execute(statement.where(orders.c.filled_quantity != 0))
-    in_rows = {row.id: (row.filled_quantity, row.filled_value) for row in filled_rows}
-    for order_id in in_rows.keys() | filled.keys():
-        stated, summed = in_rows.get(order_id, _NOTHING_FILLED), filled[order_id]
-        if stated != summed:
-            yield f"order {order_id}: filled {_words(stated)}, its trades sum to {_words(summed)}"
-
-
-def _compare_totals(
-    connection: Connection, book: dict[Any, Position], number: Counter[tuple[str, str]]
-) -> Iterator[str]:
-    """The account's balance, and the days of each strategy, against the positions that all fills give."""
-    accounts: dict[str, _Total] = defaultdict(lambda: (_ZERO, _ZERO))
-    strategies: dict[tuple[str, str], _Total] = defaultdict(lambda: (_ZERO, _ZERO))
-    for each in book.values():
-        of_account, of_strategy = accounts[each.account], strategies[each.account, each.strategy]
-        accounts[each.account] = (of_account[0] + each.realised, of_account[1] + each.fees)
-        strategies[each.account, each.strategy] = (
-            of_strategy[0] + each.realised,
-            of_strategy[1] + each.fees,
-        )
-    kept = {row.account: (row.realised, row.fees) for row in connection.execute(select(balances))}
-    for account in kept.keys() | accounts.keys():
-        if kept.get(account) != accounts[account]:
-            yield f"balances of {account}: {kept.get(account)}, its fills give {accounts[account]}"
-    sums = (func.sum(days.c[name]) for name in ("realised", "fees", "trades"))
-    by_strategy = select(days.c.account, days.c.strategy, *sums).group_by(days.c.account, days.c.strategy)
-    counted = {(account, of): tuple(totals) for account, of, *totals in connection.execute(by_strategy)}
-    for key in counted.keys() | strategies.keys():
-        wanted = (*strategies[key], number[key])
-        if counted.get(key) != wanted:
-            yield f"days of {'/'.join(key)}: {counted.get(key)}, its fills give {wanted}"
-
-
-def _words(filled: _Filled) -> str:
-    return f"{filled[0]} for {filled[1]}"
 
 
 def _count(connection: Connection) -> int:

@@ -32,7 +32,11 @@ def trade_of(number: int, quantity: str, price: str = "100") -> Trade:
 
 
 def place(writer: Writer, order: Order) -> Order:
-    return writer.run(lambda connection: ledger.add(connection, order, CAUSE))
+    def work(connection: Connection) -> Order:
+        ledger.count_order(connection, order, NOW.date())
+        return ledger.add(connection, order, CAUSE)
+
+    return writer.run(work)
 
 
 def record(writer: Writer, order_id: str, *happenings: OrderEvent) -> Order:

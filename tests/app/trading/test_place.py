@@ -242,3 +242,20 @@ def test_what_is_lost_since_the_day_began_counts_against_the_daily_loss(
 def test_intraday_may_be_sold_short_and_needs_a_fifth(desk: Desk) -> None:
     order = sell(desk, "1000", product=Product.INTRADAY)
     assert (order.status, order.intent.side) == (Status.CREATED, Side.SELL)
+
+
+def test_a_days_count_of_orders_is_proven_denials_apart_and_by_the_exchanges_date(
+    desk: Desk, clock: FakeClock
+) -> None:
+    for hours in (0, 14):  # 11:00 in exchange time, then 01:00 of the next date
+        clock.forward(hours=hours)
+        set_prices(desk)
+        buy(desk)
+        buy(desk, strategy="trend")
+        assert buy(desk, "100000").status is Status.DENIED
+    with desk.database.read() as connection:
+        assert verify(connection).clean
+        days = queries.days_of(connection, desk.account)
+    assert [(row.day.day, row.strategy, row.orders) for row in days] == [
+        (21, "", 1), (21, "trend", 1), (20, "", 1), (20, "trend", 1),
+    ]  # fmt: skip
