@@ -1,4 +1,4 @@
-"""What somebody changed by hand is named, told to health, and mended by a run that changes nothing else."""
+"""What is not as it should be since the last run is named, and mended by a run that changes nothing else."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from testinfra.host import Host
 from tests.operations.controller import Controller
 from tools.drift import DRIFTED
 
-pytestmark = pytest.mark.unit("algosat", "nginx")
+pytestmark = pytest.mark.unit("algosat", "nginx", "hardened-mounts")
 
+# A unit that is started at boot only, and what makes it fail there.
+AT_BOOT = "hardened-mounts.service"
+BROKEN = f"/run/systemd/system/{AT_BOOT}.d"
 FILE = "/etc/nginx/nginx.conf"
 
 
@@ -45,3 +48,23 @@ def test_file_edited_by_hand_is_named_and_mended_and_nothing_else_is_touched(
     again = drift(controller)
     assert again.returncode == 0, again.stdout + again.stderr
     assert health(host)
+
+
+def test_unit_that_failed_at_boot_is_named_and_stops_every_run_until_it_works(
+    host: Host, controller: Controller
+) -> None:
+    base = ("provision.yml", "--tags=common", "--extra-vars=_inventory_judged=true")
+    host.check_output(
+        f"mkdir -p {BROKEN} && printf '[Service]\nExecStart=/bin/false\n' > {BROKEN}/broken.conf"
+    )
+    assert host.run(f"systemctl daemon-reload && systemctl restart {AT_BOOT}").failed
+    try:
+        assert AT_BOOT in controller.play(*base, "--check")
+        for _ in range(2):
+            stopped = controller.attempt(*base)
+            assert stopped.returncode != 0
+            assert f"Unable to start service {AT_BOOT}" in stopped.stdout
+    finally:
+        host.check_output(f"rm -r {BROKEN} && systemctl daemon-reload")
+    controller.play(*base)
+    assert host.service(AT_BOOT).is_running
