@@ -89,18 +89,18 @@ class ExchangeCalendar:
     def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
         day = at.astimezone(EXCHANGE_TIME).date()
         continuous = self._continuous(segment, has_derivatives, day)
-        return moment(day, continuous.start) if continuous else None
+        return moment(day, continuous[0].start) if continuous else None
 
     def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
         day = at.astimezone(EXCHANGE_TIME).date()
         continuous = self._continuous(segment, has_derivatives, day)
-        return moment(day, continuous.end) if continuous else None
+        return moment(day, continuous[-1].end) if continuous else None
 
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
         for day in self._trading_days(at.astimezone(EXCHANGE_TIME).date()):
-            continuous = self._continuous(segment, has_derivatives, day)
-            if continuous and at < moment(day, continuous.end):
-                return max(at.astimezone(UTC), moment(day, continuous.start))
+            for part in self._continuous(segment, has_derivatives, day):
+                if at < moment(day, part.end):
+                    return max(at.astimezone(UTC), moment(day, part.start))
         raise AssertionError("the trading days end by raising CalendarUnknown")
 
     def warning(self, at: datetime) -> str | None:
@@ -113,9 +113,10 @@ class ExchangeCalendar:
             return f"the trading calendar ended on {end} and all trading is refused: {remedy}"
         return f"the trading calendar ends on {end}, in {left} days: {remedy}"
 
-    def _continuous(self, segment: str, has_derivatives: bool, day: date) -> Window | None:
+    def _continuous(self, segment: str, has_derivatives: bool, day: date) -> list[Window]:
+        """In order; a special day may have several, with a pause between."""
         windows = self.windows(segment, has_derivatives, day)
-        return next((each for each in windows if each.phase is Phase.CONTINUOUS), None)
+        return [each for each in windows if each.phase is Phase.CONTINUOUS]
 
     def _trading_days(self, day: date) -> Iterator[date]:
         while True:

@@ -98,9 +98,7 @@ class Reconciler:
         self._find_forgotten()
         unknown = self._unknown()
         self.unknown = len(unknown)
-        self._searches = {
-            order.id: self._searches.get(order.id) or self._begin_search(order) for order in unknown
-        }
+        self._searches = {order.id: self._search_of(order) for order in unknown}
         for order in unknown:
             self._seek(order)
 
@@ -158,9 +156,12 @@ class Reconciler:
         with self._desk.database.read() as connection:
             return [order_from(row) for row in _UNKNOWN.all(connection, account=self._desk.account)]
 
-    def _begin_search(self, order: Order) -> _Search:
-        now = self._desk.clock()
-        return _Search(min(order.updated_at, now), 0, now + _DELAYS[0])  # later: the clock was put back
+    def _search_of(self, order: Order) -> _Search:
+        """One that began later than now did so before the clock was put back: it begins anew."""
+        now, known = self._desk.clock(), self._searches.get(order.id)
+        if known is not None and known.since <= now:
+            return known
+        return _Search(min(order.updated_at, now), 0, now + _DELAYS[0])
 
     def _seek(self, order: Order) -> None:
         search, now = self._searches[order.id], self._desk.clock()

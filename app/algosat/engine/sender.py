@@ -80,7 +80,7 @@ class Sender:
         """Calls that do not come back: what they did is unknown. Their late answer still counts."""
         now = self._desk.clock()
         with self._lock:
-            hung = [order_id for order_id, since in self._calling.items() if now - since > HUNG_AFTER]
+            hung = [order_id for order_id, since in self._calling.items() if abs(now - since) > HUNG_AFTER]
         for order_id in hung:
             self._intake.happened(
                 order_id,
@@ -107,7 +107,7 @@ class Sender:
         now = self._desk.clock()
         if isinstance(error, BrokerRateLimited):
             self._limiter.pause(now + timedelta(seconds=1))
-        if now + _AGAIN_AFTER > order.created_at + self._deadline:
+        if abs(now + _AGAIN_AFTER - order.created_at) > self._deadline:
             self._refuse(order, error.reported_code, error.detail)
             return
         with self._lock:
@@ -120,7 +120,7 @@ class Sender:
         self._refuse(order, EngineCode.INTERRUPTED, "the engine stopped before it could be sent again")
 
     def _is_late(self, order: Order) -> bool:
-        return self._desk.clock() > order.created_at + self._deadline
+        return abs(self._desk.clock() - order.created_at) > self._deadline
 
     def _refuse(self, order: Order, code: str, reason: str) -> None:
         self._intake.happened(order.id, EventKind.REJECTED, code=code, reason=reason)

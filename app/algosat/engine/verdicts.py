@@ -25,7 +25,8 @@ class Verdicts:
         covering = [halt for halt in stops if halt.covers(order.intent.strategy)]
         if covering and not order.intent.reduce_only:
             return OrderEvent(EventKind.REJECTED, at, EngineCode.HALTED_BEFORE_SENDING, covering[0].reason)
-        if at <= order.created_at + self._deadline:
+        # One from ahead of now was placed before the clock was put back: nobody knows how long ago.
+        if abs(at - order.created_at) <= self._deadline:
             return None
         if available:
             reason = f"it could not be sent within {self._deadline.total_seconds():g} s"

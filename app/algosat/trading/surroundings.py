@@ -71,6 +71,7 @@ _AROUND = Prepared(
 _SINCE = (
     orders.c.account == bindparam("account"),
     orders.c.created_at > bindparam("since"),
+    orders.c.created_at < bindparam("until"),
     text(NOT_DENIED),
 )
 _LATELY = Prepared(
@@ -105,8 +106,9 @@ def around(connection: Connection, intent: Intent, day: date | None) -> Any:
 
 def lately(connection: Connection, intent: Intent, at: datetime) -> Any:
     """How many orders came in the last second: `of_account`, and `of_strategy`, the intent's."""
-    since = at - timedelta(seconds=1)
-    return _LATELY.first(connection, since=since, account=intent.account, strategy=intent.strategy or "")
+    return _LATELY.first(
+        connection, **_around_now(at, 1), account=intent.account, strategy=intent.strategy or ""
+    )
 
 
 def is_repeat(connection: Connection, intent: Intent, at: datetime, window: float) -> bool:
@@ -115,7 +117,7 @@ def is_repeat(connection: Connection, intent: Intent, at: datetime, window: floa
         return False
     equal = _EQUAL.first(
         connection,
-        since=at - timedelta(seconds=window),
+        **_around_now(at, window),
         account=intent.account,
         symbol=intent.symbol,
         strategy=intent.strategy or "",
@@ -127,3 +129,9 @@ def is_repeat(connection: Connection, intent: Intent, at: datetime, window: floa
         product=intent.product.value,
     )
     return equal is not None
+
+
+def _around_now(at: datetime, seconds: float) -> dict[str, datetime]:
+    """Since when, and until when: what is ahead of now by more was placed before the clock was put back."""
+    span = timedelta(seconds=seconds)
+    return {"since": at - span, "until": at + span}

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
 from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar, calendar_for
 from algosat.domain.orders import OrderType, Validity
-from algosat.domain.sessions import Phase, packaged, read, takes
+from algosat.domain.sessions import Phase, Window, packaged, read, takes
 from algosat.errors import CalendarUnknown
 
 CALENDAR = ExchangeCalendar(packaged())
@@ -213,3 +214,18 @@ def test_pieces_that_overlap_are_refused() -> None:
                 "special_sessions": {},
             }
         )
+
+
+def test_a_day_in_two_parts_opens_with_the_first_and_closes_with_the_last() -> None:
+    """As the exchange's Saturdays on its other site were."""
+    parts = [("09:15", "10:00"), ("11:30", "12:30")]
+    windows = tuple(Window(Phase.CONTINUOUS, *map(time.fromisoformat, part)) for part in parts)
+    saturday = "2026-11-21"
+    special = {**CALENDAR.sessions.special, date.fromisoformat(saturday): windows}
+    calendar = ExchangeCalendar(replace(CALENDAR.sessions, special=special))
+    morning = exchange(saturday, "08:00")
+    assert calendar.opens_at("equity", True, morning) == exchange(saturday, "09:15")
+    assert calendar.closes_at("equity", True, morning) == exchange(saturday, "12:30")
+    nexts = [calendar.next_open("equity", True, exchange(saturday, at)) for at in ("09:30", "10:30", "12:00")]
+    assert nexts == [exchange(saturday, at) for at in ("09:30", "11:30", "12:00")]
+    assert calendar.next_open("equity", True, exchange(saturday, "12:30")) == exchange("2026-11-23", "09:15")

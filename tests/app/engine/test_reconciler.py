@@ -241,6 +241,16 @@ def test_a_clock_that_is_put_back_puts_no_verdict_off(floor: Floor, clock: FakeC
     assert order_now(floor.desk, order).status is Status.NOT_FOUND
 
 
+def test_a_search_that_began_before_the_clock_was_put_back_ends_in_time(
+    floor: Floor, clock: FakeClock
+) -> None:
+    order = lost_request(floor)
+    pass_time(floor, clock, 5)
+    clock.forward(hours=-36)
+    pass_time(floor, clock, 100)
+    assert order_now(floor.desk, order).status is Status.NOT_FOUND
+
+
 def test_a_book_read_before_the_clock_was_put_back_is_no_evidence(floor: Floor, clock: FakeClock) -> None:
     clock.forward(hours=1)
     floor.look()

@@ -60,6 +60,25 @@ def test_with_the_broker_away_orders_wait_and_are_refused_in_the_end(floor: Floo
     assert floor.exchange.sent == []
 
 
+def test_an_order_from_before_the_clock_was_put_back_is_not_sent_when_nobody_expects_it(
+    floor: Floor, clock: FakeClock
+) -> None:
+    floor.exchange.active = False
+    order = buy(floor.desk)
+    floor.route()
+    clock.forward(hours=-1)
+    floor.exchange.active = True
+    refused = floor.sent(order)
+    assert (refused.status, refused.code) == (Status.REJECTED, EngineCode.SEND_DEADLINE)
+    assert floor.exchange.sent == []
+
+
+def test_a_clock_that_is_put_back_by_a_moment_refuses_nothing(floor: Floor, clock: FakeClock) -> None:
+    order = buy(floor.desk)
+    clock.forward(seconds=-2)
+    assert floor.sent(order).status is Status.OPEN
+
+
 def test_with_the_broker_back_in_time_nothing_is_lost(floor: Floor, clock: FakeClock) -> None:
     floor.exchange.active = False
     order = buy(floor.desk)

@@ -199,3 +199,28 @@ def test_a_report_that_overtakes_the_answer_wins(floor: Floor) -> None:
     with floor.desk.database.read() as connection:
         kinds = [event.kind for event in audit.events_of(connection, order.id)]
     assert EventKind.UNCERTAIN not in kinds
+
+
+def test_what_waits_to_be_sent_again_when_the_clock_is_put_back_is_refused(
+    floor: Floor, clock: FakeClock
+) -> None:
+    floor.exchange.before = failing(BrokerNotReached("refused"), "place")
+    order = floor.sent(buy(floor.desk))
+    floor.exchange.before = quiet
+    clock.forward(hours=-1)
+    assert floor.sent(order).status is Status.REJECTED
+    assert floor.exchange.sent == []
+
+
+def test_a_call_that_hangs_while_the_clock_is_put_back_is_given_up(floor: Floor, clock: FakeClock) -> None:
+    order = buy(floor.desk)
+    seen: list[Status] = []
+
+    def hang(_request: str) -> None:
+        clock.forward(hours=-1)
+        floor.parts.router.step(decide=False)
+        seen.append(order_now(floor.desk, order).status)
+
+    floor.exchange.before = hang
+    floor.route()
+    assert seen == [Status.UNKNOWN]

@@ -259,3 +259,16 @@ def test_a_days_count_of_orders_is_proven_denials_apart_and_by_the_exchanges_dat
     assert [(row.day.day, row.strategy, row.orders) for row in days] == [
         (21, "", 1), (21, "trend", 1), (20, "", 1), (20, "trend", 1),
     ]  # fmt: skip
+
+
+def test_orders_from_before_the_clock_was_put_back_by_an_hour_keep_nobody_from_trading(
+    settings: Settings, clock: FakeClock
+) -> None:
+    with open_desk(settings, clock, max_orders_per_second=2, duplicate_window_seconds=2.0) as desk:
+        assert [buy(desk, quantity).status for quantity in ("10", "11")] == [Status.CREATED] * 2
+        clock.forward(seconds=-0.5)  # of that little, they still count
+        assert buy(desk, "12").code == DenialCode.ORDERS_PER_SECOND
+        assert buy(desk, "10").code == DenialCode.DUPLICATE
+        clock.forward(hours=-1)
+        set_prices(desk)
+        assert buy(desk, "10").status is Status.CREATED

@@ -38,12 +38,12 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
 
 def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) -> None:
     (search,) = _plan(desk, _STATEMENTS["algosat.trading.surroundings._LATELY"])
-    assert search == "SEARCH orders USING COVERING INDEX ix_orders_lately (account=? AND created_at>?)"
+    assert search == "SEARCH orders USING COVERING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
 
 
 def test_an_equal_order_is_found_by_time(desk: Desk) -> None:
     (search,) = _plan(desk, _STATEMENTS["algosat.trading.surroundings._EQUAL"])
-    assert search == "SEARCH orders USING INDEX ix_orders_lately (account=? AND created_at>?)"
+    assert search == "SEARCH orders USING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
 
 
 @pytest.mark.parametrize("name", ["algosat.trading.book._WORKING", "algosat.store.queries._WORKING_OF"])
