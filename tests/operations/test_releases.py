@@ -69,3 +69,15 @@ def test_release_is_refused_while_an_order_is_under_way(
     assert f"order {order} is created" in refused.stdout
     assert "-e algosat_force=true" in refused.stdout
     assert in_force(host) == before
+
+
+@pytest.mark.usefixtures("hung_engine")
+def test_port_that_is_changed_while_a_release_is_refused_leaves_the_api_reachable(
+    controller: Controller, trader: Trader
+) -> None:
+    assert trader.buy(trader.instrument()["symbol"], 2).status == 201
+    both = ("site.yml", "--tags=nginx,algosat")
+    refused = controller.attempt(*both, '--extra-vars={"algosat_api_port": 18080}')
+    assert "a restart now would cut into trading" in refused.stdout
+    assert trader.outside.get("/health/live").status == 200
+    controller.play(*both)
