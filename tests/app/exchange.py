@@ -10,7 +10,7 @@ from decimal import Decimal
 from algosat.brokers.base import QuoteListener, Report, ReportListener, Session
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import TERMINAL, Change, Intent, Order, OrderType, Side, Status, Trade
-from algosat.errors import BrokerOrderGone
+from algosat.errors import BrokerOrderGone, BrokerRejected
 from tests.app.desks import SHARE
 from tests.app.fakes import FakeClock
 
@@ -52,6 +52,8 @@ class FakeExchange:
     def modify(self, order: Order, change: Change) -> Report:
         self.before("modify")
         report = self._alive(order)
+        if change.quantity <= report.filled_quantity:
+            raise BrokerRejected(f"{report.filled_quantity} are filled already")
         terms = replace(
             report.terms,
             quantity=change.quantity,

@@ -21,6 +21,7 @@ from algosat.domain.orders import (
     EventKind,
     Order,
     OrderEvent,
+    Overlay,
     Status,
     Trade,
     apply,
@@ -73,7 +74,9 @@ def settle(
     _confirm(settlement, report)
     _trigger(settlement, report)
     _change(settlement, report, fresh=fresh)
+    _outgrow(settlement, report)
     _fill(settlement, report.trades, known_trades)
+    _fall_short(settlement, report)
     _end(settlement, report)
     return settlement
 
@@ -99,9 +102,39 @@ def _change(settlement: Settlement, report: Report, *, fresh: bool) -> None:
         if _terms(report, order) == order.pending_change:
             settlement.add(EventKind.MODIFIED)
     elif fresh and order.overlay is None and report.status in LIVE and _terms(report, order) != _own(order):
-        change = _terms(report, order)
-        settlement.add(EventKind.MODIFY_REQUESTED, change=change, reason="changed at the broker")
-        settlement.add(EventKind.MODIFIED)
+        _take_over(settlement, report)
+
+
+def _outgrow(settlement: Settlement, report: Report) -> None:
+    """Trades for all we know of the order, and the broker has more of it: a change held that we gave up, or
+    that somebody made elsewhere. Its trades prove it, however the report came."""
+    order, traded = settlement.order, sum(trade.quantity for trade in report.trades)
+    if (
+        order.status in LIVE
+        and order.intent.quantity <= traded <= report.terms.quantity != order.intent.quantity
+    ):
+        _take_over(settlement, report)
+
+
+def _fall_short(settlement: Settlement, report: Report) -> None:
+    """The same where the broker has less of it: what he filled whole has no more to come."""
+    order = settlement.order
+    if (
+        order.status in LIVE
+        and report.status is Status.FILLED
+        and order.filled_quantity == report.terms.quantity < order.intent.quantity
+    ):
+        _take_over(settlement, report)
+
+
+def _take_over(settlement: Settlement, report: Report) -> None:
+    """The broker's terms for ours; who wanted the order gone still does."""
+    order = settlement.order
+    change = _terms(report, order)
+    settlement.add(EventKind.MODIFY_REQUESTED, change=change, reason="changed at the broker")
+    settlement.add(EventKind.MODIFIED)
+    if order.overlay is Overlay.PENDING_CANCEL and settlement.order.status in LIVE:
+        settlement.add(EventKind.CANCEL_REQUESTED)
 
 
 def _fill(settlement: Settlement, trades: Iterable[Trade], known: AbstractSet[str]) -> None:

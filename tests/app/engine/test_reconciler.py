@@ -6,13 +6,14 @@ from decimal import Decimal
 
 import pytest
 
-from algosat.domain.orders import EventKind, Order, Overlay, Status
+from algosat.domain.orders import EventKind, Order, Overlay, Revision, Status
 from algosat.engine.amender import Amender
 from algosat.engine.codes import EngineCode
 from algosat.engine.intake import Intake
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerSessionExpired, BrokerUncertain, StoreBusy
 from algosat.store import audit, queries
-from algosat.trading import cancel
+from algosat.store.verify import verify
+from algosat.trading import cancel, modify
 from tests.app.desks import CAUSE, advance, buy, order_now
 from tests.app.engine.floor import Floor, failing
 from tests.app.engine.test_sender import quiet
@@ -177,6 +178,39 @@ def test_terms_changed_at_the_broker_are_taken_over(floor: Floor) -> None:
     floor.exchange.book["B1"] = replace(report, terms=replace(report.terms, limit_price=Decimal(99)))
     floor.look()
     assert order_now(floor.desk, order).intent.limit_price == 99
+
+
+@pytest.mark.parametrize("quantity", ["4", "25"])
+def test_an_order_changed_at_the_broker_and_filled_before_the_next_look_is_booked_whole(
+    floor: Floor, quantity: str
+) -> None:
+    order = floor.sent(buy(floor.desk))
+    report = floor.exchange.book["B1"]
+    floor.exchange.book["B1"] = replace(report, terms=replace(report.terms, quantity=Decimal(quantity)))
+    floor.exchange.fill(order, quantity)
+    floor.look()
+    booked = order_now(floor.desk, order)
+    assert (booked.status, booked.filled_quantity) == (Status.FILLED, Decimal(quantity))
+    with floor.desk.database.read() as connection:
+        (position,) = queries.open_positions(connection, floor.desk.account)
+        assert verify(connection).clean
+    assert position.quantity == Decimal(quantity)
+
+
+def test_a_change_that_was_given_up_and_held_all_the_same_is_booked_whole(
+    floor: Floor, clock: FakeClock
+) -> None:
+    order = floor.sent(buy(floor.desk))
+    modify.modify(floor.desk, order.id, Revision(Decimal(4), None, None), CAUSE)
+    floor.exchange.after = failing(BrokerUncertain("lost"), "modify")
+    floor.exchange.before = failing(BrokerUncertain("lost"), "find", "reports")
+    clock.forward(seconds=31)
+    floor.route()
+    assert order_now(floor.desk, order).code == EngineCode.CHANGE_UNCONFIRMED
+    floor.exchange.before = quiet
+    floor.exchange.fill(order, "4")
+    floor.look()
+    assert order_now(floor.desk, order).status is Status.FILLED
 
 
 def test_orders_placed_elsewhere_are_imported_and_left_alone(floor: Floor) -> None:

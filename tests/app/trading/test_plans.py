@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from algosat.engine import reconciler, router, wishes
+from algosat.engine import recall, reconciler, router, wishes
 from algosat.store import audit, history, ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.tables import metadata
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sqlite
 
 _MODULES = (
     audit, book, halts, history, ledger, limits, openings, queries,
-    receive, reconciler, replies, router, surroundings, wishes,
+    recall, receive, reconciler, replies, router, surroundings, wishes,
 )  # fmt: skip
 _STATEMENTS = {
     f"{module.__name__}.{name}": statement
@@ -23,6 +23,7 @@ _STATEMENTS = {
     for name, statement in vars(module).items()
     if isinstance(statement, Prepared)
 }
+_LATELY = "account=? AND created_at>? AND created_at<?"
 # Small for ever, and read from its end with a limit.
 _MAY_SCAN = {
     "algosat.trading.halts._ALL_HALTS",
@@ -38,12 +39,17 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
 
 def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) -> None:
     (search,) = _plan(desk, _STATEMENTS["algosat.trading.surroundings._LATELY"])
-    assert search == "SEARCH orders USING COVERING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
+    assert (
+        search
+        == "SEARCH orders USING COVERING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
+    )
 
 
 def test_an_equal_order_is_found_by_time(desk: Desk) -> None:
     (search,) = _plan(desk, _STATEMENTS["algosat.trading.surroundings._EQUAL"])
-    assert search == "SEARCH orders USING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
+    assert (
+        search == "SEARCH orders USING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
+    )
 
 
 @pytest.mark.parametrize("name", ["algosat.trading.book._WORKING", "algosat.store.queries._WORKING_OF"])

@@ -151,6 +151,38 @@ def test_terms_changed_at_the_broker_are_taken_over_from_his_book_only() -> None
     assert (taken.intent.quantity, taken.overlay) == (Decimal(20), None)
 
 
+LESS, MORE = replace(LIMIT, quantity=Decimal(6)), replace(LIMIT, quantity=Decimal(20))
+
+
+def test_what_the_broker_filled_whole_is_filled_although_he_was_to_trade_more() -> None:
+    """As when a change whose answer was lost was given up here, or somebody made it elsewhere."""
+    order = settled(sent(), report(Status.OPEN), report(Status.FILLED, *TRADES[:2], terms=LESS))
+    assert (order.status, order.intent.quantity) == (Status.FILLED, Decimal(6))
+
+
+def test_filled_for_less_is_believed_only_with_every_trade_of_it() -> None:
+    order = settled(sent(), report(Status.OPEN), report(Status.FILLED, *TRADES[:1], terms=LESS))
+    assert (order.status, order.intent.quantity) == (Status.PARTIALLY_FILLED, Decimal(10))
+
+
+def test_trades_beyond_the_quantity_count_where_the_broker_has_a_larger_one() -> None:
+    more = Trade("T9", Decimal(10), Decimal(101), NOW)
+    for last in (Status.PARTIALLY_FILLED, Status.CANCELLED):
+        settlement = settle(settled(sent(), report(Status.OPEN)), report(last, more, terms=MORE), set(), NOW)
+        assert (settlement.order.status, settlement.order.remaining_quantity) == (last, Decimal(10))
+    order = settled(settlement.order, report(Status.FILLED, more, replace(more, id="T10"), terms=MORE))
+    assert (order.status, order.filled_quantity) == (Status.FILLED, Decimal(20))
+
+
+def test_a_wish_to_cancel_outlives_a_quantity_that_grew_elsewhere() -> None:
+    cancelling = sent(EventKind.ACCEPTED, EventKind.CANCEL_REQUESTED)
+    order = settled(cancelling, report(Status.PARTIALLY_FILLED, *TRADES, terms=MORE))
+    assert (order.status, order.overlay) == (Status.PARTIALLY_FILLED, Overlay.PENDING_CANCEL)
+    assert order.remaining_quantity == 10
+    ended = settled(cancelling, report(Status.FILLED, *TRADES[:2], terms=LESS))
+    assert (ended.status, ended.overlay) == (Status.FILLED, None)
+
+
 def test_a_wish_to_cancel_is_not_lost_to_terms_changed_elsewhere() -> None:
     order = settled(sent(), report(Status.OPEN))
     order = apply(order, OrderEvent(EventKind.CANCEL_REQUESTED, NOW))
