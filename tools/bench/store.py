@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from algosat.store import migrate, queries
 from algosat.store.database import Database
+from algosat.store.prepared import Prepared
 from algosat.store.verify import verify
 from algosat.store.writer import Writer, exclusive
 from tools.bench.fill import EVENTS_AN_ORDER, Filler
@@ -29,6 +30,7 @@ _WRITERS: Final = 4
 _SECONDS: Final = 3.0
 _SIZES: Final = (1_000, 100_000, 1_000_000)
 _READS: Final = 100
+_ONE_MORE: Final = Prepared(text("INSERT INTO t VALUES (1)"))  # as the order path writes
 
 
 def group_commit(directory: Path) -> Figure:
@@ -155,7 +157,7 @@ def _counter(path: Path) -> Database:
 
 
 def _insert(connection: Connection) -> None:
-    connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+    _ONE_MORE.run(connection, {})
 
 
 def _commit_alone(connection: sqlite3.Connection) -> None:

@@ -84,8 +84,15 @@ class Database:
         if self._writing is None:
             self._writing = self.engine.connect().execution_options(writes=True)
         _synchronise(self._writing, "FULL" if durable else "NORMAL")
-        with self._writing.begin():
-            yield self._writing
+        try:
+            with self._writing.begin():
+                yield self._writing
+        except BaseException:
+            # A commit that SQLite refuses leaves the transaction open, and everybody else out.
+            if _driver(self._writing).in_transaction:
+                self._writing.close()
+                self._writing = None
+            raise
 
     def close(self) -> None:
         for connection in (*self._reading, self._writing):

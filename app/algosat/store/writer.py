@@ -1,9 +1,10 @@
 """The one way to write: units of work, grouped into commits.
 
 Every process has one writer thread. What has queued up while the disk was busy shares the next
-transaction, each unit in a savepoint of its own; nobody is answered before the commit is on
-disk. Between processes a lock in front of the database lets one writer in at a time: SQLite's
-own waiting would starve some of them (docs/decisions/0002-group-commit.md).
+transaction; nobody is answered before the commit is on disk. Should a unit fail, what the group
+has written is taken back, and each runs once more, in a savepoint of its own. Between processes
+a lock in front of the database lets one writer in at a time: SQLite's own waiting would starve
+some of them (docs/decisions/0002-group-commit.md).
 
 A unit that nobody is answered by, such as a price, may go without waiting for the disk: it is on
 disk with the next one that does wait. A power cut takes the newest of such units, never one that
@@ -19,13 +20,11 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -49,11 +48,37 @@ _DROP_PART = Prepared(text("ROLLBACK TO SAVEPOINT part"))
 _KEEP_PART = Prepared(text("RELEASE SAVEPOINT part"))
 
 
-@dataclass(frozen=True, slots=True)
 class _Unit:
-    work: Work[Any]
-    promise: Future[Any]
-    durable: bool
+    """Work, and the promise of its outcome. A Future would do, and cost more than a small unit itself."""
+
+    __slots__ = ("_claims", "_settled", "durable", "failure", "result", "work")
+
+    def __init__(self, work: Work[Any], *, durable: bool) -> None:
+        self.work, self.durable = work, durable
+        self.result: Any = None
+        self.failure: BaseException | None = None
+        self._claims = [None]
+        self._settled = threading.Lock()
+        self._settled.acquire()
+
+    def claim(self) -> bool:
+        """To begin it, or to give it up: only the first who asks may."""
+        try:
+            self._claims.pop()
+        except IndexError:
+            return False
+        return True
+
+    def settle(self, result: Any, failure: BaseException | None) -> None:
+        self.result, self.failure = result, failure
+        self._settled.release()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Whether it was settled within these seconds; without them, wait until it is."""
+        return self._settled.acquire(timeout=seconds)
+
+
+_Outcome = tuple[_Unit, Any, BaseException | None]
 
 
 class Writer:
@@ -69,16 +94,18 @@ class Writer:
     def run(self, work: Work[T], *, timeout: float = 10.0, durable: bool = True) -> T:
         """The result of `work`, once it is committed. What it raises is raised here, and nothing of it stays.
 
+        It may run twice, when another in its group fails: what it does is to be undone with the transaction.
         Raises StoreBusy when it did not begin within `timeout` seconds; then it never will.
         """
-        promise: Future[T] = Future()
-        self._queue.put(_Unit(work, promise, durable))
-        try:
-            return promise.result(timeout)
-        except TimeoutError:
-            if promise.cancel():
-                raise StoreBusy(f"the store did not take the write within {timeout:g} s") from None
-            return promise.result()  # it has begun: its outcome must be known, not guessed
+        unit = _Unit(work, durable=durable)
+        self._queue.put(unit)
+        if not unit.wait(timeout):
+            if unit.claim():
+                raise StoreBusy(f"the store did not take the write within {timeout:g} s")
+            unit.wait()  # it has begun: its outcome must be known, not guessed
+        if unit.failure is not None:
+            raise unit.failure
+        return cast(T, unit.result)
 
     def close(self) -> None:
         """Finish what is queued, then stop."""
@@ -105,7 +132,7 @@ class Writer:
 
     def _commit(self, group: list[_Unit]) -> None:
         begun: list[_Unit] = []
-        outcomes: list[tuple[_Unit, Any, BaseException | None]] = []
+        outcomes: list[_Outcome] = []
         try:
             with exclusive(self._database):
                 # Whoever came while another process had the lock joins in.
@@ -114,26 +141,49 @@ class Writer:
                 begun = _begun(group)
                 if not begun:
                     return  # everybody gave up meanwhile
-                with self._database.write(durable=any(unit.durable for unit in begun)) as connection:
-                    if not self._database.is_sqlite:
-                        _LOCK_POSTGRES.run(connection, {})
-                    if len(begun) == 1:  # it may take the whole transaction back
-                        outcomes = [(begun[0], begun[0].work(connection), None)]
-                    else:
-                        outcomes = [(unit, *_attempt(connection, unit.work)) for unit in begun]
+                outcomes = self._together(begun) or self._apart(begun)
         except BaseException as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
-            failure = StoreBusy(f"the store refused the write: {error}") if _is_refusal(error) else error
-            outcomes = [(unit, None, failure) for unit in begun or _begun(group)]
-        for unit, result, refusal in outcomes:
-            if refusal is None:
-                unit.promise.set_result(result)
-            else:
-                unit.promise.set_exception(refusal)
+            heard = StoreBusy(f"the store refused the write: {error}") if _is_refusal(error) else error
+            outcomes = [(unit, None, heard) for unit in begun or _begun(group)]
+        for unit, result, failure in outcomes:
+            unit.settle(result, failure)
+
+    def _together(self, group: list[_Unit]) -> list[_Outcome]:
+        """All without ceremony; nothing, and nothing is written, when one of several fails."""
+        try:
+            with self._transaction(group) as connection:
+                return _done(connection, group)
+        except _OneOfSeveral:
+            return []
+
+    def _apart(self, group: list[_Unit]) -> list[_Outcome]:
+        with self._transaction(group) as connection:
+            return [(unit, *_attempt(connection, unit.work)) for unit in group]
+
+    @contextmanager
+    def _transaction(self, group: list[_Unit]) -> Iterator[Connection]:
+        with self._database.write(durable=any(unit.durable for unit in group)) as connection:
+            if not self._database.is_sqlite:
+                _LOCK_POSTGRES.run(connection, {})
+            yield connection
 
 
 def _begun(group: list[_Unit]) -> list[_Unit]:
     """Those whose callers have not given up; from now on they cannot any more."""
-    return [unit for unit in group if unit.promise.set_running_or_notify_cancel()]
+    return [unit for unit in group if unit.claim()]
+
+
+def _done(connection: Connection, group: list[_Unit]) -> list[_Outcome]:
+    try:
+        return [(unit, unit.work(connection), None) for unit in group]
+    except Exception as error:
+        if len(group) == 1:
+            raise
+        raise _OneOfSeveral from error
+
+
+class _OneOfSeveral(Exception):
+    """A unit has failed. A commit that fails is not this: it may have happened all the same."""
 
 
 @contextmanager

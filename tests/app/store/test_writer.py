@@ -73,6 +73,30 @@ def test_a_failing_unit_leaves_nothing_and_spares_its_group(counter: Database) -
     writer.close()
 
 
+def test_a_group_whose_commit_fails_is_not_written_again(counter: Database) -> None:
+    with counter.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
+        words = "id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED"
+        connection.execute(text(f"CREATE TABLE orphan ({words})"))
+    writer, gate, runs = Writer(counter), threading.Event(), []
+
+    def spoil(connection: Connection) -> None:
+        runs.append("spoil")
+        connection.execute(text("INSERT INTO orphan VALUES (1)"))  # nobody objects before the commit
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(writer.run, lambda _: gate.wait(5))
+        spoiling, innocent = pool.submit(writer.run, spoil), pool.submit(writer.run, increment)
+        gate.set()
+        first.result()
+        for failed in (spoiling, innocent):
+            with pytest.raises(DBAPIError, match=r"(?i)foreign key"):
+                failed.result()
+    assert runs == ["spoil"]
+    assert writer.run(increment) == 1
+    writer.close()
+
+
 @pytest.mark.sqlite
 def test_a_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None:
     writer = Writer(counter)
