@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from flask import Flask
@@ -38,17 +39,44 @@ from algosat.store.writer import Writer
 from algosat.trading import desk
 
 
+@dataclass(frozen=True, slots=True)
+class Groundwork:
+    """What stands before any worker forks, and is shared by all: no thread, no open connection."""
+
+    settings: Settings
+    app: Flask
+    database: Database
+
+
 def create_app(settings: Settings, directory: Path, *, passwords: Passwords | None = None) -> Flask:
     """The API over the store that the settings name; `directory` is where they came from.
 
     Raises ConfigurationError when the store is of another version, or the access rules name no route.
     """
+    return build_on(lay_ground(settings), directory, passwords=passwords)
+
+
+def lay_ground(settings: Settings) -> Groundwork:
+    """The routes, and the store that nobody has looked into yet.
+
+    Raises ConfigurationError when the access rules name no route.
+    """
     catalogue.require_valid(settings.protection.access_control)
     app = Application("algosat", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.algosat.api.max_body_bytes
     prepare(app)
+    for route in catalogue.all_routes():
+        register(app, route)
+    app.url_map.update()  # the first request would
+    if settings.algosat.api.trusted_proxies:
+        hops = settings.algosat.api.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    return Groundwork(settings, app, _database(settings))
 
-    database = _database(settings)
+
+def build_on(ground: Groundwork, directory: Path, *, passwords: Passwords | None = None) -> Flask:
+    """The application of one process, with all that works behind its routes."""
+    settings, app, database = ground.settings, ground.app, ground.database
     version.require_current(database)
     writer = Writer(database)
     live = LiveSettings(settings, lambda: overrides.read(database))
@@ -75,25 +103,19 @@ def create_app(settings: Settings, directory: Path, *, passwords: Passwords | No
         clock=clock.now,
     )
     Lifecycle(catalogue.all_routes(), live, authenticator, limiter, errors).attach(app)
-    for route in catalogue.all_routes():
-        register(app, route)
-    if settings.algosat.api.trusted_proxies:
-        hops = settings.algosat.api.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     return app
 
 
-def require_startable(settings: Settings) -> None:
+def require_startable(ground: Groundwork) -> None:
     """What can be known before any worker is started. Raises ConfigurationError."""
-    catalogue.require_valid(settings.protection.access_control)
-    runtime = settings.algosat.runtime_directory
+    runtime = ground.settings.algosat.runtime_directory
     if not os.access(runtime, os.W_OK):
         raise ConfigurationError(
             f"runtime_directory: {runtime} is missing, or this user may not write there: create it "
             "(on a server systemd-tmpfiles does)"
         )
-    with closing(_database(settings)) as database:
-        version.await_current(database)
+    with closing(ground.database):  # no connection may cross the fork
+        version.await_current(ground.database)
 
 
 def _database(settings: Settings) -> Database:

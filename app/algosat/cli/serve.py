@@ -16,7 +16,8 @@ def command(context: click.Context) -> None:
     with refusing(context):
         settings = chosen.configured("api")
         from algosat.api.server import Server
-        from algosat.app import create_app, require_startable
+        from algosat.app import build_on, lay_ground, require_startable
 
-        require_startable(settings)
-    Server(settings, lambda: create_app(settings, chosen.directory)).run()
+        ground = lay_ground(settings)
+        require_startable(ground)
+    Server(settings, lambda: build_on(ground, chosen.directory)).run()

@@ -95,6 +95,7 @@ class Database:
             raise
 
     def close(self) -> None:
+        """Give every connection back; whoever reads or writes again gets a new one."""
         for connection in (*self._reading, self._writing):
             if connection is not None:
                 connection.close()
