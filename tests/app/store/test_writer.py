@@ -78,15 +78,21 @@ def test_a_group_whose_commit_fails_is_not_written_again(counter: Database) -> N
         connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
         words = "id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED"
         connection.execute(text(f"CREATE TABLE orphan ({words})"))
-    writer, gate, runs = Writer(counter), threading.Event(), []
+    writer, begun, gate, runs = Writer(counter), threading.Event(), threading.Event(), []
+
+    def wait(connection: Connection) -> None:
+        begun.set()
+        gate.wait(5)
 
     def spoil(connection: Connection) -> None:
         runs.append("spoil")
         connection.execute(text("INSERT INTO orphan VALUES (1)"))  # nobody objects before the commit
 
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(writer.run, lambda _: gate.wait(5))
+        first = pool.submit(writer.run, wait)
+        assert begun.wait(5)  # what is queued from now on is the next group
         spoiling, innocent = pool.submit(writer.run, spoil), pool.submit(writer.run, increment)
+        _await_queue(writer, 2)
         gate.set()
         first.result()
         for failed in (spoiling, innocent):
