@@ -13,10 +13,12 @@ from algosat.domain.orders import EventKind, Order, Overlay, Status
 from algosat.engine.codes import EngineCode
 from algosat.engine.guard import Guard
 from algosat.engine.intake import Intake
+from algosat.engine.limiter import FEWER_REQUESTS, Limiter
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
     BrokerOrderGone,
+    BrokerRateLimited,
     BrokerRejected,
     BrokerSessionExpired,
     BrokerUncertain,
@@ -29,8 +31,8 @@ _CHANGE_UNCONFIRMED_AFTER: Final = timedelta(seconds=30)
 
 
 class Amender:
-    def __init__(self, desk: Desk, broker: Guard, intake: Intake) -> None:
-        self._desk, self._broker, self._intake = desk, broker, intake
+    def __init__(self, desk: Desk, broker: Guard, intake: Intake, limiter: Limiter) -> None:
+        self._desk, self._broker, self._intake, self._limiter = desk, broker, intake, limiter
 
     def carry_out(self, order: Order) -> None:
         """One attempt at what the order's overlay asks for. Never raises what a broker did."""
@@ -52,6 +54,8 @@ class Amender:
     def _cancel(self, order: Order) -> None:
         try:
             self._intake.take([self._broker.cancel(order)])
+        except BrokerRateLimited:
+            self._limiter.pause(self._desk.clock() + FEWER_REQUESTS)
         except (BrokerNotReached, BrokerSessionExpired):
             return  # it surely did not arrive: the wish stays
         except (BrokerUncertain, BrokerOrderGone):
@@ -72,6 +76,8 @@ class Amender:
         except (BrokerRejected, BrokerOrderGone) as error:
             self._look(order)
             self._failed(order, EventKind.MODIFY_FAILED, error.reported_code, error.detail)
+        except BrokerRateLimited:
+            self._limiter.pause(self._desk.clock() + FEWER_REQUESTS)
         except BrokerError:
             self._look(order)
         if abs(self._desk.clock() - order.updated_at) > _CHANGE_UNCONFIRMED_AFTER:

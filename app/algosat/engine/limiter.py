@@ -11,6 +11,7 @@ from typing import Final
 
 from algosat.clock import has_come
 
+FEWER_REQUESTS: Final = timedelta(seconds=1)  # the pause that a broker gets who asks for it
 _MINUTE: Final = timedelta(minutes=1)
 
 

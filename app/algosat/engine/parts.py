@@ -67,7 +67,7 @@ def assemble(
         rules.orders_per_second, rules.orders_per_minute, rules.orders_per_day, sent=_sent_today(desk)
     )
     deadline = timedelta(seconds=rules.send_deadline_seconds)
-    amender = Amender(desk, guard, intake)
+    amender = Amender(desk, guard, intake, limiter)
     sender = Sender(desk, guard, intake, limiter, deadline)
     reconciler = Reconciler(
         desk,

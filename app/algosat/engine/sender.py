@@ -12,7 +12,7 @@ from algosat.domain.orders import EventKind, Order
 from algosat.engine.codes import EngineCode
 from algosat.engine.guard import Guard
 from algosat.engine.intake import Intake
-from algosat.engine.limiter import Limiter
+from algosat.engine.limiter import FEWER_REQUESTS, Limiter
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -106,7 +106,7 @@ class Sender:
     def _send_again(self, order: Order, error: BrokerError) -> None:
         now = self._desk.clock()
         if isinstance(error, BrokerRateLimited):
-            self._limiter.pause(now + timedelta(seconds=1))
+            self._limiter.pause(now + FEWER_REQUESTS)
         if abs(now + _AGAIN_AFTER - order.created_at) > self._deadline:
             self._refuse(order, error.reported_code, error.detail)
             return

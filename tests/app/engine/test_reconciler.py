@@ -10,6 +10,7 @@ from algosat.domain.orders import EventKind, Order, Overlay, Revision, Status
 from algosat.engine.amender import Amender
 from algosat.engine.codes import EngineCode
 from algosat.engine.intake import Intake
+from algosat.engine.limiter import Limiter
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerSessionExpired, BrokerUncertain, StoreBusy
 from algosat.store import audit, queries
 from algosat.store.verify import verify
@@ -304,7 +305,7 @@ def test_an_order_that_turns_up_while_its_cancel_is_carried_out_is_cancelled_the
     sought = order_now(floor.desk, order)
     floor.exchange.place(order)
     floor.look()
-    amender = Amender(floor.desk, floor.parts.guard, floor.parts.intake)
+    amender = Amender(floor.desk, floor.parts.guard, floor.parts.intake, Limiter(1, 1, 1))
     amender.carry_out(sought)
     turned_up = order_now(floor.desk, order)
     assert (turned_up.status, turned_up.overlay) == (Status.OPEN, Overlay.PENDING_CANCEL)

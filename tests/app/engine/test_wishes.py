@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+
+import pytest
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import Order, Overlay, Revision, Status
 from algosat.engine.codes import EngineCode
-from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
+from algosat.errors import BrokerNotReached, BrokerRateLimited, BrokerRejected, BrokerUncertain
 from algosat.trading import cancel, halt, modify
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, hold, order_now, sell
@@ -196,3 +199,25 @@ def test_a_clock_that_is_put_back_does_not_put_off_giving_up_a_change(floor: Flo
     clock.forward(hours=-1)
     kept = floor.sent(order)
     assert (kept.overlay, kept.code) == (None, EngineCode.CHANGE_UNCONFIRMED)
+
+
+@pytest.mark.parametrize("wish", [wished_away, to_be_changed])
+def test_a_broker_that_asks_for_fewer_requests_is_left_alone_by_all_wishes(
+    floor: Floor, clock: FakeClock, wish: Callable[[Floor], Order]
+) -> None:
+    first, second = wish(floor), wish(floor)
+    asked: list[str] = []
+
+    def too_many(request: str) -> None:
+        asked.append(request)
+        raise BrokerRateLimited("slow down")
+
+    floor.exchange.before = too_many
+    floor.route()
+    clock.forward(seconds=0.6)
+    floor.route()
+    assert len(asked) == 1
+    floor.exchange.before = quiet
+    clock.forward(seconds=1)
+    floor.route()
+    assert [order_now(floor.desk, each).overlay for each in (first, second)] == [None, None]
