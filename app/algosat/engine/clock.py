@@ -10,6 +10,7 @@ import structlog
 
 from algosat.clock import has_come
 from algosat.engine import exits, expiry, overhang, recall
+from algosat.engine.denials import Denials
 from algosat.engine.intake import Intake
 from algosat.engine.losses import LossWatch
 from algosat.errors import CalendarUnknown
@@ -27,7 +28,7 @@ class MarketClock:
     def __init__(self, desk: Desk, intake: Intake) -> None:
         self._desk, self._intake = desk, intake
         self._next = self._next_exit = desk.clock()
-        self.losses = LossWatch()
+        self.losses, self._denials = LossWatch(), Denials()
 
     def step(self, book_read_at: datetime | None) -> None:
         """Do what is due. `book_read_at`: when the last good reading of the broker's book began."""
@@ -45,8 +46,8 @@ class MarketClock:
         if has_come(self._next_exit, now, within=_EXIT_EVERY):
             self._next_exit = now + _EXIT_EVERY
             yield recall.recall_halted
-            yield exits.flatten_halted
-            yield exits.square_off
+            yield lambda desk: exits.flatten_halted(desk, self._denials)
+            yield lambda desk: exits.square_off(desk, self._denials)
         if book_read_at is not None:
             yield lambda desk: expiry.expire(desk, self._intake, book_read_at)
 

@@ -18,6 +18,7 @@ from algosat.clock import has_come
 from algosat.domain.orders import Order, OrderType, Overlay, Product, Validity
 from algosat.domain.risk import Line
 from algosat.domain.sessions import takes
+from algosat.engine.denials import Denials
 from algosat.engine.recall import is_due
 from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
@@ -59,15 +60,15 @@ class _Leaving:
         return order.created_at + _PATIENCE
 
 
-def flatten_halted(desk: Desk) -> None:
+def flatten_halted(desk: Desk, denials: Denials) -> None:
     """Go on closing what a halt is to flatten; the orders that it found are recalled (`recall`)."""
     with desk.database.read() as connection:
         flattening = [halt for halt in halts.in_force(connection) if halt.flatten]
     for halt in flattening:
-        _leave(desk, _Leaving(_covered_by(halt)))
+        _leave(desk, denials, _Leaving(_covered_by(halt)))
 
 
-def square_off(desk: Desk) -> None:
+def square_off(desk: Desk, denials: Denials) -> None:
     """Close intraday positions shortly before continuous trading ends."""
     now = desk.clock()
     due: dict[datetime, set[str]] = {}
@@ -78,7 +79,7 @@ def square_off(desk: Desk) -> None:
             if closes_at is not None and closes_at - desk.square_off_before_close <= now < closes_at:
                 due.setdefault(closes_at - desk.square_off_before_close, set()).add(symbol)
     for since, symbols in due.items():
-        _leave(desk, _Leaving(_intraday_in(symbols), since))
+        _leave(desk, denials, _Leaving(_intraday_in(symbols), since))
 
 
 def _closes_at(connection: Connection, desk: Desk, symbol: str, now: datetime) -> datetime | None:
@@ -96,21 +97,23 @@ def _intraday_in(symbols: AbstractSet[str]) -> Concerns:
     return lambda _strategy, product, symbol: product is Product.INTRADAY and symbol in symbols
 
 
-def _leave(desk: Desk, leaving: _Leaving) -> None:
+def _leave(desk: Desk, denials: Denials, leaving: _Leaving) -> None:
     with desk.database.read() as connection:
-        orders, lines = _outdated(connection, desk, leaving), _open(connection, desk, leaving)
+        orders, lines = _outdated(connection, desk, leaving), _open(connection, desk, denials, leaving)
     if not orders and not lines:
         return
     cause = Cause(_ACTOR, correlation.new())
 
-    def unit(connection: Connection) -> list[Order]:
+    def unit(connection: Connection) -> tuple[list[Order], list[Order]]:
         cancelled = [
             cancel.request(connection, desk, order, cause) for order in _outdated(connection, desk, leaving)
         ]
-        open_lines = _open(connection, desk, leaving)
-        return cancelled + close.exits(connection, desk, cause, lambda line: line in open_lines)
+        open_lines = _open(connection, desk, denials, leaving)
+        return cancelled, close.exits(connection, desk, cause, lambda line: line in open_lines)
 
-    for order in desk.writer.run(unit):
+    cancelled, placed = desk.writer.run(unit)
+    denials.note(placed, desk.clock())
+    for order in cancelled + placed:
         desk.tell_web(order.id)
     desk.wake_engine()
 
@@ -121,10 +124,12 @@ def _outdated(connection: Connection, desk: Desk, leaving: _Leaving) -> list[Ord
     return [order for order in working if leaving.outdates(order, now)]
 
 
-def _open(connection: Connection, desk: Desk, leaving: _Leaving) -> list[Line]:
+def _open(connection: Connection, desk: Desk, denials: Denials, leaving: _Leaving) -> list[Line]:
     """The lines that can be closed now: something is left of them, and the market takes orders."""
-    lines = book.read(connection, desk.account).lines
-    wanted = [line for line in lines if leaving.includes(line) and close.left(line)]
+    lines, now = book.read(connection, desk.account).lines, desk.clock()
+    wanted = [
+        line for line in lines if leaving.includes(line) and close.left(line) and denials.let(line, now)
+    ]
     return [line for line in wanted if _can_trade(connection, desk, line.symbol)]
 
 

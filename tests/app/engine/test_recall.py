@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 
 from algosat.config.settings import Settings
-from algosat.domain.orders import EventKind, Order, Overlay, Revision, Side, Status
+from algosat.domain.orders import EventKind, Order, Overlay, Product, Revision, Side, Status
+from algosat.engine.quotes import list_instruments
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
-from algosat.store import audit
+from algosat.store import audit, queries
 from algosat.trading import cancel, halt, modify
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, advance, buy, hold, order_now, sell, set_prices
+from tests.app.desks import CAUSE, FUTURE, advance, buy, hold, instruments, order_now, sell, set_prices
 from tests.app.engine.floor import Floor, failing, open_floor
 from tests.app.engine.test_sender import quiet
 from tests.app.exchange import FakeExchange
@@ -232,3 +234,18 @@ def test_a_lost_answer_is_looked_up_and_asks_no_second_time(floor: Floor) -> Non
     live_through(floor, 10)
     assert order_now(floor.desk, order).status is Status.CANCELLED
     assert requests(floor.desk, order) == 1
+
+
+def test_an_exit_that_is_denied_is_not_tried_every_few_seconds(floor: Floor) -> None:
+    """A part of a lot is left, as when lots have changed: no order takes it off."""
+    hold(floor.desk, "50", symbol=FUTURE, product=Product.INTRADAY)
+    unwieldy = [replace(each, lot=Decimal(75)) for each in instruments()]
+    list_instruments(floor.desk, unwieldy)
+    halt.halt(floor.desk, CAUSE, "flat", flatten=True)
+    for _ in range(600):
+        set_prices(floor.desk)
+        live_through(floor, 1)
+    with floor.desk.database.read() as connection:
+        rows = queries.orders_page(connection, limit=1000, status="denied").rows
+    assert {row.code for row in rows} == {"off_lot"}
+    assert 5 <= len(rows) <= 15
