@@ -5,7 +5,7 @@ from testinfra.host import Host
 
 from tests.host.told import Told
 
-pytestmark = pytest.mark.unit("auditd", "aidecheck")
+pytestmark = pytest.mark.unit("auditd", "aidecheck", "debsums")
 AIDE = "aide --config=/etc/aide/aide.conf"
 FILE = "/usr/local/sbin/of-test"
 
@@ -52,3 +52,14 @@ def test_packages_files_are_compared_every_week(host: Host) -> None:
 
 def test_packages_files_can_be_compared_with_what_was_delivered(host: Host) -> None:
     assert host.check_output("debsums --silent sudo openssh-server") == ""
+
+
+def test_file_that_is_not_as_delivered_fails_the_weekly_look(host: Host) -> None:
+    file = "/usr/share/doc/debsums/copyright"
+    host.check_output(f"cp -p {file} /run/file-of-test && echo by hand >> {file}")
+    try:
+        assert host.run("systemctl start debsums.service").failed
+        assert f"\n{file}\n" in host.check_output("journalctl --unit=debsums --lines=20 --output=cat")
+    finally:
+        host.check_output(f"cp -p /run/file-of-test {file} && rm /run/file-of-test")
+    host.check_output("systemctl start debsums.service")

@@ -1,9 +1,15 @@
 """Updates, time, journal, core dumps, and what everybody may use."""
 
+from collections.abc import Iterator
+
 import pytest
 from testinfra.host import Host
 
 from tests.host.told import Told
+
+# Updates that are over at once, and the stamp that they leave when they go well.
+INSTEAD = "/run/systemd/system/apt-daily-upgrade.service.d"
+STAMP = "/var/lib/apt/periodic/upgrade-stamp"
 
 
 def test_security_updates_install_themselves_unless_told_otherwise(host: Host, told: Told) -> None:
@@ -98,3 +104,40 @@ def test_homes_and_jobs_are_not_for_others(host: Host) -> None:
 def test_swap_file_is_there_unless_the_swap_is_the_hosts(host: Host) -> None:
     in_container = host.run("systemd-detect-virt --container").rc == 0
     assert host.file("/swapfile").exists != in_container
+
+
+def test_unit_that_failed_is_told_until_it_is_mended(host: Host, told: Told) -> None:
+    def figures() -> str:
+        host.check_output("systemctl start failed-units.service")
+        return str(host.file(told["common_report"]).content_string)
+
+    line = told("{common_report_prefix}unit_failed") + '{unit="fails-of-test.service"} 1\n'
+    host.check_output("systemd-run --quiet --unit=fails-of-test --property=Type=oneshot false; true")
+    try:
+        assert line in figures()
+    finally:
+        host.check_output("systemctl reset-failed fails-of-test.service")
+    assert line not in figures()
+    assert host.service("failed-units.timer").is_running
+
+
+@pytest.fixture
+def updates_instead(host: Host, told: Told) -> Iterator[None]:
+    if not told["common_security_updates"]:
+        pytest.skip("the inventory does without security updates")
+    override = "[Service]\nExecStart=\nExecStart=/bin/true\n"
+    host.check_output(f"mkdir -p {INSTEAD} && printf %s > {INSTEAD}/instead.conf", override)
+    host.check_output(
+        f"systemctl daemon-reload; [ -e {STAMP} ] || touch --date=@0 {STAMP}; cp -p {STAMP} /run/stamp-of-test"
+    )
+    yield
+    host.check_output(f"rm -r {INSTEAD} && systemctl daemon-reload && mv /run/stamp-of-test {STAMP}")
+    host.check_output("systemctl reset-failed apt-daily-upgrade.service")
+
+
+@pytest.mark.unit("apt-daily-upgrade")
+@pytest.mark.usefixtures("updates_instead")
+@pytest.mark.parametrize(("stamp", "ends_well"), [("now", True), ("1 day ago", False)])
+def test_updates_that_were_not_installed_fail_their_unit(host: Host, stamp: str, ends_well: bool) -> None:
+    host.check_output(f"touch --date=%s {STAMP}", stamp)
+    assert (host.run("systemctl start apt-daily-upgrade.service").rc == 0) == ends_well

@@ -23,6 +23,7 @@ from algosat.store.database import Database
 from algosat.store.tables import heartbeats, users
 
 _SILENT_AFTER: Final = timedelta(seconds=5)  # the engine notes itself about every second
+_UNWATCHED_AFTER: Final = timedelta(hours=1)  # they are looked at every ten minutes
 _AT_ONCE: Final = 1.0
 
 
@@ -48,6 +49,7 @@ def all_checks(
         Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
         Check("backup", False, lambda: _backup(textfiles, clock), at_once),
         Check("drift", False, lambda: _drift(textfiles), at_once),
+        Check("units", False, lambda: _units(textfiles, clock), at_once),
         Check("certificate", False, lambda: _certificate(textfiles, clock), at_once),
     ]
 
@@ -125,6 +127,19 @@ def _drift(textfiles: Textfiles) -> Finding:
     return Finding(
         True, "none" + "".join(f" on {datetime.fromtimestamp(it, UTC):%Y-%m-%d}" for it in moments)
     )
+
+
+def _units(textfiles: Textfiles, clock: Clock) -> Finding:
+    looked = textfiles.values("algosat_units_timestamp_seconds").values()
+    if not looked:
+        return Finding(True, "nobody has looked at them yet")
+    count = len(textfiles.values("algosat_unit_failed"))
+    if count:
+        return Finding(False, f"{count} of the machine's units failed: systemctl --failed names them")
+    silence = clock() - datetime.fromtimestamp(max(looked), UTC)
+    if silence > _UNWATCHED_AFTER:
+        return Finding(False, "nobody looks at them any more: systemctl status failed-units.timer")
+    return Finding(True, "none has failed")
 
 
 def _certificate(textfiles: Textfiles, clock: Clock) -> Finding:

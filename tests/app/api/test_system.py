@@ -145,6 +145,31 @@ def test_comparison_without_a_difference_says_when_it_was_made(stranger: Client,
 
 
 @pytest.mark.parametrize(
+    ("failed", "minutes_ago", "detail", "well"),
+    [
+        ("", 10, "none has failed", True),
+        ('{unit="a.service"} 1', 10, "1 of the machine's units failed: systemctl --failed names them", False),
+        ("", 61, "nobody looks at them any more: systemctl status failed-units.timer", False),
+        ("", None, "nobody has looked at them yet", True),
+    ],
+)
+def test_unit_that_failed_or_is_not_looked_at_degrades_health(
+    services: Services,
+    stranger: Client,
+    reports: Path,
+    failed: str,
+    minutes_ago: int | None,
+    detail: str,
+    well: bool,
+) -> None:
+    if minutes_ago is not None:
+        looked = f"algosat_units_timestamp_seconds {services.clock().timestamp() - minutes_ago * 60}\n"
+        (reports / "units.prom").write_text(looked + (f"algosat_unit_failed{failed}\n" if failed else ""))
+    answer = stranger.get("/health").json
+    assert (answer["details"]["units"], answer["components"]["units"]) == (detail, well)
+
+
+@pytest.mark.parametrize(
     ("hours_to_go", "detail"),
     [
         (1, "renewed in good time"),
