@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -24,6 +24,7 @@ from algosat.trading.desk import Desk
 from algosat.trading.settle import Settlement, settle
 
 ACTOR = "engine"
+_LONGEST_READING = timedelta(minutes=1)  # of the broker's book; his calls have time-outs far below it
 
 _log = structlog.get_logger(__name__)
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
@@ -60,7 +61,7 @@ def receive(
         cause,
         tuple(settlement.events),
         tuple(settlement.overfills),
-        is_ghost=_is_fresh(order, read_at) and order.status in TERMINAL and report.status in LIVE,
+        is_ghost=_is_fresh(desk, order, read_at) and order.status in TERMINAL and report.status in LIVE,
     )
 
 
@@ -82,11 +83,15 @@ def _settle(
     if order.status in TERMINAL and order.filled_quantity == sum(each.quantity for each in report.trades):
         return Settlement(order, desk.clock())
     booked = _booked(connection, order)
-    return settle(order, report, booked, desk.clock(), fresh=_is_fresh(order, read_at))
+    return settle(order, report, booked, desk.clock(), fresh=_is_fresh(desk, order, read_at))
 
 
-def _is_fresh(order: Order, read_at: datetime | None) -> bool:
-    return read_at is not None and order.updated_at < read_at
+def _is_fresh(desk: Desk, order: Order, read_at: datetime | None) -> bool:
+    """Whether the book was read after everything we know of the order had been written."""
+    if read_at is None:
+        return False
+    # What is ahead of now was written before the clock was put back, and a reading of now began after that.
+    return order.updated_at < read_at or read_at <= desk.clock() < order.updated_at - _LONGEST_READING
 
 
 def tracked(connection: Connection, order_id: str) -> tuple[Order, Cause]:

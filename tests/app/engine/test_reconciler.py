@@ -214,6 +214,19 @@ def test_a_change_that_was_given_up_and_held_all_the_same_is_booked_whole(
     assert order_now(floor.desk, order).status is Status.FILLED
 
 
+def test_terms_changed_and_orders_ended_before_the_clock_was_put_back_are_seen(
+    floor: Floor, clock: FakeClock
+) -> None:
+    changed, ended = floor.sent(buy(floor.desk)), floor.sent(buy(floor.desk, "11"))
+    advance(floor.desk, ended, EventKind.CANCELLED)
+    clock.forward(hours=-1)
+    report = floor.exchange.book["B1"]
+    floor.exchange.book["B1"] = replace(report, terms=replace(report.terms, limit_price=Decimal(99)))
+    floor.look()
+    assert order_now(floor.desk, changed).intent.limit_price == 99
+    assert floor.exchange.book["B2"].status is Status.CANCELLED
+
+
 def test_orders_placed_elsewhere_are_imported_and_left_alone(floor: Floor) -> None:
     floor.exchange.book["B77"] = elsewhere("B77")
     floor.look()

@@ -1,0 +1,240 @@
+"""Long random walks through everything that can happen to orders at once, each the same for its seed.
+
+People place, change and cancel; the exchange fills, triggers, ends and changes orders, and tells of it late,
+twice or never; requests and answers get lost; trading is halted and resumed; engines end; the clock is put
+back. When calm returns, the exchange's book and ours must say the same. Nothing is sent
+twice, or while halted.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from algosat.brokers.base import Report
+from algosat.config.settings import Settings
+from algosat.domain.orders import LIVE, Order, OrderType, Product, Revision, Side, Status, Validity
+from algosat.errors import (
+    BrokerError,
+    BrokerNotReached,
+    BrokerRateLimited,
+    BrokerRejected,
+    BrokerUncertain,
+    Conflict,
+    Denied,
+    IllegalTransition,
+    NotFound,
+)
+from algosat.store import queries
+from algosat.store.verify import verify
+from algosat.trading import cancel, close, halt, halts, modify, place
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, SECOND, SHARE, intent_of, open_desk, order_now, set_prices
+from tests.app.engine.floor import open_floor
+from tests.app.exchange import FakeExchange
+from tests.app.fakes import FakeClock
+
+pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
+
+STEPS = 300
+FAULTS: tuple[BrokerError, ...] = (
+    BrokerNotReached("away"), BrokerRejected("no"), BrokerUncertain("lost"), BrokerRateLimited("slow down"),
+)  # fmt: skip
+
+
+class Walk:
+    def __init__(self, seed: int, desk: Desk, exchange: FakeExchange, settings: Settings) -> None:
+        self.chance, self.desk, self.exchange = random.Random(seed), desk, exchange
+        self.rules = settings.algosat.engine
+        self.floor = open_floor(desk, exchange, self.rules)
+        self.share_of_faults = 0.0
+        self.told: list[Report] = []
+        exchange.before = exchange.after = self._fault
+        self.steps: dict[Callable[[], None], float] = {
+            self.engine_works: 20, self.place: 12, self.stop: 2, self.change: 5, self.cancel: 3,
+            self.close: 0.5, self.fill: 6, self.change_elsewhere: 2, self.end_elsewhere: 1.5,
+            self.tell_again: 3, self.halt: 0.5, self.resume: 2, self.faults: 2, self.put_back: 0.5,
+            self.restart: 0.5,
+        }  # fmt: skip
+
+    def go(self) -> None:
+        for _ in range(STEPS):
+            (step,) = self.chance.choices(list(self.steps), list(self.steps.values()))
+            step()
+
+    def calm(self) -> None:
+        self.share_of_faults = 0
+        self.resume()
+        for _ in range(60):
+            self.exchange.clock.forward(seconds=5)
+            set_prices(self.desk)
+            self.floor.route()
+            self.floor.parts.reconciler.step()
+            self.floor.look()
+
+    def _fault(self, request: str) -> None:
+        self.told += list(self.exchange.book.values())[-3:]
+        if self.chance.random() < self.share_of_faults:
+            fault = self.chance.choice(FAULTS)
+            raise fault if request != "place" else BrokerUncertain("lost")
+
+    # --- the engine ----------------------------------------------------------------------------------
+
+    def engine_works(self) -> None:
+        self.exchange.clock.forward(seconds=self.chance.choice([0.1, 0.6, 3, 6, 20]))
+        set_prices(self.desk, ALPHA=f"{100 + self.chance.randint(-20, 20) * 0.05:.2f}")
+        parts, sent = self.floor.parts, len(self.exchange.sent)
+        with self.desk.database.read() as connection:
+            stops = halts.in_force(connection)
+        work: list[Callable[[], object]] = [
+            self.floor.route,
+            self.floor.route,
+            self.floor.look,
+            parts.reconciler.step,
+            lambda: parts.clock.step(parts.reconciler.read_at),
+        ]
+        self.chance.choice(work)()
+        for tag in self.exchange.sent[sent:]:
+            intent = order_now(self.desk, tag).intent
+            assert intent.reduce_only or not any(stop.covers(intent.strategy) for stop in stops)
+
+    def restart(self) -> None:
+        self.floor.parts.router.stop()
+        self.floor = open_floor(self.desk, self.exchange, self.rules)
+        self.floor.parts.reconciler.begin()
+
+    def put_back(self) -> None:
+        self.exchange.clock.forward(seconds=-self.chance.choice([0.5, 30, 3600, 36 * 3600]))
+        set_prices(self.desk)
+
+    def faults(self) -> None:
+        self.share_of_faults = self.chance.choice([0, 0, 0, 0.2, 0.7])
+
+    # --- people --------------------------------------------------------------------------------------
+
+    def place(self) -> None:
+        intent = intent_of(
+            self.chance.choice(["1", "5", "10", "50"]),
+            side=self.chance.choice(list(Side)),
+            limit=self.chance.choice([None, "99.50", "100", "100.50"]),
+            strategy=self.chance.choice([None, "trend"]),
+            symbol=self.chance.choice([SHARE, SECOND]),
+            product=Product.INTRADAY,
+            reduce_only=self.chance.random() < 0.4,
+            validity=self.chance.choice([Validity.DAY, Validity.DAY, Validity.IOC]),
+        )
+        place.place(self.desk, intent, CAUSE)
+
+    def stop(self) -> None:
+        side = self.chance.choice(list(Side))
+        intent = intent_of("10", side=side, product=Product.INTRADAY, limit=None, type=OrderType.STOP)
+        trigger = Decimal(100) + 3 * side.sign
+        place.place(self.desk, replace(intent, trigger_price=trigger), CAUSE)
+
+    def change(self) -> None:
+        quantity = self.chance.choice([None, Decimal(3), Decimal(12), Decimal(60)])
+        price = self.chance.choice([None, Decimal("99.80"), Decimal("100.20")])
+        for order in self._some():
+            with suppress(IllegalTransition, Conflict, Denied):
+                modify.modify(self.desk, order.id, Revision(quantity, price, None), CAUSE)
+
+    def cancel(self) -> None:
+        for order in self._some():
+            with suppress(IllegalTransition):
+                cancel.cancel(self.desk, order.id, CAUSE)
+
+    def close(self) -> None:
+        close.close_all(self.desk, CAUSE)
+
+    def halt(self) -> None:
+        options = {"cancel_orders": self.chance.random() < 0.7, "flatten": self.chance.random() < 0.4}
+        with suppress(NotFound):
+            halt.halt(self.desk, CAUSE, "why", scope=self.chance.choice([halts.ALL, "trend"]), **options)
+
+    def resume(self) -> None:
+        for scope in (halts.ALL, "trend"):
+            halt.resume(self.desk, CAUSE, scope=scope)
+
+    def _some(self) -> list[Order]:
+        with self.desk.database.read() as connection:
+            working = queries.working(connection, self.desk.account)
+        return self.chance.sample(working, min(1, len(working)))
+
+    # --- the exchange --------------------------------------------------------------------------------
+
+    def fill(self) -> None:
+        for report in self._alive():
+            left = report.terms.quantity - report.filled_quantity
+            quantity = min(left, Decimal(self.chance.choice([1, 2, 5, 1000])))
+            self._perhaps_tell(self.exchange.fill(self._ours(report), str(quantity)))
+
+    def change_elsewhere(self) -> None:
+        for report in self._alive():
+            quantity = max(report.filled_quantity + 1, Decimal(self.chance.choice([2, 4, 15, 30])))
+            self._put(replace(report, terms=replace(report.terms, quantity=quantity)))
+
+    def end_elsewhere(self) -> None:
+        for report in self._alive():
+            waits = report.status is Status.TRIGGER_PENDING
+            ends = [Status.OPEN] if waits else [Status.CANCELLED, Status.EXPIRED, Status.REJECTED]
+            self._perhaps_tell(self._put(replace(report, status=self.chance.choice(ends))))
+            if not waits and self.chance.random() < 0.3:
+                self.exchange.fill(self._ours(report), "1")
+
+    def tell_again(self) -> None:
+        if self.told:
+            self.floor.parts.intake.take([self.chance.choice(self.told[-20:])])
+
+    def _alive(self) -> list[Report]:
+        alive = [report for report in self.exchange.book.values() if report.status in LIVE]
+        return self.chance.sample(alive, min(1, len(alive)))
+
+    def _ours(self, report: Report) -> Order:
+        return order_now(self.desk, str(report.tag))
+
+    def _put(self, report: Report) -> Report:
+        self.exchange.book[report.broker_order_id] = replace(report, at=self.exchange.clock())
+        return self.exchange.book[report.broker_order_id]
+
+    def _perhaps_tell(self, report: Report) -> None:
+        self.told.append(report)
+        if self.chance.random() < 0.6:
+            self.floor.parts.intake.take([report])
+
+
+@pytest.fixture(params=range(8))
+def walk(request: pytest.FixtureRequest, settings: Settings, clock: FakeClock) -> Iterator[Walk]:
+    generous = {"max_orders_per_second": 1000, "max_orders_per_day": 10_000, "max_daily_loss": Decimal(10**9)}
+    with open_desk(settings, clock, duplicate_window_seconds=0.0, **generous) as desk:
+        yield Walk(request.param, desk, FakeExchange(clock), settings)
+
+
+def test_when_calm_returns_both_books_say_the_same_and_nothing_was_sent_twice(walk: Walk) -> None:
+    walk.go()
+    walk.calm()
+    desk, exchange = walk.desk, walk.exchange
+    assert len(set(exchange.sent)) == len(exchange.sent) > 0
+    positions: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for report in exchange.book.values():
+        order = order_now(desk, str(report.tag))
+        assert order.filled_quantity == report.filled_quantity
+        assert (order.status in LIVE) == (report.status in LIVE), (order, report)
+        if report.status in LIVE:
+            assert (order.intent.quantity, order.overlay) == (report.terms.quantity, None)
+        key = (order.intent.strategy or "", order.intent.symbol)
+        positions[key] += order.intent.side.sign * report.filled_quantity
+    with desk.database.read() as connection:
+        assert verify(connection).clean
+        held = {
+            (each.strategy, each.symbol): each.quantity
+            for each in queries.open_positions(connection, desk.account)
+        }
+        working = queries.working(connection, desk.account)
+    assert held == {key: quantity for key, quantity in positions.items() if quantity}
+    assert not [order for order in working if order.status in (Status.SUBMITTING, Status.UNKNOWN)]
