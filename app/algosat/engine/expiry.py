@@ -18,7 +18,8 @@ _GRACE: Final = timedelta(minutes=60)  # after continuous trading, for auctions 
 def expire(desk: Desk, intake: Intake, book_read_at: datetime) -> None:
     """Expire what the broker's book, read after the end of the order's day, left as it was."""
     with desk.database.read() as connection:
-        working = queries.working(connection, desk.account)
+        # Nothing ends sooner than the grace after it was placed.
+        working = queries.working_since(connection, desk.account, book_read_at - _GRACE)
         symbols = {order.intent.symbol for order in working}
         traded = {symbol: queries.instrument(connection, symbol) for symbol in symbols}
     for order in working:

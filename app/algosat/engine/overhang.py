@@ -34,7 +34,7 @@ def trim(desk: Desk) -> None:
 
 
 def _overhanging(connection: Connection, desk: Desk) -> list[Order]:
-    exits = [order for order in queries.working(connection, desk.account) if is_exit(order)]
+    exits = [order for order in queries.reducing(connection, desk.account) if is_exit(order)]
     if not exits:
         return []
     return list(excess(exits, queries.open_positions(connection, desk.account)))

@@ -30,11 +30,14 @@ from algosat.store.tables import (
     trades,
 )
 
-_WORKING_OF = Prepared(
+_ALL_WORKING = (
     select(orders)
     .where(orders.c.account == bindparam("account"), text(WORKING_STATUS))
     .order_by(orders.c.seq)
 )
+_WORKING_OF = Prepared(_ALL_WORKING)
+_WORKING_SINCE = Prepared(_ALL_WORKING.where(orders.c.created_at <= bindparam("at")))
+_REDUCING = Prepared(_ALL_WORKING.where(orders.c.reduce_only))
 _QUOTE = Prepared(select(quotes).where(quotes.c.symbol == bindparam("symbol")))
 _INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
 _LISTED = Prepared(
@@ -92,6 +95,16 @@ def events_page(
 def working(connection: Connection, account: str) -> list[Order]:
     """The account's orders that are not at an end, oldest first."""
     return [order_from(row) for row in _WORKING_OF.all(connection, account=account)]
+
+
+def working_since(connection: Connection, account: str, at: datetime) -> list[Order]:
+    """Those of them that were placed at that moment or before."""
+    return [order_from(row) for row in _WORKING_SINCE.all(connection, account=account, at=at)]
+
+
+def reducing(connection: Connection, account: str) -> list[Order]:
+    """Those of them that may only reduce."""
+    return [order_from(row) for row in _REDUCING.all(connection, account=account)]
 
 
 def open_positions(connection: Connection, account: str) -> list[Position]:
