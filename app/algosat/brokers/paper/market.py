@@ -119,6 +119,8 @@ def _tick(rules: Rules, market: Market, quote: Quote, at: datetime) -> Step:
             book, newest = matching.arrive(rules, listing, book, newest, at)
         else:
             book, newest, volume = matching.rest(rules, listing, book, order, volume, at)
+        if newest is order:
+            continue  # most are: to keep one costs a look at all the others
         book = book.keeping(newest)
         if newest.version != order.version and (not changed or changed[-1].order != newest):
             changed.append(Changed(newest))

@@ -95,8 +95,10 @@ def test_an_immediate_order_that_fills_whole_is_filled(exchange: Exchange) -> No
 
 def test_a_limit_beside_the_market_rests_untouched(exchange: Exchange) -> None:
     order = exchange.place(intent_of(quantity=100, limit_price="99.00"))
+    resting = exchange.market.book(SHARE).orders
     exchange.quote(volume="60000")
     assert exchange.order(order).status is Status.OPEN
+    assert exchange.market.book(SHARE).orders is resting  # a tick costs nothing for those it does not reach
 
 
 def test_an_order_at_rest_waits_for_the_queue_before_it(exchange: Exchange) -> None:
