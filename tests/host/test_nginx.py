@@ -20,7 +20,7 @@ def test_plain_http_is_sent_to_https(outside: Outside) -> None:
 
 def test_acme_challenge_is_answered_without_tls(host: Host, told: Told, outside: Outside) -> None:
     directory = told("{nginx_acme_directory}/.well-known/acme-challenge")
-    host.check_output(f"mkdir -p {directory} && echo proof > {directory}/test-of-nginx")
+    host.check_output(f"umask 0022 && mkdir -p {directory} && echo proof > {directory}/test-of-nginx")
     try:
         assert outside.plain("/.well-known/acme-challenge/test-of-nginx").text == "proof\n"
     finally:
