@@ -294,11 +294,17 @@ def test_operator_without_sudo_gets_none() -> None:
     assert "auditor" not in rules
 
 
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_sudo_is_told_only_what_it_knows(name: str) -> None:
-    rules = text(name, "users:etc/sudoers.d/operators")
+# Debian has the other one beside the former, which stays the one that runs.
+@pytest.mark.parametrize(
+    ("name", "packages", "knows_files"),
+    [*((name, {}, True) for name in DISTRIBUTIONS),
+     ("ubuntu-26.04", {"sudo-rs": []}, False), ("debian-13", {"sudo-rs": []}, True)],
+)  # fmt: skip
+def test_sudo_is_told_only_what_it_knows(name: str, packages: dict[str, Any], knows_files: bool) -> None:
+    template = ROOT / "roles/users/templates/etc/sudoers.d/operators.j2"
+    rules = machine(name, packages=packages).render(template)
     assert "Defaults use_pty\n" in rules
-    assert ("logfile=" in rules) == (name != "ubuntu-26.04")
+    assert ("logfile=" in rules) == knows_files
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
