@@ -19,18 +19,8 @@ _ACTOR: Final = "clock"
 
 def trim(desk: Desk) -> None:
     """Cancel reduce-only orders as far as they exceed their position."""
-    with desk.database.read() as connection:
-        if not _overhanging(connection, desk):
-            return
     cause = Cause(_ACTOR, correlation.new())
-    cancelled = desk.writer.run(
-        lambda connection: [
-            cancel.request(connection, desk, order, cause) for order in _overhanging(connection, desk)
-        ]
-    )
-    for order in cancelled:
-        desk.tell_web(order.id)
-    desk.wake_engine()
+    cancel.cancel_found(desk, cause, lambda connection: _overhanging(connection, desk))
 
 
 def _overhanging(connection: Connection, desk: Desk) -> list[Order]:

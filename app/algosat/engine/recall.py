@@ -38,18 +38,8 @@ _WORKING = Prepared(
 
 def recall_halted(desk: Desk) -> None:
     """Ask for the cancels that halts in force wish for, and whose time has come."""
-    with desk.database.read() as connection:
-        if not _wanted(connection, desk):
-            return
     cause = Cause(_ACTOR, correlation.new())
-    recalled = desk.writer.run(
-        lambda connection: [
-            cancel.request(connection, desk, order, cause) for order in _wanted(connection, desk)
-        ]
-    )
-    for order in recalled:
-        desk.tell_web(order.id)
-    desk.wake_engine()
+    cancel.cancel_found(desk, cause, lambda connection: _wanted(connection, desk))
 
 
 def is_due(order: Order, since: datetime, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -39,6 +39,20 @@ def cancel_all(
     orders = desk.writer.run(lambda connection: request_all(connection, desk, cause, chosen))
     _tell(desk, orders)
     return orders
+
+
+def cancel_found(desk: Desk, cause: Cause, find: Callable[[Connection], Sequence[Order]]) -> None:
+    """Cancel what `find` finds. Mostly it is nothing, and nothing is written then; what has changed between
+    the look and the write is looked at again."""
+    with desk.database.read() as connection:
+        if not find(connection):
+            return
+    _tell(
+        desk,
+        desk.writer.run(
+            lambda connection: [request(connection, desk, order, cause) for order in find(connection)]
+        ),
+    )
 
 
 def request_all(
