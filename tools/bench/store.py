@@ -19,8 +19,9 @@ from sqlalchemy import Connection, text
 from algosat.store import migrate, queries
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
+from algosat.store.turns import exclusive
 from algosat.store.verify import verify
-from algosat.store.writer import Writer, exclusive
+from algosat.store.writer import Writer
 from tools.bench.fill import EVENTS_AN_ORDER, Filler
 from tools.bench.report import Figure, in_turns, median_seconds, milliseconds
 from tools.say import note

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from algosat.errors import ConfigurationError
 from algosat.store.database import Database
-from algosat.store.writer import exclusive
+from algosat.store.turns import exclusive
 
 
 def head() -> str:

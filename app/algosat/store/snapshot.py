@@ -14,7 +14,7 @@ from algosat.errors import ConfigurationError, StoreDamaged
 from algosat.store import dump
 from algosat.store.database import Database
 from algosat.store.migrate import known_versions, upgrade
-from algosat.store.writer import exclusive
+from algosat.store.turns import exclusive
 
 
 def take(database: Database, target: Path) -> None:

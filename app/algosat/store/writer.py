@@ -2,9 +2,9 @@
 
 Every process has one writer thread. What has queued up while the disk was busy shares the next
 transaction; nobody is answered before the commit is on disk. Should a unit fail, what the group
-has written is taken back, and each runs once more, in a savepoint of its own. Between processes
-a lock in front of the database lets one writer in at a time: SQLite's own waiting would starve
-some of them (docs/decisions/0002-group-commit.md).
+has written is taken back, and each runs once more, in a savepoint of its own. Who is the only one
+to write, over all processes, does it in his own thread: waking another costs more than a small
+unit itself (docs/decisions/0002-group-commit.md).
 
 A unit that nobody is answered by, such as a price, may go without waiting for the disk: it is on
 disk with the next one that does wait. A power cut takes the newest of such units, never one that
@@ -16,13 +16,10 @@ writes cannot be raced.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
@@ -32,6 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from algosat.errors import StoreBusy
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
+from algosat.store.turns import exclusive, take
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -88,6 +86,7 @@ class Writer:
         self._database = database
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._closing = False
+        self._callers: list[_Unit] = []  # those within `run`
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -98,11 +97,12 @@ class Writer:
         Raises StoreBusy when it did not begin within `timeout` seconds; then it never will.
         """
         unit = _Unit(work, durable=durable)
-        self._queue.put(unit)
-        if not unit.wait(timeout):
-            if unit.claim():
-                raise StoreBusy(f"the store did not take the write within {timeout:g} s")
-            unit.wait()  # it has begun: its outcome must be known, not guessed
+        self._callers.append(unit)
+        try:
+            if not self._at_once(unit):
+                self._in_a_group(unit, timeout)
+        finally:
+            self._callers.remove(unit)
         if unit.failure is not None:
             raise unit.failure
         return cast(T, unit.result)
@@ -111,6 +111,31 @@ class Writer:
         """Finish what is queued, then stop."""
         self._queue.put(None)
         self._thread.join()
+
+    def _at_once(self, unit: _Unit) -> bool:
+        """Do it here if there is nobody to share a commit with, and nobody to wait for."""
+        path = self._database.path
+        if path is None or len(self._callers) > 1:
+            return False
+        try:
+            turn = take(path, wait=False)
+            if turn is None:
+                return False
+            try:
+                outcomes = self._together([unit])
+            finally:
+                os.close(turn)
+        except BaseException as error:  # noqa: BLE001 - raised once it is clear what it means
+            outcomes = [(unit, None, _heard(error))]
+        _settle(outcomes)
+        return True
+
+    def _in_a_group(self, unit: _Unit, timeout: float) -> None:
+        self._queue.put(unit)
+        if not unit.wait(timeout):
+            if unit.claim():
+                raise StoreBusy(f"the store did not take the write within {timeout:g} s")
+            unit.wait()  # it has begun: its outcome must be known, not guessed
 
     def _serve(self) -> None:
         while not self._closing:
@@ -143,10 +168,8 @@ class Writer:
                     return  # everybody gave up meanwhile
                 outcomes = self._together(begun) or self._apart(begun)
         except BaseException as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
-            heard = StoreBusy(f"the store refused the write: {error}") if _is_refusal(error) else error
-            outcomes = [(unit, None, heard) for unit in begun or _begun(group)]
-        for unit, result, failure in outcomes:
-            unit.settle(result, failure)
+            outcomes = [(unit, None, _heard(error)) for unit in begun or _begun(group)]
+        _settle(outcomes)
 
     def _together(self, group: list[_Unit]) -> list[_Outcome]:
         """All without ceremony; nothing, and nothing is written, when one of several fails."""
@@ -198,25 +221,6 @@ def part(connection: Connection) -> Iterator[None]:
     _KEEP_PART.run(connection, {})
 
 
-@contextmanager
-def exclusive(database: Database) -> Iterator[None]:
-    """Keeps every other writer out, in this process and in others. PostgreSQL's own lock does it there."""
-    if database.path is None:
-        yield
-        return
-    handle = os.open(lock_file(database.path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)  # as dying would, it gives the lock back
-
-
-@cache
-def lock_file(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
 def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
     _BEGIN_UNIT.run(connection, {})
     try:
@@ -228,6 +232,14 @@ def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseExceptio
     return result, None
 
 
-def _is_refusal(error: BaseException) -> bool:
+def _settle(outcomes: list[_Outcome]) -> None:
+    for unit, result, failure in outcomes:
+        unit.settle(result, failure)
+
+
+def _heard(error: BaseException) -> BaseException:
+    """What the caller hears of it."""
     # The system's own errors are of the lock's file: where that cannot be opened, nothing can be written.
-    return isinstance(error, OSError) or (isinstance(error, DBAPIError) and "locked" in str(error))
+    if isinstance(error, OSError) or (isinstance(error, DBAPIError) and "locked" in str(error)):
+        return StoreBusy(f"the store refused the write: {error}")
+    return error

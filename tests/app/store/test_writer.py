@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from algosat.errors import Conflict, StoreBusy
 from algosat.store.database import Database
-from algosat.store.writer import Writer, exclusive
+from algosat.store.turns import exclusive
+from algosat.store.writer import Writer
 
 
 @pytest.fixture
@@ -36,6 +37,27 @@ def test_units_of_many_threads_never_see_the_same_state(counter: Database) -> No
         results = list(pool.map(lambda _: writer.run(increment), range(200)))
     writer.close()
     assert sorted(results) == list(range(1, 201))
+
+
+@pytest.mark.sqlite
+def test_who_writes_alone_does_it_himself_and_others_share_a_commit(counter: Database) -> None:
+    writer, gate = Writer(counter), threading.Event()
+
+    def who(connection: Connection) -> int:
+        gate.wait(5)
+        return threading.get_ident()
+
+    with ThreadPoolExecutor(3) as pool:
+        alone = pool.submit(lambda: (writer.run(who), threading.get_ident()))
+        while not writer._callers:  # noqa: SLF001
+            pass
+        others = [pool.submit(writer.run, who) for _ in range(2)]
+        _await_waiting(writer, 2)
+        gate.set()
+        did, himself = alone.result()
+        assert did == himself
+        assert {other.result() for other in others} == {writer._thread.ident}  # noqa: SLF001
+    writer.close()
 
 
 def test_a_failing_unit_that_is_alone_leaves_nothing(counter: Database) -> None:
@@ -92,7 +114,7 @@ def test_a_group_whose_commit_fails_is_not_written_again(counter: Database) -> N
         first = pool.submit(writer.run, wait)
         assert begun.wait(5)  # what is queued from now on is the next group
         spoiling, innocent = pool.submit(writer.run, spoil), pool.submit(writer.run, increment)
-        _await_queue(writer, 2)
+        _await_waiting(writer, 2)
         gate.set()
         first.result()
         for failed in (spoiling, innocent):
@@ -109,8 +131,7 @@ def test_a_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None
     with exclusive(counter):
         blocked = threading.Thread(target=lambda: writer.run(lambda connection: None))
         blocked.start()  # occupies the writer thread, which waits for the lock
-        while not writer._queue.empty():  # noqa: SLF001
-            pass
+        _await_waiting(writer, 1)
         with pytest.raises(StoreBusy, match="did not take the write"):
             writer.run(increment, timeout=0.05)
     blocked.join()
@@ -150,7 +171,7 @@ def test_what_is_queued_when_the_writer_closes_is_still_written(counter: Databas
     with ThreadPoolExecutor(4) as pool:
         with exclusive(counter):
             written = [pool.submit(writer.run, increment) for _ in range(4)]
-            _await_queue(writer, 3)  # the writer has one in hand
+            _await_waiting(writer, 4)
         writer.close()
         assert sorted(future.result() for future in written) == [1, 2, 3, 4]
 
@@ -169,17 +190,18 @@ def test_a_durable_unit_takes_its_whole_group_to_disk(counter: Database) -> None
     with ThreadPoolExecutor(2) as pool:
         with exclusive(counter):
             hurried = pool.submit(writer.run, _waits_for_the_disk, durable=False)
-            while not writer._queue.empty():  # noqa: SLF001
-                pass
+            _await_waiting(writer, 1)
             durable = pool.submit(writer.run, _waits_for_the_disk)
-            _await_queue(writer, 1)
+            _await_waiting(writer, 2)
         assert hurried.result()
         assert durable.result()
     writer.close()
 
 
-def _await_queue(writer: Writer, size: int) -> None:
-    while writer._queue.qsize() < size:  # noqa: SLF001
+def _await_waiting(writer: Writer, number: int) -> None:
+    """Until so many wait. Of those who wait for their turn at a file, the writer's thread has one in hand."""
+    in_queue = number - 1 if writer._database.is_sqlite else number  # noqa: SLF001
+    while len(writer._callers) < number or writer._queue.qsize() != in_queue:  # noqa: SLF001
         pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
+from functools import lru_cache
 from typing import Final
 
 from algosat.brokers.paper import chance
@@ -22,6 +23,8 @@ class Level:
     quantity: Decimal
 
 
+# Every order that meets a quote looks at it, and those at rest do so at every tick.
+@lru_cache(maxsize=256)
 def displayed(seed: int, instrument: Instrument, quote: Quote, side: Side) -> tuple[Level, ...]:
     """What rests in the market on that side, best first: bids for BUY, asks for SELL."""
     price, size = (quote.bid, quote.bid_quantity) if side is Side.BUY else (quote.ask, quote.ask_quantity)
