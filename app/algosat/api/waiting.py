@@ -23,7 +23,8 @@ from algosat.store.database import Database
 
 _log = structlog.get_logger(__name__)
 
-_LOOK: Final = 0.1  # seconds until a waiter looks without having been rung
+_FIRST_LOOK: Final = 0.01  # seconds until a waiter looks without having been rung: it may have come too late
+_LOOK: Final = 0.1  # ... and until he looks again
 _LISTEN: Final = 1.0
 _LONGEST: Final = 30.0
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)\"?\s*(?:$|[,;])")
@@ -72,14 +73,14 @@ class Waiting:
 
     def _wait(self, order: Order, settled: Settled, deadline: float) -> Order:
         self._listen()
+        pause = _FIRST_LOOK
         with self._rung_for(order.id) as rung:
             while True:
-                order = self._read(order.id)
-                left = deadline - time.monotonic()
-                if settled(order) or left <= 0:
-                    return order
-                rung.wait(min(left, _LOOK))
+                rung.wait(max(min(deadline - time.monotonic(), pause), 0))
                 rung.clear()
+                order, pause = self._read(order.id), _LOOK
+                if settled(order) or time.monotonic() >= deadline:
+                    return order
 
     def _read(self, order_id: str) -> Order:
         with self._database.read() as connection:

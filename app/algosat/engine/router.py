@@ -24,7 +24,7 @@ from algosat.trading import halts
 from algosat.trading.desk import Desk
 from algosat.trading.receive import cause_of, tracked
 
-_BATCH: Final = 50
+_BATCH: Final = 10  # a round sends no more than there are threads to call the broker
 _SOON: Final = 0.02  # seconds: a permit or a thread comes free
 _BLOCKED: Final = 0.25  # seconds: the broker is away, or another order's fate is unknown
 _IS_CREATED = (orders.c.status == Status.CREATED.value, orders.c.account == bindparam("account"))

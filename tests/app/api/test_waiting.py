@@ -27,7 +27,7 @@ def test_last_thread_of_a_worker_never_waits(desk: Desk, tmp_path: Path) -> None
     with ThreadPoolExecutor(1) as others:
         first = others.submit(waiting.until, order, settled, _PATIENCE)
         assert looks.acquire(timeout=_PATIENCE)
-        assert looks.acquire(timeout=_PATIENCE)  # before it waits it looks twice
+        assert looks.acquire(timeout=_PATIENCE)  # it looks again after a while
         assert waiting.until(order, lambda _: False, _PATIENCE) == order
         assert not first.done()
         is_settled.set()
