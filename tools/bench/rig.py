@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import yaml
 
+from algosat.store.tables import WORKING_STATUS
 from tools import shell
 from tools.bench.load import Connection, request
 from tools.containers import free_port
@@ -31,6 +32,7 @@ _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
 _LOOK: Final = 0.005
 _UNSENT: Final = "SELECT 1 FROM orders WHERE status IN ('created', 'submitting') LIMIT 1"
+_WORKING: Final = f"SELECT count(*) FROM orders WHERE {WORKING_STATUS}"  # noqa: S608 - words of our own
 
 # Nothing is refused for its number or its worth: what the gate checks costs the same, passed or not.
 _WIDE: Final[dict[str, Any]] = {
@@ -112,12 +114,14 @@ class Rig:
                 raise SystemExit(f"{path} of {process.name} is not answered after {_READY_SECONDS:g} s")
             time.sleep(_LOOK)
 
-    def await_quiet(self) -> None:
-        """Until the engine has sent every order."""
+    def await_quiet(self) -> int:
+        """Until the engine has sent every order; how many then are at work."""
         (store,) = (self.directory / "data" / "database").glob("*.db")
         with contextlib.closing(sqlite3.connect(store)) as connection:
             while connection.execute(_UNSENT).fetchone():
                 time.sleep(_LOOK)
+            (at_work,) = connection.execute(_WORKING).fetchone()
+        return int(at_work)
 
     def token(self) -> str:
         """An access token of a trader."""
