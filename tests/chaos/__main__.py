@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,8 @@ def main() -> int:
     print("\n".join(verdict.lines()))
     if verdict.findings:
         print(f"store and log are left in {directory}")
+    elif chosen.directory is None:
+        shutil.rmtree(directory)
     return 1 if verdict.findings else 0
 
 
