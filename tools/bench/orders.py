@@ -32,8 +32,8 @@ def figures(rig: Rig) -> list[Figure]:
         median = load.percentile(50)
         alone = _ack("1 connection", load, "p50 ≤ 10 ms, ≥ 200/s", median <= 0.010 and load.rate >= 200)
         durable = _throughput(rig, token)
-        at_work = rig.await_quiet()
-        pile = _ack(f"{at_work} others at work when it began", _acknowledged(rig, token))
+        rig.await_sent()
+        pile = _ack(f"{rig.at_work()} others at work when it began", _acknowledged(rig, token))
         return [durable, alone, pile]
 
 
@@ -69,11 +69,13 @@ def _throughput(rig: Rig, token: str) -> Figure:
 
 
 def _withdraw_all(rig: Rig, token: str) -> None:
-    rig.await_quiet()  # who comes next would wait behind all of them
+    rig.await_sent()  # who comes next would wait behind all of them
     with Connection(rig.port) as connection:
-        connection.ask(request("POST", "/orders/cancel-all", {}, {"Authorization": f"Bearer {token}"}))
-    while rig.await_quiet():
-        pass
+        asked = request("POST", "/orders/cancel-all", {}, {"Authorization": f"Bearer {token}"})
+        answer = connection.ask(asked)
+    if answer.status != 200:
+        raise SystemExit(f"to cancel all orders was answered {answer.status}: {answer.body.decode()}")
+    rig.await_idle()
 
 
 def _acknowledged(rig: Rig, token: str) -> Load:

@@ -31,8 +31,8 @@ PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of a server tha
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
 _LOOK: Final = 0.005
-_UNSENT: Final = "SELECT 1 FROM orders WHERE status IN ('created', 'submitting') LIMIT 1"
-_WORKING: Final = f"SELECT count(*) FROM orders WHERE {WORKING_STATUS}"  # noqa: S608 - words of our own
+_DECIDED_SECONDS: Final = 180.0  # longer than an order may wait to be sent
+_UNSENT: Final = "status IN ('created', 'submitting')"
 
 # Nothing is refused for its number or its worth: what the gate checks costs the same, passed or not.
 _WIDE: Final[dict[str, Any]] = {
@@ -114,14 +114,17 @@ class Rig:
                 raise SystemExit(f"{path} of {process.name} is not answered after {_READY_SECONDS:g} s")
             time.sleep(_LOOK)
 
-    def await_quiet(self) -> int:
-        """Until the engine has sent every order; how many then are at work."""
-        (store,) = (self.directory / "data" / "database").glob("*.db")
-        with contextlib.closing(sqlite3.connect(store)) as connection:
-            while connection.execute(_UNSENT).fetchone():
-                time.sleep(_LOOK)
-            (at_work,) = connection.execute(_WORKING).fetchone()
-        return int(at_work)
+    def await_sent(self) -> None:
+        """Until the engine has sent every order."""
+        self._await_none(_UNSENT)
+
+    def await_idle(self) -> None:
+        """Until no order is at work any more."""
+        self._await_none(WORKING_STATUS)
+
+    def at_work(self) -> int:
+        """How many orders are."""
+        return self._number(WORKING_STATUS)
 
     def token(self) -> str:
         """An access token of a trader."""
@@ -129,6 +132,20 @@ class Rig:
             login = {"username": USER, "password": PASSWORD}
             answer = connection.ask(request("POST", "/auth/login", login))
         return str(answer.json["access_token"])
+
+    def _await_none(self, which: str) -> None:
+        deadline = time.monotonic() + _DECIDED_SECONDS
+        while number := self._number(which):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{number} orders still have {which} after {_DECIDED_SECONDS:g} s")
+            time.sleep(_LOOK)
+
+    def _number(self, which: str) -> int:
+        (store,) = (self.directory / "data" / "database").glob("*.db")
+        with contextlib.closing(sqlite3.connect(store)) as connection:
+            query = f"SELECT count(*) FROM orders WHERE {which}"  # noqa: S608 - words of our own
+            (number,) = connection.execute(query).fetchone()
+        return int(number)
 
     def _command(self, name: str) -> list[str]:
         configured = [_ALGOSAT, "--config-dir", str(self.configuration)]
