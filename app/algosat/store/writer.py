@@ -1,10 +1,10 @@
 """The one way to write: units of work, grouped into commits.
 
 Every process has one writer thread. What has queued up while the disk was busy shares the next
-transaction; nobody is answered before the commit is on disk. Should a unit fail, what the group
-has written is taken back, and each runs once more, in a savepoint of its own. Who is the only one
-to write, over all processes, does it in his own thread: waking another costs more than a small
-unit itself (docs/decisions/0002-group-commit.md).
+transaction, and who shared the last one is waited for a little; nobody is answered before the
+commit is on disk. Should a unit fail, what the group has written is taken back, and each runs once
+more, in a savepoint of its own. Who is the only one to write, over all processes, does it in his
+own thread: waking another costs more than a small unit itself (docs/decisions/0002-group-commit.md).
 
 A unit that nobody is answered by, such as a price, may go without waiting for the disk: it is on
 disk with the next one that does wait. A power cut takes the newest of such units, never one that
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -35,6 +36,7 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 _LARGEST_GROUP: Final = 64
+_LINGER: Final = 0.004  # seconds: about what a web worker needs for the requests around one commit
 _POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every writer names the same
 
 _LOCK_POSTGRES = Prepared(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
@@ -87,6 +89,7 @@ class Writer:
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._closing = False
         self._callers: list[_Unit] = []  # those within `run`
+        self._shared = 1  # how many had the last commit together
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -115,7 +118,7 @@ class Writer:
     def _at_once(self, unit: _Unit) -> bool:
         """Do it here if there is nobody to share a commit with, and nobody to wait for."""
         path = self._database.path
-        if path is None or len(self._callers) > 1:
+        if path is None or self._shared > 1 or len(self._callers) > 1:
             return False
         try:
             turn = take(path, wait=False)
@@ -140,13 +143,20 @@ class Writer:
     def _serve(self) -> None:
         while not self._closing:
             group: list[_Unit] = []
-            if self._take(group, wait=True):
+            if self._take(group):
+                self._gather(group)
                 self._commit(group)
 
-    def _take(self, group: list[_Unit], *, wait: bool) -> bool:
-        """Add the next in the queue to the group; whether there was one."""
+    def _gather(self, group: list[_Unit]) -> None:
+        """Who shared the last commit will mostly be back soon, and another process can write meanwhile."""
+        until = time.monotonic() + _LINGER
+        while len(group) < self._shared and self._take(group, max(until - time.monotonic(), 0)):
+            pass
+
+    def _take(self, group: list[_Unit], seconds: float | None = None) -> bool:
+        """Add the next in the queue to the group; whether there was one within these seconds."""
         try:
-            unit = self._queue.get(block=wait)
+            unit = self._queue.get(timeout=seconds)
         except Empty:
             return False
         if unit is None:
@@ -161,8 +171,9 @@ class Writer:
         try:
             with exclusive(self._database):
                 # Whoever came while another process had the lock joins in.
-                while len(group) < _LARGEST_GROUP and self._take(group, wait=False):
+                while len(group) < _LARGEST_GROUP and self._take(group, 0):
                     pass
+                self._shared = len(group)
                 begun = _begun(group)
                 if not begun:
                     return  # everybody gave up meanwhile

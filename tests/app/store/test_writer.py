@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -41,22 +42,46 @@ def test_units_of_many_threads_never_see_the_same_state(counter: Database) -> No
 
 @pytest.mark.sqlite
 def test_who_writes_alone_does_it_himself_and_others_share_a_commit(counter: Database) -> None:
-    writer, gate = Writer(counter), threading.Event()
+    writer, begun, gate = Writer(counter), threading.Event(), threading.Event()
 
     def who(connection: Connection) -> int:
+        begun.set()
         gate.wait(5)
         return threading.get_ident()
 
     with ThreadPoolExecutor(3) as pool:
         alone = pool.submit(lambda: (writer.run(who), threading.get_ident()))
-        while not writer._callers:  # noqa: SLF001
-            pass
+        assert begun.wait(5)
         others = [pool.submit(writer.run, who) for _ in range(2)]
         _await_waiting(writer, 2)
         gate.set()
         did, himself = alone.result()
         assert did == himself
         assert {other.result() for other in others} == {writer._thread.ident}  # noqa: SLF001
+    writer.close()
+
+
+@pytest.mark.sqlite
+def test_who_shared_a_commit_is_waited_for_with_the_next(
+    counter: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def uncommitted(connection: Connection) -> int:
+        with counter.read() as others:
+            committed = int(others.execute(text("SELECT n FROM counter")).scalar_one())
+        return increment(connection) - committed
+
+    writer = Writer(counter)
+    with ThreadPoolExecutor(2) as pool:
+        with exclusive(counter):
+            together = [pool.submit(writer.run, uncommitted) for _ in range(2)]
+            _await_waiting(writer, 2)
+        assert {each.result() for each in together} == {1, 2}
+        with monkeypatch.context() as patience:
+            patience.setattr("algosat.store.writer._LINGER", 10.0)
+            first = pool.submit(writer.run, uncommitted)
+            time.sleep(0.05)  # it would be long done
+            assert (writer.run(uncommitted), first.result()) == (2, 1)
+    assert writer.run(uncommitted) == 1  # nobody comes: it is written all the same
     writer.close()
 
 
@@ -201,8 +226,11 @@ def test_a_durable_unit_takes_its_whole_group_to_disk(counter: Database) -> None
 def _await_waiting(writer: Writer, number: int) -> None:
     """Until so many wait. Of those who wait for their turn at a file, the writer's thread has one in hand."""
     in_queue = number - 1 if writer._database.is_sqlite else number  # noqa: SLF001
-    while len(writer._callers) < number or writer._queue.qsize() != in_queue:  # noqa: SLF001
-        pass
+    looks = 0  # a caller on his way into the queue looks like one in hand, but not for long
+    while looks < 5:
+        time.sleep(0.002)
+        waits = len(writer._callers) >= number and writer._queue.qsize() == in_queue  # noqa: SLF001
+        looks = looks + 1 if waits else 0
 
 
 def _waits_for_the_disk(connection: Connection) -> bool:
