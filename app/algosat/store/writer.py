@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -36,7 +35,7 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 _LARGEST_GROUP: Final = 64
-_LINGER: Final = 0.004  # seconds: about what a web worker needs for the requests around one commit
+_LINGER: Final = 0.006  # seconds: about what eight requests cost a worker besides
 _POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every writer names the same
 
 _LOCK_POSTGRES = Prepared(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
@@ -90,6 +89,8 @@ class Writer:
         self._closing = False
         self._callers: list[_Unit] = []  # those within `run`
         self._shared = 1  # how many had the last commit together
+        self._missing = 0  # how many of them are waited for
+        self._complete = threading.Event()  # ... and came: to wake the thread for each would cost more
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -135,6 +136,8 @@ class Writer:
 
     def _in_a_group(self, unit: _Unit, timeout: float) -> None:
         self._queue.put(unit)
+        if 0 < self._missing <= self._queue.qsize():
+            self._complete.set()
         if not unit.wait(timeout):
             if unit.claim():
                 raise StoreBusy(f"the store did not take the write within {timeout:g} s")
@@ -149,14 +152,16 @@ class Writer:
 
     def _gather(self, group: list[_Unit]) -> None:
         """Who shared the last commit will mostly be back soon, and another process can write meanwhile."""
-        until = time.monotonic() + _LINGER
-        while len(group) < self._shared and self._take(group, max(until - time.monotonic(), 0)):
-            pass
+        self._complete.clear()
+        self._missing = self._shared - len(group)
+        if self._queue.qsize() < self._missing:
+            self._complete.wait(_LINGER)
+        self._missing = 0
 
-    def _take(self, group: list[_Unit], seconds: float | None = None) -> bool:
-        """Add the next in the queue to the group; whether there was one within these seconds."""
+    def _take(self, group: list[_Unit], *, wait: bool = True) -> bool:
+        """Add the next in the queue to the group; whether there was one."""
         try:
-            unit = self._queue.get(timeout=seconds)
+            unit = self._queue.get(block=wait)
         except Empty:
             return False
         if unit is None:
@@ -171,7 +176,7 @@ class Writer:
         try:
             with exclusive(self._database):
                 # Whoever came while another process had the lock joins in.
-                while len(group) < _LARGEST_GROUP and self._take(group, 0):
+                while len(group) < _LARGEST_GROUP and self._take(group, wait=False):
                     pass
                 self._shared = len(group)
                 begun = _begun(group)
