@@ -10,7 +10,8 @@ from sqlalchemy import Connection, select
 
 from algosat.store.tables import heartbeats
 from algosat.strategies.definitions import Definition, Wanted
-from algosat.strategies.supervisor.supervisor import PROCESS
+
+PROCESS: Final = "strategies"  # the supervisor's, in the table of heartbeats
 
 _FRESH: Final = timedelta(seconds=10)
 _UNKNOWN: Final = {

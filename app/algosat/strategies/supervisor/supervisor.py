@@ -23,11 +23,11 @@ from algosat.store.audit import Cause
 from algosat.store.tables import heartbeats
 from algosat.strategies import definitions, manage
 from algosat.strategies.definitions import Definition
+from algosat.strategies.status import PROCESS
 from algosat.strategies.supervisor.child import Launch
 from algosat.strategies.supervisor.ward import Ward
 from algosat.trading.desk import Desk
 
-PROCESS: Final = "strategies"  # in the table of heartbeats
 _ACTOR: Final = "strategies"
 _TELL_EVERY: Final = 2.0  # seconds, where nothing has changed
 
