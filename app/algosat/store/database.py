@@ -22,6 +22,7 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16000",
+    "PRAGMA wal_autocheckpoint = 4000",  # 16 MB: the same pages are written again and again meanwhile
 )
 
 _BEGIN = Prepared(text("BEGIN"))
