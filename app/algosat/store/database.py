@@ -22,7 +22,7 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16000",
-    "PRAGMA wal_autocheckpoint = 4000",  # 16 MB: the same pages are written again and again meanwhile
+    "PRAGMA wal_autocheckpoint = 4000",  # 16 MB: a page that changes often is copied less often
 )
 
 _BEGIN = Prepared(text("BEGIN"))

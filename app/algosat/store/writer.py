@@ -90,7 +90,7 @@ class Writer:
         self._callers: list[_Unit] = []  # those within `run`
         self._shared = 1  # how many had the last commit together
         self._missing = 0  # how many of them are waited for
-        self._complete = threading.Event()  # ... and came: to wake the thread for each would cost more
+        self._complete = threading.Event()  # set once they came: to wake the thread for each costs more
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
