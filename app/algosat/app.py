@@ -35,6 +35,7 @@ from algosat.security.passwords import Passwords
 from algosat.security.tokens import Tokens
 from algosat.store import bells, overrides, version
 from algosat.store.database import Database
+from algosat.store.prepared import Prepared
 from algosat.store.writer import Writer
 from algosat.trading import desk
 
@@ -106,8 +107,11 @@ def build_on(ground: Groundwork, directory: Path, *, passwords: Passwords | None
     return app
 
 
-def require_startable(ground: Groundwork) -> None:
-    """What can be known before any worker is started. Raises ConfigurationError."""
+def make_ready(ground: Groundwork) -> None:
+    """Check what can be known, and compile what can be shared, before any worker is started.
+
+    Raises ConfigurationError.
+    """
     runtime = ground.settings.algosat.runtime_directory
     if not os.access(runtime, os.W_OK):
         raise ConfigurationError(
@@ -116,6 +120,7 @@ def require_startable(ground: Groundwork) -> None:
         )
     with closing(ground.database):  # no connection may cross the fork
         version.await_current(ground.database)
+        Prepared.compile_all(ground.database.engine.dialect)
 
 
 def _database(settings: Settings) -> Database:

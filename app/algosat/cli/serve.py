@@ -16,8 +16,8 @@ def command(context: click.Context) -> None:
     with refusing(context):
         settings = chosen.configured("api")
         from algosat.api.server import Server
-        from algosat.app import build_on, lay_ground, require_startable
+        from algosat.app import build_on, lay_ground, make_ready
 
         ground = lay_ground(settings)
-        require_startable(ground)
+        make_ready(ground)
     Server(settings, lambda: build_on(ground, chosen.directory)).run()

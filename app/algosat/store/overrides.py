@@ -14,10 +14,13 @@ from algosat.errors import StoreBusy
 from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.database import Database
+from algosat.store.prepared import Prepared
 from algosat.store.tables import overrides
 
-_ALL = select(overrides.c.section, overrides.c.key, overrides.c.value).order_by(
-    overrides.c.section, overrides.c.key
+_ALL = Prepared(
+    select(overrides.c.section, overrides.c.key, overrides.c.value).order_by(
+        overrides.c.section, overrides.c.key
+    )
 )
 
 
@@ -25,7 +28,7 @@ def read(database: Database) -> list[Override]:
     """Every override. Raises StoreBusy when the store does not answer."""
     try:
         with database.read() as connection:
-            return [Override(*row) for row in connection.execute(_ALL)]
+            return [Override(*row) for row in _ALL.each(connection)]
     except SQLAlchemyError as error:
         raise StoreBusy(f"the overrides cannot be read: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Statements of the order path: SQLAlchemy's own, handed to the driver without its ceremony.
+"""Statements that run again and again: SQLAlchemy's own, handed to the driver without its ceremony.
 
 Around what SQLite answers in 5 µs, `Connection.execute` spends 70 and more. Here a statement is
 compiled once for each kind of database; it runs on the same connection, in the transaction
@@ -11,7 +11,8 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, ClassVar, cast
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Dialect, Select
 from sqlalchemy.exc import DBAPIError
@@ -29,12 +30,21 @@ class Prepared:
     `statement` is a function of the dialect's name. It has no `IN` with a list of values.
     """
 
+    _known: ClassVar[WeakSet[Prepared]] = WeakSet()
+
     def __init__(
         self, statement: ClauseElement | Callable[[str], ClauseElement], columns: Iterable[str] = ()
     ) -> None:
         self._statement = statement
         self._columns = list(columns)
         self._compiled: dict[str, _Compiled] = {}
+        self._known.add(self)
+
+    @classmethod
+    def compile_all(cls, dialect: Dialect) -> None:
+        """Compile every statement that was imported so far; processes that are forked then share them."""
+        for statement in cls._known:
+            statement._compiled_for(dialect)  # noqa: SLF001 - its own class
 
     def all(self, connection: Connection, /, **values: Any) -> list[Any]:
         """Every row, as a named tuple."""
@@ -42,12 +52,12 @@ class Prepared:
 
     def each(self, connection: Connection, /, **values: Any) -> Iterator[Any]:
         """The same, each made when it is asked for: of many rows the first few may do."""
-        compiled = self._for(connection)
+        compiled = self._compiled_for(connection.dialect)
         return map(compiled.row, _execute(connection, compiled, values).fetchall())
 
     def first(self, connection: Connection, /, **values: Any) -> Any:
         """The first row, or None."""
-        compiled = self._for(connection)
+        compiled = self._compiled_for(connection.dialect)
         cursor = _execute(connection, compiled, values)
         raw = cursor.fetchone()
         cursor.close()  # rows that are left unread would keep the statement open
@@ -60,20 +70,19 @@ class Prepared:
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """How many rows an insert, update or delete has touched."""
-        return cast(int, _execute(connection, self._for(connection), values).rowcount)
+        return cast(int, _execute(connection, self._compiled_for(connection.dialect), values).rowcount)
 
     def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """The same for each of these rows."""
-        compiled = self._for(connection)
+        compiled = self._compiled_for(connection.dialect)
         for row in rows:
             _execute(connection, compiled, row)
 
     def sql(self, connection: Connection) -> str:
         """Its words for this kind of database."""
-        return self._for(connection).sql
+        return self._compiled_for(connection.dialect).sql
 
-    def _for(self, connection: Connection) -> _Compiled:
-        dialect = connection.dialect
+    def _compiled_for(self, dialect: Dialect) -> _Compiled:
         known = self._compiled.get(dialect.name)
         if known is None:
             statement = self._statement

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, column, select, table
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from algosat.errors import ConfigurationError, StoreBusy
 from algosat.store.database import Database
+from algosat.store.prepared import Prepared
 
 HEAD: Final = "0001"
 
@@ -23,7 +24,7 @@ _AGAIN_AFTER: Final = 1.0  # seconds
 _PATIENCE: Final = 240.0  # seconds; systemd gives a start 300
 
 _log = structlog.get_logger(__name__)
-_VERSION = text("SELECT version_num FROM alembic_version")
+_VERSION = Prepared(select(column("version_num")).select_from(table("alembic_version")))
 
 
 def require_current(database: Database) -> None:
@@ -71,4 +72,4 @@ def _is_missing(error: DBAPIError) -> bool:
 
 
 def of(connection: Connection) -> str | None:
-    return connection.execute(_VERSION).scalar()
+    return cast(str | None, _VERSION.scalar(connection))

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
     bindparam,
@@ -138,3 +139,18 @@ def test_words_that_differ_between_databases_are_built_for_the_one_at_hand(datab
     with database.read() as connection:
         assert names.all(connection) == names.all(connection) == []
     assert asked == ["sqlite"]
+
+
+def test_a_statement_that_was_compiled_beforehand_is_not_compiled_again(database: Database) -> None:
+    compiled_for = []
+
+    def statement(dialect: str) -> Select[tuple[str]]:
+        compiled_for.append(dialect)
+        return select(things.c.name)
+
+    names = Prepared(statement)
+    Prepared.compile_all(database.engine.dialect)
+    assert compiled_for == ["sqlite"]
+    with database.read() as connection:
+        assert names.all(connection) == []
+    assert compiled_for == ["sqlite"]
