@@ -66,7 +66,7 @@ def _database(database: Database) -> Finding:
 
 
 def _security(database: Database) -> Finding:
-    # No admin is a state of a fresh server, not a failure of it; but it must be seen.
+    # It fails where accounts cannot be read. No admin is a state of a fresh server, but must be seen.
     with database.read() as connection:
         return Finding(True, f"{_ADMINS.scalar(connection)} active admins")
 
