@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     host = getattr(item, "funcargs", {}).get("host")
-    if report.when == "call" and report.failed and isinstance(host, Host):
+    if report.failed and isinstance(host, Host):
         for unit in (name for marker in item.iter_markers("unit") for name in marker.args):
             # A server that lets nobody in any more does not hide what failed.
             with host.sudo(), suppress(RuntimeError):

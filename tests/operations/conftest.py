@@ -15,6 +15,7 @@ from testinfra.host import Host
 
 from tests.host.conftest import *  # noqa: F403 - the fixtures of a finished server
 from tests.host.load import Load
+from tests.host.told import Told
 from tests.host.trader import Trader
 from tests.operations.controller import Controller
 from tools.paths import ROOT
@@ -34,9 +35,13 @@ def load(trader: Trader, request: pytest.FixtureRequest) -> Iterator[Load]:
 
 
 @pytest.fixture
-def hung_engine(host: Host) -> Iterator[None]:
+def hung_engine(host: Host, told: Told) -> Iterator[None]:
     """Orders are accepted, and do not leave. A stopped one would do so, too, but keeps no release out."""
-    host.check_output("systemctl service-watchdogs no && systemctl kill --signal=STOP algosat-engine.service")
+    host.check_output("systemctl service-watchdogs no")
+    # Not while it is its turn to write: it would never end that turn, and no order would be accepted either.
+    store = told["algosat_database_url"].removeprefix("sqlite:///")
+    hang = "systemctl kill --signal=STOP algosat-engine.service"
+    host.check_output(f"flock {store}.gate flock {store}.lock {hang}")
     yield
     host.check_output(
         "systemctl kill --signal=CONT algosat-engine.service && systemctl service-watchdogs yes"
