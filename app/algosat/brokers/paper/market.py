@@ -110,18 +110,19 @@ def _tick(rules: Rules, market: Market, quote: Quote, at: datetime) -> Step:
         return market, outputs
     changed: list[Changed] = []
     for order in sorted(book.orders, key=matching.priority):
-        newest = order
+        newest, said = order, order.version
         if triggers.waits(order):
             if not triggers.is_met(order, quote):
                 continue
             newest = triggers.fire(order, listing.instrument, quote, at)
             changed.append(Changed(newest))
+            said = newest.version
             book, newest = matching.arrive(rules, listing, book, newest, at)
         else:
             book, newest, volume = matching.rest(rules, listing, book, order, volume, at)
         if newest is order:
             continue  # most are: to keep one costs a look at all the others
         book = book.keeping(newest)
-        if newest.version != order.version and (not changed or changed[-1].order != newest):
+        if newest.version != said:
             changed.append(Changed(newest))
     return market.with_book(book), (*outputs, *changed)

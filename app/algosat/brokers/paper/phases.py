@@ -78,7 +78,8 @@ def _match_at_one_price(rules: Rules, listing: Listing, book: SymbolBook, at: da
     changed: list[BookOrder] = []
     # Market orders come before limit orders, then price and time decide.
     for order in sorted(book.orders, key=lambda each: (not _is_market(each), *matching.priority(each))):
-        newest = replace(order, limit=price) if _is_market(order) else order
+        moves = _is_market(order) and order.limit != price
+        newest = order.changed(at, limit=price) if moves else order
         if newest.reaches(price):
             book, newest = matching.trade_at(price, rules, listing, book, newest, at)
         if newest != order:

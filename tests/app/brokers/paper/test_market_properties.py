@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from algosat.brokers.paper import depth
 from algosat.brokers.paper.book import BookOrder
-from algosat.brokers.paper.events import Cancel, Changed, Clock, Event, Modify, Output, Place, Tick
+from algosat.brokers.paper.events import Arrive, Cancel, Changed, Clock, Event, Modify, Output, Place, Tick
 from algosat.brokers.paper.market import Market, step
 from algosat.brokers.paper.rules import Rules
 from algosat.domain.instruments import Quote
@@ -100,11 +100,12 @@ class Run:
                 histories[output.order.id].append(output.order)
         return histories
 
-    def _happen(self, event: Event) -> None:
-        before = self.market
-        self.market, outputs = step(self.rules, before, event, self.at)
-        self.outputs += outputs
-        self.steps.append((before, event, self.market, outputs))
+    def _happen(self, happening: Event) -> None:
+        for event in (Arrive(), happening):  # what was under way is a step by itself
+            before = self.market
+            self.market, outputs = step(self.rules, before, event, self.at)
+            self.outputs += outputs
+            self.steps.append((before, event, self.market, outputs))
 
     def _event(self, happening: Any) -> Event:
         match happening:

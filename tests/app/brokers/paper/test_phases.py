@@ -95,6 +95,16 @@ def test_a_market_order_left_over_from_an_auction_goes_on_at_its_price() -> None
     assert (left.status, left.limit) == (Status.PARTIALLY_FILLED, Decimal(100))
 
 
+def test_a_market_order_that_meets_nobody_in_an_auction_is_newer_by_its_price() -> None:
+    exchange = opened_at("09:01")
+    order = exchange.place(share())
+    exchange.quote(WITH_DERIVATIVES, ask_quantity="0")
+    exchange.until(at("09:10"))
+    left = exchange.order(order)
+    assert (left.filled_quantity, left.limit) == (Decimal(0), Decimal(100))
+    assert left.version > order.version
+
+
 def test_nothing_trades_while_an_auction_collects() -> None:
     exchange = opened_at("15:21")
     order = exchange.place(share())

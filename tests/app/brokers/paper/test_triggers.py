@@ -7,7 +7,7 @@ import pytest
 
 from algosat.domain.orders import Side, Status
 
-from .exchange import Exchange, intent_of, ioc
+from .exchange import SHARE, Exchange, intent_of, ioc
 
 
 @pytest.fixture
@@ -49,6 +49,15 @@ def test_a_stop_limit_whose_limit_was_jumped_over_rests(exchange: Exchange) -> N
     assert exchange.order(order).status is Status.OPEN
     exchange.quote(last="105.40", bid="105.35", ask="105.45")
     assert exchange.trades(order) == [(100, "105.50")]
+
+
+def test_a_stop_that_joins_a_queue_once_it_is_met_is_said_to_be_open_once(exchange: Exchange) -> None:
+    order = exchange.place(intent_of(trigger_price="105", limit_price="105.50"))
+    changed = exchange.quote(last="107", bid="105.50", ask="107.05")
+    assert [output.order.status for output in changed] == [Status.OPEN]  # type: ignore[union-attr]
+    resting = exchange.market.book(SHARE).order(order.id)
+    assert resting is not None
+    assert resting.queue_ahead == 1000
 
 
 def test_an_immediate_stop_is_cancelled_when_it_is_met_by_nobody(exchange: Exchange) -> None:
