@@ -3,7 +3,9 @@
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from tools.paths import LOCAL, ROOT
 from tools.say import Trouble
@@ -15,10 +17,10 @@ THROWN_AWAY = "local"  # made by `make up`: its password is made with it and liv
 
 def find(environment: str) -> str | None:
     """The password, from the first place that knows one; None if there is no such place."""
-    for look in (in_variable, _in_files, _in_example, _in_keyring):
+    for look in (in_variable, _in_files, _in_example, _in_keyring, _made_now):
         if found := look(environment):
             return found
-    return keep(environment) if environment == THROWN_AWAY else None
+    return None
 
 
 def made() -> str:
@@ -30,18 +32,16 @@ def keep(environment: str, password: str | None = None) -> str:
     """Keep a password, a new one if none is given, in a file that git ignores and nobody else may read."""
     password = password or made()
     file = file_of(environment)
-    file.parent.mkdir(mode=0o700, exist_ok=True)
     beside(file, f"{password}\n").replace(file)
     return password
 
 
 def beside(file: Path, text: str) -> Path:
     """A finished file for its owner alone, to take the place of another in one step: a cut loses neither."""
-    new = file.with_name(f".{file.name}.new")
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o600)
-    new.write_text(text)
-    return new
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    with NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as new:
+        new.write(text)
+    return Path(new.name)
 
 
 def file_of(environment: str) -> Path:
@@ -94,3 +94,14 @@ def _in_keyring(environment: str) -> str | None:
         return keyring.get_password(SERVICE, environment)
     except KeyringError:  # this machine has none, or it is locked
         return None
+
+
+def _made_now(environment: str) -> str | None:
+    """Only of what is thrown away. Ansible asks in several processes at once: whoever is first makes it."""
+    if environment != THROWN_AWAY:
+        return None
+    new = beside(file_of(environment), f"{made()}\n")
+    with suppress(FileExistsError):
+        os.link(new, file_of(environment))
+    new.unlink()
+    return _in_files(environment)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,16 @@ def test_password_of_the_throw_away_inventory_is_made_when_first_asked_for(nowhe
     made = passwords.find("local")
     assert made
     assert passwords.find("local") == made
+
+
+def test_password_that_many_ask_for_at_once_is_made_by_one_and_known_to_all(nowhere: Path) -> None:
+    file = passwords.file_of("local")
+    with ThreadPoolExecutor(8) as many:
+        for _ in range(20):
+            file.unlink(missing_ok=True)
+            assert len(set(many.map(passwords.find, ["local"] * 8))) == 1
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert list(file.parent.iterdir()) == [file]
 
 
 def test_client_says_where_a_password_may_be_given_when_it_knows_none() -> None:
