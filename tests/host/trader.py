@@ -77,3 +77,10 @@ class Trader:
         """The first instrument of the market."""
         found: dict[str, Any] = self.read("/instruments")["items"][0]
         return found
+
+    def next_price(self, symbol: str, seconds: float = 60) -> None:
+        """Wait for a price of the symbol that is newer than the one there is."""
+        deadline, before = time.monotonic() + seconds, self.read(f"/quotes/{symbol}")["at"]
+        while (now := self.read(f"/quotes/{symbol}"))["at"] == before:
+            assert time.monotonic() < deadline, now
+            time.sleep(0.2)

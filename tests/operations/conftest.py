@@ -35,7 +35,7 @@ def load(trader: Trader, request: pytest.FixtureRequest) -> Iterator[Load]:
 
 
 @pytest.fixture
-def hung_engine(host: Host, told: Told) -> Iterator[None]:
+def hung_engine(host: Host, told: Told, trader: Trader) -> Iterator[None]:
     """Orders are accepted, and do not leave. A stopped one would do so, too, but keeps no release out."""
     host.check_output("systemctl service-watchdogs no")
     # Not while it is its turn to write: it would never end that turn, and no order would be accepted either.
@@ -46,6 +46,7 @@ def hung_engine(host: Host, told: Told) -> Iterator[None]:
     host.check_output(
         "systemctl kill --signal=CONT algosat-engine.service && systemctl service-watchdogs yes"
     )
+    trader.next_price(trader.instrument()["symbol"])  # no order is taken on those from before
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
