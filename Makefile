@@ -98,3 +98,4 @@ lock: ## Resolve the lock files anew from app/pyproject.toml and requirements-de
 	$(COMPILE) app/pyproject.toml -o app/requirements.lock $(LOCKFLAGS)
 	$(COMPILE) requirements-dev.in -c app/requirements.lock -o requirements-dev.lock $(LOCKFLAGS)
 	echo uv | $(COMPILE) - -c requirements-dev.lock -o .config/uv.lock.txt
+	for list in .config/venvs/*.in; do $(COMPILE) $$list -o $${list%.in}.txt $(LOCKFLAGS); done
