@@ -67,8 +67,8 @@ def main() -> None:
     vault.new(asked.environment)
     play = f".venv/bin/ansible-playbook -i inventories/{asked.environment} playbooks"
     note(f"""inventories/{asked.environment}: look through hosts.yml and group_vars/algosat/main.yml, then
-  {play}/judge.yml       what is wrong with it
-  {play}/bootstrap.yml   the operator's login
+  {play}/validate.yml    to check the inventory
+  {play}/bootstrap.yml   to create the operator's login
   {play}/site.yml""")
 
 

@@ -21,7 +21,7 @@ WIRING = load(ROOT / "playbooks" / "group_vars" / "all" / "wiring.yml")
 OF_ALGOSAT = {"algosat", "backup"}
 TOOLS = {"deadman"}
 OF_THE_MACHINE = sorted(set(ROLES) - OF_ALGOSAT)
-BUILTIN_OR_OURS = {"config_files", "judge_inventory"}
+BUILTIN_OR_OURS = {"config_files", "validate_inventory"}
 KEYWORDS = {
     "args", "become", "become_user", "block", "changed_when", "check_mode", "delegate_to", "diff",
     "environment", "failed_when", "ignore_unreachable", "loop", "loop_control", "name", "no_log", "notify",
@@ -95,7 +95,7 @@ def test_wiring_hands_out_only_variables_that_a_role_has() -> None:
     assert {name for name in WIRING if not name.startswith("_wiring_")} - known == set()
 
 
-def test_every_preflight_can_be_judged_before_the_first_change() -> None:
+def test_every_preflight_can_run_before_the_first_change() -> None:
     files = sorted((ROOT / "roles").glob("*/tasks/preflight.yml"))
     claims = [
         task["ansible.builtin.assert"]

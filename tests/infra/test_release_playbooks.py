@@ -1,4 +1,4 @@
-"""What holds for every run: judged first, secrets unseen, nothing that differs from run to run."""
+"""Rules for every playbook: it validates the inventory first, hides secrets and renders deterministically."""
 
 import re
 from collections.abc import Iterator
@@ -37,15 +37,15 @@ def test_site_is_the_machine_and_then_the_application() -> None:
 
 
 @pytest.mark.parametrize("name", ["provision.yml", "deploy.yml"])
-def test_inventory_is_judged_before_anything_else(name: str) -> None:
-    assert load(PLAYBOOKS / name)[0]["ansible.builtin.import_playbook"] == "judge.yml"
+def test_playbook_starts_by_validating_the_inventory(name: str) -> None:
+    assert load(PLAYBOOKS / name)[0]["ansible.builtin.import_playbook"] == "validate.yml"
 
 
-def test_judge_asks_no_server() -> None:
-    (play,) = load(PLAYBOOKS / "judge.yml")
+def test_validation_contacts_no_server() -> None:
+    (play,) = load(PLAYBOOKS / "validate.yml")
     modules = {key for task in play["tasks"] for key in task} - {"name", "when"}
     assert play["gather_facts"] is False
-    assert modules == {"judge_inventory", "ansible.builtin.assert", "ansible.builtin.set_fact"}
+    assert modules == {"validate_inventory", "ansible.builtin.assert", "ansible.builtin.set_fact"}
 
 
 def test_task_that_is_handed_a_secret_shows_nothing() -> None:

@@ -80,7 +80,7 @@ def arguments(role: str, told: dict[str, Any]) -> tuple[str, ...]:
     return (
         "provision.yml",
         f"--tags={role}",
-        f"--extra-vars={json.dumps({'_inventory_judged': True, **told})}",
+        f"--extra-vars={json.dumps({'_inventory_validated': True, **told})}",
     )
 
 

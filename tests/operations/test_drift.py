@@ -53,7 +53,7 @@ def test_file_edited_by_hand_is_named_and_mended_and_nothing_else_is_touched(
 def test_unit_that_failed_at_boot_is_named_and_stops_every_run_until_it_works(
     host: Host, controller: Controller
 ) -> None:
-    base = ("provision.yml", "--tags=common", "--extra-vars=_inventory_judged=true")
+    base = ("provision.yml", "--tags=common", "--extra-vars=_inventory_validated=true")
     host.check_output(
         f"mkdir -p {BROKEN} && printf '[Service]\nExecStart=/bin/false\n' > {BROKEN}/broken.conf"
     )

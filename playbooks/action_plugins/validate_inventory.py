@@ -1,4 +1,4 @@
-"""What is wrong with an inventory, found on the controller: no server is asked, nothing is changed."""
+"""Inventory validation on the controller, without contacting a server."""
 
 import re
 import subprocess
@@ -14,35 +14,35 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-MANAGED = "Rendered on the controller, to be judged."
-LAST_WORDS = 5  # lines of a program that did not judge, but broke
-EXAMPLE = "example"  # stands in every value of the example vaults
+MANAGED = "Rendered on the controller for validation."
+CRASH_LINES = 5  # output lines to report if `algosat config check` crashes
+EXAMPLE = "example"  # part of every value in the example vaults
 ENTRY = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?: \{\{ (?P<variable>\w+) \| to_json \}\})?$")
 PROBLEM = re.compile(r"^ *- (?P<file>[\w.]+): (?P<key>[\w.]+): ")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
-    """Holds every variable against the specs of the roles, and shows the settings to the app itself."""
+    """Validate the variables with the argument specs, the preflight checks and the app itself."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """All problems in one message, each with the variable it lies in."""
+        """Report all problems in one message, each with the name of its variable."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         project = Path(self._task.args["project"])
         given = dict(task_vars or {})
-        given.pop("ansible_facts", None)  # facts come later: what hangs on them is judged by its role
+        given.pop("ansible_facts", None)  # each role checks the values that depend on facts
         specs = self._specs(project)
         variables = {**self._defaults(project), **given, "ansible_managed": MANAGED}
         self._values = self._templar.copy_with_new_env(available_variables=variables)
         problems = [
-            *self._against_specs(specs, variables),
-            *self._unknown(specs, project, given),
-            *self._examples(variables),
+            *self._spec_problems(specs, variables),
+            *self._unknown_names(specs, project, given),
+            *self._example_secrets(variables),
         ]
-        problems = problems or list(self._against_preflights(project))
-        problems = problems or list(self._against_the_app(project))
+        problems = problems or list(self._preflight_problems(project))
+        problems = problems or list(self._app_problems(project))
         if problems:
             result.update(failed=True, msg=_message(problems))
         return result
@@ -62,7 +62,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
         loaded: dict[str, Any] = self._loader.load_from_file(str(file), trusted_as_template=True)
         return loaded
 
-    def _against_specs(
+    def _spec_problems(
         self, specs: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]
     ) -> Iterator[str]:
         for options in specs.values():
@@ -74,22 +74,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
                     if "ansible_facts" not in str(error):
                         yield f"{name}: {error}"
             known = {name: spec for name, spec in options.items() if name in values or name not in variables}
-            verdict = ArgumentSpecValidator(known).validate(values, validate_role_argument_spec=True)
-            yield from verdict.error_messages
+            validation = ArgumentSpecValidator(known).validate(values, validate_role_argument_spec=True)
+            yield from validation.error_messages
 
-    def _against_preflights(self, project: Path) -> Iterator[str]:
-        """What each role checks first, as far as it needs no facts; the role looks once more in its turn."""
+    def _preflight_problems(self, project: Path) -> Iterator[str]:
+        """Yield the failed preflight asserts of the roles. Conditions that need facts count as met."""
         for file in sorted((project / "roles").glob("*/tasks/preflight.yml")):
             for task in self._load(file):
-                claims = task.get("ansible.builtin.assert", {})
+                check = task.get("ansible.builtin.assert", {})
                 try:
-                    holds = all(self._values.evaluate_conditional(claim) for claim in claims.get("that", []))
+                    met = all(self._values.evaluate_conditional(it) for it in check.get("that", []))
                 except AnsibleUndefinedVariable as error:
-                    holds = "ansible_facts" in str(error)
-                if not holds:
-                    yield str(self._values.template(claims["fail_msg"])).strip()
+                    met = "ansible_facts" in str(error)
+                if not met:
+                    yield str(self._values.template(check["fail_msg"])).strip()
 
-    def _unknown(
+    def _unknown_names(
         self, specs: Mapping[str, Mapping[str, Any]], project: Path, given: Mapping[str, Any]
     ) -> Iterator[str]:
         known = {name for options in specs.values() for name in options}
@@ -98,20 +98,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
         for name in sorted(given.keys() - known):
             if name.startswith(tuple(f"{role}_" for role in specs)):
                 close = get_close_matches(name, known, n=1)
-                yield f"{name}: no role knows it" + (f"; did you mean {close[0]}?" if close else "")
+                yield f"{name}: unknown variable" + (f"; did you mean {close[0]}?" if close else "")
 
-    def _examples(self, variables: Mapping[str, Any]) -> Iterator[str]:
+    def _example_secrets(self, variables: Mapping[str, Any]) -> Iterator[str]:
         if self._values.template(variables.get("algosat_environment", "")) != "production":
             return
         for name in sorted(it for it in variables if it.startswith("vault_")):
             value = self._values.template(variables[name])
             secrets = value if isinstance(value, list) else [value]
             if any(EXAMPLE in str(secret) for secret in secrets):
-                yield f"{name}: holds the example of the repository, which everybody knows; `make vault-edit`"
+                yield f"{name}: is a public example secret; set your own with `make vault-edit`"
 
-    def _against_the_app(self, project: Path) -> Iterator[str]:
+    def _app_problems(self, project: Path) -> Iterator[str]:
         templates = sorted((project / "templates" / "etc" / "algosat").glob("*.yaml.j2"))
-        owners = {template.stem: _owners(template.read_text()) for template in templates}
+        variables = {template.stem: _variables_by_key(template.read_text()) for template in templates}
         with tempfile.TemporaryDirectory() as directory:
             for template in templates:
                 rendered = Path(directory) / template.stem
@@ -124,20 +124,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
                 check=False,
             )
         if done.returncode != 0:
-            words = done.stderr.strip() or done.stdout.strip()
-            found = [_with_owner(line.strip(), owners) for line in words.splitlines() if PROBLEM.match(line)]
-            yield from found or ["\n".join(words.splitlines()[-LAST_WORDS:])]
+            lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            found = [_with_variable(line.strip(), variables) for line in lines if PROBLEM.match(line)]
+            yield from found or ["\n".join(lines[-CRASH_LINES:])]
 
     def _render(self, template: Path) -> str:
         text = trust_as_template(template.read_text())
         try:
             return str(self._values.template(text, escape_backslashes=False))
         except AnsibleUndefinedVariable as error:
-            raise AnsibleActionFail(f"{template.name}: {error}; nothing was changed") from error
+            raise AnsibleActionFail(f"{template.name}: {error}. Nothing was changed.") from error
 
 
-def _owners(template: str) -> dict[str, str]:
-    """Dotted key to the variable that the template puts there."""
+def _variables_by_key(template: str) -> dict[str, str]:
+    """Map each dotted key of a settings template to the variable that sets it."""
     section, found = "", {}
     for line in template.splitlines():
         entry = ENTRY.match(line)
@@ -148,16 +148,17 @@ def _owners(template: str) -> dict[str, str]:
     return found
 
 
-def _with_owner(line: str, owners: Mapping[str, Mapping[str, str]]) -> str:
+def _with_variable(line: str, variables: Mapping[str, Mapping[str, str]]) -> str:
+    """Prefix a problem that the app reports with the variable to correct."""
     problem = PROBLEM.match(line)
     if not problem:
         return line
     key = problem["key"]
-    variable = owners.get(problem["file"], {})
-    owner = next((variable[it] for it in (key, key.rpartition(".")[0]) if it in variable), None)
-    return f"{owner}: {line.removeprefix('- ')}" if owner else line
+    by_key = variables.get(problem["file"], {})
+    variable = next((by_key[it] for it in (key, key.rpartition(".")[0]) if it in by_key), None)
+    return f"{variable}: {line.removeprefix('- ')}" if variable else line
 
 
 def _message(problems: list[str]) -> str:
     listed = "\n".join(f"  - {problem.removeprefix('- ')}" for problem in problems)
-    return f"The inventory is wrong; nothing was changed.\n{listed}"
+    return f"The inventory is invalid. Correct these values; nothing was changed.\n{listed}"

@@ -1,4 +1,4 @@
-"""A wrong inventory stops the run before the first change, and names the variable."""
+"""Validation of the inventory: an invalid value stops the run before any change and is named."""
 
 import json
 import subprocess
@@ -11,9 +11,9 @@ from tools.paths import ROOT, VENV_BIN
 pytestmark = pytest.mark.slow
 
 
-def judge(inventory: Path | str, *options: str) -> subprocess.CompletedProcess[str]:
+def validate(inventory: Path | str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [VENV_BIN / "ansible-playbook", "--inventory", inventory, "playbooks/judge.yml", *options],
+        [VENV_BIN / "ansible-playbook", "--inventory", inventory, "playbooks/validate.yml", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -23,7 +23,7 @@ def judge(inventory: Path | str, *options: str) -> subprocess.CompletedProcess[s
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
-    """One host with secrets that are not examples."""
+    """Return the directory of a valid inventory with one host and non-example secrets."""
     (tmp_path / "group_vars" / "algosat").mkdir(parents=True)
     (tmp_path / "hosts.yml").write_text("algosat: {hosts: {trade.example.com: {}}}\n")
     (tmp_path / "group_vars" / "algosat" / "main.yml").write_text(
@@ -36,71 +36,73 @@ def inventory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_sound_inventory_passes(inventory: Path) -> None:
-    done = judge(inventory)
+def test_valid_inventory_passes(inventory: Path) -> None:
+    done = validate(inventory)
     assert done.returncode == 0, done.stdout
 
 
-def test_example_secrets_are_refused_in_production_by_name() -> None:
-    done = judge("inventories/production")
+def test_example_secrets_in_production_are_rejected_by_name() -> None:
+    done = validate("inventories/production")
     assert done.returncode != 0
     for variable in ("security_secret_key", "encryption_keys", "admin_password"):
-        assert f"vault_algosat_{variable}: holds the example of the repository" in done.stdout
+        assert f"vault_algosat_{variable}: is a public example secret" in done.stdout
     assert "example-only" not in done.stdout
 
 
-def test_wrong_types_unknown_names_and_missing_ones_are_all_named_at_once(inventory: Path) -> None:
+def test_wrong_types_and_unknown_and_missing_names_are_reported_together(inventory: Path) -> None:
     main = inventory / "group_vars" / "algosat" / "main.yml"
     main.write_text(main.read_text().replace("algosat_admin_password", "algosat_admin_pasword"))
-    done = judge(inventory, "-e", "algosat_debug=perhaps")
+    done = validate(inventory, "-e", "algosat_debug=perhaps")
     assert done.returncode != 0
     assert "'algosat_debug' is of type str and we were unable to convert to bool" in done.stdout
-    assert "algosat_admin_pasword: no role knows it; did you mean algosat_admin_password?" in done.stdout
+    assert "algosat_admin_pasword: unknown variable; did you mean algosat_admin_password?" in done.stdout
     assert "missing required arguments: algosat_admin_password" in done.stdout
 
 
-def test_value_only_a_roles_preflight_can_judge_is_refused_with_its_words(inventory: Path) -> None:
-    done = judge(inventory, "-e", '{"ssh_ports": [70000], "fail2ban_first_ban": "ten minutes"}')
+def test_failed_preflight_of_a_role_is_reported_with_its_message(inventory: Path) -> None:
+    done = validate(inventory, "-e", '{"ssh_ports": [70000], "fail2ban_first_ban": "ten minutes"}')
     assert done.returncode != 0
     assert "ssh_ports must hold at least one port from 1 to 65535; it is [70000]" in done.stdout
     assert "fail2ban_first_ban, fail2ban_longest_ban and fail2ban_window must be a number" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("variables", "message"),
     [
         (
             '{"users_operators": [{"name": "algosat", "keys": ["ssh-ed25519 AAAA"]}]}',
-            "algosat is whom the services run as",
+            "algosat is the account of the services",
         ),
-        ('{"users_removed": ["algosat"]}', "algosat is whom the services run as"),
+        ('{"users_removed": ["algosat"]}', "algosat is the account of the services"),
         ('{"users_removed": ["root"]}', "nor may root be there"),
         (
             json.dumps({"users_operators": [{"name": "ann", "keys": [f"ssh-rsa {'A' * 372}"]}]}),
             "3072 bits or more",
         ),
     ],
-    ids=["operator-of-the-services", "services-removed", "root-removed", "short-rsa"],
+    ids=["operator-is-service-account", "service-account-removed", "root-removed", "short-rsa"],
 )
-def test_logins_that_would_lock_somebody_out_are_refused(inventory: Path, told: str, words: str) -> None:
-    done = judge(inventory, "-e", told)
+def test_logins_that_would_lock_out_a_user_are_rejected(
+    inventory: Path, variables: str, message: str
+) -> None:
+    done = validate(inventory, "-e", variables)
     assert done.returncode != 0
-    assert words in " ".join(done.stdout.split())
+    assert message in " ".join(done.stdout.split())
 
 
-def test_value_only_the_app_can_judge_is_refused_under_its_variables_name(inventory: Path) -> None:
-    done = judge(inventory, "-e", '{"algosat_api_port": 99999, "algosat_risk_max_daily_loss": -1}')
+def test_setting_that_the_app_rejects_is_reported_under_its_variable_name(inventory: Path) -> None:
+    done = validate(inventory, "-e", '{"algosat_api_port": 99999, "algosat_risk_max_daily_loss": -1}')
     assert done.returncode != 0
     assert "algosat_api_port: algosat.yaml: api.port: input should be less than" in done.stdout
     assert "algosat_risk_max_daily_loss: algosat.yaml: risk.max_daily_loss" in done.stdout
 
 
-def test_off_site_copies_without_password_or_proof_of_the_other_machine_are_refused(inventory: Path) -> None:
-    done = judge(inventory, "-e", "backup_restic_repository=sftp:backup@192.0.2.7:/srv/x")
+def test_off_site_repository_without_password_or_known_hosts_is_rejected(inventory: Path) -> None:
+    done = validate(inventory, "-e", "backup_restic_repository=sftp:backup@192.0.2.7:/srv/x")
     assert done.returncode != 0
     assert "backup_restic_repository needs a backup_restic_password of at least 16 characters" in done.stdout
 
 
-def test_what_a_run_may_be_told_for_once_passes(inventory: Path) -> None:
-    done = judge(inventory, "-e", "at_a_time=100%", "-e", "algosat_force=true")
+def test_extra_variables_for_a_single_run_pass(inventory: Path) -> None:
+    done = validate(inventory, "-e", "at_a_time=100%", "-e", "algosat_force=true")
     assert done.returncode == 0, done.stdout
