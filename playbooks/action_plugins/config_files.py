@@ -1,4 +1,4 @@
-"""The controller's half of `config_files`: templates become contents, all in one call to the target."""
+"""Controller side of `config_files`: renders all templates, then runs the module once on the target."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,17 +7,17 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-# No date and no user: either would be a difference at every run.
+# Contains no date and no user, which would make every run report a change.
 MANAGED = "Managed by Ansible: change the inventory, not this file."
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
-    """Render what has no `content`, then let the module of the same name do the rest on the target."""
+    """Action plugin that renders entries without `content` and passes all entries to the module."""
 
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the task; the answer is the module's."""
+        """Run the task and return the result of the module."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         arguments = dict(self._task.args)
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
         return result
 
     def _with_content(self, entry: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The entry as the module takes it: by convention a template lies at its target's path plus `.j2`."""
+        """Return the entry with its content. The default template is the target's path plus `.j2`."""
         file = dict(entry)
         own = file.pop("variables", {})
         template = file.pop("template", f"{str(file['path']).lstrip('/')}.j2")
@@ -41,7 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
     def _render(self, template: str, variables: Mapping[str, Any]) -> str:
         source = Path(self._find_needle("templates", template))
         text = trust_as_template(self._loader.get_text_file_contents(str(source)))
-        # What a template includes lies beside it, or under the directory its own path begins at.
+        # Included templates are found beside the template, or below the root of its relative path.
         base = "" if Path(template).is_absolute() else str(source)[: -len(template)]
         search = [str(source.parent), *([base] if base else [])]
         templar = self._templar.copy_with_new_env(searchpath=search, available_variables=variables)

@@ -1,4 +1,4 @@
-"""Install files that count only together: all of them, or none if their consumer refuses them."""
+"""Ansible module that installs configuration files as a unit: all of them or, if rejected, none."""
 
 from __future__ import annotations
 
@@ -17,44 +17,43 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: config_files
-short_description: Install files that count only if their consumer accepts them
+short_description: Install files as a unit, if their consumer accepts them
 description:
-  - Brings all files into the wanted state in one go, then runs the commands of O(validate) on the target,
-    then those of O(effects). If one of them fails, every file is put back as it was and the task fails with
-    the command's words.
-  - No command is run when nothing changed, nor in check mode, where the consumer may not be installed yet.
-  - What is changed takes effect here, not in a later task or handler. This module goes on to its end when the
-    run that called it is killed, or its connection; and no other run would see that anything is left to do.
+  - Brings all files into the wanted state, then runs the commands of O(validate) on the target, then those of
+    O(effects). If one of them fails, the module restores every file and fails with the command's output.
+  - Runs no command if nothing changed, nor in check mode, where the consumer may not be installed yet.
+  - Reloads or restarts belong in O(effects), not in a later task or handler. If the run or its connection is
+    killed, this module still finishes on the target, but a pending handler is lost: no later run calls it.
 options:
   files:
-    description: The files; parents that are missing are made (root, 0755).
+    description: The files. Missing parent directories are created (root, 0755).
     type: list
     elements: dict
     required: true
     suboptions:
       path:
-        description: Where the file lies on the target.
+        description: Path of the file on the target.
         type: path
         required: true
       state:
-        description: What is to be there. A directory is V(absent) only if it is empty.
+        description: Wanted state. V(absent) removes a directory only if it is empty.
         choices: [file, link, directory, absent]
         default: file
         type: str
       template:
-        description: Template of a file without O(files[].content); by default its path plus C(.j2).
+        description: Template of a file without O(files[].content). Default is its path plus C(.j2).
         type: str
       variables:
-        description: Variables for this template alone.
+        description: Additional variables for this template.
         type: dict
       content:
-        description: The whole text of the file.
+        description: Complete text of the file.
         type: str
       target:
-        description: Where a link points.
+        description: Target of a link.
         type: str
       mode:
-        description: Permission bits in octal; 0644 for a file and 0755 for a directory if not given.
+        description: Permission bits in octal. Default is 0644 for a file and 0755 for a directory.
         type: str
       owner:
         description: Name of the owner.
@@ -65,21 +64,21 @@ options:
         default: root
         type: str
       secret:
-        description: Whether the content is kept out of everything that Ansible shows.
+        description: Hide the content in all output of Ansible.
         default: false
         type: bool
   purge:
-    description: Shell patterns; what they match and O(files) does not name is removed.
+    description: Shell patterns. Matching paths that O(files) does not name are removed.
     type: list
     elements: str
     default: []
   validate:
-    description: Shell commands that must all succeed once the files are in place.
+    description: Shell commands that must all succeed with the new files in place.
     type: list
     elements: str
     default: []
   effects:
-    description: What makes the files count that were changed; once more for the old ones if one of it fails.
+    description: Commands that activate the changed files. If one fails, they run again for the old files.
     type: list
     elements: dict
     default: []
@@ -89,18 +88,18 @@ options:
         type: str
         required: true
       paths:
-        description: Shell pattern; the command is left out if no path that was changed matches.
+        description: Shell pattern. The command runs only if it matches a changed path.
         default: "*"
         type: str
 """
 
 DEFAULT_MODES = {"file": "0644", "directory": "0755"}
-NOBODY = -1  # an owner that will exist once check mode becomes a run
+UNKNOWN_OWNER = -1  # in check mode: an earlier task of a real run creates this owner
 
 
 @dataclass(frozen=True)
 class State:
-    """What is, or shall be, at a path; `detail` is a file's content or a link's target."""
+    """Current or wanted state of a path. `detail` is the content of a file or the target of a link."""
 
     kind: str
     detail: bytes = b""
@@ -112,8 +111,8 @@ class State:
 ABSENT = State("absent")
 
 
-def present(path: Path) -> State:
-    """What is at that path now."""
+def current_state(path: Path) -> State:
+    """Return the current state of the path."""
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -124,12 +123,12 @@ def present(path: Path) -> State:
     if stat.S_ISDIR(found.st_mode):
         return State("directory", b"", *owner)
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{path} is neither a file, a link nor a directory: move it away first")
+        raise ValueError(f"{path} is not a file, a link or a directory: remove it first")
     return State("file", path.read_bytes(), *owner)
 
 
-def wanted(entry: dict[str, Any], check_mode: bool) -> State:
-    """What the task asks for at the entry's path."""
+def wanted_state(entry: dict[str, Any], check_mode: bool) -> State:
+    """Return the state that the task wants for the entry's path."""
     kind = entry["state"]
     if kind == "absent":
         return ABSENT
@@ -140,14 +139,14 @@ def wanted(entry: dict[str, Any], check_mode: bool) -> State:
     except KeyError as error:
         if not check_mode:
             raise ValueError(f"{entry['path']}: {error.args[0]}; create it before this task") from None
-        uid = gid = NOBODY
+        uid = gid = UNKNOWN_OWNER
     content = (entry["content"] or "").encode() if kind == "file" else b""
     return State(kind, content, int(entry["mode"] or DEFAULT_MODES[kind], 8), uid, gid)
 
 
-def put(path: Path, state: State) -> None:
-    """Bring the path into that state; a file is replaced in one step, so that no reader sees half of it."""
-    now = present(path)
+def write(path: Path, state: State) -> None:
+    """Bring the path into the state. A file is replaced atomically, so readers never see a partial file."""
+    now = current_state(path)
     if now.kind == "directory" and state.kind != "directory":
         path.rmdir()
     if now.kind in ("file", "link") and state.kind in ("absent", "directory"):
@@ -158,11 +157,11 @@ def put(path: Path, state: State) -> None:
         path.chmod(state.mode)
     elif state.kind != "absent":
         path.parent.mkdir(parents=True, exist_ok=True)
-        _beside(path, state).replace(path)
+        _temporary(path, state).replace(path)
 
 
-def _beside(path: Path, state: State) -> Path:
-    """A finished file or link next to the path, under a name that no `*.conf` pattern takes up."""
+def _temporary(path: Path, state: State) -> Path:
+    """Create the file or link in the path's directory, under a name that `*.conf` patterns do not match."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix="~", dir=path.parent)
     temporary = Path(name)
     try:
@@ -174,7 +173,7 @@ def _beside(path: Path, state: State) -> Path:
                 os.fchmod(file.fileno(), state.mode)
                 os.fsync(file.fileno())
     except OSError:
-        temporary.unlink()  # on a full disk the way back needs its room
+        temporary.unlink()  # on a full disk, restoring the old files needs this space
         raise
     if state.kind == "link":
         temporary.unlink()
@@ -182,14 +181,14 @@ def _beside(path: Path, state: State) -> Path:
     return temporary
 
 
-def strangers(patterns: list[str], named: set[Path]) -> list[Path]:
-    """What the patterns match and nobody asked for."""
+def unnamed_paths(patterns: list[str], named: set[Path]) -> list[Path]:
+    """Return the paths that match a pattern and are not named."""
     found = {path for pattern in patterns for path in Path("/").glob(pattern.lstrip("/"))}
     return sorted(found - named)
 
 
-def shown(state: State, secret: bool) -> str:
-    """The state as a difference shows it."""
+def diff_text(state: State, secret: bool) -> str:
+    """Return the text of the state for Ansible's diff output."""
     if state.kind == "absent":
         return ""
     if state.kind == "link":
@@ -200,7 +199,7 @@ def shown(state: State, secret: bool) -> str:
 
 
 def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
-    if number == NOBODY:
+    if number == UNKNOWN_OWNER:
         return "(to be created)"
     try:
         return str(lookup(number)[0])
@@ -209,8 +208,8 @@ def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
 
 
 def main() -> None:
-    """Compare, write, have it judged and taken up, and take everything back if a consumer refuses."""
-    # Not every sudo gives root an umask of its own, and parents must let in who is to read what lies below.
+    """Run the module."""
+    # Some versions of sudo keep the user's umask, with which other accounts could not enter created parents.
     os.umask(0o022)
     file = {
         "path": {"type": "path", "required": True},
@@ -241,9 +240,9 @@ def main() -> None:
     entries = {Path(entry["path"]): entry for entry in module.params["files"]}
     module.no_log_values.update(it["content"] for it in entries.values() if it["secret"] and it["content"])
     try:
-        goal = {path: wanted(entry, module.check_mode) for path, entry in entries.items()}
-        goal |= dict.fromkeys(strangers(module.params["purge"], set(goal)), ABSENT)
-        before = {path: present(path) for path in goal}
+        goal = {path: wanted_state(entry, module.check_mode) for path, entry in entries.items()}
+        goal |= dict.fromkeys(unnamed_paths(module.params["purge"], set(goal)), ABSENT)
+        before = {path: current_state(path) for path in goal}
     except ValueError as error:
         module.fail_json(msg=str(error))
     changed = [path for path in goal if goal[path] != before[path]]
@@ -257,8 +256,8 @@ def main() -> None:
             {
                 "before_header": str(path),
                 "after_header": str(path),
-                "before": shown(before[path], path in secret),
-                "after": shown(goal[path], path in secret),
+                "before": diff_text(before[path], path in secret),
+                "after": diff_text(goal[path], path in secret),
             }
             for path in changed
         ],
@@ -266,38 +265,39 @@ def main() -> None:
 
 
 def install(module: AnsibleModule, goal: dict[Path, State], before: dict[Path, State]) -> None:
-    """Write the files, have them judged and taken up; on any trouble put back what was there, and fail."""
-    judge, changed = module.params["validate"], [str(path) for path in goal]
+    """Write and activate the files. If a command or a write fails, restore the old files and fail."""
+    validate, changed = module.params["validate"], [str(path) for path in goal]
     effects = [it["command"] for it in module.params["effects"] if fnmatch.filter(changed, it["paths"])]
     accepted = False
     try:
         for path, state in goal.items():
-            put(path, state)
-        refusal = _refusal(module, judge)
-        accepted = not refusal
-        refusal = refusal or _refusal(module, effects)
+            write(path, state)
+        failure = _failure(module, validate)
+        accepted = not failure
+        failure = failure or _failure(module, effects)
     except OSError as error:
-        refusal = str(error)
-    if refusal:
+        failure = str(error)
+    if failure:
         for path in reversed(goal):
-            if present(path) != before[path]:
-                put(path, before[path])
-        for command in [*judge, *effects] if accepted else []:
+            if current_state(path) != before[path]:
+                write(path, before[path])
+        for command in [*validate, *effects] if accepted else []:
             _run(module, command)
-        module.fail_json(msg=f"Nothing was changed: {refusal}", paths=changed)
+        module.fail_json(msg=f"Nothing was changed: {failure}", paths=changed)
 
 
-def _refusal(module: AnsibleModule, commands: list[str]) -> str:
+def _failure(module: AnsibleModule, commands: list[str]) -> str:
+    """Run the commands until one fails. Returns the message for that command, or an empty string."""
     for command in commands:
         code, out, err = _run(module, command)
         if code != 0:
-            return f"`{command}` refused the new files: {(err.strip() or out.strip() or f'exit {code}')}"
+            return f"`{command}` failed with the new files: {(err.strip() or out.strip() or f'exit {code}')}"
     return ""
 
 
 def _run(module: AnsibleModule, command: str) -> tuple[int, str, str]:
-    answer: tuple[int, str, str] = module.run_command(["/bin/sh", "-c", command])
-    return answer
+    result: tuple[int, str, str] = module.run_command(["/bin/sh", "-c", command])
+    return result
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""config_files: all files or none, judged by their consumer, told as a difference."""
+"""The `config_files` module: atomic installation, validation by the consumer, and its diff."""
 
 from __future__ import annotations
 
@@ -43,24 +43,22 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         arguments = {"files": [{**ME, **file} for file in files], **options, "_ansible_check_mode": check}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             config_files.main()
-        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return answer
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
 
     return call
 
 
 def test_missing_file_is_written_with_its_mode_and_its_parents(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "etc" / "a.conf"
-    answer = run({"path": str(path), "content": "one\n", "mode": "0600"})
-    assert answer["changed"]
-    assert answer["changed_paths"] == [str(path)]
+    result = run({"path": str(path), "content": "one\n", "mode": "0600"})
+    assert result["changed"]
+    assert result["changed_paths"] == [str(path)]
     assert path.read_text() == "one\n"
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_missing_parents_let_everybody_in_whatever_the_umask_of_whoever_logged_in(
-    run: Run, tmp_path: Path
-) -> None:
+def test_created_parents_are_accessible_to_all_whatever_the_umask(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "opt" / "lib" / "a.conf"
     before = os.umask(0o077)
     try:
@@ -72,10 +70,10 @@ def test_missing_parents_let_everybody_in_whatever_the_umask_of_whoever_logged_i
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of three pages."""
+    """Mount a file system of 12 KiB."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=12k", "none", str(tmp_path)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("nobody may mount a disk here")
+        pytest.skip("mounting a file system is not permitted here")
     yield tmp_path
     subprocess.run(["umount", tmp_path], check=True)
 
@@ -84,142 +82,140 @@ def test_full_disk_leaves_every_file_as_it_was(run: Run, small_disk: Path) -> No
     first, second = small_disk / "a.conf", small_disk / "b.conf"
     first.write_text("one\n")
     second.write_text("one\n")
-    answer = run({"path": str(first), "content": "two\n"}, {"path": str(second), "content": "two\n" * 2048})
-    assert "No space left" in answer["msg"]
+    result = run({"path": str(first), "content": "two\n"}, {"path": str(second), "content": "two\n" * 2048})
+    assert "No space left" in result["msg"]
     assert (first.read_text(), second.read_text()) == ("one\n", "one\n")
     assert sorted(it.name for it in small_disk.iterdir()) == ["a.conf", "b.conf"]
 
 
-def test_second_run_changes_nothing_and_validates_nothing(run: Run, tmp_path: Path) -> None:
+def test_second_run_changes_nothing_and_runs_no_validation(run: Run, tmp_path: Path) -> None:
     file = {"path": str(tmp_path / "a.conf"), "content": "one\n"}
     run(file)
-    answer = run(file, validate=["false"])
-    assert not answer["changed"]
-    assert answer["diff"] == []
+    result = run(file, validate=["false"])
+    assert not result["changed"]
+    assert result["diff"] == []
 
 
-def test_only_a_wrong_mode_is_a_difference_too(run: Run, tmp_path: Path) -> None:
+def test_wrong_mode_alone_is_a_difference(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.conf"
     run({"path": str(path), "content": "one\n"})
     path.chmod(0o666)
-    answer = run({"path": str(path), "content": "one\n"})
-    assert answer["changed"]
-    assert "0666" in answer["diff"][0]["before"]
+    result = run({"path": str(path), "content": "one\n"})
+    assert result["changed"]
+    assert "0666" in result["diff"][0]["before"]
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_refused_files_are_all_put_back(run: Run, tmp_path: Path) -> None:
+def test_rejected_files_are_all_restored(run: Run, tmp_path: Path) -> None:
     old, new, gone, link = (tmp_path / name for name in ("old", "new", "gone", "link"))
     old.write_text("before\n")
     old.chmod(0o640)
     gone.write_text("still needed\n")
     link.symlink_to("old")
-    answer = run(
+    result = run(
         {"path": str(old), "content": "after\n"},
         {"path": str(new), "content": "after\n"},
         {"path": str(gone), "state": "absent"},
         {"path": str(link), "state": "link", "target": "new"},
-        validate=[f"grep -q after {old}", "echo no such word >&2; exit 3"],
+        validate=[f"grep -q after {old}", "echo syntax error >&2; exit 3"],
     )
-    assert answer["failed"]
-    assert "no such word" in answer["msg"]
+    assert result["failed"]
+    assert "syntax error" in result["msg"]
     assert (old.read_text(), old.stat().st_mode & 0o777) == ("before\n", 0o640)
     assert gone.read_text() == "still needed\n"
     assert link.readlink() == Path("old")
     assert sorted(it.name for it in tmp_path.iterdir()) == ["gone", "link", "old"]
 
 
-def test_changed_files_take_effect_and_only_by_the_commands_for_them(run: Run, tmp_path: Path) -> None:
+def test_changed_files_run_only_the_effects_for_their_paths(run: Run, tmp_path: Path) -> None:
     file, seen = {"path": str(tmp_path / "a.conf"), "content": "one\n"}, tmp_path / "seen"
     effects = [
         {"command": f"cat {file['path']} >> {seen}"},
         {"command": f"echo sandbox >> {seen}", "paths": "/etc/systemd/*"},
-        {"command": f"echo by its place >> {seen}", "paths": f"{tmp_path}/*"},
+        {"command": f"echo by path >> {seen}", "paths": f"{tmp_path}/*"},
     ]
     run(file, effects=effects, check=True)
     assert not seen.exists()
     run(file, effects=effects)
     run(file, effects=effects)
-    assert seen.read_text() == "one\nby its place\n"
+    assert seen.read_text() == "one\nby path\n"
 
 
-def test_files_that_cannot_take_effect_are_put_back_and_the_old_ones_do(run: Run, tmp_path: Path) -> None:
+def test_failed_effect_restores_and_reactivates_the_old_files(run: Run, tmp_path: Path) -> None:
     path, loaded = tmp_path / "a.conf", tmp_path / "loaded"
     path.write_text("old\n")
-    answer = run(
+    result = run(
         {"path": str(path), "content": "new\n"},
         effects=[
             {"command": f"cp {path} {loaded}"},
             {"command": f"! grep -q new {loaded} || {{ echo no such port >&2; false; }}"},
         ],
     )
-    assert answer["failed"]
-    assert "no such port" in answer["msg"]
+    assert result["failed"]
+    assert "no such port" in result["msg"]
     assert (path.read_text(), loaded.read_text()) == ("old\n", "old\n")
 
 
-def test_refused_files_take_no_effect(run: Run, tmp_path: Path) -> None:
+def test_rejected_files_run_no_effects(run: Run, tmp_path: Path) -> None:
     file, seen = {"path": str(tmp_path / "a.conf"), "content": "one\n"}, tmp_path / "seen"
     run(file, validate=["false"], effects=[{"command": f"touch {seen}"}])
     assert not seen.exists()
 
 
-def test_directory_that_cannot_be_removed_leaves_the_other_files_as_they_were(
-    run: Run, tmp_path: Path
-) -> None:
+def test_directory_that_cannot_be_removed_leaves_all_files_unchanged(run: Run, tmp_path: Path) -> None:
     (tmp_path / "full" / "of").mkdir(parents=True)
-    answer = run(
+    result = run(
         {"path": str(tmp_path / "a"), "content": "one\n"},
         {"path": str(tmp_path / "full"), "state": "absent"},
     )
-    assert answer["failed"]
+    assert result["failed"]
     assert not (tmp_path / "a").exists()
     assert (tmp_path / "full" / "of").is_dir()
 
 
 def test_check_mode_shows_the_difference_and_writes_nothing(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "missing" / "a.conf"
-    answer = run({"path": str(path), "content": "one\n"}, check=True, validate=["false"])
-    assert answer["changed"]
-    assert answer["diff"][0]["before"] == ""
-    assert answer["diff"][0]["after"].endswith("one\n")
+    result = run({"path": str(path), "content": "one\n"}, check=True, validate=["false"])
+    assert result["changed"]
+    assert result["diff"][0]["before"] == ""
+    assert result["diff"][0]["after"].endswith("one\n")
     assert not path.parent.exists()
 
 
-def test_check_mode_accepts_an_owner_that_a_run_would_create_first(run: Run, tmp_path: Path) -> None:
+def test_check_mode_accepts_an_owner_that_does_not_exist_yet(run: Run, tmp_path: Path) -> None:
     file = {"path": str(tmp_path / "a"), "content": "", "owner": "nobody-yet"}
-    answer = run(file, check=True)
-    assert "(to be created)" in answer["diff"][0]["after"]
+    result = run(file, check=True)
+    assert "(to be created)" in result["diff"][0]["after"]
     assert "nobody-yet" in run(file)["msg"]
 
 
-def test_what_nobody_asked_for_is_purged(run: Run, tmp_path: Path) -> None:
+def test_matching_path_that_is_not_named_is_purged(run: Run, tmp_path: Path) -> None:
     (tmp_path / "default.conf").write_text("packaged\n")
-    answer = run({"path": str(tmp_path / "site.conf"), "content": "ours\n"}, purge=[f"{tmp_path}/*.conf"])
-    assert answer["changed_paths"] == [str(tmp_path / "site.conf"), str(tmp_path / "default.conf")]
+    result = run({"path": str(tmp_path / "site.conf"), "content": "ours\n"}, purge=[f"{tmp_path}/*.conf"])
+    assert result["changed_paths"] == [str(tmp_path / "site.conf"), str(tmp_path / "default.conf")]
     assert [it.name for it in tmp_path.iterdir()] == ["site.conf"]
 
 
-def test_secret_content_is_not_in_the_difference(run: Run, tmp_path: Path) -> None:
+def test_secret_content_is_not_in_the_diff(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("the old secret")
-    answer = run({"path": str(path), "content": "the new secret", "secret": True})
-    assert answer["changed"]
-    assert not any(f"the {age} secret" in json.dumps(answer) for age in ("old", "new"))
+    result = run({"path": str(path), "content": "the new secret", "secret": True})
+    assert result["changed"]
+    assert not any(f"the {age} secret" in json.dumps(result) for age in ("old", "new"))
     assert path.read_text() == "the new secret"
 
 
-def test_refusal_that_quotes_a_secret_does_not_show_it(run: Run, tmp_path: Path) -> None:
+def test_secret_in_the_output_of_a_failed_command_is_hidden(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "key"
-    answer = run(
+    result = run(
         {"path": str(path), "content": "the new secret", "secret": True},
         validate=[f"cat {path} >&2; false"],
     )
-    assert answer["failed"]
-    assert "the new secret" not in json.dumps(answer)
+    assert result["failed"]
+    assert "the new secret" not in json.dumps(result)
 
 
-def test_link_is_repointed(run: Run, tmp_path: Path) -> None:
+def test_link_with_another_target_is_replaced(run: Run, tmp_path: Path) -> None:
     link = tmp_path / "localtime"
     link.symlink_to("somewhere")
     assert run({"path": str(link), "state": "link", "target": "elsewhere"})["changed"]
