@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from algosat.api.context import NAME, Services
+from algosat.config.settings import Settings
+from algosat.domain.risk import Limits
+from algosat.strategies import catalog
+from tests.app.cases import world as worlds
+from tests.app.cases.strategies import BuyEveryBar, Once
+from tests.app.cases.world import World
+from tests.app.fakes import FakeClock
+from tests.app.strategies.doubles import Scripted
+
+WorldAt = Callable[[datetime], World]
+
+
+@pytest.fixture
+def world_at(tmp_path: Path, empty_url: str) -> Iterator[WorldAt]:
+    """Call it with the time at which the world begins; once a test."""
+    with ExitStack() as stack:
+        yield lambda at: stack.enter_context(worlds.open_world(tmp_path, empty_url, at))
+
+
+@pytest.fixture
+def served(app: Flask, services: Services, settings: Settings, clock: FakeClock) -> World:
+    """A world behind the API, always open, under the role's limits."""
+    desk = replace(services.desk, defaults=_limits(settings))
+    world = worlds.build(desk, settings.algosat, clock)
+    app.extensions[NAME] = replace(services, desk=world.desk, clock=clock)
+    return world
+
+
+@pytest.fixture
+def _strategies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strategies of the cases, in the catalogue."""
+    monkeypatch.setitem(catalog.CLASSES, "once", Once)
+    monkeypatch.setitem(catalog.CLASSES, "buy-every-bar", BuyEveryBar)
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
+    """The scripted strategy, in the catalogue, without a script."""
+    monkeypatch.setitem(catalog.CLASSES, "scripted", Scripted)
+    Scripted.script.clear()
+    Scripted.told.clear()
+    return Scripted
+
+
+def _limits(settings: Settings) -> Limits:
+    risk = settings.algosat.risk
+    return Limits(**type(risk).model_validate(worlds.role_limits()).model_dump())

@@ -1,0 +1,53 @@
+"""Case 06: phases in which nothing trades, so that the last price is always old."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from algosat.domain.orders import Side, Status
+from tests.app.cases.conftest import WorldAt
+from tests.app.cases.world import ist
+
+TAKEN = {Status.OPEN, Status.FILLED}
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 06: denied stale_quote")
+@pytest.mark.parametrize(
+    "at",
+    [ist(2026, 11, 23, 15, 21), ist(2026, 11, 23, 15, 24), ist(2026, 11, 23, 15, 26)],
+    ids=["auction", "late in the auction", "auction, limit orders only"],
+)
+def test_the_closing_auction_takes_a_limit_order(world_at: WorldAt, at: datetime) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    world.hold("NOVA-EQ", 10)
+    world.run_until(at)
+    order = world.place("NOVA-EQ", Side.SELL, 1, limit_price=world.quote("NOVA-EQ").last)
+    assert order.status in TAKEN, order.code
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 06: denied stale_quote")
+def test_the_post_close_session_takes_a_market_order(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    world.hold("NOVA-EQ", 10)
+    world.run_until(ist(2026, 11, 23, 15, 51))
+    order = world.place("NOVA-EQ", Side.SELL, 1)
+    assert order.status in TAKEN, order.code
+
+
+def test_the_post_close_session_takes_no_limit_order(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    world.hold("NOVA-EQ", 10)
+    world.run_until(ist(2026, 11, 23, 15, 55))
+    order = world.place("NOVA-EQ", Side.SELL, 1, limit_price=world.quote("NOVA-EQ").last)
+    assert (order.status, order.code) == (Status.DENIED, "market_closed")
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 06: denied stale_quote")
+@pytest.mark.parametrize("minute", [1, 4], ids=["09:01", "09:04"])
+def test_the_pre_open_session_takes_a_market_order(world_at: WorldAt, minute: int) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10)).jump(ist(2026, 11, 25, 8, 59))
+    world.run_until(ist(2026, 11, 25, 9, minute), step=5)
+    order = world.place("ALPHA-EQ", Side.BUY, 5)
+    assert order.status in TAKEN, order.code

@@ -1,0 +1,80 @@
+"""Cases 01 and 08: positions that have exits working."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+import pytest
+
+from algosat.domain.orders import Status
+from tests.app.cases.world import SetupFailed, World
+from tests.app.client import Client
+from tests.app.desks import order_now
+
+SYMBOL = "ALPHA-EQ"
+TICK = Decimal("0.05")
+
+
+def near(world: World, factor: str) -> str:
+    """Return the last price times a factor, on the tick."""
+    price = world.quote(SYMBOL).last * Decimal(factor)
+    return str((price / TICK).to_integral_value(ROUND_DOWN) * TICK)
+
+
+def sent(world: World, answer: Any) -> dict[str, Any]:
+    """Have the engine send an accepted order. Raises SetupFailed if the API refused the order."""
+    if answer.status_code not in (201, 202):
+        raise SetupFailed(answer.text)
+    world.run(2)
+    order: dict[str, Any] = answer.json
+    return order
+
+
+@pytest.fixture
+def protected(served: World, trader: Client) -> World:
+    """A position of ten with a stop 3 % below the last price."""
+    sent(served, trader.place())
+    stop = sent(
+        served, trader.place(side="sell", type="stop", trigger_price=near(served, "0.97"), reduce_only=True)
+    )
+    status = order_now(served.desk, stop["id"]).status
+    if served.held() != {SYMBOL: 10} or status is not Status.TRIGGER_PENDING:
+        raise SetupFailed(f"held {served.held()}, stop {status}")
+    return served
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 01: close answers 409 nothing_to_close")
+def test_closing_a_position_cancels_its_stop_and_sells(protected: World, trader: Client) -> None:
+    answer = trader.post(f"/positions/{SYMBOL}/close")
+    assert answer.status_code == 201
+    protected.run(10)
+    assert trader.get("/positions").json["items"] == []
+    assert protected.working() == []
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 01: close-all closes nothing")
+def test_closing_everything_closes_positions_with_a_stop(protected: World, trader: Client) -> None:
+    assert trader.post("/positions/close-all").status_code == 201
+    protected.run(10)
+    assert trader.get("/positions").json["items"] == []
+    assert protected.working() == []
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 08: the target is denied more_than_held")
+def test_a_target_works_beside_the_stop(protected: World, trader: Client) -> None:
+    target = trader.place(side="sell", type="limit", limit_price=near(protected, "1.03"), reduce_only=True)
+    assert target.status_code in (201, 202), target.json["code"]
+    protected.run(2)
+    assert len(protected.working()) == 2
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 08: the target is denied more_than_held")
+def test_the_stop_is_cancelled_when_the_target_fills(protected: World, trader: Client) -> None:
+    target = trader.place(side="sell", type="limit", limit_price=near(protected, "1.03"), reduce_only=True)
+    assert target.status_code in (201, 202), target.json["code"]
+    protected.run(2)
+    protected.broker.cross(order_now(protected.desk, target.json["id"]), 1.0)
+    protected.run(10)
+    assert protected.held() == {}
+    assert protected.working() == []

@@ -1,0 +1,190 @@
+"""A desk, the engine's parts and the paper exchange on one clock that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, Self
+
+import yaml
+
+from algosat.brokers.base import Session
+from algosat.brokers.paper.broker import PaperBroker
+from algosat.brokers.paper.build import paper_rules
+from algosat.config.loader import load
+from algosat.config.settings import Algosat
+from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.instruments import Quote
+from algosat.domain.orders import Intent, Order, OrderType, Product, Side, Status
+from algosat.engine.lanes import Inline
+from algosat.engine.parts import Parts, assemble
+from algosat.engine.quotes import list_instruments
+from algosat.store import audit, ledger, queries
+from algosat.store.audit import Event
+from algosat.store.database import Database
+from algosat.store.wakeup import Ringer
+from algosat.store.writer import Writer
+from algosat.trading import desk as desks
+from algosat.trading import halt, halts, place
+from algosat.trading.desk import Desk
+from tests.app.builders import algosat_data, write_configuration
+from tests.app.desks import CAUSE, order_now
+from tests.app.fakes import FakeClock
+from tools.paths import ROOT
+
+CASH: Final = Decimal(1_000_000)
+_ROLE_DEFAULTS: Final = ROOT / "roles" / "algosat" / "defaults" / "main.yml"
+_RISK: Final = "algosat_risk_"
+
+
+class SetupFailed(RuntimeError):
+    """A case could not be set up. Not an AssertionError: no expected failure must hide it."""
+
+
+class SteppedBroker(PaperBroker):
+    """A paper exchange without its thread: it moves when the test calls `step`."""
+
+    def session(self) -> Session:
+        return Session(active=True, detail="the test steps the paper market")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    clock: FakeClock
+    desk: Desk
+    broker: SteppedBroker
+    parts: Parts
+
+    def tick(self, seconds: float = 1, *, feed: bool = True) -> None:
+        """Move the market and the engine by one step; without `feed`, prices do not reach the desk."""
+        self.clock.forward(seconds=seconds)
+        quotes = self.broker.step()
+        if feed:
+            self.receive(*quotes)
+        self.send()
+        self.parts.clock.step(self.parts.reconciler.read_at)
+        self.send()
+
+    def send(self) -> None:
+        """Send what is due, then read the broker's book."""
+        self.parts.send()
+        self.parts.reconciler.read_book()
+
+    def receive(self, *quotes: Quote) -> None:
+        self.parts.quotes.take(quotes)
+        self.parts.quotes.flush()
+
+    def run(self, ticks: int, *, feed: bool = True) -> None:
+        for _ in range(ticks):
+            self.tick(feed=feed)
+
+    def run_until(self, end: datetime, *, step: float = 30) -> None:
+        while self.clock() < end:
+            self.tick(min(step, (end - self.clock()).total_seconds()))
+
+    def jump(self, at: datetime) -> Self:
+        """Move the clock while the engine is stopped, then run one step."""
+        self.clock.at = at
+        self.tick()
+        return self
+
+    def place(self, symbol: str, side: Side, quantity: int, **terms: Any) -> Order:
+        """Place an order, send it and return it as the store has it; a limit price makes it a limit order."""
+        kind = OrderType.MARKET if terms.get("limit_price") is None else OrderType.LIMIT
+        intent = Intent(self.desk.account, symbol, side, Decimal(quantity), kind, **terms)
+        placed = place.place(self.desk, intent, CAUSE).order
+        self.send()
+        return order_now(self.desk, placed)
+
+    def hold(
+        self,
+        symbol: str,
+        quantity: int,
+        *,
+        side: Side = Side.BUY,
+        product: Product = Product.DELIVERY,
+    ) -> Order:
+        """Open a position at the market. Raises SetupFailed if the order is not filled."""
+        order = self.place(symbol, side, quantity, product=product)
+        self.tick()
+        order = order_now(self.desk, order)
+        if order.status is not Status.FILLED:
+            raise SetupFailed(f"{symbol}: {order.status}, {order.code}, {order.reason}")
+        return order
+
+    def halt_and_flatten(self) -> None:
+        halt.halt(self.desk, CAUSE, "the test halts", flatten=True)
+
+    def quote(self, symbol: str) -> Quote:
+        with self.desk.database.read() as connection:
+            found = queries.quote(connection, symbol)
+        if found is None:
+            raise SetupFailed(f"{symbol} has no price")
+        return found
+
+    def held(self) -> dict[str, Decimal]:
+        """Quantity by symbol; negative: short."""
+        with self.desk.database.read() as connection:
+            positions = queries.open_positions(connection, self.desk.account)
+        return {position.symbol: position.quantity for position in positions}
+
+    def working(self) -> list[Order]:
+        with self.desk.database.read() as connection:
+            return queries.working(connection, self.desk.account)
+
+    def halts(self) -> list[tuple[str, str]]:
+        """Scope and reason of each halt in force."""
+        with self.desk.database.read() as connection:
+            return [(each.scope, each.reason) for each in halts.in_force(connection)]
+
+    def alerts(self) -> list[Event]:
+        """Audit events in the form that `engine.alerts` writes."""
+        with self.desk.database.read() as connection:
+            return [event for event in audit.all_events(connection) if set(event.data) == {"detail"}]
+
+
+def ist(year: int, month: int, day: int, hour: int, minute: int, second: int = 0) -> datetime:
+    """Return a moment given in exchange time."""
+    return datetime(year, month, day, hour, minute, second, tzinfo=EXCHANGE_TIME)
+
+
+def role_limits() -> dict[str, Any]:
+    """Return the risk limits a server has unless its inventory sets others."""
+    defaults = yaml.safe_load(_ROLE_DEFAULTS.read_text())
+    return {name.removeprefix(_RISK): value for name, value in defaults.items() if name.startswith(_RISK)}
+
+
+@contextmanager
+def open_world(directory: Path, url: str, at: datetime) -> Iterator[World]:
+    """Open a world on an empty store, with the exchange's calendar and the role's limits."""
+    data = algosat_data(directory, database__url=url, risk=role_limits(), paper__always_open=False)
+    settings = load(write_configuration(directory, data))
+    clock = FakeClock(at)
+    database = Database(url)
+    writer, ringer = Writer(database), Ringer(settings.algosat.runtime_directory)
+    try:
+        yield build(desks.build(settings, database, writer, ringer, clock), settings.algosat, clock)
+    finally:
+        writer.close()
+        ringer.close()
+        database.close()
+
+
+def build(desk: Desk, settings: Algosat, clock: FakeClock) -> World:
+    """Put an engine and a paper exchange behind a desk, with cash, instruments and a first price."""
+    desk = replace(desk, clock=clock)
+    desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, CASH))
+    broker = SteppedBroker(paper_rules(settings.paper), desk.writer, speed=1, now=clock)
+    broker.open()
+    parts = assemble(
+        desk, broker, settings.engine, places=Inline(), exits=Inline(), fence=lambda _connection: None
+    )
+    list_instruments(desk, broker.instruments())
+    world = World(clock, desk, broker, parts)
+    parts.reconciler.read_book()
+    world.tick()
+    return world
