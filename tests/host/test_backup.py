@@ -109,7 +109,7 @@ def test_backup_leaves_no_scratch_behind_and_no_more_archives_than_it_was_told(
 def test_foreign_archive_is_refused(host: Host, told: Told, foreign: str) -> None:
     refused = host.run(f"{told(RESTORE)} %s", foreign)
     assert refused.rc == 3
-    assert "backup.sh did not make it" in refused.stderr
+    assert "backup.sh did not create it" in refused.stderr
 
 
 def test_restore_by_somebody_who_may_not_stop_services_says_how(host: Host, told: Told, archive: str) -> None:

@@ -108,7 +108,7 @@ def test_restored_backup_brings_back_all_but_trading_that_is_halted(run: Run, tm
 def test_archive_of_a_clock_that_was_ahead_is_not_the_latest(run: Run, tmp_path: Path) -> None:
     archive = Path(run("backup.sh").strip())
     shutil.copy(archive, tmp_path / ARCHIVES / "algosat-20990101T000000Z.tar.gz")
-    assert f"it could be restored: {archive}" in run("restore.sh", "--check", "latest")
+    assert f"can be restored: {archive}" in run("restore.sh", "--check", "latest")
 
 
 def test_older_archives_go_wherever_they_lie(run: Run, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_services_that_do_not_stop_are_started_again_and_nothing_is_replaced(
     archive = run("backup.sh").strip()
     (tmp_path / "data" / "security" / "trail").write_text("after")
     (tmp_path / "stuck").touch()
-    with pytest.raises(AssertionError, match="the services could not be stopped; putting back"):
+    with pytest.raises(AssertionError, match="could not stop the services; putting the old state back"):
         run("restore.sh", "--yes", archive)
     assert (tmp_path / "asked").read_text().splitlines()[-1].startswith("start algosat-strategies.service")
     assert (tmp_path / "data" / "security" / "trail").read_text() == "after"
