@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 VERB := $(BIN)/python -m tools
+CHECKS = $(VERB).checks $(if $(TIMES),--times $(TIMES))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)
 # Without compiled modules every start of Python takes twice as long, and the tests start hundreds.
@@ -37,20 +38,20 @@ serve: deps ## Run the API and the engine on this machine: no container, SQLite,
 
 ##@ Prove it
 .PHONY: test lint unit chaos molecule
-test: deps ## Lint, all tests, a short chaos and molecule's default, alternative and operations, with a summary of what it left out
-	@$(VERB).checks lint unit slow chaos molecule
+test: deps ## Run lint, all tests, a short chaos and three molecule scenarios, and print a summary (TIMES=3 repeats it all and names what failed by chance)
+	@$(CHECKS) lint unit slow chaos molecule
 
-lint: deps ## Formatting, types and rules of Python, Ansible, YAML and shell
-	@$(VERB).checks lint
+lint: deps ## Check formatting, types and rules of Python, Ansible, YAML and shell
+	@$(CHECKS) lint
 
-unit: deps ## The app's tests and those that read the repository, without the slow ones; no machine is needed
-	@$(VERB).checks unit
+unit: deps ## Run the tests that need no machine, without the slow ones (TIMES=…)
+	@$(CHECKS) unit
 
 chaos: deps ## 2,000 orders under every fault while API and engine are killed 200 times: nothing lost, doubled or exceeded (SEED=…)
 	@$(BIN)/python -m tests.chaos --orders 2000 --kills 200 $(if $(SEED),--seed $(SEED))
 
 molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=default: as it comes; alternative: most values changed; operations: a server's years; ubuntu: 24.04 and 26.04; vm: a kernel of its own, on QEMU)
-	@$(VERB).checks molecule
+	@$(CHECKS) molecule
 
 .PHONY: bench
 bench: deps ## Measure what Algosat costs beside bare parts in the same run (SAVE=yes writes docs/benchmarks.md)

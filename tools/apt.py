@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools import shell
+from tools import locks, shell
 from tools.say import Trouble, step
 
 # The package that brings each command.
@@ -40,7 +40,7 @@ def ensure(*packages: str) -> None:
         raise missing
     if not _allowed():
         raise missing
-    with step(f"installing {', '.join(wanted)} from this machine's distribution"):
+    with step(f"installing {', '.join(wanted)} from this machine's distribution"), locks.exclusive("apt"):
         _apt_get("update", remedy=by_hand)
         _apt_get("install", "-y", "-qq", *wanted, remedy=by_hand)
 

@@ -1,10 +1,11 @@
 """Packages that machines have already downloaded, kept for the next machine of the same distribution.
 
 Each machine sees them through an overlay of its own, so that several may install at once and none changes
-what another reads.
+what another reads. A package appears in the cache only when it is complete.
 """
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 from tools import podman
@@ -30,9 +31,13 @@ def harvest(machine: str, distro: str) -> None:
     if not new:
         return
     pack = [*podman.command(), "exec", machine, "tar", "--create", f"--directory={ARCHIVES}", *new]
-    unpack = ["tar", "--extract", "--no-same-owner", f"--directory={kept}"]
-    with subprocess.Popen(pack, stdout=subprocess.PIPE) as sending:
-        subprocess.run(unpack, stdin=sending.stdout, check=False)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as incoming:
+        unpack = ["tar", "--extract", "--no-same-owner", f"--directory={incoming}"]
+        with subprocess.Popen(pack, stdout=subprocess.PIPE) as sending:
+            unpacked = subprocess.run(unpack, stdin=sending.stdout, check=False)
+        if sending.returncode == unpacked.returncode == 0:
+            for package in Path(incoming).iterdir():
+                package.rename(kept / package.name)
 
 
 def _directory(distro: str) -> Path:

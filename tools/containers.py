@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tools import apt_cache, images, podman, ssh
+from tools import apt_cache, images, locks, podman, ssh
 from tools.distros import DEFAULT, DISTROS, Distro, named
 from tools.say import Trouble, finish, note, step
 
@@ -74,8 +74,10 @@ def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0), move
         raise Trouble(f"{name} runs {found.distro}, not {distro.name}", "remove it first (`make down`)")
     if not found:
         image = images.ensure(distro)
-        with step(f"starting the machine {name} ({distro.name})"):
+        # Ports that are free stay free, and the network stays, until the machine has them.
+        with step(f"starting the machine {name} ({distro.name})"), locks.exclusive("machines"):
             _create(name, distro, image, ports, moves_to)
+            podman.podman("start", name)
     return start(name)
 
 
@@ -128,8 +130,9 @@ def remove(name: str) -> None:
         apt_cache.harvest(name, machine.distro)
         podman.podman("rm", "--force", "--time", "2", "--volumes", name)
     ssh.known_hosts(name).unlink(missing_ok=True)
-    if podman.answers("network", "exists", NETWORK) and not names():
-        podman.podman("network", "rm", NETWORK)
+    with locks.exclusive("machines"):
+        if podman.answers("network", "exists", NETWORK) and not names():
+            podman.podman("network", "rm", NETWORK)
 
 
 def names() -> list[str]:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tools import apt, keyrings, shell
+from tools import apt, keyrings, locks, shell
 from tools.distros import DEFAULT, DISTROS, KEYS_DONOR, Distro, named
 from tools.podman import answers, attempt, command, podman
 from tools.say import Trouble, finish, step
@@ -73,11 +73,12 @@ def bootstrap(distro: Distro, packages: Iterable[str] = (), hooks: Iterable[str]
 def ensure(distro: Distro) -> str:
     """The name of the distribution's image, built first if its recipe has changed or it is not there."""
     image = image_of(distro)
-    if not answers("image", "exists", image):
-        keys = archive_keys(distro)
-        with step(f"building the {distro.name} image from its archive"):
-            _build(distro, image, keys)
-        _remove_others(distro, image)
+    with locks.exclusive(f"image-{distro.name}"):
+        if not answers("image", "exists", image):
+            keys = archive_keys(distro)
+            with step(f"building the {distro.name} image from its archive"):
+                _build(distro, image, keys)
+            _remove_others(distro, image)
     return image
 
 

@@ -21,20 +21,21 @@ def main() -> None:
     together = ("--extra-vars", "at_a_time=100%")  # only looking, all servers at a time
     arguments = ("--check", "--diff", *together) if asked.check else ("--diff",)
     with step("provisioning again, nothing may change"):
-        outcome = play("site.yml", asked.inventory, "no-change", *arguments)
-    _insist(outcome)
+        log = "-".join(("no-change", *asked.inventory.resolve().parts[-3:]))
+        outcome = play("site.yml", asked.inventory, log, *arguments)
+    _insist(outcome, log)
     note(
         f"changed=0 on {', '.join(outcome.hosts)}: {outcome.tasks} tasks in {outcome.seconds:.1f} s,"
         f" {outcome.seconds / outcome.tasks:.2f} s a task"
     )
 
 
-def _insist(outcome: Outcome) -> None:
+def _insist(outcome: Outcome, log: str) -> None:
     if not outcome.tasks:
         raise Trouble("the playbook ran on no host", "the inventory's group `algosat` must hold the server")
     if outcome.changed:
         said = ", ".join(f"{host} ({count} tasks)" for host, count in outcome.changed.items())
-        raise Trouble(f"a second run changed {said}", "read which ones in .local/logs/no-change.log")
+        raise Trouble(f"a second run changed {said}", f"read which ones in .local/logs/{log}.log")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import shell
+from tools import locks, shell
 from tools.paths import CACHE, ROOT
 from tools.say import finish
 from tools.wheels import Locked, Target, applying, collect, digest
@@ -23,7 +23,8 @@ from tools.wheels import Locked, Target, applying, collect, digest
 APP = ROOT / "app"
 # One fixed time in every archive: the same sources give the same bytes, whenever they are built.
 EPOCH = 1_577_836_800
-KEPT = 10
+# The checks of several servers, side by side, deploy no more different releases than this.
+KEPT = 30
 
 
 def identity(app: Path, target: Target) -> str:
@@ -42,18 +43,24 @@ def identity(app: Path, target: Target) -> str:
 def build(app: Path, target: Target, directory: Path) -> Path:
     """The release's archive: `wheels/` and a hashed `requirements.txt`. One that exists is taken as it is."""
     archive = directory / f"{identity(app, target)}.tar"
-    if archive.exists():
-        return archive
     directory.mkdir(parents=True, exist_ok=True)
+    with locks.exclusive("releases"):
+        if archive.exists():
+            archive.touch()  # one in use is not pruned
+        else:
+            _build_archive(app, target, archive)
+            _prune(directory)
+    return archive
+
+
+def _build_archive(app: Path, target: Target, archive: Path) -> None:
     locked = applying((app / "requirements.lock").read_text(), target)
-    with tempfile.TemporaryDirectory(dir=directory) as work:
+    with tempfile.TemporaryDirectory(dir=archive.parent) as work:
         own = _build_wheel(app, Path(work))
         requirements = (*locked, Locked("algosat", _version(app), frozenset({digest(own)})))
         unfinished = Path(work) / archive.name
         _pack(unfinished, [own, *collect(locked, target)], "".join(f"{it}\n" for it in requirements))
         unfinished.rename(archive)
-    _prune(directory)
-    return archive
 
 
 def _sources(app: Path) -> Iterator[Path]:

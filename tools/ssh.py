@@ -4,7 +4,7 @@ import socket
 import time
 from pathlib import Path
 
-from tools import shell
+from tools import locks, shell
 from tools.paths import LOCAL
 from tools.say import Trouble
 
@@ -15,9 +15,12 @@ HERE = "127.0.0.1"
 
 def public_key() -> str:
     """The public half of this checkout's key, made when it is first asked for."""
-    if not KEY.exists():
-        DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shell.output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "algosat-local", "-f", str(KEY)])
+    with locks.exclusive("ssh-key"):
+        if not KEY.exists():
+            DIRECTORY.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shell.output(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "algosat-local", "-f", str(KEY)]
+            )
     return KEY.with_suffix(".pub").read_text().strip()
 
 

@@ -7,15 +7,12 @@ python -m tools.venvs NAME...
 """
 
 import argparse
-import fcntl
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from tools import shell
+from tools import locks, shell
 from tools.paths import LOCAL, ROOT, VENV_BIN
 from tools.say import Trouble, finish, note
 
@@ -48,7 +45,7 @@ def ensure(name: str) -> Path:
     if not lock.exists():
         raise Trouble(f"{name} has no lock file {lock.relative_to(ROOT)}", "make lock")
     venv = VENVS / name
-    with _one_process_at_a_time(name):
+    with locks.exclusive(f"venv-{name}"):
         if not _is_current(venv, lock):
             _install(venv, lock)
     return venv / "bin"
@@ -82,14 +79,6 @@ def _install(venv: Path, lock: Path) -> None:
         remedy=remedy,
     )
     (venv / ".done").write_text(_fingerprint(lock))
-
-
-@contextmanager
-def _one_process_at_a_time(name: str) -> Iterator[None]:
-    VENVS.mkdir(parents=True, exist_ok=True)
-    with (VENVS / f"{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

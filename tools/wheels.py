@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from tools import shell
+from tools import locks, shell
 from tools.paths import CACHE
 from tools.say import Trouble
 
@@ -71,11 +71,12 @@ def collect(wanted: Iterable[Locked], target: Target) -> list[Path]:
     directory = CACHE / "wheels" / target.tag
     directory.mkdir(parents=True, exist_ok=True)
     wanted = list(wanted)
-    present = _cached(wanted, directory)
-    missing = [it for it in wanted if it not in present]
-    if missing:
-        _download(missing, target, directory)
-        present |= _cached(missing, directory)
+    with locks.exclusive(f"wheels-{target.tag}"):
+        present = _cached(wanted, directory)
+        missing = [it for it in wanted if it not in present]
+        if missing:
+            _download(missing, target, directory)
+            present |= _cached(missing, directory)
     return [present[it] for it in wanted]
 
 

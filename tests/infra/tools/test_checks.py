@@ -1,49 +1,18 @@
+"""The checks that `make test` runs, and their summary."""
+
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from tools import checks
-from tools.checks import Check
 from tools.paths import ROOT
-from tools.say import Trouble
+from tools.scheduler import Check, Result
 
 
-def run(monkeypatch: pytest.MonkeyPatch, directory: Path, script: str) -> checks.Result:
-    monkeypatch.setattr(checks, "LOCAL", directory)
-    monkeypatch.setattr(checks, "ROOT", directory)
-    return checks.run(Check("some check", (sys.executable, "-c", script)))
-
-
-def test_check_that_ends_well_has_passed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert run(monkeypatch, tmp_path, "print('fine')").passed
-
-
-def test_failing_check_shows_what_it_said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert not run(monkeypatch, tmp_path, "print('this broke'); raise SystemExit(3)").passed
-    assert "this broke" in capsys.readouterr().out
-
-
-def test_reasons_for_skipping_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    said = (
-        "SKIPPED [2] tests/app/test_x.py:7: no PostgreSQL\nSKIPPED [1] tests/app/test_y.py:9: no PostgreSQL"
-    )
-    assert run(monkeypatch, tmp_path, f"print({said!r})").skipped == ("no PostgreSQL (3)",)
-
-
-def test_what_a_check_can_do_without_does_not_stop_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def unavailable() -> None:
-        raise Trouble("there is none", "install it")
-
-    monkeypatch.setattr(checks, "LOCAL", tmp_path)
-    monkeypatch.setattr(checks, "ROOT", tmp_path)
-    assert checks.run(Check("some check", (sys.executable, "-c", ""), wants=unavailable)).passed
+def result(name: str, passed: bool, seconds: float = 1.0) -> Result:
+    return Result(Check(name, ()), passed, seconds, ())
 
 
 def test_unit_and_slow_tests_are_all_there_are() -> None:
@@ -51,17 +20,41 @@ def test_unit_and_slow_tests_are_all_there_are() -> None:
     assert chosen == {"not slow", "slow"}
 
 
-def test_every_scenario_is_gone_through_or_named_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_scenario_runs_or_is_named_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SCENARIO", raising=False)
     run = {check.command[-1].partition("=")[2] for check in checks.molecule()}
-    told = " ".join(checks.LEFT_OUT["molecule"])
+    left_out = " ".join(checks.LEFT_OUT["molecule"])
     for scenario in (it.name for it in (ROOT / "molecule").iterdir()):
-        assert (scenario in run) != (f"SCENARIO={scenario}" in told)
+        assert (scenario in run) != (f"SCENARIO={scenario}" in left_out)
 
 
-def test_scenario_that_is_asked_for_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chosen_scenario_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCENARIO", "ubuntu")
     assert [check.name for check in checks.molecule()] == ["molecule ubuntu"]
+
+
+def test_summary_has_a_line_for_each_check_and_the_time_of_all() -> None:
+    lines = list(checks.summary([[result("one", True, 3.0), result("two", False, 4.0)]], 5.0))
+    assert [line.split() for line in lines[1:]] == [
+        ["passed", "one", "3.0", "s"],
+        ["FAILED", "two", "4.0", "s"],
+        ["all", "of", "it", "took", "5", "s"],
+    ]
+
+
+def test_summary_of_several_rounds_says_how_often_a_check_failed() -> None:
+    rounds = [[result("one", True), result("two", ok)] for ok in (True, False, True)]
+    lines = list(checks.summary(rounds, 5.0))
+    assert lines[1].split()[:2] == ["passed", "one"]
+    assert lines[2].split()[:5] == ["FAILED", "1", "of", "3", "two"]
+
+
+def test_summary_names_what_was_skipped_and_what_the_groups_leave_out() -> None:
+    ran = Result(Check("slow tests", ()), True, 1.0, ("no PostgreSQL (3)",))
+    lines = list(checks.skipped([ran], ["slow", "molecule"]))
+    assert "  slow tests: no PostgreSQL (3)" in lines
+    assert any("SCENARIO=vm" in line for line in lines)
+    assert list(checks.skipped([result("one", True)], ["unit"])) == ["Skipped nothing"]
 
 
 @pytest.mark.parametrize(
