@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,5 @@ def test_check_gets_its_additional_environment() -> None:
 def test_there_is_a_lane_for_each_core_and_two_at_least(
     cores: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count: Callable[[], int | None] = lambda: cores  # noqa: E731
-    monkeypatch.setattr(scheduler.os, "cpu_count", count)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
     assert scheduler.lanes() == expected
