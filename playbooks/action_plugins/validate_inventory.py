@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
         self._values = self._templar.copy_with_new_env(available_variables=variables)
         problems = [
             *self._spec_problems(specs, variables),
+            *self._renamed_names(given),
             *self._unknown_names(specs, project, given),
             *self._example_secrets(variables),
         ]
@@ -95,10 +97,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
         known = {name for options in specs.values() for name in options}
         for file in (project / "playbooks" / "group_vars" / "all").glob("*.yml"):
             known |= (self._load(file) or {}).keys()
-        for name in sorted(given.keys() - known):
+        for name in sorted(given.keys() - known - given["renamed_variables"].keys()):
             if name.startswith(tuple(f"{role}_" for role in specs)):
                 close = get_close_matches(name, known, n=1)
                 yield f"{name}: unknown variable" + (f"; did you mean {close[0]}?" if close else "")
+
+    def _renamed_names(self, given: Mapping[str, Any]) -> Iterator[str]:
+        """Yield one problem for each variable or key that the inventory still gives under its old name."""
+        for old, new in given["renamed_variables"].items():
+            if old in given:
+                yield f"{old}: renamed; write {new} instead"
+        for name, keys in given["renamed_keys"].items():
+            with suppress(AnsibleUndefinedVariable):  # its value depends on facts: the role's specs check it
+                entries = self._values.template(given.get(name, []))
+                used = {key for entry in entries if isinstance(entry, Mapping) for key in entry}
+                for old in sorted(keys.keys() & used):
+                    yield f"{name}[].{old}: renamed; write {keys[old]} instead"
 
     def _example_secrets(self, variables: Mapping[str, Any]) -> Iterator[str]:
         if self._values.template(variables.get("algosat_environment", "")) != "production":

@@ -103,7 +103,7 @@ def test_backup_leaves_no_scratch_behind_and_no_more_archives_than_it_was_told(
 ) -> None:
     assert host.check_output("find %s -name '.algosat-*'", told["backup_directory"]) == ""
     kept = host.check_output("find %s -name 'algosat-*Z.tar.gz'", told["backup_directory"]).split()
-    assert 0 < len(kept) <= told["backup_kept"]
+    assert 0 < len(kept) <= told["backup_keep"]
 
 
 def test_foreign_archive_is_refused(host: Host, told: Told, foreign: str) -> None:

@@ -14,11 +14,11 @@ STAMP = "/var/lib/apt/periodic/upgrade-stamp"
 
 def test_security_updates_install_themselves_unless_told_otherwise(host: Host, told: Told) -> None:
     understood = host.check_output("apt-config dump")
-    assert f'APT::Periodic::Unattended-Upgrade "{int(told["common_security_updates"])}";' in understood
-    asked = str(told["common_reboot_after_updates"]).lower()
+    assert f'APT::Periodic::Unattended-Upgrade "{int(told["common_unattended_upgrades"])}";' in understood
+    asked = str(told["common_automatic_reboot"]).lower()
     assert f'Unattended-Upgrade::Automatic-Reboot "{asked}";' in understood
-    assert told('Unattended-Upgrade::Automatic-Reboot-Time "{common_reboot_time}";') in understood
-    held = [f'Unattended-Upgrade::Package-Blacklist:: "{it}";' for it in told["common_held_packages"]]
+    assert told('Unattended-Upgrade::Automatic-Reboot-Time "{common_automatic_reboot_time}";') in understood
+    held = [f'Unattended-Upgrade::Package-Blacklist:: "{it}";' for it in told["common_package_blacklist"]]
     assert all(it in understood for it in held)
     assert 'APT::Periodic::Update-Package-Lists "1";' in understood
 
@@ -36,7 +36,7 @@ def test_unattended_upgrades_looks_at_security_archives_only(host: Host) -> None
 def test_updates_are_installed_at_their_time_only(host: Host, told: Told) -> None:
     times = host.check_output("systemctl show --property=TimersCalendar apt-daily-upgrade.timer")
     assert times.count("OnCalendar=") == 1
-    assert told("OnCalendar=*-*-* {common_updates_time}:00") in times
+    assert told("OnCalendar=*-*-* {common_unattended_upgrades_time}:00") in times
 
 
 def test_clock_shows_the_time_of_its_zone(host: Host, told: Told) -> None:
@@ -48,8 +48,8 @@ def test_clock_shows_the_time_of_its_zone(host: Host, told: Told) -> None:
 def test_journal_is_kept_on_disk_within_bounds(host: Host, told: Told) -> None:
     settings = host.check_output("systemd-analyze cat-config systemd/journald.conf")
     assert "Storage=persistent" in settings
-    assert told("SystemMaxUse={common_journal_max_size}\n") in settings + "\n"
-    assert told("MaxRetentionSec={common_journal_max_age}\n") in settings + "\n"
+    assert told("SystemMaxUse={common_journal_system_max_use}\n") in settings + "\n"
+    assert told("MaxRetentionSec={common_journal_max_retention}\n") in settings + "\n"
     assert host.file("/var/log/journal").is_directory
 
 
@@ -80,19 +80,19 @@ def test_program_does_not_run_where_everybody_may_write(host: Host, told: Told, 
         pytest.skip(f"{directory} is no file system of its own here")
     program = f"{directory}/true-of-test"
     tried = host.run(f"cp /bin/true {program} && {program}; code=$?; rm -f {program}; exit $code")
-    assert tried.rc == (126 if told["common_restrict_mounts"] else 0)
+    assert tried.rc == (126 if told["common_noexec_mounts"] else 0)
 
 
 def test_login_sees_its_own_processes_only_unless_told_otherwise(host: Host, told: Told) -> None:
     seen = host.check_output("runuser --user nobody -- ls /proc").split()
-    assert ("1" in seen) != told["common_hide_processes"]
+    assert ("1" in seen) != told["common_hidepid"]
     assert "1" in host.check_output("ls /proc").split()
 
 
 @pytest.mark.parametrize("module", ["usb_storage", "cramfs", "dccp"])
 def test_module_that_is_not_needed_cannot_be_loaded(host: Host, told: Told, module: str) -> None:
     rule = host.run(f"modprobe --showconfig | grep '^install {module} '").stdout
-    forbidden = module in {it.replace("-", "_") for it in told["common_forbidden_modules"]}
+    forbidden = module in {it.replace("-", "_") for it in told["common_module_blacklist"]}
     assert rule.strip().endswith("/bin/false") == forbidden
 
 
@@ -109,9 +109,9 @@ def test_swap_file_is_there_unless_the_swap_is_the_hosts(host: Host) -> None:
 def test_unit_that_failed_is_told_until_it_is_mended(host: Host, told: Told) -> None:
     def figures() -> str:
         host.check_output("systemctl start failed-units.service")
-        return str(host.file(told["common_report"]).content_string)
+        return str(host.file(told["common_metrics_file"]).content_string)
 
-    line = told("{common_report_prefix}unit_failed") + '{unit="fails-of-test.service"} 1\n'
+    line = told("{common_metrics_prefix}unit_failed") + '{unit="fails-of-test.service"} 1\n'
     host.check_output("systemd-run --quiet --unit=fails-of-test --property=Type=oneshot false; true")
     try:
         assert line in figures()
@@ -123,7 +123,7 @@ def test_unit_that_failed_is_told_until_it_is_mended(host: Host, told: Told) -> 
 
 @pytest.fixture
 def updates_instead(host: Host, told: Told) -> Iterator[None]:
-    if not told["common_security_updates"]:
+    if not told["common_unattended_upgrades"]:
         pytest.skip("the inventory does without security updates")
     override = "[Service]\nExecStart=\nExecStart=/bin/true\n"
     host.check_output(f"mkdir -p {INSTEAD} && printf %s > {INSTEAD}/instead.conf", override)

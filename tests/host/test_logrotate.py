@@ -14,7 +14,7 @@ def test_logrotate_understands_every_rule(host: Host) -> None:
 
 
 def test_timer_looks_as_often_as_it_was_told(host: Host, told: Told) -> None:
-    meant = host.check_output("systemd-analyze calendar %s", told["logrotate_interval"])
+    meant = host.check_output("systemd-analyze calendar %s", told["logrotate_schedule"])
     times = host.check_output("systemctl show --property=TimersCalendar logrotate.timer")
     assert re.findall(r"OnCalendar=([^;]+?) ;", times) == re.findall(r"Normalized form: (.+)", meant)
 

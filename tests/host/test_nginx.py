@@ -19,7 +19,7 @@ def test_plain_http_is_sent_to_https(outside: Outside) -> None:
 
 
 def test_acme_challenge_is_answered_without_tls(host: Host, told: Told, outside: Outside) -> None:
-    directory = told("{nginx_acme_directory}/.well-known/acme-challenge")
+    directory = told("{nginx_acme_webroot}/.well-known/acme-challenge")
     host.check_output(f"umask 0022 && mkdir -p {directory} && echo proof > {directory}/test-of-nginx")
     try:
         assert outside.plain("/.well-known/acme-challenge/test-of-nginx").text == "proof\n"
@@ -28,7 +28,7 @@ def test_acme_challenge_is_answered_without_tls(host: Host, told: Told, outside:
 
 
 def test_body_that_is_too_large_is_a_problem(outside: Outside, told: Told) -> None:
-    largest = re.fullmatch(r"(\d+)([kmg]?)", told["nginx_max_body"])
+    largest = re.fullmatch(r"(\d+)([kmg]?)", told["nginx_client_max_body_size"])
     assert largest is not None
     body = b"x" * (int(largest[1]) * 1024 ** " kmg".index(largest[2] or " ") + 1)
     answer = outside.ask("POST", "/orders", body, {"content-type": "application/json"})
@@ -79,7 +79,7 @@ def test_answer_carries_the_header_once(outside: Outside, header: str, value: st
 
 def test_browsers_are_told_to_use_https_only_for_as_long_as_is_meant(outside: Outside, told: Told) -> None:
     header = outside.get("/health").headers.get("strict-transport-security")
-    seconds = told["nginx_hsts_seconds"]
+    seconds = told["nginx_hsts_max_age"]
     assert header == (f"max-age={seconds}; includeSubDomains" if seconds else None)
 
 

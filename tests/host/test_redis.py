@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit("redis-server")
 def socket(told: Told) -> str:
     if not told["redis_enabled"]:
         pytest.skip("redis_enabled is off here")
-    return str(told["redis_socket"])
+    return str(told["redis_unixsocket"])
 
 
 def says(host: Host, socket: str, command: str, user: str = "redis") -> str:

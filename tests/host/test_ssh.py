@@ -62,12 +62,12 @@ def test_sshd_obeys(host: Host, rule: str) -> None:
 @pytest.mark.parametrize(
     ("keyword", "variable"),
     [
-        ("maxauthtries", "ssh_max_tries"),
-        ("logingracetime", "ssh_login_grace_seconds"),
-        ("persourcemaxstartups", "ssh_max_pending_per_source"),
+        ("maxauthtries", "ssh_max_auth_tries"),
+        ("logingracetime", "ssh_login_grace_time"),
+        ("persourcemaxstartups", "ssh_per_source_max_startups"),
         ("maxsessions", "ssh_max_sessions"),
-        ("clientaliveinterval", "ssh_alive_seconds"),
-        ("allowtcpforwarding", "ssh_tcp_forwarding"),
+        ("clientaliveinterval", "ssh_client_alive_interval"),
+        ("allowtcpforwarding", "ssh_allow_tcp_forwarding"),
     ],
 )
 def test_sshd_goes_by_what_it_was_told(host: Host, told: Told, keyword: str, variable: str) -> None:

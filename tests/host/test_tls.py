@@ -46,8 +46,8 @@ def test_good_certificate_is_kept(host: Host, told: Told) -> None:
 def test_renewal_works_within_its_sandbox_and_tells_when_the_certificate_ends(host: Host, told: Told) -> None:
     host.check_output("systemctl start tls-renew.service")
     assert host.check_output("systemctl show --property=Result tls-renew.service") == "Result=success"
-    figure = told("^{tls_report_prefix}certificate_expiry_timestamp_seconds ")
-    ends = int(host.check_output("grep '%s' %s | cut -d' ' -f2", figure, told["tls_report"]))
+    figure = told("^{tls_metrics_prefix}certificate_expiry_timestamp_seconds ")
+    ends = int(host.check_output("grep '%s' %s | cut -d' ' -f2", figure, told["tls_metrics_file"]))
     shown = host.check_output(told("openssl x509 -in {tls_directory}/fullchain.pem -noout -enddate"))
     assert shown == f"notAfter={datetime.fromtimestamp(ends, UTC):%b %e %H:%M:%S %Y} GMT"
 

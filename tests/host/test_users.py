@@ -50,7 +50,7 @@ def is_new(host: Host) -> bool:
 
 
 def test_idle_shell_ends_and_its_user_cannot_say_otherwise(host: Host, told: Told, me: str) -> None:
-    seconds = told["users_idle_shell_seconds"]
+    seconds = told["users_tmout"]
     assert host.check_output("su --login %s --command 'echo $TMOUT'", me) == str(seconds or "")
     kept = host.run("su --login %s --command 'TMOUT=0; echo still here'", me).stdout
     assert kept == ("" if seconds else "still here\n")
@@ -101,6 +101,6 @@ def test_wrong_passwords_close_an_account_to_the_right_one(host: Host, told: Tol
     assert "is not in the sudoers file" in sudo("Tr4der-of-Calcutta")
     for _ in range(4):
         assert "is not in the sudoers file" not in sudo("wrong")
-    assert ("is not in the sudoers file" in sudo("Tr4der-of-Calcutta")) != told["users_close_after_failures"]
+    assert ("is not in the sudoers file" in sudo("Tr4der-of-Calcutta")) != told["users_faillock"]
     host.check_output("faillock --user %s --reset", guest)
     assert "is not in the sudoers file" in sudo("Tr4der-of-Calcutta")

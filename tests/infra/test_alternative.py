@@ -18,7 +18,7 @@ AS_THEY_ARE = {
     "^algosat_authentication_enabled$": "every test logs in",
     "^algosat_ca_file$": "follows from the directory of the certificates",
     "^(backup|ufw)_enabled$": "what the tests look at would be gone; the scenario `operations` switches off",
-    "^common_swap_megabytes$": "a container has its host's",
+    "^common_swapfile_mib$": "a container has its host's",
     "^deadman_validate$": "each role hands in its own",
     "^tls_acme_": "the scenario `operations` has an authority to ask",
 }

@@ -172,7 +172,12 @@ def test_keeper_of_the_clock_is_to_run_on_a_machine_of_its_own_only() -> None:
 def test_log_that_strangers_fill_is_rotated_before_its_day_is_over(tmp_path: Path) -> None:
     own = machine("debian-12")
     entry = next(it for it in own.value("logrotate_files") if it["name"] == "nginx")
-    told = {**entry, "path": f"{tmp_path}/*.log", "max_size": "1k", "after": f"echo told >>{tmp_path}/told"}
+    told = {
+        **entry,
+        "path": f"{tmp_path}/*.log",
+        "maxsize": "1k",
+        "postrotate": f"echo told >>{tmp_path}/told",
+    }
     rules = tmp_path / "rules"
     rules.write_text(
         own.render(ROOT / "roles/logrotate/templates/etc/logrotate.d/file.j2", file=told, ansible_managed="M")
@@ -233,7 +238,7 @@ def test_firewall_follows_ssh_and_takes_further_doors_before_those_for_everybody
     ("told", "groups", "storage"),
     [
         ({}, ["redis"], "redis+unix:///run/redis/redis-server.sock"),
-        ({"redis_socket": "/run/redis/x.sock"}, ["redis"], "redis+unix:///run/redis/x.sock"),
+        ({"redis_unixsocket": "/run/redis/x.sock"}, ["redis"], "redis+unix:///run/redis/x.sock"),
         ({"redis_enabled": False}, [], "memory://"),
     ],
 )
@@ -279,7 +284,7 @@ def test_nginx_shows_metrics_to_operators_only() -> None:
 
 def test_certificate_names_tell_addresses_from_hosts() -> None:
     own = machine("debian-12")
-    own.variables["tls_names"] = ["trade.example.org", "198.51.100.7", "::1"]
+    own.variables["tls_subject_alt_names"] = ["trade.example.org", "198.51.100.7", "::1"]
     assert own.value("_tls_alternative_names") == "IP:198.51.100.7,IP:::1,DNS:trade.example.org"
 
 
@@ -332,8 +337,8 @@ def test_mounts_that_are_no_longer_restricted_are_given_back() -> None:
     loose = text(
         "debian-12",
         "common:etc/systemd/system/hardened-mounts.service",
-        common_restrict_mounts=False,
-        common_hide_processes=False,
+        common_noexec_mounts=False,
+        common_hidepid=False,
     )
     assert "nosuid,noexec /tmp" in strict
     assert "hidepid=invisible" in strict

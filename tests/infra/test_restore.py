@@ -50,8 +50,8 @@ def run(tmp_path: Path) -> Run:
         "algosat_log_directory": str(places["log"]),
         "algosat_runtime_directory": str(places["run"]),
         "backup_directory": str(places["backups"]),
-        "backup_spare_mib": 1,
-        "backup_kept": 1,
+        "backup_min_free_mib": 1,
+        "backup_keep": 1,
     }
     for name in ("backup.sh", "restore.sh"):
         template = ROOT / "templates" / "opt" / "algosat" / "bin" / f"{name}.j2"

@@ -50,8 +50,8 @@ def renew(tmp_path: Path) -> Renew:
     program = tmp_path / "tls-renew"
     told = {
         "tls_directory": str(tmp_path / "tls"),
-        "tls_names": ["trade.example.org", "127.0.0.1"],
-        "tls_report": str(tmp_path / "reports" / "tls.prom"),
+        "tls_subject_alt_names": ["trade.example.org", "127.0.0.1"],
+        "tls_metrics_file": str(tmp_path / "reports" / "tls.prom"),
         "tls_acme_webroot": str(tmp_path / "acme"),
     }
 

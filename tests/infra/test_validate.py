@@ -60,10 +60,10 @@ def test_wrong_types_and_unknown_and_missing_names_are_reported_together(invento
 
 
 def test_failed_preflight_of_a_role_is_reported_with_its_message(inventory: Path) -> None:
-    done = validate(inventory, "-e", '{"ssh_ports": [70000], "fail2ban_first_ban": "ten minutes"}')
+    done = validate(inventory, "-e", '{"ssh_ports": [70000], "fail2ban_bantime": "ten minutes"}')
     assert done.returncode != 0
     assert "ssh_ports must hold at least one port from 1 to 65535; it is [70000]" in done.stdout
-    assert "fail2ban_first_ban, fail2ban_longest_ban and fail2ban_window must be a number" in done.stdout
+    assert "fail2ban_bantime, fail2ban_bantime_maximum and fail2ban_findtime must be a number" in done.stdout
 
 
 @pytest.mark.parametrize(

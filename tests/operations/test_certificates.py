@@ -65,9 +65,9 @@ def authority(host: Host, one_connection: None) -> Iterator[str]:
 def provision(controller: Controller, root: str, directory_url: str = DIRECTORY_URL) -> str:
     told = {
         "tls_mode": "acme",
-        "tls_authority": root,
+        "tls_ca_certificate": root,
         "tls_acme_directory_url": directory_url,
-        "tls_acme_names": [controller.server],
+        "tls_acme_domains": [controller.server],
     }
     return controller.play("provision.yml", "--tags=tls", f"--extra-vars={json.dumps(told)}")
 

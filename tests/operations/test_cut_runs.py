@@ -39,16 +39,16 @@ MENDED = {"users": {"users_removed": ["colleague"]}}
 # A setting of a service, what shows whether it runs by it, and the answer then.
 SETTINGS = {
     "nginx": (
-        {"nginx_max_body": "1k"},
+        {"nginx_client_max_body_size": "1k"},
         "head -c 2000 /dev/zero | curl -sk -o /dev/null -w '%{http_code}' --data-binary @- https://localhost/orders",
         "413",
     ),
     "redis": (
-        {"redis_max_memory": "48mb"},
+        {"redis_maxmemory": "48mb"},
         "redis-cli -s /run/redis/redis-server.sock info memory | grep -x 'maxmemory:[0-9]*.'",
         f"maxmemory:{48 * 1024**2}",
     ),
-    "fail2ban": ({"fail2ban_window": "7m"}, "fail2ban-client get sshd findtime", "420"),
+    "fail2ban": ({"fail2ban_findtime": "7m"}, "fail2ban-client get sshd findtime", "420"),
 }
 # What a task does that does not change the server.
 LOCAL = {
