@@ -55,7 +55,7 @@ def test_every_old_name_in_an_inventory_is_reported_with_its_new_name(tmp_path: 
         check=False,
     )
     assert done.returncode != 0
-    assert "Nothing was changed" in done.stdout
+    assert "nothing was changed" in done.stdout
     for old, new in VARIABLES.items():
         assert f"{old}: renamed; write {new} instead" in done.stdout
     for name, keys in KEYS.items():
