@@ -1,0 +1,58 @@
+"""Every setting of the application against the code that reads it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from algosat.config.settings import Settings
+from tools.paths import ROOT
+
+PACKAGE = ROOT / "app" / "algosat"
+# Variables that hold a whole section where it is read.
+SECTION_VARIABLES = {"algosat", "control", "limits", "rules", "settings", "thresholds", "watch"}
+# Settings that no module reads.
+EXEMPT = {
+    "algosat.debug": "gets its reader with the error page for admins",
+    "encryption.key_rotation_days": "reserved, as encryption.keys",
+    "encryption.keys": "reserved for the credentials of brokers, which are to be stored encrypted",
+    "logging.backup_count": "logrotate's, from the same inventory variable",
+    "logging.max_size": "logrotate's, from the same inventory variable",
+}
+
+
+def settings(model: type[BaseModel], section: str = "") -> Iterator[tuple[str, str]]:
+    """The section and the name of every setting."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from settings(field.annotation, name)
+        else:
+            yield section, name
+
+
+def reads() -> set[tuple[str, str]]:
+    """Each attribute that the package reads outside of config/, with the name of what it is read from."""
+    files = (file for file in PACKAGE.rglob("*.py") if file.parent.name != "config")
+    nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text())))
+    return {(owner(node.value), node.attr) for node in nodes if isinstance(node, ast.Attribute)}
+
+
+def owner(value: ast.expr) -> str:
+    name = value.attr if isinstance(value, ast.Attribute) else value.id if isinstance(value, ast.Name) else ""
+    return name.lstrip("_")
+
+
+def test_every_setting_has_a_reader_or_an_exemption() -> None:
+    found = reads()
+    unread = {
+        f"{section}.{name}"
+        for section, name in settings(Settings)
+        if not any((variable, name) in found for variable in {section, *SECTION_VARIABLES})
+    }
+    assert unread - EXEMPT.keys() == set()
+
+
+def test_every_exemption_names_a_setting() -> None:
+    assert EXEMPT.keys() <= {f"{section}.{name}" for section, name in settings(Settings)}
