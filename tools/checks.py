@@ -89,7 +89,7 @@ def main() -> int:
     for number in range(1, asked.times + 1):
         if asked.times > 1:
             note(f"Round {number} of {asked.times}")
-        rounds.append(scheduler.run_all(checks, scheduler.lanes()))
+        rounds.append(scheduler.run_all(checks, scheduler.workers()))
     note("\n".join(summary(rounds, time.monotonic() - began)))
     note("\n".join(skipped(rounds[-1], asked.groups)))
     return 0 if all(result.passed for results in rounds for result in results) else 1

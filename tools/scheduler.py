@@ -50,12 +50,12 @@ class Result:
     skipped: tuple[str, ...]
 
 
-def lanes() -> int:
+def workers() -> int:
     """Return how many checks run at a time: one for each core, and two at least, since most only wait."""
     return max(2, os.cpu_count() or 1)
 
 
-def run_all(checks: Sequence[Check], lanes: int) -> list[Result]:
+def run_all(checks: Sequence[Check], workers: int) -> list[Result]:
     """Run every check to its end, whatever the others' outcome. Returns the results in the given order.
 
     Checks that must be alone come first, the others follow from the longest to the shortest.
@@ -63,9 +63,9 @@ def run_all(checks: Sequence[Check], lanes: int) -> list[Result]:
     waiting = sorted(checks, key=lambda check: (not check.alone, -check.usual_seconds))
     running: dict[Future[Result], Check] = {}
     results: dict[str, Result] = {}
-    with ThreadPoolExecutor(lanes) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         while waiting or running:
-            while waiting and _fits(waiting[0], list(running.values()), lanes):
+            while waiting and _fits(waiting[0], list(running.values()), workers):
                 check = waiting.pop(0)
                 _install(check)
                 note(f"==> {check.name}")
@@ -95,10 +95,10 @@ def log_of(check: Check) -> Path:
     return LOCAL / "logs" / f"check-{check.name.replace(' ', '-')}.log"
 
 
-def _fits(check: Check, running: Sequence[Check], lanes: int) -> bool:
+def _fits(check: Check, running: Sequence[Check], workers: int) -> bool:
     if check.alone or any(other.alone for other in running):
         return not running
-    return len(running) < lanes
+    return len(running) < workers
 
 
 def _install(check: Check) -> None:

@@ -12,7 +12,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from algosat import clock
-from algosat.api import catalogue
+from algosat.api import all_routes
 from algosat.api.application import Application
 from algosat.api.context import NAME, Services
 from algosat.api.lifecycle import Lifecycle
@@ -21,21 +21,22 @@ from algosat.api.waiting import Waiting
 from algosat.config.live import LiveSettings
 from algosat.config.settings import Settings
 from algosat.errors import ConfigurationError
+from algosat.health_checks import all_checks
 from algosat.monitoring import logs
-from algosat.monitoring.checks import all_checks
 from algosat.monitoring.health import Health
-from algosat.resilience.tracker import ErrorTracker
+from algosat.resilience.error_log import ErrorLog
 from algosat.security.authenticator import Authenticator
-from algosat.security.granting import Granting
-from algosat.security.guesses import Guesses
 from algosat.security.identity import Identity
-from algosat.security.limiter import ClientLimiter
-from algosat.security.lookup import lookup_in
+from algosat.security.login_attempts import LoginAttempts
 from algosat.security.passwords import Passwords
+from algosat.security.rate_limit import ClientLimiter
+from algosat.security.session_lookup import lookup_in
+from algosat.security.token_grants import TokenGrants
 from algosat.security.tokens import Tokens
-from algosat.store import bells, overrides, version
+from algosat.store import overrides, schema_version
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
+from algosat.store.wakeup import channels
 from algosat.store.writer import Writer
 from algosat.trading import desk
 
@@ -62,11 +63,11 @@ def lay_ground(settings: Settings) -> Groundwork:
 
     Raises ConfigurationError when the access rules name no route.
     """
-    catalogue.require_valid(settings.protection.access_control)
+    all_routes.require_valid(settings.protection.access_control)
     app = Application("algosat", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.algosat.api.max_body_bytes
     prepare(app)
-    for route in catalogue.all_routes():
+    for route in all_routes.all_routes():
         register(app, route)
     app.url_map.update()  # the first request would
     if settings.algosat.api.trusted_proxies:
@@ -78,32 +79,38 @@ def lay_ground(settings: Settings) -> Groundwork:
 def build_on(ground: Groundwork, directory: Path, *, passwords: Passwords | None = None) -> Flask:
     """The application of one process, with all that works behind its routes."""
     settings, app, database = ground.settings, ground.app, ground.database
-    version.require_current(database)
+    schema_version.require_current(database)
     writer = Writer(database)
     live = LiveSettings(settings, lambda: overrides.read(database))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     tokens = Tokens(app, settings.algosat.security)
     limiter = ClientLimiter(app, settings.algosat.security)
     authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
-    errors = ErrorTracker(writer, clock.now)
+    errors = ErrorLog(writer, clock.now)
     passwords = passwords or Passwords()
-    ringer = bells.ringer(database, settings.algosat.runtime_directory)
+    notifier = channels.notifier(database, settings.algosat.runtime_directory)
 
     app.extensions[NAME] = Services(
         live=live,
         database=database,
         writer=writer,
         identity=Identity(
-            database, writer, live, Granting(tokens, live), Guesses(writer, live), passwords, clock.now
+            database,
+            writer,
+            live,
+            TokenGrants(tokens, live),
+            LoginAttempts(writer, live),
+            passwords,
+            clock.now,
         ),
         passwords=passwords,
         errors=errors,
         health=Health(all_checks(directory, live, database, limiter, clock.now)),
-        desk=desk.build(settings, database, writer, ringer),
+        desk=desk.build(settings, database, writer, notifier),
         waiting=Waiting(database, settings.algosat.runtime_directory, threads=settings.algosat.api.threads),
         clock=clock.now,
     )
-    Lifecycle(catalogue.all_routes(), live, authenticator, limiter, errors).attach(app)
+    Lifecycle(all_routes.all_routes(), live, authenticator, limiter, errors).attach(app)
     return app
 
 
@@ -119,7 +126,7 @@ def make_ready(ground: Groundwork) -> None:
             "(on a server systemd-tmpfiles does)"
         )
     with closing(ground.database):  # no connection may cross the fork
-        version.await_current(ground.database)
+        schema_version.await_current(ground.database)
         Prepared.compile_all(ground.database.engine.dialect)
 
 

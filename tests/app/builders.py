@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from algosat.config.loader import ALGOSAT_FILE, SECURITY_FILE
-from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, OrderType, Side, apply, create
+from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, OrderType, Side, apply, create
 
 SECRET_KEY = "kV9wq2Zb7RtYx4Lm8NcD3fGhJ5sPaQ1e"
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
-LIMIT = Intent("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.LIMIT, Decimal(100))
+LIMIT = OrderTerms("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.LIMIT, Decimal(100))
 FERNET_KEY = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k="
 
 
@@ -147,9 +147,9 @@ def write_configuration(
     return directory
 
 
-def order_after(*events: OrderEvent | EventKind, intent: Intent = LIMIT) -> Order:
+def order_after(*events: OrderEvent | EventKind, terms: OrderTerms = LIMIT) -> Order:
     """A new order to which all this has happened; a kind stands for an event with nothing more to say."""
-    order = create("a" + "0" * 17, intent, NOW)
+    order = create("a" + "0" * 17, terms, NOW)
     for each in events:
         order = apply(order, OrderEvent(each, NOW) if isinstance(each, EventKind) else each)
     return order

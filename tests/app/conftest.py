@@ -18,11 +18,12 @@ from algosat.config.loader import load
 from algosat.config.settings import Settings
 from algosat.errors import StoreBusy
 from algosat.security import users
-from algosat.security.callers import Role
-from algosat.store import migrate, version
+from algosat.security.principals import Role
+from algosat.store import migrate, schema_version
 from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.writer import Writer
+from algosat.strategies import catalog
 from algosat.trading.desk import Desk
 from tests.app import fakes
 from tests.app.builders import algosat_data, write_configuration
@@ -30,6 +31,7 @@ from tests.app.client import PASSWORD, Client
 from tests.app.desks import open_desk
 from tests.app.fakes import FakeClock
 from tests.app.postgresql import Cluster, cluster
+from tests.app.strategies.fakes import Scripted
 from tools.say import Trouble
 
 
@@ -110,7 +112,7 @@ def slow_store(monkeypatch: pytest.MonkeyPatch) -> None:
         if error := next(answers):
             raise error
 
-    monkeypatch.setattr(version, "require_current", answer)
+    monkeypatch.setattr(schema_version, "require_current", answer)
 
 
 @pytest.fixture
@@ -222,3 +224,12 @@ def _running(directory: Path) -> Iterator[Flask]:
 
 def _drop(*_: object) -> str:
     raise structlog.DropEvent
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
+    """The scripted strategy, in the catalogue, with nothing told and nothing to do."""
+    monkeypatch.setitem(catalog.CLASSES, "scripted", Scripted)
+    Scripted.script.clear()
+    Scripted.told.clear()
+    return Scripted

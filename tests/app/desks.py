@@ -11,12 +11,12 @@ from typing import Any
 
 from algosat.config.settings import Settings
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
-from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, OrderType, Side, Trade
+from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, OrderType, Side, Trade
 from algosat.engine.quotes import QuoteBoard, list_instruments
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.database import Database
-from algosat.store.wakeup import Ringer
+from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
 from algosat.trading import desk as desks
 from algosat.trading import place
@@ -64,8 +64,8 @@ def quote_of(symbol: str, at: datetime, last: str = "100") -> Quote:
 def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[Desk]:
     """A desk whose limits differ from the settings' by `limits`, with a price for every instrument."""
     database = Database(settings.algosat.database.url.get_secret_value())
-    writer, ringer = Writer(database), Ringer(settings.algosat.runtime_directory)
-    desk = desks.build(settings, database, writer, ringer, clock)
+    writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
+    desk = desks.build(settings, database, writer, notifier, clock)
     desk = replace(desk, defaults=replace(desk.defaults, **limits))
     list_instruments(desk, instruments())
     writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(1_000_000)))
@@ -74,7 +74,7 @@ def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[D
         yield desk
     finally:
         writer.close()
-        ringer.close()
+        notifier.close()
         database.close()
 
 
@@ -88,20 +88,20 @@ def set_prices(desk: Desk, **last: str) -> None:
 
 def intent_of(
     quantity: str = "10", *, side: Side = Side.BUY, limit: str | None = "100", **differences: Any
-) -> Intent:
+) -> OrderTerms:
     """A limit order for the first share, unless the test says otherwise; without a limit, at the market."""
     kind = OrderType.MARKET if limit is None else OrderType.LIMIT
     price = None if limit is None else Decimal(limit)
-    intent = Intent("paper", SHARE, side, Decimal(quantity), kind, price)
-    return replace(intent, **differences)
+    terms = OrderTerms("paper", SHARE, side, Decimal(quantity), kind, price)
+    return replace(terms, **differences)
 
 
 def buy(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
-    return place.place(desk, intent_of(quantity, **differences), CAUSE).order
+    return place.place_order(desk, intent_of(quantity, **differences), CAUSE).order
 
 
 def sell(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
-    return place.place(desk, intent_of(quantity, side=Side.SELL, **differences), CAUSE).order
+    return place.place_order(desk, intent_of(quantity, side=Side.SELL, **differences), CAUSE).order
 
 
 def advance(desk: Desk, order: Order, *kinds: EventKind, fill: str | None = None, at: str = "100") -> Order:
@@ -131,7 +131,7 @@ def hold(
     desk: Desk, quantity: str = "10", *, at: str = "100", side: Side = Side.BUY, **differences: Any
 ) -> Order:
     """Have a position by an order that is filled whole."""
-    order = place.place(desk, intent_of(quantity, side=side, limit=at, **differences), CAUSE).order
+    order = place.place_order(desk, intent_of(quantity, side=side, limit=at, **differences), CAUSE).order
     return advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill=quantity, at=at)
 
 

@@ -11,23 +11,35 @@ from typing import Final
 import algosat
 
 SOURCE: Final = Path(algosat.__file__).parent
-BASE: Final = "brokers.base"  # the words in which brokers report; whoever settles a report must know them
-
-# What each part may import of the others. What is not named here (errors, clock, config) everybody may.
+# What each package may import of the others. Modules named in EVERYBODYS are open to all packages.
 MAY_IMPORT: Final = {
     "domain": set(),
-    "store": {"domain"},
-    "brokers": {"domain", "store"},
-    "trading": {"domain", "store", BASE, "monitoring"},
-    "strategies": {"domain", "trading", "store", "monitoring", BASE, "brokers.paper"},  # back-tests run on it
-    "engine": {"domain", "store", "trading", "brokers", "strategies", "monitoring", "resilience", "host"},
-    "resilience": {"monitoring", "store"},
-    "host": {"monitoring"},
-    "monitoring": {"store", "host", "security", "resilience", "domain"},
-    "security": {"store", "monitoring", "resilience"},
-    "api": {"domain", "store", "trading", "strategies", "security", "monitoring", "resilience", "host"},
+    "monitoring": set(),
+    "store": {"domain", "monitoring"},
+    "exchange": {"domain"},
+    "brokers": {"exchange", "store", "domain"},
+    "host": set(),
+    "resilience": {"store", "monitoring", "domain"},
+    "security": {"store", "monitoring", "domain"},
+    "strategies": {"domain"},
+    "trading": {"store", "monitoring", "domain"},
+    "backtest": {"strategies", "exchange", "domain", "trading"},
+    "live": {"strategies", "trading", "store", "monitoring", "domain"},
+    "engine": {"trading", "resilience", "brokers", "store", "monitoring", "domain"},
+    "api": {
+        "live",
+        "trading",
+        "strategies",
+        "security",
+        "resilience",
+        "host",
+        "store",
+        "monitoring",
+        "domain",
+    },
+    "health_checks": {"security", "host", "store", "monitoring"},
 }
-EVERYBODYS: Final = {"errors", "clock", "config", "__init__"}
+EVERYBODYS: Final = {"errors", "clock", "config", "systemd", "__init__"}
 COMPOSES: Final = {"app", "engine.main", "__main__"}  # may know all others
 BROKER_WRITES: Final = {"place", "modify", "cancel"}
 
@@ -105,7 +117,7 @@ def test_only_the_engine_knows_a_broker() -> None:
 
 def speaking() -> set[str]:
     """Modules that define a broker, and those below `brokers` that know one."""
-    trees = {name: tree for name, tree in modules() if name.startswith("brokers.") and name != BASE}
+    trees = {name: tree for name, tree in modules() if name.startswith("brokers.") and name != "brokers.base"}
     found = {name for name, tree in trees.items() if any(map(_is_broker, ast.walk(tree)))}
     while True:
         more = {
@@ -150,9 +162,9 @@ def test_outside_the_guard_and_the_adapters_nobody_holds_a_bare_broker() -> None
         if name.startswith("engine.")
     }
     assert {name: asked for name, asked in doors.items() if asked} == {
-        "engine.guard": {"place", "modify", "cancel"},
+        "engine.guarded_broker": {"place", "modify", "cancel"},
         "engine.sender": {"place"},
-        "engine.amender": {"modify", "cancel"},
+        "engine.pending_requests": {"modify", "cancel"},
     }
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from algosat.engine.leadership import NotLeading, leadership_of
-from algosat.store import bells, wakeup
 from algosat.store.database import Database
+from algosat.store.leader_lock import NotLeading, leader_lock_of
+from algosat.store.wakeup import channels, unix_socket
 from algosat.store.writer import Writer
 from tests.app.postgresql import Cluster
 
@@ -27,26 +27,29 @@ def restart(postgresql: Cluster, database: Database) -> None:
 
 
 def test_a_bell_hears_what_is_meant_for_it(database: Database, tmp_path: Path) -> None:
-    bell, ringer = bells.bell(database, tmp_path, wakeup.ENGINE), bells.ringer(database, tmp_path)
-    assert bell.wait(0) == []
-    ringer.ring(wakeup.ENGINE, "one")
-    ringer.ring("strategies", "not for it")
-    ringer.ring(wakeup.ENGINE, "two")
-    heard = bell.wait(5)
-    assert heard + (bell.wait(5) if len(heard) == 1 else []) == ["one", "two"]
-    assert bell.wait(0.01) == []
-    bell.close()
-    ringer.close()
+    listener, notifier = (
+        channels.listener(database, tmp_path, unix_socket.ENGINE),
+        channels.notifier(database, tmp_path),
+    )
+    assert listener.wait(0) == []
+    notifier.notify(unix_socket.ENGINE, "one")
+    notifier.notify("strategies", "not for it")
+    notifier.notify(unix_socket.ENGINE, "two")
+    heard = listener.wait(5)
+    assert heard + (listener.wait(5) if len(heard) == 1 else []) == ["one", "two"]
+    assert listener.wait(0.01) == []
+    listener.close()
+    notifier.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_web_worker_hears_the_engine(database: Database, tmp_path: Path) -> None:
-    workers = [bells.bell(database, tmp_path, wakeup.web(number)) for number in (1, 2)]
+    workers = [channels.listener(database, tmp_path, unix_socket.web(number)) for number in (1, 2)]
     assert [worker.wait(0) for worker in workers] == [[], []]
-    ringer = bells.ringer(database, tmp_path)
-    ringer.ring_web("a1")
+    notifier = channels.notifier(database, tmp_path)
+    notifier.notify_web("a1")
     assert [worker.wait(5) for worker in workers] == [["a1"], ["a1"]]
-    ringer.close()
+    notifier.close()
     for worker in workers:
         worker.close()
 
@@ -54,25 +57,28 @@ def test_every_web_worker_hears_the_engine(database: Database, tmp_path: Path) -
 def test_bells_ring_again_after_the_server_was_away(
     postgresql: Cluster, database: Database, tmp_path: Path
 ) -> None:
-    bell, ringer = bells.bell(database, tmp_path, wakeup.ENGINE), bells.ringer(database, tmp_path)
-    bell.wait(0)
-    ringer.ring(wakeup.ENGINE)
-    assert bell.wait(5) == [""]
+    listener, notifier = (
+        channels.listener(database, tmp_path, unix_socket.ENGINE),
+        channels.notifier(database, tmp_path),
+    )
+    listener.wait(0)
+    notifier.notify(unix_socket.ENGINE)
+    assert listener.wait(5) == [""]
     restart(postgresql, database)
     heard: list[str] = []
     for _ in range(40):
-        ringer.ring(wakeup.ENGINE, "again")
-        heard = bell.wait(0.2)
+        notifier.notify(unix_socket.ENGINE, "again")
+        heard = listener.wait(0.2)
         if heard:
             break
     assert heard
-    bell.close()
-    ringer.close()
+    listener.close()
+    notifier.close()
 
 
 def test_of_two_engines_one_leads_until_its_session_is_gone(postgresql: Cluster, database: Database) -> None:
-    first, second = leadership_of(database), leadership_of(database)
-    strategies = leadership_of(database, "strategies")
+    first, second = leader_lock_of(database), leader_lock_of(database)
+    strategies = leader_lock_of(database, "strategies")
     assert (first.acquire(), second.acquire(), strategies.acquire()) == (True, False, True)
     with database.read() as connection:
         first.fence(connection)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from algosat.brokers.base import Broker
 from algosat.cli import cli
-from algosat.domain.orders import Change, Order
+from algosat.domain.orders import Order, OrderChange
 from algosat.store import writer
 from algosat.store.database import Database
 
@@ -75,7 +75,7 @@ class MortalBroker:
     def place(self, order: Order) -> Any:
         return self._around("place", lambda: self._inner.place(order))
 
-    def modify(self, order: Order, change: Change) -> Any:
+    def modify(self, order: Order, change: OrderChange) -> Any:
         return self._around("modify", lambda: self._inner.modify(order, change))
 
     def cancel(self, order: Order) -> Any:

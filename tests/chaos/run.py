@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from algosat.brokers.paper.faults import Fault
+from algosat.brokers.faults.plan import Fault
 from tests.chaos import witness
 from tests.chaos.site import Site, summary_of_deaths
 from tests.chaos.traders import Acknowledged, Trader

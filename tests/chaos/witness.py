@@ -15,7 +15,7 @@ from algosat.domain.orders import WORKING, EventKind, Order, Side, Status, apply
 from algosat.store import audit
 from algosat.store.rows import event_from, intent_from, order_from
 from algosat.store.tables import orders
-from algosat.store.verify import verify
+from algosat.store.verify.verify import verify
 from tests.chaos.site import LIMITS
 from tests.chaos.traders import Acknowledged
 
@@ -44,7 +44,7 @@ def outcomes(connection: Connection) -> dict[str, int]:
 
 def undecided(connection: Connection) -> int:
     ours = [order_from(row) for row in connection.execute(select(orders))]
-    return sum(order.status in UNDECIDED or order.overlay is not None for order in ours)
+    return sum(order.status in UNDECIDED or order.pending is not None for order in ours)
 
 
 def _lost(ours: dict[str, Order], told: Acknowledged) -> Iterator[str]:
@@ -57,8 +57,8 @@ def _lost(ours: dict[str, Order], told: Acknowledged) -> Iterator[str]:
 
 def _undecided(ours: dict[str, Order]) -> Iterator[str]:
     for order in ours.values():
-        if order.status in UNDECIDED or order.overlay is not None:
-            yield f"order {order.id} is still {order.status} {order.overlay or ''}"
+        if order.status in UNDECIDED or order.pending is not None:
+            yield f"order {order.id} is still {order.status} {order.pending or ''}"
         if order.external:
             yield f"order {order.id} was imported: the exchange has a second one of ours, or a stranger's"
 
@@ -98,16 +98,16 @@ def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[s
             continue
         if event.kind == EventKind.CREATED:
             order = create(event.subject, intent_from(event.data), event.at)
-            before = _worst(held, known, working, order.intent.symbol)
-            asks = ours[order.id].status is not Status.DENIED and not order.intent.reduce_only
+            before = _worst(held, known, working, order.terms.symbol)
+            asks = ours[order.id].status is not Status.DENIED and not order.terms.reduce_only
         else:
             happened = event_from(event.kind, event.at, event.data)
             order = apply(known[event.subject], happened)
-            before = _worst(held, known, working - {order.id}, order.intent.symbol)
+            before = _worst(held, known, working - {order.id}, order.terms.symbol)
             change = order.pending_change if event.kind == EventKind.MODIFY_REQUESTED else None
-            asks = change is not None and change.quantity > order.intent.quantity
+            asks = change is not None and change.quantity > order.terms.quantity
             if happened.trade is not None:
-                held[order.intent.symbol] += order.intent.side.sign * happened.trade.quantity
+                held[order.terms.symbol] += order.terms.side.sign * happened.trade.quantity
         known[order.id] = order
         if asks and event.kind == EventKind.CREATED:
             entries.append(order.created_at)
@@ -118,7 +118,7 @@ def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[s
             if len(working) >= LIMITS["max_open_orders"]:
                 yield f"order {order.id} passed with {len(working)} orders working"
         (working.add if order.status in WORKING else working.discard)(order.id)
-        after = _worst(held, known, working, order.intent.symbol)
+        after = _worst(held, known, working, order.terms.symbol)
         if asks and after > before and after * _dearest(order) > Decimal(LIMITS["max_position_value"]):
             yield f"order {order.id} passed: {after} at {_dearest(order)} could come of it"
 
@@ -127,13 +127,13 @@ def _worst(held: dict[str, Decimal], known: dict[str, Order], working: set[str],
     """The largest position, long or short, that could come of what is held and working."""
     left = dict.fromkeys(Side, Decimal(0))
     for order in (known[each] for each in working):
-        if order.intent.symbol == symbol:
+        if order.terms.symbol == symbol:
             change = order.pending_change
-            quantity = max(order.intent.quantity, change.quantity) if change else order.intent.quantity
-            left[order.intent.side] += quantity - order.filled_quantity
+            quantity = max(order.terms.quantity, change.quantity) if change else order.terms.quantity
+            left[order.terms.side] += quantity - order.filled_quantity
     return max(held[symbol] + left[Side.BUY], left[Side.SELL] - held[symbol])
 
 
 def _dearest(order: Order) -> Decimal:
-    terms = order.pending_change or order.intent
+    terms = order.pending_change or order.terms
     return max(filter(None, (terms.limit_price, terms.trigger_price, terms.protection_price)))

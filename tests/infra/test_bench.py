@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from algosat.store.verify import verify
+from algosat.store.verify.verify import verify
 from tests.infra.rendering import described
 from tools import containers, ssh
 from tools.bench import backtest

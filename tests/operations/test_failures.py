@@ -23,11 +23,11 @@ def does_not_start(copy: Controller) -> None:
 
 
 def is_unhealthy(copy: Controller) -> None:
-    copy.edit("app/algosat/monitoring/checks.py", "Finding(found == version.HEAD,", "Finding(found is None,")
+    copy.edit("app/algosat/health_checks.py", "Finding(found == version.HEAD,", "Finding(found is None,")
 
 
 def migrates_badly(copy: Controller) -> None:
-    copy.edit("app/algosat/store/version.py", 'HEAD: Final = "0001"', 'HEAD: Final = "0002"')
+    copy.edit("app/algosat/store/schema_version.py", 'HEAD: Final = "0001"', 'HEAD: Final = "0002"')
     migration = copy.root / "app/algosat/store/migrations/versions/0002_bad.py"
     migration.write_text(
         'from alembic import op\nrevision = "0002"\ndown_revision = "0001"\n'

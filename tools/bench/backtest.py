@@ -7,7 +7,7 @@ import time
 from decimal import Decimal
 from typing import Final
 
-from algosat.strategies.backtest import bench
+from algosat.backtest import bench
 from tools.bench.report import Figure
 
 _BARS: Final = 20_000

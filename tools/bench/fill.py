@@ -11,9 +11,9 @@ from sqlalchemy import Connection, insert
 
 from algosat.domain.orders import (
     EventKind,
-    Intent,
     Order,
     OrderEvent,
+    OrderTerms,
     OrderType,
     Product,
     Side,
@@ -25,7 +25,7 @@ from algosat.domain.positions import Position, fill
 from algosat.store import audit, migrate, tables
 from algosat.store.audit import Cause
 from algosat.store.database import Database
-from algosat.store.rows import event_data, intent_data, order_values
+from algosat.store.rows import event_data, order_values, terms_data
 
 EVENTS_AN_ORDER: Final = 4
 _BEGIN: Final = datetime(2026, 1, 5, 4, 0, tzinfo=UTC)
@@ -60,12 +60,12 @@ class Filler:
         for number in numbers:
             order, happened, trade = _life_of(number)
             before = self._position
-            self._position = fill(before, order.intent.side, trade.quantity, trade.price, _FEES)
+            self._position = fill(before, order.terms.side, trade.quantity, trade.price, _FEES)
             trades.append(_trade_row(order, trade, self._position.realised - before.realised))
             orders.append({**order_values(order), "actor": "bench", "correlation_id": "bench"})
             if not with_events:
                 continue
-            events.append(self._event_row(order, EventKind.CREATED, order.created_at, intent_data(order)))
+            events.append(self._event_row(order, EventKind.CREATED, order.created_at, terms_data(order)))
             events += [self._event_row(order, e.kind, e.at, event_data(e)) for e in happened]
         connection.execute(insert(tables.orders), orders)
         if events:
@@ -103,14 +103,16 @@ def _life_of(number: int) -> tuple[Order, list[OrderEvent], Trade]:
     at = _BEGIN + timedelta(milliseconds=number)
     side = Side.BUY if number % 2 == 0 else Side.SELL
     price = Decimal(100) + Decimal(number % 200) / 20
-    intent = Intent("paper", "BENCH-EQ", side, Decimal(10), OrderType.LIMIT, price, product=Product.INTRADAY)
+    terms = OrderTerms(
+        "paper", "BENCH-EQ", side, Decimal(10), OrderType.LIMIT, price, product=Product.INTRADAY
+    )
     trade = Trade(f"T{number}", Decimal(10), price, at)
     events = [
         OrderEvent(EventKind.SUBMITTING, at),
         OrderEvent(EventKind.ACCEPTED, at, broker_order_id=f"B{number}"),
         OrderEvent(EventKind.FILLED, at, trade=trade),
     ]
-    order = create(f"a{number:017d}", intent, at)
+    order = create(f"a{number:017d}", terms, at)
     for event in events:
         order = apply(order, event)
     return order, events, trade
@@ -118,8 +120,8 @@ def _life_of(number: int) -> tuple[Order, list[OrderEvent], Trade]:
 
 def _trade_row(order: Order, trade: Trade, realised: Decimal) -> dict[str, Any]:
     return {
-        "account": order.intent.account, "trade_id": trade.id, "order_id": order.id,
-        "symbol": order.intent.symbol, "strategy": "", "product": order.intent.product.value,
-        "side": order.intent.side.value, "quantity": trade.quantity, "price": trade.price,
+        "account": order.terms.account, "trade_id": trade.id, "order_id": order.id,
+        "symbol": order.terms.symbol, "strategy": "", "product": order.terms.product.value,
+        "side": order.terms.side.value, "quantity": trade.quantity, "price": trade.price,
         "realised": realised, "fees": _FEES, "at": trade.at,
     }  # fmt: skip

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, text
 from algosat.store import migrate, queries
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
-from algosat.store.turns import exclusive
-from algosat.store.verify import verify
+from algosat.store.verify.verify import verify
+from algosat.store.write_lock import exclusive
 from algosat.store.writer import Writer
 from tools.bench.fill import EVENTS_AN_ORDER, Filler
 from tools.bench.report import Figure, in_turns, median_seconds, milliseconds

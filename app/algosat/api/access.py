@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 from algosat.config.problems import Problem
-from algosat.config.settings import AccessControl
-from algosat.security.callers import Role
+from algosat.config.settings import AccessControlSettings
+from algosat.security.principals import Role
 
 
 class Access(StrEnum):
@@ -32,7 +32,7 @@ _ROLES: Final = {
 }
 
 
-def needed_role(path: str, access: Access, control: AccessControl) -> Role | None:
+def needed_role(path: str, access: Access, control: AccessControlSettings) -> Role | None:
     """The least role that may use the route `path`; None when everybody may."""
     if path in control.admin_only_endpoints:
         return Role.ADMIN
@@ -41,7 +41,7 @@ def needed_role(path: str, access: Access, control: AccessControl) -> Role | Non
     return _ROLES[access]
 
 
-def problems(levels: Iterable[tuple[str, Access]], control: AccessControl) -> list[Problem]:
+def problems(levels: Iterable[tuple[str, Access]], control: AccessControlSettings) -> list[Problem]:
     """What the inventory says of routes that cannot be so. A misspelt protection must not pass silently."""
     known: dict[str, set[Access]] = {}
     for path, access in levels:

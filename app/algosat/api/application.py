@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, Request
 
 from algosat.monitoring import correlation
-from algosat.security.callers import Caller
+from algosat.security.principals import Principal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from algosat.api.lifecycle import Guard
+    from algosat.api.lifecycle import RoutePolicy
 
 _POLICY: Final = "Content-Security-Policy"
 _HEADERS: Final = (
@@ -30,8 +30,8 @@ class ApiRequest(Request):
     """A request with what the gate learned of it: attributes, since `flask.g` costs ten times as much."""
 
     started: float
-    guard: Guard
-    caller: Caller | None = None
+    guard: RoutePolicy
+    caller: Principal | None = None
 
 
 class Application(Flask):

@@ -12,14 +12,14 @@ from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import caller, cause, correlation_id, services
-from algosat.api.inputs import Input
 from algosat.api.pages import Everything, page
+from algosat.api.request_models import Input
 from algosat.api.routes import Routes
 from algosat.errors import Conflict, NotFound, TooManyRequests, Unauthenticated
 from algosat.security import sessions, users
-from algosat.security.granting import Client, Grant
 from algosat.security.passwords import LONGEST
 from algosat.security.sessions import Session
+from algosat.security.token_grants import Client, Grant
 
 routes = Routes("identity")
 

@@ -10,10 +10,10 @@ from pydantic import Field
 from algosat.api.access import Access
 from algosat.api.context import cause, services
 from algosat.api.idempotency import HEADER, all_placed, required_key
-from algosat.api.inputs import Input
 from algosat.api.order_views import OrderView
 from algosat.api.orders import NewOrder
 from algosat.api.pages import Everything
+from algosat.api.request_models import Input
 from algosat.api.routes import Routes
 from algosat.errors import KeyReused
 from algosat.trading import place, slicing
@@ -43,8 +43,8 @@ def place_basket(body: Basket) -> Response:
     """
     desk = services().desk
     key = required_key("POST /orders/basket", body)
-    legs = [leg.intent(desk.account) for leg in body.orders]
-    return all_placed(place.basket(desk, legs, cause(), key=key))
+    legs = [leg.terms(desk.account) for leg in body.orders]
+    return all_placed(place.place_basket(desk, legs, cause(), key=key))
 
 
 @routes.post(
@@ -64,4 +64,4 @@ def place_sliced(body: NewOrder) -> Response:
     """
     desk = services().desk
     key = required_key("POST /orders/sliced", body)
-    return all_placed(slicing.sliced(desk, body.intent(desk.account), cause(), key=key))
+    return all_placed(slicing.sliced(desk, body.terms(desk.account), cause(), key=key))

@@ -11,9 +11,9 @@ from typing_extensions import TypedDict
 from algosat.api.access import Access
 from algosat.api.context import cause, services
 from algosat.api.idempotency import HEADER, all_placed, optional_key
-from algosat.api.inputs import Input
 from algosat.api.order_views import OrderView, TradeView, rounded, trade_view
 from algosat.api.pages import Everything, Label, Page, PageQuery, Symbol, page
+from algosat.api.request_models import Input
 from algosat.api.routes import Routes
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Product
@@ -116,7 +116,7 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
 def close_position(symbol: str, body: Closing) -> Response:
     """Close what is left of a position after the orders already working, at the market"""
     key = optional_key(f"close {symbol}", body)
-    placed = close.close(
+    placed = close.close_position(
         services().desk, symbol, cause(), strategy=body.strategy, product=body.product, key=key
     )
     return all_placed(placed)

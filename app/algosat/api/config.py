@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.inputs import Input, findings
+from algosat.api.request_models import Input, findings
 from algosat.api.routes import Routes
 from algosat.config.overrides import KEYS, Key
 from algosat.config.summary import plain, summarise

@@ -13,10 +13,10 @@ from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.monitoring import correlation
 from algosat.monitoring.health import Health
-from algosat.resilience.tracker import ErrorTracker
-from algosat.security.callers import Caller
+from algosat.resilience.error_log import ErrorLog
 from algosat.security.identity import Identity
 from algosat.security.passwords import Passwords
+from algosat.security.principals import Principal
 from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.writer import Writer
@@ -35,7 +35,7 @@ class Services:
     identity: Identity
     passwords: Passwords
     health: Health
-    errors: ErrorTracker
+    errors: ErrorLog
     desk: Desk
     waiting: Waiting
     clock: Clock
@@ -46,7 +46,7 @@ class Services:
         self.health.close()
         self.errors.close()
         self.writer.close()
-        self.desk.ringer.close()
+        self.desk.notifier.close()
         self.database.close()
 
 
@@ -54,8 +54,8 @@ def services() -> Services:
     return cast(Services, current_app.extensions[NAME])
 
 
-def caller() -> Caller:
-    return cast(Caller, cast(ApiRequest, request).caller)
+def caller() -> Principal:
+    return cast(Principal, cast(ApiRequest, request).caller)
 
 
 def correlation_id() -> str:

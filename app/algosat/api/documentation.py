@@ -9,8 +9,8 @@ from typing import Final
 from flask import Response
 
 from algosat.api.access import Access
-from algosat.api.answers import json_answer
 from algosat.api.openapi import document
+from algosat.api.responses import json_answer
 from algosat.api.routes import Routes
 from algosat.domain.risk import DenialCode
 
@@ -56,6 +56,6 @@ def _file(name: str) -> Response:
 
 @cache
 def _document() -> dict[str, object]:
-    from algosat.api.catalogue import AREAS  # it names these routes too
+    from algosat.api.all_routes import AREAS  # it names these routes too
 
     return document(AREAS, {code.value: code.help_text for code in DenialCode})

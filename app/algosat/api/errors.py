@@ -11,11 +11,11 @@ from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import services
-from algosat.api.inputs import Input
 from algosat.api.pages import Everything, page
+from algosat.api.request_models import Input
 from algosat.api.routes import Routes
 from algosat.errors import Category, Severity
-from algosat.resilience import tracker
+from algosat.resilience import error_log
 
 routes = Routes("errors")
 
@@ -42,7 +42,7 @@ def list_errors(query: ErrorsQuery) -> dict[str, Any]:
     """Errors that were our own or the store's, equal ones together, the latest first"""
     services().errors.flush()
     with services().database.read() as connection:
-        found = tracker.latest(connection, limit=query.limit, severity=query.severity)
+        found = error_log.latest(connection, limit=query.limit, severity=query.severity)
     return page((_view(row) for row in found), None)
 
 

@@ -10,21 +10,21 @@ from typing import Any, Final
 import orjson
 from flask import Response, request
 
-from algosat.api.answers import json_answer
 from algosat.api.context import caller
-from algosat.api.inputs import Input
 from algosat.api.order_views import order_view
 from algosat.api.pages import page
+from algosat.api.request_models import Input
+from algosat.api.responses import json_answer
 from algosat.errors import InvalidRequest
+from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
-from algosat.trading.replies import Key
 
 HEADER: Final = "Idempotency-Key"
 
 _FORM: Final = re.compile(r"[!-~]{1,255}")
 
 
-def required_key(operation: str, body: Input, *, waits: bool = False) -> Key:
+def required_key(operation: str, body: Input, *, waits: bool = False) -> IdempotencyKey:
     """The key of this request. Raises InvalidRequest when there is none, or none we can keep."""
     key = optional_key(operation, body, waits=waits)
     if key is None:
@@ -36,7 +36,7 @@ def required_key(operation: str, body: Input, *, waits: bool = False) -> Key:
     return key
 
 
-def optional_key(operation: str, body: Input, *, waits: bool = False) -> Key | None:
+def optional_key(operation: str, body: Input, *, waits: bool = False) -> IdempotencyKey | None:
     offered = request.headers.get(HEADER)
     if offered is None:
         return None
@@ -44,7 +44,7 @@ def optional_key(operation: str, body: Input, *, waits: bool = False) -> Key | N
         raise InvalidRequest(
             f"{HEADER} has 1 to 255 visible ASCII characters", code="idempotency_key_malformed"
         )
-    return Key(caller().actor, offered, _hash(operation, body), waits)
+    return IdempotencyKey(caller().actor, offered, _hash(operation, body), waits)
 
 
 def replay_header(placed: Placed) -> dict[str, str]:

@@ -17,15 +17,15 @@ from algosat.api.routes import Route
 from algosat.config.live import LiveSettings
 from algosat.errors import Forbidden, Unauthenticated
 from algosat.monitoring import metrics
-from algosat.resilience.tracker import ErrorTracker
+from algosat.resilience.error_log import ErrorLog
 from algosat.security.authenticator import Authenticator
-from algosat.security.callers import Caller, Role
-from algosat.security.limiter import ClientLimiter
+from algosat.security.principals import Principal, Role
+from algosat.security.rate_limit import ClientLimiter
 
 _log = structlog.get_logger(__name__)
 
 
-class Guard:
+class RoutePolicy:
     """What a route asks, and where its requests are counted; bound once, not on every request."""
 
     def __init__(self, method: str, path: str, role: Role | None, limited: bool) -> None:
@@ -51,16 +51,16 @@ class Lifecycle:
         live: LiveSettings,
         authenticator: Authenticator,
         limiter: ClientLimiter,
-        errors: ErrorTracker,
+        errors: ErrorLog,
     ) -> None:
         control = live.files.protection.access_control
         self._guards = {
-            route.endpoint: Guard(
+            route.endpoint: RoutePolicy(
                 route.method, route.path, needed_role(route.path, route.access, control), route.limited
             )
             for route in routes
         }
-        self._no_route = Guard("any", "(none)", None, limited=True)
+        self._no_route = RoutePolicy("any", "(none)", None, limited=True)
         self._live = live
         self._largest_body = live.files.algosat.api.max_body_bytes
         self._authenticator = authenticator
@@ -81,7 +81,7 @@ class Lifecycle:
             raise RequestEntityTooLarge
         incoming.caller = self._admit(guard, incoming)
 
-    def _admit(self, guard: Guard, incoming: ApiRequest) -> Caller | None:
+    def _admit(self, guard: RoutePolicy, incoming: ApiRequest) -> Principal | None:
         """Who asks, once he may. Strangers are counted by their address, before they are turned away."""
         settings = self._live.current
         caller, refusal = None, None
@@ -106,7 +106,7 @@ class Lifecycle:
     def _answer(self, error: Exception) -> Response:
         answer = answer_to(error)
         if answer.status_code >= 500:
-            guard: Guard = cast(ApiRequest, request).guard
+            guard: RoutePolicy = cast(ApiRequest, request).guard
             self._errors.note(error, guard.path)
         return answer
 

@@ -15,7 +15,7 @@ from algosat.api.context import services
 from algosat.api.pages import Everything, page
 from algosat.api.routes import Routes
 from algosat.domain.instruments import InstrumentKind
-from algosat.domain.sessions import Phase
+from algosat.domain.market_phases import Phase
 from algosat.errors import CalendarUnknown, NotFound
 from algosat.store import queries
 

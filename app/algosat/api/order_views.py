@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 from typing_extensions import TypedDict
 
-from algosat.domain.orders import Order, OrderType, Overlay, Product, Side, Status, Validity
+from algosat.domain.orders import Order, OrderType, PendingRequest, Product, Side, Status, Validity
 from algosat.store.audit import Event
 
 _PLACES: Final = Decimal("0.00000001")
@@ -31,7 +31,7 @@ class OrderView(TypedDict):
     strategy: str | None
     algo_id: str | None
     status: Status
-    pending: Overlay | None
+    pending: PendingRequest | None
     filled_quantity: Decimal
     remaining_quantity: Decimal
     average_price: Decimal | None
@@ -69,24 +69,24 @@ class TradeView(TypedDict):
 
 
 def order_view(order: Order) -> OrderView:
-    intent = order.intent
+    terms = order.terms
     return {
         "id": order.id,
-        "account": intent.account,
-        "symbol": intent.symbol,
-        "side": intent.side,
-        "quantity": intent.quantity,
-        "type": intent.type,
-        "limit_price": intent.limit_price,
-        "trigger_price": intent.trigger_price,
-        "protection_price": intent.protection_price,
-        "product": intent.product,
-        "validity": intent.validity,
-        "reduce_only": intent.reduce_only,
-        "strategy": intent.strategy,
-        "algo_id": intent.algo_id,
+        "account": terms.account,
+        "symbol": terms.symbol,
+        "side": terms.side,
+        "quantity": terms.quantity,
+        "type": terms.type,
+        "limit_price": terms.limit_price,
+        "trigger_price": terms.trigger_price,
+        "protection_price": terms.protection_price,
+        "product": terms.product,
+        "validity": terms.validity,
+        "reduce_only": terms.reduce_only,
+        "strategy": terms.strategy,
+        "algo_id": terms.algo_id,
         "status": order.status,
-        "pending": order.overlay,
+        "pending": order.pending,
         "filled_quantity": order.filled_quantity,
         "remaining_quantity": order.remaining_quantity,
         "average_price": rounded(order.average_price),

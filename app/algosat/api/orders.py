@@ -9,19 +9,19 @@ from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.amounts import Amount
-from algosat.api.answers import json_answer
 from algosat.api.context import cause, services
 from algosat.api.idempotency import HEADER, replay_header, required_key
-from algosat.api.inputs import Input
 from algosat.api.order_views import OrderEventView, OrderView, event_view, order_view
 from algosat.api.pages import Everything, Label, Page, Symbol, TimedQuery, page
+from algosat.api.request_models import Input
+from algosat.api.responses import json_answer
 from algosat.api.routes import Routes
-from algosat.api.waiting import has_no_request_pending, has_word, seconds_preferred
-from algosat.domain.orders import Intent, Order, OrderType, Product, Revision, Side, Status, Validity
+from algosat.api.waiting import has_no_request_pending, is_acknowledged, seconds_preferred
+from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Product, Side, Status, Validity
 from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, KeyReused, NotFound
 from algosat.store import audit, ledger, queries
 from algosat.store.rows import order_from
-from algosat.trading import cancel, modify, place, replies
+from algosat.trading import cancel, idempotency, modify, place
 
 routes = Routes("orders")
 
@@ -41,11 +41,11 @@ class NewOrder(Input):
     strategy: Label | None = None
     algo_id: Label | None = None
 
-    def intent(self, account: str) -> Intent:
-        return Intent(account=account, **dict(self))
+    def terms(self, account: str) -> OrderTerms:
+        return OrderTerms(account=account, **dict(self))
 
 
-class OrderChange(Input):
+class OrderModification(Input):
     """What is left out stays as it is."""
 
     quantity: Amount | None = None
@@ -82,13 +82,13 @@ def place_order(body: NewOrder) -> Response:
     """
     desk, seconds = services().desk, _seconds_to_wait()
     key = required_key("POST /orders", body, waits=seconds > 0)
-    placed = place.place(desk, body.intent(desk.account), cause(), key=key)
+    placed = place.place_order(desk, body.terms(desk.account), cause(), key=key)
     order = placed.order
     headers = {"Location": f"/orders/{order.id}", **replay_header(placed)}
     if order.status is Status.DENIED:
         raise Denied(order.reason or "", code=order.code, headers=headers)
     if not placed.pinned:
-        order = replies.first_answer(desk, key, services().waiting.until(order, has_word, seconds))
+        order = idempotency.first_answer(desk, key, services().waiting.until(order, is_acknowledged, seconds))
     return json_answer(order_view(order), 201, headers)
 
 
@@ -130,19 +130,19 @@ def list_order_events(order_id: str) -> dict[str, Any]:
 @routes.patch(
     "/orders/<order:order_id>",
     access=Access.TRADER,
-    body=OrderChange,
+    body=OrderModification,
     answer=OrderView,
     headers=_WAITS,
     errors=(NotFound, Conflict, IllegalTransition, Denied),
 )
-def change_order(order_id: str, body: OrderChange) -> OrderView:
+def change_order(order_id: str, body: OrderModification) -> OrderView:
     """Change an order's quantity or prices
 
     The new terms hold once the broker has confirmed them; until then the order is `pending`.
     """
     if not body.model_fields_set:
         raise InvalidBody("Name at least one of quantity, limit_price and trigger_price")
-    changed = modify.modify(services().desk, order_id, Revision(**dict(body)), cause())
+    changed = modify.modify_order(services().desk, order_id, ModifyRequest(**dict(body)), cause())
     return order_view(_waited(changed))
 
 
@@ -160,7 +160,7 @@ def cancel_order(order_id: str) -> OrderView:
     One that has not left yet is cancelled at once; else the broker is asked, and the order is
     `pending` until it answers. To ask again changes nothing.
     """
-    cancelled = cancel.cancel(services().desk, order_id, cause())
+    cancelled = cancel.cancel_order(services().desk, order_id, cause())
     return order_view(_waited(cancelled))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import AwareDatetime, Field, StringConstraints
 from typing_extensions import TypedDict
 
-from algosat.api.inputs import Input
+from algosat.api.request_models import Input
 
 Item = TypeVar("Item")
 

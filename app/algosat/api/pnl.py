@@ -11,8 +11,8 @@ from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import services
-from algosat.api.inputs import Input
 from algosat.api.pages import Everything, Label, page
+from algosat.api.request_models import Input
 from algosat.api.routes import Routes
 from algosat.store import queries
 

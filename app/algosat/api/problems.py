@@ -11,8 +11,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
-from algosat.api.answers import json_answer
 from algosat.api.media import PROBLEM
+from algosat.api.responses import json_answer
 from algosat.errors import AlgosatError, Severity, StoreBusy
 from algosat.monitoring import correlation, metrics
 

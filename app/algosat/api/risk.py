@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.risk_shapes import (
+from algosat.api.risk_models import (
     HaltBody,
     HaltView,
     LimitsAnswer,
@@ -23,7 +23,7 @@ from algosat.api.risk_shapes import (
 from algosat.api.routes import Routes
 from algosat.errors import CalendarUnknown, InvalidBody, NotFound
 from algosat.store import queries
-from algosat.trading import book, halt, halts, limits, openings
+from algosat.trading import account_book, daily_pnl, halt, halts, limits
 from algosat.trading.desk import Desk
 from algosat.trading.halts import ALL, Halt
 from algosat.trading.limits import ACCOUNT
@@ -70,7 +70,7 @@ def halt_trading(body: HaltBody) -> HaltView:
 
     It survives restarts and works while the broker does not. Orders that reduce a position pass.
     """
-    put = halt.halt(
+    put = halt.halt_trading(
         services().desk,
         cause(),
         body.reason,
@@ -84,14 +84,14 @@ def halt_trading(body: HaltBody) -> HaltView:
 @routes.post("/risk/resume", access=Access.ADMIN, body=ResumeBody, body_optional=True, answer=ResumeAnswer)
 def resume_trading(body: ResumeBody) -> ResumeAnswer:
     """Let orders pass again"""
-    lifted = halt.resume(services().desk, cause(), scope=body.scope)
+    lifted = halt.resume_trading(services().desk, cause(), scope=body.scope)
     with services().database.read() as connection:
         in_force = halts.in_force(connection)
     return {"was_halted": lifted, "halted": _is_halted(in_force)}
 
 
 def _usage(connection: Connection, desk: Desk) -> UsageView:
-    seen = book.read(connection, desk.account)
+    seen = account_book.read_book(connection, desk.account)
     try:
         day = desk.calendar.trading_day(desk.clock())
     except CalendarUnknown:  # then nothing is traded, either
@@ -99,8 +99,8 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
     else:
         today = queries.days_of(connection, desk.account, since=day, until=day)
         orders_today = sum(row.orders for row in today)
-        worth = book.worth(connection, desk.account, seen)
-        day_result = openings.day_result(connection, desk.account, openings.WHOLE, day, worth)
+        worth = account_book.equity(connection, desk.account, seen)
+        day_result = daily_pnl.daily_pnl(connection, desk.account, daily_pnl.WHOLE, day, worth)
     return {
         "gross_exposure": sum((line.exposure for line in seen.lines), Decimal(0)),
         "open_orders": sum(seen.working_orders.values()),

@@ -15,8 +15,8 @@ from typing_extensions import TypedDict
 from werkzeug.routing import BaseConverter
 
 from algosat.api.access import Access
-from algosat.api.answers import json_answer
-from algosat.api.inputs import Input, body_of, query_of
+from algosat.api.request_models import Input, body_of, query_of
+from algosat.api.responses import json_answer
 from algosat.errors import AlgosatError
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])

@@ -18,7 +18,7 @@ from gunicorn.workers.base import Worker
 from algosat.api.protocol_errors import write_problem
 from algosat.config.settings import Settings
 from algosat.monitoring import multiprocess
-from algosat.store import wakeup
+from algosat.store.wakeup import unix_socket
 
 _GRACE: Final = 30  # seconds that requests under way have when the service stops
 _SILENCE: Final = 60  # seconds after which a worker that shows no life is replaced
@@ -66,7 +66,9 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _child_exit(self, _server: Arbiter, worker: Worker) -> None:
         multiprocess.forget(worker.pid)
-        self._settings.runtime_directory.joinpath(f"{wakeup.web(worker.pid)}.sock").unlink(missing_ok=True)
+        self._settings.runtime_directory.joinpath(f"{unix_socket.web(worker.pid)}.sock").unlink(
+            missing_ok=True
+        )
 
 
 class _Logger(Logger):  # type: ignore[misc]

@@ -11,13 +11,14 @@ from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.inputs import Input
 from algosat.api.pages import Everything
+from algosat.api.request_models import Input
 from algosat.api.routes import Routes
 from algosat.errors import InvalidBody, NotFound
+from algosat.live import definitions, manage, status
+from algosat.live.definitions import Definition, Version
 from algosat.store.database import Database
-from algosat.strategies import catalog, definitions, manage, status
-from algosat.strategies.definitions import Definition, Version
+from algosat.strategies import catalog
 
 routes = Routes("strategies")
 

@@ -14,9 +14,9 @@ from flask import Response, request
 from typing_extensions import TypedDict
 
 from algosat.api.access import Access
-from algosat.api.answers import json_answer
 from algosat.api.context import services
 from algosat.api.pages import Everything, page
+from algosat.api.responses import json_answer
 from algosat.api.routes import Routes
 from algosat.errors import NotFound
 from algosat.host import advisor, probe

@@ -12,13 +12,13 @@ from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.inputs import Input
 from algosat.api.pages import Everything, page
+from algosat.api.request_models import Input
 from algosat.api.routes import Routes
 from algosat.errors import Conflict, NotFound
 from algosat.security import users
-from algosat.security.callers import Role
 from algosat.security.passwords import LONGEST, require_strong
+from algosat.security.principals import Role
 from algosat.security.users import NAME_FORM, User
 
 routes = Routes("users")

@@ -18,8 +18,9 @@ from typing import Final
 import structlog
 
 from algosat.domain.orders import Order
-from algosat.store import bells, ledger, wakeup
+from algosat.store import ledger
 from algosat.store.database import Database
+from algosat.store.wakeup import channels, unix_socket
 
 _log = structlog.get_logger(__name__)
 
@@ -32,12 +33,12 @@ _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)\"?\s
 Settled = Callable[[Order], bool]
 
 
-def has_word(order: Order) -> bool:
-    return order.has_word
+def is_acknowledged(order: Order) -> bool:
+    return order.is_acknowledged
 
 
 def has_no_request_pending(order: Order) -> bool:
-    return order.overlay is None or not order.is_working
+    return order.pending is None or not order.is_working
 
 
 def seconds_preferred(prefer: str | None, default: float) -> float:
@@ -110,14 +111,14 @@ class Waiting:
 
     def _serve(self) -> None:
         try:
-            bell = bells.bell(self._database, self._directory, wakeup.web())
+            listener = channels.listener(self._database, self._directory, unix_socket.web())
         except OSError as error:
             _log.warning("bell_not_hung", reason=str(error), consequence="waiters look by themselves")
             return
         while not self._closing.is_set():
-            for order_id in bell.wait(_LISTEN):
+            for order_id in listener.wait(_LISTEN):
                 with self._lock:
                     waiters = list(self._waiters.get(order_id, ()))
                 for waiter in waiters:
                     waiter.set()
-        bell.close()
+        listener.close()

@@ -1,6 +1,6 @@
 """What the engine asks of a broker, and how a broker answers.
 
-A broker's word about an order is always a `Report`: the whole of what it knows of that order
+A broker's word about an order is always a `OrderReport`: the whole of what it knows of that order
 now, trades included. Reports may come late, twice or out of order, pushed or polled; settling
 one is the same in every case (`trading.settle`).
 
@@ -15,29 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Protocol
 
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Change, Intent, Order, Status, Trade
+from algosat.domain.orders import Order, OrderChange
+from algosat.domain.orders.report import OrderReport
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """All a broker knows of one order at one moment."""
-
-    broker_order_id: str
-    tag: str | None  # our order's id; none for one that was placed elsewhere
-    status: Status  # open, trigger_pending, partially_filled, filled, cancelled, rejected or expired
-    terms: Intent  # as the broker has them now; its quantity and prices are the truth after a change
-    filled_quantity: Decimal
-    trades: tuple[Trade, ...]  # those known so far; may lag behind filled_quantity
-    at: datetime  # the broker's time of this state, UTC
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
+class BrokerSession:
     """Whether the broker can be traded with now."""
 
     active: bool
@@ -45,7 +31,7 @@ class Session:
     expires_at: datetime | None = None
 
 
-ReportListener = Callable[[Report], None]
+ReportListener = Callable[[OrderReport], None]
 QuoteListener = Callable[[Sequence[Quote]], None]
 
 
@@ -63,19 +49,19 @@ class Broker(Protocol):
 
     def stop(self) -> None: ...
 
-    def session(self) -> Session: ...
+    def session(self) -> BrokerSession: ...
 
-    def place(self, order: Order) -> Report:
+    def place(self, order: Order) -> OrderReport:
         """Send a new order under its id as tag."""
 
-    def modify(self, order: Order, change: Change) -> Report: ...
+    def modify(self, order: Order, change: OrderChange) -> OrderReport: ...
 
-    def cancel(self, order: Order) -> Report: ...
+    def cancel(self, order: Order) -> OrderReport: ...
 
-    def find(self, tag: str) -> Report | None:
+    def find(self, tag: str) -> OrderReport | None:
         """The order with this tag in the broker's book, or None when the book surely lacks it."""
 
-    def reports(self) -> Sequence[Report]:
+    def reports(self) -> Sequence[OrderReport]:
         """The whole order book of the trading day."""
 
     def instruments(self) -> Sequence[Instrument]: ...

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from algosat.strategies.backtest.run import Finished
+    from algosat.backtest.run import Finished
 
 
 class _Amount(click.ParamType[Decimal]):
@@ -85,9 +85,10 @@ def command(
     bid,ask,bid_quantity,ask_quantity,volume (ticks). The same data, parameters and seed give the same
     report.json, byte for byte.
     """
+    from algosat.backtest import limits as held_to
+    from algosat.backtest import run
+    from algosat.backtest.report import files
     from algosat.cli.strategy import parameters_from
-    from algosat.strategies.backtest import limits as held_to
-    from algosat.strategies.backtest import output, run
 
     request = run.Request(
         class_name=strategy,
@@ -102,7 +103,7 @@ def command(
         interval=timedelta(seconds=interval) if interval else None,
     )
     finished = run.from_file(request, data)
-    written = output.write(finished.report, out)
+    written = files.write(finished.report, out)
     _say(finished)
     click.echo(f"report: {written[-1]}")
 

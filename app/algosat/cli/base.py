@@ -62,11 +62,11 @@ class Chosen:
     @contextmanager
     def writer(self) -> Iterator[tuple[Database, Writer]]:
         """The store, at this release's version, and the way to change it."""
-        from algosat.store import version
+        from algosat.store import schema_version
         from algosat.store.writer import Writer
 
         with self.database() as database:
-            version.require_current(database)
+            schema_version.require_current(database)
             writer = Writer(database)
             try:
                 yield database, writer
@@ -75,15 +75,15 @@ class Chosen:
 
     @contextmanager
     def desk(self) -> Iterator[Desk]:
-        from algosat.store import bells
+        from algosat.store.wakeup import channels
         from algosat.trading import desk
 
         settings = self.settings()
         with (
             self.writer() as (database, writer),
-            closing(bells.ringer(database, settings.algosat.runtime_directory)) as ringer,
+            closing(channels.notifier(database, settings.algosat.runtime_directory)) as notifier,
         ):
-            yield desk.build(settings, database, writer, ringer)
+            yield desk.build(settings, database, writer, notifier)
 
 
 @contextmanager

@@ -41,15 +41,15 @@ def idle(context: click.Context, within: float) -> None:
     Exits with 0 when there is nothing, 5 when a market is open, 6 when it is only for the orders.
     """
     from algosat.domain.calendar import calendar_for
-    from algosat.store import version
-    from algosat.trading.interruption import interruption
+    from algosat.store import schema_version
+    from algosat.trading.activity import interruption
 
     chosen: Chosen = context.obj
     settings = chosen.settings().algosat
     calendar = calendar_for(always_open=settings.paper.always_open)
     deadline = time.monotonic() + within
     with chosen.database() as database:
-        version.require_current(database)
+        schema_version.require_current(database)
         found = interruption(database, settings.broker, calendar)
         while found.under_way and not found.markets and time.monotonic() < deadline:
             time.sleep(_LOOK)

@@ -24,7 +24,7 @@ def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -
     from algosat.trading import halt as switch
 
     with chosen.desk() as desk:
-        switch.halt(desk, operator(), reason, scope=scope, cancel_orders=cancel, flatten=flatten)
+        switch.halt_trading(desk, operator(), reason, scope=scope, cancel_orders=cancel, flatten=flatten)
     click.echo("halted")
 
 
@@ -37,7 +37,7 @@ def resume(chosen: Chosen, scope: str) -> None:
     from algosat.trading import halt as switch
 
     with chosen.desk() as desk:
-        was_halted = switch.resume(desk, operator(), scope=scope)
+        was_halted = switch.resume_trading(desk, operator(), scope=scope)
     click.echo("resumed" if was_halted else "was not halted")
 
 

@@ -25,11 +25,11 @@ def command() -> None:
 @click.pass_obj
 def check(chosen: Chosen, in_force: Path | None) -> None:
     """Exit with 0 when both files are good, else with 1 and every problem in one message."""
-    from algosat.api import catalogue
+    from algosat.api import all_routes
     from algosat.config import succession
 
     settings = chosen.settings()
-    catalogue.require_valid(settings.protection.access_control)
+    all_routes.require_valid(settings.protection.access_control)
     if in_force is not None:
         succession.require_newer_keys(settings, in_force)
     click.echo(f"{chosen.directory}: good, for the environment {settings.algosat.environment}")

@@ -10,7 +10,7 @@ import click
 from algosat.cli.base import Chosen, operator, refusing, with_directory
 
 if TYPE_CHECKING:
-    from algosat.strategies.definitions import Definition
+    from algosat.live.definitions import Definition
 
 
 @click.group()
@@ -24,7 +24,7 @@ def command() -> None:
 def list_all(chosen: Chosen) -> None:
     """Print name, class, version, what is wanted and how it is, one strategy a line."""
     from algosat import clock
-    from algosat.strategies import definitions, status
+    from algosat.live import definitions, status
 
     with chosen.writer() as (database, _), database.read() as connection:
         told = status.statuses(connection, clock.now())
@@ -43,7 +43,7 @@ def show(chosen: Chosen, name: str) -> None:
     import yaml
 
     from algosat import clock
-    from algosat.strategies import definitions, status
+    from algosat.live import definitions, status
 
     with chosen.writer() as (database, _), database.read() as connection:
         found = definitions.find(connection, name)
@@ -81,7 +81,7 @@ def classes() -> None:
 @click.pass_obj
 def define(chosen: Chosen, name: str, class_name: str, parameters: str) -> None:
     """Define a strategy, or give it a new version; one that runs is started anew with it."""
-    from algosat.strategies import manage
+    from algosat.live import manage
 
     values = parameters_from(parameters)
     with chosen.desk() as desk:
@@ -94,7 +94,7 @@ def define(chosen: Chosen, name: str, class_name: str, parameters: str) -> None:
 @click.pass_obj
 def start(chosen: Chosen, name: str) -> None:
     """Have a strategy run from now on."""
-    from algosat.strategies import manage
+    from algosat.live import manage
 
     with chosen.desk() as desk:
         _say(manage.start(desk, name, operator()))
@@ -106,7 +106,7 @@ def start(chosen: Chosen, name: str) -> None:
 @click.pass_obj
 def stop(chosen: Chosen, name: str) -> None:
     """Have a strategy rest; its orders and positions stay (`algosat risk halt --scope NAME` is for those)."""
-    from algosat.strategies import manage
+    from algosat.live import manage
 
     with chosen.desk() as desk:
         _say(manage.stop(desk, name, operator()))
@@ -120,23 +120,26 @@ def supervise(context: click.Context) -> None:
     chosen: Chosen = context.obj
     with refusing(context):
         settings = chosen.configured("strategies")
-        from algosat.engine.leadership import leadership_of
-        from algosat.engine.notify import notify
-        from algosat.store import version
-        from algosat.strategies.live.process import stop_on_signals
-        from algosat.strategies.supervisor import child, supervisor
+        from algosat.live import strategy_process, supervisor
+        from algosat.live.process import stop_on_signals
+        from algosat.store import schema_version
+        from algosat.store.leader_lock import leader_lock_of
+        from algosat.systemd import notify
 
         def alive() -> None:
             notify("WATCHDOG=1")
 
         with chosen.database() as database:
-            version.await_current(database)
+            schema_version.await_current(database)
         stopping, poll = stop_on_signals(), settings.algosat.engine.poll_seconds
         with chosen.desk() as desk:
             notify("READY=1")
-            lead = leadership_of(desk.database, "strategies")
+            lead = leader_lock_of(desk.database, "strategies")
             if supervisor.take_over(lead.acquire, stopping, poll, alive):
-                launch, runtime = child.launcher(chosen.directory), settings.algosat.runtime_directory
+                launch, runtime = (
+                    strategy_process.launcher(chosen.directory),
+                    settings.algosat.runtime_directory,
+                )
                 supervisor.supervise(desk, launch, lead.fence, runtime, stopping, poll, alive)
                 lead.release()
 
@@ -149,17 +152,17 @@ def run(context: click.Context, name: str) -> None:
     """Run one strategy in this very process. The supervisor does this; by hand it is for trying things."""
     with refusing(context):
         settings = context.obj.configured(f"strategy-{name}")
-        from algosat.strategies.live import process
-        from algosat.strategies.live.pulse import Pulse
+        from algosat.live import process
+        from algosat.live.watchdog_pipe import WatchdogPipe
 
-        pulse, stopping = Pulse.inherited(), process.stop_on_signals()
+        watchdog, stopping = WatchdogPipe.inherited(), process.stop_on_signals()
         try:
             with context.obj.database() as database:
-                process.await_store(database, pulse)
+                process.await_store(database, watchdog)
             with context.obj.desk() as desk:
-                process.run(desk, name, settings.algosat.runtime_directory, stopping, pulse)
+                process.run(desk, name, settings.algosat.runtime_directory, stopping, watchdog)
         except Exception as error:
-            process.say_why(pulse, name, error)
+            process.say_why(watchdog, name, error)
             raise
 
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from algosat.cli.base import Chosen, operator, with_directory
-from algosat.security.callers import Role
+from algosat.security.principals import Role
 
 _password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input, one line."

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from algosat.config import rules
 from algosat.config.problems import Problem, as_error, from_validation
-from algosat.config.settings import Algosat, Security, Settings
+from algosat.config.settings import AlgosatFile, SecurityFile, Settings
 
 ALGOSAT_FILE: Final = "algosat.yaml"
 SECURITY_FILE: Final = "security.yaml"
@@ -32,8 +32,8 @@ def load(directory: Path) -> Settings:
     problems: list[Problem] = []
     algosat_data = _read(directory / ALGOSAT_FILE, problems)
     security_data = _read(directory / SECURITY_FILE, problems)
-    algosat = _parse(ALGOSAT_FILE, Algosat, algosat_data, problems)
-    protection = _parse(SECURITY_FILE, Security, security_data, problems)
+    algosat = _parse(ALGOSAT_FILE, AlgosatFile, algosat_data, problems)
+    protection = _parse(SECURITY_FILE, SecurityFile, security_data, problems)
 
     environment = str((algosat_data or {}).get("environment"))
     if algosat is not None:

@@ -16,11 +16,11 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from algosat.config.settings import LIVE, Algosat, Security, Settings
+from algosat.config.settings import LIVE, AlgosatFile, SecurityFile, Settings
 
 _log = structlog.get_logger(__name__)
 
-_ROOTS: Final[dict[str, type[BaseModel]]] = {"algosat": Algosat, "protection": Security}
+_ROOTS: Final[dict[str, type[BaseModel]]] = {"algosat": AlgosatFile, "protection": SecurityFile}
 _RENAMED: Final = {("protection", "monitoring"): "security_monitoring"}  # both files have a `monitoring`
 
 

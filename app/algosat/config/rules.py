@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from algosat.config.problems import Problem
-from algosat.config.settings import Algosat, Security
+from algosat.config.settings import AlgosatFile, SecurityFile
 
 _STRICT: Final = frozenset({"staging", "production"})
 _KEY_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 §3.2: as long as the hash
@@ -24,7 +24,7 @@ _PLACEHOLDERS: Final = (
 _FEWEST_CHARACTERS: Final = 12  # distinct ones; 32 random characters of base64 have about 25
 
 
-def of_algosat(file: str, settings: Algosat) -> Iterator[Problem]:
+def of_algosat(file: str, settings: AlgosatFile) -> Iterator[Problem]:
     def problem(key: str, text: str) -> Problem:
         return Problem(file, key, text)
 
@@ -57,7 +57,7 @@ def of_algosat(file: str, settings: Algosat) -> Iterator[Problem]:
     yield from (problem(name, _WEAK) for name, key in keys.items() if _is_weak(key))
 
 
-def of_security(file: str, settings: Security, environment: str) -> Iterator[Problem]:
+def of_security(file: str, settings: SecurityFile, environment: str) -> Iterator[Problem]:
     for number, key in enumerate(settings.encryption.keys):
         if not _is_fernet_key(key):
             yield Problem(

@@ -34,13 +34,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Database(Section):
+class DatabaseSettings(Section):
     url: SecretStr  # a PostgreSQL URL carries a password
     pool_size: Positive
     max_overflow: NotNegative
 
 
-class Api(Section):
+class ApiSettings(Section):
     host: str
     port: Annotated[int, Field(ge=1, le=65535)]
     workers: Positive
@@ -52,7 +52,7 @@ class Api(Section):
     order_wait_seconds: Annotated[float, Field(ge=0, le=30), LIVE]
 
 
-class Logging(Section):
+class LoggingSettings(Section):
     level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LIVE]
     format: Literal["json", "text"]
     file: Path | None  # none: standard output only
@@ -61,7 +61,7 @@ class Logging(Section):
     backup_count: NotNegative
 
 
-class Tokens(Section):
+class TokenSettings(Section):
     """`security:` of algosat.yaml."""
 
     secret_key: SecretStr
@@ -76,20 +76,20 @@ class Tokens(Section):
     rate_limit_storage: str  # memory:// for one worker, else redis+unix:///path
 
 
-class Monitoring(Section):
+class MonitoringSettings(Section):
     metrics_enabled: bool
     health_check_interval: Annotated[Seconds, LIVE]
     performance_monitoring: Annotated[bool, LIVE]
 
 
-class Vps(Section):
+class VpsSettings(Section):
     optimization_enabled: bool
     memory_threshold: Annotated[Percent, LIVE]
     cpu_threshold: Annotated[Percent, LIVE]
     disk_threshold: Annotated[Percent, LIVE]
 
 
-class Engine(Section):
+class EngineSettings(Section):
     poll_seconds: Seconds  # the net beneath a lost wake-up
     reconcile_seconds: Seconds
     unknown_window_seconds: Seconds  # how long evidence is sought before `not_found`
@@ -100,7 +100,7 @@ class Engine(Section):
     square_off_minutes: Positive  # before the close: intraday positions are closed, none is opened any more
 
 
-class Paper(Section):
+class PaperSettings(Section):
     seed: int
     speed: Annotated[float, Field(gt=0, le=1000)]  # market seconds per second
     always_open: bool  # trade round the clock, also on a Sunday
@@ -108,7 +108,7 @@ class Paper(Section):
     latency_ms: NotNegative
 
 
-class RiskLimits(Section):
+class RiskSettings(Section):
     """What the gate holds an account to; amounts in the account's currency."""
 
     price_band_percent: Amount  # distance of an order's price from the last price
@@ -125,63 +125,63 @@ class RiskLimits(Section):
     allowed_symbols: tuple[str, ...]  # empty: every instrument
 
 
-class Algosat(Section):
+class AlgosatFile(Section):
     """algosat.yaml"""
 
     environment: Environment
     debug: bool
     runtime_directory: Path
     data_directory: Path
-    database: Database
-    api: Api
-    logging: Logging
-    security: Tokens
-    monitoring: Monitoring
-    vps: Vps
+    database: DatabaseSettings
+    api: ApiSettings
+    logging: LoggingSettings
+    security: TokenSettings
+    monitoring: MonitoringSettings
+    vps: VpsSettings
     broker: Literal["paper"]
-    engine: Engine
-    paper: Paper
-    risk: RiskLimits
+    engine: EngineSettings
+    paper: PaperSettings
+    risk: RiskSettings
 
 
-class Authentication(Section):
+class AuthenticationSettings(Section):
     enabled: bool
     session_timeout: Annotated[Positive, LIVE]  # seconds without a request after which a session ends
     max_login_attempts: Annotated[Positive, LIVE]
     lockout_duration: Annotated[int, Field(gt=0, le=2_592_000), LIVE]  # seconds, 30 days at the most
 
 
-class Encryption(Section):
+class EncryptionSettings(Section):
     key_rotation_days: Positive
     algorithm: Literal["fernet"]
     keys: Annotated[tuple[SecretStr, ...], Field(min_length=1)]  # newest first; the first one encrypts
 
 
-class SecurityMonitoring(Section):
+class SecurityMonitoringSettings(Section):
     log_failed_attempts: Annotated[bool, LIVE]
     # Failed logins from one address, over all names and within the lock-out's duration.
     alert_threshold: Annotated[Positive, LIVE]
     block_suspicious_ips: Annotated[bool, LIVE]  # whether logins from there then have to wait
 
 
-class AccessControl(Section):
+class AccessControlSettings(Section):
     """What the inventory may say of access; the code's own level of a route is the least it asks."""
 
     admin_only_endpoints: tuple[str, ...]  # routes that ask for an admin, whatever the code says
     public_endpoints: tuple[str, ...]  # which of the routes that may be public are
 
 
-class Security(Section):
+class SecurityFile(Section):
     """security.yaml"""
 
-    authentication: Authentication
-    encryption: Encryption
-    monitoring: SecurityMonitoring
-    access_control: AccessControl
+    authentication: AuthenticationSettings
+    encryption: EncryptionSettings
+    monitoring: SecurityMonitoringSettings
+    access_control: AccessControlSettings
 
 
 class Settings(Section):
     """Everything a process of Algosat is told, from both files."""
 
-    algosat: Algosat
-    protection: Security
+    algosat: AlgosatFile
+    protection: SecurityFile

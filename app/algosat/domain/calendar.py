@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Final, Protocol
 
-from algosat.domain import sessions
-from algosat.domain.sessions import Phase, Sessions, Window
+from algosat.domain import market_phases
+from algosat.domain.market_phases import Phase, Sessions, Window
 from algosat.errors import CalendarUnknown
 
 # Asia/Kolkata has had no daylight saving since 1945; a fixed offset needs no time-zone files on the host.
@@ -152,7 +152,7 @@ class AlwaysOpen:
 
 def calendar_for(*, always_open: bool) -> Calendar:
     """The packaged exchange calendar, or the one that never closes."""
-    return AlwaysOpen() if always_open else ExchangeCalendar(sessions.packaged())
+    return AlwaysOpen() if always_open else ExchangeCalendar(market_phases.packaged())
 
 
 def moment(day: date, at: time) -> datetime:

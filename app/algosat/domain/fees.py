@@ -102,8 +102,8 @@ def charges_of_fill(
     """What an order's charges grow by with a trade; the order as it was before it."""
 
     def until(value: Decimal) -> Charges:
-        turnover = Turnover.of_order(order.intent.side, value)
-        return charges(table, kind, order.intent.product, turnover, on, broker=broker, exchange=exchange)
+        turnover = Turnover.of_order(order.terms.side, value)
+        return charges(table, kind, order.terms.product, turnover, on, broker=broker, exchange=exchange)
 
     return until(order.filled_value + trade.quantity * trade.price) - until(order.filled_value)
 

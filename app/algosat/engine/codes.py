@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from algosat.domain.codes import Code
+from algosat.domain.reason_codes import Code
 
 
 class EngineCode(Code):

@@ -9,7 +9,7 @@ from typing import Final
 
 from algosat.clock import has_come
 from algosat.domain.orders import Order, Product, Status
-from algosat.domain.risk import Line
+from algosat.domain.risk import ExposureLine
 
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 10, 20, 40, 60))
 
@@ -22,11 +22,11 @@ class _Denied:
     next_at: datetime
 
 
-class Denials:
+class DeniedExits:
     def __init__(self) -> None:
         self._denied: dict[_Key, _Denied] = {}
 
-    def let(self, line: Line, now: datetime) -> bool:
+    def let(self, line: ExposureLine, now: datetime) -> bool:
         """Whether an exit of the line may be tried."""
         last = self._denied.get((line.strategy, line.symbol, line.product))
         return last is None or has_come(last.next_at, now, within=_DELAYS[-1])
@@ -34,7 +34,7 @@ class Denials:
     def note(self, exits: Iterable[Order], now: datetime) -> None:
         """What became of exits that were tried."""
         for order in exits:
-            key = (order.intent.strategy or "", order.intent.symbol, order.intent.product)
+            key = (order.terms.strategy or "", order.terms.symbol, order.terms.product)
             last = self._denied.pop(key, None)
             if order.status is Status.DENIED:
                 number = last.number + 1 if last else 0

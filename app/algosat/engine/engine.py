@@ -11,13 +11,13 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.live import LiveSettings
-from algosat.engine.leadership import NotLeading
-from algosat.engine.notify import notify
-from algosat.engine.parts import Parts
-from algosat.engine.pulse import Pulse
+from algosat.engine.assembly import Parts
+from algosat.engine.heartbeat import Heartbeat
 from algosat.engine.quotes import FLUSH_EVERY, list_instruments
 from algosat.errors import AlgosatError
-from algosat.store.bells import Bell
+from algosat.store.leader_lock import NotLeading
+from algosat.store.wakeup.channels import Listener
+from algosat.systemd import notify
 from algosat.trading.desk import Desk
 
 _FIRST_LOOK: Final = 0.01  # seconds
@@ -32,12 +32,12 @@ class Engine:
     """Leads: sends, books and keeps the house until it is told to stop."""
 
     def __init__(
-        self, desk: Desk, parts: Parts, bell: Bell, live: LiveSettings, stopping: threading.Event
+        self, desk: Desk, parts: Parts, listener: Listener, live: LiveSettings, stopping: threading.Event
     ) -> None:
         """It ends soon after `stopping` is set."""
-        self._desk, self._parts, self._bell, self._live = desk, parts, bell, live
+        self._desk, self._parts, self._bell, self._live = desk, parts, listener, live
         self._stopping = stopping
-        self._pulse = Pulse(desk, parts)
+        self._pulse = Heartbeat(desk, parts)
         self._failure: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._watched, args=(work,), name=name, daemon=True)
@@ -57,8 +57,8 @@ class Engine:
 
     def _begin(self) -> None:
         self._parts.reconciler.begin()
-        self._parts.intake.start()
-        self._parts.broker.start(self._parts.intake.push, self._parts.quotes.take)
+        self._parts.report_processor.start()
+        self._parts.broker.start(self._parts.report_processor.push, self._parts.quotes.take)
         list_instruments(self._desk, self._parts.broker.instruments())
         self._pulse.step()
         for thread in self._threads:
@@ -112,10 +112,10 @@ class Engine:
             if thread.is_alive():
                 thread.join(timeout=10)
         self._parts.router.stop()
-        for lane in self._parts.lanes:
+        for lane in self._parts.workers:
             lane.close()
         self._parts.broker.stop()
-        self._parts.intake.stop()
+        self._parts.report_processor.stop()
         if self._failure is None:
             self._attempt("pulse", lambda: self._pulse.beat(leading=False))
         _log.info("engine_ends")

@@ -8,25 +8,25 @@ from typing import Final
 from algosat.domain.instruments import Instrument
 from algosat.domain.orders import EventKind, Order, Status
 from algosat.engine.codes import EngineCode
-from algosat.engine.intake import Intake
+from algosat.engine.report_processor import ReportProcessor
 from algosat.store import queries
 from algosat.trading.desk import Desk
 
 _GRACE: Final = timedelta(minutes=60)  # after continuous trading, for auctions and the exchange's own word
 
 
-def expire(desk: Desk, intake: Intake, book_read_at: datetime) -> None:
+def expire(desk: Desk, report_processor: ReportProcessor, book_read_at: datetime) -> None:
     """Expire what the broker's book, read after the end of the order's day, left as it was."""
     with desk.database.read() as connection:
         # Nothing ends sooner than the grace after it was placed.
         working = queries.working_since(connection, desk.account, book_read_at - _GRACE)
-        symbols = {order.intent.symbol for order in working}
+        symbols = {order.terms.symbol for order in working}
         traded = {symbol: queries.instrument(connection, symbol) for symbol in symbols}
     for order in working:
-        instrument = traded[order.intent.symbol]
+        instrument = traded[order.terms.symbol]
         ended = _ended_at(desk, order, instrument) if instrument else None
         if ended is not None and ended <= book_read_at and order.status is not Status.CREATED:
-            intake.happened(
+            report_processor.happened(
                 order.id, EventKind.EXPIRED, code=EngineCode.DAY_ENDED, reason="its trading day is over"
             )
 

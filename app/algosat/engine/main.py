@@ -12,16 +12,17 @@ import structlog
 from algosat.brokers.base import Broker
 from algosat.brokers.paper.build import paper_broker
 from algosat.config.live import LiveSettings
-from algosat.config.settings import Algosat, Settings
-from algosat.engine import lanes
+from algosat.config.settings import AlgosatFile, Settings
+from algosat.engine import workers
+from algosat.engine.assembly import assemble
 from algosat.engine.engine import Engine
-from algosat.engine.leadership import Leadership, leadership_of
-from algosat.engine.notify import notify
-from algosat.engine.parts import assemble
 from algosat.monitoring import logs
-from algosat.store import bells, ledger, overrides, version, wakeup
+from algosat.store import ledger, overrides, schema_version
 from algosat.store.database import Database
+from algosat.store.leader_lock import LeaderLock, leader_lock_of
+from algosat.store.wakeup import channels, unix_socket
 from algosat.store.writer import Writer
+from algosat.systemd import notify
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
 
@@ -38,57 +39,57 @@ def run(settings: Settings) -> None:
         pool_size=algosat.database.pool_size,
         max_overflow=algosat.database.max_overflow,
     )
-    version.await_current(database)
-    leadership = leadership_of(database)
+    schema_version.await_current(database)
+    leader_lock = leader_lock_of(database)
     stopping = threading.Event()
     _on_signals(stopping)
     notify("READY=1", "STATUS=standing by")
     try:
-        if _lead(leadership, stopping):
-            _work(settings, database, leadership, stopping)
+        if _lead(leader_lock, stopping):
+            _work(settings, database, leader_lock, stopping)
     finally:
-        leadership.release()
+        leader_lock.release()
         database.close()
 
 
-def _lead(leadership: Leadership, stopping: threading.Event) -> bool:
+def _lead(leader_lock: LeaderLock, stopping: threading.Event) -> bool:
     """Stand by until the lead is free. Whether it was taken before somebody said stop."""
-    if leadership.acquire():
+    if leader_lock.acquire():
         return True
     _log.info("engine_stands_by")
     while not stopping.wait(_STANDBY_SECONDS):
         notify("WATCHDOG=1")
-        if leadership.acquire():
+        if leader_lock.acquire():
             return True
     return False
 
 
-def _work(settings: Settings, database: Database, leadership: Leadership, stopping: threading.Event) -> None:
+def _work(settings: Settings, database: Database, leader_lock: LeaderLock, stopping: threading.Event) -> None:
     algosat = settings.algosat
     writer = Writer(database)
-    ringer = bells.ringer(database, algosat.runtime_directory)
-    bell = bells.bell(database, algosat.runtime_directory, wakeup.ENGINE)
-    desk = desks.build(settings, database, writer, ringer)
+    notifier = channels.notifier(database, algosat.runtime_directory)
+    listener = channels.listener(database, algosat.runtime_directory, unix_socket.ENGINE)
+    desk = desks.build(settings, database, writer, notifier)
     parts = assemble(
         desk,
         _broker(algosat, desk),
         algosat.engine,
-        places=lanes.places(),
-        exits=lanes.exits(),
-        fence=leadership.fence,
+        places=workers.places(),
+        exits=workers.exits(),
+        fence=leader_lock.fence,
     )
     live = LiveSettings(settings, lambda: overrides.read(database))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     notify("STATUS=leading")
     try:
-        Engine(desk, parts, bell, live, stopping).run()
+        Engine(desk, parts, listener, live, stopping).run()
     finally:
-        bell.close()
-        ringer.close()
+        listener.close()
+        notifier.close()
         writer.close()
 
 
-def _broker(algosat: Algosat, desk: Desk) -> Broker:
+def _broker(algosat: AlgosatFile, desk: Desk) -> Broker:
     """The broker that the settings name."""
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, algosat.paper.starting_cash))
     return paper_broker(algosat, desk.writer)

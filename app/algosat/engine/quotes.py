@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert
 
 from algosat.domain.instruments import Instrument, Quote
 from algosat.store.tables import instruments, quotes
-from algosat.store.upsert import newest
+from algosat.store.upsert import replace_rows
 from algosat.trading.desk import Desk
 
 FLUSH_EVERY: Final = timedelta(milliseconds=500)
@@ -35,7 +35,9 @@ class QuoteBoard:
             latest, self._latest = self._latest, {}
         if latest:
             rows = [_row(quote) for quote in latest.values()]
-            self._desk.writer.run(lambda connection: newest(quotes).run_each(connection, rows), durable=False)
+            self._desk.writer.run(
+                lambda connection: replace_rows(quotes).run_each(connection, rows), durable=False
+            )
         return len(latest)
 
 

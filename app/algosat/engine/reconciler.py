@@ -10,21 +10,21 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, bindparam, select
 
-from algosat.brokers.base import Report
 from algosat.clock import has_come
 from algosat.domain.orders import TERMINAL, EventKind, Order, OrderEvent, Status
+from algosat.domain.orders.report import OrderReport
 from algosat.engine.alerts import alert
-from algosat.engine.amender import Amender
 from algosat.engine.codes import EngineCode
-from algosat.engine.guard import Guard
-from algosat.engine.intake import Intake
+from algosat.engine.guarded_broker import GuardedBroker
+from algosat.engine.pending_requests import CancelModifySender
+from algosat.engine.report_processor import ReportProcessor
 from algosat.errors import BrokerError, BrokerUncertain
 from algosat.store import ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
+from algosat.trading.apply_report import AppliedReport, is_news, tracked
 from algosat.trading.desk import Desk
-from algosat.trading.receive import Received, is_news, tracked
 
 _UNKNOWN = Prepared(
     select(orders)
@@ -58,22 +58,22 @@ class Reconciler:
     def __init__(
         self,
         desk: Desk,
-        broker: Guard,
-        intake: Intake,
-        amender: Amender,
+        broker: GuardedBroker,
+        report_processor: ReportProcessor,
+        cancel_modify: CancelModifySender,
         *,
         every: timedelta,
         window: timedelta,
         forgotten_after: timedelta,
     ) -> None:
         """An order that has been on its way for longer than `forgotten_after` is nobody's any more."""
-        self._desk, self._broker, self._intake, self._amender = desk, broker, intake, amender
+        self._desk, self._broker, self._intake, self._amender = desk, broker, report_processor, cancel_modify
         self._every = every
         self._window = window  # how long evidence is sought
         self._forgotten_after = forgotten_after
         self._searches: dict[str, _Search] = {}
         self._next_read = desk.clock()
-        self._ended: dict[str, Report] = {}
+        self._ended: dict[str, OrderReport] = {}
         self.read_at: datetime | None = None  # when the last good reading of the whole book began
         self.unknown = 0
 
@@ -118,7 +118,7 @@ class Reconciler:
         self.read_at, self._next_read = read_at, read_at + self._every
         return True
 
-    def _news(self, reports: Sequence[Report], read_at: datetime) -> list[Report]:
+    def _news(self, reports: Sequence[OrderReport], read_at: datetime) -> list[OrderReport]:
         """The reports that would change anything. What has ended and was booked is not looked at twice."""
         before, self._ended = self._ended, {}
         news = []
@@ -203,7 +203,7 @@ class Reconciler:
                 _, cause = tracked(connection, order.id)
             alert(self._desk, "broker.not_found", order.id, cause, detail)
 
-    def _look_for_ghost(self, received: Received) -> None:
+    def _look_for_ghost(self, received: AppliedReport) -> None:
         if not received.is_ghost or received.order.external:
             return
         order = received.order

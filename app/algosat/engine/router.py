@@ -11,18 +11,18 @@ import structlog
 from sqlalchemy import Connection, bindparam, select
 
 from algosat.domain.orders import EventKind, Order, OrderEvent, Status, may_happen
-from algosat.engine.guard import Guard
-from algosat.engine.lanes import Lane
-from algosat.engine.limiter import Limiter
+from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.sender import Sender
+from algosat.engine.throttle import Throttle
 from algosat.engine.verdicts import Verdicts
+from algosat.engine.workers import Workers
 from algosat.store import ledger
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
 from algosat.trading import halts
+from algosat.trading.apply_report import cause_of, tracked
 from algosat.trading.desk import Desk
-from algosat.trading.receive import cause_of, tracked
 
 _BATCH: Final = 10  # a round sends no more than there are threads to call the broker
 _SOON: Final = 0.02  # seconds: a permit or a thread comes free
@@ -55,10 +55,10 @@ class Router:
     def __init__(
         self,
         desk: Desk,
-        broker: Guard,
+        broker: GuardedBroker,
         sender: Sender,
-        limiter: Limiter,
-        lane: Lane,
+        throttle: Throttle,
+        lane: Workers,
         deadline: timedelta,
         fence: Fence,
         is_ready: Callable[[], bool],
@@ -66,7 +66,7 @@ class Router:
         """`fence` raises when this engine does not lead any more; `is_ready` says whether the broker's book
         was read, which may have more of ours than we know."""
         self._desk, self._broker, self._sender = desk, broker, sender
-        self._limiter, self._lane = limiter, lane
+        self._limiter, self._lane = throttle, lane
         self._verdicts = Verdicts(desk, broker, deadline, is_ready)
         self._fence, self._is_ready = fence, is_ready
         self._some_wait = False

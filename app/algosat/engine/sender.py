@@ -10,9 +10,9 @@ from typing import Final
 from algosat.clock import has_come
 from algosat.domain.orders import EventKind, Order
 from algosat.engine.codes import EngineCode
-from algosat.engine.guard import Guard
-from algosat.engine.intake import Intake
-from algosat.engine.limiter import FEWER_REQUESTS, Limiter
+from algosat.engine.guarded_broker import GuardedBroker
+from algosat.engine.report_processor import ReportProcessor
+from algosat.engine.throttle import FEWER_REQUESTS, Throttle
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -30,9 +30,14 @@ class Sender:
     """Knows which orders are on their way, and which wait to be sent again."""
 
     def __init__(
-        self, desk: Desk, broker: Guard, intake: Intake, limiter: Limiter, deadline: timedelta
+        self,
+        desk: Desk,
+        broker: GuardedBroker,
+        report_processor: ReportProcessor,
+        throttle: Throttle,
+        deadline: timedelta,
     ) -> None:
-        self._desk, self._broker, self._intake, self._limiter = desk, broker, intake, limiter
+        self._desk, self._broker, self._intake, self._limiter = desk, broker, report_processor, throttle
         self._deadline = deadline
         self._lock = threading.Lock()
         self._calling: dict[str, datetime] = {}

@@ -15,10 +15,10 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select
 
 from algosat.clock import has_come
-from algosat.domain.orders import LIVE, Order, Overlay, Status
-from algosat.engine.amender import Amender
-from algosat.engine.lanes import Lane
-from algosat.engine.limiter import Limiter
+from algosat.domain.orders import LIVE, Order, PendingRequest, Status
+from algosat.engine.pending_requests import CancelModifySender
+from algosat.engine.throttle import Throttle
+from algosat.engine.workers import Workers
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
@@ -37,14 +37,16 @@ _WISHES = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    overlay: Overlay
+    pending: PendingRequest
     number: int
     next_at: datetime
 
 
-class Wishes:
-    def __init__(self, desk: Desk, amender: Amender, limiter: Limiter, lane: Lane) -> None:
-        self._desk, self._amender, self._limiter, self._lane = desk, amender, limiter, lane
+class PendingRequests:
+    def __init__(
+        self, desk: Desk, cancel_modify: CancelModifySender, throttle: Throttle, lane: Workers
+    ) -> None:
+        self._desk, self._amender, self._limiter, self._lane = desk, cancel_modify, throttle, lane
         self._lock = threading.Lock()
         self._attempts: dict[str, _Attempt] = {}
 
@@ -62,7 +64,7 @@ class Wishes:
             self._attempts = {
                 order.id: self._attempts[order.id] for order in pending if order.id in self._attempts
             }
-        cancels_first = sorted(pending, key=lambda order: order.overlay is not Overlay.PENDING_CANCEL)
+        cancels_first = sorted(pending, key=lambda order: order.pending is not PendingRequest.PENDING_CANCEL)
         again = None
         for order in cancels_first:
             attempt = self._claim(order)
@@ -77,15 +79,15 @@ class Wishes:
         now = self._desk.clock()
         with self._lock:
             last = self._attempts.get(order.id)
-            if last is not None and last.overlay is not order.overlay:
+            if last is not None and last.pending is not order.pending:
                 last = None  # the wish has changed: the delay was another's
-            if order.overlay is None:
+            if order.pending is None:
                 return None
             if last is not None and not has_come(last.next_at, now, within=_HUNG_AFTER):
                 return None
             if not self._limiter.take(now, is_new=False):
                 return None
-            attempt = _Attempt(order.overlay, last.number + 1 if last else 0, now + _HUNG_AFTER)
+            attempt = _Attempt(order.pending, last.number + 1 if last else 0, now + _HUNG_AFTER)
             self._attempts[order.id] = attempt
             return attempt
 
@@ -103,4 +105,4 @@ class Wishes:
         with self._lock:
             if self._attempts.get(order.id) is attempt:
                 next_at = self._desk.clock() + delay
-                self._attempts[order.id] = _Attempt(attempt.overlay, attempt.number, next_at)
+                self._attempts[order.id] = _Attempt(attempt.pending, attempt.number, next_at)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from algosat.config.settings import Vps
+from algosat.config.settings import VpsSettings
 from algosat.host.probe import Reading
 
 
@@ -23,7 +23,7 @@ class Advice:
     remedy: str
 
 
-def exceeded(reading: Reading, thresholds: Vps) -> list[str]:
+def exceeded(reading: Reading, thresholds: VpsSettings) -> list[str]:
     """Which thresholds the reading is past, in words."""
     limits = (
         ("memory", reading.memory_percent, thresholds.memory_threshold),
@@ -33,14 +33,14 @@ def exceeded(reading: Reading, thresholds: Vps) -> list[str]:
     return [f"{name} at {used:.0f} % of {limit} %" for name, used, limit in limits if used >= limit]
 
 
-def advise(reading: Reading, thresholds: Vps) -> list[Advice]:
+def advise(reading: Reading, thresholds: VpsSettings) -> list[Advice]:
     """What a person should do about this machine; nothing while optimisation is switched off."""
     if not thresholds.optimization_enabled:
         return []
     return [*_memory(reading, thresholds), *_cpu(reading, thresholds), *_disk(reading, thresholds)]
 
 
-def _memory(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
+def _memory(reading: Reading, thresholds: VpsSettings) -> Iterator[Advice]:
     yield from _past(
         "memory",
         thresholds.memory_threshold,
@@ -64,7 +64,7 @@ def _memory(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
         )
 
 
-def _cpu(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
+def _cpu(reading: Reading, thresholds: VpsSettings) -> Iterator[Advice]:
     yield from _past(
         "cpu",
         thresholds.cpu_threshold,
@@ -81,7 +81,7 @@ def _cpu(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
         )
 
 
-def _disk(reading: Reading, thresholds: Vps) -> Iterator[Advice]:
+def _disk(reading: Reading, thresholds: VpsSettings) -> Iterator[Advice]:
     yield from _past(
         "disk",
         thresholds.disk_threshold,

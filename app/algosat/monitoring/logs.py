@@ -15,12 +15,12 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
-from algosat.config.settings import Logging
+from algosat.config.settings import LoggingSettings
 from algosat.errors import ConfigurationError
 from algosat.monitoring import correlation
 
 
-def configure(settings: Logging, process: str) -> None:
+def configure(settings: LoggingSettings, process: str) -> None:
     """Send all logging of this process where the settings say. May be called again, after a fork too."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -60,7 +60,7 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level)
 
 
-def _handlers(settings: Logging) -> list[logging.Handler]:
+def _handlers(settings: LoggingSettings) -> list[logging.Handler]:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if settings.file is not None:
         try:
@@ -94,7 +94,7 @@ def _origin(process: str) -> Processor:
     return add
 
 
-def _renderer(settings: Logging) -> Processor:
+def _renderer(settings: LoggingSettings) -> Processor:
     if settings.format == "text":
         return structlog.dev.ConsoleRenderer(
             colors=False,

@@ -9,11 +9,11 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from algosat.config.settings import Authentication
+from algosat.config.settings import AuthenticationSettings
 from algosat.errors import StoreBusy, Unauthenticated
 from algosat.security import sessions
-from algosat.security.callers import ANYBODY, Caller
-from algosat.security.lookup import Lookup, Standing
+from algosat.security.principals import ANONYMOUS, Principal
+from algosat.security.session_lookup import Lookup, Standing
 from algosat.security.tokens import Tokens, refused
 from algosat.store.writer import Writer
 
@@ -37,13 +37,13 @@ class Authenticator:
         self._clock = clock
         self._noted: dict[str, int] = {}
 
-    def identify(self, authorization: str | None, rules: Authentication) -> Caller:
+    def identify(self, authorization: str | None, rules: AuthenticationSettings) -> Principal:
         """The caller behind an Authorization header. Raises Unauthenticated.
 
         API keys will be judged here too, from their own header.
         """
         if not rules.enabled:
-            return ANYBODY
+            return ANONYMOUS
         if authorization is None:
             raise Unauthenticated(
                 "Send `Authorization: Bearer <access_token>`; POST /auth/login gives one",
@@ -55,14 +55,14 @@ class Authenticator:
         session_id = self._tokens.verify_access(token.strip()).session_id
         return self._caller(session_id, rules.session_timeout * _SECOND)
 
-    def _caller(self, session_id: str, timeout: int) -> Caller:
+    def _caller(self, session_id: str, timeout: int) -> Principal:
         standing = self._lookup.find(session_id)
         now = int(self._clock() * _SECOND)
         if standing is None or not _is_open(standing, now, timeout):
             raise refused("The session has ended")
         if now - standing.last_seen_at > min(_LONGEST_SILENCE, timeout // 4):
             self._note(session_id, now)
-        return Caller(standing.username, standing.role, session_id)
+        return Principal(standing.username, standing.role, session_id)
 
     def _note(self, session_id: str, now: int) -> None:
         if now - self._noted.get(session_id, 0) < _SECOND:

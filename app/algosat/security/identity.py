@@ -12,10 +12,10 @@ from algosat.config.live import LiveSettings
 from algosat.errors import Unauthenticated
 from algosat.monitoring import metrics
 from algosat.security import sessions, users
-from algosat.security.granting import Client, Grant, Granting
-from algosat.security.guesses import Attempt, Guesses, forgive
+from algosat.security.login_attempts import Attempt, LoginAttempts, forgive
 from algosat.security.passwords import Passwords, require_strong
 from algosat.security.sessions import Session
+from algosat.security.token_grants import Client, Grant, TokenGrants
 from algosat.security.tokens import refused
 from algosat.security.users import User
 from algosat.store import audit
@@ -29,8 +29,8 @@ class Identity:
     database: Database
     writer: Writer
     live: LiveSettings
-    granting: Granting
-    guesses: Guesses
+    granting: TokenGrants
+    guesses: LoginAttempts
     passwords: Passwords
     clock: Clock
 

@@ -18,7 +18,7 @@ from flask import Flask
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 
-from algosat.config.settings import Tokens as TokenSettings
+from algosat.config.settings import TokenSettings
 from algosat.errors import Unauthenticated
 
 Kind = Literal["access", "refresh"]

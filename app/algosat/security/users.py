@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from algosat.errors import Conflict, InvalidBody, NotFound, Unauthenticated
-from algosat.security.callers import Role
+from algosat.security.principals import Role
 from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.tables import sessions, users

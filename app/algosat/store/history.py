@@ -37,16 +37,16 @@ def at_version(connection: Connection, order_id: str, version: int) -> Order:
     raise NotFound(f"there is no version {version} of order {order_id}")
 
 
-def at_first_word(connection: Connection, order_id: str) -> Order | None:
+def as_acknowledged(connection: Connection, order_id: str) -> Order | None:
     """As the first report about it left it, all of whose events happened at one time; None before that."""
     if len(_TOLD_AT.all(connection, order_id=order_id)) == 1:  # nothing has happened since: no need to replay
         order = ledger.get(connection, order_id)
-        return order if order.has_word else None
+        return order if order.is_acknowledged else None
     told: tuple[Order, datetime] | None = None
     for order, at in _steps(connection, order_id):
         if told is not None and at != told[1]:
             break
-        if order.has_word:
+        if order.is_acknowledged:
             told = order, at
     return None if told is None else told[0]
 

@@ -21,16 +21,9 @@ from algosat.errors import NotFound
 from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
-from algosat.store.rows import (
-    event_data,
-    intent_data,
-    order_from,
-    order_state,
-    order_values,
-    position_from,
-)
+from algosat.store.rows import event_data, order_from, order_state, order_values, position_from, terms_data
 from algosat.store.tables import balances, days, orders, positions, trades
-from algosat.store.upsert import insert_into, newest, sums
+from algosat.store.upsert import add_to_rows, insert_into, replace_rows
 
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
 _TRADE = Prepared(
@@ -59,7 +52,7 @@ def add(connection: Connection, order: Order, cause: Cause) -> Order:
     """Write a new order and its `created` event."""
     values = {**order_values(order), "actor": cause.actor, "correlation_id": cause.correlation_id}
     _ADD.run(connection, values)
-    audit.append(connection, order.created_at, EventKind.CREATED, order.id, cause, intent_data(order))
+    audit.append(connection, order.created_at, EventKind.CREATED, order.id, cause, terms_data(order))
     return order
 
 
@@ -125,17 +118,17 @@ def _update(columns: tuple[str, ...]) -> Prepared:
 
 
 def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:
-    return _TRADE.first(connection, account=order.intent.account, trade_id=trade.id) is not None
+    return _TRADE.first(connection, account=order.terms.account, trade_id=trade.id) is not None
 
 
 def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping) -> None:
     fees = books.fees(order, trade)
     before = _position(connection, order)
-    after = fill(before, order.intent.side, trade.quantity, trade.price, fees)
+    after = fill(before, order.terms.side, trade.quantity, trade.price, fees)
     realised = after.realised - before.realised
     _ADD_TRADE.run(connection, _trade_values(order, trade, realised, fees))
     _put_position(connection, after, trade.at)
-    _add_up(connection, balances, {"account": order.intent.account}, {"realised": realised, "fees": fees})
+    _add_up(connection, balances, {"account": order.terms.account}, {"realised": realised, "fees": fees})
     day = books.trading_day(trade.at)
     _add_up(connection, days, _day_key(order, day), {"trades": 1, "realised": realised, "fees": fees})
 
@@ -150,21 +143,21 @@ def _put_position(connection: Connection, position: Position, at: datetime) -> N
     key = {name: getattr(position, name) for name in ("account", "strategy", "symbol", "product")}
     values = {name: getattr(position, name) for name in ("quantity", "cost", "realised", "fees")}
     values["updated_at"] = at
-    newest(positions).run(connection, {**key, **values})
+    replace_rows(positions).run(connection, {**key, **values})
 
 
 def _position_key(order: Order) -> dict[str, Any]:
-    intent = order.intent
+    terms = order.terms
     return {
-        "account": intent.account,
-        "strategy": intent.strategy or "",
-        "symbol": intent.symbol,
-        "product": intent.product.value,
+        "account": terms.account,
+        "strategy": terms.strategy or "",
+        "symbol": terms.symbol,
+        "product": terms.product.value,
     }
 
 
 def _day_key(order: Order, day: date) -> dict[str, Any]:
-    return {"account": order.intent.account, "strategy": order.intent.strategy or "", "day": day}
+    return {"account": order.terms.account, "strategy": order.terms.strategy or "", "day": day}
 
 
 def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) -> dict[str, Any]:
@@ -172,7 +165,7 @@ def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) 
         **_position_key(order),
         "trade_id": trade.id,
         "order_id": order.id,
-        "side": order.intent.side.value,
+        "side": order.terms.side.value,
         "quantity": trade.quantity,
         "price": trade.price,
         "realised": realised,
@@ -184,4 +177,4 @@ def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) 
 def _add_up(connection: Connection, table: Table, key: dict[str, Any], amounts: dict[str, Any]) -> None:
     """Add amounts to a row of running totals, which begins at nought."""
     zeros = {column.name: 0 for column in table.columns if column.name not in key}
-    sums(table, tuple(amounts)).run(connection, {**zeros, **amounts, **key})
+    add_to_rows(table, tuple(amounts)).run(connection, {**zeros, **amounts, **key})

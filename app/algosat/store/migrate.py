@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from algosat.errors import ConfigurationError
 from algosat.store.database import Database
-from algosat.store.turns import exclusive
+from algosat.store.write_lock import exclusive
 
 
 def head() -> str:

@@ -10,13 +10,13 @@ from sqlalchemy import Row
 
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import (
-    Change,
     EventKind,
-    Intent,
     Order,
+    OrderChange,
     OrderEvent,
+    OrderTerms,
     OrderType,
-    Overlay,
+    PendingRequest,
     Product,
     Side,
     Status,
@@ -27,22 +27,22 @@ from algosat.domain.positions import Position
 
 
 def order_values(order: Order) -> dict[str, Any]:
-    intent = order.intent
+    terms = order.terms
     return {
         "id": order.id,
-        "account": intent.account,
-        "symbol": intent.symbol,
-        "side": intent.side.value,
-        "quantity": intent.quantity,
-        "type": intent.type.value,
-        "limit_price": intent.limit_price,
-        "trigger_price": intent.trigger_price,
-        "protection_price": intent.protection_price,
-        "product": intent.product.value,
-        "validity": intent.validity.value,
-        "reduce_only": intent.reduce_only,
-        "strategy": intent.strategy or "",
-        "algo_id": intent.algo_id,
+        "account": terms.account,
+        "symbol": terms.symbol,
+        "side": terms.side.value,
+        "quantity": terms.quantity,
+        "type": terms.type.value,
+        "limit_price": terms.limit_price,
+        "trigger_price": terms.trigger_price,
+        "protection_price": terms.protection_price,
+        "product": terms.product.value,
+        "validity": terms.validity.value,
+        "reduce_only": terms.reduce_only,
+        "strategy": terms.strategy or "",
+        "algo_id": terms.algo_id,
         "external": order.external,
         "created_at": order.created_at,
         **order_state(order),
@@ -52,12 +52,12 @@ def order_values(order: Order) -> dict[str, Any]:
 def order_state(order: Order) -> dict[str, Any]:
     """The columns that events change."""
     return {
-        "quantity": order.intent.quantity,
-        "limit_price": order.intent.limit_price,
-        "trigger_price": order.intent.trigger_price,
-        "protection_price": order.intent.protection_price,
+        "quantity": order.terms.quantity,
+        "limit_price": order.terms.limit_price,
+        "trigger_price": order.terms.trigger_price,
+        "protection_price": order.terms.protection_price,
         "status": order.status.value,
-        "overlay": order.overlay.value if order.overlay else None,
+        "overlay": order.pending.value if order.pending else None,
         "filled_quantity": order.filled_quantity,
         "filled_value": order.filled_value,
         "broker_order_id": order.broker_order_id,
@@ -72,7 +72,7 @@ def order_state(order: Order) -> dict[str, Any]:
 def order_from(row: Row[Any]) -> Order:
     return Order(
         id=row.id,
-        intent=Intent(
+        terms=OrderTerms(
             account=row.account,
             symbol=row.symbol,
             side=Side(row.side),
@@ -90,7 +90,7 @@ def order_from(row: Row[Any]) -> Order:
         created_at=row.created_at,
         updated_at=row.updated_at,
         status=Status(row.status),
-        overlay=Overlay(row.overlay) if row.overlay else None,
+        pending=PendingRequest(row.overlay) if row.overlay else None,
         filled_quantity=row.filled_quantity,
         filled_value=row.filled_value,
         broker_order_id=row.broker_order_id,
@@ -102,15 +102,15 @@ def order_from(row: Row[Any]) -> Order:
     )
 
 
-def intent_data(order: Order) -> dict[str, Any]:
+def terms_data(order: Order) -> dict[str, Any]:
     """An order's terms as the data of its `created` event."""
-    terms = ((name, getattr(order.intent, name)) for name in Intent.__slots__)
+    terms = ((name, getattr(order.terms, name)) for name in OrderTerms.__slots__)
     data = {name: _plain(value) for name, value in terms if value is not None}
     return {**data, "external": order.external}
 
 
-def intent_from(data: dict[str, Any]) -> Intent:
-    return Intent(
+def intent_from(data: dict[str, Any]) -> OrderTerms:
+    return OrderTerms(
         account=data["account"],
         symbol=data["symbol"],
         side=Side(data["side"]),
@@ -181,18 +181,18 @@ def quote_from(row: Any) -> Quote:
     return Quote(**{name: getattr(row, name) for name in Quote.__slots__})
 
 
-def _change_data(change: Change | None) -> dict[str, Any] | None:
+def _change_data(change: OrderChange | None) -> dict[str, Any] | None:
     return None if change is None else _values(change)
 
 
-def _values(value: Change | Trade) -> dict[str, Any]:
+def _values(value: OrderChange | Trade) -> dict[str, Any]:
     return {name: _plain(getattr(value, name)) for name in value.__slots__}
 
 
-def _change_from(data: dict[str, Any] | None) -> Change | None:
+def _change_from(data: dict[str, Any] | None) -> OrderChange | None:
     if data is None:
         return None
-    return Change(
+    return OrderChange(
         quantity=Decimal(data["quantity"]),
         limit_price=_decimal(data["limit_price"]),
         trigger_price=_decimal(data["trigger_price"]),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def newest(table: Table) -> Prepared:
+def replace_rows(table: Table) -> Prepared:
     """Whole rows, each in the place of the one with its key."""
 
     def build(dialect: str) -> Insert:
@@ -29,7 +29,7 @@ def newest(table: Table) -> Prepared:
 
 
 @cache
-def sums(table: Table, names: tuple[str, ...]) -> Prepared:
+def add_to_rows(table: Table, names: tuple[str, ...]) -> Prepared:
     """Amounts, in the columns of these names, added to what the row has; a whole row where there is none."""
 
     def build(dialect: str) -> Insert:

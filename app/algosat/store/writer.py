@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from algosat.errors import StoreBusy
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
-from algosat.store.turns import exclusive, take
+from algosat.store.write_lock import acquire, exclusive
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -122,7 +122,7 @@ class Writer:
         if path is None or self._shared > 1 or len(self._callers) > 1:
             return False
         try:
-            turn = take(path, wait=False)
+            turn = acquire(path, wait=False)
             if turn is None:
                 return False
             try:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Intent, Order, OrderType, Revision, Side, Validity
+from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Side, Validity
 from algosat.errors import CalendarUnknown
 from algosat.strategies.bars import Bar
 from algosat.strategies.parameters import Parameters
@@ -30,7 +30,7 @@ P = TypeVar("P", bound=Parameters)
 State = dict[str, Any]
 
 
-class Floor(Protocol):
+class StrategyContext(Protocol):
     """The trading floor as one strategy sees it: the market, its own book, and the verbs."""
 
     @property
@@ -60,13 +60,13 @@ class Floor(Protocol):
     def working(self) -> Sequence[Order]:
         """Its orders that are not at an end, oldest first."""
 
-    def place(self, intent: Intent) -> Order:
+    def place(self, terms: OrderTerms) -> Order:
         """An order the gate denied comes back `denied`, with code and reason; nothing is raised."""
 
     def cancel(self, order_id: str) -> Order:
         """Ask for a cancel; an order that has ended comes back as it is."""
 
-    def modify(self, order_id: str, revision: Revision) -> Order:
+    def modify(self, order_id: str, revision: ModifyRequest) -> Order:
         """Ask for new terms; an order that cannot be changed, or may not be, comes back as it is."""
 
     def close(self, symbol: str) -> Sequence[Order]:
@@ -86,9 +86,9 @@ class Strategy(Generic[P]):
 
     parameters_model: ClassVar[type[Parameters]]
 
-    def __init__(self, parameters: P, floor: Floor, state: State) -> None:
+    def __init__(self, parameters: P, context: StrategyContext, state: State) -> None:
         self.parameters = parameters
-        self.floor = floor
+        self.context = context
         self.state = state  # JSON: text, numbers, lists, dictionaries with text keys
 
     # --- what happens to it ------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class Strategy(Generic[P]):
         """It was asked to stop. Orders placed before stay where they are unless it cancels them."""
 
     @classmethod
-    def carry_over(cls, state: State, before: P, now: P) -> State:
+    def migrate_state(cls, state: State, before: P, now: P) -> State:
         """The state to begin with, given one that was kept under other parameters.
 
         It is dropped unless a class knows better: what was computed otherwise cannot be trusted.
@@ -156,20 +156,20 @@ class Strategy(Generic[P]):
         They hold once the broker has confirmed them; until then the order is `pending_modify`. It comes
         back as it was where it cannot be changed now, or the gate says no.
         """
-        return self.floor.modify(order.id, Revision(quantity, limit, trigger))
+        return self.context.modify(order.id, ModifyRequest(quantity, limit, trigger))
 
     def close(self, symbol: str) -> Sequence[Order]:
-        return self.floor.close(symbol)
+        return self.context.close(symbol)
 
     def cancel_working(self, symbol: str) -> None:
         for order in self.working(symbol):
-            self.floor.cancel(order.id)
+            self.context.cancel(order.id)
 
     def position(self, symbol: str) -> Decimal:
-        return self.floor.position(symbol)
+        return self.context.position(symbol)
 
     def working(self, symbol: str) -> list[Order]:
-        return [order for order in self.floor.working() if order.intent.symbol == symbol]
+        return [order for order in self.context.working() if order.terms.symbol == symbol]
 
     def _place(
         self,
@@ -181,9 +181,9 @@ class Strategy(Generic[P]):
         validity: Validity,
         reduce_only: bool,
     ) -> Order:
-        return self.floor.place(
-            Intent(
-                account=self.floor.account,
+        return self.context.place(
+            OrderTerms(
+                account=self.context.account,
                 symbol=symbol,
                 side=side,
                 quantity=quantity,
@@ -193,7 +193,7 @@ class Strategy(Generic[P]):
                 product=self.parameters.product,
                 validity=validity,
                 reduce_only=reduce_only,
-                strategy=self.floor.strategy,
+                strategy=self.context.strategy,
                 algo_id=self.parameters.algo_id,
             )
         )

@@ -12,22 +12,29 @@ from typing import Any, Protocol
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order
 from algosat.strategies.bars import Bars
-from algosat.strategies.base import Floor, Strategy
-from algosat.strategies.occasions import BarEnded, Occasion, OrderChanged, Quoted, Started, Stopping
+from algosat.strategies.base import Strategy, StrategyContext
+from algosat.strategies.strategy_events import (
+    BarClosed,
+    OrderUpdated,
+    QuoteReceived,
+    Started,
+    Stopping,
+    StrategyEvent,
+)
 
 
-class Host(Floor, Protocol):
+class Driver(StrategyContext, Protocol):
     """A floor that is told when an occasion begins and ends."""
 
-    def begin(self, occasion: Occasion) -> None: ...
+    def begin(self, event: StrategyEvent) -> None: ...
 
-    def end(self, occasion: Occasion, state: Mapping[str, Any]) -> None:
+    def end(self, event: StrategyEvent, state: Mapping[str, Any]) -> None:
         """The callback has returned, and left this state."""
 
 
 class Runner:
     def __init__(
-        self, strategy: Strategy[Any], host: Host, *, watching_since: datetime | None = None
+        self, strategy: Strategy[Any], host: Driver, *, watching_since: datetime | None = None
     ) -> None:
         parameters = strategy.parameters
         self._strategy = strategy
@@ -50,7 +57,7 @@ class Runner:
         for bars in self._bars.values():
             bar = bars.ended(at)
             if bar is not None:
-                self.deliver(BarEnded(bar))
+                self.deliver(BarClosed(bar))
 
     def quote(self, quote: Quote) -> None:
         """A new quote; time must have been passed up to it."""
@@ -59,23 +66,23 @@ class Runner:
             return
         bars.add(quote)
         if self._wants_quotes:
-            self.deliver(Quoted(quote))
+            self.deliver(QuoteReceived(quote))
 
     def order(self, order: Order) -> None:
-        self.deliver(OrderChanged(order, order.version))
+        self.deliver(OrderUpdated(order, order.version))
 
-    def deliver(self, occasion: Occasion) -> None:
+    def deliver(self, event: StrategyEvent) -> None:
         """Let the strategy live through an occasion. What it raises is raised here, and ends it."""
-        self._host.begin(occasion)
-        match occasion:
+        self._host.begin(event)
+        match event:
             case Started():
                 self._strategy.on_start()
-            case BarEnded(bar):
+            case BarClosed(bar):
                 self._strategy.on_bar(bar)
-            case Quoted(quote):
+            case QuoteReceived(quote):
                 self._strategy.on_quote(quote)
-            case OrderChanged(order, _):
+            case OrderUpdated(order, _):
                 self._strategy.on_order(order)
             case Stopping():
                 self._strategy.on_stop()
-        self._host.end(occasion, self._strategy.state)
+        self._host.end(event, self._strategy.state)

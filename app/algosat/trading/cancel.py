@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from algosat.domain.orders import EventKind, Order, OrderEvent, Overlay, Status, may_happen
+from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.errors import Conflict, IllegalTransition
 from algosat.store import ledger, queries
 from algosat.store.audit import Cause
@@ -16,7 +16,7 @@ from algosat.trading.desk import Desk
 NOT_THERE: Final = "given up: the broker's book does not have it"
 
 
-def cancel(desk: Desk, order_id: str, cause: Cause) -> Order:
+def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
     """Cancel an order, or ask for it. To ask again changes nothing.
 
     Raises NotFound, Conflict for an order that was placed elsewhere, IllegalTransition for one at its end.
@@ -34,7 +34,7 @@ def cancel_all(
     """Cancel every working order, or those of a symbol or strategy. Those placed elsewhere stay."""
 
     def chosen(order: Order) -> bool:
-        return symbol in (None, order.intent.symbol) and strategy in (None, order.intent.strategy or "")
+        return symbol in (None, order.terms.symbol) and strategy in (None, order.terms.strategy or "")
 
     orders = desk.writer.run(lambda connection: request_all(connection, desk, cause, chosen))
     _tell(desk, orders)
@@ -67,7 +67,7 @@ def request_all(
 def request(connection: Connection, desk: Desk, order: Order, cause: Cause) -> Order:
     if order.external:
         raise Conflict(f"order {order.id} was placed elsewhere; cancel it there")
-    if order.overlay is Overlay.PENDING_CANCEL:
+    if order.pending is PendingRequest.PENDING_CANCEL:
         return order
     if not may_happen(order, EventKind.CANCELLED):
         raise IllegalTransition(f"order {order.id} is {order.status}: there is nothing left to cancel")

@@ -6,24 +6,24 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from algosat.domain.orders import Intent, Order, OrderType, Product, Side
-from algosat.domain.risk import Line
+from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side
+from algosat.domain.risk import ExposureLine
 from algosat.errors import Conflict
 from algosat.store.audit import Cause
-from algosat.trading import book, place, slicing
+from algosat.trading import account_book, place, slicing
 from algosat.trading.desk import Desk
+from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
-from algosat.trading.replies import Key
 
 
-def close(
+def close_position(
     desk: Desk,
     symbol: str,
     cause: Cause,
     *,
     strategy: str | None = None,
     product: Product | None = None,
-    key: Key | None = None,
+    key: IdempotencyKey | None = None,
     if_any: bool = False,
 ) -> Placed:
     """Close one symbol in a strategy's book (None: those placed by hand), at the market.
@@ -31,7 +31,7 @@ def close(
     Raises Conflict when nothing is left to close; `if_any`, that is an outcome, and the key stands for it.
     """
 
-    def chosen(line: Line) -> bool:
+    def chosen(line: ExposureLine) -> bool:
         mine = line.symbol == symbol and line.strategy == (strategy or "")
         return mine and product in (None, line.product)
 
@@ -47,29 +47,33 @@ def close(
     return place.once(desk, key, work)
 
 
-def close_all(desk: Desk, cause: Cause, *, strategy: str | None = None, key: Key | None = None) -> Placed:
+def close_all(
+    desk: Desk, cause: Cause, *, strategy: str | None = None, key: IdempotencyKey | None = None
+) -> Placed:
     """Close everything, or everything of one strategy; nothing to close is no error."""
 
-    def chosen(line: Line) -> bool:
+    def chosen(line: ExposureLine) -> bool:
         return strategy in (None, line.strategy)
 
     return place.once(desk, key, lambda connection: exits(connection, desk, cause, chosen))
 
 
-def exits(connection: Connection, desk: Desk, cause: Cause, chosen: Callable[[Line], bool]) -> list[Order]:
+def exits(
+    connection: Connection, desk: Desk, cause: Cause, chosen: Callable[[ExposureLine], bool]
+) -> list[Order]:
     """Market orders that take off what is left of the chosen lines."""
-    lines = [line for line in book.read(connection, desk.account).lines if chosen(line)]
-    intents = [exit_of(desk.account, line) for line in lines if left(line)]
-    return [order for intent in intents for order in slicing.admit(connection, desk, intent, cause)]
+    lines = [line for line in account_book.read_book(connection, desk.account).lines if chosen(line)]
+    legs = [exit_of(desk.account, line) for line in lines if left(line)]
+    return [order for terms in legs for order in slicing.admit(connection, desk, terms, cause)]
 
 
-def left(line: Line) -> bool:
+def left(line: ExposureLine) -> bool:
     return line.left_to_reduce(_exit_side(line)) > 0
 
 
-def exit_of(account: str, line: Line) -> Intent:
+def exit_of(account: str, line: ExposureLine) -> OrderTerms:
     side = _exit_side(line)
-    return Intent(
+    return OrderTerms(
         account=account,
         symbol=line.symbol,
         side=side,
@@ -81,5 +85,5 @@ def exit_of(account: str, line: Line) -> Intent:
     )
 
 
-def _exit_side(line: Line) -> Side:
+def _exit_side(line: ExposureLine) -> Side:
     return Side.SELL if line.quantity > 0 else Side.BUY

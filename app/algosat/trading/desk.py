@@ -18,10 +18,11 @@ from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Trade
 from algosat.domain.risk import Limits
 from algosat.errors import CalendarUnknown, FeesUnknown
-from algosat.store import queries, wakeup
-from algosat.store.bells import Ringer
+from algosat.store import queries
 from algosat.store.database import Database
 from algosat.store.ledger import Bookkeeping
+from algosat.store.wakeup import unix_socket
+from algosat.store.wakeup.channels import Notifier
 from algosat.store.writer import Writer
 
 _log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ class Desk:
     account: str
     database: Database
     writer: Writer
-    ringer: Ringer
+    notifier: Notifier
     calendar: Calendar
     books: Bookkeeping
     defaults: Limits  # those of the settings; the store knows what was changed since
@@ -42,21 +43,23 @@ class Desk:
     clock: Clock = now
 
     def wake_engine(self) -> None:
-        self.ringer.ring(wakeup.ENGINE)
+        self.notifier.notify(unix_socket.ENGINE)
 
     def tell_web(self, order_id: str) -> None:
         """Whoever waits for this order, or watches all of them, looks again."""
-        self.ringer.ring_web(order_id)
+        self.notifier.notify_web(order_id)
 
 
-def build(settings: Settings, database: Database, writer: Writer, ringer: Ringer, clock: Clock = now) -> Desk:
+def build(
+    settings: Settings, database: Database, writer: Writer, notifier: Notifier, clock: Clock = now
+) -> Desk:
     algosat = settings.algosat
     calendar = calendar_for(always_open=algosat.paper.always_open)
     return Desk(
         account=algosat.broker,
         database=database,
         writer=writer,
-        ringer=ringer,
+        notifier=notifier,
         calendar=calendar,
         books=Bookkeeping(_booking_day(calendar), Fees(database)),
         defaults=Limits(**algosat.risk.model_dump()),
@@ -90,7 +93,7 @@ class Fees:
         """The fees of a trade that the order already counts."""
         before = replace(order, filled_value=order.filled_value - trade.quantity * trade.price)
         try:
-            kind = self._kind(order.intent.symbol)
+            kind = self._kind(order.terms.symbol)
             day = trade.at.astimezone(EXCHANGE_TIME).date()
             return charges_of_fill(self._table, kind, before, trade, day).total
         except FeesUnknown as error:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from algosat.domain import margin
 from algosat.store import queries
-from algosat.trading import book
-from algosat.trading.book import Book
+from algosat.trading import account_book
+from algosat.trading.account_book import AccountBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Funds:
 
 def funds(connection: Connection, account: str) -> Funds:
     """The funds of an account."""
-    return of(book.read(connection, account), queries.balance(connection, account))
+    return of(account_book.read_book(connection, account), queries.balance(connection, account))
 
 
-def of(seen: Book, balance: Any) -> Funds:
+def of(seen: AccountBook, balance: Any) -> Funds:
     """The funds of a book that was read already; `balance` has what was deposited, realised and paid."""
     nothing = Decimal(0)
     return Funds(

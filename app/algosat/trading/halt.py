@@ -17,7 +17,7 @@ from algosat.trading.desk import Desk
 from algosat.trading.halts import ALL, Halt
 
 
-def halt(
+def halt_trading(
     desk: Desk,
     cause: Cause,
     reason: str,
@@ -52,7 +52,7 @@ def halt(
     return put
 
 
-def resume(desk: Desk, cause: Cause, *, scope: str = ALL) -> bool:
+def resume_trading(desk: Desk, cause: Cause, *, scope: str = ALL) -> bool:
     """Let orders pass again. Whether it was halted at all."""
 
     def unit(connection: Connection) -> bool:
@@ -108,4 +108,4 @@ def _put_and_cancel(
 
 
 def _cancel(connection: Connection, desk: Desk, cause: Cause, order: Halt) -> list[Order]:
-    return cancel.request_all(connection, desk, cause, lambda working: order.covers(working.intent.strategy))
+    return cancel.request_all(connection, desk, cause, lambda working: order.covers(working.terms.strategy))

@@ -34,9 +34,9 @@ class Halt:
 
         Orders are told apart by their number in the store: a clock may be put back.
         """
-        if self.cancels_up_to is None or not self.covers(order.intent.strategy):
+        if self.cancels_up_to is None or not self.covers(order.terms.strategy):
             return False
-        return number <= self.cancels_up_to or not order.intent.reduce_only
+        return number <= self.cancels_up_to or not order.terms.reduce_only
 
 
 def in_force(connection: Connection) -> list[Halt]:

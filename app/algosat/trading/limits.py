@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from algosat.config.settings import RiskLimits
+from algosat.config.settings import RiskSettings
 from algosat.domain.risk import Limits
 from algosat.errors import InvalidBody
 from algosat.store import audit
@@ -72,7 +72,7 @@ def with_changes(defaults: Limits, values: Mapping[str, Any]) -> Limits:
         return defaults
     plain = {name: getattr(defaults, name) for name in Limits.__slots__}
     try:
-        return Limits(**RiskLimits.model_validate({**plain, **values}).model_dump())
+        return Limits(**RiskSettings.model_validate({**plain, **values}).model_dump())
     except ValidationError as error:
         raise InvalidBody(
             "these limits cannot hold",

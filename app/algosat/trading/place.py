@@ -12,15 +12,15 @@ from typing import Final
 from sqlalchemy import Connection
 
 from algosat.domain import risk
-from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, Status, create
-from algosat.domain.protection import protection_price
-from algosat.domain.risk import Denial, Picture
+from algosat.domain.market_protection import protection_price
+from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, Status, create
+from algosat.domain.risk import Denial, RiskSnapshot
 from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
-from algosat.trading import replies, sight
+from algosat.trading import idempotency, risk_snapshot
 from algosat.trading.desk import Desk
-from algosat.trading.replies import Key
+from algosat.trading.idempotency import IdempotencyKey
 
 _ACCEPTED: Final = metrics.ORDERS.labels("accepted")
 _DENIED: Final = metrics.ORDERS.labels("denied")
@@ -43,30 +43,32 @@ class Placed:
         return order
 
 
-def place(desk: Desk, intent: Intent, cause: Cause, *, key: Key | None = None) -> Placed:
+def place_order(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey | None = None) -> Placed:
     """Place one order. Returns once it is durable; the engine sends it then.
 
     Raises KeyReused when the key stands for another request.
     """
-    return basket(desk, [intent], cause, key=key)
+    return place_basket(desk, [terms], cause, key=key)
 
 
-def basket(desk: Desk, intents: Sequence[Intent], cause: Cause, *, key: Key | None = None) -> Placed:
+def place_basket(
+    desk: Desk, legs: Sequence[OrderTerms], cause: Cause, *, key: IdempotencyKey | None = None
+) -> Placed:
     """Place several orders; each is judged on the book that those before it left."""
-    return once(desk, key, lambda connection: [admit(connection, desk, intent, cause) for intent in intents])
+    return once(desk, key, lambda connection: [admit(connection, desk, terms, cause) for terms in legs])
 
 
-def once(desk: Desk, key: Key | None, work: Callable[[Connection], Sequence[Order]]) -> Placed:
+def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Sequence[Order]]) -> Placed:
     """The orders that `work` writes; with a key, the work is done once however often it is asked for."""
 
     def unit(connection: Connection) -> Placed:
         if key is None:
             return Placed(tuple(work(connection)), replayed=False)
-        known = replies.find(connection, key)
+        known = idempotency.find(connection, key)
         if known is not None:
             return Placed(known.orders(connection), replayed=True, pinned=known.is_pinned)
         orders = tuple(work(connection))
-        kept = replies.keep(connection, key, orders, desk.clock())
+        kept = idempotency.keep(connection, key, orders, desk.clock())
         return Placed(orders, replayed=False, pinned=kept.is_pinned)
 
     placed = desk.writer.run(unit)
@@ -78,24 +80,24 @@ def once(desk: Desk, key: Key | None, work: Callable[[Connection], Sequence[Orde
 
 
 def admit(
-    connection: Connection, desk: Desk, intent: Intent, cause: Cause, *, is_slice: bool = False
+    connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause, *, is_slice: bool = False
 ) -> Order:
     """Judge an intent on the book as it is, and write the order that comes of it: created, or denied.
 
     The slices of one order are equal on purpose: that makes none of them suspicious.
     """
     at = desk.clock()
-    picture = sight.see(connection, desk, intent, at)
-    if is_slice and isinstance(picture, Picture):
-        picture = replace(picture, is_repeat=False)
-    intent, denial = judge(intent, picture)
-    return write(connection, desk, intent, denial, at, cause)
+    snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
+    if is_slice and isinstance(snapshot, RiskSnapshot):
+        snapshot = replace(snapshot, is_repeat=False)
+    terms, denial = judge(terms, snapshot)
+    return write(connection, desk, terms, denial, at, cause)
 
 
 def write(
-    connection: Connection, desk: Desk, intent: Intent, denial: Denial | None, at: datetime, cause: Cause
+    connection: Connection, desk: Desk, terms: OrderTerms, denial: Denial | None, at: datetime, cause: Cause
 ) -> Order:
-    order = ledger.add(connection, create(new_id(), intent, at), cause)
+    order = ledger.add(connection, create(new_id(), terms, at), cause)
     if denial is None:
         ledger.count_order(connection, order, desk.calendar.trading_day(at))
         return order
@@ -103,12 +105,12 @@ def write(
     return ledger.record(connection, order, denied, cause, desk.books)
 
 
-def judge(intent: Intent, picture: Picture | Denial) -> tuple[Intent, Denial | None]:
+def judge(terms: OrderTerms, snapshot: RiskSnapshot | Denial) -> tuple[OrderTerms, Denial | None]:
     """The intent with its protection price, and why it may not be placed, if it may not."""
-    if isinstance(picture, Denial):
-        return intent, picture
-    protected = replace(intent, protection_price=protection_price(intent, picture.instrument, picture.quote))
-    return protected, risk.judge(protected, picture)
+    if isinstance(snapshot, Denial):
+        return terms, snapshot
+    protected = replace(terms, protection_price=protection_price(terms, snapshot.instrument, snapshot.quote))
+    return protected, risk.judge(protected, snapshot)
 
 
 def new_id() -> str:

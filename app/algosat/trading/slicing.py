@@ -11,43 +11,43 @@ from typing import Final
 from sqlalchemy import Connection
 
 from algosat.domain.instruments import Instrument
-from algosat.domain.orders import Intent, Order
-from algosat.domain.risk import Denial, Picture
+from algosat.domain.orders import Order, OrderTerms
+from algosat.domain.risk import Denial, RiskSnapshot
 from algosat.store.audit import Cause
-from algosat.trading import place, sight
+from algosat.trading import place, risk_snapshot
 from algosat.trading.desk import Desk
+from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
-from algosat.trading.replies import Key
 
 MOST: Final = 10  # slices: brokers take no more at once
 
 
-def sliced(desk: Desk, intent: Intent, cause: Cause, *, key: Key | None = None) -> Placed:
+def sliced(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey | None = None) -> Placed:
     """Place one order in as many slices as the freeze quantity asks for."""
-    return place.once(desk, key, lambda connection: admit(connection, desk, intent, cause))
+    return place.once(desk, key, lambda connection: admit(connection, desk, terms, cause))
 
 
-def admit(connection: Connection, desk: Desk, intent: Intent, cause: Cause) -> list[Order]:
+def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> list[Order]:
     """Judge the whole before it is cut: slices must not slip under the limits of one order.
 
     A way out has as many slices as it needs; the engine sends them as fast as the broker takes them.
     """
     at = desk.clock()
-    picture = sight.see(connection, desk, intent, at)
-    if isinstance(picture, Denial):
-        return [place.write(connection, desk, intent, picture, at, cause)]
-    largest = _largest(picture.instrument)
-    most = max(largest, intent.quantity) if intent.reduce_only and largest else largest * MOST
-    whole = replace(picture.instrument, freeze_quantity=most)
-    is_repeat = picture.is_repeat or _was_cut_before(connection, desk, intent, largest, at)
-    protected, denial = place.judge(intent, replace(picture, instrument=whole, is_repeat=is_repeat))
+    snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
+    if isinstance(snapshot, Denial):
+        return [place.write(connection, desk, terms, snapshot, at, cause)]
+    largest = _largest(snapshot.instrument)
+    most = max(largest, terms.quantity) if terms.reduce_only and largest else largest * MOST
+    whole = replace(snapshot.instrument, freeze_quantity=most)
+    is_repeat = snapshot.is_repeat or _was_cut_before(connection, desk, terms, largest, at)
+    protected, denial = place.judge(terms, replace(snapshot, instrument=whole, is_repeat=is_repeat))
     if denial is not None:
         return [place.write(connection, desk, protected, denial, at, cause)]
-    if intent.quantity <= largest:
+    if terms.quantity <= largest:
         return [place.write(connection, desk, protected, None, at, cause)]
-    pieces = cut(intent.quantity, picture.instrument)
+    pieces = cut(terms.quantity, snapshot.instrument)
     return [
-        place.admit(connection, desk, replace(intent, quantity=piece), cause, is_slice=True)
+        place.admit(connection, desk, replace(terms, quantity=piece), cause, is_slice=True)
         for piece in pieces
     ]
 
@@ -67,10 +67,10 @@ def _largest(instrument: Instrument) -> Decimal:
 
 
 def _was_cut_before(
-    connection: Connection, desk: Desk, intent: Intent, largest: Decimal, at: datetime
+    connection: Connection, desk: Desk, terms: OrderTerms, largest: Decimal, at: datetime
 ) -> bool:
     """Whether slices of an equal order were placed just before: the first of them looks like ours."""
-    if not 0 < largest < intent.quantity:
+    if not 0 < largest < terms.quantity:
         return False
-    first = sight.see(connection, desk, replace(intent, quantity=largest), at)
-    return isinstance(first, Picture) and first.is_repeat
+    first = risk_snapshot.read_snapshot(connection, desk, replace(terms, quantity=largest), at)
+    return isinstance(first, RiskSnapshot) and first.is_repeat

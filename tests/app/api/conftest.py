@@ -40,7 +40,7 @@ def broker(desk: Desk) -> Iterator[Callable[[], None]]:
 
 def _fill_next(desk: Desk) -> None:
     order = _next_order(desk)
-    quantity = str(order.intent.quantity)
+    quantity = str(order.terms.quantity)
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill=quantity)
     desk.tell_web(order.id)
 

@@ -3,16 +3,16 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from algosat.api import catalogue
+from algosat.api import all_routes
 from algosat.api.access import Access, needed_role, problems
 from algosat.api.routes import Route
-from algosat.config.settings import AccessControl
-from algosat.security.callers import Role
+from algosat.config.settings import AccessControlSettings
+from algosat.security.principals import Role
 from tests.app.client import Client, problem_of
 
 LEAST = {Access.VIEWER: Role.VIEWER, Access.TRADER: Role.TRADER, Access.ADMIN: Role.ADMIN}
 
-ROUTES = list(catalogue.all_routes())
+ROUTES = list(all_routes.all_routes())
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +57,19 @@ def test_route_asks_for_more_than_a_viewer(viewer: Client, route: Route) -> None
 
 
 def test_inventory_lifts_a_route_to_admin() -> None:
-    control = AccessControl(admin_only_endpoints=("/positions",), public_endpoints=())
+    control = AccessControlSettings(admin_only_endpoints=("/positions",), public_endpoints=())
     assert needed_role("/positions", Access.VIEWER, control) is Role.ADMIN
     assert needed_role("/orders", Access.VIEWER, control) is Role.VIEWER
 
 
 def test_open_route_is_public_only_where_the_inventory_says_so() -> None:
-    control = AccessControl(admin_only_endpoints=(), public_endpoints=("/health",))
+    control = AccessControlSettings(admin_only_endpoints=(), public_endpoints=("/health",))
     assert needed_role("/health", Access.OPEN, control) is None
     assert needed_role("/metrics", Access.OPEN, control) is Role.VIEWER
 
 
 def test_access_rules_that_cannot_be_are_named() -> None:
-    control = AccessControl(
+    control = AccessControlSettings(
         admin_only_endpoints=("/postions", "/login"), public_endpoints=("/orders", "/nowhere", "/login")
     )
     levels = [("/orders", Access.TRADER), ("/login", Access.PUBLIC)]

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from algosat.api.amounts import Amount
-from algosat.api.inputs import Input
+from algosat.api.request_models import Input
 
 
 class Priced(Input):

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from algosat.strategies.supervisor.supervisor import Supervisor
+from algosat.live.supervisor import Supervisor
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
-from tests.app.strategies.supervisor.fake_child import Children
+from tests.app.live.fake_child import Children
 
 BODY: dict[str, Any] = {
     "class": "moving-average-crossover",

@@ -16,7 +16,7 @@ _PATIENCE = 30.0
 
 
 def test_last_thread_of_a_worker_never_waits(desk: Desk, tmp_path: Path) -> None:
-    order = place.place(desk, intent_of("10"), CAUSE).order
+    order = place.place_order(desk, intent_of("10"), CAUSE).order
     waiting = Waiting(desk.database, tmp_path, threads=2)
     looks, is_settled = threading.Semaphore(0), threading.Event()
 

@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from algosat.backtest.run import Finished, Request, run
+from algosat.backtest.simulated_ledger import Fill
 from algosat.domain.orders import Side
-from algosat.strategies.backtest.ledger import Fill
-from algosat.strategies.backtest.run import Finished, Request, run
 from tests.app.cases.world import SetupFailed
 
 DAY = 86_400

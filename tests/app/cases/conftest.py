@@ -17,7 +17,7 @@ from tests.app.cases import world as worlds
 from tests.app.cases.strategies import BuyEveryBar, Once
 from tests.app.cases.world import World
 from tests.app.fakes import FakeClock
-from tests.app.strategies.doubles import Scripted
+from tests.app.strategies.fakes import Scripted
 
 WorldAt = Callable[[datetime], World]
 

@@ -30,11 +30,11 @@ class Once(Strategy[OnceParameters]):
             self.close(bar.symbol)
 
     def on_order(self, order: Order) -> None:
-        intent, trigger = order.intent, self.parameters.stop
-        if trigger is None or intent.side is Side.SELL or not order.filled_quantity:
+        terms, trigger = order.terms, self.parameters.stop
+        if trigger is None or terms.side is Side.SELL or not order.filled_quantity:
             return
-        if not self.working(intent.symbol):
-            self.sell(intent.symbol, order.filled_quantity, trigger=trigger, reduce_only=True)
+        if not self.working(terms.symbol):
+            self.sell(terms.symbol, order.filled_quantity, trigger=trigger, reduce_only=True)
 
 
 class BuyEveryBarParameters(Parameters):

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
+from algosat.backtest.run import Finished
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.orders import Side
-from algosat.strategies.backtest.run import Finished
 from algosat.strategies.bars import Bar, Bars
 from tests.app.cases.backtests import (
     BARS,
@@ -24,7 +24,7 @@ from tests.app.cases.backtests import (
 )
 from tests.app.cases.world import SetupFailed, ist
 from tests.app.desks import quote_of
-from tests.app.strategies.doubles import Scripted
+from tests.app.strategies.fakes import Scripted
 
 pytestmark = pytest.mark.usefixtures("_strategies")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from algosat.backtest.run import Finished, Request, from_file
 from algosat.errors import InvalidRequest
-from algosat.strategies.backtest.run import Finished, Request, from_file
 from tests.app.cases.backtests import RATES_OF, recording
 
 pytestmark = pytest.mark.usefixtures("_strategies")

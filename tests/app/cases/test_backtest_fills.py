@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from algosat.backtest.run import Finished
 from algosat.domain.orders import Side
-from algosat.strategies.backtest.run import Finished
 from tests.app.cases.backtests import (
     DAY,
     backtest,

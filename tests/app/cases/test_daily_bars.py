@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from algosat.domain.orders import Order, Product, Status
+from algosat.live.live_context import LiveContext
+from algosat.live.updates import Seen
 from algosat.store import queries
 from algosat.store.rows import order_from
-from algosat.strategies.live.floor import LiveFloor
-from algosat.strategies.live.news import Seen
 from algosat.strategies.runner import Runner
 from tests.app.cases.backtests import DAY, backtest, recording
 from tests.app.cases.conftest import WorldAt
@@ -37,7 +37,7 @@ def test_a_strategy_on_the_server_can_trade(world_at: WorldAt) -> None:
     midnight = ist(2026, 11, 25, 0, 0)
     world = world_at(midnight)
     parameters = OnceParameters(symbols=(SYMBOL,), quantity=10, bar_seconds=DAY, product=Product.DELIVERY)
-    floor = LiveFloor(world.desk, STRATEGY, 1, parameters.product, b"{}", Seen(0, {}))
+    floor = LiveContext(world.desk, STRATEGY, 1, parameters.product, b"{}", Seen(0, {}))
     runner = Runner(Once(parameters, floor, {}), floor, watching_since=midnight)
     runner.start(world.clock(), "1.1")
     for hour, minute in TIMES:

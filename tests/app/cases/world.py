@@ -12,21 +12,21 @@ from typing import Any, Final, Self
 
 import yaml
 
-from algosat.brokers.base import Session
+from algosat.brokers.base import BrokerSession
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.build import paper_rules
 from algosat.config.loader import load
-from algosat.config.settings import Algosat
+from algosat.config.settings import AlgosatFile
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import Quote
-from algosat.domain.orders import Intent, Order, OrderType, Product, Side, Status
-from algosat.engine.lanes import Inline
-from algosat.engine.parts import Parts, assemble
+from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status
+from algosat.engine.assembly import Parts, assemble
 from algosat.engine.quotes import list_instruments
+from algosat.engine.workers import InlineWorkers
 from algosat.store import audit, ledger, queries
 from algosat.store.audit import Event
 from algosat.store.database import Database
-from algosat.store.wakeup import Ringer
+from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
 from algosat.trading import desk as desks
 from algosat.trading import halt, halts, place
@@ -48,8 +48,8 @@ class SetupFailed(RuntimeError):
 class SteppedBroker(PaperBroker):
     """A paper exchange without its thread: it moves when the test calls `step`."""
 
-    def session(self) -> Session:
-        return Session(active=True, detail="the test steps the paper market")
+    def session(self) -> BrokerSession:
+        return BrokerSession(active=True, detail="the test steps the paper market")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,11 @@ class World:
         self.tick()
         return self
 
-    def place(self, symbol: str, side: Side, quantity: int, **terms: Any) -> Order:
+    def place(self, symbol: str, side: Side, quantity: int, **options: Any) -> Order:
         """Place an order, send it and return it as the store has it; a limit price makes it a limit order."""
-        kind = OrderType.MARKET if terms.get("limit_price") is None else OrderType.LIMIT
-        intent = Intent(self.desk.account, symbol, side, Decimal(quantity), kind, **terms)
-        placed = place.place(self.desk, intent, CAUSE).order
+        kind = OrderType.MARKET if options.get("limit_price") is None else OrderType.LIMIT
+        terms = OrderTerms(self.desk.account, symbol, side, Decimal(quantity), kind, **options)
+        placed = place.place_order(self.desk, terms, CAUSE).order
         self.send()
         return order_now(self.desk, placed)
 
@@ -117,7 +117,7 @@ class World:
         return order
 
     def halt_and_flatten(self) -> None:
-        halt.halt(self.desk, CAUSE, "the test halts", flatten=True)
+        halt.halt_trading(self.desk, CAUSE, "the test halts", flatten=True)
 
     def quote(self, symbol: str) -> Quote:
         with self.desk.database.read() as connection:
@@ -165,23 +165,28 @@ def open_world(directory: Path, url: str, at: datetime) -> Iterator[World]:
     settings = load(write_configuration(directory, data))
     clock = FakeClock(at)
     database = Database(url)
-    writer, ringer = Writer(database), Ringer(settings.algosat.runtime_directory)
+    writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
     try:
-        yield build(desks.build(settings, database, writer, ringer, clock), settings.algosat, clock)
+        yield build(desks.build(settings, database, writer, notifier, clock), settings.algosat, clock)
     finally:
         writer.close()
-        ringer.close()
+        notifier.close()
         database.close()
 
 
-def build(desk: Desk, settings: Algosat, clock: FakeClock) -> World:
+def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
     """Put an engine and a paper exchange behind a desk, with cash, instruments and a first price."""
     desk = replace(desk, clock=clock)
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, CASH))
     broker = SteppedBroker(paper_rules(settings.paper), desk.writer, speed=1, now=clock)
     broker.open()
     parts = assemble(
-        desk, broker, settings.engine, places=Inline(), exits=Inline(), fence=lambda _connection: None
+        desk,
+        broker,
+        settings.engine,
+        places=InlineWorkers(),
+        exits=InlineWorkers(),
+        fence=lambda _connection: None,
     )
     list_instruments(desk, broker.instruments())
     world = World(clock, desk, broker, parts)

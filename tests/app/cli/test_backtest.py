@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from algosat.backtest.bench import walk
 from algosat.cli import cli
 from algosat.errors import AlgosatError
-from algosat.strategies.backtest.bench import walk
 
 Run = Callable[..., Result]
 PARAMETERS = "{symbols: [ALPHA-EQ], quantity: 10, fast: 3, slow: 8}"

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from algosat.domain.orders import (
-    Change,
     EventKind,
-    Intent,
     Order,
+    OrderChange,
     OrderEvent,
+    OrderTerms,
     OrderType,
     Side,
     Status,
@@ -49,8 +49,8 @@ class Book(RuleBasedStateMachine):
 
     @rule(side=st.sampled_from(Side), quantity=QUANTITIES, kind=st.sampled_from(OrderType))
     def place(self, side: Side, quantity: Decimal, kind: OrderType) -> None:
-        intent = Intent("paper", "ALPHA-EQ", side, quantity, kind, Decimal(10), Decimal(11))
-        self.placed.append(create(f"a{len(self.orders):017d}", intent, NOW))
+        terms = OrderTerms("paper", "ALPHA-EQ", side, quantity, kind, Decimal(10), Decimal(11))
+        self.placed.append(create(f"a{len(self.orders):017d}", terms, NOW))
         self.orders.append(self.placed[-1])
         self.histories.append([])
         self.most_filled.append(Decimal(0))
@@ -61,7 +61,9 @@ class Book(RuleBasedStateMachine):
 
     @rule(which=st.integers(0), quantity=QUANTITIES, price=PRICES)
     def a_change_is_asked_for(self, which: int, quantity: Decimal, price: Decimal) -> None:
-        self._happen(which, OrderEvent(EventKind.MODIFY_REQUESTED, NOW, change=Change(quantity, price, None)))
+        self._happen(
+            which, OrderEvent(EventKind.MODIFY_REQUESTED, NOW, change=OrderChange(quantity, price, None))
+        )
 
     @rule(which=st.integers(0), quantity=QUANTITIES, price=PRICES, fees=st.integers(0, 300))
     def a_trade_comes_in(self, which: int, quantity: Decimal, price: Decimal, fees: int) -> None:
@@ -74,8 +76,8 @@ class Book(RuleBasedStateMachine):
         trade = Trade(f"T{len(self.trades)}", quantity, price, NOW)
         if self._happen(which, OrderEvent(EventKind.FILLED, NOW, trade=trade)):
             charged = Decimal(fees) / 100
-            self.position = fill(self.position, order.intent.side, quantity, price, charged)
-            self.trades.append((order.intent.side, quantity, price))
+            self.position = fill(self.position, order.terms.side, quantity, price, charged)
+            self.trades.append((order.terms.side, quantity, price))
             self.fees += charged
 
     def _happen(self, which: int, event: OrderEvent) -> bool:
@@ -96,7 +98,7 @@ class Book(RuleBasedStateMachine):
     @invariant()
     def filled_never_shrinks_nor_passes_the_quantity(self) -> None:
         for index, order in enumerate(self.orders):
-            assert self.most_filled[index] <= order.filled_quantity <= order.intent.quantity
+            assert self.most_filled[index] <= order.filled_quantity <= order.terms.quantity
             self.most_filled[index] = order.filled_quantity
             assert (order.status is Status.FILLED) == (
                 order.remaining_quantity == 0 and order.filled_quantity > 0

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar, calendar_for
+from algosat.domain.market_phases import Phase, Window, packaged, read, takes
 from algosat.domain.orders import OrderType, Validity
-from algosat.domain.sessions import Phase, Window, packaged, read, takes
 from algosat.errors import CalendarUnknown
 
 CALENDAR = ExchangeCalendar(packaged())

@@ -12,8 +12,8 @@ from algosat.domain.fees import Charges, Turnover, charges, charges_of_fill
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import (
     EventKind,
-    Intent,
     OrderEvent,
+    OrderTerms,
     OrderType,
     Product,
     Side,
@@ -133,8 +133,8 @@ def test_the_fills_of_an_order_add_up_to_the_charges_of_the_whole(
     side: Side, kind: InstrumentKind, parts: list[tuple[int, int]]
 ) -> None:
     quantity = Decimal(sum(quantity for quantity, _ in parts))
-    intent = Intent("paper", "ALPHA-EQ", side, quantity, OrderType.MARKET, product=Product.INTRADAY)
-    order = apply(create("a00000000000000001", intent, NOW), OrderEvent(EventKind.SUBMITTING, NOW))
+    terms = OrderTerms("paper", "ALPHA-EQ", side, quantity, OrderType.MARKET, product=Product.INTRADAY)
+    order = apply(create("a00000000000000001", terms, NOW), OrderEvent(EventKind.SUBMITTING, NOW))
     booked = Decimal(0)
     for number, (part, paise) in enumerate(parts):
         trade = Trade(f"T{number}", Decimal(part), Decimal(paise) / 100, NOW)

@@ -11,13 +11,13 @@ from algosat.domain.orders import (
     LIVE,
     TERMINAL,
     WORKING,
-    Change,
     EventKind,
-    Intent,
     Order,
+    OrderChange,
     OrderEvent,
+    OrderTerms,
     OrderType,
-    Overlay,
+    PendingRequest,
     Side,
     Status,
     Trade,
@@ -27,8 +27,8 @@ from algosat.domain.orders import (
 from algosat.errors import IllegalTransition, Overfill
 from tests.app.builders import LIMIT, NOW, order_after
 
-STOP = Intent("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.STOP, trigger_price=Decimal(105))
-CHANGE = Change(Decimal(20), Decimal(101), None)
+STOP = OrderTerms("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.STOP, trigger_price=Decimal(105))
+CHANGE = OrderChange(Decimal(20), Decimal(101), None)
 
 
 def event(kind: EventKind, **fields: object) -> OrderEvent:
@@ -39,12 +39,12 @@ def fill(quantity: str, number: int = 1, price: str = "100") -> OrderEvent:
     return event(EventKind.FILLED, trade=Trade(f"T{number}", Decimal(quantity), Decimal(price), NOW))
 
 
-def accepted(*more: OrderEvent | EventKind, intent: Intent = LIMIT) -> Order:
+def accepted(*more: OrderEvent | EventKind, terms: OrderTerms = LIMIT) -> Order:
     return order_after(
         EventKind.SUBMITTING,
         event(EventKind.ACCEPTED, broker_order_id="B1"),
         *more,
-        intent=intent,
+        terms=terms,
     )
 
 
@@ -80,8 +80,8 @@ def test_an_accepted_order_is_open_under_the_brokers_number() -> None:
 
 
 def test_an_accepted_stop_waits_for_its_trigger() -> None:
-    assert accepted(intent=STOP).status is Status.TRIGGER_PENDING
-    assert accepted(EventKind.TRIGGERED, intent=STOP).status is Status.OPEN
+    assert accepted(terms=STOP).status is Status.TRIGGER_PENDING
+    assert accepted(EventKind.TRIGGERED, terms=STOP).status is Status.OPEN
 
 
 def test_fills_add_up_to_the_average_price() -> None:
@@ -128,9 +128,9 @@ def test_an_order_that_is_nowhere_may_turn_up_after_all() -> None:
 
 def test_a_change_holds_once_it_is_confirmed() -> None:
     order = accepted(event(EventKind.MODIFY_REQUESTED, change=CHANGE))
-    assert (order.overlay, order.intent.quantity) == (Overlay.PENDING_MODIFY, Decimal(10))
+    assert (order.pending, order.terms.quantity) == (PendingRequest.PENDING_MODIFY, Decimal(10))
     order = apply(order, event(EventKind.MODIFIED))
-    assert (order.overlay, order.intent.quantity, order.intent.limit_price) == (
+    assert (order.pending, order.terms.quantity, order.terms.limit_price) == (
         None,
         Decimal(20),
         Decimal(101),
@@ -139,34 +139,34 @@ def test_a_change_holds_once_it_is_confirmed() -> None:
 
 def test_a_change_that_failed_leaves_the_old_terms() -> None:
     order = accepted(event(EventKind.MODIFY_REQUESTED, change=CHANGE), EventKind.MODIFY_FAILED)
-    assert (order.overlay, order.pending_change, order.intent.quantity) == (None, None, Decimal(10))
+    assert (order.pending, order.pending_change, order.terms.quantity) == (None, None, Decimal(10))
 
 
 def test_a_change_below_what_was_filled_meanwhile_fills_the_order() -> None:
     smaller = replace(CHANGE, quantity=Decimal(5))
     order = accepted(event(EventKind.MODIFY_REQUESTED, change=smaller), fill("7"), EventKind.MODIFIED)
-    assert (order.status, order.intent.quantity) == (Status.FILLED, Decimal(7))
+    assert (order.status, order.terms.quantity) == (Status.FILLED, Decimal(7))
 
 
 def test_a_cancel_outweighs_a_change_under_way() -> None:
     order = accepted(event(EventKind.MODIFY_REQUESTED, change=CHANGE), EventKind.CANCEL_REQUESTED)
-    assert order.overlay is Overlay.PENDING_CANCEL
-    assert apply(order, event(EventKind.MODIFIED)).overlay is Overlay.PENDING_CANCEL
+    assert order.pending is PendingRequest.PENDING_CANCEL
+    assert apply(order, event(EventKind.MODIFIED)).pending is PendingRequest.PENDING_CANCEL
 
 
 def test_a_failed_cancel_leaves_the_order_as_it_was() -> None:
     order = accepted(EventKind.CANCEL_REQUESTED, EventKind.CANCEL_FAILED)
-    assert (order.status, order.overlay) == (Status.OPEN, None)
+    assert (order.status, order.pending) == (Status.OPEN, None)
 
 
 def test_a_fill_that_crosses_a_cancel_ends_the_wish() -> None:
     order = accepted(EventKind.CANCEL_REQUESTED, fill("10"))
-    assert (order.status, order.overlay) == (Status.FILLED, None)
+    assert (order.status, order.pending) == (Status.FILLED, None)
 
 
 def test_a_wish_to_cancel_is_kept_while_the_fate_is_unknown() -> None:
     order = order_after(EventKind.SUBMITTING, EventKind.UNCERTAIN, EventKind.CANCEL_REQUESTED)
-    assert apply(order, event(EventKind.ACCEPTED)).overlay is Overlay.PENDING_CANCEL
+    assert apply(order, event(EventKind.ACCEPTED)).pending is PendingRequest.PENDING_CANCEL
 
 
 def test_time_never_runs_backwards_on_an_order() -> None:

@@ -13,9 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
-from algosat.domain.orders import Intent, OrderType, Product, Side, Validity
-from algosat.domain.risk import CHECKS, Denial, DenialCode, Limits, Line, Picture, Scope, judge
-from algosat.domain.sessions import Phase
+from algosat.domain.market_phases import Phase
+from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Validity
+from algosat.domain.risk import (
+    CHECKS,
+    Denial,
+    DenialCode,
+    ExposureLine,
+    Limits,
+    RiskScope,
+    RiskSnapshot,
+    judge,
+)
 
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
 D = Decimal
@@ -49,11 +58,11 @@ QUOTE = Quote(
     D(90),
     D(110),
 )
-LINE = Line("", "ALPHA-EQ", Product.DELIVERY, InstrumentKind.EQUITY, last=D(100), price=D(100))
-ACCOUNT = Scope(
+LINE = ExposureLine("", "ALPHA-EQ", Product.DELIVERY, InstrumentKind.EQUITY, last=D(100), price=D(100))
+ACCOUNT = RiskScope(
     "the account", LIMITS, (), working_orders=0, orders_last_second=0, orders_today=0, day_result=D(0)
 )
-PICTURE = Picture(
+PICTURE = RiskSnapshot(
     at=NOW,
     instrument=SHARE,
     quote=QUOTE,
@@ -61,12 +70,12 @@ PICTURE = Picture(
     trading_day=date(2026, 11, 20),
     square_off_at=None,
     halts=(),
-    own=LINE,
+    position=LINE,
     scopes=(ACCOUNT,),
     available=D(1_000_000),
     is_repeat=False,
 )
-BUY = Intent("paper", "ALPHA-EQ", Side.BUY, D(10), OrderType.LIMIT, D(100))
+BUY = OrderTerms("paper", "ALPHA-EQ", Side.BUY, D(10), OrderType.LIMIT, D(100))
 MARKET = replace(BUY, type=OrderType.MARKET, limit_price=None, protection_price=D(101))
 STOP = replace(MARKET, type=OrderType.STOP, trigger_price=D(102), protection_price=D(103))
 STOP_LIMIT = replace(BUY, type=OrderType.STOP_LIMIT, trigger_price=D(102), limit_price=D(103))
@@ -75,24 +84,24 @@ SHORT = replace(LINE, quantity=D(-10), cost=D(-1000), product=Product.INTRADAY)
 EXIT = replace(BUY, side=Side.SELL, reduce_only=True)
 
 
-def seen(**differences: Any) -> Picture:
+def seen(**differences: Any) -> RiskSnapshot:
     return replace(PICTURE, **differences)
 
 
-def held_to(**differences: Any) -> Picture:
+def held_to(**differences: Any) -> RiskSnapshot:
     """A picture whose account has other limits, or another state of what is limited."""
-    fields = {name: differences.pop(name) for name in list(differences) if name in Scope.__slots__}
+    fields = {name: differences.pop(name) for name in list(differences) if name in RiskScope.__slots__}
     return seen(scopes=(replace(ACCOUNT, limits=replace(LIMITS, **differences), **fields),))
 
 
-def code(intent: Intent, picture: Picture) -> DenialCode | None:
-    denial = judge(intent, picture)
+def code(terms: OrderTerms, snapshot: RiskSnapshot) -> DenialCode | None:
+    denial = judge(terms, snapshot)
     return denial.code if denial else None
 
 
-@pytest.mark.parametrize("intent", [BUY, MARKET, STOP, STOP_LIMIT], ids=lambda intent: intent.type.value)
-def test_an_order_in_order_passes(intent: Intent) -> None:
-    assert judge(intent, PICTURE) is None
+@pytest.mark.parametrize("terms", [BUY, MARKET, STOP, STOP_LIMIT], ids=lambda terms: terms.type.value)
+def test_an_order_in_order_passes(terms: OrderTerms) -> None:
+    assert judge(terms, PICTURE) is None
 
 
 def test_every_code_says_what_it_means() -> None:
@@ -103,7 +112,7 @@ def test_checks_are_named_functions_of_order_and_picture() -> None:
     assert len(CHECKS) == len(set(CHECKS)) > 25
 
 
-CASES: list[tuple[DenialCode, Intent, Picture]] = [
+CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.HALTED, BUY, seen(halts=("a breach (all)",))),
     (DenialCode.SYMBOL_NOT_ALLOWED, BUY, held_to(allowed_symbols=("BRAVO-EQ",))),
     (DenialCode.CONTRACT_EXPIRED, BUY, seen(instrument=replace(SHARE, expiry=date(2026, 11, 19)))),
@@ -133,11 +142,11 @@ CASES: list[tuple[DenialCode, Intent, Picture]] = [
     (DenialCode.OUTSIDE_PRICE_BAND, replace(BUY, limit_price=D("94.95")), PICTURE),
     (DenialCode.TRIGGER_ALREADY_PASSED, replace(STOP, trigger_price=D(100)), PICTURE),
     (DenialCode.NOT_REDUCING, EXIT, PICTURE),
-    (DenialCode.NOT_REDUCING, replace(EXIT, side=Side.BUY), seen(own=LONG)),
-    (DenialCode.MORE_THAN_HELD, replace(EXIT, quantity=D(11)), seen(own=LONG)),
-    (DenialCode.MORE_THAN_HELD, EXIT, seen(own=replace(LONG, working_sells=D(1)))),
+    (DenialCode.NOT_REDUCING, replace(EXIT, side=Side.BUY), seen(position=LONG)),
+    (DenialCode.MORE_THAN_HELD, replace(EXIT, quantity=D(11)), seen(position=LONG)),
+    (DenialCode.MORE_THAN_HELD, EXIT, seen(position=replace(LONG, working_sells=D(1)))),
     (DenialCode.NO_HOLDINGS, replace(BUY, side=Side.SELL), PICTURE),
-    (DenialCode.NO_HOLDINGS, replace(BUY, side=Side.SELL), seen(own=replace(LONG, working_sells=D(1)))),
+    (DenialCode.NO_HOLDINGS, replace(BUY, side=Side.SELL), seen(position=replace(LONG, working_sells=D(1)))),
     (DenialCode.DUPLICATE, BUY, seen(is_repeat=True)),
     (DenialCode.ORDER_QUANTITY, replace(BUY, quantity=D(11)), held_to(max_order_quantity=D(10))),
     (DenialCode.ORDER_VALUE, BUY, held_to(max_order_value=D("999.99"))),
@@ -152,11 +161,11 @@ CASES: list[tuple[DenialCode, Intent, Picture]] = [
 ]
 
 
-@pytest.mark.parametrize(("wanted", "intent", "picture"), CASES, ids=lambda each: getattr(each, "value", ""))
+@pytest.mark.parametrize(("wanted", "terms", "snapshot"), CASES, ids=lambda each: getattr(each, "value", ""))
 def test_what_breaks_a_rule_is_denied_with_its_code(
-    wanted: DenialCode, intent: Intent, picture: Picture
+    wanted: DenialCode, terms: OrderTerms, snapshot: RiskSnapshot
 ) -> None:
-    assert code(intent, picture) == wanted
+    assert code(terms, snapshot) == wanted
 
 
 def test_every_code_the_checks_can_give_has_a_case_here() -> None:
@@ -184,48 +193,48 @@ def test_the_strategys_own_limits_hold_beside_the_accounts() -> None:
     assert denial == Denial(DenialCode.ORDER_VALUE, "1000.00 exceeds 500 for strategy trend")
 
 
-BARRED: list[Callable[[], Picture]] = [
-    lambda: seen(halts=("stop (all)",), own=LONG),
-    lambda: replace(held_to(day_result=D(-9999)), own=LONG),
-    lambda: replace(held_to(working_orders=99, orders_last_second=99, orders_today=999), own=LONG),
-    lambda: replace(held_to(max_order_value=D(1), max_order_quantity=D(1)), own=LONG),
-    lambda: replace(held_to(max_position_value=D(1), max_gross_exposure=D(1)), own=LONG),
-    lambda: replace(held_to(allowed_symbols=("BRAVO-EQ",)), own=LONG),
-    lambda: seen(available=D(-100), own=LONG),
-    lambda: seen(is_repeat=True, own=LONG),
+BARRED: list[Callable[[], RiskSnapshot]] = [
+    lambda: seen(halts=("stop (all)",), position=LONG),
+    lambda: replace(held_to(day_result=D(-9999)), position=LONG),
+    lambda: replace(held_to(working_orders=99, orders_last_second=99, orders_today=999), position=LONG),
+    lambda: replace(held_to(max_order_value=D(1), max_order_quantity=D(1)), position=LONG),
+    lambda: replace(held_to(max_position_value=D(1), max_gross_exposure=D(1)), position=LONG),
+    lambda: replace(held_to(allowed_symbols=("BRAVO-EQ",)), position=LONG),
+    lambda: seen(available=D(-100), position=LONG),
+    lambda: seen(is_repeat=True, position=LONG),
 ]
 
 
 @pytest.mark.parametrize("barred", BARRED)
-def test_no_limit_keeps_a_reduce_only_order_from_leaving(barred: Callable[[], Picture]) -> None:
+def test_no_limit_keeps_a_reduce_only_order_from_leaving(barred: Callable[[], RiskSnapshot]) -> None:
     assert code(BUY, barred()) is not None
     assert judge(EXIT, barred()) is None
 
 
 def test_a_reduce_only_order_is_still_held_to_the_market() -> None:
-    long = seen(own=LONG)
+    long = seen(position=LONG)
     assert code(EXIT, replace(long, phase=Phase.CLOSED)) == DenialCode.MARKET_CLOSED
     assert code(EXIT, replace(long, at=NOW + timedelta(minutes=1))) == DenialCode.STALE_QUOTE
 
 
 def test_a_short_is_reduced_by_a_buy() -> None:
     exit_short = replace(EXIT, side=Side.BUY, product=Product.INTRADAY)
-    assert judge(exit_short, seen(own=SHORT)) is None
-    assert code(replace(exit_short, side=Side.SELL), seen(own=SHORT)) == DenialCode.NOT_REDUCING
+    assert judge(exit_short, seen(position=SHORT)) is None
+    assert code(replace(exit_short, side=Side.SELL), seen(position=SHORT)) == DenialCode.NOT_REDUCING
 
 
 def test_a_plain_exit_passes_the_daily_loss_but_a_flip_does_not() -> None:
-    picture = replace(held_to(day_result=D(-9999)), own=replace(LONG, product=Product.INTRADAY))
+    snapshot = replace(held_to(day_result=D(-9999)), position=replace(LONG, product=Product.INTRADAY))
     plain = replace(BUY, side=Side.SELL, product=Product.INTRADAY)
-    assert judge(plain, picture) is None
-    assert code(replace(plain, quantity=D(20)), picture) == DenialCode.DAILY_LOSS
+    assert judge(plain, snapshot) is None
+    assert code(replace(plain, quantity=D(20)), snapshot) == DenialCode.DAILY_LOSS
 
 
 def test_working_orders_count_at_their_worst_towards_the_position() -> None:
     busy = replace(LINE, quantity=D(5), working_buys=D(5), working_sells=D(5))
     scope = replace(ACCOUNT, lines=(busy,), limits=replace(LIMITS, max_position_value=D(1999)))
-    assert code(BUY, seen(own=busy, scopes=(scope,))) == DenialCode.POSITION_VALUE
-    assert judge(replace(BUY, quantity=D(9)), seen(own=busy, scopes=(scope,))) is None
+    assert code(BUY, seen(position=busy, scopes=(scope,))) == DenialCode.POSITION_VALUE
+    assert judge(replace(BUY, quantity=D(9)), seen(position=busy, scopes=(scope,))) is None
 
 
 def test_options_can_be_sold_only_as_far_as_they_are_held() -> None:
@@ -233,7 +242,7 @@ def test_options_can_be_sold_only_as_far_as_they_are_held() -> None:
     writing = replace(BUY, side=Side.SELL, product=Product.CARRY)
     held = replace(LONG, product=Product.CARRY, kind=InstrumentKind.OPTION)
     assert code(writing, seen(instrument=option)) == DenialCode.PRODUCT_NOT_ALLOWED
-    assert judge(writing, seen(instrument=option, own=held)) is None
+    assert judge(writing, seen(instrument=option, position=held)) is None
 
 
 @given(
@@ -246,16 +255,16 @@ def test_options_can_be_sold_only_as_far_as_they_are_held() -> None:
 def test_what_passes_as_reduce_only_can_never_turn_or_grow_a_position(
     held: int, buys: int, sells: int, side: Side, quantity: int
 ) -> None:
-    own = replace(
+    position = replace(
         LINE,
         product=Product.INTRADAY,
         quantity=D(held),
         working_buys=D(buys if held < 0 else 0),
         working_sells=D(sells if held > 0 else 0),
     )
-    intent = replace(EXIT, side=side, quantity=D(quantity), product=Product.INTRADAY)
-    if judge(intent, seen(own=own)) is None:
-        exits = own.working_buys if held < 0 else own.working_sells
+    terms = replace(EXIT, side=side, quantity=D(quantity), product=Product.INTRADAY)
+    if judge(terms, seen(position=position)) is None:
+        exits = position.working_buys if held < 0 else position.working_sells
         after = D(held) + side.sign * (D(quantity) + exits)
         assert after * held >= 0
         assert abs(after) < abs(held)

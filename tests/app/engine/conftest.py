@@ -4,8 +4,8 @@ import pytest
 
 from algosat.config.settings import Settings
 from algosat.trading.desk import Desk
-from tests.app.engine.floor import Floor, open_floor
-from tests.app.exchange import FakeExchange
+from tests.app.engine.rig import EngineRig, open_floor
+from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
 
@@ -15,5 +15,5 @@ def exchange(clock: FakeClock) -> FakeExchange:
 
 
 @pytest.fixture
-def floor(desk: Desk, exchange: FakeExchange, settings: Settings) -> Floor:
+def rig(desk: Desk, exchange: FakeExchange, settings: Settings) -> EngineRig:
     return open_floor(desk, exchange, settings.algosat.engine)

@@ -19,15 +19,15 @@ import pytest
 from pydantic import SecretStr
 
 from algosat.config.settings import Settings
-from algosat.domain.orders import LIVE, Order, Revision, Status
+from algosat.domain.orders import LIVE, ModifyRequest, Order, Status
 from algosat.store import queries
-from algosat.store.verify import verify
+from algosat.store.verify.verify import verify
 from algosat.store.writer import Writer
 from algosat.trading import cancel, modify
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, buy, open_desk, order_now
-from tests.app.engine.floor import Floor, open_floor
-from tests.app.exchange import FakeExchange
+from tests.app.engine.rig import EngineRig, open_floor
+from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
@@ -69,7 +69,7 @@ class MortalWriter:
 
 
 @contextmanager
-def mortal(desk: Desk, exchange: FakeExchange, reaper: Reaper, settings: Settings) -> Iterator[Floor]:
+def mortal(desk: Desk, exchange: FakeExchange, reaper: Reaper, settings: Settings) -> Iterator[EngineRig]:
     """An engine that dies where the reaper says; what it leaves is what was committed."""
     exchange.before = lambda request: reaper.step(f"before {request}")
     exchange.after = lambda request: reaper.step(f"after {request}")
@@ -80,19 +80,19 @@ def mortal(desk: Desk, exchange: FakeExchange, reaper: Reaper, settings: Setting
         exchange.before = exchange.after = lambda _request: None
 
 
-def journey(floor: Floor, desk: Desk, orders: list[Order], clock: FakeClock) -> None:
+def journey(rig: EngineRig, desk: Desk, orders: list[Order], clock: FakeClock) -> None:
     """Three orders are sent; one is changed, one cancelled; fills come in, each told twice."""
-    floor.parts.reconciler.begin()
-    floor.look()
-    floor.route()
+    rig.parts.reconciler.begin()
+    rig.look()
+    rig.route()
     ask_for_more(desk, orders)
     clock.forward(seconds=1)
-    floor.route()
+    rig.route()
     for order in orders:
         if order_now(desk, order).status in LIVE:
-            report = floor.exchange.fill(order, "4")
-            floor.parts.intake.take([report, report])
-    floor.look()
+            report = rig.exchange.fill(order, "4")
+            rig.parts.report_processor.take([report, report])
+    rig.look()
 
 
 def prepare(desk: Desk) -> list[Order]:
@@ -101,31 +101,31 @@ def prepare(desk: Desk) -> list[Order]:
 
 def ask_for_more(desk: Desk, orders: list[Order]) -> None:
     """A change of the first and the end of the second, as soon as they are at the exchange."""
-    if order_now(desk, orders[0]).status in LIVE and order_now(desk, orders[0]).overlay is None:
-        modify.modify(desk, orders[0].id, Revision(Decimal(12), Decimal(99), None), CAUSE)
+    if order_now(desk, orders[0]).status in LIVE and order_now(desk, orders[0]).pending is None:
+        modify.modify_order(desk, orders[0].id, ModifyRequest(Decimal(12), Decimal(99), None), CAUSE)
     if order_now(desk, orders[1]).status in LIVE:
-        cancel.cancel(desk, orders[1].id, CAUSE)
+        cancel.cancel_order(desk, orders[1].id, CAUSE)
 
 
-def recover(desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock) -> Floor:
+def recover(desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock) -> EngineRig:
     """A new engine on what the dead one left, running until everything is decided."""
-    floor = open_floor(desk, exchange, settings.algosat.engine)
-    floor.parts.reconciler.begin()
-    floor.look()
+    rig = open_floor(desk, exchange, settings.algosat.engine)
+    rig.parts.reconciler.begin()
+    rig.look()
     while _undecided(desk):
         clock.forward(seconds=1)
-        floor.route()
-        floor.parts.reconciler.step()
+        rig.route()
+        rig.parts.reconciler.step()
         assert clock() < CALLED_OFF, "some orders are never decided"
-    floor.look()
-    return floor
+    rig.look()
+    return rig
 
 
 def _undecided(desk: Desk) -> bool:
     open_ends = (Status.CREATED, Status.SUBMITTING, Status.UNKNOWN)
     with desk.database.read() as connection:
         working = queries.working(connection, desk.account)
-    return any(order.status in open_ends or order.overlay for order in working)
+    return any(order.status in open_ends or order.pending for order in working)
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_killed_at_every_step_no_order_is_lost_or_sent_twice(
             reached.add(reaper.where[-1])
             if second_kill:
                 _survives(desk, exchange, Reaper(second_kill), settings, orders)
-            floor = recover(desk, exchange, settings, clock)
-            _everything_is_right(floor, orders)
+            rig = recover(desk, exchange, settings, clock)
+            _everything_is_right(rig, orders)
         if finished:
             break
     assert finished
@@ -166,28 +166,28 @@ def _survives(
 ) -> bool:
     """Whether a journey came to its end alive."""
     try:
-        with mortal(desk, exchange, reaper, settings) as floor:
-            journey(floor, desk, orders, exchange.clock)
+        with mortal(desk, exchange, reaper, settings) as rig:
+            journey(rig, desk, orders, exchange.clock)
     except Killed:
         return False
     return True
 
 
-def _everything_is_right(floor: Floor, orders: list[Order]) -> None:
-    tags = floor.exchange.sent
+def _everything_is_right(rig: EngineRig, orders: list[Order]) -> None:
+    tags = rig.exchange.sent
     assert len(tags) == len(set(tags)), "an order was sent twice"
     for order in orders:
-        now = order_now(floor.desk, order)
+        now = order_now(rig.desk, order)
         assert now.status not in (Status.CREATED, Status.SUBMITTING, Status.UNKNOWN)
-        assert now.overlay is None
+        assert now.pending is None
         if order.id not in tags:
             # It never left, or never arrived; nobody says it did.
             assert now.status in (Status.NOT_FOUND, Status.REJECTED)
         else:
-            report = next(each for each in floor.exchange.book.values() if each.tag == order.id)
+            report = next(each for each in rig.exchange.book.values() if each.tag == order.id)
             assert (now.status, now.filled_quantity) == (report.status, report.filled_quantity)
-            assert now.intent.quantity == report.terms.quantity
-    with floor.desk.database.read() as connection:
+            assert now.terms.quantity == report.terms.quantity
+    with rig.desk.database.read() as connection:
         assert verify(connection).clean
         booked = sum(position.quantity for position in queries.open_positions(connection, "paper"))
-    assert booked == sum(report.filled_quantity for report in floor.exchange.book.values())
+    assert booked == sum(report.filled_quantity for report in rig.exchange.book.values())

@@ -16,8 +16,8 @@ from algosat.domain.orders import Status
 from algosat.store import queries
 from algosat.store.database import Database
 from algosat.store.tables import heartbeats
-from algosat.store.verify import verify
-from algosat.store.wakeup import Ringer
+from algosat.store.verify.verify import verify
+from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
 from algosat.trading import close
 from algosat.trading import desk as desks
@@ -32,10 +32,10 @@ pytestmark = pytest.mark.slow
 def live_desk(settings: Settings) -> Iterator[Desk]:
     """A desk without a market of its own: the engine brings it."""
     database = Database(settings.algosat.database.url.get_secret_value())
-    writer, ringer = Writer(database), Ringer(settings.algosat.runtime_directory)
-    yield desks.build(settings, database, writer, ringer)
+    writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
+    yield desks.build(settings, database, writer, notifier)
     writer.close()
-    ringer.close()
+    notifier.close()
     database.close()
 
 
@@ -65,7 +65,7 @@ def test_an_order_is_filled_and_the_next_engine_goes_on_where_the_killed_one_end
         meanwhile = buy(desk, limit=None)
         wait_for(lambda: order_now(desk, meanwhile).status is Status.FILLED)
         assert leader(desk) == standby.pid
-        closing = close.close(desk, SHARE, CAUSE).order
+        closing = close.close_position(desk, SHARE, CAUSE).order
         wait_for(lambda: order_now(desk, closing).status is Status.FILLED)
     with desk.database.read() as connection:
         assert queries.open_positions(connection, desk.account) == []

@@ -6,7 +6,6 @@ from sqlalchemy import Connection
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, Order, Status
 from algosat.engine.codes import EngineCode
-from algosat.engine.leadership import NotLeading
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -16,11 +15,12 @@ from algosat.errors import (
     BrokerUncertain,
 )
 from algosat.store import audit
+from algosat.store.leader_lock import NotLeading
 from algosat.trading import cancel, halt
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, order_now
-from tests.app.engine.floor import Floor, failing, open_floor
-from tests.app.exchange import FakeExchange
+from tests.app.engine.rig import EngineRig, failing, open_floor
+from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
 
@@ -28,131 +28,135 @@ def quiet(_request: str) -> None:
     return
 
 
-def test_a_rejection_carries_the_brokers_code_and_words(floor: Floor) -> None:
-    floor.exchange.before = failing(BrokerRejected("no margin", code="margin"), "place")
-    order = floor.sent(buy(floor.desk))
+def test_a_rejection_carries_the_brokers_code_and_words(rig: EngineRig) -> None:
+    rig.exchange.before = failing(BrokerRejected("no margin", code="margin"), "place")
+    order = rig.sent(buy(rig.desk))
     assert (order.status, order.code, order.reason) == (Status.REJECTED, "margin", "no margin")
 
 
 @pytest.mark.parametrize(
     "error", [BrokerUncertain("timed out"), KeyError("a field the adapter did not expect"), TimeoutError()]
 )
-def test_whatever_leaves_the_outcome_open_makes_the_order_unknown(floor: Floor, error: Exception) -> None:
-    floor.exchange.after = failing(error, "place")
-    order = floor.sent(buy(floor.desk))
+def test_whatever_leaves_the_outcome_open_makes_the_order_unknown(rig: EngineRig, error: Exception) -> None:
+    rig.exchange.after = failing(error, "place")
+    order = rig.sent(buy(rig.desk))
     assert (order.status, order.code) == (Status.UNKNOWN, "broker_uncertain")
-    floor.route()
-    assert floor.exchange.sent == [order.id]
+    rig.route()
+    assert rig.exchange.sent == [order.id]
 
 
 @pytest.mark.parametrize("error", [BrokerNotReached("refused"), BrokerSessionExpired("log in")])
-def test_what_surely_did_not_leave_is_sent_again(floor: Floor, clock: FakeClock, error: BrokerError) -> None:
-    floor.exchange.before = failing(error, "place")
-    order = floor.sent(buy(floor.desk))
+def test_what_surely_did_not_leave_is_sent_again(
+    rig: EngineRig, clock: FakeClock, error: BrokerError
+) -> None:
+    rig.exchange.before = failing(error, "place")
+    order = rig.sent(buy(rig.desk))
     assert order.status is Status.SUBMITTING
-    floor.exchange.before = quiet
+    rig.exchange.before = quiet
     clock.forward(seconds=0.3)
-    assert floor.sent(order).status is Status.OPEN
-    assert floor.exchange.sent == [order.id]
+    assert rig.sent(order).status is Status.OPEN
+    assert rig.exchange.sent == [order.id]
 
 
-def test_what_could_not_leave_in_time_is_refused_with_the_reason(floor: Floor, clock: FakeClock) -> None:
-    floor.exchange.before = failing(BrokerNotReached("connection refused"), "place")
-    order = buy(floor.desk)
+def test_what_could_not_leave_in_time_is_refused_with_the_reason(rig: EngineRig, clock: FakeClock) -> None:
+    rig.exchange.before = failing(BrokerNotReached("connection refused"), "place")
+    order = buy(rig.desk)
     for _ in range(12):
-        floor.route()
+        rig.route()
         clock.forward(seconds=1)
-    refused = order_now(floor.desk, order)
+    refused = order_now(rig.desk, order)
     assert (refused.status, refused.code) == (Status.REJECTED, "broker_unreachable")
-    assert floor.exchange.sent == []
+    assert rig.exchange.sent == []
 
 
-def test_what_waits_to_be_sent_again_is_refused_when_the_engine_stops(floor: Floor) -> None:
-    floor.exchange.before = failing(BrokerNotReached("refused"), "place")
-    order = floor.sent(buy(floor.desk))
-    floor.parts.router.stop()
-    refused = order_now(floor.desk, order)
+def test_what_waits_to_be_sent_again_is_refused_when_the_engine_stops(rig: EngineRig) -> None:
+    rig.exchange.before = failing(BrokerNotReached("refused"), "place")
+    order = rig.sent(buy(rig.desk))
+    rig.parts.router.stop()
+    refused = order_now(rig.desk, order)
     assert (refused.status, refused.code) == (Status.REJECTED, EngineCode.INTERRUPTED)
 
 
-def test_a_call_that_does_not_get_through_while_the_engine_stops_is_refused_too(floor: Floor) -> None:
+def test_a_call_that_does_not_get_through_while_the_engine_stops_is_refused_too(rig: EngineRig) -> None:
     def stop_then_fail(_request: str) -> None:
-        floor.parts.router.stop()
+        rig.parts.router.stop()
         raise BrokerNotReached("refused")
 
-    floor.exchange.before = stop_then_fail
-    refused = floor.sent(buy(floor.desk))
+    rig.exchange.before = stop_then_fail
+    refused = rig.sent(buy(rig.desk))
     assert (refused.status, refused.code) == (Status.REJECTED, EngineCode.INTERRUPTED)
 
 
-def test_a_broker_that_asks_for_fewer_requests_gets_none_for_a_second(floor: Floor, clock: FakeClock) -> None:
-    floor.exchange.before = failing(BrokerRateLimited("429"), "place")
-    buy(floor.desk)
-    floor.route()
-    floor.exchange.before = quiet
-    other = buy(floor.desk)
+def test_a_broker_that_asks_for_fewer_requests_gets_none_for_a_second(
+    rig: EngineRig, clock: FakeClock
+) -> None:
+    rig.exchange.before = failing(BrokerRateLimited("429"), "place")
+    buy(rig.desk)
+    rig.route()
+    rig.exchange.before = quiet
+    other = buy(rig.desk)
     clock.forward(seconds=0.2)
-    floor.route()
-    assert order_now(floor.desk, other).status is Status.CREATED
+    rig.route()
+    assert order_now(rig.desk, other).status is Status.CREATED
     clock.forward(seconds=1)
-    floor.route()
-    assert order_now(floor.desk, other).status is Status.OPEN
+    rig.route()
+    assert order_now(rig.desk, other).status is Status.OPEN
 
 
-def waiting(floor: Floor, clock: FakeClock) -> Order:
+def waiting(rig: EngineRig, clock: FakeClock) -> Order:
     """An order that could not leave, and whose next try has come: the broker can be reached again."""
-    floor.exchange.before = failing(BrokerNotReached("refused"), "place")
-    order = floor.sent(buy(floor.desk))
-    floor.exchange.before = quiet
+    rig.exchange.before = failing(BrokerNotReached("refused"), "place")
+    order = rig.sent(buy(rig.desk))
+    rig.exchange.before = quiet
     clock.forward(seconds=0.3)
     return order
 
 
-def test_the_order_itself_is_not_sent_again_before_a_pause_is_over(floor: Floor, clock: FakeClock) -> None:
-    floor.exchange.before = failing(BrokerRateLimited("429"), "place")
-    order = floor.sent(buy(floor.desk))
-    floor.exchange.before = quiet
+def test_the_order_itself_is_not_sent_again_before_a_pause_is_over(rig: EngineRig, clock: FakeClock) -> None:
+    rig.exchange.before = failing(BrokerRateLimited("429"), "place")
+    order = rig.sent(buy(rig.desk))
+    rig.exchange.before = quiet
     clock.forward(seconds=0.3)
-    assert floor.sent(order).status is Status.SUBMITTING
+    assert rig.sent(order).status is Status.SUBMITTING
     clock.forward(seconds=1)
-    assert floor.sent(order).status is Status.OPEN
+    assert rig.sent(order).status is Status.OPEN
 
 
 def test_what_is_sent_again_needs_a_permit_too(
     desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
 ) -> None:
     rules = settings.algosat.engine.model_copy(update={"orders_per_second": 2})
-    floor = open_floor(desk, exchange, rules)
+    rig = open_floor(desk, exchange, rules)
     exchange.before = failing(BrokerNotReached("refused"), "place")
     for _ in range(2):
         buy(desk)
-    floor.route()
+    rig.route()
     clock.forward(seconds=1)
     for _ in range(2):
         buy(desk)
-    floor.route()
+    rig.route()
     exchange.before = quiet
     clock.forward(seconds=1)
-    floor.route()
+    rig.route()
     assert len(exchange.sent) == 2
     clock.forward(seconds=1)
-    floor.route()
+    rig.route()
     assert len(exchange.sent) == 4
 
 
-def test_a_halt_stops_what_waits_to_be_sent_again(floor: Floor, clock: FakeClock) -> None:
-    order = waiting(floor, clock)
-    halt.halt(floor.desk, CAUSE, "enough", cancel_orders=False)
-    stopped = floor.sent(order)
+def test_a_halt_stops_what_waits_to_be_sent_again(rig: EngineRig, clock: FakeClock) -> None:
+    order = waiting(rig, clock)
+    halt.halt_trading(rig.desk, CAUSE, "enough", cancel_orders=False)
+    stopped = rig.sent(order)
     assert (stopped.status, stopped.code) == (Status.REJECTED, EngineCode.HALTED_BEFORE_SENDING)
-    assert floor.exchange.sent == []
+    assert rig.exchange.sent == []
 
 
-def test_what_was_cancelled_while_it_waited_is_not_sent_again(floor: Floor, clock: FakeClock) -> None:
-    order = waiting(floor, clock)
-    cancel.cancel(floor.desk, order.id, CAUSE)
-    assert floor.sent(order).status is Status.CANCELLED
-    assert floor.exchange.sent == []
+def test_what_was_cancelled_while_it_waited_is_not_sent_again(rig: EngineRig, clock: FakeClock) -> None:
+    order = waiting(rig, clock)
+    cancel.cancel_order(rig.desk, order.id, CAUSE)
+    assert rig.sent(order).status is Status.CANCELLED
+    assert rig.exchange.sent == []
 
 
 def test_an_engine_that_lost_the_lead_sends_nothing_again(
@@ -164,63 +168,63 @@ def test_an_engine_that_lost_the_lead_sends_nothing_again(
         if lost:
             raise NotLeading("another one leads")
 
-    floor = open_floor(desk, exchange, settings.algosat.engine, fence)
-    waiting(floor, clock)
+    rig = open_floor(desk, exchange, settings.algosat.engine, fence)
+    waiting(rig, clock)
     lost.append("lead")
     with pytest.raises(NotLeading):
-        floor.route()
+        rig.route()
     assert exchange.sent == []
 
 
 def test_a_call_that_hangs_makes_the_order_unknown_and_its_late_answer_counts(
-    floor: Floor, clock: FakeClock
+    rig: EngineRig, clock: FakeClock
 ) -> None:
     during: list[Status] = []
 
     def hang(_request: str) -> None:
         clock.forward(seconds=16)
-        floor.route()
-        during.append(order_now(floor.desk, order).status)
+        rig.route()
+        during.append(order_now(rig.desk, order).status)
 
-    order = buy(floor.desk)
-    floor.exchange.after = hang
-    assert floor.sent(order).status is Status.OPEN
+    order = buy(rig.desk)
+    rig.exchange.after = hang
+    assert rig.sent(order).status is Status.OPEN
     assert during == [Status.UNKNOWN]
 
 
-def test_a_report_that_overtakes_the_answer_wins(floor: Floor) -> None:
+def test_a_report_that_overtakes_the_answer_wins(rig: EngineRig) -> None:
     def push_then_fail(_request: str) -> None:
-        floor.parts.intake.take(list(floor.exchange.book.values()))
+        rig.parts.report_processor.take(list(rig.exchange.book.values()))
         raise BrokerUncertain("the answer was lost")
 
-    floor.exchange.after = push_then_fail
-    order = floor.sent(buy(floor.desk))
+    rig.exchange.after = push_then_fail
+    order = rig.sent(buy(rig.desk))
     assert order.status is Status.OPEN
-    with floor.desk.database.read() as connection:
+    with rig.desk.database.read() as connection:
         kinds = [event.kind for event in audit.events_of(connection, order.id)]
     assert EventKind.UNCERTAIN not in kinds
 
 
 def test_what_waits_to_be_sent_again_when_the_clock_is_put_back_is_refused(
-    floor: Floor, clock: FakeClock
+    rig: EngineRig, clock: FakeClock
 ) -> None:
-    floor.exchange.before = failing(BrokerNotReached("refused"), "place")
-    order = floor.sent(buy(floor.desk))
-    floor.exchange.before = quiet
+    rig.exchange.before = failing(BrokerNotReached("refused"), "place")
+    order = rig.sent(buy(rig.desk))
+    rig.exchange.before = quiet
     clock.forward(hours=-1)
-    assert floor.sent(order).status is Status.REJECTED
-    assert floor.exchange.sent == []
+    assert rig.sent(order).status is Status.REJECTED
+    assert rig.exchange.sent == []
 
 
-def test_a_call_that_hangs_while_the_clock_is_put_back_is_given_up(floor: Floor, clock: FakeClock) -> None:
-    order = buy(floor.desk)
+def test_a_call_that_hangs_while_the_clock_is_put_back_is_given_up(rig: EngineRig, clock: FakeClock) -> None:
+    order = buy(rig.desk)
     seen: list[Status] = []
 
     def hang(_request: str) -> None:
         clock.forward(hours=-1)
-        floor.parts.router.step(decide=False)
-        seen.append(order_now(floor.desk, order).status)
+        rig.parts.router.step(decide=False)
+        seen.append(order_now(rig.desk, order).status)
 
-    floor.exchange.before = hang
-    floor.route()
+    rig.exchange.before = hang
+    rig.route()
     assert seen == [Status.UNKNOWN]

@@ -17,9 +17,9 @@ from decimal import Decimal
 
 import pytest
 
-from algosat.brokers.base import Report
 from algosat.config.settings import Settings
-from algosat.domain.orders import LIVE, Order, OrderType, Product, Revision, Side, Status, Validity
+from algosat.domain.orders import LIVE, ModifyRequest, Order, OrderType, Product, Side, Status, Validity
+from algosat.domain.orders.report import OrderReport
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -32,12 +32,12 @@ from algosat.errors import (
     NotFound,
 )
 from algosat.store import queries
-from algosat.store.verify import verify
+from algosat.store.verify.verify import verify
 from algosat.trading import cancel, close, halt, halts, modify, place
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, SHARE, intent_of, open_desk, order_now, set_prices
-from tests.app.engine.floor import open_floor
-from tests.app.exchange import FakeExchange
+from tests.app.engine.rig import open_floor
+from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
@@ -52,9 +52,9 @@ class Walk:
     def __init__(self, seed: int, desk: Desk, exchange: FakeExchange, settings: Settings) -> None:
         self.chance, self.desk, self.exchange = random.Random(seed), desk, exchange
         self.rules = settings.algosat.engine
-        self.floor = open_floor(desk, exchange, self.rules)
+        self.rig = open_floor(desk, exchange, self.rules)
         self.share_of_faults = 0.0
-        self.told: list[Report] = []
+        self.told: list[OrderReport] = []
         exchange.before = exchange.after = self._fault
         self.steps: dict[Callable[[], None], float] = {
             self.engine_works: 20, self.place: 12, self.stop: 2, self.change: 5, self.cancel: 3,
@@ -74,9 +74,9 @@ class Walk:
         for _ in range(60):
             self.exchange.clock.forward(seconds=5)
             set_prices(self.desk)
-            self.floor.route()
-            self.floor.parts.reconciler.step()
-            self.floor.look()
+            self.rig.route()
+            self.rig.parts.reconciler.step()
+            self.rig.look()
 
     def _fault(self, request: str) -> None:
         self.told += list(self.exchange.book.values())[-3:]
@@ -89,25 +89,25 @@ class Walk:
     def engine_works(self) -> None:
         self.exchange.clock.forward(seconds=self.chance.choice([0.1, 0.6, 3, 6, 20]))
         set_prices(self.desk, ALPHA=f"{100 + self.chance.randint(-20, 20) * 0.05:.2f}")
-        parts, sent = self.floor.parts, len(self.exchange.sent)
+        parts, sent = self.rig.parts, len(self.exchange.sent)
         with self.desk.database.read() as connection:
             stops = halts.in_force(connection)
         work: list[Callable[[], object]] = [
-            self.floor.route,
-            self.floor.route,
-            self.floor.look,
+            self.rig.route,
+            self.rig.route,
+            self.rig.look,
             parts.reconciler.step,
             lambda: parts.clock.step(parts.reconciler.read_at),
         ]
         self.chance.choice(work)()
         for tag in self.exchange.sent[sent:]:
-            intent = order_now(self.desk, tag).intent
-            assert intent.reduce_only or not any(stop.covers(intent.strategy) for stop in stops)
+            terms = order_now(self.desk, tag).terms
+            assert terms.reduce_only or not any(stop.covers(terms.strategy) for stop in stops)
 
     def restart(self) -> None:
-        self.floor.parts.router.stop()
-        self.floor = open_floor(self.desk, self.exchange, self.rules)
-        self.floor.parts.reconciler.begin()
+        self.rig.parts.router.stop()
+        self.rig = open_floor(self.desk, self.exchange, self.rules)
+        self.rig.parts.reconciler.begin()
 
     def put_back(self) -> None:
         self.exchange.clock.forward(seconds=-self.chance.choice([0.5, 30, 3600, 36 * 3600]))
@@ -119,7 +119,7 @@ class Walk:
     # --- people --------------------------------------------------------------------------------------
 
     def place(self) -> None:
-        intent = intent_of(
+        terms = intent_of(
             self.chance.choice(["1", "5", "10", "50"]),
             side=self.chance.choice(list(Side)),
             limit=self.chance.choice([None, "99.50", "100", "100.50"]),
@@ -129,25 +129,25 @@ class Walk:
             reduce_only=self.chance.random() < 0.4,
             validity=self.chance.choice([Validity.DAY, Validity.DAY, Validity.IOC]),
         )
-        place.place(self.desk, intent, CAUSE)
+        place.place_order(self.desk, terms, CAUSE)
 
     def stop(self) -> None:
         side = self.chance.choice(list(Side))
-        intent = intent_of("10", side=side, product=Product.INTRADAY, limit=None, type=OrderType.STOP)
+        terms = intent_of("10", side=side, product=Product.INTRADAY, limit=None, type=OrderType.STOP)
         trigger = Decimal(100) + 3 * side.sign
-        place.place(self.desk, replace(intent, trigger_price=trigger), CAUSE)
+        place.place_order(self.desk, replace(terms, trigger_price=trigger), CAUSE)
 
     def change(self) -> None:
         quantity = self.chance.choice([None, Decimal(3), Decimal(12), Decimal(60)])
         price = self.chance.choice([None, Decimal("99.80"), Decimal("100.20")])
         for order in self._some():
             with suppress(IllegalTransition, Conflict, Denied):
-                modify.modify(self.desk, order.id, Revision(quantity, price, None), CAUSE)
+                modify.modify_order(self.desk, order.id, ModifyRequest(quantity, price, None), CAUSE)
 
     def cancel(self) -> None:
         for order in self._some():
             with suppress(IllegalTransition):
-                cancel.cancel(self.desk, order.id, CAUSE)
+                cancel.cancel_order(self.desk, order.id, CAUSE)
 
     def close(self) -> None:
         close.close_all(self.desk, CAUSE)
@@ -155,11 +155,13 @@ class Walk:
     def halt(self) -> None:
         options = {"cancel_orders": self.chance.random() < 0.7, "flatten": self.chance.random() < 0.4}
         with suppress(NotFound):
-            halt.halt(self.desk, CAUSE, "why", scope=self.chance.choice([halts.ALL, "trend"]), **options)
+            halt.halt_trading(
+                self.desk, CAUSE, "why", scope=self.chance.choice([halts.ALL, "trend"]), **options
+            )
 
     def resume(self) -> None:
         for scope in (halts.ALL, "trend"):
-            halt.resume(self.desk, CAUSE, scope=scope)
+            halt.resume_trading(self.desk, CAUSE, scope=scope)
 
     def _some(self) -> list[Order]:
         with self.desk.database.read() as connection:
@@ -189,23 +191,23 @@ class Walk:
 
     def tell_again(self) -> None:
         if self.told:
-            self.floor.parts.intake.take([self.chance.choice(self.told[-20:])])
+            self.rig.parts.report_processor.take([self.chance.choice(self.told[-20:])])
 
-    def _alive(self) -> list[Report]:
+    def _alive(self) -> list[OrderReport]:
         alive = [report for report in self.exchange.book.values() if report.status in LIVE]
         return self.chance.sample(alive, min(1, len(alive)))
 
-    def _ours(self, report: Report) -> Order:
+    def _ours(self, report: OrderReport) -> Order:
         return order_now(self.desk, str(report.tag))
 
-    def _put(self, report: Report) -> Report:
+    def _put(self, report: OrderReport) -> OrderReport:
         self.exchange.book[report.broker_order_id] = replace(report, at=self.exchange.clock())
         return self.exchange.book[report.broker_order_id]
 
-    def _perhaps_tell(self, report: Report) -> None:
+    def _perhaps_tell(self, report: OrderReport) -> None:
         self.told.append(report)
         if self.chance.random() < 0.6:
-            self.floor.parts.intake.take([report])
+            self.rig.parts.report_processor.take([report])
 
 
 @pytest.fixture(params=range(8))
@@ -226,9 +228,9 @@ def test_when_calm_returns_both_books_say_the_same_and_nothing_was_sent_twice(wa
         assert order.filled_quantity == report.filled_quantity
         assert (order.status in LIVE) == (report.status in LIVE), (order, report)
         if report.status in LIVE:
-            assert (order.intent.quantity, order.overlay) == (report.terms.quantity, None)
-        key = (order.intent.strategy or "", order.intent.symbol)
-        positions[key] += order.intent.side.sign * report.filled_quantity
+            assert (order.terms.quantity, order.pending) == (report.terms.quantity, None)
+        key = (order.terms.strategy or "", order.terms.symbol)
+        positions[key] += order.terms.side.sign * report.filled_quantity
     with desk.database.read() as connection:
         assert verify(connection).clean
         held = {

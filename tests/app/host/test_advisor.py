@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from algosat.config.settings import Vps
+from algosat.config.settings import VpsSettings
 from algosat.host.advisor import advise, exceeded
 from algosat.host.probe import Reading
 
@@ -26,9 +26,9 @@ CALM = Reading(
 )
 
 
-def thresholds(**differences: Any) -> Vps:
+def thresholds(**differences: Any) -> VpsSettings:
     values = {"optimization_enabled": True, "memory_threshold": 85, "cpu_threshold": 90, "disk_threshold": 90}
-    return Vps(**{**values, **differences})
+    return VpsSettings(**{**values, **differences})
 
 
 def test_calm_machine_needs_no_advice() -> None:

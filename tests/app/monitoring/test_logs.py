@@ -10,7 +10,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from algosat.config.settings import Logging
+from algosat.config.settings import LoggingSettings
 from algosat.errors import ConfigurationError
 from algosat.monitoring import correlation, logs
 
@@ -30,7 +30,7 @@ def _restored() -> Iterator[None]:
 
 def configured(file: Path | None, **differences: Any) -> None:
     values = {"level": "INFO", "format": "json", "file": file, "max_size": "1M", "backup_count": 1}
-    logs.configure(Logging(**{**values, **differences}), "test")
+    logs.configure(LoggingSettings(**{**values, **differences}), "test")
 
 
 def lines(file: Path) -> list[dict[str, Any]]:

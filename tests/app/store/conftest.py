@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from algosat.domain.orders import EventKind, Intent, Order, OrderEvent, OrderType, Side, Trade, create
+from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, OrderType, Side, Trade, create
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.ledger import Bookkeeping
@@ -19,8 +19,8 @@ BOOKS = Bookkeeping(trading_day=lambda at: at.date(), fees=lambda order, trade: 
 
 
 def order_of(number: int, *, side: Side = Side.BUY, quantity: str = "10") -> Order:
-    intent = Intent("paper", "ALPHA-EQ", side, Decimal(quantity), OrderType.LIMIT, Decimal("100.05"))
-    return create(f"a{number:017d}", intent, NOW)
+    terms = OrderTerms("paper", "ALPHA-EQ", side, Decimal(quantity), OrderType.LIMIT, Decimal("100.05"))
+    return create(f"a{number:017d}", terms, NOW)
 
 
 def happened(kind: EventKind, *, trade: Trade | None = None) -> OrderEvent:

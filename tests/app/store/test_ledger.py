@@ -9,8 +9,7 @@ from algosat.errors import IllegalTransition, NotFound, Overfill
 from algosat.store import audit, ledger, queries
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-
-from .conftest import BOOKS, CAUSE, NOW, fill, happened, order_of, place, record, trade_of
+from tests.app.store.conftest import BOOKS, CAUSE, NOW, fill, happened, order_of, place, record, trade_of
 
 
 def test_an_order_comes_back_equal(writer: Writer, database: Database) -> None:

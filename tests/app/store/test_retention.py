@@ -11,8 +11,7 @@ from algosat.store.database import Database
 from algosat.store.tables import metadata, replies
 from algosat.store.types import UtcTime
 from algosat.store.writer import Writer
-
-from .conftest import NOW
+from tests.app.store.conftest import NOW
 
 FOR_EVER = {"orders", "events", "trades", "positions", "balances", "days", "openings"}
 

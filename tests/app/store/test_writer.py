@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from algosat.errors import Conflict, StoreBusy
 from algosat.store.database import Database
-from algosat.store.turns import exclusive
+from algosat.store.write_lock import exclusive
 from algosat.store.writer import Writer
 
 

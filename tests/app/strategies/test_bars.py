@@ -7,7 +7,7 @@ from decimal import Decimal
 from algosat.domain.instruments import Quote
 from algosat.strategies.bars import Bar, Bars, bar_data, bar_from, window_of
 from tests.app.desks import quote_of
-from tests.app.strategies.doubles import MORNING
+from tests.app.strategies.fakes import MORNING
 
 
 def quote(seconds: float, last: str, volume: int = 0) -> Quote:

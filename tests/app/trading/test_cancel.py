@@ -2,30 +2,30 @@ from __future__ import annotations
 
 import pytest
 
-from algosat.domain.orders import EventKind, Overlay, Status
+from algosat.domain.orders import EventKind, PendingRequest, Status
 from algosat.errors import Conflict, IllegalTransition, NotFound
 from algosat.store import audit
 from algosat.trading import cancel
+from algosat.trading.apply_report import apply_report
 from algosat.trading.desk import Desk
-from algosat.trading.receive import receive
 from tests.app.desks import CAUSE, SECOND, accepted, advance, buy, order_now
-from tests.app.exchange import elsewhere
+from tests.app.fake_exchange import elsewhere
 
 
 def test_an_order_that_has_not_left_is_cancelled_at_once(desk: Desk) -> None:
-    cancelled = cancel.cancel(desk, buy(desk).id, CAUSE)
+    cancelled = cancel.cancel_order(desk, buy(desk).id, CAUSE)
     assert (cancelled.status, cancelled.reason) == (Status.CANCELLED, "cancelled before it was sent")
 
 
 def test_a_sent_order_keeps_the_wish_for_the_engine(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
-    wished = cancel.cancel(desk, order.id, CAUSE)
-    assert (wished.status, wished.overlay) == (Status.OPEN, Overlay.PENDING_CANCEL)
+    wished = cancel.cancel_order(desk, order.id, CAUSE)
+    assert (wished.status, wished.pending) == (Status.OPEN, PendingRequest.PENDING_CANCEL)
 
 
 def test_asking_twice_writes_once(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
-    assert cancel.cancel(desk, order.id, CAUSE) == cancel.cancel(desk, order.id, CAUSE)
+    assert cancel.cancel_order(desk, order.id, CAUSE) == cancel.cancel_order(desk, order.id, CAUSE)
     with desk.database.read() as connection:
         kinds = [event.kind for event in audit.events_of(connection, order.id)]
     assert kinds.count(EventKind.CANCEL_REQUESTED) == 1
@@ -33,39 +33,39 @@ def test_asking_twice_writes_once(desk: Desk) -> None:
 
 def test_an_order_of_unknown_fate_can_be_wished_away(desk: Desk) -> None:
     order = advance(desk, buy(desk), EventKind.SUBMITTING, EventKind.UNCERTAIN)
-    wished = cancel.cancel(desk, order.id, CAUSE)
-    assert (wished.status, wished.overlay) == (Status.UNKNOWN, Overlay.PENDING_CANCEL)
+    wished = cancel.cancel_order(desk, order.id, CAUSE)
+    assert (wished.status, wished.pending) == (Status.UNKNOWN, PendingRequest.PENDING_CANCEL)
 
 
 def test_an_order_that_was_not_found_is_given_up(desk: Desk) -> None:
     order = advance(desk, buy(desk), EventKind.SUBMITTING, EventKind.UNCERTAIN, EventKind.NOT_FOUND)
-    assert cancel.cancel(desk, order.id, CAUSE).status is Status.CANCELLED
+    assert cancel.cancel_order(desk, order.id, CAUSE).status is Status.CANCELLED
 
 
 def test_an_order_at_its_end_cannot_be_cancelled(desk: Desk) -> None:
     order = advance(desk, accepted(desk, buy(desk)), fill="10")
     with pytest.raises(IllegalTransition, match="filled"):
-        cancel.cancel(desk, order.id, CAUSE)
+        cancel.cancel_order(desk, order.id, CAUSE)
 
 
 def test_an_order_nobody_knows_is_not_found(desk: Desk) -> None:
     with pytest.raises(NotFound):
-        cancel.cancel(desk, "a" * 18, CAUSE)
+        cancel.cancel_order(desk, "a" * 18, CAUSE)
 
 
 def test_an_order_placed_elsewhere_is_never_touched(desk: Desk) -> None:
-    order = desk.writer.run(lambda connection: receive(connection, desk, elsewhere("B77"))).order
+    order = desk.writer.run(lambda connection: apply_report(connection, desk, elsewhere("B77"))).order
     with pytest.raises(Conflict, match="elsewhere"):
-        cancel.cancel(desk, order.id, CAUSE)
+        cancel.cancel_order(desk, order.id, CAUSE)
     assert cancel.cancel_all(desk, CAUSE) == []
-    assert order_now(desk, order).overlay is None
+    assert order_now(desk, order).pending is None
 
 
 def test_cancel_all_takes_every_working_order(desk: Desk) -> None:
     new, sent = buy(desk), accepted(desk, buy(desk))
     assert {order.id for order in cancel.cancel_all(desk, CAUSE)} == {new.id, sent.id}
     assert order_now(desk, new).status is Status.CANCELLED
-    assert order_now(desk, sent).overlay is Overlay.PENDING_CANCEL
+    assert order_now(desk, sent).pending is PendingRequest.PENDING_CANCEL
 
 
 def test_cancel_all_can_be_narrowed_to_a_symbol_or_strategy(desk: Desk) -> None:

@@ -10,53 +10,53 @@ from algosat.engine.quotes import list_instruments
 from algosat.errors import Conflict
 from algosat.trading import close
 from algosat.trading.desk import Desk
-from algosat.trading.replies import Key
+from algosat.trading.idempotency import IdempotencyKey
 from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, buy, hold, instruments, sell
 
 
 def test_a_long_is_closed_by_a_sell_at_the_market(desk: Desk) -> None:
     hold(desk, "30")
-    order = close.close(desk, SHARE, CAUSE).order
-    assert (order.status, order.intent.side, order.intent.quantity) == (
+    order = close.close_position(desk, SHARE, CAUSE).order
+    assert (order.status, order.terms.side, order.terms.quantity) == (
         Status.CREATED,
         Side.SELL,
         Decimal(30),
     )
-    assert (order.intent.type, order.intent.reduce_only) == (OrderType.MARKET, True)
+    assert (order.terms.type, order.terms.reduce_only) == (OrderType.MARKET, True)
 
 
 def test_a_short_is_closed_by_a_buy(desk: Desk) -> None:
     hold(desk, "30", side=Side.SELL, product=Product.INTRADAY)
-    order = close.close(desk, SHARE, CAUSE).order
-    assert (order.intent.side, order.intent.product) == (Side.BUY, Product.INTRADAY)
+    order = close.close_position(desk, SHARE, CAUSE).order
+    assert (order.terms.side, order.terms.product) == (Side.BUY, Product.INTRADAY)
 
 
 def test_only_what_orders_already_working_leave_is_closed(desk: Desk) -> None:
     hold(desk, "30")
     sell(desk, "20")
-    assert close.close(desk, SHARE, CAUSE).order.intent.quantity == 10
+    assert close.close_position(desk, SHARE, CAUSE).order.terms.quantity == 10
     with pytest.raises(Conflict) as conflict:
-        close.close(desk, SHARE, CAUSE)
+        close.close_position(desk, SHARE, CAUSE)
     assert conflict.value.reported_code == "nothing_to_close"
 
 
 def test_an_entry_that_is_working_is_not_closed(desk: Desk) -> None:
     buy(desk)
     with pytest.raises(Conflict):
-        close.close(desk, SHARE, CAUSE)
+        close.close_position(desk, SHARE, CAUSE)
 
 
 def test_a_strategy_closes_its_own_book_only(desk: Desk) -> None:
     hold(desk, "30", strategy="trend")
     hold(desk, "5")
-    order = close.close(desk, SHARE, CAUSE, strategy="trend").order
-    assert (order.intent.strategy, order.intent.quantity) == ("trend", Decimal(30))
+    order = close.close_position(desk, SHARE, CAUSE, strategy="trend").order
+    assert (order.terms.strategy, order.terms.quantity) == ("trend", Decimal(30))
 
 
 def test_each_product_is_closed_by_an_order_of_its_own(desk: Desk) -> None:
     hold(desk, "30")
     hold(desk, "5", product=Product.INTRADAY)
-    assert {order.intent.product for order in close.close(desk, SHARE, CAUSE).orders} == {
+    assert {order.terms.product for order in close.close_position(desk, SHARE, CAUSE).orders} == {
         Product.DELIVERY,
         Product.INTRADAY,
     }
@@ -66,16 +66,16 @@ def test_a_position_above_the_freeze_quantity_is_closed_in_slices(desk: Desk) ->
     hold(desk, "1000")
     hold(desk, "1000")
     hold(desk, "300")
-    slices = close.close(desk, SHARE, CAUSE).orders
-    assert [order.intent.quantity for order in slices] == [1000, 1000, 300]
+    slices = close.close_position(desk, SHARE, CAUSE).orders
+    assert [order.terms.quantity for order in slices] == [1000, 1000, 300]
     assert {order.status for order in slices} == {Status.CREATED}
 
 
 def test_a_close_that_is_repeated_under_its_key_is_one_close(desk: Desk) -> None:
     hold(desk, "30")
-    key = Key("user:trader", "k", "b")
-    first = close.close(desk, SHARE, CAUSE, key=key)
-    assert close.close(desk, SHARE, CAUSE, key=key).order == first.order
+    key = IdempotencyKey("user:trader", "k", "b")
+    first = close.close_position(desk, SHARE, CAUSE, key=key)
+    assert close.close_position(desk, SHARE, CAUSE, key=key).order == first.order
 
 
 def test_close_all_leaves_nothing_uncovered(desk: Desk) -> None:
@@ -83,7 +83,7 @@ def test_close_all_leaves_nothing_uncovered(desk: Desk) -> None:
     hold(desk, "5", symbol=SECOND)
     hold(desk, "50", symbol=FUTURE, product=Product.CARRY)
     closed = close.close_all(desk, CAUSE).orders
-    assert sorted(order.intent.symbol for order in closed) == [SHARE, SECOND, FUTURE]
+    assert sorted(order.terms.symbol for order in closed) == [SHARE, SECOND, FUTURE]
     assert close.close_all(desk, CAUSE).orders == ()
 
 
@@ -91,13 +91,13 @@ def test_close_all_of_a_strategy_leaves_the_others(desk: Desk) -> None:
     hold(desk, "30", strategy="trend")
     hold(desk, "5")
     (order,) = close.close_all(desk, CAUSE, strategy="trend").orders
-    assert order.intent.strategy == "trend"
+    assert order.terms.strategy == "trend"
 
 
 def test_a_position_of_more_slices_than_brokers_take_at_once_is_closed_whole(desk: Desk) -> None:
     list_instruments(desk, [replace(each, freeze_quantity=Decimal(10)) for each in instruments()])
     for _ in range(11):
         hold(desk, "10")
-    closing = close.close(desk, SHARE, CAUSE).orders
-    assert [order.intent.quantity for order in closing] == [10] * 11
+    closing = close.close_position(desk, SHARE, CAUSE).orders
+    assert [order.terms.quantity for order in closing] == [10] * 11
     assert {order.status for order in closing} == {Status.CREATED}

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from algosat.domain.orders import Product, Side
 from algosat.store import ledger
-from algosat.trading import book, openings
+from algosat.trading import account_book, daily_pnl
 from algosat.trading.desk import Desk
 from algosat.trading.funds import Funds, funds
 from tests.app.desks import buy, hold, set_prices
@@ -41,7 +41,7 @@ def test_a_symbol_without_price_is_named(desk: Desk) -> None:
     hold(desk)
     desk.writer.run(lambda connection: connection.exec_driver_sql("DELETE FROM quotes"))
     with desk.database.read() as connection:
-        assert book.read(connection, desk.account).unpriced == {"ALPHA-EQ"}
+        assert account_book.read_book(connection, desk.account).unpriced == {"ALPHA-EQ"}
 
 
 def test_the_days_result_is_measured_from_the_first_look(desk: Desk) -> None:
@@ -49,7 +49,7 @@ def test_the_days_result_is_measured_from_the_first_look(desk: Desk) -> None:
 
     def result(worth: str) -> Decimal:
         return desk.writer.run(
-            lambda connection: openings.open_day(connection, desk.account, "*", day, Decimal(worth))
+            lambda connection: daily_pnl.open_day(connection, desk.account, "*", day, Decimal(worth))
         )
 
     assert [result("50"), result("20"), result("60")] == [0, -30, 10]

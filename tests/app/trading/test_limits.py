@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from algosat.config.settings import RiskLimits
+from algosat.config.settings import RiskSettings
 from algosat.domain.orders import Status
 from algosat.domain.risk import DenialCode, Limits
 from algosat.errors import InvalidBody
@@ -25,7 +25,7 @@ def test_without_a_change_the_settings_hold(desk: Desk) -> None:
 
 
 def test_the_fields_are_those_of_the_settings(desk: Desk) -> None:
-    assert set(RiskLimits.model_fields) == set(Limits.__slots__)
+    assert set(RiskSettings.model_fields) == set(Limits.__slots__)
 
 
 def test_a_change_holds_for_the_next_order_and_is_audited(desk: Desk) -> None:

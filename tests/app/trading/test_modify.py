@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from algosat.config.settings import Settings
-from algosat.domain.orders import EventKind, Order, OrderType, Overlay, Revision, Status
+from algosat.domain.orders import EventKind, ModifyRequest, Order, OrderType, PendingRequest, Status
 from algosat.domain.risk import DenialCode
 from algosat.errors import Conflict, Denied, IllegalTransition
 from algosat.store import audit
@@ -15,9 +15,9 @@ from tests.app.desks import CAUSE, accepted, advance, buy, hold, open_desk, orde
 from tests.app.fakes import FakeClock
 
 
-def change(quantity: str = "10", limit: str | None = "101", trigger: str | None = None) -> Revision:
+def change(quantity: str = "10", limit: str | None = "101", trigger: str | None = None) -> ModifyRequest:
     prices = [None if price is None else Decimal(price) for price in (limit, trigger)]
-    return Revision(Decimal(quantity), *prices)
+    return ModifyRequest(Decimal(quantity), *prices)
 
 
 def stop(desk: Desk) -> Order:
@@ -25,29 +25,32 @@ def stop(desk: Desk) -> Order:
 
 
 def test_a_change_is_pending_until_the_broker_confirms_it(desk: Desk) -> None:
-    order = modify.modify(desk, accepted(desk, buy(desk)).id, change("20"), CAUSE)
-    assert (order.overlay, order.pending_change) == (Overlay.PENDING_MODIFY, change("20").of(order.intent))
-    assert order.intent.quantity == 10
+    order = modify.modify_order(desk, accepted(desk, buy(desk)).id, change("20"), CAUSE)
+    assert (order.pending, order.pending_change) == (
+        PendingRequest.PENDING_MODIFY,
+        change("20").of(order.terms),
+    )
+    assert order.terms.quantity == 10
 
 
 def test_what_is_not_named_stays_as_it_is_when_the_change_is_made(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
-    modify.modify(desk, order.id, change("20"), CAUSE)
+    modify.modify_order(desk, order.id, change("20"), CAUSE)
     changed = advance(desk, order, EventKind.MODIFIED)
-    again = modify.modify(desk, order.id, Revision(limit_price=Decimal(102)), CAUSE)
-    assert changed.intent.quantity == 20
-    assert again.pending_change == Revision(limit_price=Decimal(102)).of(changed.intent)
+    again = modify.modify_order(desk, order.id, ModifyRequest(limit_price=Decimal(102)), CAUSE)
+    assert changed.terms.quantity == 20
+    assert again.pending_change == ModifyRequest(limit_price=Decimal(102)).of(changed.terms)
 
 
 def test_nothing_is_no_quantity_to_change_to(desk: Desk) -> None:
     with pytest.raises(Conflict):
-        modify.modify(desk, accepted(desk, buy(desk)).id, Revision(quantity=Decimal(0)), CAUSE)
+        modify.modify_order(desk, accepted(desk, buy(desk)).id, ModifyRequest(quantity=Decimal(0)), CAUSE)
 
 
 def test_the_gate_judges_the_new_terms_and_a_denial_is_audited(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
     with pytest.raises(Denied) as denied:
-        modify.modify(desk, order.id, change(limit="100.01"), CAUSE)
+        modify.modify_order(desk, order.id, change(limit="100.01"), CAUSE)
     assert denied.value.reported_code == "off_tick"
     assert order_now(desk, order) == order
     with desk.database.read() as connection:
@@ -57,25 +60,29 @@ def test_the_gate_judges_the_new_terms_and_a_denial_is_audited(desk: Desk) -> No
 def test_the_order_itself_does_not_count_against_its_own_change(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2000), max_open_orders=1) as desk:
         order = accepted(desk, buy(desk, "15"))
-        assert modify.modify(desk, order.id, change("19"), CAUSE).overlay is Overlay.PENDING_MODIFY
+        assert (
+            modify.modify_order(desk, order.id, change("19"), CAUSE).pending is PendingRequest.PENDING_MODIFY
+        )
 
 
 def test_what_is_filled_already_counts_once(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2020)) as desk:
         order = advance(desk, accepted(desk, buy(desk, "15")), fill="10")
         with pytest.raises(Denied, match="exceeds 2020"):
-            modify.modify(desk, order.id, change("21"), CAUSE)
-        assert modify.modify(desk, order.id, change("20"), CAUSE).overlay is Overlay.PENDING_MODIFY
+            modify.modify_order(desk, order.id, change("21"), CAUSE)
+        assert (
+            modify.modify_order(desk, order.id, change("20"), CAUSE).pending is PendingRequest.PENDING_MODIFY
+        )
 
 
 def test_the_whole_quantity_is_held_to_the_freeze_quantity(desk: Desk) -> None:
     order = advance(desk, accepted(desk, buy(desk, "900")), fill="800")
     with pytest.raises(Denied, match="freeze"):
-        modify.modify(desk, order.id, change("1001"), CAUSE)
+        modify.modify_order(desk, order.id, change("1001"), CAUSE)
 
 
 def test_a_stops_protection_moves_with_its_trigger(desk: Desk) -> None:
-    order = modify.modify(desk, stop(desk).id, change(limit=None, trigger="104"), CAUSE)
+    order = modify.modify_order(desk, stop(desk).id, change(limit=None, trigger="104"), CAUSE)
     assert order.pending_change is not None
     assert order.pending_change.protection_price == Decimal("105.0")
 
@@ -83,40 +90,40 @@ def test_a_stops_protection_moves_with_its_trigger(desk: Desk) -> None:
 def test_a_stop_that_has_triggered_is_judged_as_what_it_became(desk: Desk) -> None:
     order = accepted(desk, buy(desk, limit="103", type=OrderType.STOP_LIMIT, trigger_price=Decimal(102)))
     with pytest.raises(Denied, match="trigger"):
-        modify.modify(desk, order.id, change(limit="103", trigger="99"), CAUSE)
+        modify.modify_order(desk, order.id, change(limit="103", trigger="99"), CAUSE)
     triggered = advance(desk, order, EventKind.TRIGGERED)
-    assert modify.modify(desk, triggered.id, change(limit="104", trigger="102"), CAUSE).overlay
+    assert modify.modify_order(desk, triggered.id, change(limit="104", trigger="102"), CAUSE).pending
 
 
 def test_nothing_below_what_is_filled_can_be_asked_for(desk: Desk) -> None:
     order = advance(desk, accepted(desk, buy(desk)), fill="4")
     with pytest.raises(Conflict, match="4"):
-        modify.modify(desk, order.id, change("4"), CAUSE)
+        modify.modify_order(desk, order.id, change("4"), CAUSE)
 
 
 def test_an_order_that_has_not_left_cannot_be_changed(desk: Desk) -> None:
     with pytest.raises(IllegalTransition, match="created"):
-        modify.modify(desk, buy(desk).id, change(), CAUSE)
+        modify.modify_order(desk, buy(desk).id, change(), CAUSE)
 
 
 def test_one_request_at_a_time(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
-    cancel.cancel(desk, order.id, CAUSE)
+    cancel.cancel_order(desk, order.id, CAUSE)
     with pytest.raises(Conflict, match="pending_cancel"):
-        modify.modify(desk, order.id, change(), CAUSE)
+        modify.modify_order(desk, order.id, change(), CAUSE)
 
 
 def test_terms_that_cannot_be_are_denied(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
     for wrong in (change(trigger="99"), change("10.5")):
         with pytest.raises(Denied):
-            modify.modify(desk, order.id, wrong, CAUSE)
+            modify.modify_order(desk, order.id, wrong, CAUSE)
 
 
 def test_a_raise_counts_from_its_request_on(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
         order = accepted(desk, buy(desk, "10"))
-        modify.modify(desk, order.id, change("20", limit=None), CAUSE)
+        modify.modify_order(desk, order.id, change("20", limit=None), CAUSE)
         assert buy(desk, "10").code == DenialCode.POSITION_VALUE
         advance(desk, order, EventKind.MODIFY_FAILED)
         assert buy(desk, "10").status is Status.CREATED
@@ -125,14 +132,14 @@ def test_a_raise_counts_from_its_request_on(settings: Settings, clock: FakeClock
 def test_a_dearer_price_counts_from_its_request_on(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2010)) as desk:
         order = accepted(desk, buy(desk, "10"))
-        modify.modify(desk, order.id, change(limit="101"), CAUSE)
+        modify.modify_order(desk, order.id, change(limit="101"), CAUSE)
         assert buy(desk, "10").code == DenialCode.POSITION_VALUE
 
 
 def test_a_cut_counts_only_once_it_is_confirmed(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
         order = accepted(desk, buy(desk, "20"))
-        modify.modify(desk, order.id, change("10", limit=None), CAUSE)
+        modify.modify_order(desk, order.id, change("10", limit=None), CAUSE)
         assert buy(desk, "10").code == DenialCode.POSITION_VALUE
         advance(desk, order, EventKind.MODIFIED)
         assert buy(desk, "10").status is Status.CREATED
@@ -142,15 +149,15 @@ def test_a_cut_counts_only_once_it_is_confirmed(settings: Settings, clock: FakeC
 def test_what_a_sell_is_being_raised_to_is_sold_once(desk: Desk, *, reduce_only: bool) -> None:
     hold(desk, "30")
     order = accepted(desk, sell(desk, "10", reduce_only=reduce_only))
-    modify.modify(desk, order.id, change("30", limit=None), CAUSE)
+    modify.modify_order(desk, order.id, change("30", limit=None), CAUSE)
     assert sell(desk, "10", reduce_only=reduce_only).status is Status.DENIED
 
 
 def test_a_change_that_a_cancel_has_overtaken_still_counts(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
         order = accepted(desk, buy(desk, "10"))
-        modify.modify(desk, order.id, change("20", limit=None), CAUSE)
-        cancel.cancel(desk, order.id, CAUSE)
+        modify.modify_order(desk, order.id, change("20", limit=None), CAUSE)
+        cancel.cancel_order(desk, order.id, CAUSE)
         assert buy(desk, "10").code == DenialCode.POSITION_VALUE
 
 
@@ -163,4 +170,4 @@ def test_an_order_does_not_grow_past_the_limits_of_one_by_what_is_filled(
     with open_desk(settings, clock, **limit) as desk:
         order = advance(desk, accepted(desk, buy(desk, "100")), fill="90")
         with pytest.raises(Denied, match="exceeds"):
-            modify.modify(desk, order.id, change("101", limit=None), CAUSE)
+            modify.modify_order(desk, order.id, change("101", limit=None), CAUSE)

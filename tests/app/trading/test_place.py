@@ -13,11 +13,12 @@ from algosat.config.settings import Settings
 from algosat.domain.orders import OrderType, Product, Side, Status
 from algosat.domain.risk import DenialCode
 from algosat.errors import KeyReused
-from algosat.store import audit, queries, wakeup
-from algosat.store.verify import verify
+from algosat.store import audit, queries
+from algosat.store.verify.verify import verify
+from algosat.store.wakeup import unix_socket
 from algosat.trading import place
 from algosat.trading.desk import Desk
-from algosat.trading.replies import Key
+from algosat.trading.idempotency import IdempotencyKey
 from tests.app.desks import (
     CAUSE,
     SECOND,
@@ -32,7 +33,7 @@ from tests.app.desks import (
 )
 from tests.app.fakes import FakeClock
 
-KEY = Key("user:trader", "key-1", "body-1")
+KEY = IdempotencyKey("user:trader", "key-1", "body-1")
 
 
 def test_an_order_within_all_limits_is_created_and_durable(desk: Desk) -> None:
@@ -46,12 +47,12 @@ def test_an_id_fits_every_brokers_tag(desk: Desk) -> None:
 
 
 def test_the_engine_is_woken_once_the_order_is_committed(desk: Desk, settings: Settings) -> None:
-    bell = wakeup.Bell(settings.algosat.runtime_directory, wakeup.ENGINE)
+    listener = unix_socket.SocketListener(settings.algosat.runtime_directory, unix_socket.ENGINE)
     try:
         buy(desk)
-        assert bell.wait(1) == [""]
+        assert listener.wait(1) == [""]
     finally:
-        bell.close()
+        listener.close()
 
 
 def test_a_denial_is_stored_with_its_code_and_changes_nothing_else(desk: Desk) -> None:
@@ -84,14 +85,14 @@ def test_a_book_that_cannot_be_valued_lets_nothing_new_in(desk: Desk) -> None:
 
 
 def test_a_market_order_carries_the_price_that_protects_it(desk: Desk) -> None:
-    assert buy(desk, limit=None).intent.protection_price == Decimal(102)
+    assert buy(desk, limit=None).terms.protection_price == Decimal(102)
     hold(desk)
-    assert sell(desk, limit=None).intent.protection_price == Decimal(98)
+    assert sell(desk, limit=None).terms.protection_price == Decimal(98)
 
 
 def test_a_stop_is_protected_from_its_trigger_on(desk: Desk) -> None:
     order = buy(desk, limit=None, type=OrderType.STOP, trigger_price=Decimal(104))
-    assert order.intent.protection_price == Decimal("105.0")
+    assert order.terms.protection_price == Decimal("105.0")
 
 
 def test_a_market_order_too_big_for_the_funds_is_denied_at_its_protection_price(
@@ -110,34 +111,34 @@ def test_a_market_order_too_big_for_the_funds_is_denied_at_its_protection_price(
 
 
 def test_the_same_key_gives_the_first_order_again(desk: Desk) -> None:
-    first = place.place(desk, intent_of(), CAUSE, key=KEY)
-    again = place.place(desk, intent_of(), CAUSE, key=KEY)
+    first = place.place_order(desk, intent_of(), CAUSE, key=KEY)
+    again = place.place_order(desk, intent_of(), CAUSE, key=KEY)
     assert not first.replayed
     assert again.replayed
     assert again.order == first.order
 
 
 def test_a_replay_shows_the_order_as_it_was_answered(desk: Desk) -> None:
-    first = place.place(desk, intent_of(), CAUSE, key=KEY).order
+    first = place.place_order(desk, intent_of(), CAUSE, key=KEY).order
     accepted(desk, first)
-    again = place.place(desk, intent_of(), CAUSE, key=KEY)
+    again = place.place_order(desk, intent_of(), CAUSE, key=KEY)
     assert (again.order, again.pinned) == (first, True)
 
 
 def test_a_denial_is_replayed_too(desk: Desk) -> None:
-    first = place.place(desk, intent_of(limit="100.03"), CAUSE, key=KEY).order
-    assert place.place(desk, intent_of(limit="100.03"), CAUSE, key=KEY).order == first
+    first = place.place_order(desk, intent_of(limit="100.03"), CAUSE, key=KEY).order
+    assert place.place_order(desk, intent_of(limit="100.03"), CAUSE, key=KEY).order == first
 
 
 def test_duplicate_key_with_other_body_is_refused(desk: Desk) -> None:
-    place.place(desk, intent_of(), CAUSE, key=KEY)
+    place.place_order(desk, intent_of(), CAUSE, key=KEY)
     with pytest.raises(KeyReused, match="key-1"):
-        place.place(desk, intent_of("20"), CAUSE, key=replace(KEY, body_hash="body-2"))
+        place.place_order(desk, intent_of("20"), CAUSE, key=replace(KEY, body_hash="body-2"))
 
 
 def test_the_same_key_of_somebody_else_is_another_key(desk: Desk) -> None:
-    first = place.place(desk, intent_of(), CAUSE, key=KEY).order
-    other = place.place(desk, intent_of(), CAUSE, key=replace(KEY, principal="user:other")).order
+    first = place.place_order(desk, intent_of(), CAUSE, key=KEY).order
+    other = place.place_order(desk, intent_of(), CAUSE, key=replace(KEY, principal="user:other")).order
     assert other.id != first.id
 
 
@@ -146,7 +147,7 @@ def test_the_same_key_from_twenty_at_once_is_one_order(desk: Desk) -> None:
 
     def once(_: Any) -> str:
         barrier.wait()
-        return place.place(desk, intent_of(), CAUSE, key=KEY).order.id
+        return place.place_order(desk, intent_of(), CAUSE, key=KEY).order.id
 
     with ThreadPoolExecutor(20) as pool:
         ids = set(pool.map(once, range(20)))
@@ -177,7 +178,7 @@ def test_each_leg_of_a_basket_is_judged_on_the_book_the_others_left(
     settings: Settings, clock: FakeClock
 ) -> None:
     with open_desk(settings, clock, max_gross_exposure=Decimal(1500)) as desk:
-        placed = place.basket(desk, [intent_of(), intent_of(symbol=SECOND), intent_of("5")], CAUSE)
+        placed = place.place_basket(desk, [intent_of(), intent_of(symbol=SECOND), intent_of("5")], CAUSE)
     assert [order.status for order in placed.orders] == [Status.CREATED, Status.DENIED, Status.CREATED]
     assert placed.orders[1].code == DenialCode.GROSS_EXPOSURE
 
@@ -241,7 +242,7 @@ def test_what_is_lost_since_the_day_began_counts_against_the_daily_loss(
 
 def test_intraday_may_be_sold_short_and_needs_a_fifth(desk: Desk) -> None:
     order = sell(desk, "1000", product=Product.INTRADAY)
-    assert (order.status, order.intent.side) == (Status.CREATED, Side.SELL)
+    assert (order.status, order.terms.side) == (Status.CREATED, Side.SELL)
 
 
 def test_a_days_count_of_orders_is_proven_denials_apart_and_by_the_exchanges_date(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from algosat.engine import recall, reconciler, router, wishes
+from algosat.engine import halt_cancels, reconciler, router, wishes
 from algosat.store import audit, history, ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.tables import metadata
-from algosat.trading import book, halts, limits, openings, receive, replies, surroundings
+from algosat.trading import account_book, apply_report, daily_pnl, halts, idempotency, limits, risk_queries
 from algosat.trading.desk import Desk
 
 pytestmark = pytest.mark.sqlite
 
 _MODULES = (
-    audit, book, halts, history, ledger, limits, openings, queries,
-    recall, receive, reconciler, replies, router, surroundings, wishes,
+    audit, account_book, halts, history, ledger, limits, daily_pnl, queries,
+    halt_cancels, apply_report, reconciler, idempotency, router, risk_queries, wishes,
 )  # fmt: skip
 _STATEMENTS = {
     f"{module.__name__}.{name}": statement
@@ -38,7 +38,7 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
 
 
 def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) -> None:
-    (search,) = _plan(desk, _STATEMENTS["algosat.trading.surroundings._LATELY"])
+    (search,) = _plan(desk, _STATEMENTS["algosat.trading.risk_queries._LATELY"])
     assert (
         search
         == "SEARCH orders USING COVERING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
@@ -46,19 +46,21 @@ def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) 
 
 
 def test_an_equal_order_is_found_by_time(desk: Desk) -> None:
-    (search,) = _plan(desk, _STATEMENTS["algosat.trading.surroundings._EQUAL"])
+    (search,) = _plan(desk, _STATEMENTS["algosat.trading.risk_queries._EQUAL"])
     assert (
         search == "SEARCH orders USING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
     )
 
 
-@pytest.mark.parametrize("name", ["algosat.trading.book._WORKING", "algosat.store.queries._WORKING_OF"])
+@pytest.mark.parametrize(
+    "name", ["algosat.trading.account_book._WORKING", "algosat.store.queries._WORKING_OF"]
+)
 def test_working_orders_are_found_without_those_that_ended(desk: Desk, name: str) -> None:
     assert any("ix_orders_working" in step for step in _plan(desk, _STATEMENTS[name]))
 
 
 def test_working_orders_are_added_up_without_the_rows_and_without_sorting(desk: Desk) -> None:
-    plan = _plan(desk, _STATEMENTS["algosat.trading.book._WORKING"])
+    plan = _plan(desk, _STATEMENTS["algosat.trading.account_book._WORKING"])
     assert any("COVERING INDEX ix_orders_working" in step for step in plan)
     assert not any("TEMP B-TREE" in step for step in plan)
 

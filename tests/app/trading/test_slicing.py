@@ -9,14 +9,14 @@ from algosat.domain.risk import DenialCode
 from algosat.engine.quotes import list_instruments
 from algosat.trading import slicing
 from algosat.trading.desk import Desk
-from algosat.trading.replies import Key
+from algosat.trading.idempotency import IdempotencyKey
 from tests.app.desks import CAUSE, FUTURE, instruments, intent_of, open_desk
 from tests.app.fakes import FakeClock
 
 
 def test_an_order_above_the_freeze_quantity_is_cut_into_durable_orders(desk: Desk) -> None:
     slices = slicing.sliced(desk, intent_of("2300"), CAUSE).orders
-    assert [order.intent.quantity for order in slices] == [1000, 1000, 300]
+    assert [order.terms.quantity for order in slices] == [1000, 1000, 300]
     assert len({order.id for order in slices}) == 3
     assert {order.status for order in slices} == {Status.CREATED}
 
@@ -30,7 +30,7 @@ def test_slices_are_not_each_others_duplicates(settings: Settings, clock: FakeCl
 def test_slices_do_not_slip_under_the_limit_of_one_order(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_order_value=Decimal(150_000)) as desk:
         denied = slicing.sliced(desk, intent_of("2000"), CAUSE).order
-    assert (denied.code, denied.intent.quantity) == (DenialCode.ORDER_VALUE, Decimal(2000))
+    assert (denied.code, denied.terms.quantity) == (DenialCode.ORDER_VALUE, Decimal(2000))
 
 
 def test_more_slices_than_brokers_take_are_denied(settings: Settings, clock: FakeClock) -> None:
@@ -46,7 +46,7 @@ def test_what_needs_no_cutting_is_one_order(desk: Desk) -> None:
 
 
 def test_slices_under_a_key_are_placed_once(desk: Desk) -> None:
-    key = Key("user:trader", "k", "b")
+    key = IdempotencyKey("user:trader", "k", "b")
     first = slicing.sliced(desk, intent_of("2300"), CAUSE, key=key)
     assert slicing.sliced(desk, intent_of("2300"), CAUSE, key=key).orders == first.orders
 

@@ -70,9 +70,9 @@ def test_two_checks_run_side_by_side_in_two_lanes() -> None:
 @pytest.mark.parametrize(
     ("lanes", "options"), [(1, {}), (2, {"alone": True})], ids=["one lane", "checks that must be alone"]
 )
-def test_checks_run_one_after_the_other(lanes: int, options: dict[str, bool]) -> None:
+def test_checks_run_one_after_the_other(workers: int, options: dict[str, bool]) -> None:
     checks = [check(name, KEEPS_OTHERS_OUT, **options) for name in "abc"]
-    assert all(passed(scheduler.run_all(checks, lanes)).values())
+    assert all(passed(scheduler.run_all(checks, workers)).values())
 
 
 def test_checks_that_must_be_alone_come_first_and_then_the_longest(
@@ -126,4 +126,4 @@ def test_there_is_a_lane_for_each_core_and_two_at_least(
     cores: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    assert scheduler.lanes() == expected
+    assert scheduler.workers() == expected

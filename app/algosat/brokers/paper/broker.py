@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from algosat import clock
-from algosat.brokers.base import QuoteListener, Report, ReportListener, Session
-from algosat.brokers.paper.book import BookOrder
-from algosat.brokers.paper.events import Answered, Cancel, Cross, Modify, Place, Request
-from algosat.brokers.paper.pump import STEP_SECONDS, Pump
-from algosat.brokers.paper.records import Store
-from algosat.brokers.paper.rules import Rules
+from algosat.brokers.base import BrokerSession, QuoteListener, ReportListener
+from algosat.brokers.paper.market_thread import STEP_SECONDS, MarketThread
+from algosat.brokers.paper.persistence import UnitRunner
 from algosat.brokers.paper.venue import Venue
 from algosat.clock import Clock
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Change, Order
+from algosat.domain.orders import Order, OrderChange
+from algosat.domain.orders.report import OrderReport
 from algosat.errors import AlgosatError, BrokerNotReached, BrokerOrderGone, BrokerRejected, BrokerUncertain
+from algosat.exchange.exchange_events import Answered, Cancel, Cross, Modify, Place, Request
+from algosat.exchange.order_book import BookOrder
+from algosat.exchange.rules import Rules
 
 _ANSWER_SECONDS: Final = 5.0  # after which an answer is given up
 _ROUND_SECONDS: Final = 0.001
@@ -30,7 +31,7 @@ class PaperBroker:
     fences = True  # the exchange lets nobody write whom another has replaced
 
     def __init__(
-        self, rules: Rules, store: Store, *, speed: float, account: str = "paper", now: Clock = clock.now
+        self, rules: Rules, store: UnitRunner, *, speed: float, account: str = "paper", now: Clock = clock.now
     ) -> None:
         self.account = account
         self._rules = rules
@@ -38,7 +39,7 @@ class PaperBroker:
         self._speed = speed  # trading seconds per second
         self._now = now
         self._opened: Venue | None = None
-        self._pump = Pump(self.step)
+        self._pump = MarketThread(self.step)
 
     # --- the protocol ----------------------------------------------------------------------------
 
@@ -49,28 +50,28 @@ class PaperBroker:
     def stop(self) -> None:
         self._pump.stop()
 
-    def session(self) -> Session:
+    def session(self) -> BrokerSession:
         if self._pump.is_running:
-            return Session(active=True, detail="the paper market is running")
-        return Session(active=False, detail="the paper market is not running")
+            return BrokerSession(active=True, detail="the paper market is running")
+        return BrokerSession(active=False, detail="the paper market is not running")
 
-    def place(self, order: Order) -> Report:
-        answered = self._ask(lambda number: Place(number, order.id, order.intent))
+    def place(self, order: Order) -> OrderReport:
+        answered = self._ask(lambda number: Place(number, order.id, order.terms))
         return self._outcome(answered)
 
-    def modify(self, order: Order, change: Change) -> Report:
+    def modify(self, order: Order, change: OrderChange) -> OrderReport:
         known = self._known(order)
         return self._outcome(self._ask(lambda number: Modify(number, known.id, known.terms.symbol, change)))
 
-    def cancel(self, order: Order) -> Report:
+    def cancel(self, order: Order) -> OrderReport:
         known = self._known(order)
         return self._outcome(self._ask(lambda number: Cancel(number, known.id, known.terms.symbol)))
 
-    def find(self, tag: str) -> Report | None:
+    def find(self, tag: str) -> OrderReport | None:
         found = self._venue.tagged(tag)
         return found.report() if found else None
 
-    def reports(self) -> Sequence[Report]:
+    def reports(self) -> Sequence[OrderReport]:
         return [order.report() for order in self._venue.orders()]
 
     def instruments(self) -> Sequence[Instrument]:
@@ -123,7 +124,7 @@ class PaperBroker:
             time.sleep(_ROUND_SECONDS)
             self._venue.carry_on(self._now())
 
-    def _outcome(self, answered: Answered) -> Report:
+    def _outcome(self, answered: Answered) -> OrderReport:
         if answered.refusal is not None:
             kind = BrokerOrderGone if answered.refusal.gone else BrokerRejected
             raise kind(answered.refusal.reason, code=answered.refusal.code)

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
-from algosat.brokers.paper.book import BookOrder, SymbolBook
-from algosat.brokers.paper.walk import Path
 from algosat.domain.instruments import Quote
-from algosat.domain.orders import Intent, OrderType, Product, Side, Status, Trade, Validity
-from algosat.domain.sessions import Phase
+from algosat.domain.market_phases import Phase
+from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Status, Trade, Validity
+from algosat.exchange.order_book import BookOrder, SymbolBook
+from algosat.exchange.prices.random_walk import Path
 
-_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (Intent, Quote, Path)}
+_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (OrderTerms, Quote, Path)}
 _PATH_DECIMALS: Final = ("previous_close", "last", "open", "high", "low", "volume")
 
 
@@ -121,7 +121,7 @@ def path_of(data: dict[str, Any]) -> Path:
     return Path(**{**data, **decimals, "day": date.fromisoformat(data["day"])})
 
 
-def _flat(value: Intent | Quote | Path) -> dict[str, Any]:
+def _flat(value: OrderTerms | Quote | Path) -> dict[str, Any]:
     return {name: _plain(getattr(value, name)) for name in _FIELDS[type(value)]}
 
 
@@ -138,8 +138,8 @@ def _decimal(value: str | None) -> Decimal | None:
     return None if value is None else Decimal(value)
 
 
-def _intent(data: dict[str, Any]) -> Intent:
-    return Intent(
+def _intent(data: dict[str, Any]) -> OrderTerms:
+    return OrderTerms(
         **{
             **data,
             "side": Side(data["side"]),

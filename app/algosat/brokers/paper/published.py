@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from algosat.brokers.paper.book import BookOrder
+from algosat.exchange.order_book import BookOrder
 
 
-class Published:
+class PublishedOrders:
     """Orders by number and by tag; of orders with one tag, the first."""
 
     def __init__(self, orders: Iterable[BookOrder]) -> None:

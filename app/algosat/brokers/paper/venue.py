@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
 
-from algosat.brokers.paper import feed, market
-from algosat.brokers.paper.book import BookOrder
-from algosat.brokers.paper.events import Answered, Arrive, Changed, Clock, Event, Output, Request, Tick
-from algosat.brokers.paper.published import Published
-from algosat.brokers.paper.records import Records, Snapshot, Store
-from algosat.brokers.paper.rules import Rules
+from algosat.brokers.paper.persistence import Persistence, Snapshot, UnitRunner
+from algosat.brokers.paper.published import PublishedOrders
 from algosat.domain.instruments import Quote
+from algosat.exchange import market
+from algosat.exchange.exchange_events import Answered, Arrive, Changed, Clock, Event, Output, Request, Tick
+from algosat.exchange.order_book import BookOrder
+from algosat.exchange.prices import feed
+from algosat.exchange.rules import Rules
 
 Announce = Callable[[BookOrder], None]
 
@@ -32,14 +33,14 @@ _SNAPSHOT_EVERY: Final = timedelta(seconds=5)
 class Venue:
     """One exchange. Its methods may be called from any thread."""
 
-    def __init__(self, rules: Rules, store: Store, now: datetime, announce: Announce) -> None:
+    def __init__(self, rules: Rules, store: UnitRunner, now: datetime, announce: Announce) -> None:
         self.rules = rules
         self._announce = announce  # told of every written change that is no answer to a request
         self._moving = threading.Lock()
         self._writing = threading.Lock()
         self._requests = count(1)
         self._at = now
-        self._records = Records(store)
+        self._records = Persistence(store)
         found, orders = self._records.open(rules.day(now), now)
         self._now: Snapshot = _resumed(rules, found)
         self._answers: dict[int, tuple[int, Answered]] = {}
@@ -47,7 +48,7 @@ class Venue:
         self._changes = 0  # how often something changed that must be in the store before it is told
         self._written = 0  # which of these changes are
         self._snapshot_due = now
-        self._published = Published(orders)
+        self._published = PublishedOrders(orders)
 
     def send(self, build: Callable[[int], Request], at: datetime) -> int:
         """Send a request to the exchange; the number to ask for its answer with."""

@@ -6,8 +6,17 @@ An order changes only by `apply`: replaying its events gives the order.
 from __future__ import annotations
 
 from algosat.domain.orders.events import EventKind, OrderEvent
-from algosat.domain.orders.order import LIVE, TERMINAL, UNSENT, WORKING, Order, Overlay, Status
-from algosat.domain.orders.terms import Change, Intent, OrderType, Product, Revision, Side, Trade, Validity
+from algosat.domain.orders.order import LIVE, TERMINAL, UNSENT, WORKING, Order, PendingRequest, Status
+from algosat.domain.orders.terms import (
+    ModifyRequest,
+    OrderChange,
+    OrderTerms,
+    OrderType,
+    Product,
+    Side,
+    Trade,
+    Validity,
+)
 from algosat.domain.orders.transitions import ALLOWED, apply, create, may_happen
 
 __all__ = [
@@ -16,15 +25,15 @@ __all__ = [
     "TERMINAL",
     "UNSENT",
     "WORKING",
-    "Change",
     "EventKind",
-    "Intent",
+    "ModifyRequest",
     "Order",
+    "OrderChange",
     "OrderEvent",
+    "OrderTerms",
     "OrderType",
-    "Overlay",
+    "PendingRequest",
     "Product",
-    "Revision",
     "Side",
     "Status",
     "Trade",

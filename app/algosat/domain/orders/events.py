@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from algosat.domain.orders.terms import Change, Trade
+from algosat.domain.orders.terms import OrderChange, Trade
 
 
 class EventKind(StrEnum):
@@ -37,5 +37,5 @@ class OrderEvent:
     code: str | None = None  # a denial's or rejection's code
     reason: str | None = None
     broker_order_id: str | None = None
-    change: Change | None = None
+    change: OrderChange | None = None
     trade: Trade | None = None

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from algosat.domain.orders.terms import Change, Intent
+from algosat.domain.orders.terms import OrderChange, OrderTerms
 
 
 class Status(StrEnum):
@@ -45,7 +45,7 @@ TERMINAL: Final = frozenset(Status) - WORKING
 UNSENT: Final = frozenset({Status.CREATED, Status.SUBMITTING})
 
 
-class Overlay(StrEnum):
+class PendingRequest(StrEnum):
     """A request under way on top of a status."""
 
     PENDING_MODIFY = "pending_modify"
@@ -57,23 +57,23 @@ class Order:
     """An order as its events so far made it."""
 
     id: str  # also the tag the broker sees: 18 characters, lowercase alphanumeric, first letter `a`
-    intent: Intent
+    terms: OrderTerms
     created_at: datetime
     updated_at: datetime
     status: Status = Status.CREATED
-    overlay: Overlay | None = None
+    pending: PendingRequest | None = None
     filled_quantity: Decimal = Decimal(0)
     filled_value: Decimal = Decimal(0)  # the sum of price × quantity over its trades
     broker_order_id: str | None = None
     code: str | None = None
     reason: str | None = None
-    pending_change: Change | None = None
+    pending_change: OrderChange | None = None
     external: bool = False  # placed elsewhere, imported from the broker's book, never touched
     version: int = 1  # how many events made it
 
     @property
     def remaining_quantity(self) -> Decimal:
-        return self.intent.quantity - self.filled_quantity
+        return self.terms.quantity - self.filled_quantity
 
     @property
     def average_price(self) -> Decimal | None:
@@ -84,6 +84,6 @@ class Order:
         return self.status in WORKING
 
     @property
-    def has_word(self) -> bool:
+    def is_acknowledged(self) -> bool:
         """Whether the broker has said anything of it, or never will."""
         return self.status not in UNSENT

@@ -48,7 +48,7 @@ class Validity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class OrderTerms:
     """What somebody wants traded; everything the gate judges and the broker is told."""
 
     account: str
@@ -67,7 +67,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OrderChange:
     """The full intended terms of a modified order (never a difference: a lost update must not matter)."""
 
     quantity: Decimal
@@ -77,15 +77,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
+class ModifyRequest:
     """What somebody wants to be other in an order; None stays as it is when the change is made."""
 
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
     trigger_price: Decimal | None = None
 
-    def of(self, terms: Intent) -> Change:
-        return Change(
+    def of(self, terms: OrderTerms) -> OrderChange:
+        return OrderChange(
             terms.quantity if self.quantity is None else self.quantity,
             terms.limit_price if self.limit_price is None else self.limit_price,
             terms.trigger_price if self.trigger_price is None else self.trigger_price,

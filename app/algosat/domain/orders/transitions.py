@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Final
 
 from algosat.domain.orders.events import EventKind, OrderEvent
-from algosat.domain.orders.order import LIVE, TERMINAL, WORKING, Order, Overlay, Status
-from algosat.domain.orders.terms import Change, Intent, Trade
+from algosat.domain.orders.order import LIVE, TERMINAL, WORKING, Order, PendingRequest, Status
+from algosat.domain.orders.terms import OrderChange, OrderTerms, Trade
 from algosat.errors import IllegalTransition, Overfill
 
 _S, _E = Status, EventKind
@@ -57,8 +57,8 @@ _LEADS_TO: Final[dict[EventKind, Status]] = {
 }
 
 
-def create(order_id: str, intent: Intent, at: datetime, *, external: bool = False) -> Order:
-    return Order(id=order_id, intent=intent, created_at=at, updated_at=at, external=external)
+def create(order_id: str, terms: OrderTerms, at: datetime, *, external: bool = False) -> Order:
+    return Order(id=order_id, terms=terms, created_at=at, updated_at=at, external=external)
 
 
 def may_happen(order: Order, kind: EventKind) -> bool:
@@ -84,7 +84,7 @@ def apply(order: Order, event: OrderEvent) -> Order:
         updated_at=max(order.updated_at, event.at),
         version=order.version + 1,
         status=status,
-        overlay=_next_overlay(changed, event, status),
+        pending=_next_overlay(changed, event, status),
         pending_change=_next_change(changed, event, status),
         broker_order_id=event.broker_order_id or order.broker_order_id,
         code=event.code or order.code,
@@ -113,21 +113,21 @@ def _with_change(order: Order) -> Order:
         return order
     # A fill may have overtaken the change: the quantity never falls below what was filled.
     quantity = max(change.quantity, order.filled_quantity)
-    intent = replace(
-        order.intent,
+    terms = replace(
+        order.terms,
         quantity=quantity,
         limit_price=change.limit_price,
         trigger_price=change.trigger_price,
         protection_price=change.protection_price,
     )
-    return replace(order, intent=intent)
+    return replace(order, terms=terms)
 
 
 def _next_status(order: Order, event: OrderEvent) -> Status:
     if event.kind is _E.ACCEPTED:
         if order.filled_quantity:
             return _S.PARTIALLY_FILLED
-        return _S.TRIGGER_PENDING if order.intent.type.has_trigger else _S.OPEN
+        return _S.TRIGGER_PENDING if order.terms.type.has_trigger else _S.OPEN
     if event.kind in (_E.FILLED, _E.MODIFIED):
         if order.remaining_quantity == 0:
             return _S.FILLED
@@ -137,21 +137,21 @@ def _next_status(order: Order, event: OrderEvent) -> Status:
     return _LEADS_TO.get(event.kind, order.status)
 
 
-def _next_overlay(order: Order, event: OrderEvent, status: Status) -> Overlay | None:
+def _next_overlay(order: Order, event: OrderEvent, status: Status) -> PendingRequest | None:
     if event.kind is _E.MODIFY_REQUESTED:
-        return Overlay.PENDING_MODIFY
+        return PendingRequest.PENDING_MODIFY
     if event.kind is _E.CANCEL_REQUESTED:
-        return Overlay.PENDING_CANCEL  # a cancel outweighs a change under way
-    if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) and order.overlay is Overlay.PENDING_CANCEL:
-        return order.overlay
+        return PendingRequest.PENDING_CANCEL  # a cancel outweighs a change under way
+    if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) and order.pending is PendingRequest.PENDING_CANCEL:
+        return order.pending
     if event.kind is _E.CANCEL_FAILED and order.pending_change is not None:
-        return Overlay.PENDING_MODIFY  # the change that the cancel outweighed is still to be answered
+        return PendingRequest.PENDING_MODIFY  # the change that the cancel outweighed is still to be answered
     if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED, _E.CANCEL_FAILED):
         return None
-    return order.overlay if status in WORKING else None
+    return order.pending if status in WORKING else None
 
 
-def _next_change(order: Order, event: OrderEvent, status: Status) -> Change | None:
+def _next_change(order: Order, event: OrderEvent, status: Status) -> OrderChange | None:
     if event.kind is _E.MODIFY_REQUESTED:
         return event.change
     if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) or status in TERMINAL:

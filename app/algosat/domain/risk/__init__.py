@@ -2,7 +2,7 @@
 
 Each check is one named function of the order and the picture, and answers with a denial or None.
 Nothing is placed that has not passed all of them; what cannot be seen is denied
-(`algosat.trading.sight` makes the picture, and denies where it cannot).
+(`algosat.trading.risk_snapshot` makes the picture, and denies where it cannot).
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from algosat.domain.orders import Intent
-from algosat.domain.risk import exits, limits, prices, session
+from algosat.domain.orders import OrderTerms
+from algosat.domain.risk import eligibility, exits, limits, prices
 from algosat.domain.risk.denial import Denial, DenialCode
-from algosat.domain.risk.picture import Limits, Line, Picture, Scope, price_of
+from algosat.domain.risk.snapshot import ExposureLine, Limits, RiskScope, RiskSnapshot, price_of
 
 __all__ = [
     "CHECKS",
     "Denial",
     "DenialCode",
+    "ExposureLine",
     "Limits",
-    "Line",
-    "Picture",
-    "Scope",
+    "RiskScope",
+    "RiskSnapshot",
     "judge",
     "judge_size",
     "price_of",
 ]
 
-Check = Callable[[Intent, Picture], Denial | None]
-ScopedCheck = Callable[[Intent, Picture, Scope], Denial | None]
+Check = Callable[[OrderTerms, RiskSnapshot], Denial | None]
+ScopedCheck = Callable[[OrderTerms, RiskSnapshot, RiskScope], Denial | None]
 
 
 def _in_each_scope(check: ScopedCheck) -> Check:
     """The check against the account's limits, then against the strategy's own."""
 
-    def check_all(intent: Intent, picture: Picture) -> Denial | None:
-        return _first(check(intent, picture, scope) for scope in picture.scopes)
+    def check_all(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+        return _first(check(terms, snapshot, scope) for scope in snapshot.scopes)
 
     return check_all
 
@@ -44,8 +44,8 @@ def _in_each_scope(check: ScopedCheck) -> Check:
 def _unless_exit(check: Check) -> Check:
     """Limits never keep anybody from leaving a position: reducing is the way back to within them."""
 
-    def check_entries(intent: Intent, picture: Picture) -> Denial | None:
-        return None if intent.reduce_only else check(intent, picture)
+    def check_entries(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+        return None if terms.reduce_only else check(terms, snapshot)
 
     return check_entries
 
@@ -57,12 +57,12 @@ _SIZE: Final[tuple[Check, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    session.trading_is_not_halted,
-    session.symbol_is_allowed,
-    session.contract_is_alive,
-    session.product_fits_instrument,
-    session.session_takes_the_order,
-    session.intraday_is_not_over,
+    eligibility.trading_is_not_halted,
+    eligibility.symbol_is_allowed,
+    eligibility.contract_is_alive,
+    eligibility.product_fits_instrument,
+    eligibility.session_takes_the_order,
+    eligibility.intraday_is_not_over,
     prices.prices_fit_the_type,
     prices.stop_limit_is_beyond_its_trigger,
     prices.quantity_is_on_lot,
@@ -75,7 +75,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     exits.reduce_only_reduces,
     exits.reduce_only_stays_within_the_position,
     exits.delivery_is_sold_from_holdings,
-    session.no_option_is_written,
+    eligibility.no_option_is_written,
     _unless_exit(limits.is_not_a_repeat),
     *(
         _unless_exit(_in_each_scope(check))
@@ -94,14 +94,14 @@ CHECKS: Final[tuple[Check, ...]] = (
 )
 
 
-def judge(intent: Intent, picture: Picture) -> Denial | None:
+def judge(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     """The first reason why the order may not be placed; None when there is none."""
-    return _first(check(intent, picture) for check in CHECKS)
+    return _first(check(terms, snapshot) for check in CHECKS)
 
 
-def judge_size(intent: Intent, picture: Picture) -> Denial | None:
+def judge_size(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     """Why an order may not be as large as this, whatever of it is filled already."""
-    return _first(check(intent, picture) for check in _SIZE)
+    return _first(check(terms, snapshot) for check in _SIZE)
 
 
 def _first(denials: Iterable[Denial | None]) -> Denial | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from algosat.domain.codes import Code
+from algosat.domain.reason_codes import Code
 
 
 class DenialCode(Code):

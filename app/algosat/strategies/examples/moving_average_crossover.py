@@ -56,7 +56,7 @@ class MovingAverageCrossover(Strategy[CrossoverParameters]):
             self.close(bar.symbol)
 
     @classmethod
-    def carry_over(cls, state: State, before: CrossoverParameters, now: CrossoverParameters) -> State:
+    def migrate_state(cls, state: State, before: CrossoverParameters, now: CrossoverParameters) -> State:
         if before.bar_seconds != now.bar_seconds:
             return {}
         return state  # closes are closes; averages of another length are taken of the same ones

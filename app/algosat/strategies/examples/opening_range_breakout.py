@@ -63,13 +63,13 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
             self._enter(bar, today)
 
     def on_order(self, order: Order) -> None:
-        symbol = order.intent.symbol
+        symbol = order.terms.symbol
         today = self.state.get(symbol)
         if today is None:
             return
-        if self.floor.now.astimezone(EXCHANGE_TIME).time() >= self.parameters.flat_by:
+        if self.context.now.astimezone(EXCHANGE_TIME).time() >= self.parameters.flat_by:
             self._leave(symbol)
-        elif order.intent.type is OrderType.MARKET and order.filled_quantity:
+        elif order.terms.type is OrderType.MARKET and order.filled_quantity:
             self._protect(symbol, today)
 
     def _today(self, bar: Bar) -> dict[str, Any] | None:
@@ -78,7 +78,7 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
         known: dict[str, Any] | None = self.state.get(bar.symbol)
         if known is not None and known["day"] == day:
             return known
-        opening = self.floor.opens_at(bar.symbol, bar.start) or bar.start
+        opening = self.context.opens_at(bar.symbol, bar.start) or bar.start
         if bar.end <= opening:
             return None
         known = self.state[bar.symbol] = {
@@ -106,7 +106,7 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
         """Have a stop at the range's other end for all that was filled so far."""
         held = self.position(symbol)
         stopped = sum(
-            (order.remaining_quantity for order in self.working(symbol) if order.intent.reduce_only),
+            (order.remaining_quantity for order in self.working(symbol) if order.terms.reduce_only),
             Decimal(0),
         )
         if abs(held) <= stopped:

@@ -10,14 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from algosat.brokers.base import Report
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order, create
+from algosat.domain.orders.report import OrderReport
 from algosat.errors import StoreBusy
 from algosat.store.writer import Writer
-
-from .exchange import intent_of, rules_of
+from tests.app.exchange.market_rig import intent_of, rules_of
 
 SYMBOL = "NOVA-EQ"
 
@@ -48,8 +47,8 @@ def reopened(store: Any, clock: Clock) -> PaperBroker:
 
 
 def order_of(number: int = 1, **differences: Any) -> Order:
-    intent = intent_of(**{"quantity": 10, "symbol": SYMBOL, **differences})
-    return create(f"a{number:017d}", intent, datetime(2026, 11, 20, 5, 0, tzinfo=UTC))
+    terms = intent_of(**{"quantity": 10, "symbol": SYMBOL, **differences})
+    return create(f"a{number:017d}", terms, datetime(2026, 11, 20, 5, 0, tzinfo=UTC))
 
 
 def quote(broker: PaperBroker) -> Quote:
@@ -58,7 +57,7 @@ def quote(broker: PaperBroker) -> Quote:
 
 @contextmanager
 def running(
-    broker: PaperBroker, on_report: Callable[[Report], None], on_quotes: Callable[[Any], None]
+    broker: PaperBroker, on_report: Callable[[OrderReport], None], on_quotes: Callable[[Any], None]
 ) -> Iterator[None]:
     broker.start(on_report, on_quotes)
     try:

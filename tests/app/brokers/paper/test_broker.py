@@ -8,18 +8,17 @@ from sqlalchemy import select
 
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.build import paper_rules
-from algosat.brokers.paper.rules import Rules
 from algosat.brokers.paper.tables import paper_orders, paper_trades
-from algosat.config.settings import Paper
+from algosat.config.settings import PaperSettings
 from algosat.domain.calendar import ExchangeCalendar
-from algosat.domain.orders import Change, Side, Status
-from algosat.domain.sessions import packaged
+from algosat.domain.market_phases import packaged
+from algosat.domain.orders import OrderChange, Side, Status
 from algosat.errors import BrokerNotReached, BrokerOrderGone, BrokerRejected
+from algosat.exchange.rules import Rules
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-
-from .exchange import UNIVERSE, rules_of
-from .lives import SYMBOL, Clock, broker_on, order_of, quote
+from tests.app.brokers.paper.lives import SYMBOL, Clock, broker_on, order_of, quote
+from tests.app.exchange.market_rig import UNIVERSE, rules_of
 
 
 def test_a_market_order_is_filled_and_reported_with_its_trades(broker: PaperBroker) -> None:
@@ -50,13 +49,13 @@ def test_an_order_is_changed_and_cancelled(broker: PaperBroker) -> None:
     far = quote(broker).bid - 20
     order = order_of(limit_price=far)
     assert broker.place(order).status is Status.OPEN
-    changed = broker.modify(order, Change(Decimal(20), far - 1, None))
+    changed = broker.modify(order, OrderChange(Decimal(20), far - 1, None))
     assert (changed.terms.quantity, changed.terms.limit_price) == (Decimal(20), far - 1)
     assert broker.cancel(order).status is Status.CANCELLED
     with pytest.raises(BrokerOrderGone):
         broker.cancel(order)
     with pytest.raises(BrokerOrderGone):
-        broker.modify(order, Change(Decimal(30), far, None))
+        broker.modify(order, OrderChange(Decimal(30), far, None))
 
 
 def test_an_order_the_exchange_never_had_cannot_be_cancelled(broker: PaperBroker) -> None:
@@ -115,6 +114,8 @@ def test_on_a_sunday_the_exchange_has_prices_but_takes_no_orders(writer: Writer)
 
 
 def test_rules_are_what_the_settings_say() -> None:
-    rules = paper_rules(Paper(seed=11, speed=1, always_open=True, starting_cash=Decimal(1), latency_ms=25))
+    rules = paper_rules(
+        PaperSettings(seed=11, speed=1, always_open=True, starting_cash=Decimal(1), latency_ms=25)
+    )
     assert isinstance(rules, Rules)
     assert (rules.seed, rules.latency) == (11, timedelta(milliseconds=25))

@@ -14,9 +14,18 @@ from algosat.domain.orders import Status
 from algosat.errors import BrokerNotReached, BrokerUncertain
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-
-from .exchange import rules_of
-from .lives import Clock, Failing, Racing, broker_on, order_of, quote, reopened, running, until
+from tests.app.brokers.paper.lives import (
+    Clock,
+    Failing,
+    Racing,
+    broker_on,
+    order_of,
+    quote,
+    reopened,
+    running,
+    until,
+)
+from tests.app.exchange.market_rig import rules_of
 
 
 def test_a_killed_exchange_goes_on_where_it_stood(writer: Writer) -> None:

@@ -8,20 +8,20 @@ import pytest
 
 from algosat.domain.orders import Side, Status
 from algosat.strategies.examples.moving_average_crossover import CrossoverParameters, MovingAverageCrossover
-from tests.app.strategies.doubles import MORNING, FakeFloor, bar_of
+from tests.app.strategies.fakes import MORNING, FakeContext, bar_of
 
 RISING = ["100", "100", "100", "104"]  # the fast average of two crosses the slow one of three with the last
 SYMBOL = "ALPHA-EQ"
 
 
 @pytest.fixture
-def floor() -> FakeFloor:
-    return FakeFloor()
+def context() -> FakeContext:
+    return FakeContext()
 
 
-def strategy(floor: FakeFloor, **differences: Any) -> MovingAverageCrossover:
+def strategy(context: FakeContext, **differences: Any) -> MovingAverageCrossover:
     values = {"symbols": [SYMBOL], "fast": 2, "slow": 3, "quantity": 10, **differences}
-    return MovingAverageCrossover(CrossoverParameters.model_validate(values), floor, {})
+    return MovingAverageCrossover(CrossoverParameters.model_validate(values), context, {})
 
 
 def feed(tried: MovingAverageCrossover, *closes: str) -> None:
@@ -29,60 +29,60 @@ def feed(tried: MovingAverageCrossover, *closes: str) -> None:
         tried.on_bar(bar_of(close, MORNING + timedelta(minutes=number)))
 
 
-def test_it_buys_when_the_fast_average_crosses_above_the_slow_one(floor: FakeFloor) -> None:
-    tried = strategy(floor)
+def test_it_buys_when_the_fast_average_crosses_above_the_slow_one(context: FakeContext) -> None:
+    tried = strategy(context)
     feed(tried, *RISING[:-1])
-    assert floor.orders == []
+    assert context.orders == []
     feed(tried, RISING[-1])
-    (order,) = floor.orders
-    assert (order.intent.side, order.intent.quantity, order.intent.strategy) == (
+    (order,) = context.orders
+    assert (order.terms.side, order.terms.quantity, order.terms.strategy) == (
         Side.BUY,
         Decimal(10),
         "tried",
     )
 
 
-def test_it_does_not_enter_a_trend_whose_beginning_it_has_not_seen(floor: FakeFloor) -> None:
-    feed(strategy(floor), "100", "101", "102", "103", "104", "105")
-    assert floor.orders == []
+def test_it_does_not_enter_a_trend_whose_beginning_it_has_not_seen(context: FakeContext) -> None:
+    feed(strategy(context), "100", "101", "102", "103", "104", "105")
+    assert context.orders == []
 
 
-def test_it_sells_what_it_holds_when_the_fast_average_falls_below(floor: FakeFloor) -> None:
-    tried = strategy(floor)
+def test_it_sells_what_it_holds_when_the_fast_average_falls_below(context: FakeContext) -> None:
+    tried = strategy(context)
     feed(tried, *RISING)
-    floor.become(floor.orders[0], Status.FILLED)
-    floor.positions[SYMBOL] = Decimal(10)
+    context.become(context.orders[0], Status.FILLED)
+    context.positions[SYMBOL] = Decimal(10)
     feed(tried, "90")
-    assert [(order.intent.side, order.intent.quantity) for order in floor.orders[1:]] == [
+    assert [(order.terms.side, order.terms.quantity) for order in context.orders[1:]] == [
         (Side.SELL, Decimal(10))
     ]
 
 
-def test_it_turns_with_one_order_where_it_may_be_short(floor: FakeFloor) -> None:
-    tried = strategy(floor, short=True)
+def test_it_turns_with_one_order_where_it_may_be_short(context: FakeContext) -> None:
+    tried = strategy(context, short=True)
     feed(tried, *RISING)
-    floor.become(floor.orders[0], Status.FILLED)
-    floor.positions[SYMBOL] = Decimal(10)
+    context.become(context.orders[0], Status.FILLED)
+    context.positions[SYMBOL] = Decimal(10)
     feed(tried, "90")
-    assert floor.orders[-1].intent.quantity == 20
+    assert context.orders[-1].terms.quantity == 20
 
 
-def test_it_waits_while_an_order_of_its_own_is_working(floor: FakeFloor) -> None:
-    tried = strategy(floor, short=True)
+def test_it_waits_while_an_order_of_its_own_is_working(context: FakeContext) -> None:
+    tried = strategy(context, short=True)
     feed(tried, *RISING)
     feed(tried, "90")
-    assert len(floor.orders) == 1
+    assert len(context.orders) == 1
 
 
-def test_an_exit_that_failed_is_tried_again_at_the_next_bar(floor: FakeFloor) -> None:
-    tried = strategy(floor)
+def test_an_exit_that_failed_is_tried_again_at_the_next_bar(context: FakeContext) -> None:
+    tried = strategy(context)
     feed(tried, *RISING)
-    floor.become(floor.orders[0], Status.FILLED)
-    floor.positions[SYMBOL] = Decimal(10)
+    context.become(context.orders[0], Status.FILLED)
+    context.positions[SYMBOL] = Decimal(10)
     feed(tried, "90")
-    floor.become(floor.orders[1], Status.DENIED)
+    context.become(context.orders[1], Status.DENIED)
     feed(tried, "90")
-    assert floor.closed == [SYMBOL]
+    assert context.closed == [SYMBOL]
 
 
 def test_closes_are_carried_over_to_other_averages_but_not_to_other_bars() -> None:
@@ -91,5 +91,5 @@ def test_closes_are_carried_over_to_other_averages_but_not_to_other_bars() -> No
     before = CrossoverParameters.model_validate(values)
     longer = CrossoverParameters.model_validate({**values, "slow": 50})
     hourly = CrossoverParameters.model_validate({**values, "bar_seconds": 3600})
-    assert MovingAverageCrossover.carry_over(state, before, longer) == state
-    assert MovingAverageCrossover.carry_over(state, before, hourly) == {}
+    assert MovingAverageCrossover.migrate_state(state, before, longer) == state
+    assert MovingAverageCrossover.migrate_state(state, before, hourly) == {}

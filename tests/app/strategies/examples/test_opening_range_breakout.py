@@ -10,177 +10,179 @@ import pytest
 from algosat.domain.orders import OrderType, Side, Status
 from algosat.strategies.bars import Bar
 from algosat.strategies.examples.opening_range_breakout import BreakoutParameters, OpeningRangeBreakout
-from tests.app.strategies.doubles import MORNING, FakeFloor, bar_of
+from tests.app.strategies.fakes import MORNING, FakeContext, bar_of
 
 SYMBOL = "ALPHA-EQ"
 
 
 @pytest.fixture
-def floor() -> FakeFloor:
-    return FakeFloor()
+def context() -> FakeContext:
+    return FakeContext()
 
 
-def strategy(floor: FakeFloor, **differences: Any) -> OpeningRangeBreakout:
+def strategy(context: FakeContext, **differences: Any) -> OpeningRangeBreakout:
     values = {"symbols": [SYMBOL], "range_minutes": 2, "quantity": 10, **differences}
-    return OpeningRangeBreakout(BreakoutParameters.model_validate(values), floor, {})
+    return OpeningRangeBreakout(BreakoutParameters.model_validate(values), context, {})
 
 
 def minute(number: int) -> datetime:
     return MORNING + timedelta(minutes=number)
 
 
-def tell(tried: OpeningRangeBreakout, floor: FakeFloor, bar: Bar) -> None:
-    floor.now = bar.end
+def tell(tried: OpeningRangeBreakout, context: FakeContext, bar: Bar) -> None:
+    context.now = bar.end
     tried.on_bar(bar)
 
 
-def opened(floor: FakeFloor, **differences: Any) -> OpeningRangeBreakout:
+def opened(context: FakeContext, **differences: Any) -> OpeningRangeBreakout:
     """It has seen its range: 98 to 102."""
-    tried = strategy(floor, **differences)
-    tell(tried, floor, bar_of("100", minute(0), high="101", low="98"))
-    tell(tried, floor, bar_of("100", minute(1), high="102", low="99"))
+    tried = strategy(context, **differences)
+    tell(tried, context, bar_of("100", minute(0), high="101", low="98"))
+    tell(tried, context, bar_of("100", minute(1), high="102", low="99"))
     return tried
 
 
-def entered(floor: FakeFloor) -> OpeningRangeBreakout:
+def entered(context: FakeContext) -> OpeningRangeBreakout:
     """It is long 10, with its stop resting at 98."""
-    tried = opened(floor)
-    tell(tried, floor, bar_of("103", minute(2)))
-    floor.positions[SYMBOL] = Decimal(10)
-    tried.on_order(floor.become(floor.orders[0], Status.FILLED, "10"))
+    tried = opened(context)
+    tell(tried, context, bar_of("103", minute(2)))
+    context.positions[SYMBOL] = Decimal(10)
+    tried.on_order(context.become(context.orders[0], Status.FILLED, "10"))
     return tried
 
 
-def test_a_close_above_the_range_is_bought_and_one_within_it_is_not(floor: FakeFloor) -> None:
-    tried = opened(floor)
-    tell(tried, floor, bar_of("102", minute(2)))
-    assert floor.orders == []
-    tell(tried, floor, bar_of("102.05", minute(3)))
-    assert [(order.intent.side, order.intent.type) for order in floor.orders] == [
+def test_a_close_above_the_range_is_bought_and_one_within_it_is_not(context: FakeContext) -> None:
+    tried = opened(context)
+    tell(tried, context, bar_of("102", minute(2)))
+    assert context.orders == []
+    tell(tried, context, bar_of("102.05", minute(3)))
+    assert [(order.terms.side, order.terms.type) for order in context.orders] == [
         (Side.BUY, OrderType.MARKET)
     ]
 
 
-def test_a_close_below_the_range_is_sold_only_where_it_may_be(floor: FakeFloor) -> None:
-    tell(opened(floor, short=False), floor, bar_of("97", minute(2)))
-    assert floor.orders == []
-    tell(opened(floor), floor, bar_of("97", minute(2)))
-    assert floor.orders[0].intent.side is Side.SELL
+def test_a_close_below_the_range_is_sold_only_where_it_may_be(context: FakeContext) -> None:
+    tell(opened(context, short=False), context, bar_of("97", minute(2)))
+    assert context.orders == []
+    tell(opened(context), context, bar_of("97", minute(2)))
+    assert context.orders[0].terms.side is Side.SELL
 
 
-def test_the_fill_is_protected_by_a_stop_at_the_other_end_of_the_range(floor: FakeFloor) -> None:
-    entered(floor)
-    stop = floor.orders[1].intent
+def test_the_fill_is_protected_by_a_stop_at_the_other_end_of_the_range(context: FakeContext) -> None:
+    entered(context)
+    stop = context.orders[1].terms
     assert (stop.side, stop.type) == (Side.SELL, OrderType.STOP)
     assert (stop.trigger_price, stop.quantity) == (Decimal(98), Decimal(10))
     assert stop.reduce_only
 
 
-def test_a_second_part_of_the_fill_is_protected_by_a_second_stop(floor: FakeFloor) -> None:
-    tried = opened(floor)
-    tell(tried, floor, bar_of("103", minute(2)))
-    floor.positions[SYMBOL] = Decimal(4)
-    entry = floor.become(floor.orders[0], Status.PARTIALLY_FILLED, "4")
+def test_a_second_part_of_the_fill_is_protected_by_a_second_stop(context: FakeContext) -> None:
+    tried = opened(context)
+    tell(tried, context, bar_of("103", minute(2)))
+    context.positions[SYMBOL] = Decimal(4)
+    entry = context.become(context.orders[0], Status.PARTIALLY_FILLED, "4")
     tried.on_order(entry)
-    floor.positions[SYMBOL] = Decimal(10)
-    tried.on_order(floor.become(entry, Status.FILLED, "10"))
-    assert [order.intent.quantity for order in floor.orders[1:]] == [4, 6]
+    context.positions[SYMBOL] = Decimal(10)
+    tried.on_order(context.become(entry, Status.FILLED, "10"))
+    assert [order.terms.quantity for order in context.orders[1:]] == [4, 6]
 
 
-def test_it_trades_once_a_day_and_again_the_next(floor: FakeFloor) -> None:
-    tried = opened(floor)
+def test_it_trades_once_a_day_and_again_the_next(context: FakeContext) -> None:
+    tried = opened(context)
     for number in (2, 3):
-        tell(tried, floor, bar_of("103", minute(number)))
-    assert len(floor.orders) == 1
+        tell(tried, context, bar_of("103", minute(number)))
+    assert len(context.orders) == 1
     tomorrow = MORNING + timedelta(days=1)
     for number, close in ((0, "100"), (1, "100"), (2, "105")):
-        tell(tried, floor, bar_of(close, tomorrow + timedelta(minutes=number)))
-    assert len(floor.orders) == 2
+        tell(tried, context, bar_of(close, tomorrow + timedelta(minutes=number)))
+    assert len(context.orders) == 2
 
 
-def test_by_its_hour_it_cancels_the_stop_and_closes(floor: FakeFloor) -> None:
-    tried = entered(floor)
-    tell(tried, floor, bar_of("105", minute(345)))  # ends at 15:01
-    assert floor.orders[1].status is Status.CANCELLED
-    assert floor.closed == [SYMBOL]
+def test_by_its_hour_it_cancels_the_stop_and_closes(context: FakeContext) -> None:
+    tried = entered(context)
+    tell(tried, context, bar_of("105", minute(345)))  # ends at 15:01
+    assert context.orders[1].status is Status.CANCELLED
+    assert context.closed == [SYMBOL]
 
 
-def test_after_its_hour_it_enters_nothing(floor: FakeFloor) -> None:
-    tried = opened(floor)
-    tell(tried, floor, bar_of("110", minute(345)))
-    assert floor.orders == []
+def test_after_its_hour_it_enters_nothing(context: FakeContext) -> None:
+    tried = opened(context)
+    tell(tried, context, bar_of("110", minute(345)))
+    assert context.orders == []
 
 
-def test_a_fill_that_comes_after_its_hour_is_closed(floor: FakeFloor) -> None:
-    tried = opened(floor)
-    tell(tried, floor, bar_of("103", minute(2)))
-    floor.now = minute(346)
-    floor.positions[SYMBOL] = Decimal(10)
-    tried.on_order(floor.become(floor.orders[0], Status.FILLED, "10"))
-    assert floor.closed == [SYMBOL]
+def test_a_fill_that_comes_after_its_hour_is_closed(context: FakeContext) -> None:
+    tried = opened(context)
+    tell(tried, context, bar_of("103", minute(2)))
+    context.now = minute(346)
+    context.positions[SYMBOL] = Decimal(10)
+    tried.on_order(context.become(context.orders[0], Status.FILLED, "10"))
+    assert context.closed == [SYMBOL]
 
 
-def test_started_at_noon_it_stays_out_for_the_day_and_trades_the_next(floor: FakeFloor) -> None:
-    tried = strategy(floor)
+def test_started_at_noon_it_stays_out_for_the_day_and_trades_the_next(context: FakeContext) -> None:
+    tried = strategy(context)
     for number, close in ((165, "100"), (166, "100"), (167, "105"), (168, "95")):
-        tell(tried, floor, bar_of(close, minute(number)))
-    assert floor.orders == []
+        tell(tried, context, bar_of(close, minute(number)))
+    assert context.orders == []
     tomorrow = MORNING + timedelta(days=1)
     for number, close in ((0, "100"), (1, "100"), (2, "105")):
-        tell(tried, floor, bar_of(close, tomorrow + timedelta(minutes=number)))
-    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+        tell(tried, context, bar_of(close, tomorrow + timedelta(minutes=number)))
+    assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_what_trades_before_the_opening_is_no_part_of_the_range(floor: FakeFloor) -> None:
-    tried = strategy(floor)
-    tell(tried, floor, bar_of("100", minute(-8), high="120", low="80"))
-    tell(tried, floor, bar_of("100", minute(0), high="101", low="98"))
-    tell(tried, floor, bar_of("100", minute(1), high="102", low="99"))
-    tell(tried, floor, bar_of("103", minute(2)))
-    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+def test_what_trades_before_the_opening_is_no_part_of_the_range(context: FakeContext) -> None:
+    tried = strategy(context)
+    tell(tried, context, bar_of("100", minute(-8), high="120", low="80"))
+    tell(tried, context, bar_of("100", minute(0), high="101", low="98"))
+    tell(tried, context, bar_of("100", minute(1), high="102", low="99"))
+    tell(tried, context, bar_of("103", minute(2)))
+    assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_a_restart_within_the_range_keeps_it_out_for_the_day(floor: FakeFloor) -> None:
-    tried = strategy(floor)
-    tell(tried, floor, bar_of("100", minute(0)))
-    again = OpeningRangeBreakout(tried.parameters, floor, tried.state)
+def test_a_restart_within_the_range_keeps_it_out_for_the_day(context: FakeContext) -> None:
+    tried = strategy(context)
+    tell(tried, context, bar_of("100", minute(0)))
+    again = OpeningRangeBreakout(tried.parameters, context, tried.state)
     again.on_start()
-    tell(again, floor, bar_of("105", minute(3)))
-    assert floor.orders == []
+    tell(again, context, bar_of("105", minute(3)))
+    assert context.orders == []
 
 
-def test_a_restart_after_the_range_is_known_changes_nothing(floor: FakeFloor) -> None:
-    tried = opened(floor)
-    again = OpeningRangeBreakout(tried.parameters, floor, tried.state)
+def test_a_restart_after_the_range_is_known_changes_nothing(context: FakeContext) -> None:
+    tried = opened(context)
+    again = OpeningRangeBreakout(tried.parameters, context, tried.state)
     again.on_start()
-    tell(again, floor, bar_of("105", minute(30)))
-    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+    tell(again, context, bar_of("105", minute(30)))
+    assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_a_range_whose_last_minute_was_quiet_outlives_a_restart_once_it_was_over(floor: FakeFloor) -> None:
-    tried = strategy(floor)
-    tell(tried, floor, bar_of("100", minute(0), high="101", low="98"))
-    tell(tried, floor, bar_of("100", minute(2)))
-    again = OpeningRangeBreakout(tried.parameters, floor, tried.state)
+def test_a_range_whose_last_minute_was_quiet_outlives_a_restart_once_it_was_over(
+    context: FakeContext,
+) -> None:
+    tried = strategy(context)
+    tell(tried, context, bar_of("100", minute(0), high="101", low="98"))
+    tell(tried, context, bar_of("100", minute(2)))
+    again = OpeningRangeBreakout(tried.parameters, context, tried.state)
     again.on_start()
-    tell(again, floor, bar_of("105", minute(30)))
-    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+    tell(again, context, bar_of("105", minute(30)))
+    assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_where_the_market_never_closes_its_first_bar_is_the_opening(floor: FakeFloor) -> None:
-    floor.opening = None
-    tried = strategy(floor)
+def test_where_the_market_never_closes_its_first_bar_is_the_opening(context: FakeContext) -> None:
+    context.opening = None
+    tried = strategy(context)
     for number, close in ((165, "100"), (166, "100"), (167, "105")):
-        tell(tried, floor, bar_of(close, minute(number)))
-    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+        tell(tried, context, bar_of(close, minute(number)))
+    assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_an_opening_that_lies_within_the_first_bar_was_seen(floor: FakeFloor) -> None:
+def test_an_opening_that_lies_within_the_first_bar_was_seen(context: FakeContext) -> None:
     """Bars of an hour begin at the full hour."""
-    floor.opening = time(9, 15)
-    tried = strategy(floor, range_minutes=15, bar_seconds=3600)
+    context.opening = time(9, 15)
+    tried = strategy(context, range_minutes=15, bar_seconds=3600)
     nine = minute(-15)
     for hour, close in ((0, "100"), (1, "105")):
         bar = replace(bar_of(close, nine + timedelta(hours=hour)), seconds=3600)
-        tell(tried, floor, bar)
-    assert [order.intent.side for order in floor.orders] == [Side.BUY]
+        tell(tried, context, bar)
+    assert [order.terms.side for order in context.orders] == [Side.BUY]

@@ -1,0 +1,86 @@
+"""The paper market of a back-test, and the rule against looking ahead.
+
+What is decided at one price can only be carried out at a later one: an order waits until its symbol's
+next quote, and so does a change of one. A stop then waits before it, any other order meets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import count
+
+from algosat.domain.instruments import Quote
+from algosat.domain.orders import Order, OrderChange
+from algosat.domain.orders.report import OrderReport
+from algosat.exchange import market
+from algosat.exchange.exchange_events import Cancel, Changed, Event, Modify, Place, Tick
+from algosat.exchange.market import Market
+from algosat.exchange.rules import Rules
+
+
+class Execution:
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._market = Market()
+        self._waiting: dict[str, list[Order]] = {}  # by symbol
+        self._changes: dict[str, list[tuple[Order, OrderChange]]] = {}  # by symbol
+        self._requests = count(1)
+        self._asked: dict[int, str] = {}  # whose change a request is for
+        self._refused: list[str] = []
+
+    def submit(self, order: Order) -> None:
+        """Send an order; it arrives with its symbol's next quote."""
+        self._waiting.setdefault(order.terms.symbol, []).append(order)
+
+    def cancel(self, order: Order, at: datetime) -> list[OrderReport]:
+        """Cancel an order at once; none to report where it has not arrived yet."""
+        waiting = self._waiting.get(order.terms.symbol, [])
+        if order in waiting:
+            waiting.remove(order)
+            return []
+        if order.broker_order_id is None:
+            return []
+        return self._step([Cancel(next(self._requests), order.broker_order_id, order.terms.symbol)], at)
+
+    def modify(self, order: Order, change: OrderChange) -> None:
+        """Ask for an order's new terms; the request arrives with its symbol's next quote."""
+        self._changes.setdefault(order.terms.symbol, []).append((order, change))
+
+    def tick(self, quote: Quote) -> list[OrderReport]:
+        """A new quote, and what waited for it; every change of an order, in order."""
+        arriving, changes = self._waiting.pop(quote.symbol, []), self._changes.pop(quote.symbol, [])
+        if not arriving and not changes:
+            return self._step([Tick(quote)], quote.at)
+        stops = [order for order in arriving if order.terms.type.has_trigger]
+        others = [order for order in arriving if not order.terms.type.has_trigger]
+        modifies, places = self._modifies(changes), self._places(others)
+        return self._step([*self._places(stops), Tick(quote), *modifies, *places], quote.at)
+
+    def take_refused(self) -> list[str]:
+        """The orders whose change was refused since this was asked."""
+        refused, self._refused = self._refused, []
+        return refused
+
+    def _places(self, orders: Iterable[Order]) -> list[Place]:
+        return [Place(next(self._requests), order.id, order.terms) for order in orders]
+
+    def _modifies(self, changes: Iterable[tuple[Order, OrderChange]]) -> list[Modify]:
+        requests = []
+        for order, change in changes:
+            number = next(self._requests)
+            self._asked[number] = order.id
+            requests.append(Modify(number, order.broker_order_id or "", order.terms.symbol, change))
+        return requests
+
+    def _step(self, events: Iterable[Event], at: datetime) -> list[OrderReport]:
+        reports = []
+        for event in events:
+            self._market, outputs = market.step(self._rules, self._market, event, at)
+            for output in outputs:
+                if isinstance(output, Changed):
+                    reports.append(output.order.report())
+                elif output.request in self._asked:
+                    changing = self._asked.pop(output.request)
+                    self._refused += [changing] if output.refusal else []
+        return reports

@@ -1,0 +1,65 @@
+"""When the market of a back-test is open: as the exchange's calendar says, between two times, or always."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Final
+
+from algosat.domain import market_phases
+from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, Calendar, ExchangeCalendar, moment
+from algosat.domain.market_phases import Phase, Window
+from algosat.errors import InvalidRequest
+
+ALWAYS: Final = "always"
+EXCHANGE: Final = "exchange"
+_BETWEEN: Final = re.compile(r"(\d\d:\d\d)-(\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class EveryDay:
+    """Open between two exchange times on every day there are prices of: for years no calendar covers."""
+
+    opens: time
+    closes: time
+
+    def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase:
+        return Phase.CLOSED if self.window(segment, has_derivatives, at) is None else Phase.CONTINUOUS
+
+    def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:  # noqa: ARG002
+        is_open = self.opens <= at.astimezone(EXCHANGE_TIME).time() < self.closes
+        return Window(Phase.CONTINUOUS, self.opens, self.closes) if is_open else None
+
+    def trading_day(self, at: datetime) -> date:
+        return at.astimezone(EXCHANGE_TIME).date()
+
+    def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:  # noqa: ARG002
+        return moment(self.trading_day(at), self.opens)
+
+    def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:  # noqa: ARG002
+        return moment(self.trading_day(at), self.closes)
+
+    def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
+        return max(at, moment(self.trading_day(at), self.opens))
+
+    def warning(self, at: datetime) -> str | None:  # noqa: ARG002
+        return None
+
+
+def calendar_for(text: str) -> Calendar:
+    """`always`, `exchange`, or two exchange times such as 09:15-15:30. Raises InvalidRequest."""
+    if text == ALWAYS:
+        return AlwaysOpen()
+    if text == EXCHANGE:
+        return ExchangeCalendar(market_phases.packaged())
+    between = _BETWEEN.fullmatch(text)
+    try:
+        opens, closes = (
+            (time.fromisoformat(each) for each in between.groups()) if between else (time(), time())
+        )
+    except ValueError:
+        opens = closes = time()
+    if opens >= closes:
+        raise InvalidRequest(f"market hours are always, exchange, or like 09:15-15:30, not {text!r}")
+    return EveryDay(opens, closes)

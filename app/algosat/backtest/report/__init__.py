@@ -1,0 +1,1 @@
+"""The report of a back-test: figures, charts, HTML page and files."""

@@ -1,0 +1,209 @@
+"""What a run came to, as plain values: the same run, the same values, in the same order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from algosat.backtest.report.round_trips import RoundTrip, round_trips
+from algosat.backtest.simulation import Outcome
+from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.fees import Charges
+from algosat.domain.orders import Status
+
+_NOTHING: Final = Decimal(0)
+_PAISA: Final = Decimal("0.01")
+_PLACES: Final = Decimal("0.0001")
+_INSTANT: Final = timedelta(microseconds=1)
+
+ASSUMPTIONS: Final = (
+    "An order is carried out by the first quote after the one, or after the bar, it was decided on.",
+    "A recorded bar is taken as four trades: open, the extreme away from the close, the other one, close.",
+    "Bid, ask and what is displayed there are made up around the last price where the recording is silent.",
+    "Orders at rest trade by a share of the recorded volume, behind those who would have stood before them.",
+    "Our own trading does not move the recorded prices.",
+    "Charges are those of the packaged table; depository charges and interest are not in it.",
+    "Positions open at the end are valued at the last price, without the cost of leaving them.",
+    "Drawdown and exposure are measured at the ends of bars.",
+    "Whatever fits the past by chance looks like skill here: this tests a program, and promises nothing.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    about: dict[str, Any]  # what was run, on what, under which terms
+    result: dict[str, Any]
+    days: list[dict[str, Any]]  # how each trading day ended
+    trips: Sequence[RoundTrip]
+    outcome: Outcome
+
+    def data(self) -> dict[str, Any]:
+        """Everything but the single samples, ready for JSON."""
+        return {
+            "about": self.about,
+            "result": self.result,
+            "assumptions": list(ASSUMPTIONS),
+            "days": self.days,
+            "round_trips": [trip_data(trip) for trip in self.trips],
+            "trades": [
+                {
+                    "at": moment(fill.at),
+                    "id": fill.trade_id,
+                    "order": fill.order_id,
+                    "symbol": fill.symbol,
+                    "side": fill.side,
+                    "quantity": plain(fill.quantity),
+                    "price": plain(fill.price),
+                    "realised": money(fill.after.realised - fill.before.realised),
+                    "fees": money(fill.charges.total),
+                    "position": plain(fill.after.quantity),
+                }
+                for fill in self.outcome.ledger.fills
+            ],
+        }
+
+
+def report_of(outcome: Outcome, about: dict[str, Any]) -> Report:
+    trips = round_trips(outcome.ledger.fills)
+    return Report(about, _result(outcome, trips), _days(outcome), trips, outcome)
+
+
+def _result(outcome: Outcome, trips: Sequence[RoundTrip]) -> dict[str, Any]:
+    ledger, curve = outcome.ledger, outcome.curve
+    equity = ledger.deposited + ledger.worth(outcome.quotes)
+    profit = equity - ledger.deposited
+    turnover = sum((fill.value for fill in ledger.fills), _NOTHING)
+    return {
+        "capital": money(ledger.deposited),
+        "equity": money(equity),
+        "profit": money(profit),
+        "profit_percent": percent(profit, ledger.deposited),
+        "profit_before_fees": money(profit + ledger.fees),
+        "realised": money(ledger.realised),
+        "unrealised": money(ledger.unrealised(outcome.quotes)),
+        "fees": {"total": money(ledger.fees), **_charges(outcome)},
+        "drawdown": _drawdown(outcome),
+        "exposure": {
+            "mean": money(curve.mean_exposure()),
+            "most": money(curve.most_exposure()),
+            "time_invested_percent": percent(curve.share_invested(), Decimal(1)),
+        },
+        "turnover": {"value": money(turnover), "times_capital": ratio(turnover, ledger.deposited)},
+        "orders": _orders(outcome),
+        "round_trips": _summary(trips),
+        "held_throughout_percent": _held_throughout(outcome),
+        "open_positions": {
+            symbol: plain(position.quantity)
+            for symbol, position in sorted(ledger.positions.items())
+            if position.quantity
+        },
+    }
+
+
+def _charges(outcome: Outcome) -> dict[str, str]:
+    fills = outcome.ledger.fills
+    return {
+        field.name: money(sum((getattr(fill.charges, field.name) for fill in fills), _NOTHING))
+        for field in fields(Charges)
+    }
+
+
+def _drawdown(outcome: Outcome) -> dict[str, Any]:
+    worst = outcome.curve.worst()
+    if worst is None:
+        return {"amount": money(_NOTHING), "percent": percent(_NOTHING, Decimal(1))}
+    return {
+        "amount": money(worst.amount),
+        "percent": percent(worst.share, Decimal(1)),
+        "from": moment(worst.fell_from),
+        "bottom": moment(worst.bottom),
+        "recovered": moment(worst.recovered) if worst.recovered else None,
+    }
+
+
+def _orders(outcome: Outcome) -> dict[str, Any]:
+    ended = Counter(order.status.value for order in outcome.ledger.orders.values())
+    return {
+        "placed": len(outcome.ledger.orders),
+        "by_status": dict(sorted(ended.items())),
+        "denied": dict(sorted((str(code), number) for code, number in outcome.denied.items())),
+        "rejected": ended.get(Status.REJECTED.value, 0),
+        "trades": len(outcome.ledger.fills),
+    }
+
+
+def _summary(trips: Sequence[RoundTrip]) -> dict[str, Any]:
+    won = [trip.result for trip in trips if trip.result > 0]
+    lost = [trip.result for trip in trips if trip.result <= 0]
+    gains, daily_loss = sum(won, _NOTHING), -sum(lost, _NOTHING)
+    return {
+        "number": len(trips),
+        "won": len(won),
+        "won_percent": percent(Decimal(len(won)), Decimal(len(trips))),
+        "mean": money((gains - daily_loss) / len(trips)) if trips else None,
+        "mean_gain": money(gains / len(won)) if won else None,
+        "mean_loss": money(daily_loss / len(lost)) if lost else None,
+        "best": money(max(trip.result for trip in trips)) if trips else None,
+        "worst": money(min(trip.result for trip in trips)) if trips else None,
+        "gains_to_losses": ratio(gains, daily_loss),
+    }
+
+
+def _held_throughout(outcome: Outcome) -> str | None:
+    """What equal parts in all symbols, bought at the first price and kept, would have made before costs."""
+    growth = [
+        outcome.quotes[symbol].last / first.last - 1 for symbol, first in sorted(outcome.firsts.items())
+    ]
+    return percent(sum(growth, _NOTHING), Decimal(len(growth)))
+
+
+def _days(outcome: Outcome) -> list[dict[str, Any]]:
+    """The last sample of each exchange date, and what the day brought."""
+    ends: dict[date, Decimal] = {}
+    for point in outcome.curve.points:
+        # A bar that ends at midnight belongs to the day before.
+        ends[(point.at - _INSTANT).astimezone(EXCHANGE_TIME).date()] = point.equity
+    before, days = outcome.ledger.deposited, []
+    for day, equity in ends.items():
+        days.append({"day": str(day), "equity": money(equity), "profit": money(equity - before)})
+        before = equity
+    return days
+
+
+def trip_data(trip: RoundTrip) -> dict[str, str]:
+    return {
+        "symbol": trip.symbol,
+        "side": trip.side,
+        "opened_at": moment(trip.opened_at),
+        "closed_at": moment(trip.closed_at),
+        "quantity": plain(trip.quantity),
+        "entry_price": plain(trip.entry_price.quantize(_PLACES)),
+        "exit_price": plain(trip.exit_price.quantize(_PLACES)),
+        "realised": money(trip.realised),
+        "fees": money(trip.fees),
+        "result": money(trip.result),
+    }
+
+
+def money(amount: Decimal) -> str:
+    return format(amount.quantize(_PAISA), "f")
+
+
+def plain(number: Decimal) -> str:
+    return format(number, "f")
+
+
+def percent(part: Decimal, whole: Decimal) -> str | None:
+    return None if not whole else format((100 * part / whole).quantize(_PAISA), "f")
+
+
+def ratio(part: Decimal, whole: Decimal) -> str | None:
+    return None if not whole else format((part / whole).quantize(_PAISA), "f")
+
+
+def moment(at: datetime) -> str:
+    return at.astimezone(EXCHANGE_TIME).isoformat()

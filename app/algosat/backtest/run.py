@@ -1,0 +1,124 @@
+"""A back-test from its parts: a class, parameters, a recording and terms in; a report out."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from algosat.backtest import data as recordings
+from algosat.backtest import market_hours
+from algosat.backtest.data import Data
+from algosat.backtest.limits import UNLIMITED
+from algosat.backtest.report.figures import Report, moment, report_of
+from algosat.backtest.simulation import Simulation, Terms
+from algosat.domain.risk import Limits
+from algosat.errors import InvalidRequest
+from algosat.strategies import catalog
+from algosat.strategies.base import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody wants to try."""
+
+    class_name: str  # of the catalogue, or FILE.py:Class
+    parameters: Mapping[str, Any]
+    seed: int = 1
+    capital: Decimal = Decimal(1_000_000)
+    market: str = market_hours.ALWAYS
+    limits: Limits = field(default=UNLIMITED)
+    brokerage: str = "zerodha"
+    charges_of: date | None = None
+    square_off_minutes: int = 15
+    interval: timedelta | None = None  # how long the recording's bars last; None: as it seems
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    report: Report
+    events: int
+    seconds: float
+
+    @property
+    def events_per_second(self) -> float:
+        return self.events / self.seconds
+
+
+def from_file(request: Request, path: Path) -> Finished:
+    """Raises InvalidRequest or InvalidBody for what cannot be run, and what the strategy itself raises."""
+    named = {"file": path.name, "sha256": recordings.fingerprint(path)}
+    with path.open(encoding="utf-8", newline="") as lines:
+        return run(request, lines, named)
+
+
+def run(request: Request, lines: Iterable[str], named: Mapping[str, str]) -> Finished:
+    strategy = class_of(request.class_name)
+    parameters = catalog.parameters_of(strategy, request.parameters)
+    recording = recordings.read(lines, request.interval)
+    terms = Terms(
+        seed=request.seed,
+        capital=request.capital,
+        calendar=market_hours.calendar_for(request.market),
+        limits=request.limits,
+        brokerage=request.brokerage,
+        charges_of=request.charges_of,
+        square_off_before_close=timedelta(minutes=request.square_off_minutes),
+    )
+    began = perf_counter()
+    outcome = Simulation(strategy, parameters, recording, terms).run()
+    seconds = perf_counter() - began
+    about = {
+        "class": request.class_name,
+        "parameters": parameters.model_dump(mode="json"),
+        "data": {**named, **_told_of(recording)},
+        "terms": _told_terms(request),
+    }
+    return Finished(report_of(outcome, about), outcome.events, seconds)
+
+
+def class_of(name: str) -> type[Strategy[Any]]:
+    """A class of the catalogue, or one that is still being written: FILE.py:Class."""
+    path, separator, wanted = name.rpartition(":")
+    if not separator:
+        return catalog.class_named(name)
+    spec = importlib.util.spec_from_file_location("tried_strategy", path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise InvalidRequest(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, wanted, None)
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise InvalidRequest(f"{path} has no strategy class {wanted}")
+    return found
+
+
+def _told_of(recording: Data) -> dict[str, Any]:
+    return {
+        "lines": recording.lines,
+        "bars_last_seconds": recording.interval.total_seconds() if recording.interval else None,
+        "first": moment(recording.first) if recording.first else None,
+        "last": moment(recording.last) if recording.last else None,
+    }
+
+
+def _told_terms(request: Request) -> dict[str, Any]:
+    own = {
+        name: str(getattr(request.limits, name))
+        for name in Limits.__slots__
+        if getattr(request.limits, name) != getattr(UNLIMITED, name)
+    }
+    return {
+        "seed": request.seed,
+        "capital": str(request.capital),
+        "market": request.market,
+        "brokerage": request.brokerage,
+        "charges_of": str(request.charges_of) if request.charges_of else "each trade's own day",
+        "square_off_minutes": request.square_off_minutes,
+        "limits": own or "none beside the market's rules and the capital",
+    }

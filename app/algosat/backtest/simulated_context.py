@@ -1,0 +1,254 @@
+"""The trading floor of a back-test: the gate judges on the books in memory, the paper market carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from algosat.backtest.execution import Execution
+from algosat.backtest.limits import UNLIMITED
+from algosat.backtest.simulated_ledger import SimulatedLedger
+from algosat.domain import reduce_only
+from algosat.domain.calendar import Calendar
+from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.orders import (
+    EventKind,
+    ModifyRequest,
+    Order,
+    OrderEvent,
+    OrderTerms,
+    Product,
+    Status,
+    create,
+    may_happen,
+)
+from algosat.domain.risk import Denial, DenialCode, ExposureLine, Limits, RiskScope, RiskSnapshot
+from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, NotFound
+from algosat.exchange.listings import Listing
+from algosat.strategies.base import opening_of
+from algosat.strategies.strategy_events import StrategyEvent
+from algosat.trading import close, modify, slicing
+from algosat.trading.place import judge
+
+_SECOND = timedelta(seconds=1)
+
+
+class SimulatedContext:
+    """A `runner.Host` whose time is that of the recording."""
+
+    def __init__(
+        self,
+        ledger: SimulatedLedger,
+        exchange: Execution,
+        listings: Mapping[str, Listing],
+        calendar: Calendar,
+        limits: Limits,
+        square_off_before_close: timedelta,
+    ) -> None:
+        self.account = ledger.account
+        self.strategy = ledger.strategy
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.quotes: dict[str, Quote] = {}
+        self.denied: dict[str, int] = {}  # by code
+        self._ledger = ledger
+        self._exchange = exchange
+        self._listings = listings
+        self._calendar = calendar
+        self._limits = limits
+        self._square_off = square_off_before_close
+        self._numbers = count(1)
+        self._placed: list[datetime] = []  # today, the last ones last
+        self._day: date | None = None
+        self._opening = Decimal(0)  # worth when the day began
+        self._halts: tuple[str, ...] = ()  # of the day: somebody is taken to resume over night
+        self._cancelled: list[Order] = []  # that the strategy was not told of yet
+
+    # --- occasions -------------------------------------------------------------------------------------
+
+    def begin(self, event: StrategyEvent) -> None:
+        self.now = event.at
+
+    def end(self, event: StrategyEvent, state: Mapping[str, Any]) -> None:
+        """Nothing is to be kept."""
+
+    # --- what is there to see --------------------------------------------------------------------------
+
+    def instrument(self, symbol: str) -> Instrument:
+        if symbol not in self._listings:
+            raise NotFound(f"no instrument {symbol!r} is known")
+        return self._listings[symbol].instrument
+
+    def quote(self, symbol: str) -> Quote | None:
+        return self.quotes.get(symbol)
+
+    def opens_at(self, symbol: str, at: datetime) -> datetime | None:
+        return opening_of(self._calendar, self.instrument(symbol), at)
+
+    def position(self, symbol: str) -> Decimal:
+        return self._ledger.position(symbol).quantity
+
+    def working(self) -> Sequence[Order]:
+        return tuple(self._ledger.working.values())
+
+    # --- the verbs -------------------------------------------------------------------------------------
+
+    def place(self, terms: OrderTerms) -> Order:
+        terms, denial = judge(terms, self._see(terms))
+        order = create(f"a{next(self._numbers):017d}", terms, self.now)
+        if denial is not None:
+            self.denied[denial.code] = self.denied.get(denial.code, 0) + 1
+            self._ledger.keep(order)
+            event = OrderEvent(EventKind.DENIED, self.now, code=denial.code, reason=denial.detail)
+            return self._ledger.record(order, event)
+        self._placed.append(self.now)
+        self._exchange.submit(order)
+        return self._ledger.keep(order)
+
+    def cancel(self, order_id: str) -> Order:
+        order = self._ledger.orders[order_id]
+        if not order.is_working:
+            return order
+        for report in self._exchange.cancel(order, self.now):
+            order = self._ledger.settle(report) or order
+        if order.status is Status.CREATED:
+            event = OrderEvent(EventKind.CANCELLED, self.now, reason="cancelled before it was sent")
+            order = self._ledger.record(order, event)
+        self._cancelled.append(order)
+        return order
+
+    def modify(self, order_id: str, revision: ModifyRequest) -> Order:
+        order = self._ledger.orders[order_id]
+        change = revision.of(order.terms)
+        try:
+            modify.require_changeable(order, change)
+        except (IllegalTransition, Conflict):
+            return order
+        left = modify.what_is_left(order, change)
+        outcome = modify.judge(left, change, self._see(left, without=order_id))
+        if isinstance(outcome, Denial):
+            self.denied[outcome.code] = self.denied.get(outcome.code, 0) + 1
+            return order
+        self._exchange.modify(order, outcome)
+        return self._ledger.record(order, OrderEvent(EventKind.MODIFY_REQUESTED, self.now, change=outcome))
+
+    def close(self, symbol: str) -> Sequence[Order]:
+        lines = [line for line in self._lines() if line.symbol == symbol and close.left(line)]
+        exits = [close.exit_of(self.account, line) for line in lines]
+        return [
+            self.place(replace(each, quantity=piece))
+            for each in exits
+            for piece in slicing.cut(each.quantity, self.instrument(symbol))
+        ]
+
+    def give_up_change(self, order_id: str) -> Order | None:
+        """The exchange refused a change; None where the order has ended meanwhile."""
+        order = self._ledger.orders[order_id]
+        if not may_happen(order, EventKind.MODIFY_FAILED):
+            return None
+        event = OrderEvent(EventKind.MODIFY_FAILED, self.now, reason="the exchange refused the change")
+        return self._ledger.record(order, event)
+
+    def take_cancelled(self) -> list[Order]:
+        """The orders that were cancelled, by whomever, since this was asked."""
+        cancelled, self._cancelled = self._cancelled, []
+        return cancelled
+
+    # --- what the clock asks for -----------------------------------------------------------------------
+
+    def enter_day(self, day: date) -> None:
+        """Count what is counted by the day from here on."""
+        if day != self._day:
+            self._day, self._placed, self._halts = day, [], ()
+            self._opening = self._ledger.worth(self.quotes)
+
+    def trim(self) -> None:
+        """Cancel reduce-only orders that have outlived their position, as the engine would."""
+        exits = filter(reduce_only.is_exit, self.working())
+        for order in list(reduce_only.oversized(exits, self._ledger.positions.values())):
+            self.cancel(order.id)
+
+    def watch_losses(self) -> None:
+        """Halt once the day's loss has reached its limit: what is working is cancelled, only exits pass."""
+        if self._limits is UNLIMITED or self._halts:
+            return
+        result = self._ledger.worth(self.quotes) - self._opening
+        if -result >= self._limits.max_daily_loss:
+            self._halts = (f"lost {-result:.2f} today; the limit is {self._limits.max_daily_loss}",)
+            for order in self.working():
+                self.cancel(order.id)
+
+    def square_off(self, symbol: str) -> None:
+        """Close an intraday position shortly before the market does, as the engine would."""
+        if self._ledger.product is not Product.INTRADAY or not self._is_closing(symbol):
+            return
+        mine = [order for order in self.working() if order.terms.symbol == symbol]
+        for order in mine:
+            if not order.terms.reduce_only or order.terms.type.has_trigger:
+                self.cancel(order.id)
+        self.close(symbol)
+
+    def _is_closing(self, symbol: str) -> bool:
+        instrument = self.instrument(symbol)
+        closes_at = self._calendar.closes_at(instrument.segment, instrument.has_derivatives, self.now)
+        return closes_at is not None and closes_at - self._square_off <= self.now < closes_at
+
+    # --- what the gate sees ----------------------------------------------------------------------------
+
+    def _see(self, terms: OrderTerms, *, without: str | None = None) -> RiskSnapshot | Denial:
+        listing, quote = self._listings.get(terms.symbol), self.quotes.get(terms.symbol)
+        if listing is None:
+            return Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {terms.symbol!r} is known")
+        if quote is None:
+            return Denial(DenialCode.NO_QUOTE, f"there is no price of {terms.symbol}")
+        instrument = listing.instrument
+        where = (instrument.segment, listing.has_derivatives, self.now)
+        try:
+            phase, day = self._calendar.phase(*where), self._calendar.trading_day(self.now)
+            closes_at = self._calendar.closes_at(*where)
+        except CalendarUnknown as error:
+            return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
+        lines = self._lines(without)
+        return RiskSnapshot(
+            at=self.now,
+            instrument=instrument,
+            quote=quote,
+            phase=phase,
+            trading_day=day,
+            square_off_at=closes_at - self._square_off if closes_at else None,
+            halts=self._halts,
+            position=self._own(terms, lines, instrument, quote),
+            scopes=(self._scope(lines),),
+            available=self._ledger.funds(lines).available,
+            is_repeat=False,
+        )
+
+    def _scope(self, lines: tuple[ExposureLine, ...]) -> RiskScope:
+        return RiskScope(
+            name="the account",
+            limits=self._limits,
+            lines=lines,
+            working_orders=len(self._ledger.working),
+            orders_last_second=sum(at > self.now - _SECOND for at in self._placed),
+            orders_today=len(self._placed),
+            day_result=self._ledger.worth(self.quotes) - self._opening,
+        )
+
+    def _own(
+        self, terms: OrderTerms, lines: tuple[ExposureLine, ...], instrument: Instrument, quote: Quote
+    ) -> ExposureLine:
+        for line in lines:
+            if line.symbol == terms.symbol:
+                return line
+        return ExposureLine(
+            self.strategy, terms.symbol, terms.product, instrument.kind, last=quote.last, price=quote.last
+        )
+
+    def _lines(self, without: str | None = None) -> tuple[ExposureLine, ...]:
+        return self._ledger.lines(self._kind_of, self.quotes, without=without)
+
+    def _kind_of(self, symbol: str) -> InstrumentKind:
+        return self._listings[symbol].instrument.kind

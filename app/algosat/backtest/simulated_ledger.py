@@ -1,0 +1,172 @@
+"""The books of a back-test: what the store's ledger keeps, in memory and for one strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from algosat.domain import margin
+from algosat.domain.fees import Charges
+from algosat.domain.instruments import InstrumentKind, Quote
+from algosat.domain.orders import Order, OrderEvent, Product, Side, Trade, apply
+from algosat.domain.orders.report import OrderReport
+from algosat.domain.orders.report_events import events_from
+from algosat.domain.positions import Position, fill
+from algosat.domain.risk import ExposureLine
+from algosat.trading.funds import Funds
+
+_NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution, and what it did to the books."""
+
+    at: datetime
+    trade_id: str
+    order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    charges: Charges
+    before: Position
+    after: Position
+
+    @property
+    def value(self) -> Decimal:
+        return self.quantity * self.price
+
+
+@dataclass(slots=True)
+class SimulatedLedger:
+    account: str
+    strategy: str
+    product: Product
+    deposited: Decimal
+    charges: Callable[[Order, Trade], Charges]  # of a trade that the order does not count yet
+    orders: dict[str, Order] = field(default_factory=dict)
+    working: dict[str, Order] = field(default_factory=dict)  # oldest first
+    positions: dict[str, Position] = field(default_factory=dict)  # by symbol
+    fills: list[Fill] = field(default_factory=list)
+    realised: Decimal = _NOTHING
+    fees: Decimal = _NOTHING
+    _booked: dict[str, set[str]] = field(default_factory=dict)  # trades, by order
+
+    def keep(self, order: Order) -> Order:
+        """The newest form of an order."""
+        self.orders[order.id] = order
+        if order.is_working:
+            self.working[order.id] = order
+        else:
+            self.working.pop(order.id, None)
+        return order
+
+    def record(self, order: Order, event: OrderEvent) -> Order:
+        if event.trade is not None:
+            self._book(order, event.trade)
+        return self.keep(apply(order, event))
+
+    def settle(self, report: OrderReport) -> Order | None:
+        """Book what a report says; None when that is nothing new."""
+        order = self.orders[report.tag or ""]
+        settlement = events_from(order, report, self._booked.get(order.id, frozenset()), report.at)
+        for event in settlement.events:
+            order = self.record(order, event)
+        return order if settlement.events else None
+
+    def position(self, symbol: str) -> Position:
+        return self.positions.get(symbol) or Position(self.account, self.strategy, symbol, self.product)
+
+    def unrealised(self, quotes: Mapping[str, Quote]) -> Decimal:
+        return sum((each.unrealised(quotes[each.symbol].last) for each in self._open()), _NOTHING)
+
+    def worth(self, quotes: Mapping[str, Quote]) -> Decimal:
+        """Everything won and lost so far, open positions at their last price."""
+        return self.realised - self.fees + self.unrealised(quotes)
+
+    def exposure(self, quotes: Mapping[str, Quote]) -> Decimal:
+        return sum((abs(each.quantity) * quotes[each.symbol].last for each in self._open()), _NOTHING)
+
+    def lines(
+        self,
+        kind_of: Callable[[str], InstrumentKind],
+        quotes: Mapping[str, Quote],
+        *,
+        without: str | None = None,
+    ) -> tuple[ExposureLine, ...]:
+        """What is held and working, as the gate sees it; without the order that is to be replaced."""
+        working = [order for order in self.working.values() if order.id != without]
+        symbols = {each.symbol for each in self._open()} | {order.terms.symbol for order in working}
+        return tuple(
+            self._line(symbol, kind_of(symbol), quotes[symbol].last, working) for symbol in sorted(symbols)
+        )
+
+    def funds(self, lines: tuple[ExposureLine, ...]) -> Funds:
+        return Funds(
+            deposited=self.deposited,
+            realised=self.realised,
+            fees=self.fees,
+            unrealised=sum((line.unrealised for line in lines), _NOTHING),
+            margin_used=sum(
+                (margin.required(line.kind, line.product, line.exposure) for line in lines), _NOTHING
+            ),
+        )
+
+    def _line(
+        self, symbol: str, kind: InstrumentKind, last: Decimal, orders: Iterable[Order]
+    ) -> ExposureLine:
+        position, price = self.position(symbol), last
+        working = {Side.BUY: _NOTHING, Side.SELL: _NOTHING}
+        for order in orders:
+            terms = order.terms
+            if terms.symbol != symbol:
+                continue
+            working[terms.side] += order.remaining_quantity
+            prices = [terms.limit_price, terms.protection_price, terms.trigger_price]
+            change = order.pending_change
+            if change is not None:  # it may be carried out by now: it counts beside what stands
+                working[terms.side] += max(change.quantity - terms.quantity, _NOTHING)
+                prices += [change.limit_price, change.protection_price, change.trigger_price]
+            price = max([price, *(each for each in prices if each is not None)])
+        return ExposureLine(
+            strategy=self.strategy,
+            symbol=symbol,
+            product=self.product,
+            kind=kind,
+            last=last,
+            price=price,
+            quantity=position.quantity,
+            cost=position.cost,
+            working_buys=working[Side.BUY],
+            working_sells=working[Side.SELL],
+        )
+
+    def _open(self) -> list[Position]:
+        return [position for position in self.positions.values() if position.quantity]
+
+    def _book(self, order: Order, trade: Trade) -> None:
+        charges = self.charges(order, trade)
+        terms = order.terms
+        before = self.position(terms.symbol)
+        after = fill(before, terms.side, trade.quantity, trade.price, charges.total)
+        self.positions[terms.symbol] = after
+        self.realised += after.realised - before.realised
+        self.fees += charges.total
+        self._booked.setdefault(order.id, set()).add(trade.id)
+        self.fills.append(
+            Fill(
+                trade.at,
+                trade.id,
+                order.id,
+                terms.symbol,
+                terms.side,
+                trade.quantity,
+                trade.price,
+                charges,
+                before,
+                after,
+            )
+        )

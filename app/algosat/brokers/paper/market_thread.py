@@ -1,0 +1,81 @@
+"""The thread of the paper market: moves it at its pace, and pushes what comes of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from algosat.brokers.base import QuoteListener, ReportListener
+from algosat.domain.instruments import Quote
+from algosat.errors import AlgosatError, BrokerNotReached
+from algosat.exchange.order_book import BookOrder
+
+STEP_SECONDS: Final = 0.25  # of real time, between two moves of the market
+
+_log = structlog.get_logger(__name__)
+
+
+class MarketThread:
+    def __init__(self, step: Callable[[], Sequence[Quote]]) -> None:
+        self._step = step
+        self._news: SimpleQueue[BookOrder | None] = SimpleQueue()  # None wakes the thread to stop
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def announce(self, order: BookOrder) -> None:
+        """Have it pushed."""
+        self._news.put(order)
+
+    def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
+        self._stopping.clear()
+        on_quotes(self._step())  # there is a price before the first order can come
+        self._thread = threading.Thread(
+            target=self._run, args=(on_report, on_quotes), name="paper-market", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._news.put(None)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
+        due = time.monotonic() + STEP_SECONDS
+        while not self._stopping.is_set():
+            self._push_until(due, on_report)
+            if time.monotonic() >= due:
+                due = time.monotonic() + STEP_SECONDS
+                self._move(on_quotes)
+
+    def _move(self, on_quotes: QuoteListener) -> None:
+        try:
+            quotes = self._step()
+        except BrokerNotReached as error:
+            _log.error("paper_market_lost", detail=error.detail)
+            self._stopping.set()
+            return
+        except (AlgosatError, SQLAlchemyError) as error:  # busy, or full: the next step writes what moved
+            _log.warning("paper_market_step_not_written", detail=str(error))
+            return
+        if quotes:
+            on_quotes(quotes)
+
+    def _push_until(self, due: float, on_report: ReportListener) -> None:
+        try:
+            order = self._news.get(timeout=max(due - time.monotonic(), 0.0))
+        except Empty:
+            return
+        if order is not None:
+            on_report(order.report())

@@ -1,0 +1,24 @@
+"""What a broker says of an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from algosat.domain.orders.order import Status
+from algosat.domain.orders.terms import OrderTerms, Trade
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """All a broker knows of one order at one moment."""
+
+    broker_order_id: str
+    tag: str | None  # our order's id; none for one that was placed elsewhere
+    status: Status  # open, trigger_pending, partially_filled, filled, cancelled, rejected or expired
+    terms: OrderTerms  # as the broker has them now; its quantity and prices are the truth after a change
+    filled_quantity: Decimal
+    trades: tuple[Trade, ...]  # those known so far; may lag behind filled_quantity
+    at: datetime  # the broker's time of this state, UTC
+    reason: str | None = None

@@ -1,0 +1,67 @@
+"""Checks of when and under which product an order may be placed."""
+
+from __future__ import annotations
+
+from algosat.domain import margin
+from algosat.domain.instruments import InstrumentKind
+from algosat.domain.market_phases import takes
+from algosat.domain.orders import OrderTerms, Product, Side
+from algosat.domain.risk.denial import Denial, DenialCode
+from algosat.domain.risk.snapshot import RiskSnapshot
+
+
+def trading_is_not_halted(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if terms.reduce_only or not snapshot.halts:
+        return None
+    return Denial(DenialCode.HALTED, f"trading is halted: {'; '.join(snapshot.halts)}")
+
+
+def symbol_is_allowed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if terms.reduce_only:
+        return None
+    for scope in snapshot.scopes:
+        allowed = scope.limits.allowed_symbols
+        if allowed and terms.symbol not in allowed:
+            return Denial(DenialCode.SYMBOL_NOT_ALLOWED, f"{terms.symbol} is not allowed for {scope.name}")
+    return None
+
+
+def contract_is_alive(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    expiry = snapshot.instrument.expiry
+    if expiry is None or snapshot.trading_day <= expiry:
+        return None
+    return Denial(DenialCode.CONTRACT_EXPIRED, f"{terms.symbol} expired on {expiry}")
+
+
+def product_fits_instrument(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    kind = snapshot.instrument.kind
+    if margin.may_trade(kind, terms.product):
+        return None
+    return Denial(DenialCode.PRODUCT_NOT_ALLOWED, f"{kind} cannot be traded as {terms.product}")
+
+
+def no_option_is_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if snapshot.instrument.kind is not InstrumentKind.OPTION or terms.side is Side.BUY:
+        return None
+    if terms.quantity <= snapshot.position.left_to_reduce(Side.SELL):
+        return None
+    return Denial(DenialCode.PRODUCT_NOT_ALLOWED, "options can be sold only as far as they are held")
+
+
+def session_takes_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if takes(snapshot.phase, terms.type, terms.validity):
+        return None
+    return Denial(
+        DenialCode.MARKET_CLOSED,
+        f"{terms.symbol} is in phase {snapshot.phase}, which takes no {terms.type} {terms.validity} orders",
+    )
+
+
+def intraday_is_not_over(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if terms.product is not Product.INTRADAY or terms.reduce_only or snapshot.square_off_at is None:
+        return None
+    if snapshot.at < snapshot.square_off_at:
+        return None
+    return Denial(
+        DenialCode.AFTER_SQUARE_OFF, f"intraday positions are closed since {snapshot.square_off_at:%H:%M} UTC"
+    )

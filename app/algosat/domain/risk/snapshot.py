@@ -1,0 +1,120 @@
+"""What the gate sees when it judges an order: the market and the book at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from functools import reduce
+
+from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.market_phases import Phase
+from algosat.domain.orders import OrderTerms, Product, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a book is held to. The fields are those of the `risk` settings; amounts in its currency."""
+
+    price_band_percent: Decimal
+    max_order_quantity: Decimal
+    max_order_value: Decimal
+    max_position_value: Decimal
+    max_gross_exposure: Decimal
+    max_open_orders: int
+    max_orders_per_second: int
+    max_orders_per_day: int
+    max_daily_loss: Decimal
+    duplicate_window_seconds: float
+    stale_quote_seconds: float
+    allowed_symbols: tuple[str, ...]  # empty: every instrument
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureLine:
+    """What one strategy holds, and has working, in one symbol under one product."""
+
+    strategy: str  # '' for orders placed by hand
+    symbol: str
+    product: Product
+    kind: InstrumentKind
+    last: Decimal  # the last price
+    price: Decimal  # the dearest of the last price and the prices of its working orders
+    quantity: Decimal = Decimal(0)  # negative: short
+    cost: Decimal = Decimal(0)
+    working_buys: Decimal = Decimal(0)
+    working_sells: Decimal = Decimal(0)
+
+    @property
+    def worst_quantity(self) -> Decimal:
+        """The largest position, long or short, that could come of it if orders fill in the worst order."""
+        return max(self.quantity + self.working_buys, self.working_sells - self.quantity)
+
+    @property
+    def exposure(self) -> Decimal:
+        return self.worst_quantity * self.price
+
+    @property
+    def unrealised(self) -> Decimal:
+        return self.quantity * self.last - self.cost
+
+    def left_to_reduce(self, side: Side) -> Decimal:
+        """How much an order of this side could still take off the position."""
+        working = self.working_buys if side is Side.BUY else self.working_sells
+        return max(-side.sign * self.quantity - working, Decimal(0))
+
+    def with_order(self, terms: OrderTerms) -> ExposureLine:
+        """This line once the order is working too."""
+        price = max(self.price, price_of(terms, self.last))
+        if terms.side is Side.BUY:
+            return replace(self, price=price, working_buys=self.working_buys + terms.quantity)
+        return replace(self, price=price, working_sells=self.working_sells + terms.quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskScope:
+    """A book and its limits: the whole account's, or one strategy's."""
+
+    name: str
+    limits: Limits
+    lines: tuple[ExposureLine, ...]
+    working_orders: int
+    orders_last_second: int
+    orders_today: int
+    day_result: Decimal  # what the book has won (negative: lost) since the trading day began, fees included
+
+    @property
+    def exposure(self) -> Decimal:
+        return sum((line.exposure for line in self.lines), Decimal(0))
+
+    def exposure_in(self, symbol: str) -> Decimal:
+        return sum((line.exposure for line in self.lines if line.symbol == symbol), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSnapshot:
+    at: datetime
+    instrument: Instrument
+    quote: Quote
+    phase: Phase
+    trading_day: date
+    square_off_at: datetime | None  # when intraday positions of this segment are closed; None: never
+    halts: tuple[str, ...]  # the reasons of all that hold for this order
+    position: ExposureLine  # of the order's strategy, symbol and product
+    scopes: tuple[RiskScope, ...]  # the account's, then the strategy's if it has limits of its own
+    available: Decimal  # funds that no position or order needs as margin
+    is_repeat: bool  # an equal order was placed within the duplicate window
+
+    def added_exposure(self, terms: OrderTerms) -> Decimal:
+        """By how much the order could raise the exposure; nought when the worst case stays as bad."""
+        return max(self.position.with_order(terms).exposure - self.position.exposure, Decimal(0))
+
+    def is_exit(self, terms: OrderTerms) -> bool:
+        """Whether the order can only reduce its own book's position, said so or not."""
+        return terms.quantity <= self.position.left_to_reduce(terms.side)
+
+
+def price_of(terms: OrderTerms, last: Decimal) -> Decimal:
+    """What the order is valued at: the dearest it may trade at, and never below the last price."""
+    position = (terms.limit_price, terms.protection_price, terms.trigger_price)
+    return reduce(max, (price for price in position if price is not None), last)

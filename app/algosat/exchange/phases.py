@@ -1,0 +1,102 @@
+"""What the exchange does as its day goes from phase to phase."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from algosat.domain.market_phases import Phase
+from algosat.domain.orders import OrderType, Status
+from algosat.exchange import matching
+from algosat.exchange.exchange_events import Changed
+from algosat.exchange.listings import Listing
+from algosat.exchange.order_book import BookOrder, SymbolBook
+from algosat.exchange.rules import Rules, within_auction_band
+
+Step = tuple[SymbolBook, tuple[Changed, ...]]
+
+_CLOSING_AUCTION: Final = frozenset(
+    {Phase.AUCTION_REFERENCE, Phase.AUCTION, Phase.AUCTION_LIMIT, Phase.AUCTION_MATCH}
+)
+
+
+def enter(rules: Rules, listing: Listing, book: SymbolBook, phase: Phase, at: datetime) -> Step:
+    """Bring one symbol into its present phase, if it is new, and end what that phase ends."""
+    before = book.phase
+    book, changed = _expire_earlier_days(rules, book, at)
+    if phase is before:
+        return book, changed
+    book = replace(book, phase=phase)
+    if phase in _CLOSING_AUCTION and before not in _CLOSING_AUCTION:
+        book, more = _begin_closing_auction(book, at)
+        changed += more
+    if phase in (Phase.PRE_OPEN_MATCH, Phase.AUCTION_MATCH):
+        book, more = _match_at_one_price(rules, listing, book, at)
+        changed += more
+    if before in _CLOSING_AUCTION and phase not in _CLOSING_AUCTION:
+        book, more = _end_all(book, Status.CANCELLED, "left over from the closing auction", at)
+        changed += more
+    if phase is Phase.CLOSED:
+        book, more = _end_all(book, Status.EXPIRED, "the day is over", at)
+        changed += more
+    return book, changed
+
+
+def _expire_earlier_days(rules: Rules, book: SymbolBook, at: datetime) -> Step:
+    if not book.orders:
+        return book, ()
+    today = rules.day(at)
+    old = [order for order in book.orders if order.day < today]
+    return _keep(book, [order.ended(Status.EXPIRED, "the day is over", at) for order in old])
+
+
+def _begin_closing_auction(book: SymbolBook, at: datetime) -> Step:
+    """Limit orders within the band go along; stops, and limits outside it, are cancelled by the exchange."""
+    if book.quote is None:
+        return book, ()
+    reference = book.quote.last
+    book = replace(book, reference=reference)
+    return _keep(
+        book,
+        [
+            order.ended(Status.CANCELLED, "not taken over into the closing auction", at)
+            for order in book.orders
+            if order.limit is None or not within_auction_band(order.limit, reference)
+        ],
+    )
+
+
+def _match_at_one_price(rules: Rules, listing: Listing, book: SymbolBook, at: datetime) -> Step:
+    """The auction: everybody who would trade at the one price does, by what the other side displays.
+
+    A market order that is left over goes on at that price.
+    """
+    if book.quote is None:
+        return book, ()
+    price = book.quote.last
+    changed: list[BookOrder] = []
+    # Market orders come before limit orders, then price and time decide.
+    for order in sorted(book.orders, key=lambda each: (not _is_market(each), *matching.priority(each))):
+        moves = _is_market(order) and order.limit != price
+        newest = order.changed(at, limit=price) if moves else order
+        if newest.reaches(price):
+            book, newest = matching.trade_at(price, rules, listing, book, newest, at)
+        if newest != order:
+            changed.append(newest)
+            book = book.keeping(newest)
+    return book, tuple(map(Changed, changed))
+
+
+def _is_market(order: BookOrder) -> bool:
+    return order.terms.type is OrderType.MARKET
+
+
+def _end_all(book: SymbolBook, status: Status, reason: str, at: datetime) -> Step:
+    return _keep(book, [order.ended(status, reason, at) for order in book.orders])
+
+
+def _keep(book: SymbolBook, orders: list[BookOrder]) -> Step:
+    for order in orders:
+        book = book.keeping(order)
+    return book, tuple(map(Changed, orders))

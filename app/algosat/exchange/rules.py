@@ -1,0 +1,61 @@
+"""What the paper exchange goes by; never changes while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from algosat.domain.calendar import EXCHANGE_TIME, Calendar, moment
+from algosat.domain.market_phases import Phase
+from algosat.errors import CalendarUnknown
+from algosat.exchange.listings import Listing, Universe
+from algosat.exchange.prices import seeded
+
+_AUCTION_BAND: Final = Decimal("0.03")  # of the closing auction, around its reference price
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    universe: Universe
+    calendar: Calendar
+    seed: int
+    latency: timedelta = timedelta(0)  # from a request's sending to its arrival, at the least
+    jitter: float = 0.5  # how much longer it may take, as a share of the latency
+    participation: Decimal = Decimal("0.25")  # of the traded volume, how much may be ours at rest
+    stale_after: timedelta = timedelta(seconds=60)  # an older quote matches nothing
+
+    def phase(self, listing: Listing, at: datetime) -> Phase:
+        """The exchange's own view: what its calendar does not cover is shut."""
+        try:
+            return self.calendar.phase(listing.instrument.segment, listing.has_derivatives, at)
+        except CalendarUnknown:
+            return Phase.CLOSED
+
+    def day(self, at: datetime) -> date:
+        """The trading day; past the calendar's end the date, since orders must expire then, too."""
+        try:
+            return self.calendar.trading_day(at)
+        except CalendarUnknown:
+            return at.astimezone(EXCHANGE_TIME).date()
+
+    def entry_is_over(self, listing: Listing, at: datetime) -> bool:
+        """Whether the random moment that ends an auction's order entry has passed."""
+        if self.phase(listing, at) is Phase.CLOSED:
+            return True
+        window = self.calendar.window(listing.instrument.segment, listing.has_derivatives, at)
+        if window is None or window.random_close_from is None:
+            return False
+        day = at.astimezone(EXCHANGE_TIME).date()
+        earliest, latest = moment(day, window.random_close_from), moment(day, window.end)
+        # One moment for the whole market, as the exchange's system draws it.
+        share = seeded.uniform(self.seed, "random close", str(day), window.phase)
+        return at >= earliest + share * (latest - earliest)
+
+    def travel_time(self, request: int) -> timedelta:
+        return self.latency * (1 + self.jitter * seeded.uniform(self.seed, "latency", request))
+
+
+def within_auction_band(price: Decimal, reference: Decimal) -> bool:
+    return abs(price - reference) <= _AUCTION_BAND * reference

@@ -1,0 +1,164 @@
+"""Why the exchange refuses an order. Each check returns the refusal or None; the first one counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.market_phases import Phase, takes
+from algosat.domain.orders import OrderChange, OrderTerms, OrderType, Side
+from algosat.exchange.exchange_events import Refusal
+from algosat.exchange.listings import Listing
+from algosat.exchange.order_book import BookOrder, SymbolBook
+from algosat.exchange.rules import Rules, within_auction_band
+from algosat.exchange.triggers import limit_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Terms, and the market they meet."""
+
+    terms: OrderTerms
+    instrument: Instrument
+    quote: Quote
+    phase: Phase
+    reference: Decimal | None
+
+    @property
+    def prices(self) -> tuple[Decimal, ...]:
+        asked = (self.terms.limit_price, self.terms.trigger_price)
+        return tuple(price for price in asked if price is not None)
+
+
+def refusal_of_order(
+    rules: Rules, listing: Listing, book: SymbolBook, terms: OrderTerms, at: datetime
+) -> Refusal | None:
+    if book.quote is None:
+        return Refusal("no_market", f"{terms.symbol} has no price yet")
+    # The book enters a new phase with its clock; what arrives a moment before that is held to both.
+    phases = (book.phase, rules.phase(listing, at))
+    if not all(takes(phase, terms.type, terms.validity) for phase in phases) or rules.entry_is_over(
+        listing, at
+    ):
+        return Refusal(
+            "session_closed", f"a {terms.type} order ({terms.validity}) is not taken in phase {book.phase}"
+        )
+    asked = _Asked(terms, listing.instrument, book.quote, book.phase, book.reference)
+    return next(filter(None, (check(asked) for check in _CHECKS)), None)
+
+
+def refusal_of_change(
+    rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, change: OrderChange, at: datetime
+) -> Refusal | None:
+    if not order.is_live:
+        return gone(order)
+    if change.quantity <= order.filled_quantity:
+        return Refusal("below_filled_quantity", f"{order.filled_quantity} are filled already")
+    terms = changed_terms(order, change)
+    if order.has_triggered:  # judged as what it became: its trigger lies behind it
+        became = OrderType.LIMIT if terms.type.has_limit else OrderType.MARKET
+        terms = replace(terms, type=became, trigger_price=None)
+    return refusal_of_order(rules, listing, book, terms, at)
+
+
+def changed_terms(order: BookOrder, change: OrderChange) -> OrderTerms:
+    return replace(
+        order.terms,
+        quantity=change.quantity,
+        limit_price=change.limit_price,
+        trigger_price=change.trigger_price,
+        protection_price=change.protection_price,
+    )
+
+
+def gone(order: BookOrder) -> Refusal:
+    return Refusal("order_already_complete", f"order {order.id} is already {order.status}", gone=True)
+
+
+def _quantity_off_lot(asked: _Asked) -> Refusal | None:
+    if asked.instrument.takes_quantity(asked.terms.quantity):
+        return None
+    return Refusal(
+        "quantity_off_lot", f"{asked.terms.quantity} is not a multiple of the lot of {asked.instrument.lot}"
+    )
+
+
+def _above_freeze_quantity(asked: _Asked) -> Refusal | None:
+    freeze = asked.instrument.freeze_quantity
+    if asked.terms.quantity <= freeze:
+        return None
+    return Refusal(
+        "above_freeze_quantity", f"{asked.terms.quantity} is above the freeze quantity of {freeze}"
+    )
+
+
+def _price_missing(asked: _Asked) -> Refusal | None:
+    terms = asked.terms
+    if terms.type.has_limit and terms.limit_price is None:
+        return Refusal("limit_price_missing", f"a {terms.type} order needs a limit price")
+    if terms.type.has_trigger and terms.trigger_price is None:
+        return Refusal("trigger_price_missing", f"a {terms.type} order needs a trigger price")
+    return None
+
+
+def _price_off_tick(asked: _Asked) -> Refusal | None:
+    off = [price for price in asked.prices if not asked.instrument.takes_price(price)]
+    if not off:
+        return None
+    return Refusal("price_off_tick", f"{off[0]} is not a multiple of the tick of {asked.instrument.tick}")
+
+
+def _outside_circuit(asked: _Asked) -> Refusal | None:
+    quote, prices = asked.quote, asked.prices
+    if asked.terms.type is OrderType.MARKET:
+        prices = (limit_of(asked.terms, asked.instrument, quote),)
+    if all(quote.lower_circuit <= price <= quote.upper_circuit for price in prices):
+        return None
+    return Refusal(
+        "outside_circuit",
+        f"today's prices of {quote.symbol} are {quote.lower_circuit} to {quote.upper_circuit}",
+    )
+
+
+def _outside_auction_band(asked: _Asked) -> Refusal | None:
+    if asked.phase not in (Phase.AUCTION, Phase.AUCTION_LIMIT) or asked.reference is None:
+        return None
+    limit = asked.terms.limit_price
+    if limit is None or within_auction_band(limit, asked.reference):
+        return None
+    return Refusal("outside_auction_band", f"{limit} is not within 3 % of the reference {asked.reference}")
+
+
+def _trigger_on_wrong_side(asked: _Asked) -> Refusal | None:
+    trigger, last = asked.terms.trigger_price, asked.quote.last
+    if trigger is None or not asked.terms.type.has_trigger:
+        return None
+    if (trigger - last) * asked.terms.side.sign > 0:
+        return None
+    side = "above" if asked.terms.side is Side.BUY else "below"
+    return Refusal("trigger_on_wrong_side", f"the trigger {trigger} must be {side} the last price of {last}")
+
+
+def _limit_beyond_trigger(asked: _Asked) -> Refusal | None:
+    limit, trigger = asked.terms.limit_price, asked.terms.trigger_price
+    if asked.terms.type is not OrderType.STOP_LIMIT or limit is None or trigger is None:
+        return None
+    if (limit - trigger) * asked.terms.side.sign >= 0:
+        return None
+    return Refusal("limit_beyond_trigger", f"triggered at {trigger}, the limit {limit} could not be met")
+
+
+_CHECKS: Final[tuple[Callable[[_Asked], Refusal | None], ...]] = (
+    _quantity_off_lot,
+    _above_freeze_quantity,
+    _price_missing,
+    _price_off_tick,
+    _outside_circuit,
+    _outside_auction_band,
+    _trigger_on_wrong_side,
+    _limit_beyond_trigger,
+)

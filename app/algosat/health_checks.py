@@ -1,0 +1,185 @@
+"""What health asks of each component."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from algosat.clock import Clock
+from algosat.config.live import LiveSettings
+from algosat.config.loader import load
+from algosat.errors import ConfigurationError
+from algosat.host import advisor, probe
+from algosat.monitoring.health import Check, Finding
+from algosat.monitoring.textfiles import DIRECTORY, Textfiles
+from algosat.security.principals import Role
+from algosat.security.rate_limit import ClientLimiter
+from algosat.store import schema_version
+from algosat.store.database import Database
+from algosat.store.prepared import Prepared
+from algosat.store.tables import heartbeats, users
+
+_SILENT_AFTER: Final = timedelta(seconds=5)  # the engine notes itself about every second
+_UNWATCHED_AFTER: Final = timedelta(hours=1)  # they are looked at every ten minutes
+_AT_ONCE: Final = 1.0
+
+_ADMINS = Prepared(
+    select(func.count()).select_from(users).where(users.c.role == Role.ADMIN.value, ~users.c.disabled)
+)
+_ENGINE = Prepared(select(heartbeats.c.at, heartbeats.c.data).where(heartbeats.c.process == "engine"))
+
+
+def all_checks(
+    directory: Path, live: LiveSettings, database: Database, limiter: ClientLimiter, clock: Clock
+) -> list[Check]:
+    def at_once() -> float:
+        return _AT_ONCE
+
+    def now_and_then() -> float:
+        return live.current.algosat.monitoring.health_check_interval
+
+    heartbeat = _Heartbeat(database, clock)
+    textfiles = Textfiles(live.files.algosat.data_directory / DIRECTORY)
+    return [
+        Check("database", True, lambda: _database(database), at_once),
+        Check("security", True, lambda: _security(database), now_and_then),
+        Check("config", False, lambda: _config(directory, live), now_and_then),
+        Check("vps", False, lambda: _vps(live), at_once),
+        Check("engine", True, heartbeat.engine, at_once),
+        Check("broker", False, heartbeat.broker, at_once),
+        Check("prices", False, heartbeat.prices, at_once),
+        Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
+        Check("backup", False, lambda: _backup(textfiles, clock), at_once),
+        Check("drift", False, lambda: _drift(textfiles), at_once),
+        Check("units", False, lambda: _units(textfiles, clock), at_once),
+        Check("certificate", False, lambda: _certificate(textfiles, clock), at_once),
+    ]
+
+
+def _database(database: Database) -> Finding:
+    with database.read() as connection:
+        found = schema_version.read_version(connection)
+    return Finding(found == schema_version.HEAD, f"schema version {found}")
+
+
+def _security(database: Database) -> Finding:
+    # It fails where accounts cannot be read. No admin is a state of a fresh server, but must be seen.
+    with database.read() as connection:
+        return Finding(True, f"{_ADMINS.scalar(connection)} active admins")
+
+
+def _config(directory: Path, live: LiveSettings) -> Finding:
+    try:
+        on_disk = load(directory)
+    except ConfigurationError as error:
+        return Finding(False, f"the files would be refused at the next start: {len(error.errors)} problems")
+    if on_disk != live.files:
+        return Finding(False, "the files have changed since the start: restart to use them")
+    return Finding(True, f"in force, with {len(live.overrides)} overrides")
+
+
+def _vps(live: LiveSettings) -> Finding:
+    settings = live.current.algosat
+    exceeded = advisor.exceeded(probe.read(settings.data_directory), settings.vps)
+    return Finding(not exceeded, "; ".join(exceeded) or "within its thresholds")
+
+
+def _rate_limit(limiter: ClientLimiter) -> Finding:
+    if limiter.is_shared:
+        return Finding(True, "the configured storage is in use")
+    return Finding(False, "the storage does not answer; each worker counts for itself")
+
+
+def _backup(textfiles: Textfiles, clock: Clock) -> Finding:
+    drilled = textfiles.values("algosat_backup_drill_success")
+    if not drilled:
+        return Finding(True, "no restore drill has reported yet")
+    now = clock().timestamp()
+    overdue = {
+        place: now - due
+        for place, due in textfiles.values("algosat_backup_due_timestamp_seconds").items()
+        if due < now
+    }
+    problems = [f"{place}: its restore drill failed" for place, success in drilled.items() if not success]
+    problems += [f"{place}: the next one is {late / 3600:.0f} h overdue" for place, late in overdue.items()]
+    return Finding(not problems, "; ".join(problems) or "proven by a restore drill")
+
+
+def _drift(textfiles: Textfiles) -> Finding:
+    found = textfiles.values("algosat_drift_differences")
+    if not found:
+        return Finding(True, "never compared with the inventory yet")
+    count = sum(found.values())
+    if count:
+        return Finding(False, f"{count:.0f} things are not as the inventory says: run site.yml")
+    # Who compares is elsewhere, and may have stopped doing so.
+    moments = textfiles.values("algosat_drift_timestamp_seconds").values()
+    return Finding(
+        True, "none" + "".join(f" on {datetime.fromtimestamp(it, UTC):%Y-%m-%d}" for it in moments)
+    )
+
+
+def _units(textfiles: Textfiles, clock: Clock) -> Finding:
+    looked = textfiles.values("algosat_units_timestamp_seconds").values()
+    if not looked:
+        return Finding(True, "nobody has looked at them yet")
+    count = len(textfiles.values("algosat_unit_failed"))
+    if count:
+        return Finding(False, f"{count} of the machine's units failed: systemctl --failed names them")
+    silence = clock() - datetime.fromtimestamp(max(looked), UTC)
+    if silence > _UNWATCHED_AFTER:
+        return Finding(False, "nobody looks at them any more: systemctl status failed-units.timer")
+    return Finding(True, "none has failed")
+
+
+def _certificate(textfiles: Textfiles, clock: Clock) -> Finding:
+    due = textfiles.values("algosat_certificate_due_timestamp_seconds").values()
+    if not due:
+        return Finding(True, "nobody has looked at it yet")
+    late = clock().timestamp() - min(due)
+    if late > 0:
+        return Finding(False, f"its renewal is {late / 3600:.0f} h overdue: journalctl -u tls-renew")
+    return Finding(True, "renewed in good time")
+
+
+class _Heartbeat:
+    """The engine's own row: how long ago it wrote, and what of its broker."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def engine(self) -> Finding:
+        found = self._read()
+        if found is None:
+            return Finding(False, "it has never run on this store")
+        at, data = found
+        # From ahead of now: it has not written since the clock was put back.
+        silence = abs(self._clock() - at)
+        if silence > _SILENT_AFTER:
+            return Finding(False, f"silent for {silence.total_seconds():.0f} s")
+        return Finding(True, f"running, process {data.get('pid', 'unknown')}")
+
+    def broker(self) -> Finding:
+        found = self._read()
+        if found is None or abs(self._clock() - found[0]) > _SILENT_AFTER:
+            return Finding(False, "unknown while the engine is silent")
+        broker: dict[str, Any] = found[1].get("broker") or {}
+        detail = f"{broker.get('name', 'unknown')}: {broker.get('detail', 'no word')}"
+        return Finding(bool(broker.get("active")), detail)
+
+    def prices(self) -> Finding:
+        found = self._read()
+        unpriced = found[1].get("unpriced") if found else None
+        if unpriced:  # by number: anybody may ask for health
+            detail = f"{len(unpriced)} symbols are held without one, and nothing can be opened: GET /risk"
+            return Finding(False, detail)
+        return Finding(True, "whatever is held has one")
+
+    def _read(self) -> tuple[datetime, dict[str, Any]] | None:
+        with self._database.read() as connection:
+            row = _ENGINE.first(connection)
+        return None if row is None else (row.at, row.data)

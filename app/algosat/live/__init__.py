@@ -1,0 +1,1 @@
+"""Running strategies: their definitions, their processes and the supervisor of these."""

@@ -1,0 +1,102 @@
+"""What every request asks the store: is this session good now, and whose is it.
+
+Asked anew each time, so a logout, a lock or a new role counts from the next request on, in every
+process. On SQLite it goes past SQLAlchemy, which takes 130 µs for what SQLite answers in 7.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+from sqlalchemy import select
+
+from algosat.security.principals import Role
+from algosat.store.database import Database
+from algosat.store.tables import sessions, users
+
+_COLUMNS: Final = (
+    users.c.username,
+    users.c.role,
+    users.c.disabled,
+    sessions.c.revoked_at,
+    sessions.c.expires_at,
+    sessions.c.last_seen_at,
+)
+_SQL: Final = (
+    f"SELECT {', '.join(str(column) for column in _COLUMNS)} "  # noqa: S608 - names of our own tables
+    "FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = ?"
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A session as it stands in the store. Times are microseconds since 1970, as they lie there."""
+
+    username: str
+    role: Role
+    disabled: bool
+    revoked_at: int | None
+    expires_at: int
+    last_seen_at: int
+
+
+class Lookup(Protocol):
+    def find(self, session_id: str) -> Standing | None: ...
+
+
+def lookup_in(database: Database) -> Lookup:
+    return _SqliteLookup(database) if database.is_sqlite else _PlainLookup(database)
+
+
+class _PlainLookup:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._statement = select(*_COLUMNS).join_from(sessions, users, sessions.c.user_id == users.c.id)
+
+    def find(self, session_id: str) -> Standing | None:
+        with self._database.read() as connection:
+            row = connection.execute(self._statement.where(sessions.c.id == session_id)).first()
+        if row is None:
+            return None
+        name, role, disabled, revoked_at, expires_at, last_seen_at = row
+        revoked = None if revoked_at is None else microseconds(revoked_at)
+        return Standing(
+            name, Role(role), disabled, revoked, microseconds(expires_at), microseconds(last_seen_at)
+        )
+
+
+class _SqliteLookup:
+    """One connection a thread; they live as long as their threads do."""
+
+    def __init__(self, database: Database) -> None:
+        self._path = str(database.path)
+        self._local = threading.local()
+
+    def find(self, session_id: str) -> Standing | None:
+        row = self._connection().execute(_SQL, (session_id,)).fetchone()
+        if row is None:
+            return None
+        name, role, disabled, revoked_at, expires_at, last_seen_at = row
+        return Standing(name, _ROLES[role], bool(disabled), revoked_at, expires_at, last_seen_at)
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: Any = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self._path, isolation_level=None)
+            connection.execute("PRAGMA busy_timeout = 5000")
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA cache_size = -256")
+            self._local.connection = connection
+        return connection  # type: ignore[no-any-return]
+
+
+_ROLES: Final = {role.value: role for role in Role}
+
+
+def microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,1 @@
+"""Copies of the store: a snapshot of SQLite, a dump of PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Checks that the event log and everything derived from it agree."""

@@ -1,0 +1,104 @@
+"""The book against what it adds up: positions, balances and days against all fills, and orders counted."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, select
+
+from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.orders import Order, Side, Status
+from algosat.domain.positions import Position, fill
+from algosat.store.rows import position_from
+from algosat.store.tables import balances, days, orders, positions, trades
+
+_ZERO: Final = Decimal(0)
+_Filled = tuple[Decimal, Decimal]  # quantity and value
+_Total = tuple[Decimal, Decimal]  # realised and fees
+_NOTHING_FILLED: Final[_Filled] = (_ZERO, _ZERO)
+
+
+def compare_book(connection: Connection) -> Iterator[str]:
+    """Positions, balances and days against the sum of all fills; each order's fills against its trades."""
+    book: dict[tuple[str, str, str, str], Position] = {}
+    filled: dict[str, _Filled] = defaultdict(lambda: _NOTHING_FILLED)
+    number: Counter[tuple[str, str]] = Counter()
+    rows = connection.execution_options(yield_per=1000).execute(select(trades).order_by(trades.c.seq))
+    for row in rows:
+        key = (row.account, row.strategy, row.symbol, row.product)
+        before = book.get(key, Position(*key))
+        after = book[key] = fill(before, Side(row.side), row.quantity, row.price, row.fees)
+        if after.realised - before.realised != row.realised:
+            yield f"trade {row.trade_id}: realised {row.realised}, not {after.realised - before.realised}"
+        quantity, value = filled[row.order_id]
+        filled[row.order_id] = (quantity + row.quantity, value + row.quantity * row.price)
+        number[row.account, row.strategy] += 1
+    stored = {
+        (row.account, row.strategy, row.symbol, row.product): position_from(row)
+        for row in connection.execute(select(positions))
+    }
+    for key in book.keys() | stored.keys():
+        if book.get(key) != stored.get(key):
+            yield f"position {'/'.join(key)}: stored {stored.get(key)}, its fills give {book.get(key)}"
+    yield from _compare_totals(connection, book, number)
+    statement = select(orders.c.id, orders.c.filled_quantity, orders.c.filled_value)
+    filled_rows = connection.execute(statement.where(orders.c.filled_quantity != 0))
+    in_rows = {row.id: (row.filled_quantity, row.filled_value) for row in filled_rows}
+    for order_id in in_rows.keys() | filled.keys():
+        stated, summed = in_rows.get(order_id, _NOTHING_FILLED), filled[order_id]
+        if stated != summed:
+            yield f"order {order_id}: filled {_words(stated)}, its trades sum to {_words(summed)}"
+
+
+def _compare_totals(
+    connection: Connection, book: dict[Any, Position], number: Counter[tuple[str, str]]
+) -> Iterator[str]:
+    """The account's balance, and the days of each strategy, against the positions that all fills give."""
+    accounts: dict[str, _Total] = defaultdict(lambda: (_ZERO, _ZERO))
+    strategies: dict[tuple[str, str], _Total] = defaultdict(lambda: (_ZERO, _ZERO))
+    for each in book.values():
+        of_account, of_strategy = accounts[each.account], strategies[each.account, each.strategy]
+        accounts[each.account] = (of_account[0] + each.realised, of_account[1] + each.fees)
+        strategies[each.account, each.strategy] = (
+            of_strategy[0] + each.realised,
+            of_strategy[1] + each.fees,
+        )
+    kept = {row.account: (row.realised, row.fees) for row in connection.execute(select(balances))}
+    for account in kept.keys() | accounts.keys():
+        if kept.get(account) != accounts[account]:
+            yield f"balances of {account}: {kept.get(account)}, its fills give {accounts[account]}"
+    sums = (func.sum(days.c[name]) for name in ("realised", "fees", "trades"))
+    by_strategy = select(days.c.account, days.c.strategy, *sums).group_by(days.c.account, days.c.strategy)
+    counted = {(account, of): tuple(totals) for account, of, *totals in connection.execute(by_strategy)}
+    for key in counted.keys() | strategies.keys():
+        wanted = (*strategies[key], number[key])
+        if counted.get(key) != wanted:
+            yield f"days of {'/'.join(key)}: {counted.get(key)}, its fills give {wanted}"
+
+
+def _words(filled: _Filled) -> str:
+    return f"{filled[0]} for {filled[1]}"
+
+
+def compare_counts(connection: Connection, replayed: Iterable[Order]) -> Iterator[str]:
+    """How many orders each day counts, by strategy: those the gate let pass. It lets none pass on a day that
+    does not trade, so the day is the exchange's date."""
+    wanted: Counter[tuple[str, str, date]] = Counter(
+        (
+            order.terms.account,
+            order.terms.strategy or "",
+            order.created_at.astimezone(EXCHANGE_TIME).date(),
+        )
+        for order in replayed
+        if order.status is not Status.DENIED and not order.external
+    )
+    statement = select(days.c.account, days.c.strategy, days.c.day, days.c.orders).where(days.c.orders != 0)
+    counted = {(row.account, row.strategy, row.day): row.orders for row in connection.execute(statement)}
+    for key in sorted(counted.keys() | wanted.keys()):
+        stated, number = counted.get(key, 0), wanted[key]
+        if stated != number:
+            yield f"days of {'/'.join(map(str, key))}: {stated} orders, {number} were let pass"

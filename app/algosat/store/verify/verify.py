@@ -1,0 +1,98 @@
+"""Proof on a live store that it is whole: the chain holds, and replaying events gives the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from algosat.domain.orders import EventKind, Order, apply, create
+from algosat.errors import AlgosatError
+from algosat.store import audit
+from algosat.store.audit import GENESIS, Cause, Event
+from algosat.store.rows import event_from, intent_from, order_from
+from algosat.store.tables import orders, trades
+from algosat.store.verify.totals import compare_book, compare_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    events: int
+    orders: int
+    trades: int
+    findings: list[str]
+
+    @property
+    def clean(self) -> bool:
+        return not self.findings
+
+
+def verify(connection: Connection) -> Verdict:
+    """Replay everything in the store and compare. Findings are sentences that name what is wrong."""
+    replayed, events, findings = _replay(connection)
+    findings += _compare_orders(connection, replayed)
+    findings += compare_book(connection)
+    findings += compare_counts(connection, replayed.values())
+    return Verdict(events, len(replayed), _count(connection), findings)
+
+
+def _replay(connection: Connection) -> tuple[dict[str, Order], int, list[str]]:
+    replayed: dict[str, Order] = {}
+    findings: list[str] = []
+    previous, count = GENESIS, 0
+    for event in audit.all_events(connection):
+        count += 1
+        link = audit.chain(
+            previous,
+            event.at,
+            event.kind,
+            event.subject,
+            Cause(event.actor, event.correlation_id),
+            event.data,
+        )
+        if link != event.hash:
+            findings.append(f"event {event.seq}: it does not follow from the one before it, or was changed")
+        previous = event.hash
+        if event.kind.startswith("order."):
+            findings += _step(replayed, event)
+    return replayed, count, findings
+
+
+def _step(replayed: dict[str, Order], event: Event) -> list[str]:
+    if event.kind == EventKind.CREATED:
+        replayed[event.subject] = create(
+            event.subject, intent_from(event.data), event.at, external=event.data["external"]
+        )
+        return []
+    if event.subject not in replayed:
+        return [f"event {event.seq}: order {event.subject} was never created"]
+    try:
+        order = apply(replayed[event.subject], event_from(event.kind, event.at, event.data))
+    except AlgosatError as error:
+        return [f"event {event.seq}: {error.detail}"]
+    replayed[event.subject] = order
+    return []
+
+
+def _compare_orders(connection: Connection, replayed: dict[str, Order]) -> Iterator[str]:
+    seen = 0
+    rows = connection.execution_options(yield_per=1000).execute(select(orders))
+    for row in rows:
+        seen += 1
+        stored, wanted = order_from(row), replayed.get(row.id)
+        if wanted is None:
+            yield f"order {row.id}: it has no events"
+        elif stored != wanted:
+            yield f"order {row.id} differs from what its events say: {_difference(stored, wanted)}"
+    if seen < len(replayed):
+        yield f"{len(replayed) - seen} orders have events but no row"
+
+
+def _difference(stored: Order, wanted: Order) -> str:
+    names = [name for name in Order.__slots__ if getattr(stored, name) != getattr(wanted, name)]
+    return ", ".join(f"{name} {getattr(wanted, name)} (not {getattr(stored, name)})" for name in names)
+
+
+def _count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(trades)).scalar_one()

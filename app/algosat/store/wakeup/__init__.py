@@ -1,0 +1,1 @@
+"""Wake-up channels between the processes of one store."""

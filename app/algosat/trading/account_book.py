@@ -1,0 +1,194 @@
+"""The account's book as the gate needs it: what is held and working, line by line, and what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
+
+from algosat.domain.instruments import InstrumentKind
+from algosat.domain.orders import Order, OrderChange, Product, Side
+from algosat.domain.risk import ExposureLine
+from algosat.store.prepared import Prepared
+from algosat.store.rows import order_from
+from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes
+from algosat.store.types import Scaled
+
+Key = tuple[str, str, str]  # strategy, symbol, product
+
+_ZERO: Final = Decimal(0)
+_LINE = ("strategy", "symbol", "product")
+_MARK = (instruments.c.kind, quotes.c.last)  # null where the instrument, or its price, is not known
+_OF_ACCOUNT = Prepared(
+    select(type_coerce(balances.c.realised - balances.c.fees, Scaled).label("earned")).where(
+        balances.c.account == bindparam("account")
+    )
+)
+_OF_STRATEGY = Prepared(
+    select(
+        type_coerce(func.sum(positions.c.realised) - func.sum(positions.c.fees), Scaled).label("earned")
+    ).where(positions.c.account == bindparam("account"), positions.c.strategy == bindparam("strategy"))
+)
+_HELD = Prepared(
+    select(*(positions.c[name] for name in _LINE), positions.c.quantity, positions.c.cost, *_MARK)
+    .outerjoin(instruments, instruments.c.symbol == positions.c.symbol)
+    .outerjoin(quotes, quotes.c.symbol == positions.c.symbol)
+    .where(positions.c.account == bindparam("account"), positions.c.quantity != _ZERO)
+)
+_IS_WORKING = (
+    orders.c.account == bindparam("account"),
+    orders.c.id != bindparam("without"),
+    text(WORKING_STATUS),
+)
+# Added up by the database: whoever has hundreds of orders working pays little more for the next one.
+_SUMS = (
+    select(
+        *(orders.c[name] for name in _LINE),
+        orders.c.side,
+        func.count().label("number"),
+        func.count(orders.c.pending_change).label("changing"),
+        type_coerce(func.sum(orders.c.quantity - orders.c.filled_quantity), Scaled).label("remaining"),
+        func.max(orders.c.limit_price).label("limit_price"),
+        func.max(orders.c.protection_price).label("protection_price"),
+        func.max(orders.c.trigger_price).label("trigger_price"),
+    )
+    .where(*_IS_WORKING)
+    .group_by(*(orders.c[name] for name in _LINE), orders.c.side)
+    .subquery("working")
+)
+_WORKING = Prepared(
+    select(_SUMS, *_MARK)
+    .outerjoin(instruments, instruments.c.symbol == _SUMS.c.symbol)
+    .outerjoin(quotes, quotes.c.symbol == _SUMS.c.symbol)
+)
+_CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.is_not(None)))
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedPosition:
+    """A position without instrument or price. Nothing can be opened meanwhile, but its result counts.
+
+    It is valued by what was observed, never by what would have to be made up (the order of IFRS 13): at the
+    last known price, although the instrument is not listed any more; where none was ever seen, at the
+    price of its own trades (13.57 to 60), by which it has won or lost nothing yet.
+    """
+
+    strategy: str
+    symbol: str
+    quantity: Decimal
+    cost: Decimal
+    last: Decimal | None
+
+    @property
+    def unrealised(self) -> Decimal:
+        return _ZERO if self.last is None else self.quantity * self.last - self.cost
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBook:
+    lines: tuple[ExposureLine, ...]
+    working_orders: dict[str, int]  # by strategy
+    unpriced: frozenset[str]  # symbols in the book without instrument or price: their lines are missing
+    stranded: tuple[UnpricedPosition, ...] = ()  # what is held of them
+
+    def lines_of(self, strategy: str) -> tuple[ExposureLine, ...]:
+        return tuple(line for line in self.lines if line.strategy == strategy)
+
+    def unrealised(self, strategy: str | None = None) -> Decimal:
+        """What open positions have won at their last price; of one strategy, or of all."""
+        return sum((each.unrealised for each in self.valued if strategy in (None, each.strategy)), _ZERO)
+
+    @property
+    def valued(self) -> tuple[ExposureLine | UnpricedPosition, ...]:
+        """All that has a value, one way or another."""
+        return (*self.lines, *self.stranded) if self.stranded else self.lines
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a line adds up to while rows are read."""
+
+    kind: str | None
+    last: Decimal | None
+    quantity: Decimal = _ZERO
+    cost: Decimal = _ZERO
+    buys: Decimal = _ZERO
+    sells: Decimal = _ZERO
+    dearest: Decimal = _ZERO
+
+    def add_working(self, row: Any) -> None:
+        self._add(row.side, row.remaining, row)
+
+    def add_change(self, order: Order, change: OrderChange) -> None:
+        """The broker may have carried it out by now: what it asks for counts beside what stands."""
+        self._add(order.terms.side, max(change.quantity - order.terms.quantity, _ZERO), change)
+
+    def _add(self, side: str, quantity: Decimal, prices: Any) -> None:
+        if side == Side.BUY:
+            self.buys += quantity
+        else:
+            self.sells += quantity
+        given = (prices.limit_price, prices.protection_price, prices.trigger_price)
+        self.dearest = max([self.dearest, *(price for price in given if price is not None)])
+
+
+def read_book(connection: Connection, account: str, *, without: str | None = None) -> AccountBook:
+    """The book, but for the order `without`, which is about to be replaced."""
+    tallies: dict[Key, _Tally] = {}
+    working: dict[str, int] = {}
+    for row in _HELD.all(connection, account=account):
+        tallies[row.strategy, row.symbol, row.product] = _Tally(row.kind, row.last, row.quantity, row.cost)
+    changing = 0
+    for row in _WORKING.all(connection, account=account, without=without or ""):
+        changing += row.changing
+        working[row.strategy] = working.get(row.strategy, 0) + row.number
+        key = (row.strategy, row.symbol, row.product)
+        tallies.setdefault(key, _Tally(row.kind, row.last)).add_working(row)
+    if changing:
+        for order in map(order_from, _CHANGING.all(connection, account=account, without=without or "")):
+            of = tallies.get((order.terms.strategy or "", order.terms.symbol, order.terms.product))
+            if of is not None and order.pending_change is not None:
+                of.add_change(order, order.pending_change)
+    lines = {key: _line(key, tally) for key, tally in tallies.items()}
+    priced = tuple(filter(None, lines.values()))
+    if len(priced) == len(lines):
+        return AccountBook(priced, working, frozenset())
+    missing = [key for key, line in lines.items() if line is None]
+    held = ((strategy, symbol, tallies[strategy, symbol, product]) for strategy, symbol, product in missing)
+    stranded = tuple(
+        UnpricedPosition(strategy, symbol, tally.quantity, tally.cost, tally.last)
+        for strategy, symbol, tally in held
+        if tally.quantity
+    )
+    return AccountBook(priced, working, frozenset(symbol for _, symbol, _ in missing), stranded)
+
+
+def equity(connection: Connection, account: str, of: AccountBook, strategy: str | None = None) -> Decimal:
+    """Everything won and lost so far, fees included, open positions at their last price."""
+    earned = (
+        _OF_ACCOUNT.scalar(connection, account=account)
+        if strategy is None
+        else _OF_STRATEGY.scalar(connection, account=account, strategy=strategy)
+    )
+    return (earned or _ZERO) + of.unrealised(strategy)
+
+
+def _line(key: Key, tally: _Tally) -> ExposureLine | None:
+    """None where there is no instrument or no price."""
+    if tally.kind is None or tally.last is None:
+        return None
+    strategy, symbol, product = key
+    return ExposureLine(
+        strategy=strategy,
+        symbol=symbol,
+        product=Product(product),
+        kind=InstrumentKind(tally.kind),
+        last=tally.last,
+        price=max(tally.last, tally.dearest),
+        quantity=tally.quantity,
+        cost=tally.cost,
+        working_buys=tally.buys,
+        working_sells=tally.sells,
+    )

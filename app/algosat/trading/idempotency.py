@@ -1,0 +1,112 @@
+"""Idempotency: which orders a key stands for, and how they were answered.
+
+A request that is repeated is not done twice, and is answered as it was the first time. An answer
+that did not wait for the broker, or waited in vain, is pinned by the version of each order. One
+that came with the broker's word needs nothing written: the order's events say which that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from algosat.domain.orders import Order
+from algosat.errors import KeyReused
+from algosat.store import history, ledger
+from algosat.store.prepared import Prepared
+from algosat.store.tables import replies
+from algosat.trading.desk import Desk
+
+_IS_OF_KEY = (replies.c.principal == bindparam("of"), replies.c.key == bindparam("under"))
+_REPLY = Prepared(select(replies.c.body_hash, replies.c.order_ids, replies.c.versions).where(*_IS_OF_KEY))
+_KEEP = Prepared(insert(replies), replies.c.keys())
+_PIN = Prepared(update(replies).where(*_IS_OF_KEY), ["versions"])
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """An Idempotency-Key, with whose it is and which request he sent under it."""
+
+    principal: str
+    key: str
+    body_hash: str
+    waits: bool = False  # whether this one's answer waits for the broker's word
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    order_ids: Sequence[str]
+    versions: Sequence[int] | None
+
+    @property
+    def is_pinned(self) -> bool:
+        return self.versions is not None
+
+    def orders(self, connection: Connection) -> tuple[Order, ...]:
+        """As they were answered; as they are now, where that is still open."""
+        if self.versions is None:
+            return tuple(ledger.get(connection, order_id) for order_id in self.order_ids)
+        answered = zip(self.order_ids, self.versions, strict=True)
+        return tuple(history.at_version(connection, *each) for each in answered)
+
+
+def find(connection: Connection, key: IdempotencyKey) -> Reply | None:
+    """What is kept under the key; None when it is new. Raises KeyReused."""
+    row = _row(connection, key)
+    if row is None:
+        return None
+    if row.body_hash != key.body_hash:
+        raise KeyReused(f"the Idempotency-Key {key.key!r} was used for another request")
+    return Reply(row.order_ids, row.versions)
+
+
+def placed_under(connection: Connection, key: IdempotencyKey) -> tuple[Order, ...] | None:
+    """The orders of a key, whatever the request was; None when it was not used."""
+    row = _row(connection, key)
+    return None if row is None else Reply(row.order_ids, row.versions).orders(connection)
+
+
+def keep(connection: Connection, key: IdempotencyKey, orders: Sequence[Order], at: datetime) -> Reply:
+    """Have the key stand for these orders, as they are now unless the answer waits."""
+    is_open = key.waits and not all(order.is_acknowledged for order in orders)
+    reply = Reply([order.id for order in orders], None if is_open else [order.version for order in orders])
+    _KEEP.run(
+        connection,
+        {
+            "principal": key.principal,
+            "key": key.key,
+            "body_hash": key.body_hash,
+            "order_ids": reply.order_ids,
+            "versions": reply.versions,
+            "created_at": at,
+        },
+    )
+    return reply
+
+
+def first_answer(desk: Desk, key: IdempotencyKey, order: Order) -> Order:
+    """The only order of a key as everybody who asks under it is told of it, now that waiting is over."""
+    if order.is_acknowledged:
+        with desk.database.read() as connection:
+            return _answered(connection, key, order.id)
+    return desk.writer.run(lambda connection: _answered(connection, key, order.id))
+
+
+def _row(connection: Connection, key: IdempotencyKey) -> Any:
+    return _REPLY.first(connection, of=key.principal, under=key.key)
+
+
+def _answered(connection: Connection, key: IdempotencyKey, order_id: str) -> Order:
+    reply = find(connection, key)
+    if reply is not None and reply.is_pinned:
+        return reply.orders(connection)[0]
+    told = history.as_acknowledged(connection, order_id)
+    if told is not None:
+        return told
+    order = ledger.get(connection, order_id)
+    _PIN.run(connection, {"of": key.principal, "under": key.key, "versions": [order.version]})
+    return order

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from algosat.backtest.market_hours import calendar_for
+from algosat.domain.calendar import AlwaysOpen, ExchangeCalendar
+from algosat.domain.market_phases import Phase
+from algosat.errors import InvalidRequest
+
+OPENS = datetime(2019, 11, 20, 3, 45, tzinfo=UTC)  # 09:15 in exchange time
+WHERE = ("equity", False)
+
+
+def test_between_two_times_it_is_open_on_every_day() -> None:
+    calendar = calendar_for("09:15-15:30")
+    closes = OPENS + timedelta(hours=6, minutes=15)
+    phases = [calendar.phase(*WHERE, at) for at in (OPENS - timedelta(seconds=1), OPENS, closes)]
+    assert phases == [Phase.CLOSED, Phase.CONTINUOUS, Phase.CLOSED]
+    assert calendar.closes_at(*WHERE, OPENS) == closes
+    assert calendar.opens_at(*WHERE, closes) == OPENS
+    assert calendar.next_open(*WHERE, OPENS - timedelta(hours=1)) == OPENS
+    assert str(calendar.trading_day(OPENS)) == "2019-11-20"
+
+
+def test_always_and_the_exchange_are_the_markets_own_calendars() -> None:
+    assert isinstance(calendar_for("always"), AlwaysOpen)
+    assert isinstance(calendar_for("exchange"), ExchangeCalendar)
+
+
+@pytest.mark.parametrize("text", ["", "9-15", "15:30-09:15", "09:15-09:15", "25:00-26:00", "sometimes"])
+def test_other_hours_are_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="09:15-15:30"):
+        calendar_for(text)

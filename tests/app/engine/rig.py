@@ -1,0 +1,58 @@
+"""The engine's parts on a desk and an exchange in memory, driven step by step in one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from algosat.config.settings import EngineSettings
+from algosat.domain.orders import Order
+from algosat.engine.assembly import Parts, assemble
+from algosat.engine.workers import InlineWorkers
+from algosat.trading.desk import Desk
+from tests.app.desks import order_now
+from tests.app.fake_exchange import FakeExchange
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRig:
+    desk: Desk
+    exchange: FakeExchange
+    parts: Parts
+
+    def route(self) -> bool:
+        """Whether some orders or wishes wait."""
+        return self.parts.send() is not None
+
+    def look(self) -> None:
+        """Read the exchange's whole book, a moment after everything before."""
+        self.exchange.clock.forward(milliseconds=1)
+        self.parts.reconciler.read_book()
+
+    def sent(self, order: Order) -> Order:
+        """The order once the engine has taken it."""
+        self.route()
+        return order_now(self.desk, order)
+
+
+def open_floor(
+    desk: Desk,
+    exchange: FakeExchange,
+    rules: EngineSettings,
+    fence: Callable[[Connection], None] = lambda _connection: None,
+) -> EngineRig:
+    parts = assemble(desk, exchange, rules, places=InlineWorkers(), exits=InlineWorkers(), fence=fence)
+    parts.reconciler.read_book()
+    return EngineRig(desk, exchange, parts)
+
+
+def failing(error: Exception, *requests: str) -> Callable[[str], None]:
+    """Has these requests fail; for an exchange's `before` or `after`."""
+
+    def fail(request: str) -> None:
+        if request in requests:
+            raise error
+
+    return fail

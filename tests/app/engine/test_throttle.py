@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algosat.engine.throttle import Throttle
+
+NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
+
+
+def taken(throttle: Throttle, *seconds: float) -> list[bool]:
+    return [throttle.take(NOON + timedelta(seconds=each)) for each in seconds]
+
+
+def test_a_second_is_a_calendar_second() -> None:
+    throttle = Throttle(2, 100, 100)
+    assert taken(throttle, 0.8, 0.9, 0.95) == [True, True, False]
+    assert taken(throttle, 1.0, 1.1, 1.2) == [True, True, False]
+
+
+def test_a_minute_slides() -> None:
+    throttle = Throttle(10, 3, 100)
+    assert taken(throttle, 0, 10, 20, 30) == [True, True, True, False]
+    assert taken(throttle, 60.0, 60.1) == [True, False]
+
+
+def test_a_day_begins_anew_at_midnight_utc() -> None:
+    throttle = Throttle(10, 10, 2)
+    assert taken(throttle, 0, 100, 200) == [True, True, False]
+    assert taken(throttle, 12 * 3600) == [True]
+
+
+def test_a_cancel_leaves_when_the_days_orders_are_used_up_and_uses_none_itself() -> None:
+    throttle = Throttle(10, 10, 2)
+    assert [throttle.take(NOON, is_new=False) for _ in range(3)] == [True, True, True]
+    assert taken(throttle, 1, 2, 3) == [True, True, False]
+    assert throttle.take(NOON + timedelta(seconds=4), is_new=False)
+
+
+def test_what_left_before_a_restart_counts() -> None:
+    throttle = Throttle(10, 10, 2, sent=[NOON - timedelta(hours=1), NOON - timedelta(seconds=5)])
+    assert not throttle.take(NOON)
+
+
+def test_a_pause_holds_everything_back() -> None:
+    throttle = Throttle(10, 10, 10)
+    throttle.pause(NOON + timedelta(seconds=2))
+    throttle.pause(NOON + timedelta(seconds=1))
+    assert taken(throttle, 1.5, 2.0) == [False, True]
+
+
+@given(st.lists(st.floats(0, 5), min_size=30, max_size=80))
+def test_no_calendar_second_ever_holds_more_than_allowed(gaps: list[float]) -> None:
+    throttle, at, per_second = Throttle(3, 1000, 1000), NOON, dict[datetime, int]()
+    for gap in gaps:
+        at += timedelta(seconds=gap / 10)
+        if throttle.take(at):
+            second = at.replace(microsecond=0)
+            per_second[second] = per_second.get(second, 0) + 1
+    assert max(per_second.values()) <= 3
+
+
+def test_a_clock_that_is_put_back_holds_nothing_back_for_longer_than_a_minute() -> None:
+    throttle = Throttle(2, 3, 100)
+    assert taken(throttle, 3600, 3600, 3601) == [True, True, True]
+    assert taken(throttle, 0, 61) == [False, True]
+
+
+def test_a_clock_that_is_put_back_does_not_begin_the_day_anew() -> None:
+    throttle = Throttle(10, 10, 2)
+    assert taken(throttle, 12 * 3600, 12 * 3600) == [True, True]
+    assert taken(throttle, 11 * 3600) == [False]
+
+
+def test_a_clock_that_is_put_back_ends_a_pause() -> None:
+    throttle = Throttle(10, 10, 10)
+    throttle.pause(NOON + timedelta(hours=1, seconds=1))
+    assert taken(throttle, 0) == [True]

@@ -1,0 +1,248 @@
+"""What holds for every sequence of orders, changes, cancels, ticks and waits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count, pairwise
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from algosat.domain.instruments import Quote
+from algosat.domain.orders import OrderChange, OrderTerms, OrderType, Side, Status, Validity
+from algosat.exchange import depth
+from algosat.exchange.exchange_events import (
+    Arrive,
+    Cancel,
+    Changed,
+    Clock,
+    Event,
+    Modify,
+    Output,
+    Place,
+    Tick,
+)
+from algosat.exchange.market import Market, step
+from algosat.exchange.order_book import BookOrder
+from algosat.exchange.rules import Rules
+from tests.app.exchange.market_rig import FUTURE, NOW, SHARE, UNIVERSE, quote_of, rules_of
+
+RULES = rules_of(latency=timedelta(milliseconds=20))
+LIVE = (Status.OPEN, Status.TRIGGER_PENDING, Status.PARTIALLY_FILLED)
+
+symbols = st.sampled_from([SHARE, FUTURE])
+prices = st.integers(950, 1050).map(lambda dimes: Decimal(dimes) / 10)  # on both ticks
+quantities = st.integers(1, 8).map(lambda lots: Decimal(500 * lots))
+
+
+@st.composite
+def legs(draw: st.DrawFn) -> OrderTerms:
+    kind = draw(st.sampled_from(OrderType))
+    return OrderTerms(
+        account="paper",
+        symbol=draw(symbols),
+        side=draw(st.sampled_from(Side)),
+        quantity=draw(quantities),
+        type=kind,
+        limit_price=draw(prices) if kind.has_limit else None,
+        trigger_price=draw(prices) if kind.has_trigger else None,
+        protection_price=draw(st.none() | prices) if not kind.has_limit else None,
+        validity=draw(st.sampled_from(Validity)),
+    )
+
+
+@st.composite
+def ticks(draw: st.DrawFn) -> dict[str, Any]:
+    last = draw(prices)
+    return {
+        "symbol": draw(symbols),
+        "last": last,
+        "bid": last - draw(st.sampled_from([Decimal(0), Decimal("0.20")])),
+        "ask": last + Decimal("0.10"),
+        "bid_quantity": 500 * draw(st.integers(0, 4)),
+        "ask_quantity": 500 * draw(st.integers(0, 4)),
+        "more": 500 * draw(st.integers(0, 10)),
+    }
+
+
+happenings = st.lists(
+    st.one_of(
+        legs(),
+        ticks(),
+        st.tuples(st.just("cancel"), st.integers(0, 30)),
+        st.tuples(st.just("modify"), st.integers(0, 30), quantities, prices),
+        st.tuples(st.just("wait"), st.integers(1, 90)),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+class Run:
+    """One history: the events as the market got them, and all it said."""
+
+    def __init__(self, rules: Rules, story: list[Any]) -> None:
+        self.rules, self.market, self.at = rules, Market(), NOW
+        self.outputs: list[Output] = []
+        self.steps: list[tuple[Market, Event, Market, tuple[Output, ...]]] = []
+        self._numbers = count(1)
+        self._volume: dict[str, Decimal] = defaultdict(lambda: Decimal(50_000))
+        for symbol in (SHARE, FUTURE):
+            self._happen(Tick(quote_of(symbol, at=self.at)))
+        for happening in story:
+            self.at += timedelta(milliseconds=15)
+            self._happen(self._event(happening))
+        self.at += timedelta(seconds=1)
+        self._happen(Clock())
+
+    def orders(self) -> dict[str, BookOrder]:
+        return {output.order.id: output.order for output in self.outputs if isinstance(output, Changed)}
+
+    def histories(self) -> dict[str, list[BookOrder]]:
+        histories = defaultdict(list)
+        for output in self.outputs:
+            if isinstance(output, Changed):
+                histories[output.order.id].append(output.order)
+        return histories
+
+    def _happen(self, happening: Event) -> None:
+        for event in (Arrive(), happening):  # what was under way is a step by itself
+            before = self.market
+            self.market, outputs = step(self.rules, before, event, self.at)
+            self.outputs += outputs
+            self.steps.append((before, event, self.market, outputs))
+
+    def _event(self, happening: Any) -> Event:
+        match happening:
+            case OrderTerms():
+                return Place(next(self._numbers), "a00000000000000001", happening)
+            case dict():
+                return Tick(self._quote(happening))
+            case ("wait", seconds):
+                self.at += timedelta(seconds=seconds)
+                return Clock()
+            case ("cancel", number):
+                order = self._some_order(number)
+                return Cancel(next(self._numbers), order.id, order.terms.symbol) if order else Clock()
+            case ("modify", number, quantity, price):
+                order = self._some_order(number)
+                if order is None:
+                    return Clock()
+                terms = order.terms
+                change = OrderChange(quantity, price if terms.limit_price else None, terms.trigger_price)
+                return Modify(next(self._numbers), order.id, terms.symbol, change)
+        raise AssertionError(happening)
+
+    def _quote(self, tick: dict[str, Any]) -> Quote:
+        self._volume[tick["symbol"]] += tick["more"]
+        fields = {name: value for name, value in tick.items() if name not in ("symbol", "more")}
+        return quote_of(tick["symbol"], at=self.at, volume=self._volume[tick["symbol"]], **fields)
+
+    def _some_order(self, number: int) -> BookOrder | None:
+        orders = list(self.orders().values())
+        return orders[number % len(orders)] if orders else None
+
+
+thorough = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@thorough
+@given(happenings)
+def test_no_order_is_ever_filled_beyond_its_quantity_and_fills_are_its_trades(story: list[Any]) -> None:
+    for order in Run(RULES, story).orders().values():
+        assert order.filled_quantity == sum((trade.quantity for trade in order.trades), Decimal(0))
+        if order.status is not Status.REJECTED:
+            assert order.filled_quantity <= order.terms.quantity
+        assert (order.status is Status.FILLED) == (order.filled_quantity == order.terms.quantity)
+
+
+@thorough
+@given(happenings)
+def test_no_fill_is_worse_than_the_limit_of_its_order_at_that_moment(story: list[Any]) -> None:
+    for history in Run(RULES, story).histories().values():
+        known = 0
+        for order in history:
+            for trade in order.trades[known:]:
+                assert order.limit is not None
+                assert order.reaches(trade.price)
+            known = len(order.trades)
+
+
+@thorough
+@given(happenings)
+def test_every_fill_is_in_whole_lots_on_the_tick_and_within_the_circuit(story: list[Any]) -> None:
+    for order in Run(RULES, story).orders().values():
+        instrument = UNIVERSE[order.terms.symbol].instrument
+        for trade in order.trades:
+            assert instrument.takes_quantity(trade.quantity)
+            assert instrument.takes_price(trade.price)
+            assert 80 <= trade.price <= 120
+
+
+@thorough
+@given(happenings)
+def test_filled_quantities_only_grow_and_an_end_is_an_end(story: list[Any]) -> None:
+    for history in Run(RULES, story).histories().values():
+        for before, after in pairwise(history):
+            assert after.filled_quantity >= before.filled_quantity
+            assert after.trades[: len(before.trades)] == before.trades
+            assert before.status in LIVE
+            assert after.version > before.version
+
+
+@thorough
+@given(happenings)
+def test_orders_never_take_more_than_is_displayed_or_their_share_of_the_volume(story: list[Any]) -> None:
+    for before, event, after, outputs in Run(RULES, story).steps:
+        if not isinstance(event, Tick):
+            continue
+        symbol = event.quote.symbol
+        filled = _filled(before, outputs, symbol)
+        traded = event.quote.volume - (before.book(symbol).quote or event.quote).volume
+        displayed = sum(
+            level.quantity
+            for side in Side
+            for level in depth.displayed(RULES.seed, UNIVERSE[symbol].instrument, event.quote, side)
+        )
+        assert filled <= displayed + max(traded, Decimal(0)) * RULES.participation
+        assert after.book(symbol).bids_taken >= 0
+
+
+@thorough
+@given(happenings)
+def test_the_live_orders_of_the_book_are_those_last_said_to_be_live(story: list[Any]) -> None:
+    run = Run(RULES, story)
+    said = {number for number, order in run.orders().items() if order.status in LIVE}
+    kept = {order.id for book in run.market.books.values() for order in book.orders}
+    assert kept == said
+
+
+@thorough
+@given(happenings)
+def test_the_same_seed_and_events_give_the_same_book_byte_for_byte(story: list[Any]) -> None:
+    assert repr(Run(RULES, story).outputs) == repr(Run(RULES, story).outputs)
+
+
+def test_another_seed_gives_other_fills() -> None:
+    story = [OrderTerms("paper", SHARE, Side.BUY, Decimal(4000), OrderType.LIMIT, Decimal("101.0"))]
+    filled = {
+        tuple(order.trades for order in Run(replace(RULES, seed=seed), story).orders().values())
+        for seed in range(5)
+    }
+    assert len(filled) == 5
+
+
+def _filled(before: Market, outputs: tuple[Output, ...], symbol: str) -> Decimal:
+    had = {order.id: order.filled_quantity for order in before.book(symbol).orders}
+    newest = {
+        output.order.id: output.order
+        for output in outputs
+        if isinstance(output, Changed) and output.order.terms.symbol == symbol
+    }
+    return sum(
+        (order.filled_quantity - had.get(number, Decimal(0)) for number, order in newest.items()), Decimal(0)
+    )

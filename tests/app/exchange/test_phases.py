@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+import pytest
+
+from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar
+from algosat.domain.market_phases import packaged
+from algosat.domain.orders import Side, Status
+from tests.app.exchange.market_rig import SHARE, UNIVERSE, Exchange, intent_of, ioc, rules_of
+
+WITH_DERIVATIVES = "NOVA-EQ"  # has a future: ends in the closing auction
+RULES = rules_of(calendar=ExchangeCalendar(packaged()), stale_after=timedelta(days=1))
+
+
+def at(clock: str, day: str = "2026-11-20") -> datetime:
+    return datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), EXCHANGE_TIME).astimezone(UTC)
+
+
+def opened_at(clock: str, symbol: str = WITH_DERIVATIVES) -> Exchange:
+    exchange = Exchange(RULES, at=at(clock))
+    exchange.quote(symbol)
+    return exchange
+
+
+def share(side: Side = Side.BUY, quantity: int = 100, **differences: object):  # type: ignore[no-untyped-def]
+    return intent_of(side, quantity, symbol=WITH_DERIVATIVES, **differences)
+
+
+def test_the_shares_under_a_future_are_known() -> None:
+    assert {symbol for symbol, each in UNIVERSE.items() if each.instrument.has_derivatives} == {
+        "NOVA-EQ",
+        "GRANITE-EQ",
+    }
+
+
+@pytest.mark.parametrize("clock", ["08:00", "09:11", "09:13", "15:16", "15:31", "15:40", "16:00"])
+def test_a_shut_session_takes_no_order(clock: str) -> None:
+    assert opened_at(clock).refusal(share(limit_price="99")).code == "session_closed"
+
+
+@pytest.mark.parametrize("clock", ["09:01", "15:21"])
+def test_an_auction_takes_no_stops_and_nothing_immediate(clock: str) -> None:
+    exchange = opened_at(clock)
+    assert exchange.refusal(share(trigger_price="105")).code == "session_closed"
+    assert exchange.refusal(ioc(share(limit_price="100"))).code == "session_closed"
+
+
+def test_the_second_half_of_an_auction_takes_limits_only() -> None:
+    exchange = opened_at("15:26")
+    assert exchange.refusal(share()).code == "session_closed"
+    assert exchange.place(share(limit_price="100")).status is Status.OPEN
+
+
+def test_order_entry_ends_at_a_random_moment_that_the_seed_decides() -> None:
+    closes = []
+    for seed in range(30):
+        exchange = Exchange(rules_of(calendar=RULES.calendar, seed=seed), at=at("15:28"))
+        exchange.quote(WITH_DERIVATIVES)
+        closed = None
+        for second in range(121):
+            exchange.at = at("15:28") + timedelta(seconds=second)
+            if exchange.rules.entry_is_over(UNIVERSE[WITH_DERIVATIVES], exchange.at):
+                closed = second
+                break
+        closes.append(closed)
+    assert all(closed is not None for closed in closes)
+    assert len(set(closes)) > 10
+
+
+def test_the_pre_open_session_matches_at_one_price_and_hands_the_rest_on() -> None:
+    exchange = opened_at("09:01")
+    market, limit = (
+        exchange.place(share(quantity=200)),
+        exchange.place(share(quantity=300, limit_price="103")),
+    )
+    beside = exchange.place(share(quantity=50, limit_price="90"))
+    exchange.at = at("09:10")
+    exchange.quote(WITH_DERIVATIVES, last="102", bid="101.90", ask="102.10", volume="1")
+    exchange.wait()
+    exchange.until(at("09:15"))
+    assert exchange.trades(market) == [(200, "102")]
+    assert exchange.trades(limit) == [(300, "102")]
+    assert exchange.order(beside).status is Status.OPEN
+
+
+def test_a_market_order_left_over_from_an_auction_goes_on_at_its_price() -> None:
+    exchange = opened_at("09:01")
+    order = exchange.place(share(quantity=90_000))
+    exchange.until(at("09:10"))
+    exchange.until(at("09:15"))
+    left = exchange.order(order)
+    assert (left.status, left.limit) == (Status.PARTIALLY_FILLED, Decimal(100))
+
+
+def test_a_market_order_that_meets_nobody_in_an_auction_is_newer_by_its_price() -> None:
+    exchange = opened_at("09:01")
+    order = exchange.place(share())
+    exchange.quote(WITH_DERIVATIVES, ask_quantity="0")
+    exchange.until(at("09:10"))
+    left = exchange.order(order)
+    assert (left.filled_quantity, left.limit) == (Decimal(0), Decimal(100))
+    assert left.version > order.version
+
+
+def test_nothing_trades_while_an_auction_collects() -> None:
+    exchange = opened_at("15:21")
+    order = exchange.place(share())
+    exchange.quote(WITH_DERIVATIVES, last="90", bid="89", ask="91", volume="90000")
+    assert exchange.order(order).filled_quantity == 0
+
+
+def test_the_closing_auction_takes_over_limits_within_its_band_and_cancels_the_rest() -> None:
+    exchange = opened_at("15:10")
+    near = exchange.place(share(limit_price="99"))
+    far, stop = exchange.place(share(limit_price="96")), exchange.place(share(trigger_price="110"))
+    exchange.until(at("15:15"))
+    assert exchange.order(near).status is Status.OPEN
+    assert exchange.order(far).status is Status.CANCELLED
+    assert exchange.order(stop).status is Status.CANCELLED
+
+
+def test_a_price_outside_the_auctions_band_is_refused() -> None:
+    exchange = opened_at("15:10")
+    exchange.until(at("15:15"))
+    exchange.until(at("15:21"))
+    assert exchange.refusal(share(limit_price="96.90")).code == "outside_auction_band"
+    assert exchange.place(share(limit_price="97")).status is Status.OPEN
+
+
+def test_the_closing_auction_matches_at_one_price_and_cancels_what_is_left() -> None:
+    exchange = opened_at("15:21")
+    buy, sell = exchange.place(share(limit_price="101")), exchange.place(share(Side.SELL, limit_price="101"))
+    exchange.until(at("15:30"))
+    assert exchange.trades(buy) == [(100, "100")]
+    exchange.until(at("15:35"))
+    assert exchange.order(sell).status is Status.CANCELLED
+
+
+def test_a_share_without_derivatives_trades_on_through_the_auction_of_others() -> None:
+    exchange = opened_at("15:21", SHARE)
+    assert exchange.place(intent_of()).status is Status.FILLED
+
+
+def test_after_the_close_market_orders_trade_at_the_closing_price() -> None:
+    exchange = opened_at("15:51")
+    assert exchange.trades(exchange.place(share(quantity=10))) == [(10, "100")]
+    assert exchange.trades(exchange.place(share(Side.SELL, quantity=10))) == [(10, "100")]
+
+
+def test_day_orders_expire_when_the_day_is_over() -> None:
+    exchange = opened_at("15:00", SHARE)
+    order = exchange.place(intent_of(limit_price="90"))
+    exchange.until(at("15:29"))
+    assert exchange.order(order).status is Status.OPEN
+    exchange.until(at("15:30"))
+    assert (exchange.order(order).status, exchange.order(order).reason) == (Status.EXPIRED, "the day is over")
+
+
+def test_orders_of_a_day_the_exchange_slept_through_expire_first_of_all() -> None:
+    exchange = opened_at("15:00", SHARE)
+    order = exchange.place(intent_of(limit_price="99"))
+    exchange.at = at("10:00", "2026-11-23")
+    exchange.quote(SHARE, last="98", bid="97.95", ask="98.05", volume="90000")
+    assert exchange.order(order).status is Status.EXPIRED
+    assert exchange.order(order).filled_quantity == 0
+
+
+def test_in_the_market_that_never_closes_day_orders_expire_at_the_exchanges_midnight() -> None:
+    exchange = Exchange(rules_of(calendar=AlwaysOpen()), at=at("23:59"))
+    exchange.quote()
+    order = exchange.place(intent_of(limit_price="90"))
+    exchange.until(at("00:00", "2026-11-21"))
+    assert exchange.order(order).status is Status.EXPIRED
+
+
+def test_past_its_calendars_end_the_exchange_is_shut() -> None:
+    exchange = Exchange(RULES, at=at("10:00", "2027-01-04"))
+    exchange.quote()
+    assert exchange.refusal(intent_of()).code == "session_closed"

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from algosat.config.settings import Settings
+from algosat.errors import InvalidBody, NotFound
+from algosat.live import definitions, manage
+from algosat.live.definitions import Definition, Wanted
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.store.wakeup.unix_socket import SocketListener
+from algosat.trading.desk import Desk
+
+CAUSE = Cause("anna", "correlation-1")
+GOOD: dict[str, Any] = {"symbols": ["ALPHA-EQ"], "quantity": "10"}
+
+
+def define(desk: Desk, **parameters: Any) -> Definition:
+    return manage.define(desk, "trend", "moving-average-crossover", {**GOOD, **parameters}, CAUSE)
+
+
+def kinds_of(desk: Desk, name: str = "trend") -> list[str]:
+    with desk.database.read() as connection:
+        return [event.kind for event in audit.events_of(connection, name)]
+
+
+def test_every_definition_is_a_new_version_and_the_old_ones_stay(desk: Desk) -> None:
+    assert define(desk).latest.version == 1
+    assert define(desk, fast=5).latest.version == 2
+    with desk.database.read() as connection:
+        versions = definitions.versions(connection, "trend", most=10)
+    assert [(each.version, each.parameters["fast"], each.created_by) for each in versions] == [
+        (2, 5, "anna"),
+        (1, 10, "anna"),
+    ]
+
+
+def test_who_defined_started_and_stopped_it_stands_in_the_audit_trail(desk: Desk) -> None:
+    define(desk)
+    manage.start(desk, "trend", CAUSE)
+    manage.stop(desk, "trend", CAUSE)
+    assert kinds_of(desk) == ["strategy.defined", "strategy.started", "strategy.stopped"]
+
+
+def test_starting_what_is_wanted_already_changes_nothing(desk: Desk) -> None:
+    define(desk)
+    first = manage.start(desk, "trend", CAUSE)
+    assert manage.start(desk, "trend", CAUSE) == first
+    assert kinds_of(desk).count("strategy.started") == 1
+
+
+def test_a_new_start_and_a_new_version_are_new_runs(desk: Desk) -> None:
+    define(desk)
+    runs = [manage.start(desk, "trend", CAUSE).run, define(desk).run]
+    manage.stop(desk, "trend", CAUSE)
+    assert [*runs, manage.start(desk, "trend", CAUSE).run] == ["1.1", "1.2", "2.2"]
+
+
+def test_a_strategy_given_up_rests_with_its_reason_until_it_is_started(desk: Desk) -> None:
+    define(desk)
+    running = manage.start(desk, "trend", CAUSE)
+    desk.writer.run(
+        lambda connection: definitions.give_up(connection, running, "broken", desk.clock(), CAUSE)
+    )
+    with desk.database.read() as connection:
+        rests = definitions.find(connection, "trend")
+    assert (rests.wanted, rests.failure) == (Wanted.STOPPED, "broken")
+    assert manage.start(desk, "trend", CAUSE).failure is None
+
+
+def test_giving_up_an_earlier_start_leaves_the_present_one_alone(desk: Desk) -> None:
+    define(desk)
+    earlier = manage.start(desk, "trend", CAUSE)
+    manage.stop(desk, "trend", CAUSE)
+    manage.start(desk, "trend", CAUSE)
+    desk.writer.run(
+        lambda connection: definitions.give_up(connection, earlier, "broken", desk.clock(), CAUSE)
+    )
+    assert "strategy.given_up" not in kinds_of(desk)
+
+
+@pytest.mark.parametrize("name", ["all", "account", "Trend", "1st", "a/b", "", "a" * 49])
+def test_a_name_that_could_be_mistaken_is_refused(desk: Desk, name: str) -> None:
+    with pytest.raises(InvalidBody, match="cannot be called"):
+        manage.define(desk, name, "moving-average-crossover", GOOD, CAUSE)
+
+
+def test_a_symbol_nobody_lists_is_refused_and_nothing_is_defined(desk: Desk) -> None:
+    with pytest.raises(InvalidBody, match="NOBODY-EQ"):
+        define(desk, symbols=["ALPHA-EQ", "NOBODY-EQ"])
+    with desk.database.read() as connection:
+        assert definitions.every(connection) == []
+
+
+def test_what_does_not_exist_cannot_be_started(desk: Desk) -> None:
+    with pytest.raises(NotFound):
+        manage.start(desk, "nobody", CAUSE)
+
+
+def test_the_supervisor_is_woken(desk: Desk, settings: Settings) -> None:
+    listener = SocketListener(settings.algosat.runtime_directory, manage.CHANNEL)
+    define(desk)
+    assert listener.wait(1) == [""]
+    listener.close()

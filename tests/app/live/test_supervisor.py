@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from algosat.config.settings import Settings
+from algosat.errors import Conflict
+from algosat.live import definitions, manage, status
+from algosat.live import supervisor as module
+from algosat.live.definitions import Wanted
+from algosat.live.supervisor import Supervisor
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.store.writer import Writer
+from algosat.trading.desk import Desk
+from tests.app.fakes import FakeClock
+from tests.app.live.fake_child import Children
+
+CAUSE = Cause("anna", "correlation-1")
+GOOD: dict[str, Any] = {"symbols": ["ALPHA-EQ"], "quantity": "10"}
+
+
+@pytest.fixture
+def children() -> Children:
+    return Children()
+
+
+@pytest.fixture
+def supervisor(desk: Desk, children: Children) -> Supervisor:
+    return Supervisor(desk, children, fence=lambda _: None)
+
+
+def start(desk: Desk, *names: str) -> None:
+    for name in names:
+        manage.define(desk, name, "moving-average-crossover", GOOD, CAUSE)
+        manage.start(desk, name, CAUSE)
+
+
+def state_of(desk: Desk, name: str) -> str:
+    with desk.database.read() as connection:
+        told = status.statuses(connection, desk.clock())
+        return str(status.status_of(definitions.find(connection, name), told)["state"])
+
+
+def test_it_runs_what_the_store_wants_and_says_how_it_is(
+    desk: Desk, supervisor: Supervisor, children: Children
+) -> None:
+    start(desk, "trend", "range")
+    supervisor.step(0.0)
+    supervisor.step(1.0)
+    assert sorted(children.names) == ["range", "trend"]
+    assert state_of(desk, "trend") == "running"
+    manage.stop(desk, "trend", CAUSE)
+    supervisor.step(2.0)
+    supervisor.step(3.0)
+    assert (state_of(desk, "trend"), state_of(desk, "range")) == ("stopped", "running")
+
+
+def test_one_that_crashes_for_ever_is_given_up_and_the_other_goes_on(
+    desk: Desk, supervisor: Supervisor, children: Children
+) -> None:
+    start(desk, "trend", "range")
+    for now in range(0, 200, 20):
+        supervisor.step(float(now))
+        for name, child in zip(children.names, children.launched, strict=True):
+            if name == "trend":
+                child.code, child.failure = 1, "ValueError: no"
+        supervisor.step(now + 1.0)
+    assert (state_of(desk, "trend"), state_of(desk, "range")) == ("failed", "running")
+    assert children.names.count("trend") == 5
+    with desk.database.read() as connection:
+        assert definitions.find(connection, "trend").wanted is Wanted.STOPPED
+        kinds = [event.kind for event in audit.events_of(connection, "trend")]
+    assert (kinds.count("strategy.crashed"), kinds[-1]) == (5, "strategy.given_up")
+
+
+def test_a_supervisor_not_heard_of_is_said_to_be_missing(
+    desk: Desk, supervisor: Supervisor, clock: FakeClock
+) -> None:
+    start(desk, "trend")
+    assert state_of(desk, "trend") == "unsupervised"
+    supervisor.step(0.0)
+    assert state_of(desk, "trend") == "starting"
+    clock.forward(seconds=11)
+    assert state_of(desk, "trend") == "unsupervised"
+
+
+def test_another_supervisor_finds_everything_in_the_store(desk: Desk, children: Children) -> None:
+    start(desk, "trend")
+    for _ in range(2):
+        Supervisor(desk, children, fence=lambda _: None).step(0.0)
+    assert children.names == ["trend", "trend"]
+
+
+def test_it_stops_all_when_it_is_told_to_stop(desk: Desk, settings: Settings, children: Children) -> None:
+    start(desk, "trend", "range")
+    stopping, rounds = threading.Event(), []
+
+    def alive() -> None:
+        rounds.append(len(children.names))
+        if len(rounds) == 3:
+            stopping.set()
+
+    runtime = settings.algosat.runtime_directory
+    module.supervise(desk, children, lambda _: None, runtime, stopping, 0.01, alive)
+    assert [child.asked_to_stop for child in children.launched] == [1, 1]
+    with desk.database.read() as connection:
+        assert {each.wanted for each in definitions.every(connection)} == {Wanted.RUNNING}
+
+
+def test_it_ends_and_stops_all_when_another_may_be_leading(
+    desk: Desk, settings: Settings, children: Children
+) -> None:
+    start(desk, "trend")
+    fences = iter((None, Conflict("another leads")))
+
+    def fence(_connection: Connection) -> None:
+        error = next(fences)
+        if error is not None:
+            raise error
+
+    runtime = settings.algosat.runtime_directory
+    with pytest.raises(Conflict):
+        module.supervise(desk, children, fence, runtime, threading.Event(), 0.01, lambda: None)
+    assert children.last.asked_to_stop == 1
+
+
+def test_a_second_supervisor_waits_until_the_first_has_gone() -> None:
+    free = iter((False, False, True))
+    assert module.take_over(lambda: next(free), threading.Event(), 0.0, lambda: None)
+
+
+def test_a_waiting_supervisor_stops_when_it_is_told_to() -> None:
+    stopping = threading.Event()
+    assert not module.take_over(lambda: False, stopping, 0.0, stopping.set)
+
+
+def test_a_store_whose_server_is_away_stops_no_strategy(
+    desk: Desk, supervisor: Supervisor, children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(desk, "trend")
+    supervisor.step(0.0)
+
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("", {}, Exception("server closed the connection"))
+
+    with monkeypatch.context() as server:
+        server.setattr(Writer, "run", away)
+        supervisor.step(10.0)
+    assert children.last.code is None
+    supervisor.step(20.0)
+    assert state_of(desk, "trend") == "running"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from algosat.errors import ConfigurationError, StoreDamaged
+from algosat.store import queries, schema_version
+from algosat.store.backup import sqlite_snapshot
+from algosat.store.database import Database
+from algosat.store.verify.verify import verify
+from algosat.store.writer import Writer
+from tests.app.store.conftest import fill, order_of, place, trade_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def database(on_postgresql: Database) -> Database:
+    return on_postgresql
+
+
+@pytest.fixture
+def copy(writer: Writer, database: Database, tmp_path: Path) -> Path:
+    fill(writer, order_of(1), trade_of(1, "4"))
+    sqlite_snapshot.take(database, tmp_path / "copy.db")
+    return tmp_path / "copy.db"
+
+
+def ids(database: Database) -> list[str]:
+    with database.read() as connection:
+        return [row.id for row in queries.orders_page(connection, limit=10).rows]
+
+
+def test_restored_dump_brings_the_old_book_back_and_drops_what_came_later(
+    writer: Writer, database: Database, copy: Path
+) -> None:
+    place(writer, order_of(2))
+    writer.close()
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE of_a_later_release (id int)"))
+    sqlite_snapshot.restore(database, copy)
+    assert ids(database) == [order_of(1).id]
+    with database.read() as connection:
+        assert connection.execute(text("SELECT to_regclass('of_a_later_release')")).scalar() is None
+    with closing(Writer(database)) as again:
+        place(again, order_of(3))
+
+
+def test_client_that_is_newer_than_the_server_restores_all_the_same(
+    writer: Writer, database: Database, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From version 17 on pg_restore writes a setting into every script that older servers do not know."""
+    real = shutil.which("pg_restore")
+    newer = tmp_path / "bin" / "pg_restore"
+    newer.parent.mkdir()
+    newer.write_text(
+        f'#!/bin/sh\n{real} "$@" || exit\n'
+        "for word; do case $word in --file=/*.sql) file=${word#--file=} ;; esac; done\n"
+        '[ -z "$file" ] || sed -i "1i SET transaction_timeout = 0;" "$file"\n'
+    )
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{newer.parent}:{os.environ['PATH']}")
+    writer.close()
+    sqlite_snapshot.restore(database, copy)
+    assert ids(database) == [order_of(1).id]
+
+
+def test_dump_is_proven_beside_the_store_and_leaves_nothing_there(database: Database, copy: Path) -> None:
+    @contextmanager
+    def store() -> Iterator[Database]:
+        yield database
+
+    def databases() -> set[str]:
+        with database.read() as connection:
+            return set(connection.execute(text("SELECT datname FROM pg_database")).scalars())
+
+    before = databases()
+    with sqlite_snapshot.opened(copy, store) as opened:
+        schema_version.require_current(opened)
+        with opened.read() as connection:
+            assert verify(connection).clean
+        assert ids(opened) == [order_of(1).id]
+        assert opened.url != database.url
+    assert databases() == before
+    assert copy.stat().st_mode & 0o077 == 0
+
+
+def test_damaged_dump_is_refused_and_the_store_stays(database: Database, copy: Path) -> None:
+    copy.write_bytes(copy.read_bytes()[:-2000])
+    with pytest.raises(StoreDamaged, match="damaged"):
+        sqlite_snapshot.restore(database, copy)
+    assert ids(database) == [order_of(1).id]
+
+
+def test_snapshot_of_the_other_kind_of_store_is_refused(
+    database: Database, copy: Path, empty_store: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="is of SQLite"):
+        sqlite_snapshot.restore(database, empty_store)
+    with pytest.raises(ConfigurationError, match="is of PostgreSQL"):
+        sqlite_snapshot.restore(Database(f"sqlite:///{empty_store}"), copy)
+    assert ids(database) == [order_of(1).id]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from algosat.domain.orders import Side
+from algosat.store.database import Database
+from algosat.store.verify.verify import Verdict, verify
+from algosat.store.writer import Writer
+from tests.app.store.conftest import fill, order_of, place, trade_of
+
+
+@pytest.fixture
+def filled(writer: Writer, database: Database) -> Database:
+    fill(writer, order_of(1), trade_of(1, "4"), trade_of(2, "6", "101.35"))
+    fill(writer, order_of(2, side=Side.SELL, quantity="13"), trade_of(3, "13", "99.95"))
+    place(writer, order_of(3))
+    return database
+
+
+def verdict(database: Database) -> Verdict:
+    with database.read() as connection:
+        return verify(connection)
+
+
+def test_a_store_that_was_only_written_through_the_ledger_is_clean(filled: Database) -> None:
+    found = verdict(filled)
+    assert found.clean, found.findings
+    assert (found.orders, found.trades) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("tampering", "finding"),
+    [
+        ("UPDATE events SET data = replace(data, '99.95', '89.95') WHERE data LIKE '%99.95%'", "was changed"),
+        ("DELETE FROM events WHERE seq = 2", "does not follow"),
+        ("UPDATE orders SET status = 'cancelled' WHERE seq = 1", "differs from what its events say: status"),
+        ("DELETE FROM orders WHERE seq = 3", "have events but no row"),
+        ("UPDATE trades SET quantity = quantity + 100000000 WHERE seq = 1", "its trades sum to"),
+        ("UPDATE positions SET cost = cost + 1", "its fills give"),
+        ("UPDATE balances SET realised = realised + 1", "balances of paper"),
+        ("DELETE FROM balances", "balances of paper"),
+        ("UPDATE days SET fees = fees + 1", "days of paper"),
+        ("UPDATE days SET trades = trades + 1", "days of paper"),
+        ("UPDATE days SET strategy = 'trend'", "days of paper/trend"),
+        ("UPDATE days SET orders = orders - 1", "days of paper//2026-11-20: 2 orders, 3 were let pass"),
+        ("UPDATE days SET orders = 0", "0 orders, 3 were let pass"),
+        ("UPDATE days SET day = '2026-11-23'", "days of paper//2026-11-23: 3 orders, 0 were let pass"),
+        ("DELETE FROM days", "days of paper"),
+        ("UPDATE trades SET realised = realised + 1 WHERE seq = 3", "trade T3: realised"),
+    ],
+)
+def test_tampering_is_found_and_named(filled: Database, tampering: str, finding: str) -> None:
+    with filled.engine.begin() as connection:
+        connection.execute(text(tampering))
+    assert any(finding in sentence for sentence in verdict(filled).findings), verdict(filled).findings
+
+
+def test_a_price_that_was_changed_wherever_the_book_knows_it_is_found(
+    writer: Writer, database: Database
+) -> None:
+    fill(writer, order_of(1), trade_of(1, "4"))
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE trades SET price = price + 100000000"))
+        connection.execute(text("UPDATE positions SET cost = cost + 400000000"))
+    (finding,) = verdict(database).findings
+    assert "filled 4 for 400, its trades sum to 4 for 404" in finding

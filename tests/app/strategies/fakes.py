@@ -1,0 +1,113 @@
+"""Strategies and a floor for tests: they note what they are told, and do what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from algosat.domain.calendar import EXCHANGE_TIME, moment
+from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Status, create
+from algosat.strategies.bars import Bar
+from algosat.strategies.base import Strategy
+from algosat.strategies.parameters import Parameters, Quantity
+from tests.app.desks import instruments
+
+MORNING = datetime(2026, 11, 20, 3, 45, tzinfo=UTC)  # 09:15 in exchange time
+
+
+class ScriptedParameters(Parameters):
+    quantity: Quantity = Decimal(10)
+    tag: str = ""
+
+
+class Scripted(Strategy[ScriptedParameters]):
+    """Calls `script[callback]`, if the test has put one there, with itself and what it was told."""
+
+    parameters_model = ScriptedParameters
+    script: ClassVar[dict[str, Callable[..., None]]] = {}
+    told: ClassVar[list[tuple[str, Any]]] = []
+
+    def _act(self, name: str, *told: Any) -> None:
+        self.told.append((name, *told) if told else (name, None))
+        if name in self.script:
+            self.script[name](self, *told)
+
+    def on_start(self) -> None:
+        self._act("start")
+
+    def on_bar(self, bar: Bar) -> None:
+        self._act("bar", bar)
+
+    def on_quote(self, quote: Quote) -> None:
+        self._act("quote", quote)
+
+    def on_order(self, order: Order) -> None:
+        self._act("order", order)
+
+    def on_stop(self) -> None:
+        self._act("stop")
+
+
+class FakeContext:
+    """Fills nothing by itself: a test sets positions and statuses."""
+
+    account = "paper"
+    strategy = "tried"
+
+    def __init__(self) -> None:
+        self.now = MORNING
+        self.opening: time | None = time(9, 15)
+        self.positions: dict[str, Decimal] = {}
+        self.orders: list[Order] = []
+        self.closed: list[str] = []
+
+    def instrument(self, symbol: str) -> Instrument:
+        return next(each for each in instruments() if each.symbol == symbol)
+
+    def quote(self, symbol: str) -> Quote | None:  # noqa: ARG002
+        return None
+
+    def opens_at(self, symbol: str, at: datetime) -> datetime | None:  # noqa: ARG002
+        return moment(at.astimezone(EXCHANGE_TIME).date(), self.opening) if self.opening else None
+
+    def position(self, symbol: str) -> Decimal:
+        return self.positions.get(symbol, Decimal(0))
+
+    def working(self) -> Sequence[Order]:
+        return [order for order in self.orders if order.is_working]
+
+    def place(self, terms: OrderTerms) -> Order:
+        self.orders.append(create(f"a{len(self.orders):017d}", terms, self.now))
+        return self.orders[-1]
+
+    def cancel(self, order_id: str) -> Order:
+        return self.become(next(order for order in self.orders if order.id == order_id), Status.CANCELLED)
+
+    def modify(self, order_id: str, revision: ModifyRequest) -> Order:
+        order = next(order for order in self.orders if order.id == order_id)
+        change = revision.of(order.terms)
+        terms = replace(order.terms, quantity=change.quantity, limit_price=change.limit_price)
+        changed = replace(order, terms=replace(terms, trigger_price=change.trigger_price))
+        self.orders[self.orders.index(order)] = changed
+        return changed
+
+    def close(self, symbol: str) -> Sequence[Order]:
+        self.closed.append(symbol)
+        return ()
+
+    def become(self, order: Order, status: Status, filled: str | None = None) -> Order:
+        changed = replace(order, status=status)
+        if filled is not None:
+            changed = replace(changed, filled_quantity=Decimal(filled))
+        self.orders[self.orders.index(order)] = changed
+        return changed
+
+
+def bar_of(close: str, start: datetime = MORNING, *, high: str | None = None, low: str | None = None) -> Bar:
+    price = Decimal(close)
+    top, bottom = Decimal(high or close), Decimal(low or close)
+    return Bar("ALPHA-EQ", start, 60, price, top, bottom, price, Decimal(100))

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from algosat.domain.calendar import calendar_for
+from algosat.domain.orders import EventKind
+from algosat.store import queries
+from algosat.trading import cancel
+from algosat.trading.activity import on_their_way, open_markets
+from algosat.trading.desk import Desk
+from tests.app.desks import CAUSE, accepted, advance, buy, instruments
+
+FRIDAY_NOON = datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
+SUNDAY_NOON = datetime(2026, 11, 22, 6, 30, tzinfo=UTC)
+AFTER_THE_CALENDAR = datetime(2090, 1, 2, 6, 30, tzinfo=UTC)
+
+
+def reasons(desk: Desk) -> list[str]:
+    with desk.database.read() as connection:
+        return list(on_their_way(queries.working(connection, desk.account)))
+
+
+def test_market_that_trades_is_named_with_the_end_of_its_phase() -> None:
+    found = list(open_markets(instruments(), calendar_for(always_open=False), FRIDAY_NOON))
+    assert found
+    assert all("is in continuous until 15:" in each and each.endswith(" IST") for each in found)
+
+
+@pytest.mark.parametrize("at", [SUNDAY_NOON, AFTER_THE_CALENDAR])
+def test_market_that_is_closed_speaks_against_nothing(at: datetime) -> None:
+    assert list(open_markets(instruments(), calendar_for(always_open=False), at)) == []
+
+
+def test_market_that_never_closes_counts_as_none() -> None:
+    assert list(open_markets(instruments(), calendar_for(always_open=True), FRIDAY_NOON)) == []
+
+
+def test_order_that_rests_at_the_broker_is_not_on_its_way(desk: Desk) -> None:
+    accepted(desk, buy(desk))
+    assert reasons(desk) == []
+
+
+def test_order_of_which_the_broker_has_not_spoken_is_on_its_way(desk: Desk) -> None:
+    created, lost = buy(desk), advance(desk, buy(desk, "7"), EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    assert set(reasons(desk)) == {f"order {created.id} is created", f"order {lost.id} is unknown"}
+
+
+def test_wish_that_is_under_way_counts_too(desk: Desk) -> None:
+    order = accepted(desk, buy(desk))
+    cancel.cancel_order(desk, order.id, CAUSE)
+    assert reasons(desk) == [f"order {order.id} is pending_cancel"]
