@@ -24,16 +24,16 @@ help: ## List the verbs
 
 ##@ Try it
 .PHONY: up down clean serve
-up: deps ## Make a throw-away server, provision it, place a paper order over HTTPS (DISTRO=debian-12|debian-13|ubuntu-24.04|ubuntu-26.04)
+up: ops ## Make a throw-away server, provision it, place a paper order over HTTPS (DISTRO=debian-12|debian-13|ubuntu-24.04|ubuntu-26.04)
 	@$(VERB).up --distro $(DISTRO)
 
-down: deps ## Remove the throw-away server and what was made for it
+down: ops ## Remove the throw-away server and what was made for it
 	@$(VERB).down
 
-clean: deps ## The same, and what makes the next one quick: images and downloaded packages
+clean: ops ## The same, and what makes the next one quick: images and downloaded packages
 	@$(VERB).down --caches
 
-serve: deps ## Run the API and the engine on this machine: no container, SQLite, the paper broker
+serve: ops ## Run the API and the engine on this machine: no container, SQLite, the paper broker
 	@$(VERB).serve
 
 ##@ Prove it
@@ -66,37 +66,45 @@ audit: deps ## Look at `make up`'s server as lynis, CIS, ssh-audit, testssl and 
 
 ##@ Operate it
 .PHONY: no-change
-no-change: deps ## Provision `make up`'s server again: nothing may change; prints tasks and seconds
+no-change: ops ## Provision `make up`'s server again: nothing may change; prints tasks and seconds
 	@$(VERB).no_change
 
 .PHONY: drift
-drift: deps ## Compare servers with their inventory, name every difference, tell it to /health and /metrics (ENV=…, LIMIT=host)
+drift: ops ## Compare servers with their inventory, name every difference, tell it to /health and /metrics (ENV=…, LIMIT=host)
 	@$(VERB).drift $(or $(ENV),$(error say which environment: make $@ ENV=staging)) $(if $(LIMIT),--limit $(LIMIT))
 
 .PHONY: new-inventory
-new-inventory: deps ## Describe new servers, with fresh secrets of their own (ENV=…, HOSTS=name=address,…, LOGIN=operator, FROM=your address)
+new-inventory: ops ## Describe new servers, with fresh secrets of their own (ENV=…, HOSTS=name=address,…, LOGIN=operator, FROM=your address)
 	@$(VERB).new_inventory $(or $(ENV),$(error say which environment: make $@ ENV=mine)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(LOGIN),--user $(LOGIN)) $(if $(FROM),--from $(FROM))
 
 .PHONY: vault-edit vault-new vault-rekey
-vault-edit: deps ## Edit an environment's secrets, encrypted again when the editor closes (ENV=staging|production|…)
+vault-edit: ops ## Edit an environment's secrets, encrypted again when the editor closes (ENV=staging|production|…)
 	@$(VERB).vault edit $(or $(ENV),$(error say which environment: make $@ ENV=staging))
 
-vault-new: deps ## Make fresh secrets for an environment that has none (ENV=…)
+vault-new: ops ## Make fresh secrets for an environment that has none (ENV=…)
 	@$(VERB).vault new $(or $(ENV),$(error say which environment: make $@ ENV=staging))
 
-vault-rekey: deps ## Give an environment's vault a new password; the documented one of an example goes away (ENV=…)
+vault-rekey: ops ## Give an environment's vault a new password; the documented one of an example goes away (ENV=…)
 	@$(VERB).vault rekey $(or $(ENV),$(error say which environment: make $@ ENV=staging))
 
 ##@ Develop it
-.PHONY: deps lock
-deps: $(VENV)/.done ## Install the developer's tools and the app into .venv, from the lock files
+.PHONY: deps ops lock
+deps: $(VENV)/.done ## Install the app and everything that tests need into .venv, from the lock files
 
-$(VENV)/.done: requirements-dev.lock app/requirements.lock app/pyproject.toml .config/uv.lock.txt
+# What the verbs that operate servers need: less, so that a first `make up` waits less.
+ops: $(VENV)/.ops-done
+
+LOCKS := requirements-ops.lock app/requirements.lock app/pyproject.toml .config/uv.lock.txt
+$(VENV)/.ops-done: $(LOCKS)
+	@$(PYTHON) -m tools.deps ops
+
+$(VENV)/.done: requirements-dev.lock $(LOCKS)
 	@$(PYTHON) -m tools.deps
 
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
-lock: ## Resolve the lock files anew from app/pyproject.toml and requirements-dev.in (LOCKFLAGS=--upgrade)
+lock: ## Resolve every lock file from its list: app/pyproject.toml, requirements-*.in, .config/venvs/*.in (LOCKFLAGS=--upgrade)
 	$(COMPILE) app/pyproject.toml -o app/requirements.lock $(LOCKFLAGS)
-	$(COMPILE) requirements-dev.in -c app/requirements.lock -o requirements-dev.lock $(LOCKFLAGS)
-	echo uv | $(COMPILE) - -c requirements-dev.lock -o .config/uv.lock.txt
+	$(COMPILE) requirements-ops.in -c app/requirements.lock -o requirements-ops.lock $(LOCKFLAGS)
+	$(COMPILE) requirements-dev.in requirements-ops.in -c app/requirements.lock -c requirements-ops.lock -o requirements-dev.lock $(LOCKFLAGS)
+	echo uv | $(COMPILE) - -c requirements-ops.lock -o .config/uv.lock.txt
 	for list in .config/venvs/*.in; do $(COMPILE) $$list -o $${list%.in}.txt $(LOCKFLAGS); done

@@ -1,6 +1,9 @@
-"""Put the developer's tools and the app into .venv, every file checked against a hash in a lock file.
+"""Install the app and the tools around it into .venv, every file checked against a hash in a lock file.
 
 Runs on a bare Python of the machine: nothing but the standard library may be imported here.
+
+python -m tools.deps          everything, for tests and development
+python -m tools.deps ops      only what provisions and operates servers; what is installed already stays
 """
 
 import importlib.util
@@ -13,21 +16,28 @@ from tools.say import Trouble, finish, step
 
 LOWEST = (3, 11)
 VENV = VENV_BIN.parent
-STAMP = VENV / ".done"
+# The Makefile compares these with the lock files.
+DONE, OPS_DONE = VENV / ".done", VENV / ".ops-done"
+OPS = (ROOT / "requirements-ops.lock", ROOT / "app" / "requirements.lock")
+EVERYTHING = (ROOT / "requirements-dev.lock", *OPS)
 
 
 def main() -> None:
-    """Make .venv what the lock files say, and mark it done."""
+    """Install what the lock files list, and mark it done."""
     _require_python()
-    STAMP.unlink(missing_ok=True)
+    everything = sys.argv[1:] != ["ops"] or DONE.exists()
+    for stamp in (DONE, OPS_DONE):
+        stamp.unlink(missing_ok=True)
     if not _usable_venv():
         _make_venv()
-    with step("installing the developer's tools and the app from the lock files"):
+    with step("installing the app and its tools from the lock files"):
         _install_uv()
-        _install_locked()
+        _uv("sync", "--require-hashes", *map(str, EVERYTHING if everything else OPS))
         _install_app()
     git.configure()
-    STAMP.touch()
+    OPS_DONE.touch()
+    if everything:
+        DONE.touch()
 
 
 def _require_python() -> None:
@@ -60,11 +70,6 @@ def _install_uv() -> None:
          "--disable-pip-version-check", "--requirement", str(ROOT / ".config" / "uv.lock.txt")],
         remedy="check that pip reaches its package index on this machine, then repeat `make deps`",
     )  # fmt: skip
-
-
-def _install_locked() -> None:
-    locks = (ROOT / "requirements-dev.lock", ROOT / "app" / "requirements.lock")
-    _uv("sync", "--require-hashes", *map(str, locks))
 
 
 def _install_app() -> None:

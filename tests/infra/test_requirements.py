@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import yaml
+from packaging.utils import canonicalize_name
 
 from tools.paths import ROOT
 
@@ -37,5 +40,37 @@ def test_every_collection_in_use_is_pinned_and_none_else() -> None:
 
 def test_ansible_package_is_pinned_by_an_exact_version() -> None:
     assert (
-        f"ansible=={metadata.version('ansible')}" in (ROOT / "requirements-dev.in").read_text().splitlines()
+        f"ansible=={metadata.version('ansible')}" in (ROOT / "requirements-ops.in").read_text().splitlines()
     )
+
+
+def imported_by(module: str) -> set[str]:
+    """The modules that a module of tools/ imports, by their full names."""
+    names = set[str]()
+    for node in ast.walk(ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "tools":
+            names |= {f"tools.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def test_verbs_that_operate_servers_import_only_what_they_install() -> None:
+    """`make up` installs less than tests have: a module it lacks would be missed only in a new checkout."""
+    verbs = re.findall(
+        r"^[a-z-]+: ops .*\n\t@\$\(VERB\)\.(\w+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    seen, foreign, following = set[str](), set[str](), {f"tools.{verb}" for verb in verbs}
+    while following - seen:
+        module = (following - seen).pop()
+        seen.add(module)
+        found = imported_by(module)
+        following |= {name for name in found if name.startswith("tools.")}
+        foreign |= {name.partition(".")[0] for name in found} - sys.stdlib_module_names - {"tools"}
+    locks = (ROOT / "requirements-ops.lock", ROOT / "app" / "requirements.lock")
+    locked = {name for lock in locks for name in re.findall(r"^(\S+)==", lock.read_text(), re.MULTILINE)}
+    brings = metadata.packages_distributions()
+    assert {"tools.up", "tools.serve", "tools.vault"} <= seen
+    assert {canonicalize_name(brings[name][0]) for name in foreign} - locked == set()
