@@ -1,22 +1,22 @@
-"""What only makes sense where most values are others than the defaults: molecule's scenario `alternative`."""
+"""Fixtures of the molecule scenario `alternative`, which sets most variables to non-default values."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.host.conftest import *  # noqa: F403 - the fixtures of a finished server
-from tests.host.told import Told
+from tests.host.conftest import *  # noqa: F403 - fixtures of an installed server
+from tests.host.variables import Variables
 
 
 @pytest.fixture
-def much(told: Told) -> None:
-    """Only on the server that has everything, and has it otherwise."""
-    if not told["fail2ban_enabled"]:
-        pytest.skip("this is the server that does without")
+def much(variables: Variables) -> None:
+    """Skip the test on the server whose optional features are off."""
+    if not variables["fail2ban_enabled"]:
+        pytest.skip("the optional features are off on this server")
 
 
 @pytest.fixture
-def little(told: Told) -> None:
-    """Only on the server where what can be off is off."""
-    if told["fail2ban_enabled"]:
-        pytest.skip("this is the server that has everything")
+def little(variables: Variables) -> None:
+    """Skip the test on the server whose optional features are on."""
+    if variables["fail2ban_enabled"]:
+        pytest.skip("the optional features are on on this server")

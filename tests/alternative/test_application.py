@@ -1,4 +1,4 @@
-"""The application goes by the values it was told: settings, store, workers, accounts, limits, places."""
+"""The application uses the values of the inventory: settings, store, workers, limits and paths."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from testinfra.host import Host
 
 from algosat.config.overrides import KEYS
-from tests.host.outside import Outside
-from tests.host.told import Told
+from tests.host.client import Client
 from tests.host.trader import Trader
+from tests.host.variables import Variables
 
 pytestmark = pytest.mark.unit("algosat", "algosat-engine", "algosat-strategies")
 
@@ -22,15 +22,15 @@ MASKED = {"secret_key", "previous_secret_keys", "keys", "url"}
 
 
 @pytest.fixture
-def somebody(host: Host) -> str:
-    """Another one who may trade."""
+def second_trader(host: Host) -> str:
+    """Create another user with the role trader."""
     name = f"helper-{uuid.uuid4().hex[:8]}"
     host.check_output("echo %s | algosat user add %s --role trader --password-stdin", PASSWORD, name)
     return name
 
 
-def as_told(value: Any) -> Any:
-    """Amounts are strings in JSON: numbers are compared as numbers."""
+def comparable(value: Any) -> Any:
+    """Convert numbers and numeric strings to Decimal: amounts are strings in JSON."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
     try:
@@ -39,46 +39,46 @@ def as_told(value: Any) -> Any:
         return value
 
 
-def test_every_setting_in_force_is_the_inventorys(trader: Trader, told: Told) -> None:
-    shown = trader.read("/config/summary")["settings"]
+def test_every_setting_has_the_value_of_the_inventory(trader: Trader, variables: Variables) -> None:
+    shown = trader.get_json("/config/summary")["settings"]
     found = {(section, name): it for section, items in shown.items() for name, it in items.items()}
     assert len(found) == len(KEYS)
     wrong = {
         it["inventory_variable"]: it["value"]
         for (_, name), it in found.items()
-        if name not in MASKED and as_told(it["value"]) != as_told(told[it["inventory_variable"]])
+        if name not in MASKED and comparable(it["value"]) != comparable(variables[it["inventory_variable"]])
     }
     assert wrong == {}
 
 
-def test_secrets_are_not_shown(trader: Trader, told: Told) -> None:
-    text = trader.ask("GET", "/config/summary").text
-    assert told["algosat_security_secret_key"] not in text
-    assert told["machine_database_password"] not in text
+def test_secrets_are_not_shown(trader: Trader, variables: Variables) -> None:
+    text = trader.request("GET", "/config/summary").text
+    assert variables["algosat_security_secret_key"] not in text
+    assert variables["machine_database_password"] not in text
 
 
-def test_store_is_on_postgresql_and_nowhere_else(host: Host, told: Told, trader: Trader) -> None:
+def test_order_is_stored_in_postgresql_only(host: Host, variables: Variables, trader: Trader) -> None:
     order = json.loads(trader.buy(trader.instrument()["symbol"], 7).text)["id"]
-    url = told["algosat_database_url"].replace("+psycopg", "")
-    ask = f"runuser -u {told['algosat_user']} -- psql --no-psqlrc --tuples-only --no-align"
+    url = variables["algosat_database_url"].replace("+psycopg", "")
+    psql = f"runuser -u {variables['algosat_user']} -- psql --no-psqlrc --tuples-only --no-align"
     query = f"SELECT id FROM orders WHERE id = '{order}'"
-    assert host.check_output(f'cd / && {ask} --dbname="{url}" --command="{query}"') == order
-    assert host.check_output("find %s -name '*.db*'", told["algosat_data_directory"]) == ""
+    assert host.check_output(f'cd / && {psql} --dbname="{url}" --command="{query}"') == order
+    assert host.check_output("find %s -name '*.db*'", variables["algosat_data_directory"]) == ""
 
 
-def test_so_many_workers_serve_as_were_told(host: Host, told: Told) -> None:
+def test_api_has_the_configured_number_of_workers(host: Host, variables: Variables) -> None:
     master = host.check_output("systemctl show --property=MainPID --value algosat.service")
     workers = host.check_output("cat /proc/%s/task/%s/children", master, master).split()
-    assert len(workers) == told["algosat_api_workers"]
+    assert len(workers) == variables["algosat_api_workers"]
 
 
-def test_application_listens_where_it_was_told(host: Host, told: Told) -> None:
+def test_api_listens_only_on_the_configured_address(host: Host, variables: Variables) -> None:
     listening = host.check_output("ss --listening --tcp --numeric --no-header")
-    assert told(" {algosat_api_host}:{algosat_api_port} ") in listening
+    assert variables.expand(" {algosat_api_host}:{algosat_api_port} ") in listening
     assert ":8080 " not in listening
 
 
-def test_nothing_lies_where_the_defaults_would_have_put_it(host: Host, told: Told) -> None:
+def test_default_paths_and_account_do_not_exist(host: Host, variables: Variables) -> None:
     default = {
         "/opt/algosat": "algosat_home",
         "/etc/algosat": "algosat_config_directory",
@@ -87,62 +87,67 @@ def test_nothing_lies_where_the_defaults_would_have_put_it(host: Host, told: Tol
         "/run/algosat": "algosat_runtime_directory",
         "/etc/ssl/algosat": "algosat_tls_directory",
     }
-    stray = [path for path, name in default.items() if told[name] != path and host.file(path).exists]
+    stray = [path for path, name in default.items() if variables[name] != path and host.file(path).exists]
     assert stray == []
-    assert host.user("algosat").exists == (told["algosat_user"] == "algosat")
+    assert host.user("algosat").exists == (variables["algosat_user"] == "algosat")
 
 
-def test_order_beyond_the_limit_of_the_inventory_is_denied(trader: Trader, told: Told) -> None:
-    largest = told["algosat_risk_max_order_quantity"]
+def test_order_above_the_configured_quantity_limit_is_denied(trader: Trader, variables: Variables) -> None:
+    largest = variables["algosat_risk_max_order_quantity"]
     assert trader.buy(trader.instrument()["symbol"], largest + 1).status == 422
 
 
-def test_symbol_that_the_inventory_does_not_allow_is_denied(trader: Trader, told: Told) -> None:
-    allowed = told["algosat_risk_allowed_symbols"]
-    others = [it["symbol"] for it in trader.read("/instruments")["items"] if it["symbol"] not in allowed]
-    answer = trader.buy(others[0], 1)
-    assert answer.status == (422 if allowed else 201), answer.text
+def test_order_for_a_symbol_that_is_not_allowed_is_denied(trader: Trader, variables: Variables) -> None:
+    allowed = variables["algosat_risk_allowed_symbols"]
+    others = [it["symbol"] for it in trader.get_json("/instruments")["items"] if it["symbol"] not in allowed]
+    response = trader.buy(others[0], 1)
+    assert response.status == (422 if allowed else 201), response.text
 
 
-def test_route_that_is_not_public_any_more_asks_who_you_are(outside: Outside) -> None:
-    assert outside.get("/docs").status == 401
-    assert outside.get("/openapi.json").status == 200
+def test_route_removed_from_the_public_ones_requires_a_login(client: Client) -> None:
+    assert client.get("/docs").status == 401
+    assert client.get("/openapi.json").status == 200
 
 
-def test_route_for_admins_alone_is_refused_to_a_trader(
-    outside: Outside, told: Told, trader: Trader, somebody: str
+def test_admin_only_route_is_forbidden_for_a_trader(
+    client: Client, variables: Variables, trader: Trader, second_trader: str
 ) -> None:
-    assert told["algosat_access_control_admin_only_endpoints"] == ["/instruments"]
-    helper = Trader.logged_in(outside, somebody, PASSWORD)
-    assert helper.ask("GET", "/instruments").status == 403
-    assert helper.ask("GET", "/orders").status == 200
-    assert trader.ask("GET", "/instruments").status == 200
+    assert variables["algosat_access_control_admin_only_endpoints"] == ["/instruments"]
+    helper = Trader.log_in(client, second_trader, PASSWORD)
+    assert helper.request("GET", "/instruments").status == 403
+    assert helper.request("GET", "/orders").status == 200
+    assert trader.request("GET", "/instruments").status == 200
 
 
-def test_account_is_locked_after_as_many_failures_as_were_told(
-    outside: Outside, told: Told, somebody: str
+def test_account_is_locked_after_the_configured_failures(
+    client: Client, variables: Variables, second_trader: str
 ) -> None:
-    wrong = json.dumps({"username": somebody, "password": "none of these"}).encode()
-    answers = [
-        outside.ask("POST", "/auth/login", wrong, {"Content-Type": "application/json"})
-        for _ in range(told["algosat_authentication_max_login_attempts"] + 1)
+    wrong = json.dumps({"username": second_trader, "password": "wrong password"}).encode()
+    responses = [
+        client.request("POST", "/auth/login", wrong, {"Content-Type": "application/json"})
+        for _ in range(variables["algosat_authentication_max_login_attempts"] + 1)
     ]
-    *failures, locked = answers
+    *failures, locked = responses
     assert [it.status for it in failures] == [401] * len(failures)
     assert (locked.status, locked.problem["code"]) == (429, "locked_out")
 
 
-def test_token_lives_as_long_as_was_told(outside: Outside, told: Told, credentials: tuple[str, str]) -> None:
+def test_access_token_has_the_configured_lifetime(
+    client: Client, variables: Variables, credentials: tuple[str, str]
+) -> None:
     body = json.dumps(dict(zip(("username", "password"), credentials, strict=True))).encode()
-    answer = outside.ask("POST", "/auth/login", body, {"Content-Type": "application/json"})
-    assert json.loads(answer.text)["expires_in"] == told["algosat_security_access_token_expire_minutes"] * 60
+    response = client.request("POST", "/auth/login", body, {"Content-Type": "application/json"})
+    assert (
+        json.loads(response.text)["expires_in"]
+        == variables["algosat_security_access_token_expire_minutes"] * 60
+    )
 
 
-def test_releases_are_kept_for_as_many_as_were_told(host: Host, told: Told) -> None:
-    assert json.loads(host.file(told("{algosat_home}/release.json")).content_string)["kept"] == 2
-    assert host.run(told("{algosat_home}/bin/release list")).rc == 0
+def test_configured_number_of_releases_is_kept(host: Host, variables: Variables) -> None:
+    assert json.loads(host.file(variables.expand("{algosat_home}/release.json")).content_string)["kept"] == 2
+    assert host.run(variables.expand("{algosat_home}/bin/release list")).rc == 0
 
 
-def test_log_is_written_where_and_as_it_was_told(host: Host, told: Told) -> None:
-    last = host.check_output("tail --lines=1 %s", told["algosat_logging_file"])
-    assert last.startswith("{") == (told["algosat_logging_format"] == "json")
+def test_log_has_the_configured_file_and_format(host: Host, variables: Variables) -> None:
+    last = host.check_output("tail --lines=1 %s", variables["algosat_logging_file"])
+    assert last.startswith("{") == (variables["algosat_logging_format"] == "json")

@@ -1,12 +1,12 @@
-"""Tests of a finished server, from within and from outside.
+"""Tests of an installed server, on the server and over the network.
 
-    pytest --hosts=ssh://operator@203.0.113.5 tests/host        any server, reached as its operator
-    pytest --hosts=… -m 'not stranger' tests/host               without the tests that misbehave on purpose
+    pytest --hosts=ssh://operator@203.0.113.5 tests/host        any server, through its operator's login
+    pytest --hosts=… -m 'not untrusted' tests/host              without the tests that attack the server
 
-Trading, killing and restoring is done only where ALGOSAT_ADMIN_PASSWORD_FILE names a file with the admin's
-password.
+The tests that trade, kill processes or restore backups run only if ALGOSAT_ADMIN_PASSWORD_FILE names a file
+with the admin's password.
 
-Every test runs as root through sudo. When one fails, the journals of the units it is about are shown with it.
+Every test runs as root through sudo. The report of a failed test includes the journals of its units.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ import pytest
 from testinfra.backend.ssh import SshBackend
 from testinfra.host import Host
 
-from tests.host.outside import Outside, Stranger
-from tests.host.told import Told
+from tests.host.client import Client, UntrustedClient
 from tests.host.trader import Trader
+from tests.host.variables import Variables
 
-# Names a file with the admin's password, where a server may be traded on, broken and restored at will.
+# Environment variable: path of the admin's password file. Set it only for a server that tests may damage.
 DISPOSABLE = "ALGOSAT_ADMIN_PASSWORD_FILE"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "unit(*names): the systemd units a test is about")
-    config.addinivalue_line("markers", "stranger: misbehaves on purpose, from an address made up for it")
-    config.addinivalue_line("markers", "disposable: trades, kills and restores; needs the admin's password")
+    config.addinivalue_line("markers", "unit(*names): the systemd units that a test exercises")
+    config.addinivalue_line("markers", "untrusted: attacks the server from an address of its own")
+    config.addinivalue_line(
+        "markers", "disposable: trades, kills processes, restores; needs the admin password"
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -40,77 +42,77 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     host = getattr(item, "funcargs", {}).get("host")
     if report.failed and isinstance(host, Host):
         for unit in (name for marker in item.iter_markers("unit") for name in marker.args):
-            # A server that lets nobody in any more does not hide what failed.
+            # If the server refuses the connection, report the original failure.
             with host.sudo(), suppress(RuntimeError):
-                said = host.run("journalctl --no-pager --lines=40 --unit=%s", unit)
-                report.sections.append((f"journal of {unit}", said.stdout))
+                output = host.run("journalctl --no-pager --lines=40 --unit=%s", unit)
+                report.sections.append((f"journal of {unit}", output.stdout))
     return report
 
 
 @pytest.fixture(scope="session")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where connections to servers are kept open."""
+def ssh_sockets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory for the control sockets of the SSH connections."""
     return tmp_path_factory.mktemp("ssh")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_connection(host: Host, lines: Path) -> None:
-    """Testinfra opens a connection for each command, which a server that counts them takes for an attack."""
+def shared_connection(host: Host, ssh_sockets: Path) -> None:
+    """Share one SSH connection: Testinfra opens one per command, which the firewall's rate limit rejects."""
     if isinstance(host.backend, SshBackend) and not host.backend.controlpath:
-        host.backend.controlpath = f"{lines}/%%C"
+        host.backend.controlpath = f"{ssh_sockets}/%%C"
 
 
 @pytest.fixture(autouse=True)
-def as_root(host: Host, one_connection: None) -> Iterator[None]:
+def as_root(host: Host, shared_connection: None) -> Iterator[None]:
     with host.sudo():
         yield
 
 
 @pytest.fixture(scope="module")
-def told(host: Host, request: pytest.FixtureRequest) -> Told:
-    """What the server was told."""
-    return Told.of(host, request.config)
+def variables(host: Host, request: pytest.FixtureRequest) -> Variables:
+    """Inventory variables of the server."""
+    return Variables.of(host, request.config)
 
 
 @pytest.fixture(scope="module")
-def api(told: Told) -> str:
-    """Where the application answers on the server itself."""
-    return told("http://{algosat_api_host}:{algosat_api_port}")
+def api(variables: Variables) -> str:
+    """Base URL of the application on the server itself."""
+    return variables.expand("http://{algosat_api_host}:{algosat_api_port}")
 
 
 @pytest.fixture(scope="module")
-def outside(host: Host, told: Told, one_connection: None) -> Outside:
-    """The server as this machine sees it."""
-    return Outside.of(host, told["tls_directory"])
+def client(host: Host, variables: Variables, shared_connection: None) -> Client:
+    """HTTPS client on this machine."""
+    return Client.of(host, variables["tls_directory"])
 
 
 @pytest.fixture
-def me(host: Host) -> str:
-    """The operator these tests came in as."""
+def login_user(host: Host) -> str:
+    """Name of the operator that the tests are logged in as."""
     name = str(host.check_output("echo $SUDO_USER"))
     assert name
     return name
 
 
 @pytest.fixture
-def stranger(host: Host) -> Iterator[Stranger]:
-    """Somebody on another network, who is no operator."""
-    stranger = Stranger(host)
-    stranger.arrive()
-    yield stranger
-    stranger.leave()
+def untrusted(host: Host) -> Iterator[UntrustedClient]:
+    """Client on another network, at an address that belongs to no operator."""
+    untrusted = UntrustedClient(host)
+    untrusted.create()
+    yield untrusted
+    untrusted.remove()
 
 
 @pytest.fixture(scope="module")
-def credentials(told: Told) -> tuple[str, str]:
-    """The admin's name and password."""
+def credentials(variables: Variables) -> tuple[str, str]:
+    """Name and password of the admin."""
     file = os.environ.get(DISPOSABLE)
     if file is None:
-        pytest.skip(f"{DISPOSABLE} names no password, so this server is not to be traded on")
-    return told["algosat_admin_name"], Path(file).read_text().strip()
+        pytest.skip(f"{DISPOSABLE} is not set: this server is not disposable")
+    return variables["algosat_admin_name"], Path(file).read_text().strip()
 
 
 @pytest.fixture
-def trader(outside: Outside, credentials: tuple[str, str]) -> Trader:
-    """Somebody who is logged in and may trade."""
-    return Trader.logged_in(outside, *credentials)
+def trader(client: Client, credentials: tuple[str, str]) -> Trader:
+    """API client that is logged in as the admin."""
+    return Trader.log_in(client, *credentials)

@@ -1,4 +1,4 @@
-"""The application as it was released: its units, its files, and the commands an operator types."""
+"""The deployed application: units, files, commands and error responses."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ import json
 import pytest
 from testinfra.host import Host
 
-from tests.host.outside import Outside
-from tests.host.told import Told
+from tests.host.client import Client
+from tests.host.variables import Variables
 
 UNITS = ("algosat.socket", "algosat.service", "algosat-engine.service", "algosat-strategies.service")
 SERVICES = UNITS[1:]
-# `systemd-analyze security`: 10 is no sandbox at all.
+# Highest accepted exposure level of `systemd-analyze security`; 10 means no sandbox.
 EXPOSURE = 2.0
 
 pytestmark = pytest.mark.unit(*SERVICES)
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_unit_runs_and_would_after_a_reboot(host: Host, unit: str) -> None:
+def test_unit_is_running_and_enabled(host: Host, unit: str) -> None:
     assert host.service(unit).is_running
     assert host.service(unit).is_enabled
 
 
 @pytest.mark.parametrize("unit", SERVICES)
 def test_unit_is_sandboxed(host: Host, unit: str) -> None:
-    said = host.check_output("systemd-analyze security --no-pager %s", unit)
-    level = float(said.rpartition("Overall exposure level for")[2].split(":")[1].split()[0])
+    output = host.check_output("systemd-analyze security --no-pager %s", unit)
+    level = float(output.rpartition("Overall exposure level for")[2].split(":")[1].split()[0])
     assert level <= EXPOSURE
 
 
 @pytest.mark.parametrize("unit", SERVICES)
-def test_processes_belong_to_the_user_without_rights(host: Host, told: Told, unit: str) -> None:
+def test_processes_run_as_the_service_account(host: Host, variables: Variables, unit: str) -> None:
     group = host.check_output("systemctl show --property=ControlGroup --value %s", unit)
     owners = host.check_output("stat --format=%%U $(sed 's,^,/proc/,' /sys/fs/cgroup%s/cgroup.procs)", group)
-    assert set(owners.split()) == {told["algosat_user"]}
+    assert set(owners.split()) == {variables["algosat_user"]}
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,22 @@ def test_processes_belong_to_the_user_without_rights(host: Host, told: Told, uni
         ("{algosat_home}/current/bin/algosat", "root", 0o755),
     ],
 )
-def test_file_is_its_owners_alone(host: Host, told: Told, path: str, owner: str, mode: int) -> None:
-    file = host.file(told(path))
-    assert (file.user, oct(file.mode)) == (told(owner), oct(mode))
+def test_file_has_its_owner_and_mode(
+    host: Host, variables: Variables, path: str, owner: str, mode: int
+) -> None:
+    file = host.file(variables.expand(path))
+    assert (file.user, oct(file.mode)) == (variables.expand(owner), oct(mode))
 
 
-def test_settings_in_force_are_accepted_by_the_release(host: Host) -> None:
+def test_release_accepts_the_installed_configuration(host: Host) -> None:
     assert host.run("algosat config check").rc == 0
 
 
-def test_store_proves_itself(host: Host) -> None:
+def test_store_is_consistent(host: Host) -> None:
     assert host.run("algosat store verify").rc == 0
 
 
-def test_health_is_answered_on_the_server_itself(host: Host, api: str) -> None:
+def test_health_is_available_on_the_server(host: Host, api: str) -> None:
     health = json.loads(host.check_output(f"curl --silent {api}/health"))
     assert health["status"] in {"healthy", "degraded"}
     assert health["components"]["database"]
@@ -74,17 +76,15 @@ def test_health_is_answered_on_the_server_itself(host: Host, api: str) -> None:
     assert health["components"]["broker"]
 
 
-def test_metrics_are_answered_on_the_server_itself_unless_they_are_off(
-    host: Host, told: Told, api: str
-) -> None:
+def test_metrics_are_available_on_the_server_if_enabled(host: Host, variables: Variables, api: str) -> None:
     metrics = host.check_output(f"curl --silent {api}/metrics")
-    answered = "# TYPE algosat_requests_total counter" in metrics
-    assert answered == told["algosat_monitoring_metrics_enabled"]
+    available = "# TYPE algosat_requests_total counter" in metrics
+    assert available == variables["algosat_monitoring_metrics_enabled"]
 
 
-def test_journal_has_structured_lines_unless_it_is_to_have_text(host: Host, told: Told) -> None:
+def test_journal_lines_have_the_configured_format(host: Host, variables: Variables) -> None:
     line = host.run("journalctl --unit=algosat.service --output=cat --grep=^{ --lines=1").stdout
-    assert bool(line) == (told["algosat_logging_format"] == "json")
+    assert bool(line) == (variables["algosat_logging_format"] == "json")
     assert not line or {"event", "level", "timestamp"} <= json.loads(line).keys()
 
 
@@ -97,13 +97,13 @@ def test_journal_has_structured_lines_unless_it_is_to_have_text(host: Host, told
         ("POST", "/auth/login", b"{", 400),
     ],
 )
-def test_bad_request_is_told_as_a_problem(
-    outside: Outside, method: str, path: str, body: bytes | None, status: int
+def test_bad_request_gets_a_problem_response(
+    client: Client, method: str, path: str, body: bytes | None, status: int
 ) -> None:
-    answer = outside.ask(method, path, body, {"Content-Type": "application/json"})
-    assert answer.status == status
-    assert answer.problem["correlation_id"]
+    response = client.request(method, path, body, {"Content-Type": "application/json"})
+    assert response.status == status
+    assert response.problem["correlation_id"]
 
 
-def test_wrong_token_is_told_as_a_problem(outside: Outside) -> None:
-    assert outside.get("/orders", {"Authorization": "Bearer wrong"}).problem["status"] == 401
+def test_invalid_token_gets_a_problem_response(client: Client) -> None:
+    assert client.get("/orders", {"Authorization": "Bearer wrong"}).problem["status"] == 401

@@ -1,4 +1,4 @@
-"""Backups: made on time and by hand, for nobody else to read, and foreign archives refused."""
+"""Backups: schedule, permissions, content, restore drill and rejected archives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testinfra.host import Host
 
 from tests.host.test_fail2ban import eventually
 from tests.host.test_restore import RESTORE, backup
-from tests.host.told import Told
+from tests.host.variables import Variables
 
 pytestmark = pytest.mark.unit("algosat-backup", "algosat-drill")
 
@@ -21,70 +21,70 @@ KEYS = "{algosat_config_directory}/backup"
 
 
 @pytest.fixture(scope="module")
-def archive(host: Host, told: Told) -> str:
+def archive(host: Host, variables: Variables) -> str:
     with host.sudo():
-        return backup(host, told)
+        return backup(host, variables)
 
 
 @pytest.fixture
-def foreign(host: Host, told: Told) -> Iterator[str]:
-    file = told("{backup_directory}/foreign.tar.gz")
+def foreign(host: Host, variables: Variables) -> Iterator[str]:
+    file = variables.expand("{backup_directory}/foreign.tar.gz")
     host.check_output("tar --create --gzip --file=%s --directory=/etc hostname", file)
     yield file
     host.check_output("rm %s", file)
 
 
 @pytest.fixture
-def offsite(told: Told) -> None:
-    if not told["backup_restic_repository"]:
+def offsite(variables: Variables) -> None:
+    if not variables["backup_restic_repository"]:
         pytest.skip("backup_restic_repository is not set here")
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the application tells of the backups; it is asked itself, without the proxy."""
+class BackupStatus:
+    """Backup component of /health and backup metrics, read from the application without the proxy."""
 
     host: Host
-    told: Told
+    variables: Variables
     api: str
 
     def health(self) -> str:
-        answer = json.loads(self.host.check_output(f"curl -s {self.api}/health"))
-        return f"{answer['components']['backup']}: {answer['details']['backup']}"
+        response = json.loads(self.host.check_output(f"curl -s {self.api}/health"))
+        return f"{response['components']['backup']}: {response['details']['backup']}"
 
-    def becomes(self, expected: str) -> None:
-        """Health keeps a good finding for a moment before it looks again."""
+    def wait_for_health(self, expected: str) -> None:
+        """Wait for the health text: the application caches a good result for a short time."""
         assert eventually(lambda: self.health() == expected), self.health()
 
     def metric(self, name: str, place: str = "server") -> float:
-        if self.told["algosat_monitoring_metrics_enabled"]:
-            shown = self.host.check_output(f"curl -s {self.api}/metrics")
+        if self.variables["algosat_monitoring_metrics_enabled"]:
+            text = self.host.check_output(f"curl -s {self.api}/metrics")
         else:
-            shown = self.host.check_output(self.told("cat {algosat_data_directory}/reports/backup.prom"))
-        found = re.search(rf'^algosat_backup_{name}{{place="{place}"}} (\S+)$', shown, re.MULTILINE)
+            text = self.host.check_output(
+                self.variables.expand("cat {algosat_data_directory}/reports/backup.prom")
+            )
+        found = re.search(rf'^algosat_backup_{name}{{place="{place}"}} (\S+)$', text, re.MULTILINE)
         assert found is not None, f"no algosat_backup_{name} of {place}"
         return float(found[1])
 
 
 @pytest.fixture
-def shown(host: Host, told: Told, api: str) -> Shown:
-    return Shown(host, told, api)
+def status(host: Host, variables: Variables, api: str) -> BackupStatus:
+    return BackupStatus(host, variables, api)
 
 
 @pytest.mark.parametrize("name", ["algosat-backup.timer", "algosat-drill.timer"])
-def test_timer_runs_and_would_after_a_reboot(host: Host, name: str) -> None:
+def test_timer_is_running_and_enabled(host: Host, name: str) -> None:
     timer = host.service(name)
     assert timer.is_running
     assert timer.is_enabled
 
 
-def test_archive_is_named_by_its_moment_and_nobody_elses_to_read(
-    host: Host, told: Told, archive: str
-) -> None:
+def test_archive_is_named_by_its_time_and_is_private(host: Host, variables: Variables, archive: str) -> None:
     file = host.file(archive)
-    assert (file.user, oct(file.mode)) == (told["algosat_user"], oct(0o600))
+    assert (file.user, oct(file.mode)) == (variables["algosat_user"], oct(0o600))
     directory, _, name = archive.rpartition("/")
-    assert directory == told["backup_directory"]
+    assert directory == variables["backup_directory"]
     assert re.fullmatch(r"algosat-\d{8}T\d{6}Z\.tar\.gz", name)
 
 
@@ -92,86 +92,84 @@ def test_archive_is_named_by_its_moment_and_nobody_elses_to_read(
     "part",
     ["MANIFEST", "SHA256SUMS", "database/algosat.db", "etc/algosat.yaml", "etc/security.yaml", "security/"],
 )
-def test_archive_holds_what_a_restore_needs(host: Host, archive: str, part: str) -> None:
+def test_archive_contains_what_a_restore_needs(host: Host, archive: str, part: str) -> None:
     names = host.check_output("tar --list --gzip --file=%s", archive).split()
     assert part in {name.partition("/")[2] for name in names}
 
 
 @pytest.mark.usefixtures("archive")
-def test_backup_leaves_no_scratch_behind_and_no_more_archives_than_it_was_told(
-    host: Host, told: Told
-) -> None:
-    assert host.check_output("find %s -name '.algosat-*'", told["backup_directory"]) == ""
-    kept = host.check_output("find %s -name 'algosat-*Z.tar.gz'", told["backup_directory"]).split()
-    assert 0 < len(kept) <= told["backup_keep"]
+def test_backup_removes_temporary_files_and_surplus_archives(host: Host, variables: Variables) -> None:
+    assert host.check_output("find %s -name '.algosat-*'", variables["backup_directory"]) == ""
+    kept = host.check_output("find %s -name 'algosat-*Z.tar.gz'", variables["backup_directory"]).split()
+    assert 0 < len(kept) <= variables["backup_keep"]
 
 
-def test_foreign_archive_is_refused(host: Host, told: Told, foreign: str) -> None:
-    refused = host.run(f"{told(RESTORE)} %s", foreign)
+def test_foreign_archive_is_refused(host: Host, variables: Variables, foreign: str) -> None:
+    refused = host.run(f"{variables.expand(RESTORE)} %s", foreign)
     assert refused.rc == 3
     assert "backup.sh did not create it" in refused.stderr
 
 
-def test_restore_by_somebody_who_may_not_stop_services_says_how(host: Host, told: Told, archive: str) -> None:
-    refused = host.run(f"{told('sudo --user={algosat_user} ' + RESTORE)} %s", archive)
+def test_restore_without_root_prints_the_sudo_command(host: Host, variables: Variables, archive: str) -> None:
+    refused = host.run(f"{variables.expand('sudo --user={algosat_user} ' + RESTORE)} %s", archive)
     assert refused.rc == 2
-    assert told("sudo {algosat_home}/bin/restore.sh") in refused.stderr
+    assert variables.expand("sudo {algosat_home}/bin/restore.sh") in refused.stderr
 
 
-def test_drill_proves_the_newest_backup_and_its_figures_are_shown(
-    host: Host, told: Told, shown: Shown, archive: str
+def test_drill_verifies_the_newest_backup_and_publishes_metrics(
+    host: Host, variables: Variables, status: BackupStatus, archive: str
 ) -> None:
     before = float(host.check_output("date +%s"))
     host.check_output(DRILL)
-    assert shown.metric("drill_success") == 1
-    assert shown.metric("drill_timestamp_seconds") >= before
-    assert shown.metric("drill_duration_seconds") > 0
-    assert shown.metric("size_bytes") == host.file(archive).size
-    made = shown.metric("timestamp_seconds")
+    assert status.metric("drill_success") == 1
+    assert status.metric("drill_timestamp_seconds") >= before
+    assert status.metric("drill_duration_seconds") > 0
+    assert status.metric("size_bytes") == host.file(archive).size
+    made = status.metric("timestamp_seconds")
     assert before - 600 < made
-    assert shown.metric("due_timestamp_seconds") == made + told["backup_max_age_hours"] * 3600
-    shown.becomes("True: proven by a restore drill")
-    assert host.check_output("find %s -name '.check.*' -type d", told["backup_directory"]) == ""
+    assert status.metric("due_timestamp_seconds") == made + variables["backup_max_age_hours"] * 3600
+    status.wait_for_health("True: proven by a restore drill")
+    assert host.check_output("find %s -name '.check.*' -type d", variables["backup_directory"]) == ""
 
 
 @pytest.mark.disposable
-def test_drill_of_a_damaged_backup_fails_and_health_says_so(
-    host: Host, told: Told, shown: Shown, archive: str
+def test_drill_of_a_damaged_backup_fails_and_degrades_health(
+    host: Host, variables: Variables, status: BackupStatus, archive: str
 ) -> None:
     newest = host.check_output("date --utc --date='1 hour' +%Y%m%dT%H%M%SZ")
-    damaged = told(f"{{backup_directory}}/algosat-{newest}.tar.gz")
-    copied = told("sudo -u {algosat_user} cp %s %s && truncate --size=-100 %s")
+    damaged = variables.expand(f"{{backup_directory}}/algosat-{newest}.tar.gz")
+    copied = variables.expand("sudo -u {algosat_user} cp %s %s && truncate --size=-100 %s")
     host.check_output(copied, archive, damaged, damaged)
     try:
         assert host.run(DRILL).rc != 0
-        assert shown.metric("drill_success") == 0
-        shown.becomes("False: server: its restore drill failed")
+        assert status.metric("drill_success") == 0
+        status.wait_for_health("False: server: its restore drill failed")
     finally:
         host.check_output("rm %s", damaged)
         host.check_output(DRILL)
 
 
 @pytest.mark.usefixtures("offsite")
-def test_keys_of_the_off_site_copies_are_hidden_from_the_services(host: Host, told: Told) -> None:
+def test_off_site_keys_are_hidden_from_the_services(host: Host, variables: Variables) -> None:
     for service in ("algosat", "algosat-engine", "algosat-strategies"):
         pid = host.check_output("systemctl show --property=MainPID --value %s", service)
-        seen = host.run("nsenter --target %s --mount ls %s", pid, told(KEYS))
+        seen = host.run("nsenter --target %s --mount ls %s", pid, variables.expand(KEYS))
         assert "restic.env" not in seen.stdout
-    assert "restic.env" in host.check_output("ls %s", told(KEYS))
+    assert "restic.env" in host.check_output("ls %s", variables.expand(KEYS))
 
 
 @pytest.mark.usefixtures("offsite")
-def test_off_site_copy_is_encrypted_and_could_be_restored(host: Host, told: Told) -> None:
+def test_off_site_copy_is_encrypted_and_can_be_restored(host: Host, variables: Variables) -> None:
     host.check_output("systemctl start algosat-backup.service")
-    proof = host.run(f"{told(RESTORE)} --check --from offsite latest")
-    assert proof.rc == 0, proof.stderr
-    repository = told["backup_restic_repository"]
+    check = host.run(f"{variables.expand(RESTORE)} --check --from offsite latest")
+    assert check.rc == 0, check.stderr
+    repository = variables["backup_restic_repository"]
     if repository.startswith("/"):
         assert host.run("grep --recursive --quiet --text MANIFEST %s", repository).rc == 1
 
 
 @pytest.mark.parametrize(
-    "asked", ["yesterday evening", "algosat-20200101T000000Z.tar.gz", "2020-01-01T00:00"]
+    "backup_name", ["yesterday evening", "algosat-20200101T000000Z.tar.gz", "2020-01-01T00:00"]
 )
-def test_backup_that_is_not_there_is_refused(host: Host, told: Told, asked: str) -> None:
-    assert host.run(f"{told(RESTORE)} %s", asked).rc == 3
+def test_missing_backup_is_refused(host: Host, variables: Variables, backup_name: str) -> None:
+    assert host.run(f"{variables.expand(RESTORE)} %s", backup_name).rc == 3

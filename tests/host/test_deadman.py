@@ -1,4 +1,4 @@
-"""The switch that brings an old state back."""
+"""The dead-man's switch, which restores files unless it is disarmed."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ def file_to_change(host: Host, as_root: None) -> Iterator[None]:
 
 
 def arm(host: Host) -> None:
-    """A change to a file, and a new directory with a file in it."""
+    """Arm the switch, then change a file and create a directory with a file."""
     host.check_output(f"deadman arm test 'echo applied > {TRACE}' {FILE} {NEW} {NEW}/file")
     host.check_output(f"echo new > {FILE} && mkdir {NEW} && echo new > {NEW}/file")
 
 
-def test_no_switch_is_left_armed(host: Host) -> None:
+def test_no_switch_is_armed_after_a_run(host: Host) -> None:
     assert host.run("ls /var/lib/deadman").stdout == ""
     assert host.run("systemctl list-timers --all --no-legend 'deadman@*'").stdout == ""
 
 
-def test_armed_switch_waits_and_would_after_a_reboot(host: Host) -> None:
+def test_armed_switch_is_running_and_enabled(host: Host) -> None:
     arm(host)
     assert host.service("deadman@test.timer").is_running
     assert host.service("deadman@test.timer").is_enabled
     assert host.file(FILE).content_string == "new\n"
 
 
-def test_clock_that_runs_out_brings_the_old_state_back_and_applies_it(host: Host) -> None:
+def test_expired_switch_restores_and_applies_the_old_state(host: Host) -> None:
     arm(host)
     host.check_output("systemctl start deadman@test.service")
     assert host.file(FILE).content_string == "old\n"
@@ -47,7 +47,7 @@ def test_clock_that_runs_out_brings_the_old_state_back_and_applies_it(host: Host
     assert not host.service("deadman@test.timer").is_enabled
 
 
-def test_directory_that_somebody_else_filled_meanwhile_stays(host: Host) -> None:
+def test_created_directory_with_other_files_is_kept(host: Host) -> None:
     arm(host)
     host.check_output(f"echo mine > {NEW}/mine && deadman fire test")
     assert host.file(NEW).listdir() == ["mine"]
@@ -55,7 +55,7 @@ def test_directory_that_somebody_else_filled_meanwhile_stays(host: Host) -> None
     assert host.run("ls /var/lib/deadman").stdout == ""
 
 
-def test_disarmed_switch_leaves_the_new_state(host: Host) -> None:
+def test_disarmed_switch_keeps_the_new_state(host: Host) -> None:
     arm(host)
     host.check_output("deadman disarm test")
     assert host.file(FILE).content_string == "new\n"
@@ -64,7 +64,7 @@ def test_disarmed_switch_leaves_the_new_state(host: Host) -> None:
 
 
 @pytest.mark.parametrize("verb", ["armed", "disarm"])
-def test_what_comes_after_the_clock_ran_out_is_an_error(host: Host, verb: str) -> None:
+def test_command_after_the_switch_expired_fails(host: Host, verb: str) -> None:
     arm(host)
     host.check_output("deadman armed test")
     host.check_output("deadman fire test")
@@ -73,7 +73,7 @@ def test_what_comes_after_the_clock_ran_out_is_an_error(host: Host, verb: str) -
     assert "too late" in late.stderr
 
 
-def test_second_change_of_that_name_has_to_wait(host: Host) -> None:
+def test_arming_an_armed_switch_fails(host: Host) -> None:
     arm(host)
     second = host.run(f"deadman arm test true {FILE}")
     assert second.rc == 1

@@ -1,27 +1,27 @@
-"""Logs: rules that logrotate understands, looked at often enough."""
+"""Log rotation: valid rules and the configured interval."""
 
 import re
 
 from testinfra.host import Host
 
-from tests.host.told import Told
+from tests.host.variables import Variables
 
 
-def test_logrotate_understands_every_rule(host: Host) -> None:
-    said = host.run("logrotate --debug /etc/logrotate.conf")
-    assert said.rc == 0
-    assert "error:" not in said.stderr
+def test_logrotate_accepts_every_rule(host: Host) -> None:
+    output = host.run("logrotate --debug /etc/logrotate.conf")
+    assert output.rc == 0
+    assert "error:" not in output.stderr
 
 
-def test_timer_looks_as_often_as_it_was_told(host: Host, told: Told) -> None:
-    meant = host.check_output("systemd-analyze calendar %s", told["logrotate_schedule"])
+def test_timer_runs_at_the_configured_interval(host: Host, variables: Variables) -> None:
+    expected = host.check_output("systemd-analyze calendar %s", variables["logrotate_schedule"])
     times = host.check_output("systemctl show --property=TimersCalendar logrotate.timer")
-    assert re.findall(r"OnCalendar=([^;]+?) ;", times) == re.findall(r"Normalized form: (.+)", meant)
+    assert re.findall(r"OnCalendar=([^;]+?) ;", times) == re.findall(r"Normalized form: (.+)", expected)
 
 
-def test_applications_log_is_rotated_as_its_owner(host: Host, told: Told) -> None:
+def test_application_log_is_rotated_as_its_owner(host: Host, variables: Variables) -> None:
     rule = host.file("/etc/logrotate.d/algosat").content_string
-    assert told("su {algosat_user} {algosat_group}\n") in rule
-    assert told("size {algosat_logging_max_size}\n") in rule
-    assert told("rotate {algosat_logging_backup_count}\n") in rule
-    assert told("{algosat_logging_file}") + " {" in rule
+    assert variables.expand("su {algosat_user} {algosat_group}\n") in rule
+    assert variables.expand("size {algosat_logging_max_size}\n") in rule
+    assert variables.expand("rotate {algosat_logging_backup_count}\n") in rule
+    assert variables.expand("{algosat_logging_file}") + " {" in rule

@@ -1,68 +1,70 @@
-"""What nginx lets through, and what it says when it does not."""
+"""nginx: forwarded requests, its own error responses, headers and rate limits."""
 
 import re
 
 import pytest
 from testinfra.host import Host
 
-from tests.host.outside import Outside, Stranger
-from tests.host.told import Told
+from tests.host.client import Client, UntrustedClient
+from tests.host.variables import Variables
 
 pytestmark = pytest.mark.unit("nginx")
 
 
-def test_plain_http_is_sent_to_https(outside: Outside) -> None:
-    answer = outside.plain("/orders?limit=1")
-    assert answer.status == 308
-    assert answer.headers["location"].startswith(f"https://{outside.name}")
-    assert answer.headers["location"].endswith("/orders?limit=1")
+def test_plain_http_is_redirected_to_https(client: Client) -> None:
+    response = client.get_http("/orders?limit=1")
+    assert response.status == 308
+    assert response.headers["location"].startswith(f"https://{client.server_name}")
+    assert response.headers["location"].endswith("/orders?limit=1")
 
 
-def test_acme_challenge_is_answered_without_tls(host: Host, told: Told, outside: Outside) -> None:
-    directory = told("{nginx_acme_webroot}/.well-known/acme-challenge")
+def test_acme_challenge_is_answered_without_tls(host: Host, variables: Variables, client: Client) -> None:
+    directory = variables.expand("{nginx_acme_webroot}/.well-known/acme-challenge")
     host.check_output(f"umask 0022 && mkdir -p {directory} && echo proof > {directory}/test-of-nginx")
     try:
-        assert outside.plain("/.well-known/acme-challenge/test-of-nginx").text == "proof\n"
+        assert client.get_http("/.well-known/acme-challenge/test-of-nginx").text == "proof\n"
     finally:
         host.run(f"rm -rf {directory}")
 
 
-def test_body_that_is_too_large_is_a_problem(outside: Outside, told: Told) -> None:
-    largest = re.fullmatch(r"(\d+)([kmg]?)", told["nginx_client_max_body_size"])
+def test_too_large_body_gets_a_problem_response(client: Client, variables: Variables) -> None:
+    largest = re.fullmatch(r"(\d+)([kmg]?)", variables["nginx_client_max_body_size"])
     assert largest is not None
     body = b"x" * (int(largest[1]) * 1024 ** " kmg".index(largest[2] or " ") + 1)
-    answer = outside.ask("POST", "/orders", body, {"content-type": "application/json"})
-    assert answer.status == 413
-    assert answer.problem["code"] == "body_too_large"
+    response = client.request("POST", "/orders", body, {"content-type": "application/json"})
+    assert response.status == 413
+    assert response.problem["code"] == "body_too_large"
 
 
-@pytest.mark.stranger
-def test_body_that_is_too_large_is_a_problem_over_http_2_too(stranger: Stranger) -> None:
+@pytest.mark.untrusted
+def test_too_large_body_over_http_2_gets_a_problem_response(untrusted: UntrustedClient) -> None:
     large = "--data-binary @/usr/bin/perl"  # any file of a few MiB
-    said = stranger.does(f"curl --silent --insecure --include {large} https://{stranger.server}/orders")
-    assert said.startswith("HTTP/2 413")
-    assert "body_too_large" in said
+    output = untrusted.run(f"curl --silent --insecure --include {large} https://{untrusted.server}/orders")
+    assert output.startswith("HTTP/2 413")
+    assert "body_too_large" in output
 
 
-def test_request_that_is_no_http_is_a_problem(outside: Outside) -> None:
-    answer = outside.ask("GET", "/", headers={"Bad Header": "x", "Content-Length": "many"})
-    assert answer.status == 400
-    assert answer.problem["code"] == "invalid_request"
+def test_malformed_request_gets_a_problem_response(client: Client) -> None:
+    response = client.request("GET", "/", headers={"Bad Header": "x", "Content-Length": "many"})
+    assert response.status == 400
+    assert response.problem["code"] == "invalid_request"
 
 
 @pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6detrics", "/docs/../metrics"])
-@pytest.mark.stranger
-def test_metrics_are_no_strangers_business(stranger: Stranger, path: str) -> None:
-    said = stranger.does(f"curl --silent --insecure --include --path-as-is https://{stranger.server}{path}")
-    assert said.startswith("HTTP/2 403")
-    assert "application/problem+json" in said
+@pytest.mark.untrusted
+def test_metrics_are_forbidden_from_other_networks(untrusted: UntrustedClient, path: str) -> None:
+    output = untrusted.run(
+        f"curl --silent --insecure --include --path-as-is https://{untrusted.server}{path}"
+    )
+    assert output.startswith("HTTP/2 403")
+    assert "application/problem+json" in output
 
 
-def test_metrics_are_the_machines_own_business(host: Host) -> None:
-    said = host.check_output(
+def test_metrics_are_allowed_from_the_server_itself(host: Host) -> None:
+    output = host.check_output(
         "curl --silent --insecure --output /dev/null --write-out '%{http_code}' https://localhost/metrics"
     )
-    assert said != "403"
+    assert output != "403"
 
 
 @pytest.mark.parametrize(
@@ -73,37 +75,37 @@ def test_metrics_are_the_machines_own_business(host: Host) -> None:
         ("referrer-policy", "no-referrer"),
     ],
 )
-def test_answer_carries_the_header_once(outside: Outside, header: str, value: str) -> None:
-    assert outside.get("/health").headers[header] == value
+def test_response_has_the_security_header_once(client: Client, header: str, value: str) -> None:
+    assert client.get("/health").headers[header] == value
 
 
-def test_browsers_are_told_to_use_https_only_for_as_long_as_is_meant(outside: Outside, told: Told) -> None:
-    header = outside.get("/health").headers.get("strict-transport-security")
-    seconds = told["nginx_hsts_max_age"]
+def test_hsts_header_has_the_configured_age(client: Client, variables: Variables) -> None:
+    header = client.get("/health").headers.get("strict-transport-security")
+    seconds = variables["nginx_hsts_max_age"]
     assert header == (f"max-age={seconds}; includeSubDomains" if seconds else None)
 
 
-def test_page_may_load_nothing_unless_the_application_says_so(outside: Outside) -> None:
-    assert "frame-ancestors 'none'" in outside.get("/health").headers["content-security-policy"]
+def test_content_security_policy_forbids_framing(client: Client) -> None:
+    assert "frame-ancestors 'none'" in client.get("/health").headers["content-security-policy"]
 
 
-def test_nginx_does_not_tell_its_version(outside: Outside) -> None:
-    assert outside.get("/").headers["server"] == "nginx"
+def test_server_header_hides_the_version(client: Client) -> None:
+    assert client.get("/").headers["server"] == "nginx"
 
 
 @pytest.mark.parametrize(
     ("sent", "kept"), [("abc-1234", True), ("abc", False), ('x" status=200', False), ("y" * 65, False)]
 )
-def test_harmless_request_id_is_kept_and_another_replaced(outside: Outside, sent: str, kept: bool) -> None:
-    answered = outside.get("/health", {"X-Request-ID": sent}).headers["x-request-id"]
-    assert (answered == sent) == kept
-    assert answered
+def test_valid_request_id_is_kept_and_invalid_one_replaced(client: Client, sent: str, kept: bool) -> None:
+    returned = client.get("/health", {"X-Request-ID": sent}).headers["x-request-id"]
+    assert (returned == sent) == kept
+    assert returned
 
 
-@pytest.mark.stranger
-def test_stranger_who_asks_too_fast_is_told_to_wait(stranger: Stranger) -> None:
-    url = f"https://{stranger.server}/auth/login"
-    said = stranger.does(f"curl --silent --insecure --include --parallel '{url}?[1-60]'")
-    assert "HTTP/2 429" in said
-    assert "retry-after: 1" in said
-    assert '"code": "rate_limited"' in said
+@pytest.mark.untrusted
+def test_client_over_the_rate_limit_gets_429_with_retry_after(untrusted: UntrustedClient) -> None:
+    url = f"https://{untrusted.server}/auth/login"
+    output = untrusted.run(f"curl --silent --insecure --include --parallel '{url}?[1-60]'")
+    assert "HTTP/2 429" in output
+    assert "retry-after: 1" in output
+    assert '"code": "rate_limited"' in output

@@ -1,4 +1,4 @@
-"""SSH: keys and modern algorithms only."""
+"""sshd: public keys only, modern algorithms only, settings of the inventory."""
 
 import re
 import subprocess
@@ -6,39 +6,39 @@ import subprocess
 import pytest
 from testinfra.host import Host
 
-from tests.host.outside import Outside
-from tests.host.told import Told
+from tests.host.client import Client
+from tests.host.variables import Variables
 
 pytestmark = pytest.mark.unit("ssh")
 
 
-def login(outside: Outside, told: Told, user: str, *options: str) -> str:
-    """What sshd answers somebody who has no key."""
-    done = subprocess.run(
+def login(client: Client, variables: Variables, user: str, *options: str) -> str:
+    """Try to log in without a key and return the error message of ssh."""
+    result = subprocess.run(
         [
             "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
             "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes", "-o", "IdentityFile=/dev/null",
-            "-o", "IdentityAgent=none", "-p", str(told["ssh_ports"][-1]), *options,
-            f"{user}@{outside.address}", "true",
+            "-o", "IdentityAgent=none", "-p", str(variables["ssh_ports"][-1]), *options,
+            f"{user}@{client.address}", "true",
         ],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
-    assert done.returncode == 255
-    return done.stderr
+    assert result.returncode == 255
+    return result.stderr
 
 
-@pytest.mark.parametrize("user", ["root", "{me}", "nobody"])
-def test_only_keys_are_accepted(outside: Outside, told: Told, me: str, user: str) -> None:
-    assert "Permission denied (publickey)." in login(outside, told, user.format(me=me))
+@pytest.mark.parametrize("user", ["root", "{login_user}", "nobody"])
+def test_only_keys_are_accepted(client: Client, variables: Variables, login_user: str, user: str) -> None:
+    assert "Permission denied (publickey)." in login(client, variables, user.format(login_user=login_user))
 
 
 @pytest.mark.parametrize(
     "weak",
     ["KexAlgorithms=diffie-hellman-group14-sha256", "Ciphers=aes128-cbc", "MACs=hmac-sha1"],
 )
-def test_weak_algorithm_is_not_agreed_to(outside: Outside, told: Told, me: str, weak: str) -> None:
+def test_weak_algorithm_is_rejected(client: Client, variables: Variables, login_user: str, weak: str) -> None:
     assert "no matching" in login(
-        outside, told, me, "-o", weak, "-o", "Ciphers=aes256-ctr" if "MACs" in weak else weak
+        client, variables, login_user, "-o", weak, "-o", "Ciphers=aes256-ctr" if "MACs" in weak else weak
     )
 
 
@@ -55,7 +55,7 @@ def test_weak_algorithm_is_not_agreed_to(outside: Outside, told: Told, me: str, 
         "authorizedkeysfile .ssh/authorized_keys",
     ],
 )
-def test_sshd_obeys(host: Host, rule: str) -> None:
+def test_hardening_rule_is_in_effect(host: Host, rule: str) -> None:
     assert rule in host.check_output("sshd -T -C user=root,host=a,addr=203.0.113.9").splitlines()
 
 
@@ -70,28 +70,32 @@ def test_sshd_obeys(host: Host, rule: str) -> None:
         ("allowtcpforwarding", "ssh_allow_tcp_forwarding"),
     ],
 )
-def test_sshd_goes_by_what_it_was_told(host: Host, told: Told, keyword: str, variable: str) -> None:
-    assert f"{keyword} {told[variable]}" in host.check_output("sshd -T").splitlines()
+def test_sshd_uses_the_settings_of_the_inventory(
+    host: Host, variables: Variables, keyword: str, variable: str
+) -> None:
+    assert f"{keyword} {variables[variable]}" in host.check_output("sshd -T").splitlines()
 
 
-def test_sshd_listens_where_it_was_told_and_for_whom(host: Host, told: Told) -> None:
-    obeyed = host.check_output("sshd -T").splitlines()
-    assert {it for it in obeyed if it.startswith("port ")} == {f"port {it}" for it in told["ssh_ports"]}
-    allowed = {it.split()[1] for it in obeyed if it.startswith("allowusers ")}
-    assert allowed == (set(told["ssh_allow_users"]) if told.has("users_operators") else allowed)
+def test_sshd_has_the_configured_ports_and_users(host: Host, variables: Variables) -> None:
+    settings = host.check_output("sshd -T").splitlines()
+    assert {it for it in settings if it.startswith("port ")} == {
+        f"port {it}" for it in variables["ssh_ports"]
+    }
+    allowed = {it.split()[1] for it in settings if it.startswith("allowusers ")}
+    assert allowed == (set(variables["ssh_allow_users"]) if variables.has("users_operators") else allowed)
 
 
-def test_file_beside_the_configuration_cannot_loosen_it(host: Host) -> None:
-    loose = "/etc/ssh/sshd_config.d/50-of-test.conf"
+def test_drop_in_file_cannot_weaken_the_configuration(host: Host) -> None:
+    drop_in = "/etc/ssh/sshd_config.d/50-of-test.conf"
     try:
-        host.check_output(f"printf 'PasswordAuthentication yes\\nPermitRootLogin yes\\n' > {loose}")
-        obeyed = host.check_output("sshd -T -C user=root,host=a,addr=203.0.113.9").splitlines()
+        host.check_output(f"printf 'PasswordAuthentication yes\\nPermitRootLogin yes\\n' > {drop_in}")
+        settings = host.check_output("sshd -T -C user=root,host=a,addr=203.0.113.9").splitlines()
     finally:
-        host.run(f"rm -f {loose}")
-    assert {"passwordauthentication no", "permitrootlogin no"} <= set(obeyed)
+        host.run(f"rm -f {drop_in}")
+    assert {"passwordauthentication no", "permitrootlogin no"} <= set(settings)
 
 
-def test_private_host_keys_are_roots_alone(host: Host) -> None:
+def test_private_host_keys_are_readable_only_by_root(host: Host) -> None:
     keys = re.findall(r"^hostkey (\S+)$", host.check_output("sshd -T"), re.MULTILINE)
     assert len(keys) == 2
     assert all((host.file(key).user, host.file(key).mode) == ("root", 0o600) for key in keys)

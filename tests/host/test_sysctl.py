@@ -1,4 +1,4 @@
-"""Kernel settings: what is written is what the kernel does."""
+"""Kernel settings: the written values are in effect."""
 
 import re
 
@@ -7,7 +7,7 @@ from testinfra.host import Host
 FILE = "/etc/sysctl.d/zz-hardening.conf"
 
 
-def test_kernel_obeys_every_setting_it_knows(host: Host) -> None:
+def test_known_settings_are_in_effect(host: Host) -> None:
     settings = dict(re.findall(r"^(\S+) = (.+)$", host.file(FILE).content_string, re.MULTILINE))
     assert settings["net.ipv4.tcp_syncookies"] == "1"
     live = host.check_output(f"sysctl --ignore {' '.join(settings)}")
@@ -15,8 +15,8 @@ def test_kernel_obeys_every_setting_it_knows(host: Host) -> None:
     assert {key: value for key, value in settings.items() if found.get(key, value) != value} == {}
 
 
-def test_container_leaves_its_hosts_kernel_alone(host: Host) -> None:
+def test_container_writes_no_settings_of_its_hosts_kernel(host: Host) -> None:
     in_container = host.run("systemd-detect-virt --container").rc == 0
     names = re.findall(r"^(\S+) = ", host.file(FILE).content_string, re.MULTILINE)
-    of_the_host = [name for name in names if not re.match(r"net\.ipv[46]\.", name)]
-    assert bool(of_the_host) != in_container
+    host_settings = [name for name in names if not re.match(r"net\.ipv[46]\.", name)]
+    assert bool(host_settings) != in_container

@@ -1,4 +1,4 @@
-"""Orders over HTTPS from outside; only where the machine may be thrown away."""
+"""Orders over HTTPS on a disposable server."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import uuid
 import pytest
 from testinfra.host import Host
 
-from tests.host.told import Told
 from tests.host.trader import Trader
+from tests.host.variables import Variables
 
 pytestmark = [pytest.mark.unit("algosat", "algosat-engine"), pytest.mark.disposable]
 
 
 def position(trader: Trader, symbol: str) -> int:
-    held = (it for it in trader.read("/positions")["items"] if it["symbol"] == symbol)
+    held = (it for it in trader.get_json("/positions")["items"] if it["symbol"] == symbol)
     return sum(int(it["quantity"]) for it in held)
 
 
-def test_market_order_fills_and_shows_as_a_position(trader: Trader) -> None:
+def test_filled_market_order_changes_the_position(trader: Trader) -> None:
     symbol = trader.instrument()["symbol"]
     before = position(trader, symbol)
-    answer = trader.buy(symbol, 3)
-    assert answer.status == 201
-    assert trader.settled(json.loads(answer.text)["id"])["status"] == "filled"
+    response = trader.buy(symbol, 3)
+    assert response.status == 201
+    assert trader.wait_for_order(json.loads(response.text)["id"])["status"] == "filled"
     assert position(trader, symbol) == before + 3
 
 
-def test_repeated_key_gives_the_same_order_once(trader: Trader) -> None:
+def test_repeated_idempotency_key_returns_the_same_order(trader: Trader) -> None:
     symbol, key = trader.instrument()["symbol"], str(uuid.uuid4())
     first, second = (json.loads(trader.buy(symbol, 5, key).text) for _ in range(2))
     assert first["id"] == second["id"]
 
 
-def test_same_key_with_another_body_is_refused(trader: Trader) -> None:
+def test_idempotency_key_with_another_body_is_rejected(trader: Trader) -> None:
     symbol, key = trader.instrument()["symbol"], str(uuid.uuid4())
     trader.buy(symbol, 6, key)
     assert trader.buy(symbol, 7, key).status == 409
@@ -50,32 +50,34 @@ def test_same_key_with_another_body_is_refused(trader: Trader) -> None:
         ({"surplus": 1}, 422),
     ],
 )
-def test_bad_order_is_refused_and_changes_nothing(
+def test_invalid_order_is_rejected_and_changes_nothing(
     trader: Trader, change: dict[str, object], status: int
 ) -> None:
     symbol = trader.instrument()["symbol"]
     before = position(trader, symbol)
     order = {"symbol": symbol, "side": "buy", "quantity": "1", "type": "market", **change}
-    answer = trader.ask("POST", "/orders", order, Idempotency_Key=str(uuid.uuid4()))
-    assert answer.status == status
-    assert answer.problem["code"]
+    response = trader.request("POST", "/orders", order, Idempotency_Key=str(uuid.uuid4()))
+    assert response.status == status
+    assert response.problem["code"]
     assert position(trader, symbol) == before
 
 
-def test_token_is_worthless_after_the_logout(trader: Trader) -> None:
-    assert trader.ask("POST", "/auth/logout").status in {200, 204}
-    assert trader.ask("GET", "/orders").status == 401
+def test_token_is_invalid_after_logout(trader: Trader) -> None:
+    assert trader.request("POST", "/auth/logout").status in {200, 204}
+    assert trader.request("GET", "/orders").status == 401
 
 
-def test_order_can_be_followed_through_the_log_by_its_request(host: Host, told: Told, trader: Trader) -> None:
+def test_request_id_links_the_log_lines_of_api_and_engine(
+    host: Host, variables: Variables, trader: Trader
+) -> None:
     request_id = uuid.uuid4().hex
     order = {"symbol": trader.instrument()["symbol"], "side": "buy", "quantity": "9", "type": "market"}
-    answer = trader.ask(
+    response = trader.request(
         "POST", "/orders", order,
         Idempotency_Key=request_id, X_Request_ID=request_id, Prefer="wait=2",
     )  # fmt: skip
-    assert answer.headers["x-request-id"] == request_id
-    trader.settled(json.loads(answer.text)["id"])
-    lines = host.check_output("grep --no-filename %s %s", request_id, told["algosat_logging_file"])
-    if told["algosat_logging_format"] == "json":
+    assert response.headers["x-request-id"] == request_id
+    trader.wait_for_order(json.loads(response.text)["id"])
+    lines = host.check_output("grep --no-filename %s %s", request_id, variables["algosat_logging_file"])
+    if variables["algosat_logging_format"] == "json":
         assert {json.loads(line)["process"] for line in lines.splitlines()} == {"api", "engine"}

@@ -1,15 +1,15 @@
-"""The firewall, by its packets."""
+"""The firewall: rules and their effect."""
 
 import pytest
 from testinfra.host import Host
 
-from tests.host.outside import Stranger
-from tests.host.told import Told
+from tests.host.client import UntrustedClient
+from tests.host.variables import Variables
 
 pytestmark = pytest.mark.unit("ufw")
 
 
-def test_everything_else_is_dropped(host: Host) -> None:
+def test_incoming_packets_are_dropped_by_default(host: Host) -> None:
     status = host.check_output("ufw status verbose")
     assert "Status: active" in status
     assert "Default: deny (incoming), allow (outgoing)" in status
@@ -17,25 +17,27 @@ def test_everything_else_is_dropped(host: Host) -> None:
     assert host.check_output("ip6tables --list-rules INPUT").startswith("-P INPUT DROP")
 
 
-def test_rules_are_those_of_its_file_and_no_more(host: Host) -> None:
-    asked = [
+def test_active_rules_match_the_rules_file(host: Host) -> None:
+    written = [
         line
         for line in host.file("/etc/ufw/user.rules").content_string.splitlines()
         if line.startswith("-A ufw-user-input ")
     ]
     live = host.check_output("iptables --list-rules ufw-user-input").splitlines()
-    assert len(live) == len(asked) + 1
+    assert len(live) == len(written) + 1
 
 
-@pytest.mark.stranger
-def test_stranger_reaches_the_website_but_not_the_application(told: Told, stranger: Stranger) -> None:
-    assert stranger.reaches(80)
-    assert stranger.reaches(443)
-    assert not stranger.reaches(told["algosat_api_port"])
+@pytest.mark.untrusted
+def test_other_network_reaches_nginx_but_not_the_application(
+    variables: Variables, untrusted: UntrustedClient
+) -> None:
+    assert untrusted.can_connect(80)
+    assert untrusted.can_connect(443)
+    assert not untrusted.can_connect(variables["algosat_api_port"])
 
 
-@pytest.mark.stranger
-def test_stranger_who_knocks_at_ssh_too_often_is_refused(told: Told, stranger: Stranger) -> None:
-    knocks = [stranger.reaches(told["ssh_ports"][0]) for _ in range(8)]
-    assert knocks[0]
-    assert not knocks[-1]
+@pytest.mark.untrusted
+def test_too_frequent_ssh_connections_are_rejected(variables: Variables, untrusted: UntrustedClient) -> None:
+    attempts = [untrusted.can_connect(variables["ssh_ports"][0]) for _ in range(8)]
+    assert attempts[0]
+    assert not attempts[-1]

@@ -1,4 +1,4 @@
-"""A client of the API who trades, over HTTPS and from outside."""
+"""Client of the trading API, logged in as a user that may trade."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from tests.host.outside import Answer, Outside
+from tests.host.client import Client, Response
 
-# An order rests in one of these, once the engine has had its say; in `not_found` when it has sought evidence
-# in vain for engine.unknown_window_seconds.
-SETTLED = {
+# Statuses in which the engine has nothing left to do for an order. An order becomes `not_found` if the broker
+# shows no trace of it for engine.unknown_window_seconds.
+STABLE = {
     *("open", "trigger_pending", "partially_filled", "filled"),
     *("cancelled", "rejected", "expired", "not_found"),
 }
@@ -20,67 +20,70 @@ SETTLED = {
 
 @dataclass(frozen=True)
 class Trader:
-    """Somebody who is logged in."""
+    """A login session and the requests made with it."""
 
-    outside: Outside
+    client: Client
     token: str
 
     @classmethod
-    def logged_in(cls, outside: Outside, username: str, password: str) -> Trader:
+    def log_in(cls, client: Client, username: str, password: str) -> Trader:
+        """Log in and return the session."""
         body = json.dumps({"username": username, "password": password}).encode()
-        answer = outside.ask("POST", "/auth/login", body, {"Content-Type": "application/json"})
-        assert answer.status == 200, answer.text
-        return cls(outside, json.loads(answer.text)["access_token"])
+        response = client.request("POST", "/auth/login", body, {"Content-Type": "application/json"})
+        assert response.status == 200, response.text
+        return cls(client, json.loads(response.text)["access_token"])
 
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """A request in his name; header names have underscores for their hyphens."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        named["Authorization"] = f"Bearer {self.token}"
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
+        """Send a request with the access token. Header names are given with underscores for hyphens."""
+        all_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        all_headers["Authorization"] = f"Bearer {self.token}"
         content = None
         if body is not None:
-            content, named["Content-Type"] = json.dumps(body).encode(), "application/json"
-        return self.outside.ask(method, path, content, named)
+            content, all_headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+        return self.client.request(method, path, content, all_headers)
 
-    def read(self, path: str) -> Any:
-        """The body of a GET that must succeed."""
-        answer = self.ask("GET", path)
-        assert answer.status == 200, answer.text
-        return json.loads(answer.text)
+    def get_json(self, path: str) -> Any:
+        """Return the body of a GET request. Raises AssertionError if it fails."""
+        response = self.request("GET", path)
+        assert response.status == 200, response.text
+        return json.loads(response.text)
 
-    def buy(self, symbol: str, quantity: int, key: str = "") -> Answer:
-        """A market order; without a key it gets one of its own."""
+    def buy(self, symbol: str, quantity: int, key: str = "") -> Response:
+        """Place a market order, under a new idempotency key unless one is given."""
         order = {"symbol": symbol, "side": "buy", "quantity": str(quantity), "type": "market"}
-        return self.ask("POST", "/orders", order, Idempotency_Key=key or str(uuid.uuid4()), Prefer="wait=2")
+        return self.request(
+            "POST", "/orders", order, Idempotency_Key=key or str(uuid.uuid4()), Prefer="wait=2"
+        )
 
-    def buy_until_answered(self, symbol: str, quantity: int, seconds: float = 60) -> Answer:
-        """The same order under the same key until somebody answers for it, as a careful client does."""
+    def buy_until_answered(self, symbol: str, quantity: int, seconds: float = 60) -> Response:
+        """Repeat an order under one idempotency key until a response below 500 arrives."""
         key, deadline = str(uuid.uuid4()), time.monotonic() + seconds
         while True:
             try:
-                answer = self.buy(symbol, quantity, key)
+                response = self.buy(symbol, quantity, key)
             except OSError:
-                answer = None
-            if answer is not None and answer.status < 500:
-                return answer
-            assert time.monotonic() < deadline, f"nobody answered for {key}: {answer}"
+                response = None
+            if response is not None and response.status < 500:
+                return response
+            assert time.monotonic() < deadline, f"no response for {key}: {response}"
             time.sleep(0.3)
 
-    def settled(self, order_id: str, seconds: float = 180) -> Any:
-        """The order, once it has come to rest."""
+    def wait_for_order(self, order_id: str, seconds: float = 180) -> Any:
+        """Return the order once its status is stable."""
         deadline = time.monotonic() + seconds
-        while (order := self.read(f"/orders/{order_id}"))["status"] not in SETTLED:
+        while (order := self.get_json(f"/orders/{order_id}"))["status"] not in STABLE:
             assert time.monotonic() < deadline, order
             time.sleep(0.2)
         return order
 
     def instrument(self) -> dict[str, Any]:
-        """The first instrument of the market."""
-        found: dict[str, Any] = self.read("/instruments")["items"][0]
+        """Return the first instrument of the market."""
+        found: dict[str, Any] = self.get_json("/instruments")["items"][0]
         return found
 
-    def next_price(self, symbol: str, seconds: float = 60) -> None:
-        """Wait for a price of the symbol that is newer than the one there is."""
-        deadline, before = time.monotonic() + seconds, self.read(f"/quotes/{symbol}")["at"]
-        while (now := self.read(f"/quotes/{symbol}"))["at"] == before:
+    def wait_for_price(self, symbol: str, seconds: float = 60) -> None:
+        """Wait for a newer price of the symbol."""
+        deadline, before = time.monotonic() + seconds, self.get_json(f"/quotes/{symbol}")["at"]
+        while (now := self.get_json(f"/quotes/{symbol}"))["at"] == before:
             assert time.monotonic() < deadline, now
             time.sleep(0.2)

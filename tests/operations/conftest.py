@@ -1,7 +1,7 @@
-"""A server in its years of work. The tests run playbooks against the machines of a molecule scenario, in the
-order in which they are written, and watch from outside.
+"""Tests of operations on a running server. They run playbooks against the machines of a molecule scenario,
+in the order of the files, and check the server over the network.
 
-ALGOSAT_INVENTORY names the inventory; ALGOSAT_ADMIN_PASSWORD_FILE the file with the admin's password.
+ALGOSAT_INVENTORY names the inventory, ALGOSAT_ADMIN_PASSWORD_FILE the file with the admin's password.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.host.conftest import *  # noqa: F403 - the fixtures of a finished server
+from tests.host.conftest import *  # noqa: F403 - fixtures of an installed server
 from tests.host.load import Load
-from tests.host.told import Told
 from tests.host.trader import Trader
+from tests.host.variables import Variables
 from tests.operations.controller import Controller
 from tools.paths import ROOT
 
@@ -28,30 +28,30 @@ def controller(host: Host) -> Controller:
 
 @pytest.fixture
 def load(trader: Trader, request: pytest.FixtureRequest) -> Iterator[Load]:
-    """Orders at a steady pace, once it is entered; what became of them is told at the end of the run."""
+    """Load that places orders while it is entered. The summary of the test run prints its figures."""
     load = Load(trader, trader.instrument()["symbol"])
     yield load
     request.node.user_properties.append(("load", str(load)))
 
 
 @pytest.fixture
-def hung_engine(host: Host, told: Told, trader: Trader) -> Iterator[None]:
-    """Orders are accepted, and do not leave. A stopped one would do so, too, but keeps no release out."""
+def hung_engine(host: Host, variables: Variables, trader: Trader) -> Iterator[None]:
+    """Suspend the engine: the API accepts orders, which stay unsent and prevent a release."""
     host.check_output("systemctl service-watchdogs no")
-    # Not while it is its turn to write: it would never end that turn, and no order would be accepted either.
-    store = told["algosat_database_url"].removeprefix("sqlite:///")
+    # Suspend it while this command holds the write lock: an engine suspended in a write would block the API.
+    store = variables["algosat_database_url"].removeprefix("sqlite:///")
     hang = "systemctl kill --signal=STOP algosat-engine.service"
     host.check_output(f"flock {store}.gate flock {store}.lock {hang}")
     yield
     host.check_output(
         "systemctl kill --signal=CONT algosat-engine.service && systemctl service-watchdogs yes"
     )
-    trader.next_price(trader.instrument()["symbol"])  # no order is taken on those from before
+    trader.wait_for_price(trader.instrument()["symbol"])  # the gate denies orders on quotes that are too old
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("loads")
     for report in (it for its in terminalreporter.stats.values() for it in its):
         if getattr(report, "when", "") == "teardown":
-            for _, said in report.user_properties:
-                terminalreporter.line(f"{report.nodeid}: {said}")
+            for _, output in report.user_properties:
+                terminalreporter.line(f"{report.nodeid}: {output}")

@@ -1,4 +1,4 @@
-"""A checkout from which playbooks are run against one server, and copies of it whose app may be broken."""
+"""Runs playbooks against one server, from this checkout or from modified copies of it."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from pathlib import Path
 
 from tools.paths import ROOT, VENV_BIN
 
-# Made at a first use and the same for every checkout: shared, not copied.
+# Directories that copies share through symbolic links.
 SHARED = (".venv", ".cache", ".local")
 
 
 @dataclass(frozen=True)
 class Controller:
-    """Where the playbooks lie, the inventory that is played, and the one server of it that is meant."""
+    """A checkout, an inventory and the name of one server in it."""
 
     root: Path
     inventory: Path
     server: str
 
     def play(self, playbook: str, *arguments: str) -> str:
-        """What Ansible prints; the playbook must end well."""
+        """Run a playbook and return its output. Raises AssertionError if it fails."""
         done = self.attempt(playbook, *arguments)
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
 
     def attempt(self, playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a playbook to whatever end."""
+        """Run a playbook that may fail."""
         return subprocess.run(
             self.command(playbook, *arguments), cwd=self.root, env=self.environment(),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, check=False,
         )  # fmt: skip
 
-    def begin(self, playbook: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a playbook; what it prints can be read line by line."""
+    def start(self, playbook: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a playbook without waiting for it. Its output can be read line by line."""
         return subprocess.Popen(
             self.command(playbook, *arguments), cwd=self.root, env=self.environment(),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -51,20 +51,20 @@ class Controller:
         return [program, *where, str(self.root / "playbooks" / playbook), *arguments]
 
     def environment(self) -> dict[str, str]:
-        """An operator's: what Molecule tells its own Ansible, such as its vaults, is not for ours."""
+        """Return the environment of an operator, without the settings of Molecule for its own Ansible."""
         path = f"{VENV_BIN}{os.pathsep}{os.environ['PATH']}"
         own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         return {**own, "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "PATH": path,
                 "PYTHONPATH": str(self.root), "ANSIBLE_FORCE_COLOR": "false"}  # fmt: skip
 
     def copy(self, directory: Path) -> Controller:
-        """The same sources in another place, where they may be changed."""
+        """Copy the checkout into a directory, where it can be edited."""
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
         for name in filter(None, listed.stdout.split("\0")):
-            if not (ROOT / name).exists():  # removed, and git not told yet
+            if not (ROOT / name).exists():  # removed from the work tree only
                 continue
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,9 +74,9 @@ class Controller:
         return replace(self, root=directory)
 
     def edit(self, file: str, old: str, new: str) -> None:
-        """Change a copy's source; `old` must be there."""
+        """Replace text in a file of a copy. Raises AssertionError if `old` is missing."""
         assert self.root != ROOT
         path = self.root / file
         text = path.read_text()
-        assert old in text, f"{file} has no {old!r} any more"
+        assert old in text, f"{file} does not contain {old!r}"
         path.write_text(text.replace(old, new, 1))

@@ -1,4 +1,4 @@
-"""New certificates while orders come in: the machine's own, and those that an authority issues by ACME."""
+"""Certificate renewal under load: self-signed, issued by ACME, and supplied by the operator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit("nginx", "tls-renew", "acme-authority")
 FULLCHAIN = "/etc/ssl/algosat/fullchain.pem"
 ARCHIVE = "/var/cache/apt/archives/caddy_*.deb"
 HOME = "/var/lib/acme-authority"
-# Caddy holds an authority that speaks ACME. Its certificates live twelve hours.
+# Caddy as an ACME server. Its certificates are valid for twelve hours.
 CADDYFILE = f"""\
 {{
     admin off
@@ -31,7 +31,7 @@ https://localhost:14000 {{
     acme_server
 }}
 """
-LATER = "/run/systemd/system/tls-renew.service.d"
+DROP_IN_PATH = "/run/systemd/system/tls-renew.service.d"
 DROP_IN = "[Service]\nExecStart=\nExecStart=/bin/sh /run/tls-later\n"
 DIRECTORY_URL = "https://localhost:14000/acme/local/directory"
 
@@ -45,34 +45,36 @@ def serial(host: Host) -> str:
 
 
 @pytest.fixture(scope="module")
-def authority(host: Host, one_connection: None) -> Iterator[str]:
-    """A new authority on this server; its root certificate. Installed, the package would start a server."""
+def authority(host: Host, shared_connection: None) -> Iterator[str]:
+    """Run a CA on this server and return its root certificate."""
     with host.sudo():
         host.check_output(f"rm -rf {HOME} /var/lib/tls-renew/*")
-        host.check_output("apt-get -qq --yes install --download-only caddy")
-        # Of several that were ever downloaded, the newest: an older one is kept for whom it serves.
+        host.check_output(
+            "apt-get -qq --yes install --download-only caddy"
+        )  # installing would start a server
+        # Unpack the newest of the downloaded versions.
         host.check_output(f"mkdir -p {HOME} && dpkg-deb --extract $(ls -v {ARCHIVE} | tail -1) {HOME}/root")
         host.check_output(f"printf %s > {HOME}/Caddyfile", CADDYFILE)
         caddy = f"{HOME}/root/usr/bin/caddy run --config {HOME}/Caddyfile"
         host.check_output(f"systemd-run --quiet --unit=acme-authority --setenv=HOME={HOME} {caddy}")
         root = f"{HOME}/pki/authorities/local/root.crt"
-        asked = f"curl -s -o /dev/null --cacert {root} {DIRECTORY_URL}"
-        host.check_output(f"timeout 30 sh -c 'until {asked}; do sleep 0.3; done'")
+        request = f"curl -s -o /dev/null --cacert {root} {DIRECTORY_URL}"
+        host.check_output(f"timeout 30 sh -c 'until {request}; do sleep 0.3; done'")
         yield str(host.file(root).content_string)
         host.run("systemctl stop acme-authority")
 
 
 def provision(controller: Controller, root: str, directory_url: str = DIRECTORY_URL) -> str:
-    told = {
+    variables = {
         "tls_mode": "acme",
         "tls_ca_certificate": root,
         "tls_acme_directory_url": directory_url,
         "tls_acme_domains": [controller.server],
     }
-    return controller.play("provision.yml", "--tags=tls", f"--extra-vars={json.dumps(told)}")
+    return controller.play("provision.yml", "--tags=tls", f"--extra-vars={json.dumps(variables)}")
 
 
-def test_renewal_of_the_machines_own_certificate_fails_no_request(host: Host, load: Load) -> None:
+def test_renewal_of_the_self_signed_certificate_fails_no_request(host: Host, load: Load) -> None:
     before = serial(host)
     with load:
         host.check_output("tls-renew now")
@@ -81,49 +83,48 @@ def test_renewal_of_the_machines_own_certificate_fails_no_request(host: Host, lo
     assert len(load.acknowledged) > 10
 
 
-def test_authority_that_does_not_answer_leaves_the_certificate_there_was(
+def test_unreachable_authority_keeps_the_current_certificate(
     host: Host, controller: Controller, authority: str
 ) -> None:
     before = serial(host)
-    said = provision(controller, authority, "https://localhost:14009/nowhere")
-    assert "the authority issued no certificate; the one before stays" in said
+    output = provision(controller, authority, "https://localhost:14009/nowhere")
+    assert "the authority issued no certificate; the one before stays" in output
     assert serial(host) == before
 
 
-def test_certificate_comes_from_the_authority_and_fails_no_request(
+def test_switch_to_an_acme_certificate_fails_no_request(
     host: Host, controller: Controller, load: Load, authority: str
 ) -> None:
-    before = load.trader.outside
-    outside = replace(before, authority=before.authority + authority)
-    load.trader = replace(load.trader, outside=outside)
+    before = load.trader.client
+    client = replace(before, ca_certificate=before.ca_certificate + authority)
+    load.trader = replace(load.trader, client=client)
     with load:
         provision(controller, authority)
     assert "Caddy" in issuer(host)
     assert load.failures == []
-    assert outside.get("/health").status == 200
+    assert client.get("/health").status == 200
     assert "certificate_self_signed 0" in host.file("/var/lib/algosat/reports/tls.prom").content_string
 
 
-def test_certificate_with_more_than_a_third_of_its_life_is_kept(host: Host, authority: str) -> None:
+def test_certificate_with_over_a_third_of_its_lifetime_is_kept(host: Host, authority: str) -> None:
     assert host.check_output("tls-renew") == "kept"
 
 
-def test_new_one_is_taken_within_the_sandbox_once_two_thirds_are_over(host: Host, authority: str) -> None:
+def test_sandboxed_service_renews_after_two_thirds_of_the_lifetime(host: Host, authority: str) -> None:
     before = serial(host)
-    # The program with a clock that is nine of the twelve hours ahead.
+    # Run the program with a clock that is nine of the twelve hours ahead.
     host.check_output("sed 's/date +%s/date --date=+9hours +%s/' /usr/local/sbin/tls-renew > /run/tls-later")
     host.check_output(
-        f"mkdir -p {LATER} && printf %s > {LATER}/later.conf && systemctl daemon-reload", DROP_IN
+        f"mkdir -p {DROP_IN_PATH} && printf %s > {DROP_IN_PATH}/later.conf && systemctl daemon-reload",
+        DROP_IN,
     )
     host.check_output("systemctl start tls-renew.service")
-    host.check_output(f"rm -r {LATER} && systemctl daemon-reload")
+    host.check_output(f"rm -r {DROP_IN_PATH} && systemctl daemon-reload")
     assert serial(host) != before
     assert "Caddy" in issuer(host)
 
 
-def test_certificate_of_ones_own_is_shown_at_once_and_its_end_is_told(
-    host: Host, controller: Controller
-) -> None:
+def test_operators_certificate_is_served_and_its_expiry_published(host: Host, controller: Controller) -> None:
     made = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=own -days 90"
     host.check_output(f"{made} -keyout /run/own.key -out /run/own.pem")
     own = {"tls_mode": "own"} | {
@@ -136,11 +137,11 @@ def test_certificate_of_ones_own_is_shown_at_once_and_its_end_is_told(
     assert ends == host.check_output(
         "openssl x509 -in /run/own.pem -noout -enddate | cut -d= -f2 | date --file=- +%s"
     )
-    told = host.file("/var/lib/algosat/reports/tls.prom").content_string
-    assert f"\nalgosat_certificate_expiry_timestamp_seconds {ends}\n" in told
+    metrics = host.file("/var/lib/algosat/reports/tls.prom").content_string
+    assert f"\nalgosat_certificate_expiry_timestamp_seconds {ends}\n" in metrics
 
 
-def test_machine_signs_for_itself_again_when_told_so(
+def test_switch_back_to_a_self_signed_certificate_removes_acme(
     host: Host, controller: Controller, authority: str
 ) -> None:
     controller.play("provision.yml", "--tags=tls")

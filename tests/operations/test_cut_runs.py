@@ -1,4 +1,4 @@
-"""Runs that are killed: whoever was locked out gets in again, and the next run finishes what was begun."""
+"""Killed runs: a locked-out operator regains access, and the next run completes the change."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.unit(*UNITS)
 
 OPERATOR = "operator"
 FOREIGN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFD1uWSlbtbKm8rWhZ2G8VY5mVwGqNzPgxFYc9NZkJcK nobody"
-# What a role is told so that the operator is out as soon as it is in force.
-HARM: dict[str, dict[str, Any]] = {
+# Variables with which each role would lock the operator out.
+LOCKOUT: dict[str, dict[str, Any]] = {
     "ssh": {"ssh_allow_users": ["nobody"]},
     "ufw": {"ufw_rules": [{"port": 443}]},
     "users": {
@@ -34,9 +34,9 @@ HARM: dict[str, dict[str, Any]] = {
         ]
     },
 }
-# What is left over, and how it goes.
-MENDED = {"users": {"users_removed": ["colleague"]}}
-# A setting of a service, what shows whether it runs by it, and the answer then.
+# Variables that remove the leftovers of a lock-out.
+CLEANUP = {"users": {"users_removed": ["colleague"]}}
+# For each service a setting, the command that shows the value in effect, and the expected output.
 SETTINGS = {
     "nginx": (
         {"nginx_client_max_body_size": "1k"},
@@ -50,61 +50,64 @@ SETTINGS = {
     ),
     "fail2ban": ({"fail2ban_findtime": "7m"}, "fail2ban-client get sshd findtime", "420"),
 }
-# What a task does that does not change the server.
+# Modules that never change the server.
 LOCAL = {
     f"ansible.builtin.{it}" for it in ("assert", "include_role", "include_tasks", "import_tasks", "meta")
 }
-# A very busy machine needs seven of them from arming to the change; later ones are refused.
+# A very busy machine needs seven seconds from arming to the change; a later change is refused.
 SWITCH_SECONDS = 12
-# How long it may take besides.
+# Additional time for the restore.
 PATIENCE_SECONDS = 120
 
 
 def tasks(role: str, file: str = "*.yml") -> set[str]:
-    """The tasks of a role that may change the server."""
+    """Return the names of the tasks that may change the server."""
     files = (ROOT / "roles" / role / "tasks").glob(file)
     named = [task for file in files for task in yaml.safe_load(file.read_text())]
     every = [each for task in named for each in task.get("block", [task])]
-    only_look = [it for it in every if it.get("changed_when") is False or it.get("check_mode") is True]
-    return {it["name"] for it in every if it not in only_look and not it.keys() & LOCAL}
+    read_only = [it for it in every if it.get("changed_when") is False or it.get("check_mode") is True]
+    return {it["name"] for it in every if it not in read_only and not it.keys() & LOCAL}
 
 
-def under_the_switch() -> set[str]:
-    """The roles that change something by which an operator comes in."""
+def roles_with_switch() -> set[str]:
+    """Return the roles that protect their changes with the dead-man's switch."""
     files = (ROOT / "roles").glob("*/tasks/*.yml")
     return {it.parts[-3] for it in files if re.search(r"^ *name: deadman$", it.read_text(), re.MULTILINE)}
 
 
-def arguments(role: str, told: dict[str, Any]) -> tuple[str, ...]:
-    # Judging the inventory takes as long as all that is drilled here.
+def arguments(role: str, variables: dict[str, Any]) -> tuple[str, ...]:
+    # Validating the inventory would take as long as the rest of the run.
     return (
         "provision.yml",
         f"--tags={role}",
-        f"--extra-vars={json.dumps({'_inventory_validated': True, **told})}",
+        f"--extra-vars={json.dumps({'_inventory_validated': True, **variables})}",
     )
 
 
 def run_until(controller: Controller, role: str, number: int) -> str | None:
-    """Kill a harmful run when that many of its tasks have begun; the last one's name, None if it is over."""
-    changing, said = tasks(role) | tasks("deadman"), []
-    with controller.begin(*arguments(role, {**HARM[role], "deadman_seconds": SWITCH_SECONDS})) as run:
+    """Kill a lock-out run when its given number of changing tasks have started.
+
+    Returns the name of the last task, or None if the run ended before.
+    """
+    changing, output = tasks(role) | tasks("deadman"), []
+    with controller.start(*arguments(role, {**LOCKOUT[role], "deadman_seconds": SWITCH_SECONDS})) as run:
         assert run.stdout is not None
         for line in run.stdout:
-            said.append(line)
+            output.append(line)
             task = re.match(r"TASK \[\w+ : (.+)\] \**$", line)
             if task and task[1] in changing:
                 number -= 1
                 if number == 0:
                     kill(run.pid)
                     return task[1]
-    assert run.returncode != 0, f"{role} did no harm: {''.join(said)}"
+    assert run.returncode != 0, f"{role} did not lock out: {''.join(output)}"
     return None
 
 
 def kill(pid: int) -> None:
-    """Kill a run, and wait until the server is done with its last task: Ansible's workers live on until then.
+    """Kill a run and wait for its worker processes, which finish the current task on the server.
 
-    Otherwise a login could be in time for a lock-out that is still to come.
+    Without the wait, a login could succeed before the task locks it out.
     """
     run = psutil.Process(pid)
     run.suspend()
@@ -124,8 +127,8 @@ def wait_for_a_fresh_login(controller: Controller) -> None:
         time.sleep(0.2)
 
 
-def test_every_role_under_the_switch_is_drilled() -> None:
-    assert under_the_switch() == HARM.keys()
+def test_every_role_with_a_switch_has_a_lockout_test() -> None:
+    assert roles_with_switch() == LOCKOUT.keys()
 
 
 def test_switch_fires_within_five_minutes() -> None:
@@ -133,8 +136,8 @@ def test_switch_fires_within_five_minutes() -> None:
     assert SWITCH_SECONDS < defaults["deadman_seconds"] <= 300 - PATIENCE_SECONDS
 
 
-@pytest.mark.parametrize("role", sorted(HARM))
-def test_run_killed_at_any_task_lets_its_operator_in_and_the_next_finishes(
+@pytest.mark.parametrize("role", sorted(LOCKOUT))
+def test_run_killed_at_any_task_restores_access_and_next_run_completes(
     host: Host, controller: Controller, role: str
 ) -> None:
     killed: list[str | None] = [""]
@@ -142,16 +145,14 @@ def test_run_killed_at_any_task_lets_its_operator_in_and_the_next_finishes(
         killed.append(run_until(controller, role, len(killed)))
         wait_for_a_fresh_login(controller)
         controller.play(*arguments(role, {}))
-    # Installed, armed, changed and applied; where sudo is gone by then, it does not get to disarming.
+    # Install, arm, change and apply. Disarming is not reached if the change removed sudo.
     assert len(tasks("deadman", "change.yml") & set(killed)) >= 4
     assert host.run("ls /var/lib/deadman").stdout == ""
-    controller.play(*arguments(role, MENDED.get(role, {})))
+    controller.play(*arguments(role, CLEANUP.get(role, {})))
 
 
-def test_change_that_comes_after_the_clock_ran_out_locks_nobody_out(
-    host: Host, controller: Controller
-) -> None:
-    late = controller.attempt(*arguments("ssh", {**HARM["ssh"], "deadman_seconds": 0}))
+def test_change_after_the_switch_expired_locks_nobody_out(host: Host, controller: Controller) -> None:
+    late = controller.attempt(*arguments("ssh", {**LOCKOUT["ssh"], "deadman_seconds": 0}))
     assert late.returncode != 0
     assert "deadman: too late" in late.stdout
     wait_for_a_fresh_login(controller)
@@ -160,15 +161,15 @@ def test_change_that_comes_after_the_clock_ran_out_locks_nobody_out(
 
 
 @pytest.mark.parametrize("role", sorted(SETTINGS))
-def test_run_killed_once_a_file_is_changed_leaves_a_service_that_runs_by_it_after_the_next(
+def test_run_killed_after_a_change_is_applied_by_the_next_run(
     host: Host, controller: Controller, role: str
 ) -> None:
-    told, shows, expected = SETTINGS[role]
-    assert host.check_output(shows) != expected
-    with controller.begin(*arguments(role, told)) as run:
+    variables, command, expected = SETTINGS[role]
+    assert host.check_output(command) != expected
+    with controller.start(*arguments(role, variables)) as run:
         assert run.stdout is not None
-        assert any(line.startswith("changed:") for line in run.stdout), f"{told} changes no file"
+        assert any(line.startswith("changed:") for line in run.stdout), f"{variables} changes no file"
         kill(run.pid)
-    controller.play(*arguments(role, told))
-    assert host.check_output(shows) == expected
+    controller.play(*arguments(role, variables))
+    assert host.check_output(command) == expected
     controller.play(*arguments(role, {}))

@@ -1,4 +1,4 @@
-"""What is not as it should be since the last run is named, and mended by a run that changes nothing else."""
+"""Drift: differences from the inventory are reported, and a run corrects only those."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.drift import DRIFTED
 
 pytestmark = pytest.mark.unit("algosat", "nginx", "hardened-mounts")
 
-# A unit that is started at boot only, and what makes it fail there.
+# A unit that starts only at boot, and the drop-in directory that makes it fail.
 AT_BOOT = "hardened-mounts.service"
 BROKEN = f"/run/systemd/system/{AT_BOOT}.d"
 FILE = "/etc/nginx/nginx.conf"
@@ -32,17 +32,15 @@ def health(host: Host) -> bool:
     return bool(json.loads(host.check_output("curl -s localhost:8080/health"))["components"]["drift"])
 
 
-def test_file_edited_by_hand_is_named_and_mended_and_nothing_else_is_touched(
-    host: Host, controller: Controller
-) -> None:
+def test_file_edited_by_hand_is_reported_and_corrected(host: Host, controller: Controller) -> None:
     host.check_output(f"echo '# by hand' >> {FILE}")
     found = drift(controller)
     assert found.returncode == DRIFTED, found.stderr
     assert re.findall(r"^  (/\S+|\S+\.\w+) ", found.stdout, re.MULTILINE) == [FILE]
     assert "-# by hand" in found.stdout
     assert not health(host)
-    said = controller.play("site.yml")
-    changed = re.findall(r"^TASK \[(.+?)\] \*+\nchanged:", said, re.MULTILINE)
+    output = controller.play("site.yml")
+    changed = re.findall(r"^TASK \[(.+?)\] \*+\nchanged:", output, re.MULTILINE)
     assert changed
     assert all(task.startswith("nginx : ") for task in changed), changed
     again = drift(controller)
@@ -50,9 +48,7 @@ def test_file_edited_by_hand_is_named_and_mended_and_nothing_else_is_touched(
     assert health(host)
 
 
-def test_unit_that_failed_at_boot_is_named_and_stops_every_run_until_it_works(
-    host: Host, controller: Controller
-) -> None:
+def test_unit_that_failed_at_boot_stops_every_run_until_it_works(host: Host, controller: Controller) -> None:
     base = ("provision.yml", "--tags=common", "--extra-vars=_inventory_validated=true")
     host.check_output(
         f"mkdir -p {BROKEN} && printf '[Service]\nExecStart=/bin/false\n' > {BROKEN}/broken.conf"

@@ -1,4 +1,4 @@
-"""Releases that fail in each of the four ways: the old one serves on, and says why the new one does not."""
+"""Failing releases: the old release keeps serving and the cause is reported."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def migrates_badly(copy: Controller) -> None:
 
 
 def is_configured_badly(copy: Controller) -> None:
-    """Well-formed, so that only the server can tell."""
+    """Set a valid path that does not exist, which only the server can detect."""
     copy.edit("roles/algosat/defaults/main.yml", "/database/algosat.db", "/no-such-directory/algosat.db")
 
 
 @pytest.mark.parametrize(
-    ("broken", "why"),
+    ("break_release", "cause"),
     [
         (does_not_start, "no engine"),
         (is_unhealthy, "not healthy within"),
@@ -53,25 +53,25 @@ def test_bad_release_fails_no_request(
     controller: Controller,
     load: Load,
     tmp_path: Path,
-    broken: Callable[[Controller], None],
-    why: str,
+    break_release: Callable[[Controller], None],
+    cause: str,
 ) -> None:
     before = host.check_output("readlink /opt/algosat/current")
     copy = controller.copy(tmp_path)
-    broken(copy)
+    break_release(copy)
     with load:
         done = copy.attempt("deploy.yml")
     assert done.returncode != 0
-    assert why in done.stdout
+    assert cause in done.stdout
     assert host.check_output("readlink /opt/algosat/current") == before
     assert load.failures == []
     assert load.not_filled() == {}
 
 
-def test_bad_migration_leaves_the_old_release_with_the_old_store(
+def test_failed_migration_keeps_the_old_release_and_its_store(
     host: Host, controller: Controller, load: Load, tmp_path: Path
 ) -> None:
-    """Orders are refused meanwhile: what a migration that is not proven yet accepts could be lost."""
+    """During the migration orders are denied, because a rollback would lose them."""
     before = host.check_output("readlink /opt/algosat/current")
     copy = controller.copy(tmp_path)
     migrates_badly(copy)

@@ -1,4 +1,4 @@
-"""What is switched off is uninstalled while trading goes on, and comes back when it is switched on."""
+"""Disabled features are uninstalled while trading continues, and reinstalled when enabled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit("algosat", "redis-server", "fail2ban", "auditd")
 
 OFF = {
     **{f"{role}_enabled": False for role in ("redis", "fail2ban", "auditing", "backup")},
-    "algosat_api_workers": 1,  # without Redis each would count its clients' requests for itself
+    "algosat_api_workers": 1,  # without Redis, each worker would count requests separately
 }
 TAGS = "--tags=redis,fail2ban,auditing,backup,algosat"
 PACKAGES = ("redis-server", "fail2ban", "auditd", "aide", "debsums")
@@ -25,7 +25,7 @@ LEFTOVERS = (
 )
 
 
-def test_feature_that_is_switched_off_is_gone_and_comes_back(
+def test_disabled_feature_is_uninstalled_and_reinstalled(
     host: Host, controller: Controller, load: Load
 ) -> None:
     with load:

@@ -1,4 +1,4 @@
-"""Releases that come and go while orders come in."""
+"""Releases and rollbacks under load."""
 
 from __future__ import annotations
 
@@ -17,67 +17,67 @@ pytestmark = pytest.mark.unit("algosat", "algosat-engine", "nginx")
 
 @pytest.fixture(scope="module")
 def newer(controller: Controller, tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """Sources that are good, and not those that run."""
+    """Checkout with a valid change, so that it builds another release."""
     copy = controller.copy(tmp_path_factory.mktemp("newer"))
     copy.edit("app/algosat/__init__.py", '"""', '"""Newer. ')
     return copy
 
 
-def in_force(host: Host) -> str:
+def current_release(host: Host) -> str:
     return Path(host.check_output("readlink /opt/algosat/current")).name
 
 
-def unharmed(load: Load) -> None:
+def assert_no_failures(load: Load) -> None:
     assert load.failures == []
     assert len(load.acknowledged) > 20
     assert load.not_filled() == {}
 
 
 def test_deploy_fails_no_request(host: Host, newer: Controller, load: Load) -> None:
-    before = in_force(host)
+    before = current_release(host)
     with load:
         newer.play("deploy.yml")
-    assert in_force(host) != before
-    unharmed(load)
+    assert current_release(host) != before
+    assert_no_failures(load)
 
 
 def test_rollback_fails_no_request(host: Host, controller: Controller, load: Load) -> None:
-    before = in_force(host)
+    before = current_release(host)
     with load:
         controller.play("rollback.yml")
-    assert in_force(host) != before
-    unharmed(load)
+    assert current_release(host) != before
+    assert_no_failures(load)
 
 
 def test_reload_of_nginx_fails_no_request(host: Host, load: Load) -> None:
     with load:
         for _ in range(5):
             host.check_output("systemctl reload nginx.service && sleep 1")
-    unharmed(load)
+    assert_no_failures(load)
 
 
 @pytest.mark.usefixtures("hung_engine")
-def test_release_is_refused_while_an_order_is_under_way(
+def test_release_is_refused_while_an_order_is_pending(
     host: Host, controller: Controller, trader: Trader
 ) -> None:
-    before = in_force(host)
-    answer = trader.buy(trader.instrument()["symbol"], 2)
-    assert answer.status == 201, answer.text
-    order = json.loads(answer.text)["id"]
+    before = current_release(host)
+    response = trader.buy(trader.instrument()["symbol"], 2)
+    assert response.status == 201, response.text
+    order = json.loads(response.text)["id"]
     refused = controller.attempt("rollback.yml")
     assert refused.returncode != 0
     assert f"order {order} is created" in refused.stdout
     assert "-e algosat_force=true" in refused.stdout
-    assert in_force(host) == before
+    assert current_release(host) == before
 
 
 @pytest.mark.usefixtures("hung_engine")
-def test_port_that_is_changed_while_a_release_is_refused_leaves_the_api_reachable(
+def test_changed_port_of_a_refused_release_keeps_the_api_reachable(
     controller: Controller, trader: Trader
 ) -> None:
     assert trader.buy(trader.instrument()["symbol"], 2).status == 201
     both = ("site.yml", "--tags=nginx,algosat")
     refused = controller.attempt(*both, '--extra-vars={"algosat_api_port": 18080}')
     assert "a restart now would cut into trading" in refused.stdout
-    assert trader.outside.get("/health/live").status == 200
+    assert trader.client.get("/health/live").status == 200
     controller.play(*both)

@@ -1,4 +1,4 @@
-"""All data of a server is lost; an archive that was kept elsewhere brings it back."""
+"""Recovery of a server from complete data loss, with an archive kept elsewhere."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.host.outside import Outside
+from tests.host.client import Client
 from tests.host.trader import Trader
 from tests.operations.controller import Controller
 
 pytestmark = pytest.mark.unit("algosat", "algosat-engine", "algosat-backup")
 
-BOB, PASSWORD = "bob", "a long word that nobody else has"
+BOB, PASSWORD = "bob", "a long and unique password"
 
 
-def book(trader: Trader) -> list[tuple[str, str, str]]:
-    """What is held: it must come back to the share."""
-    positions = trader.read("/positions")["items"]
+def holdings(trader: Trader) -> list[tuple[str, str, str]]:
+    """Return symbol, quantity and average price of each position."""
+    positions = trader.get_json("/positions")["items"]
     return sorted((it["symbol"], it["quantity"], it["average_price"]) for it in positions)
 
 
-def test_lost_data_comes_back_with_orders_positions_and_logins(
+def test_restore_after_data_loss_recovers_orders_positions_and_users(
     host: Host,
     controller: Controller,
-    outside: Outside,
+    client: Client,
     trader: Trader,
     credentials: tuple[str, str],
     tmp_path: Path,
 ) -> None:
     host.check_output("printf %s | algosat user add %s --role trader --password-stdin", PASSWORD, BOB)
     order = json.loads(trader.buy(trader.instrument()["symbol"], 7).text)["id"]
-    trader.settled(order)
-    before = book(trader)
+    trader.wait_for_order(order)
+    before = holdings(trader)
     assert before
     controller.play("backup.yml", f"--extra-vars=fetch_to={tmp_path}")
     [archive] = (tmp_path / controller.server).iterdir()
@@ -47,9 +47,9 @@ def test_lost_data_comes_back_with_orders_positions_and_logins(
     controller.play("restore.yml", f"--extra-vars=archive_from={archive}")
     assert host.run("algosat store verify").rc == 0
     for name, password in (credentials, (BOB, PASSWORD)):
-        again = Trader.logged_in(outside, name, password)
-        assert again.read(f"/orders/{order}")["status"] == "filled"
-        assert book(again) == before
-    # What is no data, such as reports, the next run lays out again.
+        again = Trader.log_in(client, name, password)
+        assert again.get_json(f"/orders/{order}")["status"] == "filled"
+        assert holdings(again) == before
+    # The next run creates everything else, such as reports.
     controller.play("site.yml")
     assert trader.buy(trader.instrument()["symbol"], 8).status == 201

@@ -1,4 +1,4 @@
-"""New secrets while orders come in."""
+"""Rotation of secrets under load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tools import shell
 
 pytestmark = pytest.mark.unit("algosat", "algosat-engine", "nginx")
 
-# The settings of this scenario, and the secrets from a vault as an environment has them.
+# Added to the settings of this scenario: secrets from a vault, as in a real environment.
 MAPPED = """
 algosat_security_secret_key: "{{ vault_algosat_security_secret_key }}"
 algosat_security_previous_secret_keys: "{{ vault_algosat_security_previous_secret_keys | default([]) }}"
@@ -30,7 +30,7 @@ algosat_admin_password: "{{ vault_algosat_admin_password }}"
 
 @pytest.fixture(scope="module")
 def with_vault(controller: Controller, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """A checkout whose environment `staging` is this server, with the secrets it has now in its vault."""
+    """Checkout whose environment `staging` is this server, with its current secrets in a vault."""
     copy = controller.copy(tmp_path_factory.mktemp("vault"))
     environment = copy.root / "inventories" / "staging"
     shutil.rmtree(environment / "group_vars")
@@ -46,7 +46,7 @@ def with_vault(controller: Controller, host: Host, tmp_path_factory: pytest.Temp
     secrets = {
         "vault_algosat_security_secret_key": etc["algosat"]["security"]["secret_key"],
         "vault_algosat_encryption_keys": etc["security"]["encryption"]["keys"],
-        "vault_algosat_admin_password": "of no more use: the admin is there",
+        "vault_algosat_admin_password": "unused, because the admin exists",
     }
     vault = settings.with_name("vault.yml")
     vault.write_text(yaml.safe_dump(secrets))
@@ -56,61 +56,61 @@ def with_vault(controller: Controller, host: Host, tmp_path_factory: pytest.Temp
     return replace(copy, inventory=environment)
 
 
-def in_force(host: Host) -> tuple[str, int]:
-    """The key that signs tokens, and how many keys there are to decrypt with."""
+def current_keys(host: Host) -> tuple[str, int]:
+    """Return the key that signs tokens and the number of encryption keys."""
     algosat = yaml.safe_load(host.file("/etc/algosat/algosat.yaml").content)
     security = yaml.safe_load(host.file("/etc/algosat/security.yaml").content)
     return algosat["security"]["secret_key"], len(security["encryption"]["keys"])
 
 
-def test_rotation_fails_no_request_and_ends_no_session(
+def test_rotation_fails_no_request_and_ends_no_login_session(
     host: Host, with_vault: Controller, load: Load
 ) -> None:
-    (key, count), serial = in_force(host), host.file("/etc/ssl/algosat/fullchain.pem").sha256sum
+    (key, count), serial = current_keys(host), host.file("/etc/ssl/algosat/fullchain.pem").sha256sum
     with load:
         with_vault.play("rotate_secrets.yml")
-    new_key, new_count = in_force(host)
+    new_key, new_count = current_keys(host)
     assert new_key != key
     assert new_count == count + 1
     assert host.file("/etc/ssl/algosat/fullchain.pem").sha256sum != serial
     assert load.failures == []
     assert load.not_filled() == {}
-    assert load.trader.ask("GET", "/orders").status == 200
+    assert load.trader.request("GET", "/orders").status == 200
 
 
-def test_inventory_from_before_the_rotation_is_refused(host: Host, controller: Controller) -> None:
-    before = in_force(host)
+def test_inventory_with_keys_from_before_the_rotation_is_refused(host: Host, controller: Controller) -> None:
+    before = current_keys(host)
     refused = controller.attempt("deploy.yml")
     assert refused.returncode != 0
-    said = " ".join(refused.stdout.split())
-    assert "security.secret_key: a newer one is in force on this server: pull the newest vault.yml" in said
-    assert in_force(host) == before
+    output = " ".join(refused.stdout.split())
+    assert "security.secret_key: a newer one is in force on this server: pull the newest vault.yml" in output
+    assert current_keys(host) == before
 
 
 @pytest.mark.usefixtures("hung_engine")
-def test_rotation_waits_for_orders_and_leaves_the_vault_as_it_is(
+def test_rotation_is_refused_with_a_pending_order_and_keeps_the_vault(
     with_vault: Controller, trader: Trader
 ) -> None:
     vault = with_vault.inventory / "group_vars" / "algosat" / "vault.yml"
     before = vault.read_bytes()
-    answer = trader.buy(trader.instrument()["symbol"], 3)
-    assert answer.status == 201, answer.text
+    response = trader.buy(trader.instrument()["symbol"], 3)
+    assert response.status == 201, response.text
     refused = with_vault.attempt("rotate_secrets.yml")
     assert refused.returncode != 0
-    assert f"order {json.loads(answer.text)['id']} is created" in refused.stdout
+    assert f"order {json.loads(response.text)['id']} is created" in refused.stdout
     assert vault.read_bytes() == before
 
 
-def test_revoked_key_ends_every_session(
+def test_revoked_key_ends_every_login_session(
     with_vault: Controller, trader: Trader, credentials: tuple[str, str]
 ) -> None:
     with_vault.play("rotate_secrets.yml", "--extra-vars=revoke=true")
-    assert trader.ask("GET", "/orders").status == 401
-    again = Trader.logged_in(trader.outside, *credentials)
-    assert json.loads(again.ask("GET", "/funds").text)["account"] == "paper"
+    assert trader.request("GET", "/orders").status == 401
+    again = Trader.log_in(trader.client, *credentials)
+    assert json.loads(again.request("GET", "/funds").text)["account"] == "paper"
 
 
-def test_newer_keys_are_given_up_when_somebody_insists(host: Host, controller: Controller) -> None:
-    """And the next file finds the server as its inventory says."""
+def test_old_keys_are_installed_if_forced(host: Host, controller: Controller) -> None:
+    """Also restores the keys of the inventory for the next test file."""
     controller.play("deploy.yml", "--extra-vars=algosat_forget_keys=true")
-    assert in_force(host)[1] == 1
+    assert current_keys(host)[1] == 1

@@ -1,4 +1,4 @@
-"""What only a machine with a kernel of its own can show.
+"""Fixtures of the tests that need a virtual machine with its own kernel.
 
 ALGOSAT_ADMIN_PASSWORD_FILE names the file with the admin's password.
 """
@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.host.conftest import *  # noqa: F403 - the fixtures of a finished server
+from tests.host.conftest import *  # noqa: F403 - fixtures of an installed server
 from tests.vm.power import Power
 from tools import vms
 
 
 @pytest.fixture(scope="module")
-def power(host: Host, one_connection: None, lines: Path) -> Power:
-    """The machine's switch."""
+def power(host: Host, shared_connection: None, ssh_sockets: Path) -> Power:
+    """Power control of the virtual machine."""
     machine = vms.find(host.check_output("hostname"))
     assert machine is not None
-    return Power(host, machine, lines)
+    return Power(host, machine, ssh_sockets)

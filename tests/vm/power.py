@@ -1,4 +1,4 @@
-"""A virtual machine's power: switched by its own word, or taken away."""
+"""Power control of a virtual machine: orderly restart and power failure."""
 
 from __future__ import annotations
 
@@ -14,45 +14,47 @@ from tools import vms
 
 @dataclass(frozen=True)
 class Power:
+    """A virtual machine and the SSH connections to it."""
+
     host: Host
     machine: vms.Machine
-    lines: Path  # where connections to it are kept open
+    ssh_sockets: Path  # directory of the control sockets
 
     def cut(self) -> None:
-        """Take it away in the middle of whatever goes on."""
+        """Cut the power without a shutdown."""
         vms.cut(self.machine.name)
 
-    def give(self) -> None:
-        """Give it back; return once everything that starts with the machine has."""
+    def restore(self) -> None:
+        """Restore the power and wait until all units have started."""
         vms.start(self.machine.name)
         self._wait("")
 
     def reboot(self) -> None:
-        """Have the machine restart itself; return once everything has started."""
-        before = self._boot()
+        """Reboot the machine and wait until all units have started."""
+        before = self._boot_id()
         self.host.run("systemctl --no-block reboot")
         self._wait(before)
 
     def _wait(self, before: str) -> None:
         deadline = time.monotonic() + vms.BOOT_SECONDS
-        self._hang_up()
-        while self._boot() in {"", before}:
+        self._close_connections()
+        while self._boot_id() in {"", before}:
             assert time.monotonic() < deadline, self.machine.console.read_text(errors="replace")[-2000:]
             time.sleep(1)
-            self._hang_up()
+            self._close_connections()
         self.host.run("systemctl is-system-running --wait")
 
-    def _boot(self) -> str:
-        """The kernel's name for the time since it started; nothing while nobody answers."""
+    def _boot_id(self) -> str:
+        """Return the kernel's boot id, or an empty string while the machine is unreachable."""
         try:
             return str(self.host.run("cat /proc/sys/kernel/random/boot_id").stdout.strip())
-        except RuntimeError:  # testinfra's word for an ssh that does not get through
+        except RuntimeError:  # raised by testinfra if ssh cannot connect
             return ""
 
-    def _hang_up(self) -> None:
-        """Forget the open connections: nobody told them that the other side is gone."""
-        for line in self.lines.iterdir():
+    def _close_connections(self) -> None:
+        """Close the shared SSH connections, which do not notice that the machine is gone."""
+        for socket in self.ssh_sockets.iterdir():
             subprocess.run(
-                ["ssh", "-O", "exit", "-o", f"ControlPath={line}", "machine"],
+                ["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "machine"],
                 capture_output=True, check=False,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The kernel does what the configuration says: a container has its host's."""
+"""Settings that need the machine's own kernel, which containers share with their host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testinfra.host import Host
 SYSCTLS = "/etc/sysctl.d/zz-hardening.conf"
 MODULES = "/etc/modprobe.d/hardening.conf"
 RULES = "/etc/audit/rules.d/50-hardening.rules"
-# Those that this kernel has at all.
+# Tries to load each module that this kernel provides.
 TRY_EACH = """for module in {}; do
 modinfo $module >/dev/null 2>&1 || continue
 modprobe $module 2>/dev/null && echo loaded $module || echo refused $module
@@ -18,20 +18,20 @@ done"""
 OPERATOR = "runuser --user operator -- "
 
 
-def test_every_setting_is_written_none_left_to_a_host(host: Host) -> None:
+def test_every_kernel_setting_is_written(host: Host) -> None:
     text = host.file(SYSCTLS).content_string
     assert "left out" not in text
     assert "net.core.somaxconn = 4096\n" in text
 
 
-def test_every_setting_is_known_to_this_kernel_and_in_effect(host: Host) -> None:
+def test_every_kernel_setting_is_in_effect(host: Host) -> None:
     settings = dict(re.findall(r"^(\S+) = (.+)$", host.file(SYSCTLS).content_string, re.MULTILINE))
     live = host.run(f"sysctl --ignore {' '.join(settings)}").stdout
     found = {key: " ".join(value.split()) for key, value in re.findall(r"^(\S+) = (.*)$", live, re.MULTILINE)}
     assert {key: found.get(key) for key in settings if found.get(key) != settings[key]} == {}
 
 
-def test_module_that_is_forbidden_is_refused_by_the_kernel(host: Host) -> None:
+def test_forbidden_module_cannot_be_loaded(host: Host) -> None:
     forbidden = re.findall(r"^blacklist (\S+)$", host.file(MODULES).content_string, re.MULTILINE)
     tried = host.check_output(TRY_EACH.format(" ".join(forbidden))).splitlines()
     assert tried
@@ -40,12 +40,12 @@ def test_module_that_is_forbidden_is_refused_by_the_kernel(host: Host) -> None:
     assert not {module.replace("-", "_") for module in forbidden} & set(loaded)
 
 
-def test_kernels_messages_are_roots_alone(host: Host) -> None:
+def test_kernel_messages_are_readable_only_by_root(host: Host) -> None:
     assert host.run("dmesg").rc == 0
     assert host.run(f"{OPERATOR} dmesg").rc != 0
 
 
-def test_apparmor_enforces_every_profile_it_has(host: Host) -> None:
+def test_apparmor_enforces_every_profile(host: Host) -> None:
     assert host.service("apparmor").is_running
     profiles = host.check_output("cat /sys/kernel/security/apparmor/profiles").splitlines()
     assert profiles
@@ -58,16 +58,16 @@ def test_swap_file_is_in_use(host: Host) -> None:
     assert host.file("/swapfile").mode == 0o600
 
 
-def test_clock_is_kept(host: Host) -> None:
+def test_time_synchronisation_is_running(host: Host) -> None:
     assert host.service("systemd-timesyncd").is_running
 
 
-def test_crash_leaves_no_image_of_a_programs_memory(host: Host) -> None:
+def test_crash_leaves_no_core_dump(host: Host) -> None:
     crash = "cd /tmp && ulimit -c unlimited; sh -c 'kill -SEGV $$'; ls /tmp/core* /var/lib/systemd/coredump/*"
     assert host.run(crash).stdout == ""
 
 
-def test_kernel_has_every_rule_of_the_record(host: Host) -> None:
+def test_kernel_has_every_audit_rule(host: Host) -> None:
     written = re.findall(r"^-[aw] .*-k (\S+)$", host.file(RULES).content_string, re.MULTILINE)
     loaded = re.findall(r"(?:-k |-F key=)(\S+)$", host.check_output("auditctl -l"), re.MULTILINE)
     assert sorted(loaded) == sorted(written)
@@ -75,7 +75,7 @@ def test_kernel_has_every_rule_of_the_record(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deed", "key"),
+    ("command", "key"),
     [
         ("touch /etc/sudoers.d/of-test; rm /etc/sudoers.d/of-test", "privileges"),
         ("touch /etc/cron.d/of-test; rm /etc/cron.d/of-test", "units"),
@@ -83,13 +83,13 @@ def test_kernel_has_every_rule_of_the_record(host: Host) -> None:
         ("true", "as-root"),
     ],
 )
-def test_deed_is_on_record(host: Host, deed: str, key: str) -> None:
+def test_command_is_recorded_by_the_audit_system(host: Host, command: str, key: str) -> None:
     before = _recorded(host, key)
-    host.run(deed)
+    host.run(command)
     assert _recorded(host, key) > before
 
 
-def test_record_is_not_kept_a_second_time_in_the_journal(host: Host) -> None:
+def test_audit_records_are_not_repeated_in_the_journal(host: Host) -> None:
     before = host.check_output("date +%s")
     host.run("touch /etc/cron.d/of-test; rm /etc/cron.d/of-test")
     repeated = host.run(f"journalctl --quiet --no-pager --lines=3 --since=@{before} _TRANSPORT=audit")
@@ -103,20 +103,18 @@ def _recorded(host: Host, key: str) -> int:
     )
 
 
-def test_secret_handed_to_a_unit_is_for_its_user_alone_never_on_disk_and_gone_with_the_unit(
-    host: Host,
-) -> None:
+def test_credential_of_a_unit_is_private_and_kept_in_memory_only(host: Host) -> None:
     secret, unit = "/root/secret-of-test", "of-test.service"
-    handed = f"/run/credentials/{unit}/name"
-    host.check_output(f"install --mode=600 /dev/null {secret} && echo told > {secret}")
+    credential = f"/run/credentials/{unit}/name"
+    host.check_output(f"install --mode=600 /dev/null {secret} && echo known > {secret}")
     try:
-        told = f"-p User=algosat -p LoadCredential=name:{secret}"
-        host.check_output(f"systemd-run --quiet --unit={unit} {told} sleep infinity")
-        assert host.check_output(f"runuser --user algosat -- cat {handed}") == "told"
+        properties = f"-p User=algosat -p LoadCredential=name:{secret}"
+        host.check_output(f"systemd-run --quiet --unit={unit} {properties} sleep infinity")
+        assert host.check_output(f"runuser --user algosat -- cat {credential}") == "known"
         assert host.run(f"runuser --user algosat -- cat {secret}").rc != 0
-        assert host.run(f"{OPERATOR} cat {handed}").rc != 0
-        kept = host.check_output(f"findmnt --noheadings --output=FSTYPE,OPTIONS --target {handed}")
+        assert host.run(f"{OPERATOR} cat {credential}").rc != 0
+        kept = host.check_output(f"findmnt --noheadings --output=FSTYPE,OPTIONS --target {credential}")
         assert kept.startswith("ramfs ") or "noswap" in kept
     finally:
         host.run(f"systemctl stop {unit}; rm {secret}")
-    assert not host.file(handed).exists
+    assert not host.file(credential).exists

@@ -1,4 +1,4 @@
-"""After a restart, and after a power cut in a burst of orders, everything is back and nothing is missing."""
+"""Recovery after a reboot, and after a power failure during a burst of orders."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from tests.host.outside import Outside
-from tests.host.trader import SETTLED, Trader
+from tests.host.client import Client
+from tests.host.trader import STABLE, Trader
 from tests.vm.burst import Burst
 from tests.vm.power import Power
 
 pytestmark = pytest.mark.unit("algosat", "algosat-engine")
 
 ORDERS_BEFORE_THE_CUT = 12
-AT_REST = SETTLED | {"denied"}
+FINISHED = STABLE | {"denied"}
 BANNED = "198.51.100.99"
-# What is not in a file but was done to the running machine; each command prints what it finds.
+# Commands that print the runtime state of the machine.
 STATE = {
     "firewall": "iptables --list-rules; ip6tables --list-rules",
-    "rules of the record": "auditctl -l",
+    "audit rules": "auditctl -l",
     "swap": "swapon --show=NAME,SIZE --noheadings",
     "mounts": "grep --extended-regexp ' (/dev/shm|/proc) ' /proc/mounts",
     "profiles": "cat /sys/kernel/security/apparmor/profiles",
-    "doors": "ss --listening --tcp --numeric --no-header | awk '{print $4}'",
+    "listening ports": "ss --listening --tcp --numeric --no-header | awk '{print $4}'",
     "jails": "fail2ban-client status",
     "units": "systemctl list-units --state=active --plain --no-legend '*.service' '*.socket' '*.timer'"
     " | sed 's/ .*//'",
 }
-# They come and go: logins, work that ends, and what systemd starts when it is asked for.
-PASSING = re.compile(r"(user|session|modprobe|systemd-(fsck|tmpfiles|hostnamed|timedated))\b")
-# The exchange's own book, not ours: an order under one tag that it took more than once.
+# Transient units: logins, finished jobs, and services that systemd starts on demand.
+TRANSIENT = re.compile(r"(user|session|modprobe|systemd-(fsck|tmpfiles|hostnamed|timedated))\b")
+# Tags under which the exchange accepted more than one order, from its own table.
 SENT_TWICE = """/opt/algosat/current/bin/python -c '
 import sqlite3
 book = sqlite3.connect("file:/var/lib/algosat/database/algosat.db?mode=ro", uri=True)
@@ -43,60 +43,62 @@ print(book.execute("SELECT tag FROM paper_orders GROUP BY tag HAVING count(*) > 
 
 
 def state(host: Host) -> dict[str, set[str]]:
-    """What the machine does, as lines."""
+    """Return the output lines of each command in STATE."""
     found = {}
     for name, command in STATE.items():
         lines = host.check_output(command).splitlines()
-        found[name] = {line for line in lines if not PASSING.match(line) and "f2b-" not in line}
+        found[name] = {line for line in lines if not TRANSIENT.match(line) and "f2b-" not in line}
     return found
 
 
 def kernel_settings(host: Host) -> dict[str, str]:
-    """Each setting of the role, as the kernel has it."""
+    """Return the current value of each setting that the role manages."""
     names = "sed -n 's/^\\([^# ]*\\) = .*/\\1/p' /etc/sysctl.d/zz-hardening.conf"
     lines = host.check_output(f"sysctl --ignore $({names})").splitlines()
     return dict(line.split(" = ", 1) for line in lines)
 
 
-def test_everything_is_back_after_a_restart(host: Host, power: Power, trader: Trader) -> None:
+def test_state_after_a_reboot_is_the_state_before(host: Host, power: Power, trader: Trader) -> None:
     _fill(trader)
     host.check_output(f"fail2ban-client set sshd banip {BANNED}")
-    orders, before, settings = _settled(trader), state(host), kernel_settings(host)
+    orders, before, settings = _finished_orders(trader), state(host), kernel_settings(host)
     try:
         power.reboot()
         assert host.run("systemctl is-system-running").stdout.strip() == "running"
         after = state(host)
         assert {name: gone for name in before if (gone := before[name] - after[name])} == {}
-        assert {name: new for name in ("firewall", "doors") if (new := after[name] - before[name])} == {}
+        assert {
+            name: new for name in ("firewall", "listening ports") if (new := after[name] - before[name])
+        } == {}
         assert kernel_settings(host) == settings
         assert host.check_output("fail2ban-client get sshd banip").split() == [BANNED]
     finally:
         host.run(f"fail2ban-client set sshd unbanip {BANNED}")
-    # Whoever was logged in still is, and what he had done is done.
-    assert _settled(trader) == orders
+    # The login session is still valid, and the orders are unchanged.
+    assert _finished_orders(trader) == orders
     _fill(trader)
 
 
-def test_nothing_acknowledged_is_lost_or_doubled_when_the_power_is_cut(
-    host: Host, outside: Outside, power: Power, trader: Trader, credentials: tuple[str, str]
+def test_power_failure_loses_and_duplicates_no_acknowledged_order(
+    host: Host, client: Client, power: Power, trader: Trader, credentials: tuple[str, str]
 ) -> None:
     symbol = trader.instrument()["symbol"]
     with Burst(trader, symbol) as burst:
         burst.wait_for(ORDERS_BEFORE_THE_CUT)
         power.cut()
-        before = dict(burst.told)
-        power.give()
-    assert burst.refused == []
-    assert len(burst.told) == len(burst.asked)
+        before = dict(burst.acknowledged)
+        power.restore()
+    assert burst.rejected == []
+    assert len(burst.acknowledged) == len(burst.requests)
     assert host.run("systemctl is-system-running").stdout.strip() == "running"
 
-    again = Trader.logged_in(outside, *credentials)
-    for order in burst.asked:  # what was acknowledged before the cut is answered as it was then
+    again = Trader.log_in(client, *credentials)
+    for order in burst.requests:  # a repeated request gets the order acknowledged before the power failure
         if order.key in before:
             assert json.loads(order.send(again, symbol).text)["id"] == before[order.key]
-    orders = {order["id"]: order for order in _settled(again)}
-    ours = [orders[order_id] for order_id in burst.told.values()]
-    # One that reached no engine in time is rejected, and then nothing of it is traded: told, not lost.
+    orders = {order["id"]: order for order in _finished_orders(again)}
+    ours = [orders[order_id] for order_id in burst.acknowledged.values()]
+    # An order that the engine could not send in time is rejected and must not be traded.
     assert {order["status"] for order in ours} <= {"filled", "rejected", "not_found"}
     assert sum(order["status"] == "filled" for order in ours) > len(ours) // 2
     assert [order for order in orders.values() if order["external"]] == []
@@ -110,28 +112,28 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_the_power_is_cut(
 
 
 def _fill(trader: Trader) -> None:
-    """Trade, over HTTPS and from outside."""
-    answer = trader.buy(trader.instrument()["symbol"], 3)
-    assert answer.status == 201, answer.text
-    assert trader.settled(json.loads(answer.text)["id"])["status"] == "filled"
+    """Place an order and wait until it is filled."""
+    response = trader.buy(trader.instrument()["symbol"], 3)
+    assert response.status == 201, response.text
+    assert trader.wait_for_order(json.loads(response.text)["id"])["status"] == "filled"
 
 
-def _settled(trader: Trader, seconds: float = 300) -> list[dict[str, Any]]:
-    """All orders, once each has come to rest."""
+def _finished_orders(trader: Trader, seconds: float = 300) -> list[dict[str, Any]]:
+    """Return all orders once each of them is finished."""
     deadline = time.monotonic() + seconds
     while True:
         orders = _all(trader, "/orders")
-        if all(order["status"] in AT_REST for order in orders):
+        if all(order["status"] in FINISHED for order in orders):
             return orders
         assert time.monotonic() < deadline, Counter(order["status"] for order in orders)
         time.sleep(1)
 
 
 def _all(trader: Trader, path: str) -> list[dict[str, Any]]:
-    """Every item of a list, page by page."""
-    page = trader.read(f"{path}?limit=1000")
+    """Return all items of a paginated list."""
+    page = trader.get_json(f"{path}?limit=1000")
     items = list(page["items"])
     while page["next_cursor"]:
-        page = trader.read(f"{path}?limit=1000&cursor={page['next_cursor']}")
+        page = trader.get_json(f"{path}?limit=1000&cursor={page['next_cursor']}")
         items += page["items"]
     return items

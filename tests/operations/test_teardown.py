@@ -1,4 +1,4 @@
-"""The end of a server. Of all files here the last one: after it there is nothing left to operate."""
+"""Decommissioning a server. Runs as the last file of this folder, because it removes the application."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.operations.controller import Controller
 pytestmark = pytest.mark.unit("algosat", "nginx")
 
 
-def test_server_is_not_decommissioned_unless_it_is_named(host: Host, controller: Controller) -> None:
+def test_decommissioning_without_confirmation_is_refused(host: Host, controller: Controller) -> None:
     refused = controller.attempt("decommission.yml", "--extra-vars=confirm=somebody-else")
     assert refused.returncode != 0
     assert f"-e confirm={controller.server}" in refused.stdout
     assert host.service("algosat").is_running
 
 
-def test_decommissioned_server_leaves_a_backup_here_and_no_secret_there(
+def test_decommissioning_fetches_a_backup_and_wipes_the_secrets(
     host: Host, controller: Controller, tmp_path: Path
 ) -> None:
     secret = host.check_output("sed -n 's/^ *secret_key: //p' /etc/algosat/algosat.yaml")
@@ -38,4 +38,4 @@ def test_decommissioned_server_leaves_a_backup_here_and_no_secret_there(
     assert host.run("systemctl list-unit-files --no-legend 'algosat*'").stdout == ""
     for port in (80, 443, 8080):
         assert not host.socket(f"tcp://{port}").is_listening
-    controller.play("decommission.yml", name, archive)  # one that was cut may be repeated
+    controller.play("decommission.yml", name, archive)  # an interrupted run can be repeated

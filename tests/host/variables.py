@@ -1,4 +1,4 @@
-"""What a server was told: the values of its inventory over the defaults, which tests then expect."""
+"""Inventory variables of the tested server, with the defaults of the roles."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from testinfra.host import Host
 
 from tests.infra.rendering import Server, described
 
-PLACE = re.compile(r"\{([a-z][a-z0-9_]+)\}")
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]+)\}")
 
 
 @dataclass(frozen=True)
-class Told:
-    """Every variable by its name; facts of the server are not among them."""
+class Variables:
+    """The values by name, without the facts of the server."""
 
     server: Server
 
     @classmethod
-    def of(cls, host: Host, config: pytest.Config) -> Told:
-        """By the inventory the run was given; a server that was merely named has the defaults."""
+    def of(cls, host: Host, config: pytest.Config) -> Variables:
+        """Read the inventory of the pytest run. Without an inventory, use the defaults of the roles."""
         inventory = config.getoption("--ansible-inventory")
         if inventory is None or not isinstance(host.backend, AnsibleBackend):
             return cls(described("localhost,", "localhost"))
@@ -33,10 +33,10 @@ class Told:
     def __getitem__(self, name: str) -> Any:
         return self.server.value(name)
 
-    def __call__(self, text: str) -> str:
-        """The text with the values of the variables in its braces."""
-        return PLACE.sub(lambda found: str(self[found[1]]), text)
+    def expand(self, text: str) -> str:
+        """Replace each `{variable}` in the text with its value."""
+        return PLACEHOLDER.sub(lambda found: str(self[found[1]]), text)
 
     def has(self, name: str) -> bool:
-        """Whether there is a value at all."""
+        """Return True if the variable is defined."""
         return name in self.server.variables
