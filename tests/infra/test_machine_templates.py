@@ -1,4 +1,4 @@
-"""What the roles of the machine render for each distribution, also those of which no machine is at hand."""
+"""Templates and derived variables of the machine roles, rendered for each distribution."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DISTRIBUTIONS = {
     "ubuntu-26.04": ("Ubuntu", "26.04"),
 }
 NEW = {"debian-13", "ubuntu-26.04"}
-UNTRIED = [
+UNSUPPORTED = [
     ("Debian", "11.11"),
     ("Debian", "14.0"),
     ("Ubuntu", "22.04"),
     ("Ubuntu", "24.10"),
     ("Fedora", "42"),
 ]
-# As ufw 0.36 wrote it itself after `ufw allow proto tcp from 198.51.100.0/24 to any port 22`,
+# Written by ufw 0.36 itself after `ufw allow proto tcp from 198.51.100.0/24 to any port 22`,
 # `ufw limit 22/tcp` and `ufw allow 80/tcp`.
 WRITTEN_BY_UFW = """\
 ### RULES ###
@@ -45,11 +45,11 @@ WRITTEN_BY_UFW = """\
 -A ufw-user-input -p tcp --dport 80 -j ACCEPT
 
 ### END RULES ###
-"""  # noqa: E501 - ufw's own words
+"""  # noqa: E501 - written by ufw
 
 
 def machine(name: str, **facts: Any) -> Server:
-    """The staging server's variables, as if it ran that distribution."""
+    """Return the staging server's variables with the facts of the distribution."""
     distribution, version = DISTRIBUTIONS[name]
     known = {
         "distribution": distribution,
@@ -68,7 +68,7 @@ def text(name: str, template: str, **variables: Any) -> str:
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_sshd_is_given_only_key_exchanges_that_its_version_knows(name: str) -> None:
+def test_sshd_config_has_only_key_exchanges_that_its_version_supports(name: str) -> None:
     config = text(name, "ssh:etc/ssh/sshd_config")
     assert ("mlkem768x25519-sha256" in config) == (name in NEW)
     assert "sntrup761x25519-sha512@openssh.com" in config
@@ -78,19 +78,19 @@ def test_sshd_is_given_only_key_exchanges_that_its_version_knows(name: str) -> N
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_sshd_is_kept_running_by_its_socket_where_a_socket_starts_it(name: str) -> None:
+def test_ssh_unit_is_the_socket_on_ubuntu_and_the_service_on_debian(name: str) -> None:
     assert machine(name).value("_ssh_unit") == ("ssh.socket" if name.startswith("ubuntu") else "ssh.service")
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_socket_that_a_provider_enabled_goes_where_its_port_could_not_be_changed(name: str) -> None:
-    gone = {file["path"] for file in machine(name).value("_ssh_files") if file.get("state") == "absent"}
+def test_ssh_socket_of_a_providers_image_is_removed_on_debian(name: str) -> None:
+    removed = {file["path"] for file in machine(name).value("_ssh_files") if file.get("state") == "absent"}
     link = "/etc/systemd/system/sockets.target.wants/ssh.socket"
-    assert (link in gone) == name.startswith("debian")
+    assert (link in removed) == name.startswith("debian")
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_http2_is_switched_on_in_the_words_of_the_nginx_at_hand(name: str) -> None:
+def test_http2_is_enabled_in_the_syntax_of_the_nginx_version(name: str) -> None:
     site = machine(name).value("nginx_sites")[0]
     config = text(name, "nginx:etc/nginx/sites-enabled/site.conf", site=site, first=True)
     assert ("    http2 on;" in config) == (name in NEW)
@@ -98,42 +98,40 @@ def test_http2_is_switched_on_in_the_words_of_the_nginx_at_hand(name: str) -> No
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_clock_falls_back_on_the_distributions_own_servers(name: str) -> None:
+def test_fallback_time_servers_are_those_of_the_distribution(name: str) -> None:
     fallback = text(name, "common:etc/systemd/timesyncd.conf.d/servers.conf").partition("FallbackNTP=")[2]
     assert f"{DISTRIBUTIONS[name][0].lower()}." in fallback
 
 
 @pytest.mark.parametrize(
     ("known", "allowed"),
-    [*((known, True) for known in DISTRIBUTIONS.values()), *((known, False) for known in UNTRIED)],
+    [*((known, True) for known in DISTRIBUTIONS.values()), *((known, False) for known in UNSUPPORTED)],
 )
-def test_only_a_distribution_that_was_tried_is_provisioned(known: tuple[str, str], allowed: bool) -> None:
-    look = next(
-        play for play in load(ROOT / "playbooks" / "provision.yml") if "look before" in play["name"].lower()
-    )
-    refusal = next(task for task in look["tasks"] if task["name"].startswith("Refuse a distribution"))
+def test_only_a_supported_distribution_is_provisioned(known: tuple[str, str], allowed: bool) -> None:
+    tasks = [task for play in load(ROOT / "playbooks" / "provision.yml") for task in play.get("tasks", [])]
+    check = next(task for task in tasks if task["name"] == "Assert that the distribution is supported")
     facts = {"distribution": known[0], "distribution_version": known[1]}
-    condition = f"{{{{ {refusal['ansible.builtin.assert']['that']} }}}}"
+    condition = f"{{{{ {check['ansible.builtin.assert']['that']} }}}}"
     templar = server("staging").templar.copy_with_new_env(
-        available_variables={"ansible_facts": facts, **refusal["vars"]}
+        available_variables={"ansible_facts": facts, **check["vars"]}
     )
     assert templar.template(trust_as_template(condition)) is allowed
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_updates_come_from_the_distributions_own_security_archive(name: str) -> None:
+def test_updates_come_from_the_security_archive_of_the_distribution(name: str) -> None:
     config = text(name, "common:etc/apt/apt.conf.d/60unattended-upgrades")
     assert f"origin={DISTRIBUTIONS[name][0]}," in config
     assert "-security" in config
     assert config.count("{") == config.count("}")
 
 
-def test_sysctl_writes_everything_on_a_machine_of_its_own() -> None:
+def test_all_kernel_settings_are_written_outside_a_container() -> None:
     assert machine("debian-12").value("_sysctl_left_out") == []
     assert "vm.swappiness = 10\n" in text("debian-12", "sysctl:etc/sysctl.d/zz-hardening.conf")
 
 
-def test_sysctl_writes_only_the_containers_own_network_in_a_container() -> None:
+def test_only_network_settings_are_written_in_a_container() -> None:
     container = machine("debian-12", virtualization_tech_guest=["podman", "container"])
     written = {setting["key"] for setting in container.value("_sysctl_settings")}
     assert "net.ipv4.tcp_syncookies" in written
@@ -143,7 +141,7 @@ def test_sysctl_writes_only_the_containers_own_network_in_a_container() -> None:
     )
 
 
-def test_sysctl_of_the_inventory_wins_and_an_empty_value_takes_out() -> None:
+def test_sysctl_of_the_inventory_wins_and_an_empty_value_removes() -> None:
     own = machine("debian-12")
     own.variables["sysctl_settings"] = {"vm.swappiness": 1, "kernel.sysrq": ""}
     wanted = {setting["key"]: setting["value"] for setting in own.value("_sysctl_settings")}
@@ -151,7 +149,7 @@ def test_sysctl_of_the_inventory_wins_and_an_empty_value_takes_out() -> None:
     assert "kernel.sysrq" not in wanted
 
 
-def test_kernel_drops_images_of_crashed_programs_unless_they_are_to_be_kept() -> None:
+def test_core_pattern_discards_core_dumps_unless_they_are_enabled() -> None:
     own = machine("debian-12")
     own.variables["common_core_dumps"] = True
     for server_, dropped in ((machine("debian-12"), True), (own, False)):
@@ -159,7 +157,7 @@ def test_kernel_drops_images_of_crashed_programs_unless_they_are_to_be_kept() ->
         assert ("kernel.core_pattern" in written) == dropped
 
 
-def test_keeper_of_the_clock_is_to_run_on_a_machine_of_its_own_only() -> None:
+def test_timesyncd_runs_except_in_a_container() -> None:
     container = machine("debian-12", virtualization_tech_guest=["podman", "container"])
     for server_, runs in ((machine("debian-12"), True), (container, False)):
         assert ("systemd-timesyncd.service" in server_.value("_common_running")) == runs
@@ -167,20 +165,20 @@ def test_keeper_of_the_clock_is_to_run_on_a_machine_of_its_own_only() -> None:
 
 
 @pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("logrotate") is None, reason="rotating as somebody needs root"
+    os.geteuid() != 0 or shutil.which("logrotate") is None, reason="rotating as another user needs root"
 )
-def test_log_that_strangers_fill_is_rotated_before_its_day_is_over(tmp_path: Path) -> None:
+def test_log_above_the_size_limit_is_rotated_before_its_day_is_over(tmp_path: Path) -> None:
     own = machine("debian-12")
     entry = next(it for it in own.value("logrotate_files") if it["name"] == "nginx")
-    told = {
+    file = {
         **entry,
         "path": f"{tmp_path}/*.log",
         "maxsize": "1k",
-        "postrotate": f"echo told >>{tmp_path}/told",
+        "postrotate": f"echo rotated >>{tmp_path}/postrotate",
     }
     rules = tmp_path / "rules"
     rules.write_text(
-        own.render(ROOT / "roles/logrotate/templates/etc/logrotate.d/file.j2", file=told, ansible_managed="M")
+        own.render(ROOT / "roles/logrotate/templates/etc/logrotate.d/file.j2", file=file, ansible_managed="M")
     )
     tmp_path.chmod(0o755)
     for name, size in (("access.log", 2000), ("error.log", 10)):
@@ -188,10 +186,10 @@ def test_log_that_strangers_fill_is_rotated_before_its_day_is_over(tmp_path: Pat
     for _ in range(2):
         subprocess.run(["logrotate", "--state", tmp_path / "state", rules], check=True)
     assert sorted(it.name for it in tmp_path.glob("*.log*")) == ["access.log", "access.log.1", "error.log"]
-    assert (tmp_path / "told").read_text() == "told\n"
+    assert (tmp_path / "postrotate").read_text() == "rotated\n"
 
 
-def test_what_is_only_sent_on_to_https_fills_no_log() -> None:
+def test_redirects_to_https_are_not_logged() -> None:
     own = machine("debian-12")
     site = own.value("nginx_sites")[0]
     config = text("debian-12", "nginx:etc/nginx/sites-enabled/site.conf", site=site, first=True)
@@ -201,7 +199,7 @@ def test_what_is_only_sent_on_to_https_fills_no_log() -> None:
     assert "access_log off;" not in secure
 
 
-def test_firewall_rules_are_written_as_ufw_writes_them() -> None:
+def test_firewall_rules_have_the_format_of_ufw() -> None:
     rules = [
         {"port": 22, "protocol": "tcp", "action": "allow", "source": "198.51.100.0/24"},
         {"port": 22, "protocol": "tcp", "action": "limit", "source": ""},
@@ -211,7 +209,7 @@ def test_firewall_rules_are_written_as_ufw_writes_them() -> None:
     assert WRITTEN_BY_UFW in written
 
 
-def test_firewall_opens_three_doors_and_lets_operators_knock_freely() -> None:
+def test_firewall_opens_three_ports_and_exempts_operators_from_limits() -> None:
     own = machine("debian-12")
     own.variables["algosat_operator_addresses"] = ["198.51.100.0/24", "2001:db8::/32"]
     v4, v6 = own.value("_ufw_rules_v4"), own.value("_ufw_rules_v6")
@@ -221,7 +219,7 @@ def test_firewall_opens_three_doors_and_lets_operators_knock_freely() -> None:
     assert [rule["action"] for rule in v4 if rule["port"] == 22] == ["allow", "limit"]
 
 
-def test_firewall_follows_ssh_and_takes_further_doors_before_those_for_everybody() -> None:
+def test_firewall_uses_ssh_ports_and_puts_additional_rules_first() -> None:
     own = machine("debian-12")
     own.variables["ssh_ports"] = [2222]
     own.variables["algosat_firewall_rules"] = [{"port": 443, "action": "deny", "sources": ["192.0.2.1"]}]
@@ -235,32 +233,32 @@ def test_firewall_follows_ssh_and_takes_further_doors_before_those_for_everybody
 
 
 @pytest.mark.parametrize(
-    ("told", "groups", "storage"),
+    ("overrides", "groups", "storage"),
     [
         ({}, ["redis"], "redis+unix:///run/redis/redis-server.sock"),
         ({"redis_unixsocket": "/run/redis/x.sock"}, ["redis"], "redis+unix:///run/redis/x.sock"),
         ({"redis_enabled": False}, [], "memory://"),
     ],
 )
-def test_application_counts_requests_where_redis_is_if_it_is(
-    told: dict[str, Any], groups: list[str], storage: str
+def test_rate_limit_storage_is_redis_if_enabled(
+    overrides: dict[str, Any], groups: list[str], storage: str
 ) -> None:
     own = machine("debian-12")
-    own.variables.update(told)
+    own.variables.update(overrides)
     assert own.value("algosat_groups") == groups
     assert own.value("algosat_security_rate_limit_storage") == storage
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 429, 502, 503, 504])
-def test_nginx_says_what_it_refuses_as_problem_json(status: int) -> None:
+def test_nginx_returns_its_errors_as_problem_json(status: int) -> None:
     config = text("debian-12", "nginx:etc/nginx/snippets/problems.conf")
     assert f"error_page {status} /.problem/{status};" in config
     assert f'"status": {status}, ' in config
-    # An apostrophe would end nginx' string.
+    # An apostrophe would end the string in the nginx configuration.
     assert config.count("'") == 2 * config.count("return ")
 
 
-def test_nginx_shows_metrics_to_operators_only() -> None:
+def test_nginx_allows_metrics_only_for_operators() -> None:
     own = machine("debian-12")
     own.variables["algosat_operator_addresses"] = ["198.51.100.0/24"]
     site = own.value("nginx_sites")[0]
@@ -282,13 +280,13 @@ def test_nginx_shows_metrics_to_operators_only() -> None:
     ]
 
 
-def test_certificate_names_tell_addresses_from_hosts() -> None:
+def test_subject_alternative_names_distinguish_addresses_from_hosts() -> None:
     own = machine("debian-12")
     own.variables["tls_subject_alt_names"] = ["trade.example.org", "198.51.100.7", "::1"]
     assert own.value("_tls_alternative_names") == "IP:198.51.100.7,IP:::1,DNS:trade.example.org"
 
 
-def test_operator_without_sudo_gets_none() -> None:
+def test_operator_without_sudo_has_no_sudo_rule() -> None:
     own = machine("debian-12")
     own.variables["users_operators"] = [
         {"name": "maria", "keys": ["ssh-ed25519 AAAA"]},
@@ -299,40 +297,42 @@ def test_operator_without_sudo_gets_none() -> None:
     assert "auditor" not in rules
 
 
-# Debian has the other one beside the former, which stays the one that runs.
+# On Debian, sudo-rs is installed beside sudo, and sudo stays the default.
 @pytest.mark.parametrize(
-    ("name", "packages", "knows_files"),
+    ("name", "packages", "has_log_file"),
     [*((name, {}, True) for name in DISTRIBUTIONS),
      ("ubuntu-26.04", {"sudo-rs": []}, False), ("debian-13", {"sudo-rs": []}, True)],
 )  # fmt: skip
-def test_sudo_is_told_only_what_it_knows(name: str, packages: dict[str, Any], knows_files: bool) -> None:
+def test_sudo_rules_have_only_options_that_its_version_supports(
+    name: str, packages: dict[str, Any], has_log_file: bool
+) -> None:
     template = ROOT / "roles/users/templates/etc/sudoers.d/operators.j2"
     rules = machine(name, packages=packages).render(template)
     assert "Defaults use_pty\n" in rules
-    assert ("logfile=" in rules) == knows_files
+    assert ("logfile=" in rules) == has_log_file
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_login_is_told_only_what_it_knows(name: str) -> None:
+def test_login_defs_has_only_options_that_its_version_supports(name: str) -> None:
     config = text(name, "users:etc/login.defs")
     assert ("FAILLOG_ENAB" in config) == (name not in NEW)
     assert "UMASK 027\n" in config
 
 
-def test_what_is_included_comes_after_what_must_not_be_loosened() -> None:
+def test_sshd_drop_ins_are_included_after_the_hardening_settings() -> None:
     config = text("debian-12", "ssh:etc/ssh/sshd_config")
     assert config.rstrip().endswith("Include /etc/ssh/sshd_config.d/*.conf")
     assert config.count("Include ") == 1
 
 
-def test_swap_file_is_made_on_a_machine_of_its_own_only() -> None:
+def test_swap_file_is_created_except_in_a_container() -> None:
     path = "/etc/systemd/system/multi-user.target.wants/swapfile.service"
     container = machine("debian-12", virtualization_tech_guest=["podman", "container"])
     for server_, state in ((machine("debian-12"), "link"), (container, "absent")):
         assert next(file for file in server_.value("_common_files") if file["path"] == path)["state"] == state
 
 
-def test_mounts_that_are_no_longer_restricted_are_given_back() -> None:
+def test_mounts_lose_their_restrictions_when_disabled() -> None:
     strict = text("debian-12", "common:etc/systemd/system/hardened-mounts.service")
     loose = text(
         "debian-12",
