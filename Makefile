@@ -88,7 +88,7 @@ vault-rekey: ops ## Give an environment's vault a new password; the documented o
 	@$(VERB).vault rekey $(or $(ENV),$(error say which environment: make $@ ENV=staging))
 
 ##@ Develop it
-.PHONY: deps ops lock
+.PHONY: deps ops docs lock
 deps: $(VENV)/.done ## Install the app and everything that tests need into .venv, from the lock files
 
 # What the verbs that operate servers need: less, so that a first `make up` waits less.
@@ -100,6 +100,10 @@ $(VENV)/.ops-done: $(LOCKS)
 
 $(VENV)/.done: requirements-dev.lock $(LOCKS)
 	@$(PYTHON) -m tools.deps
+
+docs: deps ## Write the documents that are generated: README.md of each role, docs/samples/prices.csv
+	@$(VERB).role_docs
+	@$(VERB).sample_prices
 
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
 lock: ## Resolve every lock file from its list: app/pyproject.toml, requirements-*.in, .config/venvs/*.in (LOCKFLAGS=--upgrade)
