@@ -19,7 +19,6 @@ PAGES: Final = sorted(
     file
     for pattern in ("*.md", "docs/**/*.md", "molecule/**/*.md", "tests/**/*.md")
     for file in ROOT.glob(pattern)
-
 )
 IDS: Final = [str(page.relative_to(ROOT)) for page in PAGES]
 SAMPLES: Final = ROOT / "docs" / "samples"
