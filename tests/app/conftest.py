@@ -25,7 +25,7 @@ from algosat.store.database import Database
 from algosat.store.writer import Writer
 from algosat.strategies import catalog
 from algosat.trading.desk import Desk
-from tests.app import fakes
+from tests.app import fakes, thorough
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.client import PASSWORD, Client
 from tests.app.desks import open_desk
@@ -33,6 +33,8 @@ from tests.app.fakes import FakeClock
 from tests.app.postgresql import Cluster, cluster
 from tests.app.strategies.fakes import Scripted
 from tools.say import Trouble
+
+thorough.load_profile()
 
 
 @pytest.fixture(autouse=True, scope="session")

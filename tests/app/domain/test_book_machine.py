@@ -25,6 +25,7 @@ from algosat.domain.orders import (
     may_happen,
 )
 from algosat.domain.positions import Position, fill
+from tests.app.thorough import examples
 
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
 QUANTITIES = st.integers(1, 50).map(Decimal)
@@ -117,4 +118,4 @@ class Book(RuleBasedStateMachine):
 
 
 TestBook = Book.TestCase
-TestBook.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBook.settings = settings(max_examples=examples(60), stateful_step_count=40)

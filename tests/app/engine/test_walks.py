@@ -39,6 +39,7 @@ from tests.app.desks import CAUSE, SECOND, SHARE, intent_of, open_desk, order_no
 from tests.app.engine.rig import open_floor
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
+from tests.app.thorough import examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 
@@ -210,7 +211,7 @@ class Walk:
             self.rig.parts.report_processor.take([report])
 
 
-@pytest.fixture(params=range(8))
+@pytest.fixture(params=range(examples(8)))
 def walk(request: pytest.FixtureRequest, settings: Settings, clock: FakeClock) -> Iterator[Walk]:
     generous = {"max_orders_per_second": 1000, "max_orders_per_day": 10_000, "max_daily_loss": Decimal(10**9)}
     with open_desk(settings, clock, duplicate_window_seconds=0.0, **generous) as desk:

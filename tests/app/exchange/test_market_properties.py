@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import count, pairwise
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algosat.domain.instruments import Quote
@@ -30,6 +30,7 @@ from algosat.exchange.market import Market, step
 from algosat.exchange.order_book import BookOrder
 from algosat.exchange.rules import Rules
 from tests.app.exchange.market_rig import FUTURE, NOW, SHARE, UNIVERSE, quote_of, rules_of
+from tests.app.thorough import examples
 
 RULES = rules_of(latency=timedelta(milliseconds=20))
 LIVE = (Status.OPEN, Status.TRIGGER_PENDING, Status.PARTIALLY_FILLED)
@@ -147,7 +148,7 @@ class Run:
         return orders[number % len(orders)] if orders else None
 
 
-thorough = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=examples(30))
 
 
 @thorough

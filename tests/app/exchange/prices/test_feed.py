@@ -14,6 +14,7 @@ from algosat.exchange.listings import tick_for
 from algosat.exchange.prices import feed, random_walk, seeded
 from algosat.exchange.prices.random_walk import Paths
 from tests.app.exchange.market_rig import UNIVERSE, rules_of
+from tests.app.thorough import examples
 
 DAY = date(2026, 11, 20)
 OPEN = datetime(2026, 11, 20, 3, 45, tzinfo=UTC)  # 09:15 at the exchange
@@ -63,7 +64,7 @@ def test_a_feed_goes_on_from_a_checkpoint_as_if_it_had_never_stopped() -> None:
     assert once == again
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(seed=st.integers(0, 2**32), span=st.sampled_from([0.25, 15.0, 250.0]))
 def test_every_quote_is_one_an_exchange_could_give(seed: int, span: float) -> None:
     for quote in run(seed, 12, span=span)[1]:

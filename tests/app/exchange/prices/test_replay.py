@@ -15,6 +15,7 @@ from algosat.exchange.market import Market, step
 from algosat.exchange.prices import recording, replay
 from algosat.exchange.prices.recording import RecordedBar, RecordedTick
 from tests.app.exchange.market_rig import SHARE, UNIVERSE, rules_of
+from tests.app.thorough import examples
 
 BARS = f"""at,symbol,open,high,low,close,volume
 2026-11-20T09:15:00+05:30,{SHARE},340.00,342.00,339.00,341.00,4000
@@ -129,7 +130,7 @@ def test_a_recording_that_is_wrong_is_refused_with_its_line(text: str, message: 
         recorded(text)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(st.integers(5000, 50_000), min_size=4, max_size=20))
 def test_every_replayed_quote_is_one_the_market_can_use(paise: list[int]) -> None:
     lines = ["at,symbol,open,high,low,close,volume"]
