@@ -1,7 +1,7 @@
 """Every error of the application, named by what must happen next.
 
-The API turns an error into a problem+json answer from what its class declares; nothing else
-decides a status code.
+An error class declares its HTTP status, code, title, severity and category; the API builds its
+problem+json response from them. Nothing else decides a status code.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Category(StrEnum):
 
 
 class AlgosatError(Exception):
-    """Something the caller is told of, in his words."""
+    """Base class of the errors that are shown to a person. `detail` is one sentence for that person."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
-    title: ClassVar[str] = "Internal error"
+    title: ClassVar[str] = "Internal server error"
     severity: ClassVar[Severity] = Severity.ERROR
     category: ClassVar[Category] = Category.INTERNAL
     retryable: ClassVar[bool] = False
@@ -52,42 +52,105 @@ class AlgosatError(Exception):
         self.headers = headers or {}
 
 
-# --- what a caller got wrong -------------------------------------------------------------------
+# --- invalid requests --------------------------------------------------------------------------
 
 
 class InvalidRequest(AlgosatError):
-    status, code, title = 400, "invalid_request", "The request cannot be understood"
+    status, code, title = 400, "invalid_request", "Bad request"
     severity, category = Severity.INFO, Category.INPUT
 
 
+class InvalidJson(InvalidRequest):
+    code, title = "invalid_json", "Malformed JSON"
+
+
+class InvalidQuery(InvalidRequest):
+    code, title = "invalid_query", "Invalid query parameter"
+
+
+class KeyMissing(InvalidRequest):
+    code, title = "idempotency_key_missing", "Idempotency-Key required"
+
+
+class KeyMalformed(InvalidRequest):
+    code, title = "idempotency_key_malformed", "Malformed Idempotency-Key"
+
+
 class InvalidBody(InvalidRequest):
-    status, code, title = 422, "invalid_body", "The body does not fit its schema"
+    status, code, title = 422, "invalid_body", "Invalid request body"
+
+
+class WeakPassword(InvalidBody):
+    code, title = "weak_password", "Password too weak"
 
 
 class NotFound(AlgosatError):
-    status, code, title = 404, "not_found", "There is no such thing"
+    status, code, title = 404, "not_found", "Not found"
+    severity, category = Severity.INFO, Category.INPUT
+
+
+class MethodNotAllowed(AlgosatError):
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+    severity, category = Severity.INFO, Category.INPUT
+
+
+class BodyTooLarge(AlgosatError):
+    status, code, title = 413, "body_too_large", "Content too large"
+    severity, category = Severity.INFO, Category.INPUT
+
+
+class UnsupportedMediaType(AlgosatError):
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
     severity, category = Severity.INFO, Category.INPUT
 
 
 class Conflict(AlgosatError):
-    status, code, title = 409, "conflict", "The request conflicts with the present state"
+    status, code, title = 409, "conflict", "Conflict"
     severity, category = Severity.INFO, Category.INPUT
 
 
 class KeyReused(Conflict):
-    code, title = "idempotency_key_reused", "The Idempotency-Key was used with another body"
+    code, title = "idempotency_key_reused", "Idempotency-Key used for another request"
 
 
-# --- who may do what ---------------------------------------------------------------------------
+class UserExists(Conflict):
+    code, title = "user_exists", "Username already taken"
+
+
+class LastAdmin(Conflict):
+    code, title = "last_admin", "Last admin"
+
+
+class NoSession(Conflict):
+    code, title = "no_session", "No login session"
+
+
+class ChangedElsewhere(Conflict):
+    code, title = "changed_elsewhere", "Setting changed by another route"
+
+
+class OwnedByInventory(Conflict):
+    code, title = "owned_by_inventory", "Setting owned by the inventory"
+
+
+class NothingToClose(Conflict):
+    code, title = "nothing_to_close", "Nothing to close"
+
+
+# --- authentication and authorisation ----------------------------------------------------------
 
 
 class Unauthenticated(AlgosatError):
-    status, code, title = 401, "unauthenticated", "A valid token is needed"
+    status, code, title = 401, "unauthenticated", "Authentication required"
     severity, category = Severity.WARNING, Category.ACCESS
 
 
+class WrongCredentials(Unauthenticated):
+    code, title = "wrong_credentials", "Wrong username or password"
+
+
 class Forbidden(AlgosatError):
-    status, code, title = 403, "forbidden", "This needs more rights"
+    status, code, title = 403, "forbidden", "Insufficient role"
     severity, category = Severity.WARNING, Category.ACCESS
 
 
@@ -96,100 +159,107 @@ class TooManyRequests(AlgosatError):
     severity, category, retryable = Severity.WARNING, Category.ACCESS, True
 
 
+class LockedOut(TooManyRequests):
+    code, title = "locked_out", "Too many failed logins"
+
+
 # --- trading -----------------------------------------------------------------------------------
 
 
 class Denied(AlgosatError):
-    """The gate said no; `code` of the denial is carried as the reported code."""
+    """A pre-trade risk check denied the order; the reported code is the denial's."""
 
-    status, code, title = 422, "denied", "The order was denied"
+    status, code, title = 422, "denied", "Order denied"
     severity, category = Severity.WARNING, Category.TRADING
 
 
 class IllegalTransition(AlgosatError):
-    status, code, title = 409, "illegal_transition", "That cannot happen to this order now"
+    status, code, title = 409, "illegal_transition", "Invalid state transition"
     severity, category = Severity.WARNING, Category.TRADING
 
 
 class Overfill(AlgosatError):
-    """The broker reports more than was ordered: counted nowhere, and a person is called."""
+    """The broker reports a larger filled quantity than was ordered.
 
-    code, title = "overfill", "A fill exceeds its order"
+    The fill is not booked, and an operator is alerted.
+    """
+
+    code, title = "overfill", "Fill exceeds the order quantity"
     severity, category = Severity.CRITICAL, Category.BROKER
 
 
 class CalendarUnknown(AlgosatError):
-    """The trading calendar does not cover that day or segment: nothing may be traded on a guess."""
+    """The trading calendar does not cover this day or segment. Nothing is traded on a guess."""
 
-    status, code, title = 503, "calendar_unknown", "The trading calendar does not cover that moment"
+    status, code, title = 503, "calendar_unknown", "Outside the trading calendar"
     severity, category = Severity.CRITICAL, Category.TRADING
 
 
 class FeesUnknown(AlgosatError):
-    """No schedule of charges holds for that date or kind: no charge is ever guessed."""
+    """No fee schedule covers this date or instrument kind. Fees are never guessed."""
 
-    status, code, title = 503, "fees_unknown", "The charges for that trade are not known"
+    status, code, title = 503, "fees_unknown", "Unknown fees"
     severity, category = Severity.CRITICAL, Category.TRADING
 
 
-# --- brokers: named by what is known of the order afterwards -----------------------------------
+# --- brokers: named by what is known about the order afterwards --------------------------------
 
 
 class BrokerError(AlgosatError):
-    status, code, title = 502, "broker_error", "The broker failed"
+    status, code, title = 502, "broker_error", "Broker error"
     category = Category.BROKER
 
 
 class BrokerRejected(BrokerError):
-    """The broker surely did not take it."""
+    """The broker has certainly not accepted the request."""
 
-    status, code, title = 422, "broker_rejected", "The broker rejected the request"
+    status, code, title = 422, "broker_rejected", "Rejected by the broker"
     severity = Severity.WARNING
 
 
 class BrokerNotReached(BrokerError):
-    """The request surely never left: it may be sent again."""
+    """The request was certainly never sent; it is safe to retry."""
 
-    status, code, title = 503, "broker_unreachable", "The broker cannot be reached"
+    status, code, title = 503, "broker_unreachable", "Broker unreachable"
     retryable = True
 
 
 class BrokerRateLimited(BrokerNotReached):
-    code, title = "broker_rate_limited", "The broker asks for fewer requests"
+    code, title = "broker_rate_limited", "Broker rate limit exceeded"
 
 
 class BrokerUncertain(BrokerError):
-    """It may or may not have been taken: only evidence from the broker's book decides."""
+    """The broker may or may not have accepted the request; only its order book can tell."""
 
-    status, code, title = 504, "broker_uncertain", "The broker gave no answer that can be trusted"
+    status, code, title = 504, "broker_uncertain", "Broker response missing"
 
 
 class BrokerSessionExpired(BrokerError):
-    status, code, title = 503, "broker_session_expired", "The broker session has ended; log in again"
+    status, code, title = 503, "broker_session_expired", "Broker session expired"
 
 
 class BrokerOrderGone(BrokerError):
-    """A cancel or change came too late: the order is already complete. Read it again."""
+    """A cancel or modify request came too late. The order must be read again from the broker."""
 
-    status, code, title = 409, "order_already_complete", "The order is already complete"
+    status, code, title = 409, "order_already_complete", "Order already complete"
     severity = Severity.INFO
 
 
-# --- the machine -------------------------------------------------------------------------------
+# --- configuration and store -------------------------------------------------------------------
 
 
 class ConfigurationError(AlgosatError):
-    """Everything that is wrong with the configuration, in one message."""
+    """Lists every problem of the configuration in one message."""
 
-    code, title = "configuration_error", "The configuration is not valid"
+    code, title = "configuration_error", "Invalid configuration"
     severity, category = Severity.CRITICAL, Category.CONFIGURATION
 
 
 class StoreBusy(AlgosatError):
-    status, code, title = 503, "store_busy", "The store did not answer in time"
+    status, code, title = 503, "store_busy", "Store unavailable"
     category, retryable = Category.STORE, True
 
 
 class StoreDamaged(AlgosatError):
-    code, title = "store_damaged", "The store contradicts itself"
+    code, title = "store_damaged", "Store integrity error"
     severity, category = Severity.CRITICAL, Category.STORE

@@ -15,7 +15,6 @@ PACKAGE = ROOT / "app" / "algosat"
 SECTION_VARIABLES = {"algosat", "control", "limits", "rules", "settings", "thresholds", "watch"}
 # Settings that no module reads.
 EXEMPT = {
-    "algosat.debug": "gets its reader with the error page for admins",
     "encryption.key_rotation_days": "reserved, as encryption.keys",
     "encryption.keys": "reserved for the credentials of brokers, which are to be stored encrypted",
     "logging.backup_count": "logrotate's, from the same inventory variable",

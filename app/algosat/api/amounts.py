@@ -33,11 +33,9 @@ Amount = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": f"^{_FORM.pattern}$"},
+                {"type": "string", "format": "decimal", "pattern": f"^{_FORM.pattern}$"},
                 {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": _BOUND},
             ],
-            "description": "A string, or a number of at most 15 digits; more than 0, at most 8 decimals.",
-            "examples": ["10"],
         },
         mode="validation",
     ),

@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import Row
-from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import services
+from algosat.api.fields import Actor, CorrelationId, Timestamp
 from algosat.api.pages import Label, Page, TimedQuery, page
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.store import audit, queries
 
-routes = Routes("audit")
+routes = Routes("audit", "The audit trail and its verification.")
 
 
 class AuditQuery(TimedQuery):
-    kind: Label | None = None
-    subject: Label | None = None
-    actor: Label | None = None
+    kind: Annotated[Label | None, Field(examples=["user.logged_in"])] = None
+    """Only events of this kind."""
+    subject: Annotated[Label | None, Field(examples=["trader"])] = None
+    """Only events of this subject: an order, a user, a strategy ..."""
+    actor: Annotated[Label | None, Field(examples=["user:admin"])] = None
+    """Only events caused by this actor."""
 
 
-class EventView(TypedDict):
-    seq: int
-    at: datetime
-    kind: str
-    subject: str
-    actor: str
-    correlation_id: str
-    data: dict[str, Any]
-    hash: str
+class EventView(Output):
+    """One event of the audit trail."""
+
+    seq: Annotated[int, Field(examples=[41])]
+    """Position in the audit trail."""
+    at: Timestamp
+    """When it happened."""
+    kind: Annotated[str, Field(examples=["user.logged_in"])]
+    """What happened."""
+    subject: Annotated[str, Field(examples=["trader"])]
+    """What it happened to: an order, a user, a strategy ..."""
+    actor: Actor
+    correlation_id: CorrelationId
+    data: Annotated[dict[str, Any], Field(examples=[{"address": "203.0.113.7"}])]
+    """Details, depending on the kind."""
+    hash: Annotated[str, Field(examples=["5f2d7c41a0b39e68d4c1725b90ae36f8cc0b7d1e4923f65a81d07b2e9f34c6a5"])]
+    """SHA-256 over this event and the hash of the one before."""
 
 
-class Verdict(TypedDict):
-    intact: bool
+class AuditVerification(Output):
+    """Result of following the chain of hashes."""
+
+    intact: Annotated[bool, Field(examples=[True])]
+    """Whether every hash matches."""
     first_broken: int | None
+    """`seq` of the first event that does not match; null if the trail is intact."""
 
 
 @routes.get("/audit", access=Access.ADMIN, query=AuditQuery, answer=Page[EventView])
@@ -55,8 +71,8 @@ def list_events(query: AuditQuery) -> dict[str, Any]:
     return page((_view(row) for row in found.rows), found.next_cursor)
 
 
-@routes.get("/audit/verify", access=Access.ADMIN, answer=Verdict)
-def verify() -> Verdict:
+@routes.get("/audit/verify", access=Access.ADMIN, answer=AuditVerification)
+def verify() -> AuditVerification:
     """Follow the chain of hashes from the first event to the last"""
     with services().database.read() as connection:
         broken = audit.first_broken_link(connection)

@@ -2,79 +2,117 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from flask import request
 from pydantic import Field, SecretStr
-from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import caller, cause, correlation_id, services
+from algosat.api.fields import Timestamp, Username
 from algosat.api.pages import Everything, page
 from algosat.api.request_models import Input
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
-from algosat.errors import Conflict, NotFound, TooManyRequests, Unauthenticated
+from algosat.errors import LockedOut, NoSession, NotFound, Unauthenticated, WeakPassword, WrongCredentials
 from algosat.security import sessions, users
 from algosat.security.passwords import LONGEST
 from algosat.security.sessions import Session
 from algosat.security.token_grants import Client, Grant
 
-routes = Routes("identity")
+routes = Routes("identity", "Log in and out, login sessions, and the caller's own password.")
 
-Password = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST)]
+Password = Annotated[
+    SecretStr, Field(min_length=1, max_length=LONGEST, examples=["correct horse battery staple"])
+]
 
 
 class Credentials(Input):
-    username: Annotated[str, Field(min_length=1, max_length=128)]
+    """Username and password."""
+
+    username: Annotated[str, Field(min_length=1, max_length=128, examples=["trader"])]
+    """Name of the user."""
     password: Password
+    """Password of the user."""
 
 
 class RefreshBody(Input):
-    refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=4096)]
+    """A refresh token."""
+
+    refresh_token: Annotated[
+        SecretStr, Field(min_length=1, max_length=4096, examples=["eyJhbGciOiJIUzI1NiJ9.refresh.signature"])
+    ]
+    """The token from the last login or refresh; it can be used once."""
 
 
 class PasswordChange(Input):
+    """The caller's current and new password."""
+
     current_password: Password
-    new_password: Password
+    """Password until now."""
+    new_password: Annotated[Password, Field(examples=["a longer passphrase than before"])]
+    """Password from now on."""
 
 
-class UserInfo(TypedDict):
-    username: str
-    role: str
+class UserInfo(Output):
+    """The user who logged in."""
+
+    username: Username
+    """Name of the user."""
+    role: Annotated[str, Field(examples=["trader"])]
+    """`viewer`, `trader` or `admin`."""
 
 
-class TokenAnswer(TypedDict):
-    access_token: str
-    token_type: str
-    expires_in: int
+class Tokens(Output):
+    """Tokens of a login session."""
+
+    access_token: Annotated[str, Field(examples=["eyJhbGciOiJIUzI1NiJ9.access.signature"])]
+    """Send it as `Authorization: Bearer ACCESS_TOKEN`."""
+    token_type: Annotated[str, Field(examples=["bearer"])]
+    """Always `bearer`."""
+    expires_in: Annotated[int, Field(examples=[1800])]
+    """Seconds until the access token expires."""
     user_info: UserInfo
-    refresh_token: str
+    """Name and role of the user."""
+    refresh_token: Annotated[str, Field(examples=["eyJhbGciOiJIUzI1NiJ9.refresh.signature"])]
+    """Exchanges for new tokens at `POST /auth/refresh`, once."""
 
 
-class Message(TypedDict):
-    message: str
+class Message(Output):
+    """Confirmation."""
+
+    message: Annotated[str, Field(examples=["Logged out"])]
+    """What was done."""
 
 
-class SessionView(TypedDict):
-    id: str
-    created_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
-    address: str
-    user_agent: str
-    current: bool
+class SessionView(Output):
+    """A login session of the caller."""
+
+    id: Annotated[str, Field(examples=["0f8c6a52-6f0b-4f0e-8a55-3f1f0d6f2c11"])]
+    """Id of the session."""
+    created_at: Timestamp
+    """When the user logged in."""
+    last_seen_at: Timestamp
+    """Last request, to the minute."""
+    expires_at: Timestamp
+    """When its refresh token expires."""
+    address: Annotated[str, Field(examples=["203.0.113.7"])]
+    """IP address of the login."""
+    user_agent: Annotated[str, Field(examples=["python-httpx/0.28.1"])]
+    """`User-Agent` of the login."""
+    current: Annotated[bool, Field(examples=[True])]
+    """Whether this request belongs to it."""
 
 
 @routes.post(
     "/auth/login",
     access=Access.PUBLIC,
     body=Credentials,
-    answer=TokenAnswer,
-    errors=(Unauthenticated, TooManyRequests),
+    answer=Tokens,
+    errors=(WrongCredentials, LockedOut),
 )
-def log_in(body: Credentials) -> TokenAnswer:
+def log_in(body: Credentials) -> Tokens:
     """Name and password for tokens"""
     client = Client(request.remote_addr or "unknown", request.headers.get("User-Agent", ""))
     password = body.password.get_secret_value()
@@ -82,21 +120,21 @@ def log_in(body: Credentials) -> TokenAnswer:
 
 
 @routes.post(
-    "/auth/refresh", access=Access.PUBLIC, body=RefreshBody, answer=TokenAnswer, errors=(Unauthenticated,)
+    "/auth/refresh", access=Access.PUBLIC, body=RefreshBody, answer=Tokens, errors=(Unauthenticated,)
 )
-def refresh(body: RefreshBody) -> TokenAnswer:
+def refresh(body: RefreshBody) -> Tokens:
     """New tokens for a refresh token, which is spent by it"""
     return _tokens(services().identity.refresh(body.refresh_token.get_secret_value(), correlation_id()))
 
 
-@routes.post("/auth/logout", access=Access.VIEWER, answer=Message)
+@routes.post("/auth/logout", access=Access.VIEWER, answer=Message, errors=(NoSession,))
 def log_out() -> Message:
     """End this session: its tokens are worth nothing from now on"""
     services().identity.log_out(_own_session(), cause(), caller().name)
     return {"message": "Logged out"}
 
 
-@routes.get("/auth/sessions", access=Access.VIEWER, answer=Everything[SessionView])
+@routes.get("/auth/sessions", access=Access.VIEWER, answer=Everything[SessionView], errors=(NotFound,))
 def list_sessions() -> dict[str, Any]:
     """The caller's own sessions"""
     with services().database.read() as connection:
@@ -122,7 +160,7 @@ def end_session(session_id: UUID) -> Message:
     access=Access.VIEWER,
     body=PasswordChange,
     answer=Message,
-    errors=(Unauthenticated, TooManyRequests),
+    errors=(WrongCredentials, LockedOut, WeakPassword, NoSession),
 )
 def change_password(body: PasswordChange) -> Message:
     """Change the caller's password and end his other sessions"""
@@ -140,11 +178,11 @@ def change_password(body: PasswordChange) -> Message:
 def _own_session() -> str:
     session_id = caller().session_id
     if session_id is None:
-        raise Conflict("Authentication is switched off: there is no session", code="no_session")
+        raise NoSession("Authentication is switched off: there is no session")
     return session_id
 
 
-def _tokens(grant: Grant) -> TokenAnswer:
+def _tokens(grant: Grant) -> Tokens:
     return {
         "access_token": grant.access_token,
         "token_type": "bearer",

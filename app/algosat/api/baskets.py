@@ -9,30 +9,32 @@ from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.idempotency import HEADER, all_placed, required_key
+from algosat.api.headers import REQUIRED_KEY
+from algosat.api.idempotency import all_placed, required_key
 from algosat.api.order_views import OrderView
 from algosat.api.orders import NewOrder
 from algosat.api.pages import Everything
 from algosat.api.request_models import Input
 from algosat.api.routes import Routes
-from algosat.errors import KeyReused
 from algosat.trading import place, slicing
 
 routes = Routes("orders")
 
 
 class Basket(Input):
+    """Orders to place together."""
+
     orders: Annotated[tuple[NewOrder, ...], Field(min_length=1, max_length=20)]
+    """The orders, placed in this sequence."""
 
 
 @routes.post(
     "/orders/basket",
     access=Access.TRADER,
     body=Basket,
-    headers=(HEADER,),
+    headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
-    errors=(KeyReused,),
 )
 def place_basket(body: Basket) -> Response:
     """Place several orders
@@ -51,10 +53,9 @@ def place_basket(body: Basket) -> Response:
     "/orders/sliced",
     access=Access.TRADER,
     body=NewOrder,
-    headers=(HEADER,),
+    headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
-    errors=(KeyReused,),
 )
 def place_sliced(body: NewOrder) -> Response:
     """Place an order above the freeze quantity

@@ -2,73 +2,107 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Response
-from typing_extensions import TypedDict
+from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.idempotency import HEADER, all_placed, optional_key
+from algosat.api.fields import AccountName, InstrumentSymbol, Money, Price, Quantity, StrategyName
+from algosat.api.headers import OPTIONAL_KEY
+from algosat.api.idempotency import all_placed, optional_key
 from algosat.api.order_views import OrderView, TradeView, rounded, trade_view
 from algosat.api.pages import Everything, Label, Page, PageQuery, Symbol, page
 from algosat.api.request_models import Input
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Product
 from algosat.domain.positions import Position
-from algosat.errors import Conflict, KeyReused
+from algosat.errors import NothingToClose
 from algosat.store import queries
 from algosat.trading import close, funds
 
-routes = Routes("book")
+routes = Routes("book", "Trades, positions, profit and loss, and funds.")
 
 
 class TradesQuery(PageQuery):
     symbol: Symbol | None = None
+    """Only trades in this instrument."""
     strategy: Label | None = None
-    order_id: Label | None = None
+    """Only trades of this strategy."""
+    order_id: Annotated[Label | None, Field(examples=["a7k2m4q6s3u5w7y2b4"])] = None
+    """Only fills of this order."""
 
 
 class PositionsQuery(Input):
     symbol: Symbol | None = None
+    """Only positions in this instrument."""
     strategy: Label | None = None
+    """Only positions of this strategy."""
     closed: bool = False
+    """Also return positions that are closed."""
 
 
-class PositionView(TypedDict):
-    account: str
-    symbol: str
-    strategy: str | None
+class PositionView(Output):
+    """What one strategy (or manual trading) holds of an instrument under one product."""
+
+    account: AccountName
+    symbol: InstrumentSymbol
+    strategy: StrategyName
     product: Product
-    quantity: Decimal
-    average_price: Decimal | None
-    last_price: Decimal | None
-    unrealised: Decimal | None
-    realised: Decimal
-    fees: Decimal
+    """Product under which it is held."""
+    quantity: Quantity
+    """Quantity held; negative for a short position."""
+    average_price: Annotated[Price | None, Field(examples=["101.5"])]
+    """Average entry price; null for a closed position."""
+    last_price: Annotated[Price | None, Field(examples=["103"])]
+    """Last traded price; null without a quote."""
+    unrealised: Annotated[Money | None, Field(examples=["15"])]
+    """Profit at the last price, before fees; null without a quote."""
+    realised: Annotated[Money, Field(examples=["0"])]
+    """Profit realised so far, before fees."""
+    fees: Annotated[Money, Field(examples=["1.27"])]
+    """Fees paid so far."""
 
 
-class Closing(Input):
+class PositionSelection(Input):
+    """Which of the positions in the instrument to close."""
+
     strategy: Label | None = None
-    product: Product | None = None
+    """Strategy that holds it; without one, the position of manual orders."""
+    product: Annotated[Product | None, Field(examples=["intraday"])] = None
+    """Product under which it is held; without one, every product."""
 
 
-class ClosingAll(Input):
-    strategy: Label | None = None
+class AllPositions(Input):
+    """Which positions to close; without a field, all."""
+
+    strategy: Annotated[Label | None, Field(examples=["opening-range"])] = None
+    """Only positions of this strategy."""
 
 
-class FundsView(TypedDict):
-    account: str
-    deposited: Decimal
-    cash: Decimal
-    equity: Decimal
-    margin_used: Decimal
-    available: Decimal
-    realised: Decimal
-    unrealised: Decimal
-    fees: Decimal
+class FundsView(Output):
+    """The account's money."""
+
+    account: AccountName
+    deposited: Annotated[Money, Field(examples=["1000000"])]
+    """Money paid in."""
+    cash: Annotated[Money, Field(examples=["999998.73"])]
+    """Deposits plus realised profit, less fees."""
+    equity: Annotated[Money, Field(examples=["1000013.73"])]
+    """`cash` plus the unrealised profit of open positions."""
+    margin_used: Annotated[Money, Field(examples=["1030"])]
+    """Margin that positions and working orders block."""
+    available: Annotated[Money, Field(examples=["998983.73"])]
+    """Money free for new orders."""
+    realised: Annotated[Money, Field(examples=["0"])]
+    """Profit realised so far, before fees."""
+    unrealised: Annotated[Money, Field(examples=["15"])]
+    """Profit of open positions at the last prices."""
+    fees: Annotated[Money, Field(examples=["1.27"])]
+    """Fees paid so far."""
 
 
 @routes.get("/trades", access=Access.VIEWER, query=TradesQuery, answer=Page[TradeView])
@@ -105,15 +139,15 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
 @routes.post(
     "/positions/<symbol:symbol>/close",
     access=Access.TRADER,
-    body=Closing,
+    body=PositionSelection,
     body_optional=True,
-    headers=(HEADER,),
+    headers=(OPTIONAL_KEY,),
     limited=False,
     answer=Everything[OrderView],
     status=201,
-    errors=(Conflict, KeyReused),
+    errors=(NothingToClose,),
 )
-def close_position(symbol: str, body: Closing) -> Response:
+def close_position(symbol: str, body: PositionSelection) -> Response:
     """Close what is left of a position after the orders already working, at the market"""
     key = optional_key(f"close {symbol}", body)
     placed = close.close_position(
@@ -125,15 +159,14 @@ def close_position(symbol: str, body: Closing) -> Response:
 @routes.post(
     "/positions/close-all",
     access=Access.TRADER,
-    body=ClosingAll,
+    body=AllPositions,
     body_optional=True,
-    headers=(HEADER,),
+    headers=(OPTIONAL_KEY,),
     limited=False,
     answer=Everything[OrderView],
     status=201,
-    errors=(KeyReused,),
 )
-def close_all_positions(body: ClosingAll) -> Response:
+def close_all_positions(body: AllPositions) -> Response:
     """Close everything, or everything of one strategy"""
     key = optional_key("close all", body)
     placed = close.close_all(services().desk, cause(), strategy=body.strategy, key=key)

@@ -2,49 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, JsonValue, ValidationError
-from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
 from algosat.api.request_models import Input, findings
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.config.overrides import KEYS, Key
 from algosat.config.summary import plain, summarise
-from algosat.errors import Conflict, InvalidBody
+from algosat.errors import ChangedElsewhere, InvalidBody, OwnedByInventory
 from algosat.store import overrides
 
-routes = Routes("config")
+routes = Routes("config", "Read the settings, and change those that may be changed at run time.")
 
 
-class SettingView(TypedDict):
-    value: Any
+class SettingView(Output):
+    """One setting."""
+
+    value: Annotated[Any, Field(examples=[2])]
+    """Value in force; secrets are masked."""
     origin: Literal["file", "override"]
-    changeable: bool
-    inventory_variable: str
+    """Whether the value comes from the configuration file or was changed at run time."""
+    changeable: Annotated[bool, Field(examples=[True])]
+    """Whether `PUT /config/update` may change it."""
+    inventory_variable: Annotated[str, Field(examples=["algosat_api_order_wait_seconds"])]
+    """Ansible variable that sets it."""
 
 
-class Summary(TypedDict):
-    environment: str
-    settings: dict[str, dict[str, SettingView]]
+_SETTING: Final = {
+    "value": 2,
+    "origin": "file",
+    "changeable": True,
+    "inventory_variable": "algosat_api_order_wait_seconds",
+}
 
 
-class Update(Input):
-    section: Annotated[str, Field(max_length=64)]
+class ConfigSummary(Output):
+    """Every setting."""
+
+    environment: Annotated[str, Field(examples=["production"])]
+    """Environment of the inventory."""
+    settings: Annotated[
+        dict[str, dict[str, SettingView]], Field(examples=[{"api": {"order_wait_seconds": _SETTING}}])
+    ]
+    """Section, then key, then setting."""
+
+
+class ConfigUpdate(Input):
+    """New values for settings of one section."""
+
+    section: Annotated[str, Field(max_length=64, examples=["api"])]
+    """Section of the settings."""
     updates: Annotated[
         dict[str, JsonValue],
-        Field(min_length=1, max_length=50, description="New values; null goes back to what the file says."),
+        Field(min_length=1, max_length=50, examples=[{"order_wait_seconds": 5}]),
     ]
+    """New value for each key; null restores the value of the file."""
 
 
-class UpdateAnswer(TypedDict):
-    section: str
-    settings: dict[str, SettingView]
+class ConfigSection(Output):
+    """The settings of one section."""
+
+    section: Annotated[str, Field(examples=["api"])]
+    """Section of the settings."""
+    settings: Annotated[dict[str, SettingView], Field(examples=[{"order_wait_seconds": _SETTING}])]
+    """Key, then setting."""
 
 
-@routes.get("/config/summary", access=Access.VIEWER, answer=Summary)
+@routes.get("/config/summary", access=Access.VIEWER, answer=ConfigSummary)
 def summary() -> dict[str, Any]:
     """Every setting with its origin and owner; secrets are masked"""
     live = services().live
@@ -52,9 +80,13 @@ def summary() -> dict[str, Any]:
 
 
 @routes.put(
-    "/config/update", access=Access.ADMIN, body=Update, answer=UpdateAnswer, errors=(Conflict, InvalidBody)
+    "/config/update",
+    access=Access.ADMIN,
+    body=ConfigUpdate,
+    answer=ConfigSection,
+    errors=(ChangedElsewhere, OwnedByInventory, InvalidBody),
 )
-def update(body: Update) -> dict[str, Any]:
+def update(body: ConfigUpdate) -> dict[str, Any]:
     """Change settings that may be changed at run time, all of them or none"""
     keys = {name: _changeable(body.section, name) for name in body.updates}
     wrong = [finding for name, key in keys.items() for finding in _problems(key, body.updates[name])]
@@ -78,12 +110,11 @@ def _changeable(section: str, name: str) -> Key:
             errors=[{"field": field, "detail": "is not a known setting", "code": "unknown_setting"}],
         )
     if section == "risk":
-        raise Conflict(f"{section}.{name} is changed by PUT /risk/limits", code="changed_elsewhere")
+        raise ChangedElsewhere(f"{section}.{name} is changed by PUT /risk/limits")
     if not key.is_live:
-        raise Conflict(
+        raise OwnedByInventory(
             f"{section}.{name} belongs to the inventory: change {key.inventory_variable} there and "
-            "run the playbook",
-            code="owned_by_inventory",
+            "run the playbook"
         )
     return key
 

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy import Row
-from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import services
+from algosat.api.fields import CorrelationId, Timestamp
 from algosat.api.pages import Everything, page
 from algosat.api.request_models import Input
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.errors import Category, Severity
 from algosat.resilience import error_log
 
-routes = Routes("errors")
+routes = Routes("errors", "Errors of the server itself.")
 
 
 class ErrorsQuery(Input):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Largest number of errors to return."""
     severity: Severity | None = None
+    """Only errors of this severity."""
 
 
-class ErrorView(TypedDict):
-    code: str
-    severity: Severity
-    category: Category
-    place: str
-    message: str
-    correlation_id: str
-    count: int
-    first_at: datetime
-    last_at: datetime
+class ErrorView(Output):
+    """An error of the server, however often it occurred."""
+
+    code: Annotated[str, Field(examples=["store_busy"])]
+    """Code of the error, or the name of its Python exception."""
+    severity: Annotated[Severity, Field(examples=["error"])]
+    """How bad it is."""
+    category: Annotated[Category, Field(examples=["store"])]
+    """What it concerns."""
+    place: Annotated[str, Field(examples=["/orders"])]
+    """Route or engine task where it occurred."""
+    message: Annotated[str, Field(examples=["the store did not take the write within 5 s"])]
+    """Its latest message."""
+    correlation_id: CorrelationId
+    count: Annotated[int, Field(examples=[2])]
+    """How often it occurred."""
+    first_at: Timestamp
+    """When it occurred first."""
+    last_at: Timestamp
+    """When it occurred last."""
 
 
 @routes.get("/errors", access=Access.ADMIN, query=ErrorsQuery, answer=Everything[ErrorView])

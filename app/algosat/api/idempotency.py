@@ -11,39 +11,37 @@ import orjson
 from flask import Response, request
 
 from algosat.api.context import caller
+from algosat.api.headers import REQUIRED_KEY
 from algosat.api.order_views import order_view
 from algosat.api.pages import page
 from algosat.api.request_models import Input
 from algosat.api.responses import json_answer
-from algosat.errors import InvalidRequest
+from algosat.errors import KeyMalformed, KeyMissing
 from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
 
-HEADER: Final = "Idempotency-Key"
-
+_HEADER: Final = REQUIRED_KEY.name
 _FORM: Final = re.compile(r"[!-~]{1,255}")
 
 
 def required_key(operation: str, body: Input, *, waits: bool = False) -> IdempotencyKey:
-    """The key of this request. Raises InvalidRequest when there is none, or none we can keep."""
+    """Return the request's key. Raises KeyMissing or KeyMalformed."""
     key = optional_key(operation, body, waits=waits)
     if key is None:
-        raise InvalidRequest(
-            f"Send the header {HEADER} with an id of your own for this intent (a UUID, say); repeat the "
-            "request with the same one when no answer came, and it is not done twice",
-            code="idempotency_key_missing",
+        raise KeyMissing(
+            f"Send the header {_HEADER} with a key of your own (a UUID, for example). If no response comes, "
+            "repeat the request with the same key: the order is not placed twice"
         )
     return key
 
 
 def optional_key(operation: str, body: Input, *, waits: bool = False) -> IdempotencyKey | None:
-    offered = request.headers.get(HEADER)
+    """Return the request's key, or None without one. Raises KeyMalformed."""
+    offered = request.headers.get(_HEADER)
     if offered is None:
         return None
     if not _FORM.fullmatch(offered):
-        raise InvalidRequest(
-            f"{HEADER} has 1 to 255 visible ASCII characters", code="idempotency_key_malformed"
-        )
+        raise KeyMalformed(f"{_HEADER} has 1 to 255 visible ASCII characters")
     return IdempotencyKey(caller().actor, offered, _hash(operation, body), waits)
 
 

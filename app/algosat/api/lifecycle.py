@@ -62,6 +62,7 @@ class Lifecycle:
         }
         self._no_route = RoutePolicy("any", "(none)", None, limited=True)
         self._live = live
+        self._debug = live.files.algosat.debug
         self._largest_body = live.files.algosat.api.max_body_bytes
         self._authenticator = authenticator
         self._limiter = limiter
@@ -104,10 +105,12 @@ class Lifecycle:
         return caller
 
     def _answer(self, error: Exception) -> Response:
-        answer = answer_to(error)
+        incoming = cast(ApiRequest, request)
+        caller = incoming.caller
+        is_admin = caller is not None and caller.role is Role.ADMIN
+        answer = answer_to(error, show_exception=self._debug and is_admin)
         if answer.status_code >= 500:
-            guard: RoutePolicy = cast(ApiRequest, request).guard
-            self._errors.note(error, guard.path)
+            self._errors.note(error, incoming.guard.path)
         return answer
 
     def _finish(self, response: Response) -> Response:

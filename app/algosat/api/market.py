@@ -5,68 +5,108 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from typing_extensions import TypedDict
+from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.context import services
+from algosat.api.fields import InstrumentSymbol, Price, Quantity, Timestamp
 from algosat.api.pages import Everything, page
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.market_phases import Phase
 from algosat.errors import CalendarUnknown, NotFound
 from algosat.store import queries
 
-routes = Routes("market")
+routes = Routes("market", "Instruments, quotes and market hours.")
 
 Answer = TypeVar("Answer")
 
 
-class InstrumentView(TypedDict):
-    symbol: str
-    name: str
+class InstrumentView(Output):
+    """Something that can be traded."""
+
+    symbol: InstrumentSymbol
+    name: Annotated[str, Field(examples=["Alpha Industries"])]
+    """Name of the share or contract."""
     kind: InstrumentKind
-    segment: str
-    tick: Decimal
-    lot: Decimal
-    freeze_quantity: Decimal
+    """Share, future or option."""
+    segment: Annotated[str, Field(examples=["equity"])]
+    """Market segment, which sets the trading hours."""
+    tick: Annotated[Price, Field(examples=["0.05"])]
+    """Prices are multiples of it."""
+    lot: Annotated[Quantity, Field(examples=["1"])]
+    """Quantities are multiples of it."""
+    freeze_quantity: Annotated[Quantity, Field(examples=["10000"])]
+    """Largest quantity the exchange takes in one order."""
     has_derivatives: bool
+    """Whether futures or options of this share are listed."""
     expiry: date | None
+    """Last trading day; null for shares."""
 
 
-class QuoteView(TypedDict):
-    symbol: str
-    at: datetime
-    last: Decimal
-    bid: Decimal
-    ask: Decimal
-    bid_quantity: Decimal
-    ask_quantity: Decimal
-    volume: Decimal
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    lower_circuit: Decimal
-    upper_circuit: Decimal
+class QuoteView(Output):
+    """Latest prices of an instrument."""
+
+    symbol: InstrumentSymbol
+    at: Timestamp
+    """Time of the quote."""
+    last: Annotated[Price, Field(examples=["103"])]
+    """Last traded price."""
+    bid: Annotated[Price, Field(examples=["102.95"])]
+    """Best price to sell at."""
+    ask: Annotated[Price, Field(examples=["103.05"])]
+    """Best price to buy at."""
+    bid_quantity: Annotated[Quantity, Field(examples=["500"])]
+    """Quantity wanted at the bid."""
+    ask_quantity: Annotated[Quantity, Field(examples=["420"])]
+    """Quantity offered at the ask."""
+    volume: Annotated[Quantity, Field(examples=["125000"])]
+    """Quantity traded in this session."""
+    open: Annotated[Price, Field(examples=["101"])]
+    """First price of the session."""
+    high: Annotated[Price, Field(examples=["103.5"])]
+    """Highest price of the session."""
+    low: Annotated[Price, Field(examples=["100.8"])]
+    """Lowest price of the session."""
+    lower_circuit: Annotated[Price, Field(examples=["80"])]
+    """Lowest price the exchange accepts today."""
+    upper_circuit: Annotated[Price, Field(examples=["120"])]
+    """Highest price the exchange accepts today."""
 
 
-class SegmentView(TypedDict):
-    segment: str
-    has_derivatives: bool  # of a stock: some have a closing auction for it
-    phase: Phase | None
-    is_open: bool
-    closes_at: datetime | None
-    next_open: datetime | None
+class SegmentView(Output):
+    """Hours of one market segment."""
+
+    segment: Annotated[str, Field(examples=["equity"])]
+    """Market segment."""
+    has_derivatives: bool
+    """Whether these are the hours of shares with listed derivatives, which may have a closing auction."""
+    phase: Annotated[Phase | None, Field(examples=["continuous"])]
+    """Phase of the trading day; null if the calendar does not cover this moment."""
+    is_open: Annotated[bool, Field(examples=[True])]
+    """Whether continuous trading is under way."""
+    closes_at: Annotated[Timestamp | None, Field(examples=["2026-11-30T10:00:00Z"])]
+    """When continuous trading ends today; null if there is none, or if unknown."""
+    next_open: Annotated[Timestamp | None, Field(examples=["2026-12-01T03:45:00Z"])]
+    """When continuous trading begins next, or now if it is under way; null if unknown."""
 
 
-class MarketView(TypedDict):
-    timestamp: datetime
-    trading_day: date | None
-    is_open: bool
+class MarketView(Output):
+    """Hours of all market segments."""
+
+    timestamp: Timestamp
+    """Time of the server."""
+    trading_day: Annotated[date | None, Field(examples=["2026-11-30"])]
+    """Current trading day; null if the calendar does not cover this moment."""
+    is_open: Annotated[bool, Field(examples=[True])]
+    """Whether any segment is in continuous trading."""
     segments: list[SegmentView]
+    """Every segment that has instruments."""
     warning: str | None
+    """Says that the calendar ends soon, or null."""
 
 
 @routes.get("/instruments", access=Access.VIEWER, answer=Everything[InstrumentView])

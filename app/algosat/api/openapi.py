@@ -1,66 +1,286 @@
-"""The OpenAPI 3.1 document, made from what the routes state. Nothing is described twice."""
+"""The OpenAPI 3.1 document, made from what the routes state."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.metadata import version
+from itertools import chain
 from typing import Any, Final
 
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
-
-from algosat.api.operations import ANSWER, BODY, PROBLEM, Schemas, operation
+from algosat.api.access import Access
+from algosat.api.headers import RESPONSE_HEADERS
+from algosat.api.media import JSON, PROBLEM
 from algosat.api.problems import Problem
-from algosat.api.routes import Route, Routes
+from algosat.api.routes import CONVERTERS, Route, Routes
+from algosat.api.schemas import REFERENCE, Schemas
+from algosat.domain.risk import DenialCode
+from algosat.errors import (
+    AlgosatError,
+    BodyTooLarge,
+    Denied,
+    Forbidden,
+    InvalidBody,
+    InvalidJson,
+    InvalidQuery,
+    InvalidRequest,
+    NotFound,
+    StoreBusy,
+    TooManyRequests,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
 
-_REFERENCE: Final = "#/components/schemas/{model}"
+# Errors any route may answer with.
+_ALWAYS: Final = (InvalidQuery, TooManyRequests, AlgosatError, StoreBusy)
+_WITH_BODY: Final = (InvalidJson, InvalidRequest, BodyTooLarge, UnsupportedMediaType, InvalidBody)
+_WITH_ACCESS: Final = (Unauthenticated, Forbidden)
+
+_EVERYWHERE: Final = ("X-Request-ID",)
+_BY_STATUS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",)}
+
+_RAW: Final[dict[type, dict[str, Any]]] = {
+    str: {"type": "string"},
+    dict: {"type": "object", "additionalProperties": True},
+}
+_PATH_PARAMETERS: Final[dict[str, tuple[str, str]]] = {
+    "symbol": ("Symbol of the instrument.", "ALPHA-EQ"),
+    "order_id": ("Id of the order.", "a7k2m4q6s3u5w7y2b4"),
+    "session_id": ("Id of the login session.", "0f8c6a52-6f0b-4f0e-8a55-3f1f0d6f2c11"),
+    "name": ("Name of the user or strategy.", "opening-range"),
+}
 
 
-def document(areas: Sequence[Routes], denial_codes: dict[str, str]) -> dict[str, Any]:
-    """The whole document. `denial_codes` are the gate's, each with its meaning."""
-    schemas, components = _schemas([route for area in areas for route in area])
+@dataclass(frozen=True, slots=True)
+class _ProblemCode:
+    code: str
+    title: str
+    meaning: str
+
+
+def document(areas: Sequence[Routes]) -> dict[str, Any]:
+    """Return the whole document."""
+    routes = [route for area in areas for route in area]
+    schemas = Schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for area in areas:
         for route in area:
-            paths.setdefault(route.path, {})[route.method.lower()] = operation(area.area, route, schemas)
+            described = _operation(area.area, route, schemas)
+            paths.setdefault(route.path, {})[route.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Algosat",
             "version": version("algosat"),
-            "description": _description(denial_codes),
+            "description": _description(),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": area.area} for area in areas],
+        "tags": _tags(areas),
         "paths": paths,
         "components": {
-            "schemas": components,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": dict(sorted(schemas.components.items())),
+            "headers": RESPONSE_HEADERS,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "Access token from `POST /auth/login`.",
+                }
+            },
         },
     }
 
 
-def _schemas(routes: Iterable[Route]) -> tuple[Schemas, dict[str, Any]]:
-    """The schema of each route's body and answer, and the named ones they refer to."""
-    inputs: list[tuple[tuple[str, str], JsonSchemaMode, TypeAdapter[Any]]] = [
-        (PROBLEM, "serialization", TypeAdapter(Problem))
-    ]
-    for route in routes:
-        if route.body is not None:
-            inputs.append(((route.endpoint, BODY), "validation", TypeAdapter(route.body)))
-        if route.answer is not None:
-            inputs.append(((route.endpoint, ANSWER), "serialization", TypeAdapter(route.answer)))
-    found, definitions = TypeAdapter.json_schemas(
-        inputs, ref_template=_REFERENCE, schema_generator=GenerateJsonSchema
-    )
-    return {key: schema for (key, _), schema in found.items()}, definitions.get("$defs", {})
-
-
-def _description(denial_codes: dict[str, str]) -> str:
-    rows = "\n".join(f"- `{code}`: {meaning}" for code, meaning in denial_codes.items())
+def _description() -> str:
+    rows = "\n".join(f"- `{code.value}`: {code.help_text}" for code in DenialCode)
     return (
-        "Every error is `application/problem+json` with a `code` and a `correlation_id`, under which the log "
-        "has more. Money and quantities are strings in answers; times are UTC.\n\n"
-        "A denied order is answered with 422 and one of these codes:\n\n" + rows
+        "Errors are `application/problem+json` (RFC 9457) with a `code` for programs and a `correlation_id`, "
+        "under which the log has more. Money, prices and quantities are strings in responses, so that they "
+        "stay exact. Times are UTC.\n\n"
+        "An order that a risk check denies is answered with 422 and one of these codes:\n\n" + rows
     )
+
+
+def _tags(areas: Iterable[Routes]) -> list[dict[str, str]]:
+    described: dict[str, str] = {}
+    for area in areas:
+        described[area.area] = described.get(area.area) or area.description
+    return [{"name": name, "description": text} for name, text in described.items()]
+
+
+def _operation(area: str, route: Route, schemas: Schemas) -> dict[str, Any]:
+    summary, _, rest = (route.handler.__doc__ or "").strip().partition("\n\n")
+    described: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": " ".join(summary.split()),
+        "tags": [area],
+        "x-access": route.access.value,
+        "parameters": [
+            *_path_parameters(route),
+            *_query_parameters(route, schemas),
+            *_header_parameters(route),
+        ],
+        "responses": _responses(route, schemas),
+    }
+    if rest:
+        described["description"] = " ".join(rest.split())
+    if route.body is not None:
+        schema = schemas.of(route.body)
+        content = {"schema": schema, "example": schemas.example(schema, body=True)}
+        described["requestBody"] = {"required": not route.body_optional, "content": {JSON: content}}
+    if route.access is not Access.PUBLIC:
+        described["security"] = [{"bearer": []}] if route.access is not Access.OPEN else [{"bearer": []}, {}]
+    return described
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PATH_PARAMETERS[name][0],
+            "schema": _path_schema(kind),
+            "example": _PATH_PARAMETERS[name][1],
+        }
+        for name, kind in route.parameters.items()
+    ]
+
+
+def _path_schema(kind: str) -> dict[str, Any]:
+    if kind == "uuid":
+        return {"type": "string", "format": "uuid"}
+    return {"type": "string", "pattern": f"^{CONVERTERS[kind].regex}$"}
+
+
+def _query_parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
+    if route.query is None:
+        return []
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": field["description"],
+            "schema": _without_null(field),
+        }
+        for name, field in schemas.of_query(route.query)["properties"].items()
+    ]
+
+
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter, which is left out rather than sent as null."""
+    kept = {key: value for key, value in field.items() if key not in ("anyOf", "default", "description")}
+    for option in field.get("anyOf", []):
+        if option.get("type") != "null":
+            kept.update(option)
+    if field.get("default") is not None:
+        kept["default"] = field["default"]
+    return kept
+
+
+def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": header.name,
+            "in": "header",
+            "required": header.required,
+            "description": header.description,
+            "schema": header.schema,
+            "example": header.example,
+        }
+        for header in route.headers
+    ]
+
+
+def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
+    problems = _problems(route)
+    schema = _problem_schema(route, chain.from_iterable(problems.values()), schemas)
+    responses: dict[int, dict[str, Any]] = {
+        status: {
+            "description": "\n".join(f"- `{each.code}`: {each.meaning}" for each in codes),
+            "headers": _headers(route, status),
+            "content": {PROBLEM: {"schema": schema, "example": _example(status, codes[0])}},
+        }
+        for status, codes in problems.items()
+    }
+    for status in (route.status, *route.also):
+        failure = responses.get(status, {"description": "", "content": {}})
+        responses[status] = {
+            "description": f"{HTTPStatus(status).phrase}\n{failure['description']}".strip(),
+            "headers": _headers(route, status),
+            "content": {**_content(route, schemas), **failure["content"]},
+        }
+    return {str(status): responses[status] for status in sorted(responses)}
+
+
+def _content(route: Route, schemas: Schemas) -> dict[str, Any]:
+    if route.answer is not None:
+        schema = schemas.of(route.answer)
+        return {JSON: {"schema": schema, "example": schemas.example(schema)}}
+    return {
+        kind: {"schema": _RAW[type(example)], "example": example} for kind, example in route.content.items()
+    }
+
+
+def _problems(route: Route) -> dict[int, list[_ProblemCode]]:
+    """Return what the route's problems say, by status."""
+    errors: list[type[AlgosatError]] = [*_ALWAYS, *route.errors]
+    if route.body is not None:
+        errors += _WITH_BODY
+    if route.parameters:
+        errors.append(NotFound)
+    if route.access is not Access.PUBLIC:
+        errors += _WITH_ACCESS
+    errors += (error for header in route.headers for error in header.errors)
+    found: dict[int, list[_ProblemCode]] = {}
+    for error in dict.fromkeys(errors):
+        found.setdefault(error.status, []).extend(_codes_of(error))
+    return found
+
+
+def _codes_of(error: type[AlgosatError]) -> list[_ProblemCode]:
+    if issubclass(error, Denied):
+        return [_ProblemCode(code.value, error.title, code.help_text) for code in DenialCode]
+    return [_ProblemCode(error.code, error.title, f"{error.title}.")]
+
+
+def _problem_schema(route: Route, codes: Iterable[_ProblemCode], schemas: Schemas) -> dict[str, Any]:
+    """Add the component of the route's problems, which lists their codes, and return a reference to it."""
+    name = "".join(word.capitalize() for word in route.handler.__name__.split("_")) + "Problem"
+    schemas.components[name] = {
+        "title": name,
+        "description": f"Why `{route.endpoint}` failed.",
+        "type": "object",
+        "allOf": [schemas.of(Problem)],
+        "properties": {
+            "code": {
+                "description": "Stable name of the error for programs.",
+                "type": "string",
+                "enum": sorted(each.code for each in codes),
+            }
+        },
+    }
+    return {"$ref": REFERENCE + name}
+
+
+def _example(status: int, problem: _ProblemCode) -> dict[str, Any]:
+    return {
+        "type": f"urn:algosat:error:{problem.code}",
+        "title": problem.title,
+        "status": status,
+        "detail": problem.meaning,
+        "code": problem.code,
+        "correlation_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "errors": [],
+    }
+
+
+def _headers(route: Route, status: int) -> dict[str, Any]:
+    names = [*_EVERYWHERE, *_BY_STATUS.get(status, ())]
+    if status == route.status or (status == Denied.status and Denied in route.errors):
+        names += [*route.sets, *(name for header in route.headers for name in header.answered_by)]
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

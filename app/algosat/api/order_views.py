@@ -2,70 +2,123 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+from pydantic import Field
 from sqlalchemy import Row
-from typing_extensions import TypedDict
 
+from algosat.api.fields import (
+    AccountName,
+    Actor,
+    CorrelationId,
+    InstrumentSymbol,
+    Money,
+    OrderId,
+    Price,
+    Quantity,
+    StrategyName,
+    Timestamp,
+)
+from algosat.api.responses import Output
 from algosat.domain.orders import Order, OrderType, PendingRequest, Product, Side, Status, Validity
+from algosat.domain.risk import DenialCode
 from algosat.store.audit import Event
 
 _PLACES: Final = Decimal("0.00000001")
 
 
-class OrderView(TypedDict):
-    id: str
-    account: str
-    symbol: str
+class OrderView(Output):
+    """An order and its state."""
+
+    id: OrderId
+    account: AccountName
+    symbol: InstrumentSymbol
     side: Side
-    quantity: Decimal
-    type: OrderType
-    limit_price: Decimal | None
-    trigger_price: Decimal | None
-    protection_price: Decimal | None
+    """Whether it buys or sells."""
+    quantity: Quantity
+    """Quantity of the whole order, filled or not."""
+    type: Annotated[OrderType, Field(examples=["limit"])]
+    """How it is executed."""
+    limit_price: Annotated[Price | None, Field(examples=["101.5"])]
+    """Worst price it may trade at; null without a limit."""
+    trigger_price: Price | None
+    """Price at which a stop order becomes active; null for other types."""
+    protection_price: Price | None
+    """Worst price a market order may trade at, set by Algosat; null for limit orders."""
     product: Product
+    """Delivery, intraday or carried forward."""
     validity: Validity
+    """How long it stays at the exchange."""
     reduce_only: bool
-    strategy: str | None
+    """Whether it may only reduce a position, never open or reverse one."""
+    strategy: StrategyName
     algo_id: str | None
-    status: Status
+    """The exchange's id of the algorithm, passed on to the broker."""
+    status: Annotated[Status, Field(examples=["open"])]
+    """State of the order."""
     pending: PendingRequest | None
-    filled_quantity: Decimal
-    remaining_quantity: Decimal
-    average_price: Decimal | None
-    broker_order_id: str | None
-    code: str | None
+    """Cancel or modify request the broker has not answered yet."""
+    filled_quantity: Annotated[Quantity, Field(examples=["0"])]
+    """Quantity traded so far."""
+    remaining_quantity: Quantity
+    """Quantity still to trade."""
+    average_price: Price | None
+    """Average price of the fills; null before the first."""
+    broker_order_id: Annotated[str | None, Field(examples=["P-000017"])]
+    """The broker's id of the order; null before it is acknowledged."""
+    code: DenialCode | str | None
+    """Why it was denied or rejected, for programs; codes that are not listed are the broker's own."""
     reason: str | None
+    """The same as a sentence."""
     external: bool
-    version: int
-    created_at: datetime
-    updated_at: datetime
+    """Whether it was placed outside Algosat; such orders are shown but never changed."""
+    version: Annotated[int, Field(examples=[3])]
+    """Number of events so far."""
+    created_at: Timestamp
+    """When it was placed."""
+    updated_at: Timestamp
+    """When it last changed."""
 
 
-class OrderEventView(TypedDict):
-    seq: int
-    at: datetime
-    kind: str
-    actor: str
-    correlation_id: str
-    data: dict[str, Any]
+class OrderEventView(Output):
+    """Something that happened to an order."""
+
+    seq: Annotated[int, Field(examples=[41])]
+    """Position in the audit trail."""
+    at: Timestamp
+    """When it happened."""
+    kind: Annotated[str, Field(examples=["order.accepted"])]
+    """What happened."""
+    actor: Actor
+    correlation_id: CorrelationId
+    data: Annotated[dict[str, Any], Field(examples=[{"broker_order_id": "P-000017"}])]
+    """Details, depending on the kind."""
 
 
-class TradeView(TypedDict):
-    id: str
-    order_id: str
-    account: str
-    symbol: str
-    strategy: str | None
+class TradeView(Output):
+    """One fill of an order."""
+
+    id: Annotated[str, Field(examples=["T-000009"])]
+    """The broker's id of the trade."""
+    order_id: OrderId
+    account: AccountName
+    symbol: InstrumentSymbol
+    strategy: StrategyName
     product: Product
+    """Product of the order."""
     side: Side
-    quantity: Decimal
-    price: Decimal
-    realised: Decimal
-    fees: Decimal
-    at: datetime
+    """Whether it bought or sold."""
+    quantity: Quantity
+    """Quantity traded."""
+    price: Price
+    """Price per unit."""
+    realised: Annotated[Money, Field(examples=["0"])]
+    """Profit realised by closing part of a position, before fees; negative for a loss."""
+    fees: Annotated[Money, Field(examples=["1.27"])]
+    """Brokerage, taxes and exchange charges."""
+    at: Timestamp
+    """Time of execution."""
 
 
 def order_view(order: Order) -> OrderView:

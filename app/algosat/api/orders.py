@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from flask import Response, request
 from pydantic import Field
@@ -10,7 +10,8 @@ from pydantic import Field
 from algosat.api.access import Access
 from algosat.api.amounts import Amount
 from algosat.api.context import cause, services
-from algosat.api.idempotency import HEADER, replay_header, required_key
+from algosat.api.headers import PREFER, REQUIRED_KEY
+from algosat.api.idempotency import replay_header, required_key
 from algosat.api.order_views import OrderEventView, OrderView, event_view, order_view
 from algosat.api.pages import Everything, Label, Page, Symbol, TimedQuery, page
 from algosat.api.request_models import Input
@@ -18,50 +19,71 @@ from algosat.api.responses import json_answer
 from algosat.api.routes import Routes
 from algosat.api.waiting import has_no_request_pending, is_acknowledged, seconds_preferred
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Product, Side, Status, Validity
-from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, KeyReused, NotFound
+from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, NotFound
 from algosat.store import audit, ledger, queries
 from algosat.store.rows import order_from
 from algosat.trading import cancel, idempotency, modify, place
 
-routes = Routes("orders")
-
-_WAITS: Final = ("Prefer",)
+routes = Routes("orders", "Place, change and cancel orders, and read their history.")
 
 
 class NewOrder(Input):
-    symbol: Annotated[Symbol, Field(examples=["ALPHA-EQ"])]
+    """An order to place."""
+
+    symbol: Symbol
+    """Instrument to trade; `GET /instruments` lists them."""
     side: Side
-    quantity: Amount
-    type: Annotated[OrderType, Field(examples=["market"])]
-    limit_price: Amount | None = None
+    """Whether to buy or sell."""
+    quantity: Annotated[Amount, Field(examples=["10"])]
+    """Quantity to trade, a multiple of the instrument's lot."""
+    type: Annotated[OrderType, Field(examples=["limit"])]
+    """How to execute it. A limit needs `limit_price`, a stop `trigger_price`, a stop-limit both."""
+    limit_price: Annotated[Amount | None, Field(examples=["101.5"])] = None
+    """Worst price to trade at, a multiple of the instrument's tick."""
     trigger_price: Amount | None = None
+    """Price at which a stop order becomes active."""
     product: Product = Product.DELIVERY
+    """Delivery, intraday (closed before the market closes) or carried forward."""
     validity: Validity = Validity.DAY
+    """How long it stays at the exchange."""
     reduce_only: bool = False
+    """Only reduce a position; deny the order if it would open or reverse one."""
     strategy: Label | None = None
+    """Strategy it belongs to; positions are kept per strategy."""
     algo_id: Label | None = None
+    """The exchange's id of the algorithm, passed on to the broker."""
 
     def terms(self, account: str) -> OrderTerms:
         return OrderTerms(account=account, **dict(self))
 
 
 class OrderModification(Input):
-    """What is left out stays as it is."""
+    """New terms of an order. Omitted fields keep their value."""
 
     quantity: Amount | None = None
-    limit_price: Amount | None = None
+    """New quantity of the whole order; more than is filled already."""
+    limit_price: Annotated[Amount | None, Field(examples=["101.75"])] = None
+    """New limit price."""
     trigger_price: Amount | None = None
+    """New trigger price."""
 
 
 class Selection(Input):
-    symbol: Symbol | None = None
+    """Which orders to cancel; without a field, all."""
+
+    symbol: Annotated[Symbol | None, Field(examples=["ALPHA-EQ"])] = None
+    """Only orders in this instrument."""
     strategy: Label | None = None
+    """Only orders of this strategy."""
 
 
 class OrdersQuery(TimedQuery):
     status: Status | None = None
+    """Only orders in this state."""
     symbol: Symbol | None = None
+    """Only orders in this instrument."""
     strategy: Label | None = None
+    """Only orders of this strategy."""
 
 
 @routes.post(
@@ -70,8 +92,9 @@ class OrdersQuery(TimedQuery):
     body=NewOrder,
     answer=OrderView,
     status=201,
-    headers=(HEADER, *_WAITS),
-    errors=(Denied, KeyReused),
+    headers=(REQUIRED_KEY, PREFER),
+    sets=("Location",),
+    errors=(Denied,),
 )
 def place_order(body: NewOrder) -> Response:
     """Place an order
@@ -132,7 +155,7 @@ def list_order_events(order_id: str) -> dict[str, Any]:
     access=Access.TRADER,
     body=OrderModification,
     answer=OrderView,
-    headers=_WAITS,
+    headers=(PREFER,),
     errors=(NotFound, Conflict, IllegalTransition, Denied),
 )
 def change_order(order_id: str, body: OrderModification) -> OrderView:
@@ -150,7 +173,7 @@ def change_order(order_id: str, body: OrderModification) -> OrderView:
     "/orders/<order:order_id>",
     access=Access.TRADER,
     answer=OrderView,
-    headers=_WAITS,
+    headers=(PREFER,),
     limited=False,
     errors=(NotFound, Conflict, IllegalTransition),
 )

@@ -6,35 +6,43 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, Field, StringConstraints
-from typing_extensions import TypedDict
 
 from algosat.api.request_models import Input
+from algosat.api.responses import Output
 
 Item = TypeVar("Item")
 
-Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9&._:-]{0,63}$")]
-Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$")]
+Symbol = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9&._:-]{0,63}$"), Field(examples=["ALPHA-EQ"])
+]
+Label = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$"), Field(examples=["opening-range"])
+]
 
 
-class Page(TypedDict, Generic[Item]):
+class Page(Output, Generic[Item]):
+    """Part of a list, newest first."""
+
     items: list[Item]
+    """The items of this page."""
     next_cursor: str | None
+    """`cursor` of the next page; null on the last page."""
 
 
-class Everything(TypedDict, Generic[Item]):
-    """A list that is short by its nature: it comes whole."""
+class Everything(Output, Generic[Item]):
+    """A short list, returned whole."""
 
     items: list[Item]
+    """All items."""
     next_cursor: None
+    """Always null: there is no next page."""
 
 
 class PageQuery(Input):
-    limit: Annotated[int, Field(ge=1, le=1000, description="How many items at most.")] = 100
-    cursor: Annotated[
-        str | None,
-        StringConstraints(pattern=r"^[1-9][0-9]{0,17}$"),
-        Field(description="`next_cursor` of the page before."),
-    ] = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Largest number of items to return."""
+    cursor: Annotated[str | None, StringConstraints(pattern=r"^[1-9][0-9]{0,17}$")] = None
+    """`next_cursor` of the previous page."""
 
     @property
     def after(self) -> int | None:
@@ -42,9 +50,8 @@ class PageQuery(Input):
 
 
 class TimedQuery(PageQuery):
-    since: Annotated[
-        AwareDatetime | None, Field(description="Only what came at this time or later, with its zone.")
-    ] = None
+    since: AwareDatetime | None = None
+    """Earliest time, with its UTC offset."""
 
 
 def page(items: Iterable[Any], next_cursor: int | None) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import services
+from algosat.api.fields import Money, StrategyName
 from algosat.api.pages import Everything, Label, page
 from algosat.api.request_models import Input
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.store import queries
 
@@ -21,18 +21,29 @@ routes = Routes("book")
 
 class PnlQuery(Input):
     strategy: Label | None = None
-    since: Annotated[date | None, Field(description="The first trading day.")] = None
-    until: Annotated[date | None, Field(description="The last trading day.")] = None
+    """Only this strategy."""
+    since: date | None = None
+    """First trading day."""
+    until: date | None = None
+    """Last trading day."""
 
 
-class PnlView(TypedDict):
+class PnlView(Output):
+    """Profit and loss of one strategy (or of manual trading) on one trading day."""
+
     day: date
-    strategy: str | None
-    orders: int
-    trades: int
-    realised: Decimal
-    fees: Decimal
-    net: Decimal
+    """Trading day."""
+    strategy: StrategyName
+    orders: Annotated[int, Field(examples=[4])]
+    """Number of orders placed."""
+    trades: Annotated[int, Field(examples=[5])]
+    """Number of fills."""
+    realised: Annotated[Money, Field(examples=["120.5"])]
+    """Profit realised on that day, before fees."""
+    fees: Annotated[Money, Field(examples=["6.35"])]
+    """Fees of the day's fills."""
+    net: Annotated[Money, Field(examples=["114.15"])]
+    """`realised` less `fees`."""
 
 
 @routes.get("/pnl", access=Access.VIEWER, query=PnlQuery, answer=Everything[PnlView])

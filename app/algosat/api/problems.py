@@ -2,101 +2,125 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import traceback
+from typing import Annotated, Any, Final, NotRequired
 
 import structlog
 from flask import Response
+from pydantic import Field
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
+from algosat.api.fields import CorrelationId
 from algosat.api.media import PROBLEM
-from algosat.api.responses import json_answer
-from algosat.errors import AlgosatError, Severity, StoreBusy
+from algosat.api.responses import Output, json_answer
+from algosat.errors import (
+    AlgosatError,
+    BodyTooLarge,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Severity,
+    StoreBusy,
+)
 from algosat.monitoring import correlation, metrics
 
 _log = structlog.get_logger(__name__)
 
 
-class Finding(TypedDict, total=False):
-    field: str
-    detail: str
-    code: str
+class Finding(Output, total=False):
+    """One field that is not valid."""
+
+    field: Annotated[str, Field(examples=["quantity"])]
+    """Path of the field, with dots."""
+    detail: Annotated[str, Field(examples=["Field required"])]
+    """What is wrong with it."""
+    code: Annotated[str, Field(examples=["missing"])]
+    """The rule that failed."""
 
 
-class Problem(TypedDict):
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    correlation_id: str
+class ExceptionDetails(Output):
+    """A Python exception."""
+
+    type: Annotated[str, Field(examples=["ZeroDivisionError"])]
+    """Name of its class."""
+    message: Annotated[str, Field(examples=["division by zero"])]
+    """Its message."""
+    traceback: Annotated[list[str], Field(examples=[["Traceback (most recent call last):"]])]
+    """Lines of its traceback, causes included."""
+
+
+class Problem(Output):
+    """An error as RFC 9457 problem details."""
+
+    type: Annotated[str, Field(examples=["urn:algosat:error:not_found"])]
+    """`urn:algosat:error:` and the code."""
+    title: Annotated[str, Field(examples=["Not found"])]
+    """Summary of the code, the same every time."""
+    status: Annotated[int, Field(examples=[404])]
+    """HTTP status."""
+    detail: Annotated[str, Field(examples=["there is no order a7k2m4q6s3u5w7y2b4"])]
+    """What is wrong with this request, and the remedy."""
+    code: Annotated[str, Field(examples=["not_found"])]
+    """Stable name of the error for programs."""
+    correlation_id: CorrelationId
     errors: list[Finding]
+    """Every invalid field of the request; empty for other errors."""
+    exception: NotRequired[ExceptionDetails]
+    """The exception behind a server error: only for admins, and only where the setting `debug` is on."""
 
 
 _STORE_TROUBLE: Final = (OperationalError, InterfaceError, PoolTimeout)
 
-# What Werkzeug raises by itself, in our words: code, title, detail.
-_HTTP: Final = {
-    400: ("invalid_request", "The request cannot be understood", "The request is not well formed"),
-    404: ("not_found", "There is no such thing", "There is no such route; /openapi.json lists them all"),
-    405: (
-        "method_not_allowed",
-        "The route does not know this method",
-        "The header Allow names those it knows",
-    ),
-    413: ("body_too_large", "The body is too large", "The body exceeds what this server takes"),
+# The error class and detail for each status that Werkzeug raises by itself.
+_HTTP: Final[dict[int, tuple[type[AlgosatError], str]]] = {
+    400: (InvalidRequest, "The request is not well formed"),
+    404: (NotFound, "There is no such route; /openapi.json lists them all"),
+    405: (MethodNotAllowed, "The header Allow lists the methods of this route"),
+    413: (BodyTooLarge, "The body exceeds what this server takes"),
 }
 
 
-def answer_to(error: Exception) -> Response:
-    """The answer to whatever was raised. What is our own fault is logged, with its trace, and not shown."""
+def answer_to(error: Exception, *, show_exception: bool = False) -> Response:
+    """Return the response to an exception.
+
+    A server error is logged with its traceback; `show_exception` adds the traceback to the response.
+    """
+    raised = error
     if isinstance(error, _STORE_TROUBLE):
         _log.error("store_trouble", exc_info=error)
         error = StoreBusy("The store does not answer; try again shortly")
-    if isinstance(error, AlgosatError):
-        return _of_ours(error)
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         return _of_http(error, error.code)
-    _log.critical("unexpected_error", exc_info=error)
-    return _of_ours(AlgosatError("Something broke here; the log has it under this correlation id"))
+    if not isinstance(error, AlgosatError):
+        _log.critical("unexpected_error", exc_info=error)
+        error = AlgosatError("Something broke here; the log has it under this correlation id")
+    return _of_ours(error, raised if show_exception and error.status >= 500 else None)
 
 
-def _of_ours(error: AlgosatError) -> Response:
+def _of_ours(error: AlgosatError, shown: Exception | None) -> Response:
     if error.status >= 500:
         _log.error("request_failed", code=error.reported_code, detail=error.detail)
-    return _problem(
-        error.status,
-        error.reported_code,
-        error.title,
-        error.detail,
-        error.severity,
-        error.errors,
-        error.headers,
-    )
+    problem = _problem(error.status, error.reported_code, error.title, error.detail, error.errors)
+    if shown is not None:
+        problem["exception"] = _exception_view(shown)
+    return _answer(problem, error.severity, error.headers)
 
 
 def _of_http(error: HTTPException, status: int) -> Response:
-    unnamed = (f"http_{status}", error.name, error.description or error.name)
-    code, title, detail = _HTTP.get(status, unnamed)
+    code, title, detail = f"http_{status}", error.name, error.description or error.name
+    if status in _HTTP:
+        known, detail = _HTTP[status]
+        code, title = known.code, known.title
     kept = {
         name: value for name, value in error.get_headers() if name not in ("Content-Type", "Content-Length")
     }
-    return _problem(status, code, title, detail, Severity.INFO, [], kept)
+    return _answer(_problem(status, code, title, detail, []), Severity.INFO, kept)
 
 
-def _problem(
-    status: int,
-    code: str,
-    title: str,
-    detail: str,
-    severity: Severity,
-    errors: list[dict[str, Any]],
-    headers: dict[str, str],
-) -> Response:
-    metrics.ERRORS.labels(code, severity.value).inc()
-    problem = {
+def _problem(status: int, code: str, title: str, detail: str, errors: list[Any]) -> Problem:
+    return {
         "type": f"urn:algosat:error:{code}",
         "title": title,
         "status": status,
@@ -105,4 +129,16 @@ def _problem(
         "correlation_id": correlation.current.get(),
         "errors": errors,
     }
-    return json_answer(problem, status, headers, PROBLEM)
+
+
+def _exception_view(error: Exception) -> ExceptionDetails:
+    return {
+        "type": type(error).__qualname__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)).splitlines(),
+    }
+
+
+def _answer(problem: Problem, severity: Severity, headers: dict[str, str]) -> Response:
+    metrics.ERRORS.labels(problem["code"], severity.value).inc()
+    return json_answer(problem, problem["status"], headers, PROBLEM)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from algosat.api.media import JSON
-from algosat.errors import AlgosatError, Category, InvalidBody, InvalidRequest, Severity
+from algosat.errors import InvalidBody, InvalidJson, InvalidQuery, InvalidRequest, UnsupportedMediaType
 
 Model = TypeVar("Model", bound="Input")
 
@@ -19,17 +19,19 @@ class Input(BaseModel):
     """The shape of a body or a query: nothing unknown, nothing of another type, no NaN."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
 
-class UnsupportedMediaType(AlgosatError):
-    status, code, title = 415, "unsupported_media_type", "The body is not of a type this route takes"
-    severity, category = Severity.INFO, Category.INPUT
-
-
 def body_of(request: Request, model: type[Model], *, optional: bool) -> Model:
-    """Raises UnsupportedMediaType, InvalidRequest for what is not JSON, InvalidBody for what does not fit."""
+    """Return the body as its model.
+
+    Raises UnsupportedMediaType, InvalidJson, or InvalidBody with every finding.
+    """
     data = _read(request)
     if not data and optional:
         return model()
@@ -40,7 +42,7 @@ def body_of(request: Request, model: type[Model], *, optional: bool) -> Model:
     except ValidationError as error:
         found = findings(error)
         if found[0]["code"] == "json_invalid":
-            raise InvalidRequest(f"The body is not JSON: {found[0]['detail']}", code="invalid_json") from None
+            raise InvalidJson(f"The body is not JSON: {found[0]['detail']}") from None
         raise InvalidBody(_sentence(found), errors=found) from None
 
 
@@ -59,21 +61,21 @@ def _read(request: Request) -> bytes:
 
 
 def query_of(request: Request, model: type[Model] | None) -> Model | None:
-    """Raises InvalidRequest for a parameter that is unknown, given twice, or does not fit."""
+    """Return the query as its model. Raises InvalidQuery if a parameter is unknown, repeated or invalid."""
     if model is None and not request.query_string:
         return None
     values: dict[str, str] = {}
     for name, value in request.args.items(multi=True):
         if name in values:
-            raise InvalidRequest(f"The parameter {_shown(name)} is given twice", code="invalid_query")
+            raise InvalidQuery(f"The parameter {_shown(name)} is given twice")
         values[name] = value
     if model is None:
-        raise InvalidRequest("This route takes no parameters", code="invalid_query")
+        raise InvalidQuery("This route takes no parameters")
     try:
         return model.model_validate_strings(values)
     except ValidationError as error:
         found = findings(error)
-        raise InvalidRequest(_sentence(found), code="invalid_query", errors=found) from None
+        raise InvalidQuery(_sentence(found), errors=found) from None
 
 
 def findings(error: ValidationError) -> list[dict[str, Any]]:

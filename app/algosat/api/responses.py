@@ -7,8 +7,15 @@ from typing import Any
 
 import orjson
 from flask import Response
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 
 from algosat.api.media import JSON
+
+
+@with_config(ConfigDict(use_attribute_docstrings=True))
+class Output(TypedDict):
+    """Base of response bodies. The string below a field describes it in the OpenAPI document."""
 
 
 def json_answer(

@@ -11,14 +11,13 @@ from algosat.api.context import cause, services
 from algosat.api.risk_models import (
     HaltBody,
     HaltView,
-    LimitsAnswer,
     LimitsChange,
-    ResumeAnswer,
     ResumeBody,
+    Resumption,
     RiskView,
+    ScopedLimits,
     UsageView,
     halt_view,
-    limits_view,
 )
 from algosat.api.routes import Routes
 from algosat.errors import CalendarUnknown, InvalidBody, NotFound
@@ -28,7 +27,7 @@ from algosat.trading.desk import Desk
 from algosat.trading.halts import ALL, Halt
 from algosat.trading.limits import ACCOUNT
 
-routes = Routes("risk")
+routes = Routes("risk", "Limits, their usage, and the kill switch.")
 
 
 @routes.get("/risk", access=Access.VIEWER, answer=RiskView)
@@ -42,24 +41,21 @@ def show_risk() -> RiskView:
     return {
         "halted": _is_halted(in_force),
         "halts": [halt_view(each) for each in in_force],
-        "limits": limits_view(effective.pop(ACCOUNT)),
-        "strategies": [{"scope": scope, "limits": limits_view(held)} for scope, held in effective.items()],
+        "limits": effective.pop(ACCOUNT),
+        "strategies": [{"scope": scope, "limits": held} for scope, held in effective.items()],
         "usage": used,
     }
 
 
 @routes.put(
-    "/risk/limits", access=Access.ADMIN, body=LimitsChange, answer=LimitsAnswer, errors=(InvalidBody,)
+    "/risk/limits", access=Access.ADMIN, body=LimitsChange, answer=ScopedLimits, errors=(InvalidBody,)
 )
-def change_limits(body: LimitsChange) -> LimitsAnswer:
+def change_limits(body: LimitsChange) -> ScopedLimits:
     """Change limits; the next order is judged by them"""
     values = body.limits.model_dump(mode="json", exclude_unset=True)
     if not values:
         raise InvalidBody("Name at least one limit")
-    return {
-        "scope": body.scope,
-        "limits": limits_view(limits.change(services().desk, body.scope, values, cause())),
-    }
+    return {"scope": body.scope, "limits": limits.change(services().desk, body.scope, values, cause())}
 
 
 @routes.post(
@@ -81,8 +77,8 @@ def halt_trading(body: HaltBody) -> HaltView:
     return halt_view(put)
 
 
-@routes.post("/risk/resume", access=Access.ADMIN, body=ResumeBody, body_optional=True, answer=ResumeAnswer)
-def resume_trading(body: ResumeBody) -> ResumeAnswer:
+@routes.post("/risk/resume", access=Access.ADMIN, body=ResumeBody, body_optional=True, answer=Resumption)
+def resume_trading(body: ResumeBody) -> Resumption:
     """Let orders pass again"""
     lifted = halt.resume_trading(services().desk, cause(), scope=body.scope)
     with services().database.read() as connection:

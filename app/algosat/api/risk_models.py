@@ -2,107 +2,169 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import Field, StringConstraints
-from typing_extensions import TypedDict
+from pydantic import Field, StringConstraints, create_model
 
 from algosat.api.amounts import Amount
+from algosat.api.fields import Money, Timestamp
 from algosat.api.pages import Label, Symbol
 from algosat.api.request_models import Input
+from algosat.api.responses import Output
 from algosat.domain.risk import Limits
 from algosat.trading.halts import ALL, Halt
 from algosat.trading.limits import ACCOUNT
 
-Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=r"^[^\x00]*$")
+    str,
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=r"^[^\x00]*$"),
+    Field(examples=["feed is stale"]),
 ]
 
 
-class LimitValues(Input):
-    """What is left out stays as it is; null goes back to what the settings say."""
+_DESCRIPTIONS: Final = {
+    "price_band_percent": "Largest distance of an order's price from the last price, in percent.",
+    "max_order_quantity": "Largest quantity of one order.",
+    "max_order_value": "Largest value of one order.",
+    "max_position_value": "Largest value of the position in one instrument, working orders included.",
+    "max_gross_exposure": "Largest value of all positions and working orders together.",
+    "max_open_orders": "Most orders working at a time.",
+    "max_orders_per_second": "Most orders within a second.",
+    "max_orders_per_day": "Most orders on a trading day.",
+    "max_daily_loss": "Loss since the trading day began from which only exits pass.",
+    "duplicate_window_seconds": "Seconds within which an equal order is denied as a duplicate; 0 allows it.",
+    "stale_quote_seconds": "Age in seconds from which a quote is too old to trade on.",
+    "allowed_symbols": "Instruments that may be traded; an empty list allows all.",
+}
+_REQUESTED: Final[dict[str, Any]] = {
+    "Decimal": Amount,
+    "int": Annotated[int, Field(gt=0, le=1_000_000_000)],
+    "float": Annotated[float, Field(ge=0, le=86_400)],
+    "tuple[str, ...]": Annotated[list[Symbol], Field(max_length=10_000)],
+}
+_SHOWN: Final[dict[str, Any]] = {
+    "Decimal": Annotated[Money, Field(examples=["100000"])],
+    "int": Annotated[int, Field(examples=[100])],
+    "float": Annotated[float, Field(examples=[5.0])],
+    "tuple[str, ...]": Annotated[list[str], Field(examples=[[]])],
+}
 
-    price_band_percent: Amount | None = None
-    max_order_quantity: Amount | None = None
-    max_order_value: Amount | None = None
-    max_position_value: Amount | None = None
-    max_gross_exposure: Amount | None = None
-    max_open_orders: Count | None = None
-    max_orders_per_second: Count | None = None
-    max_orders_per_day: Count | None = None
-    max_daily_loss: Amount | None = None
-    duplicate_window_seconds: Annotated[float | None, Field(ge=0, le=86_400)] = None
-    stale_quote_seconds: Annotated[float | None, Field(gt=0, le=86_400)] = None
-    allowed_symbols: Annotated[list[Symbol] | None, Field(max_length=10_000)] = None
+if TYPE_CHECKING:
+    LimitsView = Limits
+
+    class LimitValues(Input): ...
+
+else:
+    LimitValues = create_model(
+        "LimitValues",
+        __base__=Input,
+        __doc__="Limits to change. Omitted ones keep their value; null restores the value of the settings.",
+        **{
+            each.name: (_REQUESTED[each.type] | None, Field(None, description=_DESCRIPTIONS[each.name]))
+            for each in fields(Limits)
+        },
+    )
+    LimitsView = create_model(
+        "LimitsView",
+        __doc__="Limits in force.",
+        **{
+            each.name: (_SHOWN[each.type], Field(description=_DESCRIPTIONS[each.name]))
+            for each in fields(Limits)
+        },
+    )
 
 
 class LimitsChange(Input):
-    scope: Annotated[Label, Field(description="`account`, or a strategy's name.")] = ACCOUNT
-    limits: LimitValues
+    """Limits to change in one scope."""
+
+    scope: Annotated[Label, Field(examples=[ACCOUNT])] = ACCOUNT
+    """`account`, or the name of a strategy."""
+    limits: Annotated[LimitValues, Field(examples=[{"max_order_value": "50000"}])]
+    """The limits to change."""
 
 
 class HaltBody(Input):
+    """What to halt, and why."""
+
     reason: Reason
+    """Why trading is halted; kept in the audit trail."""
     cancel_orders: bool = True
-    flatten: Annotated[bool, Field(description="Close all positions too.")] = False
-    scope: Annotated[Label, Field(description="`all`, or a strategy's name.")] = ALL
+    """Also cancel working orders."""
+    flatten: bool = False
+    """Also close all positions."""
+    scope: Annotated[Label, Field(examples=[ALL])] = ALL
+    """`all`, or the name of a strategy."""
 
 
 class ResumeBody(Input):
-    scope: Label = ALL
+    """What to resume."""
+
+    scope: Annotated[Label, Field(examples=[ALL])] = ALL
+    """`all`, or the name of a strategy."""
 
 
-class LimitsView(TypedDict):
-    price_band_percent: Decimal
-    max_order_quantity: Decimal
-    max_order_value: Decimal
-    max_position_value: Decimal
-    max_gross_exposure: Decimal
-    max_open_orders: int
-    max_orders_per_second: int
-    max_orders_per_day: int
-    max_daily_loss: Decimal
-    duplicate_window_seconds: float
-    stale_quote_seconds: float
-    allowed_symbols: list[str]
+class HaltView(Output):
+    """A halt in force."""
 
-
-class HaltView(TypedDict):
-    scope: str
-    at: datetime
-    actor: str
-    reason: str
+    scope: Annotated[str, Field(examples=["all"])]
+    """`all`, or the name of a strategy."""
+    at: Timestamp
+    """When trading was halted."""
+    actor: Annotated[str, Field(examples=["user:trader"])]
+    """Who halted it."""
+    reason: Annotated[str, Field(examples=["feed is stale"])]
+    """Why."""
     flatten: bool
+    """Whether positions are being closed."""
 
 
-class UsageView(TypedDict):
-    gross_exposure: Decimal
-    open_orders: int
-    orders_today: int
-    day_result: Decimal  # won since the trading day began (negative: lost), fees and open positions included
-    unpriced_symbols: list[str]
+class UsageView(Output):
+    """How much of the account's limits is used."""
+
+    gross_exposure: Annotated[Money, Field(examples=["2045"])]
+    """Value of positions and working orders together."""
+    open_orders: Annotated[int, Field(examples=[1])]
+    """Number of working orders."""
+    orders_today: Annotated[int, Field(examples=[4])]
+    """Number of orders placed on this trading day."""
+    day_result: Annotated[Money, Field(examples=["13.73"])]
+    """Profit since the trading day began, open positions and fees included; negative for a loss."""
+    unpriced_symbols: Annotated[list[str], Field(examples=[[]])]
+    """Instruments that are held but have no quote."""
 
 
-class LimitsAnswer(TypedDict):
-    scope: str
+class ScopedLimits(Output):
+    """The limits of one scope."""
+
+    scope: Annotated[str, Field(examples=["account"])]
+    """`account`, or the name of a strategy."""
     limits: LimitsView
+    """The limits in force."""
 
 
-class RiskView(TypedDict):
+class RiskView(Output):
+    """Limits, their usage, and halts."""
+
     halted: bool
+    """Whether all trading is halted."""
     halts: list[HaltView]
-    limits: LimitsView  # the account's
-    strategies: list[LimitsAnswer]  # those that have limits of their own
+    """Every halt in force."""
+    limits: LimitsView
+    """Limits of the account."""
+    strategies: list[ScopedLimits]
+    """Strategies with limits of their own."""
     usage: UsageView
+    """Current usage of the account's limits."""
 
 
-class ResumeAnswer(TypedDict):
-    was_halted: bool
+class Resumption(Output):
+    """Result of resuming."""
+
+    was_halted: Annotated[bool, Field(examples=[True])]
+    """Whether this scope was halted."""
     halted: bool
+    """Whether all trading is still halted."""
 
 
 def halt_view(each: Halt) -> HaltView:
@@ -113,8 +175,3 @@ def halt_view(each: Halt) -> HaltView:
         "reason": each.reason,
         "flatten": each.flatten,
     }
-
-
-def limits_view(values: Limits) -> LimitsView:
-    plain: dict[str, Any] = asdict(values)
-    return LimitsView(**{**plain, "allowed_symbols": list(values.allowed_symbols)})  # type: ignore[typeddict-item]

@@ -6,8 +6,8 @@ The same statement becomes the check at run time and the OpenAPI document.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Required, TypeVar, Unpack
 
 from flask import Flask, Response, request
@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from werkzeug.routing import BaseConverter
 
 from algosat.api.access import Access
+from algosat.api.headers import RequestHeader
 from algosat.api.request_models import Input, body_of, query_of
 from algosat.api.responses import json_answer
 from algosat.errors import AlgosatError
@@ -37,8 +38,10 @@ class Route:
     body: type[Input] | None = None
     body_optional: bool = False
     limited: bool = True  # whether it counts towards the client's rate; ways out of a position do not
-    headers: tuple[str, ...] = ()  # request headers it reads
-    errors: tuple[type[AlgosatError], ...] = ()  # beside those any route may answer
+    headers: tuple[RequestHeader, ...] = ()  # request headers it reads
+    sets: tuple[str, ...] = ()  # response headers of its own
+    content: Mapping[str, Any] = field(default_factory=dict)  # other content types, each with an example
+    errors: tuple[type[AlgosatError], ...] = ()  # besides those any route may answer with
 
     @property
     def path(self) -> str:
@@ -66,15 +69,18 @@ class Statement(TypedDict, total=False):
     body: type[Input]
     body_optional: bool
     limited: bool
-    headers: tuple[str, ...]
+    headers: tuple[RequestHeader, ...]
+    sets: tuple[str, ...]
+    content: Mapping[str, Any]
     errors: tuple[type[AlgosatError], ...]
 
 
 class Routes:
-    """The routes of one area."""
+    """The routes of one module. Modules of one area share its tag in the OpenAPI document."""
 
-    def __init__(self, area: str) -> None:
+    def __init__(self, area: str, description: str = "") -> None:
         self.area = area
+        self.description = description
         self._routes: list[Route] = []
 
     def __iter__(self) -> Iterator[Route]:

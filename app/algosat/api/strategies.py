@@ -3,86 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.pages import Everything
+from algosat.api.fields import Timestamp
 from algosat.api.request_models import Input
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.errors import InvalidBody, NotFound
 from algosat.live import definitions, manage, status
-from algosat.live.definitions import Definition, Version
+from algosat.live.definitions import Definition, Version, Wanted
 from algosat.store.database import Database
 from algosat.strategies import catalog
 
-routes = Routes("strategies")
+routes = Routes("strategies", "Define, start and stop strategies.")
 
 _MOST_VERSIONS = 100
 
 
+_PARAMETERS: Final = {"symbols": ["ALPHA-EQ"], "range_minutes": 15, "quantity": "10"}
+
+ClassName = Annotated[str, Field(examples=["opening-range-breakout"])]
+ParameterValues = Annotated[dict[str, Any], Field(examples=[_PARAMETERS])]
+
+
 class StrategyBody(Input):
-    class_name: Annotated[
+    """Class and parameters of a strategy."""
+
+    class_name: Annotated[ClassName, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$"), Field(alias="class")]
+    """One of `classes` in `GET /strategies`."""
+    parameters: ParameterValues
+    """Parameters of the class; its JSON Schema is in `classes`."""
+
+
+class StrategyStatus(Output, total=False):
+    """State of a strategy's process, as its supervisor last reported it."""
+
+    state: Annotated[str, Field(examples=["running"])]
+    """`stopped`, `starting`, `running`, `stopping`, `waiting` (crashed, restarts soon), `failed` (crashed too
+    often, start it again) or `unsupervised` (the supervisor does not run)."""
+    detail: Annotated[str, Field(examples=["started"])]
+    """Reason for the state, if any."""
+    pid: Annotated[int, Field(examples=[2345])]
+    """Process id."""
+    run: Annotated[str, Field(examples=["1.2"])]
+    """Number of the start and version of the definition."""
+    memory: Annotated[int, Field(examples=[52428800])]
+    """Resident memory in bytes."""
+    crashes: Annotated[int, Field(examples=[0])]
+    """Recent crashes."""
+
+
+_OfClass = TypedDict("_OfClass", {"class": Annotated[ClassName, Field(description="Class of the strategy.")]})
+
+
+class StrategyView(Output, _OfClass):
+    """A strategy."""
+
+    # Docstrings of fields are not inherited, and StrategyWithVersions needs these descriptions too.
+    name: Annotated[
         str,
-        StringConstraints(pattern=r"^[a-z0-9-]{1,64}$"),
-        Field(alias="class", description="One of `classes` in the list of strategies."),
+        Field(
+            description="Name of the strategy; orders, positions, limits and halts refer to it.",
+            examples=["opening-range"],
+        ),
     ]
-    parameters: Annotated[
-        dict[str, Any], Field(description="Validated by the class; its schema stands there.")
+    version: Annotated[int, Field(description="Version of the definition.", examples=[2])]
+    parameters: Annotated[ParameterValues, Field(description="Parameters in force.")]
+    wanted: Annotated[Wanted, Field(description="Whether it is meant to run.", examples=["running"])]
+    status: Annotated[StrategyStatus, Field(description="Current state of its process.")]
+    changed_at: Annotated[Timestamp, Field(description="When it was last defined, started or stopped.")]
+    changed_by: Annotated[
+        str, Field(description="Who defined, started or stopped it last.", examples=["user:trader"])
     ]
 
 
-class StatusView(TypedDict, total=False):
-    """`state` is stopped, starting, running, stopping, waiting (it crashed, and is tried again soon), failed
-    (given up until somebody starts it) or unsupervised."""
+class VersionView(Output, _OfClass):
+    """One version of a strategy's definition."""
 
-    state: str
-    detail: str
-    pid: int
-    run: str
-    memory: int
-    crashes: int
-
-
-StrategyView = TypedDict(
-    "StrategyView",
-    {
-        "name": str,
-        "class": str,
-        "version": int,
-        "parameters": dict[str, Any],
-        "wanted": str,
-        "status": StatusView,
-        "changed_at": datetime,
-        "changed_by": str,
-    },
-)
-
-VersionView = TypedDict(
-    "VersionView",
-    {
-        "version": int,
-        "class": str,
-        "parameters": dict[str, Any],
-        "created_at": datetime,
-        "created_by": str,
-    },
-)
+    version: Annotated[int, Field(examples=[2])]
+    """Number of the version."""
+    parameters: ParameterValues
+    """Parameters of this version."""
+    created_at: Timestamp
+    """When it was defined."""
+    created_by: Annotated[str, Field(examples=["user:trader"])]
+    """Who defined it."""
 
 
 class StrategyWithVersions(StrategyView):
+    """A strategy and its history."""
+
     versions: list[VersionView]
+    """Versions of the definition, newest first; at most 100."""
 
 
-ClassView = TypedDict("ClassView", {"class": str, "description": str, "parameters": dict[str, Any]})
+class ClassView(Output, _OfClass):
+    """A class that strategies can have."""
+
+    description: Annotated[str, Field(examples=["Trade breakouts from the first minutes' range."])]
+    """What strategies of this class do."""
+    parameters: Annotated[dict[str, Any], Field(examples=[{"type": "object"}])]
+    """JSON Schema of the parameters."""
 
 
-class Strategies(Everything[StrategyView]):
+class Strategies(Output):
+    """All strategies, and the classes they can have."""
+
+    items: list[StrategyView]
+    """All strategies."""
+    next_cursor: None
+    """Always null: there is no next page."""
     classes: list[ClassView]
+    """Strategy classes of this release."""
 
 
 @routes.get("/strategies", access=Access.VIEWER, answer=Strategies)
@@ -152,7 +189,7 @@ def _view(definition: Definition, told: Mapping[str, dict[str, Any]] | None) -> 
         "version": definition.latest.version,
         "parameters": dict(definition.latest.parameters),
         "wanted": definition.wanted,
-        "status": StatusView(**status.status_of(definition, told)),  # type: ignore[typeddict-item]
+        "status": StrategyStatus(**status.status_of(definition, told)),  # type: ignore[typeddict-item]
         "changed_at": definition.changed_at,
         "changed_by": definition.changed_by,
     }

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
-from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import psutil
 from flask import Response, request
-from typing_extensions import TypedDict
+from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.context import services
+from algosat.api.fields import Timestamp
 from algosat.api.pages import Everything, page
-from algosat.api.responses import json_answer
+from algosat.api.responses import Output, json_answer
 from algosat.api.routes import Routes
 from algosat.errors import NotFound
 from algosat.host import advisor, probe
@@ -24,61 +24,111 @@ from algosat.monitoring import exposition
 from algosat.monitoring.health import State
 from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 
-routes = Routes("system")
+routes = Routes("system", "Health, metrics and the machine below.")
 
 _STARTED: Final = time.time()
+_METRICS: Final = 'algosat_orders_total{outcome="accepted"} 12.0\n'
 
 
-class Welcome(TypedDict):
-    name: str
-    status: str
-    documentation: str
-    openapi: str
+HealthState = Literal["healthy", "degraded", "unhealthy"]
 
 
-class Detail(TypedDict):
-    ok: bool
-    detail: str
+class Welcome(Output):
+    """Where to find the documentation."""
+
+    name: Annotated[str, Field(examples=["Algosat"])]
+    """Name of the service."""
+    status: Annotated[str, Field(examples=["running"])]
+    """Always `running`."""
+    documentation: Annotated[str, Field(examples=["/docs"])]
+    """Path of the documentation page."""
+    openapi: Annotated[str, Field(examples=["/openapi.json"])]
+    """Path of the OpenAPI document."""
 
 
-class HealthAnswer(TypedDict):
-    status: Literal["healthy", "degraded", "unhealthy"]
-    timestamp: datetime
-    components: dict[str, bool]
-    details: dict[str, str]
+class ComponentHealth(Output):
+    """Health of one component."""
+
+    ok: Annotated[bool, Field(examples=[True])]
+    """Whether it works."""
+    detail: Annotated[str, Field(examples=["3 ms"])]
+    """The finding as a sentence, with the remedy if something is wrong."""
 
 
-class Alive(TypedDict):
+class Health(Output):
+    """Health of the server and its components."""
+
+    status: HealthState
+    """`unhealthy` if a vital component fails, `degraded` if another one does."""
+    timestamp: Timestamp
+    """Time of the server."""
+    components: Annotated[dict[str, bool], Field(examples=[{"database": True, "engine": True}])]
+    """Whether each component works."""
+    details: Annotated[dict[str, str], Field(examples=[{"database": "3 ms", "engine": "1 s ago"}])]
+    """The finding for each component as a sentence."""
+
+
+class Alive(Output):
+    """Liveness of this process."""
+
     status: Literal["alive"]
+    """Always `alive`."""
 
 
-class Ready(TypedDict):
+class Ready(Output):
+    """Readiness of this process."""
+
     status: Literal["ready", "not_ready"]
-    detail: str
+    """Whether requests can be served."""
+    detail: Annotated[str, Field(examples=["3 ms"])]
+    """The finding for the database as a sentence."""
 
 
-class Process(TypedDict):
-    pid: int
-    uptime_seconds: float
-    memory_bytes: int
-    threads: int
+class Process(Output):
+    """The process that answered."""
+
+    pid: Annotated[int, Field(examples=[1234])]
+    """Process id."""
+    uptime_seconds: Annotated[float, Field(examples=[86400.5])]
+    """Seconds since it started."""
+    memory_bytes: Annotated[int, Field(examples=[94371840])]
+    """Resident memory in bytes."""
+    threads: Annotated[int, Field(examples=[12])]
+    """Number of threads."""
 
 
-class Status(TypedDict):
-    version: str
-    environment: str
-    status: Literal["healthy", "degraded", "unhealthy"]
-    timestamp: datetime
-    components: dict[str, Detail]
+class SystemStatus(Output):
+    """Health with every detail, this process, and the machine."""
+
+    version: Annotated[str, Field(examples=["0.1.0"])]
+    """Release of Algosat."""
+    environment: Annotated[str, Field(examples=["production"])]
+    """Environment of the inventory."""
+    status: HealthState
+    """As in `/health`."""
+    timestamp: Timestamp
+    """Time of the server."""
+    components: Annotated[
+        dict[str, ComponentHealth], Field(examples=[{"database": {"ok": True, "detail": "3 ms"}}])
+    ]
+    """Health of each component."""
     process: Process
-    host: dict[str, Any]
+    """The server process behind this response."""
+    host: Annotated[dict[str, Any], Field(examples=[{"cpu_count": 2, "memory_percent": 41.5}])]
+    """Measurements of the machine: processor, memory, swap and disk."""
 
 
-class AdviceView(TypedDict):
-    subject: str
+class AdviceView(Output):
+    """Something to improve on the machine."""
+
+    subject: Annotated[str, Field(examples=["memory"])]
+    """What it is about: memory, cpu, disk or swap."""
     urgency: Literal["notice", "warning"]
-    finding: str
-    remedy: str
+    """How soon to act."""
+    finding: Annotated[str, Field(examples=["memory is 91 % used"])]
+    """What was measured."""
+    remedy: Annotated[str, Field(examples=["add memory, or lower api.workers"])]
+    """What to do."""
 
 
 @routes.get("/", access=Access.OPEN, answer=Welcome)
@@ -87,11 +137,11 @@ def welcome() -> Welcome:
     return {"name": "Algosat", "status": "running", "documentation": "/docs", "openapi": "/openapi.json"}
 
 
-@routes.get("/health", access=Access.OPEN, answer=HealthAnswer, also=(503,), limited=False)
+@routes.get("/health", access=Access.OPEN, answer=Health, also=(503,), limited=False)
 def health() -> Response:
     """Whether every component answers; 503 when one that is vital does not"""
     report = services().health.report()
-    answer: HealthAnswer = {
+    answer: Health = {
         "status": report.state.value,
         "timestamp": services().clock(),
         "components": {name: finding.ok for name, finding in report.findings.items()},
@@ -114,7 +164,14 @@ def ready() -> Response:
     return json_answer(answer, 200 if finding.ok else 503)
 
 
-@routes.get("/metrics", access=Access.OPEN, answer=None, limited=False)
+@routes.get(
+    "/metrics",
+    access=Access.OPEN,
+    answer=None,
+    content={"text/plain": _METRICS, "application/openmetrics-text": f"{_METRICS}# EOF\n"},
+    limited=False,
+    errors=(NotFound,),
+)
 def metrics() -> Response:
     """What Prometheus collects: all processes of this server summed, its backups and its drift"""
     settings = services().live.current.algosat
@@ -125,8 +182,8 @@ def metrics() -> Response:
     return Response(body, content_type=content_type)
 
 
-@routes.get("/system/status", access=Access.VIEWER, answer=Status)
-def status() -> Status:
+@routes.get("/system/status", access=Access.VIEWER, answer=SystemStatus)
+def status() -> SystemStatus:
     """Health with its reasons, this process, and the machine"""
     report = services().health.report()
     settings = services().live.current.algosat

@@ -3,49 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, StringConstraints
 from sqlalchemy import Connection
-from typing_extensions import TypedDict
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
+from algosat.api.fields import Timestamp, Username
 from algosat.api.pages import Everything, page
 from algosat.api.request_models import Input
+from algosat.api.responses import Output
 from algosat.api.routes import Routes
-from algosat.errors import Conflict, NotFound
+from algosat.errors import LastAdmin, NotFound, UserExists, WeakPassword
 from algosat.security import users
 from algosat.security.passwords import LONGEST, require_strong
 from algosat.security.principals import Role
 from algosat.security.users import NAME_FORM, User
 
-routes = Routes("users")
+routes = Routes("users", "Manage users.")
 
-NewPassword = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST)]
+NewPassword = Annotated[
+    SecretStr, Field(min_length=1, max_length=LONGEST, examples=["correct horse battery staple"])
+]
 
 
 class NewUser(Input):
-    username: Annotated[str, StringConstraints(pattern=NAME_FORM)]
+    """A user to add."""
+
+    username: Annotated[str, StringConstraints(pattern=NAME_FORM), Field(examples=["trader"])]
+    """Name to log in with."""
     password: NewPassword
-    role: Role
+    """First password."""
+    role: Annotated[Role, Field(examples=["trader"])]
+    """What the user may do."""
 
 
 class UserChange(Input):
-    """What is left out stays as it is."""
+    """Changes to a user. Omitted fields keep their value."""
 
-    role: Role | None = None
+    role: Annotated[Role | None, Field(examples=["viewer"])] = None
+    """New role."""
     disabled: bool | None = None
+    """Whether the user is locked out."""
     password: NewPassword | None = None
+    """New password; it ends the user's sessions."""
 
 
-class UserView(TypedDict):
-    username: str
-    role: str
+class UserView(Output):
+    """A user."""
+
+    username: Username
+    """Name to log in with."""
+    role: Annotated[str, Field(examples=["trader"])]
+    """`viewer`, `trader` or `admin`."""
     disabled: bool
-    created_at: datetime
-    password_changed_at: datetime
+    """Whether the user is locked out."""
+    created_at: Timestamp
+    """When the user was added."""
+    password_changed_at: Timestamp
+    """When the password last changed."""
 
 
 @routes.get("/users", access=Access.ADMIN, answer=Everything[UserView])
@@ -62,7 +79,14 @@ def show_user(name: str) -> UserView:
         return _view(users.get(connection, name))
 
 
-@routes.post("/users", access=Access.ADMIN, body=NewUser, answer=UserView, status=201, errors=(Conflict,))
+@routes.post(
+    "/users",
+    access=Access.ADMIN,
+    body=NewUser,
+    answer=UserView,
+    status=201,
+    errors=(UserExists, WeakPassword),
+)
 def add_user(body: NewUser) -> UserView:
     """Add a user"""
     password = body.password.get_secret_value()
@@ -80,7 +104,7 @@ def add_user(body: NewUser) -> UserView:
     access=Access.ADMIN,
     body=UserChange,
     answer=UserView,
-    errors=(NotFound, Conflict),
+    errors=(NotFound, LastAdmin, WeakPassword),
 )
 def change_user(name: str, body: UserChange) -> UserView:
     """Change a user's role or password, or switch him off"""

@@ -129,7 +129,7 @@ class AlgosatFile(Section):
     """algosat.yaml"""
 
     environment: Environment
-    debug: bool
+    debug: bool  # whether a server error (5xx) shows its traceback to an admin; never in production
     runtime_directory: Path
     data_directory: Path
     database: DatabaseSettings

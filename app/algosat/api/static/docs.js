@@ -1,33 +1,11 @@
 "use strict";
-// The token lives in this page only, and goes with it.
+// The token is kept in this page only and is lost when the page closes.
 let token = null;
 
 const element = (name, text, attributes = {}) => {
   const made = Object.assign(document.createElement(name), attributes);
   if (text !== undefined) made.textContent = text;
   return made;
-};
-
-const resolve = (spec, schema) => {
-  while (schema && schema.$ref) schema = spec.components.schemas[schema.$ref.split("/").pop()];
-  return schema || {};
-};
-
-const example = (spec, schema) => {
-  schema = resolve(spec, schema);
-  if (schema.examples) return schema.examples[0];
-  if (schema.default !== undefined && schema.default !== null) return schema.default;
-  if (schema.enum) return schema.enum[0];
-  if (schema.anyOf) return example(spec, schema.anyOf[0]);
-  if (schema.type === "object") {
-    const required = schema.required || [];
-    const names = Object.keys(schema.properties || {}).filter((name) => required.includes(name));
-    return Object.fromEntries(names.map((name) => [name, example(spec, schema.properties[name])]));
-  }
-  if (schema.type === "array") return [];
-  if (schema.type === "boolean") return false;
-  if (schema.type === "integer" || schema.type === "number") return schema.minimum ?? 1;
-  return "";
 };
 
 const call = async (method, path, headers, body) => {
@@ -37,11 +15,11 @@ const call = async (method, path, headers, body) => {
   const answer = await fetch(path, { method, headers: sent, body, credentials: "omit" });
   const text = await answer.text();
   let shown = text;
-  try { shown = JSON.stringify(JSON.parse(text), null, 2); } catch { /* not JSON: shown as it came */ }
+  try { shown = JSON.stringify(JSON.parse(text), null, 2); } catch { /* not JSON: shown unchanged */ }
   return { answer, text, shown };
 };
 
-const operationView = (spec, path, method, operation) => {
+const operationView = (path, method, operation) => {
   const view = element("details");
   const summary = element("summary");
   summary.append(element("b", method.toUpperCase()), element("code", path), " ", operation.summary || "",
@@ -52,15 +30,14 @@ const operationView = (spec, path, method, operation) => {
     const input = element("input", undefined, { required: parameter.required });
     if (parameter.name === "Idempotency-Key") input.value = crypto.randomUUID ? crypto.randomUUID() : Date.now();
     label.append(input);
-    const help = parameter.description || (parameter.schema || {}).description;
-    if (help) label.append(element("small", help));
+    label.append(element("small", parameter.description));
     form.append(label);
     return { parameter, input };
   });
   let body = null;
   if (operation.requestBody) {
-    const schema = operation.requestBody.content["application/json"].schema;
-    body = element("textarea", JSON.stringify(example(spec, schema), null, 2), { spellcheck: false });
+    const { example } = operation.requestBody.content["application/json"];
+    body = element("textarea", JSON.stringify(example, null, 2), { spellcheck: false });
     form.append(body);
   }
   const result = element("pre", undefined, { hidden: true });
@@ -88,11 +65,11 @@ const operationView = (spec, path, method, operation) => {
   return view;
 };
 
-// The first paragraph stands open; the lists after it are there for whoever looks for them.
+// Shows the first paragraph; the lists of codes below it are folded.
 const intro = (text) => {
   const [first, ...rest] = text.replaceAll("`", "").split("\n\n");
   const more = element("details");
-  more.append(element("summary", "Codes of denied orders"),
+  more.append(element("summary", "Codes of denied and rejected orders"),
     element("p", rest.join("\n\n"), { className: "intro" }));
   return [element("p", first), more];
 };
@@ -100,11 +77,11 @@ const intro = (text) => {
 const show = (spec) => {
   const main = document.getElementById("routes");
   main.replaceChildren(...intro(spec.info.description));
-  for (const { name } of spec.tags) {
-    main.append(element("h2", name));
+  for (const { name, description } of spec.tags) {
+    main.append(element("h2", name), element("p", description));
     for (const [path, operations] of Object.entries(spec.paths)) {
       for (const [method, operation] of Object.entries(operations)) {
-        if (operation.tags.includes(name)) main.append(operationView(spec, path, method, operation));
+        if (operation.tags.includes(name)) main.append(operationView(path, method, operation));
       }
     }
   }
@@ -117,11 +94,11 @@ document.getElementById("login").addEventListener("submit", async (event) => {
     password: document.getElementById("password").value,
   };
   const { answer, text } = await call("POST", "/auth/login", {}, JSON.stringify(credentials));
-  const said = JSON.parse(text);
-  token = answer.ok ? said.access_token : null;
+  const outcome = JSON.parse(text);
+  token = answer.ok ? outcome.access_token : null;
   document.getElementById("password").value = "";
   document.getElementById("who").textContent = answer.ok
-    ? `${said.user_info.username} (${said.user_info.role})` : said.detail;
+    ? `${outcome.user_info.username} (${outcome.user_info.role})` : outcome.detail;
 });
 
 fetch("/openapi.json").then((answer) => answer.json()).then(show);

@@ -1,0 +1,43 @@
+"""Types of fields that several responses share, with their meaning and an example."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+AccountName = Annotated[str, Field(description="Trading account.", examples=["paper"])]
+InstrumentSymbol = Annotated[str, Field(description="Symbol of the instrument.", examples=["ALPHA-EQ"])]
+StrategyName = Annotated[
+    str | None, Field(description="Strategy the order belongs to; null for manual orders.")
+]
+Scope = Annotated[str, Field(examples=["opening-range"])]
+OrderId = Annotated[
+    str,
+    Field(
+        description="Order id. Also the tag the broker sees.",
+        examples=["a7k2m4q6s3u5w7y2b4"],
+    ),
+]
+Actor = Annotated[
+    str,
+    Field(
+        description="Who caused the event: `user:NAME`, `cli:LOGIN`, `strategy:NAME`, or a component such as "
+        "`engine`.",
+        examples=["user:trader"],
+    ),
+]
+CorrelationId = Annotated[
+    str,
+    Field(
+        description="Id of the request or engine task behind it, as in the log.",
+        examples=["4bf92f3577b34da6a3ce929d0e0e4736"],
+    ),
+]
+Price = Annotated[Decimal, Field(examples=["101.5"])]
+Quantity = Annotated[Decimal, Field(examples=["10"])]
+Money = Annotated[Decimal, Field(examples=["1015"])]
+Timestamp = Annotated[datetime, Field(examples=["2026-11-30T05:00:00.250000Z"])]
+Username = Annotated[str, Field(examples=["trader"])]
