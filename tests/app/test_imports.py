@@ -23,7 +23,7 @@ MAY_IMPORT: Final = {
     "security": {"store", "monitoring", "domain"},
     "strategies": {"domain"},
     "trading": {"store", "monitoring", "domain"},
-    "backtest": {"strategies", "exchange", "domain", "trading"},
+    "backtest": {"strategies", "exchange", "domain"},
     "live": {"strategies", "trading", "store", "monitoring", "domain"},
     "engine": {"trading", "resilience", "brokers", "store", "monitoring", "domain"},
     "api": {

@@ -12,7 +12,7 @@ from typing import Any
 from algosat.backtest.execution import Execution
 from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.simulated_ledger import SimulatedLedger
-from algosat.domain import reduce_only
+from algosat.domain import exits, reduce_only, slicing
 from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import (
@@ -25,14 +25,13 @@ from algosat.domain.orders import (
     Status,
     create,
     may_happen,
+    modification,
 )
-from algosat.domain.risk import Denial, DenialCode, ExposureLine, Limits, RiskScope, RiskSnapshot
+from algosat.domain.risk import Denial, DenialCode, ExposureLine, Limits, RiskScope, RiskSnapshot, gate
 from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, NotFound
 from algosat.exchange.listings import Listing
 from algosat.strategies.base import opening_of
 from algosat.strategies.strategy_events import StrategyEvent
-from algosat.trading import close, modify, slicing
-from algosat.trading.place import judge
 
 _SECOND = timedelta(seconds=1)
 
@@ -97,7 +96,7 @@ class SimulatedContext:
     # --- the verbs -------------------------------------------------------------------------------------
 
     def place(self, terms: OrderTerms) -> Order:
-        terms, denial = judge(terms, self._see(terms))
+        terms, denial = gate.judge(terms, self._see(terms))
         order = create(f"a{next(self._numbers):017d}", terms, self.now)
         if denial is not None:
             self.denied[denial.code] = self.denied.get(denial.code, 0) + 1
@@ -124,11 +123,11 @@ class SimulatedContext:
         order = self._ledger.orders[order_id]
         change = revision.of(order.terms)
         try:
-            modify.require_changeable(order, change)
+            modification.require_changeable(order, change)
         except (IllegalTransition, Conflict):
             return order
-        left = modify.what_is_left(order, change)
-        outcome = modify.judge(left, change, self._see(left, without=order_id))
+        remaining = modification.remaining_terms(order, change)
+        outcome = modification.judge(remaining, change, self._see(remaining, without=order_id))
         if isinstance(outcome, Denial):
             self.denied[outcome.code] = self.denied.get(outcome.code, 0) + 1
             return order
@@ -136,12 +135,12 @@ class SimulatedContext:
         return self._ledger.record(order, OrderEvent(EventKind.MODIFY_REQUESTED, self.now, change=outcome))
 
     def close(self, symbol: str) -> Sequence[Order]:
-        lines = [line for line in self._lines() if line.symbol == symbol and close.left(line)]
-        exits = [close.exit_of(self.account, line) for line in lines]
+        lines = [line for line in self._lines() if line.symbol == symbol and exits.is_left(line)]
+        legs = [exits.exit_terms(self.account, line) for line in lines]
         return [
-            self.place(replace(each, quantity=piece))
-            for each in exits
-            for piece in slicing.cut(each.quantity, self.instrument(symbol))
+            self.place(replace(terms, quantity=piece))
+            for terms in legs
+            for piece in slicing.slices(terms.quantity, self.instrument(symbol))
         ]
 
     def give_up_change(self, order_id: str) -> Order | None:
@@ -167,8 +166,8 @@ class SimulatedContext:
 
     def trim(self) -> None:
         """Cancel reduce-only orders that have outlived their position, as the engine would."""
-        exits = filter(reduce_only.is_exit, self.working())
-        for order in list(reduce_only.oversized(exits, self._ledger.positions.values())):
+        reducing = filter(reduce_only.is_exit, self.working())
+        for order in list(reduce_only.oversized(reducing, self._ledger.positions.values())):
             self.cancel(order.id)
 
     def watch_losses(self) -> None:

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from algosat.domain import margin
 from algosat.domain.fees import Charges
+from algosat.domain.funds import Funds, margin_of
 from algosat.domain.instruments import InstrumentKind, Quote
 from algosat.domain.orders import Order, OrderEvent, Product, Side, Trade, apply
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.orders.report_events import events_from
 from algosat.domain.positions import Position, fill
 from algosat.domain.risk import ExposureLine
-from algosat.trading.funds import Funds
 
 _NOTHING = Decimal(0)
 
@@ -110,9 +109,7 @@ class SimulatedLedger:
             realised=self.realised,
             fees=self.fees,
             unrealised=sum((line.unrealised for line in lines), _NOTHING),
-            margin_used=sum(
-                (margin.required(line.kind, line.product, line.exposure) for line in lines), _NOTHING
-            ),
+            margin_used=margin_of(lines),
         )
 
     def _line(

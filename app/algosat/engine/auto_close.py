@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from algosat.clock import has_come
+from algosat.domain import exits
 from algosat.domain.market_phases import takes
 from algosat.domain.orders import Order, OrderType, PendingRequest, Product, Validity
 from algosat.domain.risk import ExposureLine
@@ -128,7 +129,7 @@ def _open(connection: Connection, desk: Desk, denials: DeniedExits, leaving: _Le
     """The lines that can be closed now: something is left of them, and the market takes orders."""
     lines, now = account_book.read_book(connection, desk.account).lines, desk.clock()
     wanted = [
-        line for line in lines if leaving.includes(line) and close.left(line) and denials.let(line, now)
+        line for line in lines if leaving.includes(line) and exits.is_left(line) and denials.let(line, now)
     ]
     return [line for line in wanted if _can_trade(connection, desk, line.symbol)]
 

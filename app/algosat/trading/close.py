@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side
+from algosat.domain.exits import exit_terms, is_left
+from algosat.domain.orders import Order, Product
 from algosat.domain.risk import ExposureLine
 from algosat.errors import Conflict
 from algosat.store.audit import Cause
@@ -63,27 +64,5 @@ def exits(
 ) -> list[Order]:
     """Market orders that take off what is left of the chosen lines."""
     lines = [line for line in account_book.read_book(connection, desk.account).lines if chosen(line)]
-    legs = [exit_of(desk.account, line) for line in lines if left(line)]
+    legs = [exit_terms(desk.account, line) for line in lines if is_left(line)]
     return [order for terms in legs for order in slicing.admit(connection, desk, terms, cause)]
-
-
-def left(line: ExposureLine) -> bool:
-    return line.left_to_reduce(_exit_side(line)) > 0
-
-
-def exit_of(account: str, line: ExposureLine) -> OrderTerms:
-    side = _exit_side(line)
-    return OrderTerms(
-        account=account,
-        symbol=line.symbol,
-        side=side,
-        quantity=line.left_to_reduce(side),
-        type=OrderType.MARKET,
-        product=line.product,
-        reduce_only=True,
-        strategy=line.strategy or None,
-    )
-
-
-def _exit_side(line: ExposureLine) -> Side:
-    return Side.SELL if line.quantity > 0 else Side.BUY

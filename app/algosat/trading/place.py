@@ -11,10 +11,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from algosat.domain import risk
-from algosat.domain.market_protection import protection_price
 from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, Status, create
-from algosat.domain.risk import Denial, RiskSnapshot
+from algosat.domain.risk import Denial, RiskSnapshot, gate
 from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
@@ -90,7 +88,7 @@ def admit(
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
     if is_slice and isinstance(snapshot, RiskSnapshot):
         snapshot = replace(snapshot, is_repeat=False)
-    terms, denial = judge(terms, snapshot)
+    terms, denial = gate.judge(terms, snapshot)
     return write(connection, desk, terms, denial, at, cause)
 
 
@@ -103,14 +101,6 @@ def write(
         return order
     denied = OrderEvent(EventKind.DENIED, at, code=denial.code, reason=denial.detail)
     return ledger.record(connection, order, denied, cause, desk.books)
-
-
-def judge(terms: OrderTerms, snapshot: RiskSnapshot | Denial) -> tuple[OrderTerms, Denial | None]:
-    """The intent with its protection price, and why it may not be placed, if it may not."""
-    if isinstance(snapshot, Denial):
-        return terms, snapshot
-    protected = replace(terms, protection_price=protection_price(terms, snapshot.instrument, snapshot.quote))
-    return protected, risk.judge(protected, snapshot)
 
 
 def new_id() -> str:

@@ -60,7 +60,7 @@ def read_snapshot(
         halts=_halts(terms, around),
         position=_own_line(seen, terms, instrument, quote),
         scopes=scopes,
-        available=funds.of(seen, around).available,
+        available=funds.funds_of(seen, around).available,
         is_repeat=replacing is None and risk_queries.is_repeat(connection, terms, at, window),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -10,9 +9,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from algosat.domain.instruments import Instrument
 from algosat.domain.orders import Order, OrderTerms
-from algosat.domain.risk import Denial, RiskSnapshot
+from algosat.domain.risk import Denial, RiskSnapshot, gate
+from algosat.domain.slicing import largest_slice, slices
 from algosat.store.audit import Cause
 from algosat.trading import place, risk_snapshot
 from algosat.trading.desk import Desk
@@ -36,34 +35,20 @@ def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
     if isinstance(snapshot, Denial):
         return [place.write(connection, desk, terms, snapshot, at, cause)]
-    largest = _largest(snapshot.instrument)
+    largest = largest_slice(snapshot.instrument)
     most = max(largest, terms.quantity) if terms.reduce_only and largest else largest * MOST
     whole = replace(snapshot.instrument, freeze_quantity=most)
     is_repeat = snapshot.is_repeat or _was_cut_before(connection, desk, terms, largest, at)
-    protected, denial = place.judge(terms, replace(snapshot, instrument=whole, is_repeat=is_repeat))
+    protected, denial = gate.judge(terms, replace(snapshot, instrument=whole, is_repeat=is_repeat))
     if denial is not None:
         return [place.write(connection, desk, protected, denial, at, cause)]
     if terms.quantity <= largest:
         return [place.write(connection, desk, protected, None, at, cause)]
-    pieces = cut(terms.quantity, snapshot.instrument)
+    pieces = slices(terms.quantity, snapshot.instrument)
     return [
         place.admit(connection, desk, replace(terms, quantity=piece), cause, is_slice=True)
         for piece in pieces
     ]
-
-
-def cut(quantity: Decimal, instrument: Instrument) -> Iterator[Decimal]:
-    """The quantity in pieces the exchange takes, the largest first."""
-    largest = _largest(instrument)
-    while quantity > largest:
-        yield largest
-        quantity -= largest
-    yield quantity
-
-
-def _largest(instrument: Instrument) -> Decimal:
-    """The largest slice of whole lots; nought where the exchange would not even take one."""
-    return instrument.freeze_quantity - instrument.freeze_quantity % instrument.lot
 
 
 def _was_cut_before(

@@ -23,7 +23,7 @@ from algosat.domain.risk import (
     Limits,
     RiskScope,
     RiskSnapshot,
-    judge,
+    first_denial,
 )
 
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
@@ -95,13 +95,13 @@ def held_to(**differences: Any) -> RiskSnapshot:
 
 
 def code(terms: OrderTerms, snapshot: RiskSnapshot) -> DenialCode | None:
-    denial = judge(terms, snapshot)
+    denial = first_denial(terms, snapshot)
     return denial.code if denial else None
 
 
 @pytest.mark.parametrize("terms", [BUY, MARKET, STOP, STOP_LIMIT], ids=lambda terms: terms.type.value)
 def test_an_order_in_order_passes(terms: OrderTerms) -> None:
-    assert judge(terms, PICTURE) is None
+    assert first_denial(terms, PICTURE) is None
 
 
 def test_every_code_says_what_it_means() -> None:
@@ -184,12 +184,12 @@ def test_limits_are_met_exactly_without_denial() -> None:
         max_orders_per_day=1,
         max_daily_loss=D(1),
     )
-    assert judge(BUY, replace(exact, available=D(1000), at=NOW + timedelta(seconds=10))) is None
+    assert first_denial(BUY, replace(exact, available=D(1000), at=NOW + timedelta(seconds=10))) is None
 
 
 def test_the_strategys_own_limits_hold_beside_the_accounts() -> None:
     tight = replace(ACCOUNT, name="strategy trend", limits=replace(LIMITS, max_order_value=D(500)))
-    denial = judge(BUY, seen(scopes=(ACCOUNT, tight)))
+    denial = first_denial(BUY, seen(scopes=(ACCOUNT, tight)))
     assert denial == Denial(DenialCode.ORDER_VALUE, "1000.00 exceeds 500 for strategy trend")
 
 
@@ -208,7 +208,7 @@ BARRED: list[Callable[[], RiskSnapshot]] = [
 @pytest.mark.parametrize("barred", BARRED)
 def test_no_limit_keeps_a_reduce_only_order_from_leaving(barred: Callable[[], RiskSnapshot]) -> None:
     assert code(BUY, barred()) is not None
-    assert judge(EXIT, barred()) is None
+    assert first_denial(EXIT, barred()) is None
 
 
 def test_a_reduce_only_order_is_still_held_to_the_market() -> None:
@@ -219,14 +219,14 @@ def test_a_reduce_only_order_is_still_held_to_the_market() -> None:
 
 def test_a_short_is_reduced_by_a_buy() -> None:
     exit_short = replace(EXIT, side=Side.BUY, product=Product.INTRADAY)
-    assert judge(exit_short, seen(position=SHORT)) is None
+    assert first_denial(exit_short, seen(position=SHORT)) is None
     assert code(replace(exit_short, side=Side.SELL), seen(position=SHORT)) == DenialCode.NOT_REDUCING
 
 
 def test_a_plain_exit_passes_the_daily_loss_but_a_flip_does_not() -> None:
     snapshot = replace(held_to(day_result=D(-9999)), position=replace(LONG, product=Product.INTRADAY))
     plain = replace(BUY, side=Side.SELL, product=Product.INTRADAY)
-    assert judge(plain, snapshot) is None
+    assert first_denial(plain, snapshot) is None
     assert code(replace(plain, quantity=D(20)), snapshot) == DenialCode.DAILY_LOSS
 
 
@@ -234,7 +234,7 @@ def test_working_orders_count_at_their_worst_towards_the_position() -> None:
     busy = replace(LINE, quantity=D(5), working_buys=D(5), working_sells=D(5))
     scope = replace(ACCOUNT, lines=(busy,), limits=replace(LIMITS, max_position_value=D(1999)))
     assert code(BUY, seen(position=busy, scopes=(scope,))) == DenialCode.POSITION_VALUE
-    assert judge(replace(BUY, quantity=D(9)), seen(position=busy, scopes=(scope,))) is None
+    assert first_denial(replace(BUY, quantity=D(9)), seen(position=busy, scopes=(scope,))) is None
 
 
 def test_options_can_be_sold_only_as_far_as_they_are_held() -> None:
@@ -242,7 +242,7 @@ def test_options_can_be_sold_only_as_far_as_they_are_held() -> None:
     writing = replace(BUY, side=Side.SELL, product=Product.CARRY)
     held = replace(LONG, product=Product.CARRY, kind=InstrumentKind.OPTION)
     assert code(writing, seen(instrument=option)) == DenialCode.PRODUCT_NOT_ALLOWED
-    assert judge(writing, seen(instrument=option, position=held)) is None
+    assert first_denial(writing, seen(instrument=option, position=held)) is None
 
 
 @given(
@@ -263,7 +263,7 @@ def test_what_passes_as_reduce_only_can_never_turn_or_grow_a_position(
         working_sells=D(sells if held > 0 else 0),
     )
     terms = replace(EXIT, side=side, quantity=D(quantity), product=Product.INTRADAY)
-    if judge(terms, seen(position=position)) is None:
+    if first_denial(terms, seen(position=position)) is None:
         exits = position.working_buys if held < 0 else position.working_sells
         after = D(held) + side.sign * (D(quantity) + exits)
         assert after * held >= 0

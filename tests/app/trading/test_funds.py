@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from algosat.domain.funds import Funds
 from algosat.domain.orders import Product, Side
 from algosat.store import ledger
 from algosat.trading import account_book, daily_pnl
 from algosat.trading.desk import Desk
-from algosat.trading.funds import Funds, funds
+from algosat.trading.funds import funds
 from tests.app.desks import buy, hold, set_prices
 
 

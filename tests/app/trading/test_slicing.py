@@ -6,6 +6,7 @@ from decimal import Decimal
 from algosat.config.settings import Settings
 from algosat.domain.orders import Product, Status
 from algosat.domain.risk import DenialCode
+from algosat.domain.slicing import slices
 from algosat.engine.quotes import list_instruments
 from algosat.trading import slicing
 from algosat.trading.desk import Desk
@@ -54,7 +55,7 @@ def test_slices_under_a_key_are_placed_once(desk: Desk) -> None:
 def test_pieces_are_whole_lots() -> None:
     future = next(each for each in instruments() if each.symbol == FUTURE)
     odd = replace(future, freeze_quantity=Decimal(130))
-    assert list(slicing.cut(Decimal(250), odd)) == [100, 100, 50]
+    assert list(slices(Decimal(250), odd)) == [100, 100, 50]
 
 
 def test_a_large_order_that_was_just_placed_is_a_duplicate(settings: Settings, clock: FakeClock) -> None:

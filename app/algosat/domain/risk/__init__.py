@@ -1,8 +1,7 @@
-"""The gate: may this order be placed, seeing what the book and the market are?
+"""The risk checks: each is one named function of an order and a risk snapshot, and returns a denial or None.
 
-Each check is one named function of the order and the picture, and answers with a denial or None.
-Nothing is placed that has not passed all of them; what cannot be seen is denied
-(`algosat.trading.risk_snapshot` makes the picture, and denies where it cannot).
+`gate` runs them on every order. What cannot be checked is denied: `algosat.trading.risk_snapshot` reads the
+snapshot, or returns a denial where it cannot.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ __all__ = [
     "Limits",
     "RiskScope",
     "RiskSnapshot",
-    "judge",
-    "judge_size",
+    "first_denial",
+    "first_size_denial",
     "price_of",
 ]
 
@@ -33,7 +32,7 @@ ScopedCheck = Callable[[OrderTerms, RiskSnapshot, RiskScope], Denial | None]
 
 
 def _in_each_scope(check: ScopedCheck) -> Check:
-    """The check against the account's limits, then against the strategy's own."""
+    """Apply the check to the account's limits, then to the limits of the strategy."""
 
     def check_all(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
         return _first(check(terms, snapshot, scope) for scope in snapshot.scopes)
@@ -42,7 +41,7 @@ def _in_each_scope(check: ScopedCheck) -> Check:
 
 
 def _unless_exit(check: Check) -> Check:
-    """Limits never keep anybody from leaving a position: reducing is the way back to within them."""
+    """Skip the check for reduce-only orders: reducing a position is the way back to within the limits."""
 
     def check_entries(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
         return None if terms.reduce_only else check(terms, snapshot)
@@ -94,13 +93,13 @@ CHECKS: Final[tuple[Check, ...]] = (
 )
 
 
-def judge(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    """The first reason why the order may not be placed; None when there is none."""
+def first_denial(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    """Return the first denial of the checks, or None if the order passes all of them."""
     return _first(check(terms, snapshot) for check in CHECKS)
 
 
-def judge_size(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    """Why an order may not be as large as this, whatever of it is filled already."""
+def first_size_denial(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    """Return the first denial for the order's whole quantity, filled or not; None if the size is allowed."""
     return _first(check(terms, snapshot) for check in _SIZE)
 
 
