@@ -127,7 +127,7 @@ def test_updates_come_from_the_security_archive_of_the_distribution(name: str) -
 
 
 def test_all_kernel_settings_are_written_outside_a_container() -> None:
-    assert machine("debian-12").value("_sysctl_left_out") == []
+    assert machine("debian-12").value("_sysctl_skipped") == []
     assert "vm.swappiness = 10\n" in text("debian-12", "sysctl:etc/sysctl.d/zz-hardening.conf")
 
 
@@ -137,7 +137,7 @@ def test_only_network_settings_are_written_in_a_container() -> None:
     assert "net.ipv4.tcp_syncookies" in written
     assert not any(key.startswith(("vm.", "fs.", "kernel.", "net.core.")) for key in written)
     assert {"vm.swappiness", "fs.file-max", "kernel.sysrq", "net.core.somaxconn"} <= set(
-        container.value("_sysctl_left_out")
+        container.value("_sysctl_skipped")
     )
 
 

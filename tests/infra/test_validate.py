@@ -74,7 +74,7 @@ def test_failed_preflight_of_a_role_is_reported_with_its_message(inventory: Path
             "algosat is the account of the services",
         ),
         ('{"users_removed": ["algosat"]}', "algosat is the account of the services"),
-        ('{"users_removed": ["root"]}', "nor may root be there"),
+        ('{"users_removed": ["root"]}', "users_removed must contain neither an operator nor root"),
         (
             json.dumps({"users_operators": [{"name": "ann", "keys": [f"ssh-rsa {'A' * 372}"]}]}),
             "3072 bits or more",
