@@ -36,7 +36,7 @@ def test_site_is_the_machine_and_then_the_application() -> None:
     assert imported == ["provision.yml", "deploy.yml"]
 
 
-@pytest.mark.parametrize("name", ["provision.yml", "deploy.yml"])
+@pytest.mark.parametrize("name", ["bootstrap.yml", "provision.yml", "deploy.yml"])
 def test_playbook_starts_by_validating_the_inventory(name: str) -> None:
     assert load(PLAYBOOKS / name)[0]["ansible.builtin.import_playbook"] == "validate.yml"
 
