@@ -8,16 +8,15 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from tests.app.client import PASSWORD
+from tests.app.events import PATIENCE
 
-PATIENCE: Final = 60  # seconds; a busy machine takes its time
 HAND_OVER: Final = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
 
 
@@ -89,10 +88,3 @@ def engine(directory: Path, **environment: str) -> Iterator[subprocess.Popen[byt
         finally:
             process.kill()
             process.wait()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until, "it never came to that"
-        time.sleep(0.02)

@@ -15,7 +15,8 @@ from algosat.config.settings import Settings
 from algosat.engine.codes import EngineCode
 from algosat.store.database import Database
 from tests.app.builders import algosat_data, write_configuration
-from tests.app.servers import Running, engine, serving, wait_for
+from tests.app.events import wait_for
+from tests.app.servers import Running, engine, serving
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +74,7 @@ def test_orders_are_refused_in_time_health_says_so_and_all_recovers_by_itself(
     assert health(server)["status"] == "degraded"
     began = time.monotonic()
     answer = place("meanwhile", 1)
-    assert time.monotonic() - began < 5  # its wait, and what a busy machine adds
+    assert time.monotonic() - began < 30  # its wait of a second, and what a busy machine adds
     assert answer[0] == 201
     meanwhile = latest()
     wait_for(lambda: order(meanwhile)["status"] == "rejected")

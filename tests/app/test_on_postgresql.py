@@ -12,6 +12,7 @@ from algosat.store.database import Database
 from algosat.store.leader_lock import NotLeading, leader_lock_of
 from algosat.store.wakeup import channels, unix_socket
 from algosat.store.writer import Writer
+from tests.app.events import PATIENCE, wait_for
 from tests.app.postgresql import Cluster
 
 pytestmark = pytest.mark.slow
@@ -35,8 +36,8 @@ def test_a_bell_hears_what_is_meant_for_it(database: Database, tmp_path: Path) -
     notifier.notify(unix_socket.ENGINE, "one")
     notifier.notify("strategies", "not for it")
     notifier.notify(unix_socket.ENGINE, "two")
-    heard = listener.wait(5)
-    assert heard + (listener.wait(5) if len(heard) == 1 else []) == ["one", "two"]
+    heard = listener.wait(PATIENCE)
+    assert heard + (listener.wait(PATIENCE) if len(heard) == 1 else []) == ["one", "two"]
     assert listener.wait(0.01) == []
     listener.close()
     notifier.close()
@@ -48,7 +49,7 @@ def test_every_web_worker_hears_the_engine(database: Database, tmp_path: Path) -
     assert [worker.wait(0) for worker in workers] == [[], []]
     notifier = channels.notifier(database, tmp_path)
     notifier.notify_web("a1")
-    assert [worker.wait(5) for worker in workers] == [["a1"], ["a1"]]
+    assert [worker.wait(PATIENCE) for worker in workers] == [["a1"], ["a1"]]
     notifier.close()
     for worker in workers:
         worker.close()
@@ -63,15 +64,14 @@ def test_bells_ring_again_after_the_server_was_away(
     )
     listener.wait(0)
     notifier.notify(unix_socket.ENGINE)
-    assert listener.wait(5) == [""]
+    assert listener.wait(PATIENCE) == [""]
     restart(postgresql, database)
-    heard: list[str] = []
-    for _ in range(40):
+
+    def heard() -> bool:
         notifier.notify(unix_socket.ENGINE, "again")
-        heard = listener.wait(0.2)
-        if heard:
-            break
-    assert heard
+        return bool(listener.wait(0.2))
+
+    wait_for(heard)
     listener.close()
     notifier.close()
 

@@ -15,6 +15,7 @@ from algosat.engine.quotes import list_instruments
 from algosat.store import ledger, queries
 from algosat.trading.desk import Desk
 from tests.app.desks import advance, instruments, set_prices
+from tests.app.events import PATIENCE
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def _fill_next(desk: Desk) -> None:
 
 
 def _next_order(desk: Desk) -> Order:
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         with desk.database.read() as connection:
             working = queries.working(connection, desk.account)

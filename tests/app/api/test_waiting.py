@@ -11,8 +11,7 @@ from algosat.domain.orders import Order
 from algosat.trading import place
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, intent_of
-
-_PATIENCE = 30.0
+from tests.app.events import PATIENCE
 
 
 def test_last_thread_of_a_worker_never_waits(desk: Desk, tmp_path: Path) -> None:
@@ -25,11 +24,11 @@ def test_last_thread_of_a_worker_never_waits(desk: Desk, tmp_path: Path) -> None
         return is_settled.is_set()
 
     with ThreadPoolExecutor(1) as others:
-        first = others.submit(waiting.until, order, settled, _PATIENCE)
-        assert looks.acquire(timeout=_PATIENCE)
-        assert looks.acquire(timeout=_PATIENCE)  # it looks again after a while
-        assert waiting.until(order, lambda _: False, _PATIENCE) == order
+        first = others.submit(waiting.until, order, settled, PATIENCE)
+        assert looks.acquire(timeout=PATIENCE)
+        assert looks.acquire(timeout=PATIENCE)  # it looks again after a while
+        assert waiting.until(order, lambda _: False, PATIENCE) == order
         assert not first.done()
         is_settled.set()
-        assert first.result(_PATIENCE) == order
+        assert first.result(PATIENCE) == order
     waiting.close()

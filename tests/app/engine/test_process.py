@@ -23,7 +23,8 @@ from algosat.trading import close
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SHARE, buy, order_now
-from tests.app.servers import PATIENCE, engine, wait_for
+from tests.app.events import PATIENCE, wait_for
+from tests.app.servers import engine
 
 pytestmark = pytest.mark.slow
 

@@ -12,6 +12,7 @@ from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.wakeup.unix_socket import SocketListener
 from algosat.trading.desk import Desk
+from tests.app.events import PATIENCE
 
 CAUSE = Cause("anna", "correlation-1")
 GOOD: dict[str, Any] = {"symbols": ["ALPHA-EQ"], "quantity": "10"}
@@ -102,5 +103,5 @@ def test_what_does_not_exist_cannot_be_started(desk: Desk) -> None:
 def test_the_supervisor_is_woken(desk: Desk, settings: Settings) -> None:
     listener = SocketListener(settings.algosat.runtime_directory, manage.CHANNEL)
     define(desk)
-    assert listener.wait(1) == [""]
+    assert listener.wait(PATIENCE) == [""]
     listener.close()

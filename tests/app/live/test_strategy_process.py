@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from algosat.live.strategy_process import StrategyProcess
+from tests.app.events import wait_for
 
 BEATS = """
 import os, time
 pipe = int(os.environ["ALGOSAT_PULSE"])
 os.write(pipe, b"beat\\n")
 """
-SLEEPS = BEATS + "time.sleep(60)"
+SLEEPS = BEATS + "time.sleep(600)"
 Start = Callable[[str], StrategyProcess]
 
 
@@ -30,20 +30,13 @@ def start() -> Iterator[Start]:
     yield run
     for process in processes:
         process.kill()
-        until(lambda process=process: process.ended() is not None)  # type: ignore[misc]
+        wait_for(lambda process=process: process.ended() is not None)  # type: ignore[misc]
         process.close()
-
-
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_beat_is_heard_once(start: Start) -> None:
     process = start(SLEEPS)
-    until(process.has_beaten)
+    wait_for(process.has_beaten)
     assert not process.has_beaten()
     assert process.ended() is None
     assert process.memory() > 2**20
@@ -51,15 +44,15 @@ def test_a_beat_is_heard_once(start: Start) -> None:
 
 def test_its_last_words_are_heard_though_it_has_ended(start: Start) -> None:
     process = start(BEATS + 'os.write(pipe, b"failed ValueError: no\\n"); raise SystemExit(1)')
-    until(lambda: process.ended() is not None)
+    wait_for(lambda: process.ended() is not None)
     assert (process.ended(), process.failure) == (1, "ValueError: no")
 
 
 def test_it_can_be_asked_to_stop(start: Start) -> None:
     process = start(SLEEPS)
-    until(process.has_beaten)
+    wait_for(process.has_beaten)
     process.ask_to_stop()
-    until(lambda: process.ended() is not None)
+    wait_for(lambda: process.ended() is not None)
     assert process.ended() == -15
 
 
@@ -70,9 +63,9 @@ def test_it_ends_when_its_supervisor_has_died(start: Start) -> None:
         "watchdog = WatchdogPipe.inherited()\n"
         "while True:\n    watchdog.beat()\n    time.sleep(0.01)\n"
     )
-    until(process.has_beaten)
+    wait_for(process.has_beaten)
     process.close()
-    until(lambda: process.ended() is not None)
+    wait_for(lambda: process.ended() is not None)
     assert process.ended() == 1
 
 
@@ -85,5 +78,5 @@ def test_memory_beyond_the_limit_is_refused_to_it(start: Start) -> None:
         + "try:\n    more = bytearray(256 * 2**20)\n"
         + 'except MemoryError:\n    os.write(pipe, b"failed MemoryError\\n")\n'
     )
-    until(lambda: process.ended() is not None)
+    wait_for(lambda: process.ended() is not None)
     assert (process.ended(), process.failure) == (0, "MemoryError")

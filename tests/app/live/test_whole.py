@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from algosat import clock
 from algosat.live import definitions, manage, status
 from algosat.store.audit import Cause
 from algosat.trading.desk import Desk
+from tests.app.events import PATIENCE, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -56,10 +56,14 @@ def status_of(desk: Desk) -> dict[str, Any]:
 
 
 def until(desk: Desk, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
-    while not holds(told := status_of(desk)):
-        assert time.monotonic() < deadline, told
-        time.sleep(0.05)
+    told: dict[str, Any] = {}
+
+    def held() -> bool:
+        told.clear()
+        told.update(status_of(desk))
+        return holds(told)
+
+    wait_for(held)
     return told
 
 
@@ -74,5 +78,5 @@ def test_a_killed_strategy_is_started_again_and_all_end_with_their_supervisor(
     second = until(desk, lambda told: told["state"] == "running" and told["pid"] != first["pid"])
     assert second["crashes"] == 1
     supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(30) == 0
+    assert supervisor.wait(PATIENCE) == 0
     assert not psutil.pid_exists(second["pid"])

@@ -7,6 +7,7 @@ import pytest
 
 from algosat.monitoring import health
 from algosat.monitoring.health import Check, Finding, Health, State
+from tests.app.events import PATIENCE, wait_for
 
 
 class Moments:
@@ -62,7 +63,7 @@ def test_check_that_hangs_fails_in_time_and_is_asked_once(monkeypatch: pytest.Mo
 
     def hanging() -> Finding:
         asked.append(1)
-        release.wait(10)
+        release.wait(PATIENCE)
         return ok()
 
     clock = Moments()
@@ -72,8 +73,12 @@ def test_check_that_hangs_fails_in_time_and_is_asked_once(monkeypatch: pytest.Mo
     assert board.report().state is State.UNHEALTHY
     assert len(asked) == 1
     release.set()
-    clock.now += 5
-    assert board.report().state is State.HEALTHY
+
+    def recovered() -> bool:
+        clock.now += 5
+        return board.report().state is State.HEALTHY
+
+    wait_for(recovered)
     board.close()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from algosat.store.write_lock import acquire, queue_file
+from tests.app.events import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -34,10 +35,9 @@ def test_who_waits_for_his_turn_gets_it_before_who_comes_later(database: Path) -
     with _turn(database):
         waiting = threading.Thread(target=wait)
         waiting.start()
-        while _is_open(queue_file(database)):
-            pass
+        wait_for(lambda: not _is_open(queue_file(database)))
         assert not served.is_set()
-    waiting.join(5)
+    waiting.join(PATIENCE)
     assert served.is_set()
 
 

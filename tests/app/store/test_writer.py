@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import sqlite3
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from algosat.errors import Conflict, StoreBusy
 from algosat.store.database import Database
 from algosat.store.write_lock import exclusive
 from algosat.store.writer import Writer
+from tests.app.events import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -46,12 +48,12 @@ def test_who_writes_alone_does_it_himself_and_others_share_a_commit(counter: Dat
 
     def who(connection: Connection) -> int:
         begun.set()
-        gate.wait(5)
+        gate.wait(PATIENCE)
         return threading.get_ident()
 
     with ThreadPoolExecutor(3) as pool:
         alone = pool.submit(lambda: (writer.run(who), threading.get_ident()))
-        assert begun.wait(5)
+        assert begun.wait(PATIENCE)
         others = [pool.submit(writer.run, who) for _ in range(2)]
         _await_waiting(writer, 2)
         gate.set()
@@ -79,6 +81,7 @@ def test_who_shared_a_commit_is_waited_for_with_the_next(
         with monkeypatch.context() as patience:
             patience.setattr("algosat.store.writer._LINGER", 10.0)
             first = pool.submit(writer.run, uncommitted)
+            wait_for(lambda: len(writer._callers) == 1)  # noqa: SLF001
             time.sleep(0.05)  # it would be long done
             assert (writer.run(uncommitted), first.result()) == (2, 1)
     assert writer.run(uncommitted) == 1  # nobody comes: it is written all the same
@@ -103,7 +106,7 @@ def test_a_failing_unit_leaves_nothing_and_spares_its_group(counter: Database) -
     gate = threading.Event()
 
     def wait(connection: Connection) -> None:
-        gate.wait(5)
+        gate.wait(PATIENCE)
 
     def fail(connection: Connection) -> None:
         increment(connection)
@@ -129,7 +132,7 @@ def test_a_group_whose_commit_fails_is_not_written_again(counter: Database) -> N
 
     def wait(connection: Connection) -> None:
         begun.set()
-        gate.wait(5)
+        gate.wait(PATIENCE)
 
     def spoil(connection: Connection) -> None:
         runs.append("spoil")
@@ -137,7 +140,7 @@ def test_a_group_whose_commit_fails_is_not_written_again(counter: Database) -> N
 
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(writer.run, wait)
-        assert begun.wait(5)  # what is queued from now on is the next group
+        assert begun.wait(PATIENCE)  # what is queued from now on is the next group
         spoiling, innocent = pool.submit(writer.run, spoil), pool.submit(writer.run, increment)
         _await_waiting(writer, 2)
         gate.set()
@@ -224,13 +227,24 @@ def test_a_durable_unit_takes_its_whole_group_to_disk(counter: Database) -> None
 
 
 def _await_waiting(writer: Writer, number: int) -> None:
-    """Until so many wait. Of those who wait for their turn at a file, the writer's thread has one in hand."""
-    in_queue = number - 1 if writer._database.is_sqlite else number  # noqa: SLF001
-    looks = 0  # a caller on his way into the queue looks like one in hand, but not for long
-    while looks < 5:
-        time.sleep(0.002)
-        waits = len(writer._callers) >= number and writer._queue.qsize() == in_queue  # noqa: SLF001
-        looks = looks + 1 if waits else 0
+    """Return once so many units wait. On SQLite the writer's thread waits with one of them."""
+
+    def waiting() -> int:
+        in_hand = _group_in_hand(writer) if writer._database.is_sqlite else 0  # noqa: SLF001
+        return in_hand + writer._queue.qsize()  # noqa: SLF001
+
+    wait_for(lambda: waiting() == number)
+
+
+def _group_in_hand(writer: Writer) -> int:
+    """How many units the writer's thread is about to commit."""
+    assert writer._thread.ident is not None  # noqa: SLF001
+    frame = sys._current_frames().get(writer._thread.ident)  # noqa: SLF001
+    while frame is not None:
+        if frame.f_code is Writer._commit.__code__:  # noqa: SLF001
+            return len(frame.f_locals["group"])
+        frame = frame.f_back
+    return 0
 
 
 def _waits_for_the_disk(connection: Connection) -> bool:

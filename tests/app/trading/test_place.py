@@ -31,6 +31,7 @@ from tests.app.desks import (
     sell,
     set_prices,
 )
+from tests.app.events import PATIENCE
 from tests.app.fakes import FakeClock
 
 KEY = IdempotencyKey("user:trader", "key-1", "body-1")
@@ -50,7 +51,7 @@ def test_the_engine_is_woken_once_the_order_is_committed(desk: Desk, settings: S
     listener = unix_socket.SocketListener(settings.algosat.runtime_directory, unix_socket.ENGINE)
     try:
         buy(desk)
-        assert listener.wait(1) == [""]
+        assert listener.wait(PATIENCE) == [""]
     finally:
         listener.close()
 

@@ -11,6 +11,7 @@ from algosat.brokers.faults.channel import UnreliableChannel
 from algosat.brokers.faults.plan import Fault, FaultPlan, Switch
 from algosat.domain.orders import Status, Trade
 from algosat.domain.orders.report import OrderReport
+from tests.app.events import wait_for
 from tests.app.exchange.market_rig import intent_of
 
 NOW = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
@@ -53,13 +54,6 @@ def connect(listener: Listener) -> Iterator[Callable[..., UnreliableChannel]]:
         line.disconnect()
 
 
-def comes(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within 5 s"
-        time.sleep(0.005)
-
-
 def test_a_good_line_delivers_once(connect: Callable[..., UnreliableChannel], listener: Listener) -> None:
     connect().deliver(report_of(10))
     assert listener.heard == [report_of(10)]
@@ -76,7 +70,7 @@ def test_an_update_may_be_lost(
 
 def test_an_update_may_come_twice(connect: Callable[..., UnreliableChannel], listener: Listener) -> None:
     connect(Fault.DUPLICATED).deliver(report_of(10))
-    comes(lambda: listener.heard == [report_of(10)] * 2)
+    wait_for(lambda: listener.heard == [report_of(10)] * 2)
 
 
 def test_an_update_may_come_after_later_ones(
@@ -84,7 +78,7 @@ def test_an_update_may_come_after_later_ones(
 ) -> None:
     connect(Fault.OUT_OF_ORDER).deliver(report_of(10))
     connect().deliver(report_of(10, 20))
-    comes(lambda: listener.heard == [report_of(10, 20), report_of(10)])
+    wait_for(lambda: listener.heard == [report_of(10, 20), report_of(10)])
 
 
 def test_an_older_state_may_follow_the_last(
@@ -92,14 +86,14 @@ def test_an_older_state_may_follow_the_last(
 ) -> None:
     connect(Fault.PARTIAL_AFTER_COMPLETE).deliver(report_of(10, 20))
     older = report_of(10, status=Status.PARTIALLY_FILLED)
-    comes(lambda: listener.heard == [report_of(10, 20), older])
+    wait_for(lambda: listener.heard == [report_of(10, 20), older])
 
 
 def test_what_was_complete_at_once_is_followed_by_an_open_order(
     connect: Callable[..., UnreliableChannel], listener: Listener
 ) -> None:
     connect(Fault.PARTIAL_AFTER_COMPLETE).echo(report_of(10))
-    comes(lambda: listener.heard == [report_of(status=Status.OPEN)])
+    wait_for(lambda: listener.heard == [report_of(status=Status.OPEN)])
 
 
 def test_a_cut_line_delivers_nothing_more(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from algosat.errors import (
 from algosat.store.writer import Writer
 from tests.app.brokers.paper.lives import order_of, quote
 from tests.app.builders import algosat_data
+from tests.app.events import wait_for
 from tests.app.exchange.market_rig import rules_of
 
 DELAY = 0.05
@@ -47,12 +48,6 @@ class Setup:
     def resting(self, number: int = 1) -> None:
         """Place an order that rests."""
         self.broker.place(order_of(number, limit_price=quote(self.exchange).bid - 20))
-
-    def comes(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 5
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen within 5 s"
-            time.sleep(0.005)
 
 
 @pytest.fixture
@@ -127,7 +122,7 @@ def test_an_order_taken_late_is_not_in_the_book_until_then(line: Setup) -> None:
     with pytest.raises(BrokerUncertain):
         line.broker.place(order_of())
     assert line.broker.find(order_of().id) is None
-    line.comes(lambda: line.broker.find(order_of().id) is not None)
+    wait_for(lambda: line.broker.find(order_of().id) is not None)
 
 
 def test_a_late_answer_is_an_answer_all_the_same(line: Setup) -> None:
@@ -140,13 +135,13 @@ def test_a_late_answer_is_an_answer_all_the_same(line: Setup) -> None:
 def test_an_answer_may_be_pushed_a_second_time(line: Setup) -> None:
     line.suffers(Fault.DUPLICATED)
     report = line.broker.place(order_of())
-    line.comes(lambda: line.pushed == [report])
+    wait_for(lambda: line.pushed == [report])
 
 
 def test_an_older_state_may_follow_the_last_one(line: Setup) -> None:
     line.suffers(Fault.PARTIAL_AFTER_COMPLETE)
     report = line.broker.place(order_of(quantity=2500))
-    line.comes(lambda: len(line.pushed) == 1)
+    wait_for(lambda: len(line.pushed) == 1)
     assert len(report.trades) > 1
     assert line.pushed[0].status is Status.PARTIALLY_FILLED
     assert line.pushed[0].trades == report.trades[:-1]
@@ -164,7 +159,7 @@ def test_a_fill_that_crosses_a_cancel_whole_makes_it_too_late_and_is_heard_of_la
         except BrokerOrderGone:
             outcomes.append(Status.FILLED)
     assert sorted(outcomes) == [Status.CANCELLED, Status.FILLED]
-    line.comes(lambda: len(line.pushed) == 2)
+    wait_for(lambda: len(line.pushed) == 2)
     truth = {report.tag: report for report in line.exchange.reports()}
     assert all(report == truth[report.tag] for report in line.pushed)
 

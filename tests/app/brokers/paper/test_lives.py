@@ -23,8 +23,8 @@ from tests.app.brokers.paper.lives import (
     quote,
     reopened,
     running,
-    until,
 )
+from tests.app.events import wait_for
 from tests.app.exchange.market_rig import rules_of
 
 
@@ -121,7 +121,7 @@ def test_a_market_that_was_taken_over_stops_and_its_session_ends(writer: Writer)
     with running(broker, lambda report: None, lambda quotes: None):
         assert broker.session().active
         reopened(writer, Clock())
-        until(lambda: not broker.session().active)
+        wait_for(lambda: not broker.session().active)
     with pytest.raises(BrokerNotReached):
         broker.place(order_of())
 

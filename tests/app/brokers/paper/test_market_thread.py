@@ -13,7 +13,8 @@ from algosat.domain.orders import Status
 from algosat.domain.orders.report import OrderReport
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.lives import Failing, Racing, broker_on, order_of, quote, running, until
+from tests.app.brokers.paper.lives import Failing, Racing, broker_on, order_of, quote, running
+from tests.app.events import wait_for
 from tests.app.exchange.market_rig import UNIVERSE, rules_of
 
 
@@ -43,7 +44,7 @@ def test_a_running_market_pushes_quotes_and_the_fills_of_resting_orders(writer: 
         price = quote(broker)
         placed = broker.place(order_of(1, quantity=20_000, limit_price=price.ask + 1))
         assert placed.status is Status.PARTIALLY_FILLED
-        until(lambda: any(report.filled_quantity > placed.filled_quantity for report in reports))
+        wait_for(lambda: any(report.filled_quantity > placed.filled_quantity for report in reports))
     assert not broker.session().active
     assert {each.symbol for each in quotes} == set(UNIVERSE)
     assert {report.tag for report in reports} == {order_of(1).id}
@@ -67,10 +68,10 @@ def test_a_running_market_outlives_a_store_that_is_busy_for_a_while(writer: Writ
     quotes: list[Quote] = []
     with running(broker, lambda report: None, quotes.extend):
         store.fails = True
-        until(lambda: store.failed > 0)
+        wait_for(lambda: store.failed > 0)
         store.fails = False
         seen = len(quotes)
-        until(lambda: len(quotes) > seen)
+        wait_for(lambda: len(quotes) > seen)
         assert broker.session().active
 
 
@@ -80,4 +81,4 @@ def test_latency_is_waited_for(writer: Writer) -> None:
     broker.step()
     began = time.monotonic()
     assert broker.place(order_of()).status is Status.FILLED
-    assert 0.04 <= time.monotonic() - began < 1
+    assert time.monotonic() - began >= 0.04

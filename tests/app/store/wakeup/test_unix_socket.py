@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from algosat.store.wakeup.unix_socket import SocketListener, SocketNotifier, web
+from tests.app.events import PATIENCE
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def test_messages_that_queued_up_arrive_together(notifier: SocketNotifier, tmp_p
     listener = SocketListener(tmp_path, "engine")
     notifier.notify("engine", "one")
     notifier.notify("engine", "two")
-    assert listener.wait(1) == ["one", "two"]
+    assert listener.wait(PATIENCE) == ["one", "two"]
     listener.close()
 
 
@@ -33,7 +34,7 @@ def test_silence_is_an_empty_answer(tmp_path: Path) -> None:
 def test_every_web_worker_hears_the_engine(notifier: SocketNotifier, tmp_path: Path) -> None:
     mine, other = SocketListener(tmp_path, web()), SocketListener(tmp_path, "web-1")
     notifier.notify_web("a1")
-    assert (mine.wait(1), other.wait(1)) == (["a1"], ["a1"])
+    assert (mine.wait(PATIENCE), other.wait(PATIENCE)) == (["a1"], ["a1"])
     mine.close()
     other.close()
 
@@ -54,5 +55,5 @@ def test_a_full_bell_never_blocks_the_ringer(notifier: SocketNotifier, tmp_path:
     listener = SocketListener(tmp_path, "engine")
     for number in range(5000):
         notifier.notify("engine", str(number))
-    assert listener.wait(1)[0] == "0"
+    assert listener.wait(PATIENCE)[0] == "0"
     listener.close()
