@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from algosat.cli import cli
+from tests.infra.rendering import ROLES
 from tools import sample_prices
 from tools.paths import ROOT
 
@@ -35,6 +37,11 @@ PLACEHOLDER: Final = re.compile(
     r"NAME|ENV|FILE|AREA|inventories/(local|mine|production|staging)\b|docs/proofs"
 )
 VERB: Final = re.compile(r"\bmake ([a-z][a-z-]*)")
+VARIABLE: Final = re.compile(rf"(?:{'|'.join(ROLES)})_[a-z0-9_]*[a-z0-9]")
+# Roles of other projects, and rules of scanners.
+FOREIGN: Final = re.compile(r"_hardening$|^sysctl_(fs|kernel|net)_")
+# Written with a prefix that the role is given.
+UNPREFIXED: Final = {"algosat_certificate_expiry_timestamp_seconds", "algosat_certificate_self_signed"}
 COMMAND: Final = re.compile(r"(?:^|[/ ])algosat((?: [a-z-]+){1,2})", re.MULTILINE)
 
 
@@ -94,6 +101,24 @@ def is_command(words: tuple[str, ...]) -> bool:
     if not isinstance(command, click.Group):
         return command is not None
     return len(words) == 1 or command.get_command(context, words[1]) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_each_role_variable_and_metric_exists(page: Path) -> None:
+    named = {code for code in code_of(page) if VARIABLE.fullmatch(code) and not FOREIGN.search(code)}
+    assert named - known_names() == set()
+
+
+@cache
+def known_names() -> set[str]:
+    """Return the words of the roles' specs, of the shared variables, and of what writes metrics."""
+    patterns = ("roles/*/meta/*.yml", "playbooks/group_vars/all/*.yml", "playbooks/*.yml", "roles/**/*.j2")
+    files = [
+        file
+        for pattern in (*patterns, "templates/**/*.j2", "app/algosat/monitoring/*.py")
+        for file in ROOT.glob(pattern)
+    ]
+    return {word for file in files for word in re.findall(r"\w+", file.read_text())} | UNPREFIXED
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
