@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
-from algosat.errors import Unauthenticated
+from algosat.errors import WrongCredentials
 from algosat.monitoring import metrics
 from algosat.security import sessions, users
 from algosat.security.login_attempts import Attempt, LoginAttempts, forgive
@@ -99,7 +99,7 @@ class Identity:
     ) -> None:
         """Also ends the user's other sessions. Guessing the current one is counted as guessing at login.
 
-        Raises Unauthenticated, TooManyRequests, or InvalidBody for a new one that will not do.
+        Raises WrongCredentials, LockedOut, or WeakPassword for the new one.
         """
         require_strong(new, name)
         attempt = Attempt(name, address, cause.correlation_id, self.clock())
@@ -108,7 +108,7 @@ class Identity:
             user = users.get(connection, name)
         if not self.passwords.fits(user.password_hash, current):
             self.guesses.failed(attempt, name)
-            raise Unauthenticated("The current password is wrong", code="wrong_credentials")
+            raise WrongCredentials("The current password is wrong")
         new_hash = self.passwords.hash(new)
 
         def change(connection: Connection) -> None:

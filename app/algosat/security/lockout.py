@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from algosat.errors import TooManyRequests
+from algosat.errors import LockedOut
 from algosat.store.tables import login_failures
 
 _BY_SUBJECT = select(login_failures).where(login_failures.c.subject == bindparam("of"))
@@ -30,7 +30,7 @@ def count(connection: Connection, subject: str, limit: int | None, pause: timede
     """Count an attempt before it is judged, so that many at once get no more guesses than one by one.
 
     The attempt that reaches `limit` is the last for `pause`; without one nobody is locked out. Raises
-    TooManyRequests while the subject is. Returns how many attempts there were within the pause.
+    LockedOut while the subject is. Returns how many attempts there were within the pause.
     """
     row = connection.execute(_BY_SUBJECT, {"of": subject}).first()
     if row is not None and row.locked_until is not None and now < row.locked_until:
@@ -63,10 +63,9 @@ def _put(connection: Connection, subject: str, values: dict[str, object]) -> Non
     connection.execute(update(login_failures).where(login_failures.c.subject == subject).values(**values))
 
 
-def _locked(remaining: timedelta) -> TooManyRequests:
+def _locked(remaining: timedelta) -> LockedOut:
     seconds = max(1, int(remaining.total_seconds()) + 1)
-    return TooManyRequests(
+    return LockedOut(
         f"too many failed logins; try again in {seconds} s",
-        code="locked_out",
         headers={"Retry-After": str(seconds)},
     )

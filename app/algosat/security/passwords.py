@@ -9,7 +9,7 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from algosat.errors import InvalidBody
+from algosat.errors import WeakPassword
 
 SHORTEST: Final = 12
 LONGEST: Final = 256  # hashing a megabyte would be a gift to whoever wants the server busy
@@ -59,7 +59,7 @@ def weakness(password: str, username: str) -> str | None:
 
 
 def require_strong(password: str, username: str) -> None:
-    """Raises InvalidBody for a password that will not do."""
+    """Raises WeakPassword for a password that will not do."""
     reason = weakness(password, username)
     if reason is not None:
-        raise InvalidBody(reason, code="weak_password")
+        raise WeakPassword(reason)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
-from algosat.errors import Conflict, InvalidBody, NotFound, Unauthenticated
+from algosat.errors import InvalidBody, LastAdmin, NotFound, UserExists, WrongCredentials
 from algosat.security.principals import Role
 from algosat.store import audit
 from algosat.store.audit import Cause
@@ -57,9 +57,9 @@ def get(connection: Connection, name: str) -> User:
     return user
 
 
-def wrong_credentials() -> Unauthenticated:
+def wrong_credentials() -> WrongCredentials:
     """The same words for a name nobody has, and for a password that is not, or no longer, his."""
-    return Unauthenticated("The name or the password is wrong", code="wrong_credentials")
+    return WrongCredentials("The username or the password is wrong")
 
 
 def require_unchanged(connection: Connection, judged: User) -> None:
@@ -81,7 +81,7 @@ def add(
     connection: Connection, name: str, password_hash: str, role: Role, at: datetime, cause: Cause
 ) -> User:
     if find(connection, name) is not None:
-        raise Conflict(f"there is a user {name} already", code="user_exists")
+        raise UserExists(f"there is a user {name} already")
     values = {"created_at": at, "password_changed_at": at, "disabled": False}
     connection.execute(
         insert(users), {"username": name, "password_hash": password_hash, "role": role.value, **values}
@@ -144,7 +144,7 @@ def _require_another_admin(connection: Connection, user: User) -> None:
         .where(users.c.role == Role.ADMIN.value, ~users.c.disabled, users.c.id != user.id)
     )
     if not connection.execute(others).scalar_one():
-        raise Conflict(f"{user.username} is the last admin: add another one first", code="last_admin")
+        raise LastAdmin(f"{user.username} is the last admin: add another one first")
 
 
 def _from_row(row: Row[Any]) -> User:

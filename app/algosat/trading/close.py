@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from algosat.domain.exits import exit_terms, is_left
 from algosat.domain.orders import Order, Product
 from algosat.domain.risk import ExposureLine
-from algosat.errors import Conflict
+from algosat.errors import NothingToClose
 from algosat.store.audit import Cause
 from algosat.trading import account_book, place, slicing
 from algosat.trading.desk import Desk
@@ -29,7 +29,7 @@ def close_position(
 ) -> Placed:
     """Close one symbol in a strategy's book (None: those placed by hand), at the market.
 
-    Raises Conflict when nothing is left to close; `if_any`, that is an outcome, and the key stands for it.
+    Raises NothingToClose. With `if_any` an empty result is valid and is stored under the key.
     """
 
     def chosen(line: ExposureLine) -> bool:
@@ -39,9 +39,8 @@ def close_position(
     def work(connection: Connection) -> list[Order]:
         orders = exits(connection, desk, cause, chosen)
         if not orders and not if_any:
-            raise Conflict(
-                f"nothing of {symbol} is left to close: it is not held, or orders already working close it",
-                code="nothing_to_close",
+            raise NothingToClose(
+                f"nothing of {symbol} is left to close: it is not held, or orders already working close it"
             )
         return orders
 
