@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from functools import cache
 from typing import Any, Final, Self
 
 from flask import Flask
+from werkzeug.exceptions import HTTPException
+
+from algosat.api.all_routes import AREAS
+from algosat.api.openapi import document
 
 PASSWORD: Final = "correct horse battery"
 
@@ -50,7 +55,34 @@ class Client:
         headers = dict(request.pop("headers", {}))
         if self.token is not None:
             headers.setdefault("Authorization", f"Bearer {self.token}")
-        return self._client.open(path, method=method, headers=headers, **request)
+        answer = self._client.open(path, method=method, headers=headers, **request)
+        if answer.content_type == "application/problem+json":
+            problem: Any = answer.json
+            require_documented(self._client.application, method, path, problem["code"])
+        return answer
+
+
+def require_documented(app: Flask, method: str, path: str, code: str) -> None:
+    """Assert that the operation, if there is one, lists this problem code in the OpenAPI document."""
+    try:
+        endpoint, _ = app.url_map.bind("").match(path.partition("?")[0], method)
+    except HTTPException:
+        return
+    assert code in problem_codes()[str(endpoint)], f"{endpoint} does not document {code}"
+
+
+@cache
+def problem_codes() -> dict[str, set[str]]:
+    """The problem codes that each operation lists, by method and path."""
+    spec = document(AREAS)
+    schemas = spec["components"]["schemas"]
+    found = {}
+    for path, operations in spec["paths"].items():
+        for method, operation in operations.items():
+            content = operation["responses"]["500"]["content"]["application/problem+json"]
+            problem = schemas[content["schema"]["$ref"].rsplit("/", 1)[1]]
+            found[f"{method.upper()} {path}"] = set(problem["properties"]["code"]["enum"])
+    return found
 
 
 def problem_of(answer: Any) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from flask import Flask
 from algosat.api.context import NAME
 from algosat.app import create_app
 from algosat.config.loader import load
-from algosat.errors import Conflict, StoreBusy
+from algosat.errors import InvalidQuery, StoreBusy
 from algosat.trading import funds
 from tests.app import fakes
 from tests.app.builders import algosat_data, write_configuration
@@ -74,8 +74,8 @@ def test_debug_shows_the_exception_to_nobody_else(debugging: Flask, monkeypatch:
 def test_debug_shows_no_exception_of_a_client_error(
     debugging: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    break_funds(monkeypatch, Conflict("the cause"))
-    assert problem_of(Client(debugging).log_in("admin").get("/funds")) == (409, "conflict")
+    break_funds(monkeypatch, InvalidQuery("the cause"))
+    assert problem_of(Client(debugging).log_in("admin").get("/funds")) == (400, "invalid_query")
 
 
 def test_without_debug_no_exception_is_shown(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
