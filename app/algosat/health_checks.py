@@ -17,10 +17,11 @@ from algosat.monitoring.health import Check, Finding
 from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 from algosat.security.principals import Role
 from algosat.security.rate_limit import ClientLimiter
-from algosat.store import schema_version
+from algosat.store import heartbeats, schema_version
 from algosat.store.database import Database
+from algosat.store.heartbeats import Heartbeat
 from algosat.store.prepared import Prepared
-from algosat.store.tables import heartbeats, users
+from algosat.store.tables import users
 
 _SILENT_AFTER: Final = timedelta(seconds=5)  # the engine notes itself about every second
 _UNWATCHED_AFTER: Final = timedelta(hours=1)  # they are looked at every ten minutes
@@ -29,7 +30,6 @@ _AT_ONCE: Final = 1.0
 _ADMINS = Prepared(
     select(func.count()).select_from(users).where(users.c.role == Role.ADMIN.value, ~users.c.disabled)
 )
-_ENGINE = Prepared(select(heartbeats.c.at, heartbeats.c.data).where(heartbeats.c.process == "engine"))
 
 
 def all_checks(
@@ -156,30 +156,28 @@ class _Heartbeat:
         found = self._read()
         if found is None:
             return Finding(False, "it has never run on this store")
-        at, data = found
         # From ahead of now: it has not written since the clock was put back.
-        silence = abs(self._clock() - at)
+        silence = abs(self._clock() - found.at)
         if silence > _SILENT_AFTER:
             return Finding(False, f"silent for {silence.total_seconds():.0f} s")
-        return Finding(True, f"running, process {data.get('pid', 'unknown')}")
+        return Finding(True, f"running, process {found.data.get('pid', 'unknown')}")
 
     def broker(self) -> Finding:
         found = self._read()
-        if found is None or abs(self._clock() - found[0]) > _SILENT_AFTER:
+        if found is None or abs(self._clock() - found.at) > _SILENT_AFTER:
             return Finding(False, "unknown while the engine is silent")
-        broker: dict[str, Any] = found[1].get("broker") or {}
+        broker: dict[str, Any] = found.data.get("broker") or {}
         detail = f"{broker.get('name', 'unknown')}: {broker.get('detail', 'no word')}"
         return Finding(bool(broker.get("active")), detail)
 
     def prices(self) -> Finding:
         found = self._read()
-        unpriced = found[1].get("unpriced") if found else None
+        unpriced = found.data.get("unpriced") if found else None
         if unpriced:  # by number: anybody may ask for health
             detail = f"{len(unpriced)} symbols are held without one, and nothing can be opened: GET /risk"
             return Finding(False, detail)
         return Finding(True, "whatever is held has one")
 
-    def _read(self) -> tuple[datetime, dict[str, Any]] | None:
+    def _read(self) -> Heartbeat | None:
         with self._database.read() as connection:
-            row = _ENGINE.first(connection)
-        return None if row is None else (row.at, row.data)
+            return heartbeats.read(connection, heartbeats.ENGINE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from argon2 import PasswordHasher
@@ -28,3 +30,16 @@ class FakeClock:
 
     def seconds(self) -> float:
         return self.at.timestamp()
+
+
+class InlineWorkers:
+    """Runs each task at once, in the caller's thread."""
+
+    def run(self, task: Callable[[], None]) -> None:
+        task()
+
+    def free(self) -> int:
+        return sys.maxsize
+
+    def close(self) -> None:
+        return

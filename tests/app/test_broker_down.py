@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from algosat.brokers.paper.tables import paper_orders
 from algosat.config.settings import Settings
-from algosat.engine.codes import EngineCode
+from algosat.domain.reason_codes import EngineCode
 from algosat.store.database import Database
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.events import wait_for

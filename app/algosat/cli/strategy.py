@@ -121,10 +121,9 @@ def supervise(context: click.Context) -> None:
     with refusing(context):
         settings = chosen.configured("strategies")
         from algosat.live import strategy_process, supervisor
-        from algosat.live.process import stop_on_signals
         from algosat.store import schema_version
         from algosat.store.leader_lock import leader_lock_of
-        from algosat.systemd import notify
+        from algosat.systemd import notify, stop_on_signals
 
         def alive() -> None:
             notify("WATCHDOG=1")
@@ -154,8 +153,9 @@ def run(context: click.Context, name: str) -> None:
         settings = context.obj.configured(f"strategy-{name}")
         from algosat.live import process
         from algosat.live.watchdog_pipe import WatchdogPipe
+        from algosat.systemd import stop_on_signals
 
-        watchdog, stopping = WatchdogPipe.inherited(), process.stop_on_signals()
+        watchdog, stopping = WatchdogPipe.inherited(), stop_on_signals()
         try:
             with context.obj.database() as database:
                 process.await_store(database, watchdog)

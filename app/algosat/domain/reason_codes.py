@@ -1,4 +1,4 @@
-"""Codes that bring the words which the API's documentation gives them."""
+"""Reason codes, each with the help text that the API's documentation shows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Code(StrEnum):
-    """Each member is its code and, beside it, its help text."""
+    """A reason code: the member's value is the code, `help_text` explains it."""
 
     help_text: str
 
@@ -16,3 +16,26 @@ class Code(StrEnum):
         member._value_ = value
         member.help_text = help_text
         return member
+
+
+class EngineCode(Code):
+    """Why the engine, not the broker, rejected an order or gave up on a request."""
+
+    SEND_DEADLINE = "send_deadline", "The order could not be sent within the deadline and was never sent."
+    BROKER_UNAVAILABLE = (
+        "broker_unavailable",
+        "The broker was unavailable until the deadline; the order was never sent.",
+    )
+    HALTED_BEFORE_SENDING = "halted_before_sending", "Trading was halted before the request was sent."
+    CHANGE_UNCONFIRMED = "change_unconfirmed", "The broker did not confirm the change."
+    CANCEL_REFUSED = "cancel_refused", "The broker did not cancel the order."
+    DAY_ENDED = "day_ended", "The trading day ended, and the broker no longer works the order."
+    NOT_FOUND = (
+        "not_found",
+        "The broker's order book does not contain the order; whether the broker accepted it is not known.",
+    )
+    NEVER_SENT = (
+        "never_sent",
+        "The engine stopped before the order was sent; the broker's order book proves it.",
+    )
+    INTERRUPTED = "interrupted", "The engine stopped while the order was being sent."

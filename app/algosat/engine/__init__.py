@@ -1,6 +1,7 @@
-"""The process that owns the broker: nobody else speaks to one.
+"""The engine's process, the only one that calls a broker.
 
-`router` sends what the gate let through and carries out cancels and changes; `intake` books what
-the broker says; `reconciler` seeks evidence where an answer is missing; `clock` does what the
-day asks for. `main` puts them together and keeps them alive.
+`router` decides which created orders are sent, and `sender` sends them. `pending_requests` carries
+out cancels and modifications. `report_processor` applies the broker's order reports, and
+`reconciler` compares the broker's order book with ours. `schedule` runs periodic duties. `assembly`
+builds these parts, `engine` runs their threads, and `main` is the process.
 """

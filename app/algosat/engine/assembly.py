@@ -11,16 +11,14 @@ from algosat.brokers.base import Broker
 from algosat.config import settings
 from algosat.domain.orders import Status
 from algosat.engine.guarded_broker import GuardedBroker
-from algosat.engine.pending_requests import CancelModifySender
+from algosat.engine.pending_requests import CancelModifySender, PendingRequests
 from algosat.engine.quotes import QuoteBoard
 from algosat.engine.reconciler import Reconciler
 from algosat.engine.report_processor import ReportProcessor
 from algosat.engine.router import Fence, Router
-from algosat.engine.schedule import PeriodicDuties
+from algosat.engine.schedule import PeriodicDuties, Sweeper
 from algosat.engine.sender import HUNG_AFTER, Sender
-from algosat.engine.sweeper import Sweeper
 from algosat.engine.throttle import Throttle
-from algosat.engine.wishes import PendingRequests
 from algosat.engine.workers import Workers
 from algosat.store.tables import orders
 from algosat.trading.desk import Desk

@@ -6,7 +6,7 @@ that rests or a denial only delay it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +17,8 @@ from sqlalchemy import Connection
 from algosat.clock import has_come
 from algosat.domain import exits
 from algosat.domain.market_phases import takes
-from algosat.domain.orders import Order, OrderType, PendingRequest, Product, Validity
+from algosat.domain.orders import Order, OrderType, PendingRequest, Product, Status, Validity
 from algosat.domain.risk import ExposureLine
-from algosat.engine.denials import DeniedExits
 from algosat.engine.halt_cancels import is_due
 from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
@@ -30,8 +29,12 @@ from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
 
 _ACTOR: Final = "clock"
+_DELAYS: Final = tuple(
+    timedelta(seconds=seconds) for seconds in (5, 10, 20, 40, 60)
+)  # of exits that the gate denies
 _PATIENCE: Final = timedelta(seconds=30)  # with an exit that rests; then it is cancelled and priced anew
 
+_Key = tuple[str, str, Product]  # strategy, symbol, product
 Concerns = Callable[[str, Product, str], bool]  # of a strategy ('' for by hand), product and symbol
 
 
@@ -59,6 +62,31 @@ class _Leaving:
         if self.since is not None and order.created_at < self.since:
             return self.since
         return order.created_at + _PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class _Denied:
+    number: int
+    next_at: datetime
+
+
+class DeniedExits:
+    def __init__(self) -> None:
+        self._denied: dict[_Key, _Denied] = {}
+
+    def let(self, line: ExposureLine, now: datetime) -> bool:
+        """Whether an exit of the line may be tried."""
+        last = self._denied.get((line.strategy, line.symbol, line.product))
+        return last is None or has_come(last.next_at, now, within=_DELAYS[-1])
+
+    def note(self, exits: Iterable[Order], now: datetime) -> None:
+        """What became of exits that were tried."""
+        for order in exits:
+            key = (order.terms.strategy or "", order.terms.symbol, order.terms.product)
+            last = self._denied.pop(key, None)
+            if order.status is Status.DENIED:
+                number = last.number + 1 if last else 0
+                self._denied[key] = _Denied(number, now + _DELAYS[min(number, len(_DELAYS) - 1)])
 
 
 def flatten_halted(desk: Desk, denials: DeniedExits) -> None:

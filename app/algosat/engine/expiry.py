@@ -7,7 +7,7 @@ from typing import Final
 
 from algosat.domain.instruments import Instrument
 from algosat.domain.orders import EventKind, Order, Status
-from algosat.engine.codes import EngineCode
+from algosat.domain.reason_codes import EngineCode
 from algosat.engine.report_processor import ReportProcessor
 from algosat.store import queries
 from algosat.trading.desk import Desk

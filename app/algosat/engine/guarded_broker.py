@@ -1,102 +1,88 @@
-"""A broker behind a circuit breaker: when it fails again and again, it is left in peace for a while.
+"""A broker behind a circuit breaker: after failures in a row, it gets no requests for a while.
 
-What an open breaker refuses has surely not been sent. Cancels always go through: a way out is
-tried even at a broker that fails. What an adapter raises beyond the protocol's errors is an
+A request that the open circuit refuses was certainly not sent. Cancels always pass: an exit is
+tried even at a failing broker. An exception that the broker protocol does not name is an
 uncertain outcome.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, TypeVar
 
 import structlog
 
 from algosat.brokers.base import Broker, BrokerSession
-from algosat.clock import Clock, has_come
+from algosat.clock import Clock
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import BrokerError, BrokerNotReached, BrokerUncertain
+from algosat.resilience.circuit_breaker import CircuitBreaker
 
 T = TypeVar("T")
 
-_FAILURES: Final = 5  # in a row, before it opens
+_FAILURES: Final = 5  # in a row, before the circuit opens
 _REST: Final = timedelta(seconds=5)
 
 _log = structlog.get_logger(__name__)
 
 
 class GuardedBroker:
-    """Counts a broker's failures and answers for it while it rests."""
+    """Calls the broker, counts its failures, and refuses requests while the circuit is open."""
 
     def __init__(self, broker: Broker, clock: Clock) -> None:
         self._broker = broker
         self._clock = clock
-        self._lock = threading.Lock()
-        self._failures = 0
-        self._resting_until: datetime | None = None
+        self._circuit = CircuitBreaker(failures=_FAILURES, rest=_REST)
 
     @property
     def fences(self) -> bool:
         return self._broker.fences
 
-    @property
-    def is_resting(self) -> bool:
-        with self._lock:
-            rests = self._resting_until
-            return rests is not None and not has_come(rests, self._clock(), within=_REST)
-
     def session(self) -> BrokerSession:
         """Whether orders may be sent now."""
-        if self.is_resting:
-            return BrokerSession(
-                active=False, detail=f"{self._broker.name} failed {_FAILURES} times in a row; it rests"
-            )
+        if self._circuit.is_open(self._clock()):
+            return BrokerSession(active=False, detail=self._why_refused())
         return self._broker.session()
 
     def place(self, order: Order) -> OrderReport:
-        return self._counted(lambda: self._broker.place(order))
+        return self._call(lambda: self._broker.place(order))
 
     def modify(self, order: Order, change: OrderChange) -> OrderReport:
-        return self._counted(lambda: self._broker.modify(order, change))
+        return self._call(lambda: self._broker.modify(order, change))
 
     def cancel(self, order: Order) -> OrderReport:
-        return self._counted(lambda: self._broker.cancel(order), always=True)
+        return self._call(lambda: self._broker.cancel(order), always=True)
 
     def find(self, tag: str) -> OrderReport | None:
-        return self._counted(lambda: self._broker.find(tag))
+        return self._call(lambda: self._broker.find(tag))
 
     def reports(self) -> Sequence[OrderReport]:
-        return self._counted(self._broker.reports)
+        return self._call(self._broker.reports)
 
-    def _counted(self, call: Callable[[], T], *, always: bool = False) -> T:
-        if self.is_resting and not always:
-            raise BrokerNotReached(f"{self._broker.name} failed {_FAILURES} times in a row; it rests")
+    def _call(self, request: Callable[[], T], *, always: bool = False) -> T:
+        if not always and self._circuit.is_open(self._clock()):
+            raise BrokerNotReached(self._why_refused())
         try:
-            result = call()
+            result = request()
         except (BrokerNotReached, BrokerUncertain):
-            self._failed()
+            self._record_failure()
             raise
-        except BrokerError:
-            self._answered()
+        except BrokerError:  # an answer, even if it is a rejection
+            self._circuit.record_success()
             raise
-        except Exception as error:  # whatever broke in an adapter, the request may have left
-            self._failed()
+        except Exception as error:  # whatever failed in the adapter, the request may have been sent
+            self._record_failure()
             _log.exception("broker_adapter_failed", broker=self._broker.name)
             raise BrokerUncertain(f"{type(error).__name__}: {error}") from error
-        self._answered()
+        self._circuit.record_success()
         return result
 
-    def _answered(self) -> None:
-        with self._lock:
-            self._failures, self._resting_until = 0, None
+    def _record_failure(self) -> None:
+        if self._circuit.record_failure(self._clock()):
+            _log.error("broker_rests", broker=self._broker.name, seconds=_REST.total_seconds())
 
-    def _failed(self) -> None:
-        with self._lock:
-            self._failures += 1
-            if self._failures < _FAILURES:
-                return
-            self._resting_until = self._clock() + _REST
-        _log.error("broker_rests", broker=self._broker.name, seconds=_REST.total_seconds())
+    def _why_refused(self) -> str:
+        seconds = _REST.total_seconds()
+        return f"{self._broker.name} failed {_FAILURES} times in a row and gets no requests for {seconds:g} s"

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, select, text
 
 from algosat.clock import has_come
 from algosat.domain.orders import Order, PendingRequest
-from algosat.engine.codes import EngineCode
+from algosat.domain.reason_codes import EngineCode
 from algosat.monitoring import correlation
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared

@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, func, select, text
 
 from algosat.clock import has_come
 from algosat.engine.assembly import Parts
 from algosat.monitoring import metrics
-from algosat.store.tables import WORKING_STATUS, heartbeats, orders, positions
+from algosat.store import heartbeats
+from algosat.store.tables import WORKING_STATUS, orders, positions
 from algosat.trading.desk import Desk
 
-_PROCESS: Final = "engine"
 _BEAT_EVERY: Final = timedelta(seconds=1)
 
 
@@ -45,7 +45,7 @@ class Heartbeat:
 
         def unit(connection: Connection) -> None:
             self._parts.fence(connection)
-            _put(connection, self._desk.clock(), data)
+            heartbeats.write(connection, heartbeats.ENGINE, self._desk.clock(), data)
 
         self._desk.writer.run(unit, durable=False)
 
@@ -83,8 +83,3 @@ def _counts(connection: Connection, account: str) -> tuple[int, int]:
         .where(positions.c.account == account, positions.c.quantity != 0)
     )
     return connection.execute(working).scalar_one(), connection.execute(held).scalar_one()
-
-
-def _put(connection: Connection, at: datetime, data: dict[str, Any]) -> None:
-    connection.execute(delete(heartbeats).where(heartbeats.c.process == _PROCESS))
-    connection.execute(insert(heartbeats), {"process": _PROCESS, "at": at, "data": data})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from types import FrameType
 from typing import Final
 
 import structlog
@@ -22,7 +20,7 @@ from algosat.store.database import Database
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
 from algosat.store.wakeup import channels, unix_socket
 from algosat.store.writer import Writer
-from algosat.systemd import notify
+from algosat.systemd import notify, stop_on_signals
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
 
@@ -41,8 +39,7 @@ def run(settings: Settings) -> None:
     )
     schema_version.await_current(database)
     leader_lock = leader_lock_of(database)
-    stopping = threading.Event()
-    _on_signals(stopping)
+    stopping = stop_on_signals()
     notify("READY=1", "STATUS=standing by")
     try:
         if _lead(leader_lock, stopping):
@@ -93,11 +90,3 @@ def _broker(algosat: AlgosatFile, desk: Desk) -> Broker:
     """The broker that the settings name."""
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, algosat.paper.starting_cash))
     return paper_broker(algosat, desk.writer)
-
-
-def _on_signals(stopping: threading.Event) -> None:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)

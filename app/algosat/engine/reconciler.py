@@ -13,8 +13,8 @@ from sqlalchemy import Connection, bindparam, select
 from algosat.clock import has_come
 from algosat.domain.orders import TERMINAL, EventKind, Order, OrderEvent, Status
 from algosat.domain.orders.report import OrderReport
+from algosat.domain.reason_codes import EngineCode
 from algosat.engine.alerts import alert
-from algosat.engine.codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.report_processor import ReportProcessor

@@ -10,11 +10,11 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, bindparam, select
 
-from algosat.domain.orders import EventKind, Order, OrderEvent, Status, may_happen
+from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
+from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.sender import Sender
 from algosat.engine.throttle import Throttle
-from algosat.engine.verdicts import Verdicts
 from algosat.engine.workers import Workers
 from algosat.store import ledger
 from algosat.store.prepared import Prepared
@@ -23,6 +23,7 @@ from algosat.store.tables import orders
 from algosat.trading import halts
 from algosat.trading.apply_report import cause_of, tracked
 from algosat.trading.desk import Desk
+from algosat.trading.halts import Halt
 
 _BATCH: Final = 10  # a round sends no more than there are threads to call the broker
 _SOON: Final = 0.02  # seconds: a permit or a thread comes free
@@ -67,7 +68,7 @@ class Router:
         was read, which may have more of ours than we know."""
         self._desk, self._broker, self._sender = desk, broker, sender
         self._limiter, self._lane = throttle, lane
-        self._verdicts = Verdicts(desk, broker, deadline, is_ready)
+        self._deadline = deadline
         self._fence, self._is_ready = fence, is_ready
         self._some_wait = False
 
@@ -125,7 +126,7 @@ class Router:
         stops, free = halts.in_force(connection), self._lane.free()
         for each in due:
             order, cause = tracked(connection, each.id)
-            event = self._verdicts.again(order, stops)
+            event = self._resend_refusal(order, stops)
             if event is not None:
                 happens = [event] if may_happen(order, event.kind) else []
                 refused.append(ledger.record_all(connection, order, happens, cause, self._desk.books))
@@ -148,7 +149,7 @@ class Router:
         for row in self._created(connection):
             order = order_from(row)
             kept_back = (row.strategy, row.symbol) in uncertain
-            event = self._verdicts.first(order, stops, available=available, kept_back=kept_back)
+            event = self._rejection(order, stops, available=available, kept_back=kept_back)
             if event is not None:
                 refused.append(ledger.record(connection, order, event, cause_of(row), self._desk.books))
             elif not available or kept_back:
@@ -160,6 +161,34 @@ class Router:
                 look_again = _SOON
                 break  # those behind it are no better off
         return _Batch(to_send, refused, look_again)
+
+    def _rejection(
+        self, order: Order, stops: list[Halt], *, available: bool, kept_back: bool = False
+    ) -> OrderEvent | None:
+        """Of an order that has not left. `kept_back`: it waits for an order of unknown fate."""
+        at = self._desk.clock()
+        covering = [halt for halt in stops if halt.covers(order.terms.strategy)]
+        if covering and not order.terms.reduce_only:
+            return OrderEvent(EventKind.REJECTED, at, EngineCode.HALTED_BEFORE_SENDING, covering[0].reason)
+        # One from ahead of now was placed before the clock was put back: nobody knows how long ago.
+        if abs(at - order.created_at) <= self._deadline:
+            return None
+        if available:
+            reason = f"it could not be sent within {self._deadline.total_seconds():g} s"
+            if kept_back:
+                reason += f": what became of another order of {order.terms.symbol} is not known yet"
+            return OrderEvent(EventKind.REJECTED, at, EngineCode.SEND_DEADLINE, reason)
+        reason = self._broker.session().detail if self._is_ready() else "the broker's book was never read"
+        return OrderEvent(EventKind.REJECTED, at, EngineCode.BROKER_UNAVAILABLE, reason)
+
+    def _resend_refusal(self, order: Order, stops: list[Halt]) -> OrderEvent | None:
+        """Of one that was committed as submitting, and surely did not leave."""
+        if order.pending is PendingRequest.PENDING_CANCEL:
+            return OrderEvent(EventKind.CANCELLED, self._desk.clock(), reason="cancelled before it was sent")
+        if order.status is not Status.SUBMITTING:
+            reason = "it surely did not leave, but that was not known in time"
+            return OrderEvent(EventKind.REJECTED, self._desk.clock(), EngineCode.SEND_DEADLINE, reason)
+        return self._rejection(order, stops, available=True)
 
     def _created(self, connection: Connection) -> Iterator[Any]:
         """Oldest first. Those that are kept back, however many they are, stand in nobody's way."""

@@ -7,17 +7,27 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 
 from algosat.clock import has_come
-from algosat.engine import auto_close, expiry, halt_cancels, oversized_exits
+from algosat.domain.orders import Order
+from algosat.domain.reduce_only import is_exit, oversized
+from algosat.engine import auto_close, expiry, halt_cancels
+from algosat.engine.auto_close import DeniedExits
 from algosat.engine.daily_loss import DailyLossWatch
-from algosat.engine.denials import DeniedExits
 from algosat.engine.report_processor import ReportProcessor
 from algosat.errors import CalendarUnknown
+from algosat.monitoring import correlation
+from algosat.store import queries, retention
+from algosat.store.audit import Cause
+from algosat.trading import cancel
 from algosat.trading.desk import Desk
 
+_ACTOR: Final = "clock"
 _EVERY: Final = timedelta(seconds=1)
-_EXIT_EVERY: Final = timedelta(seconds=5)  # a closing that was denied is not tried again sooner
+_EXIT_EVERY: Final = timedelta(seconds=5)
+_SWEEP_EVERY: Final = timedelta(hours=1)
+_SWEEP_MORE: Final = timedelta(seconds=1)  # while there are more old rows than one sweep deletes
 
 Duty = Callable[[Desk], None]
 
@@ -42,7 +52,7 @@ class PeriodicDuties:
 
     def _due(self, now: datetime, book_read_at: datetime | None) -> Iterator[Duty]:
         yield self.daily_loss.watch
-        yield oversized_exits.cancel_oversized
+        yield cancel_oversized
         if has_come(self._next_exit, now, within=_EXIT_EVERY):
             self._next_exit = now + _EXIT_EVERY
             yield halt_cancels.cancel_halted
@@ -58,3 +68,34 @@ class PeriodicDuties:
         except CalendarUnknown as error:
             return error
         return None
+
+
+def cancel_oversized(desk: Desk) -> None:
+    """Cancel reduce-only orders by which the exits of a position exceed it."""
+    cause = Cause(_ACTOR, correlation.new())
+    cancel.cancel_found(desk, cause, lambda connection: _oversized(connection, desk))
+
+
+def _oversized(connection: Connection, desk: Desk) -> list[Order]:
+    exits = [order for order in queries.reducing(connection, desk.account) if is_exit(order)]
+    if not exits:
+        return []
+    return list(oversized(exits, queries.open_positions(connection, desk.account)))
+
+
+class Sweeper:
+    """Deletes rows past their retention, hourly, in small batches."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._next = desk.clock()
+
+    def step(self) -> None:
+        """Delete one batch if it is time to."""
+        now = self._desk.clock()
+        if not has_come(self._next, now, within=_SWEEP_EVERY):
+            return
+        removed = self._desk.writer.run(lambda connection: retention.sweep(connection, now))
+        self._next = now + (_SWEEP_MORE if removed else _SWEEP_EVERY)
+        if removed:
+            _log.info("swept", rows=removed)

@@ -9,7 +9,7 @@ from typing import Final
 
 from algosat.clock import has_come
 from algosat.domain.orders import EventKind, Order
-from algosat.engine.codes import EngineCode
+from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
 from algosat.engine.throttle import FEWER_REQUESTS, Throttle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -56,19 +55,6 @@ class ThreadPoolWorkers:
     def close(self) -> None:
         # Not for long: an order past its deadline is refused, and every call has a time-out.
         self._executor.shutdown()
-
-
-class InlineWorkers:
-    """At once, in the caller's thread: for tests that go step by step."""
-
-    def run(self, task: Callable[[], None]) -> None:
-        task()
-
-    def free(self) -> int:
-        return sys.maxsize
-
-    def close(self) -> None:
-        return
 
 
 def places() -> ThreadPoolWorkers:

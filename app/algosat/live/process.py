@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import structlog
@@ -147,18 +146,6 @@ def only_one(runtime_directory: Path, name: str) -> Iterator[None]:
         except OSError as error:
             raise Conflict(f"strategy {name} is run by another process already") from error
         yield
-
-
-def stop_on_signals() -> threading.Event:
-    """Set once this process is asked to end."""
-    stopping = threading.Event()
-
-    def ask(*_: Any) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
-    return stopping
 
 
 def say_why(watchdog: WatchdogPipe, name: str, error: Exception) -> None:

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from algosat.live.definitions import Definition, Wanted
-from algosat.store.tables import heartbeats
-
-PROCESS: Final = "strategies"  # the supervisor's, in the table of heartbeats
+from algosat.store import heartbeats
 
 _FRESH: Final = timedelta(seconds=10)
 _UNKNOWN: Final = {
@@ -22,10 +20,10 @@ _UNKNOWN: Final = {
 
 def statuses(connection: Connection, now: datetime) -> Mapping[str, dict[str, Any]] | None:
     """By name; None when the supervisor has not been heard of lately."""
-    row = connection.execute(select(heartbeats).where(heartbeats.c.process == PROCESS)).first()
-    if row is None or abs(now - row.at) > _FRESH:
+    heartbeat = heartbeats.read(connection, heartbeats.STRATEGIES)
+    if heartbeat is None or abs(now - heartbeat.at) > _FRESH:
         return None
-    told: dict[str, dict[str, Any]] = row.data["strategies"]
+    told: dict[str, dict[str, Any]] = heartbeat.data["strategies"]
     return told
 
 

@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.errors import AlgosatError
 from algosat.live import definitions, manage
 from algosat.live.definitions import Definition
-from algosat.live.status import PROCESS
 from algosat.live.strategy_process import Launch
 from algosat.live.supervised import SupervisedStrategy
 from algosat.monitoring import correlation
-from algosat.store import audit
+from algosat.store import audit, heartbeats
 from algosat.store.audit import Cause
-from algosat.store.tables import heartbeats
 from algosat.store.wakeup import channels
 from algosat.trading.desk import Desk
 
@@ -102,11 +100,10 @@ class Supervisor:
         if states == self._told and now < self._tell_at:
             return
         self._told, self._tell_at = states, now + _TELL_EVERY
-        row = {"process": PROCESS, "at": self._desk.clock(), "data": {"strategies": told}}
+        at = self._desk.clock()
 
         def work(connection: Connection) -> None:
-            connection.execute(delete(heartbeats).where(heartbeats.c.process == PROCESS))
-            connection.execute(insert(heartbeats), row)
+            heartbeats.write(connection, heartbeats.STRATEGIES, at, {"strategies": told})
 
         self._write(work)
 

@@ -22,7 +22,6 @@ from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status
 from algosat.engine.assembly import Parts, assemble
 from algosat.engine.quotes import list_instruments
-from algosat.engine.workers import InlineWorkers
 from algosat.store import audit, ledger, queries
 from algosat.store.audit import Event
 from algosat.store.database import Database
@@ -33,7 +32,7 @@ from algosat.trading import halt, halts, place
 from algosat.trading.desk import Desk
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, order_now
-from tests.app.fakes import FakeClock
+from tests.app.fakes import FakeClock, InlineWorkers
 from tools.paths import ROOT
 
 CASH: Final = Decimal(1_000_000)

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from algosat.config.settings import EngineSettings
 from algosat.domain.orders import Order
 from algosat.engine.assembly import Parts, assemble
-from algosat.engine.workers import InlineWorkers
 from algosat.trading.desk import Desk
 from tests.app.desks import order_now
 from tests.app.fake_exchange import FakeExchange
+from tests.app.fakes import InlineWorkers
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Product, Side, Status
 from algosat.domain.risk import ExposureLine
-from algosat.engine.denials import DeniedExits
+from algosat.engine.auto_close import DeniedExits
 from tests.app.builders import NOW
 from tests.app.desks import SHARE, intent_of
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from algosat.domain.orders import PendingRequest, Product, Side, Status, Trade
-from algosat.engine.oversized_exits import cancel_oversized
+from algosat.engine.schedule import cancel_oversized
 from algosat.trading.apply_report import apply_report
 from algosat.trading.desk import Desk
 from tests.app.desks import SECOND, accepted, hold, order_now, sell

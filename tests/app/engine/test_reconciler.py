@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from algosat.domain.orders import EventKind, ModifyRequest, Order, PendingRequest, Status
-from algosat.engine.codes import EngineCode
+from algosat.domain.reason_codes import EngineCode
 from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.report_processor import ReportProcessor
 from algosat.engine.throttle import Throttle

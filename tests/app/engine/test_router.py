@@ -5,8 +5,7 @@ from sqlalchemy import Connection
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, Status
-from algosat.engine.codes import EngineCode
-from algosat.engine.workers import InlineWorkers
+from algosat.domain.reason_codes import EngineCode
 from algosat.errors import BrokerNotReached, BrokerUncertain
 from algosat.store import audit
 from algosat.store.leader_lock import NotLeading
@@ -15,7 +14,7 @@ from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, advance, buy, hold, open_desk, order_now, sell
 from tests.app.engine.rig import EngineRig, failing, open_floor
 from tests.app.fake_exchange import FakeExchange
-from tests.app.fakes import FakeClock
+from tests.app.fakes import FakeClock, InlineWorkers
 
 
 def test_created_orders_leave_once_and_in_their_order(rig: EngineRig) -> None:

@@ -13,7 +13,7 @@ from algosat.config.settings import Settings
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.orders import EventKind, Order, OrderType, PendingRequest, Product, Side, Status
-from algosat.engine.codes import EngineCode
+from algosat.domain.reason_codes import EngineCode
 from algosat.store import queries
 from algosat.trading import cancel, halt, halts, limits
 from algosat.trading.desk import Desk

@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, Order, Status
-from algosat.engine.codes import EngineCode
+from algosat.domain.reason_codes import EngineCode
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,

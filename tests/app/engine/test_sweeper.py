@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, insert, select
 
-from algosat.engine.sweeper import Sweeper
+from algosat.engine.schedule import Sweeper
 from algosat.store.tables import replies
 from algosat.trading.desk import Desk
 from tests.app.fakes import FakeClock

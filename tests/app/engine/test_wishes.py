@@ -7,7 +7,7 @@ import pytest
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import ModifyRequest, Order, PendingRequest, Status
-from algosat.engine.codes import EngineCode
+from algosat.domain.reason_codes import EngineCode
 from algosat.errors import BrokerNotReached, BrokerRateLimited, BrokerRejected, BrokerUncertain
 from algosat.trading import cancel, halt, modify
 from algosat.trading.desk import Desk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from algosat.engine import halt_cancels, reconciler, router, wishes
+from algosat.engine import halt_cancels, pending_requests, reconciler, router
 from algosat.store import audit, history, ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.tables import metadata
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sqlite
 
 _MODULES = (
     audit, account_book, halts, history, ledger, limits, daily_pnl, queries,
-    halt_cancels, apply_report, reconciler, idempotency, router, risk_queries, wishes,
+    halt_cancels, apply_report, reconciler, idempotency, pending_requests, router, risk_queries,
 )  # fmt: skip
 _STATEMENTS = {
     f"{module.__name__}.{name}": statement
@@ -70,8 +70,8 @@ def test_router_finds_orders_by_their_status(desk: Desk, name: str) -> None:
     assert "ix_orders_status_seq" in _plan(desk, getattr(router, name))[0]
 
 
-def test_wishes_are_found_without_the_other_orders(desk: Desk) -> None:
-    assert "ix_orders_overlay" in _plan(desk, _STATEMENTS["algosat.engine.wishes._WISHES"])[0]
+def test_pending_requests_are_found_without_the_other_orders(desk: Desk) -> None:
+    assert "ix_orders_overlay" in _plan(desk, _STATEMENTS["algosat.engine.pending_requests._PENDING"])[0]
 
 
 def _plan(desk: Desk, statement: Prepared) -> list[str]:

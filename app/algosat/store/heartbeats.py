@@ -1,0 +1,37 @@
+"""Heartbeats: one row for each long-running process, renewed while the process works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from algosat.store.prepared import Prepared
+from algosat.store.tables import heartbeats
+
+ENGINE: Final = "engine"
+STRATEGIES: Final = "strategies"  # the supervisor of strategies
+
+_OF_PROCESS = heartbeats.c.process == bindparam("process")
+_LAST = Prepared(select(heartbeats.c.at, heartbeats.c.data).where(_OF_PROCESS))
+
+
+class Heartbeat(NamedTuple):
+    """When a process last renewed its row, and the state it reported then."""
+
+    at: datetime
+    data: dict[str, Any]
+
+
+def write(connection: Connection, process: str, at: datetime, data: Mapping[str, Any]) -> None:
+    """Replace the row of a process."""
+    connection.execute(delete(heartbeats).where(heartbeats.c.process == process))
+    connection.execute(insert(heartbeats), {"process": process, "at": at, "data": data})
+
+
+def read(connection: Connection, process: str) -> Heartbeat | None:
+    """Return the last heartbeat of a process, or None if it never ran on this store."""
+    row = _LAST.first(connection, process=process)
+    return None if row is None else Heartbeat(row.at, row.data)
