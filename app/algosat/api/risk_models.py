@@ -12,7 +12,7 @@ from algosat.api.fields import Money, Timestamp
 from algosat.api.pages import Label, Symbol
 from algosat.api.request_models import Input
 from algosat.api.responses import Output
-from algosat.domain.risk import Limits
+from algosat.domain.risk.limits import Limits
 from algosat.trading.halts import ALL, Halt
 from algosat.trading.limits import ACCOUNT
 
@@ -23,20 +23,6 @@ Reason = Annotated[
 ]
 
 
-_DESCRIPTIONS: Final = {
-    "price_band_percent": "Largest distance of an order's price from the last price, in percent.",
-    "max_order_quantity": "Largest quantity of one order.",
-    "max_order_value": "Largest value of one order.",
-    "max_position_value": "Largest value of the position in one instrument, working orders included.",
-    "max_gross_exposure": "Largest value of all positions and working orders together.",
-    "max_open_orders": "Most orders working at a time.",
-    "max_orders_per_second": "Most orders within a second.",
-    "max_orders_per_day": "Most orders on a trading day.",
-    "max_daily_loss": "Loss since the trading day began from which only exits pass.",
-    "duplicate_window_seconds": "Seconds within which an equal order is denied as a duplicate; 0 allows it.",
-    "stale_quote_seconds": "Age in seconds from which a quote is too old to trade on.",
-    "allowed_symbols": "Instruments that may be traded; an empty list allows all.",
-}
 _REQUESTED: Final[dict[str, Any]] = {
     "Decimal": Amount,
     "int": Annotated[int, Field(gt=0, le=1_000_000_000)],
@@ -61,7 +47,7 @@ else:
         __base__=Input,
         __doc__="Limits to change. Omitted ones keep their value; null restores the value of the settings.",
         **{
-            each.name: (_REQUESTED[each.type] | None, Field(None, description=_DESCRIPTIONS[each.name]))
+            each.name: (_REQUESTED[each.type] | None, Field(None, description=each.metadata["meaning"]))
             for each in fields(Limits)
         },
     )
@@ -69,7 +55,7 @@ else:
         "LimitsView",
         __doc__="Limits in force.",
         **{
-            each.name: (_SHOWN[each.type], Field(description=_DESCRIPTIONS[each.name]))
+            each.name: (_SHOWN[each.type], Field(description=each.metadata["meaning"]))
             for each in fields(Limits)
         },
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -10,24 +11,22 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from algosat.config.settings import RiskSettings
-from algosat.domain.risk import Limits
+from algosat.config.settings import checked_limits
+from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidRequest
 
-_ANY: Final = Decimal(10) ** 10
-UNLIMITED: Final = Limits(
-    price_band_percent=_ANY,
-    max_order_quantity=_ANY,
-    max_order_value=_ANY,
-    max_position_value=_ANY,
-    max_gross_exposure=_ANY,
-    max_open_orders=10**9,
-    max_orders_per_second=10**9,
-    max_orders_per_day=10**9,
-    max_daily_loss=_ANY,
-    duplicate_window_seconds=0,
-    stale_quote_seconds=1e9,
-    allowed_symbols=(),
+# By type: as large as the settings allow. A window of zero seconds is none.
+_LARGEST: Final[Mapping[str, Any]] = {
+    "Decimal": Decimal(10) ** 10,
+    "int": 10**9,
+    "float": 1e9,
+    "tuple[str, ...]": (),
+}
+UNLIMITED: Final = checked_limits(
+    {
+        limit.name: 0 if limit.metadata["zero_allowed"] else _LARGEST[str(limit.type)]
+        for limit in fields(Limits)
+    }
 )
 # A recording's clock stands still between its lines: these two would judge the recording, not the strategy.
 _NOT_FOR_RECORDINGS: Final = ("stale_quote_seconds", "duplicate_window_seconds")
@@ -47,9 +46,9 @@ def read(path: Path) -> Limits:
 
 def _over(limits: Limits, values: dict[str, Any], path: Path) -> Limits:
     try:
-        checked = RiskSettings.model_validate({**asdict(limits), **values})
+        checked = checked_limits({**asdict(limits), **values})
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise InvalidRequest(f"{path}: {found}") from error
     kept = {name: getattr(limits, name) for name in _NOT_FOR_RECORDINGS}
-    return replace(Limits(**checked.model_dump()), **kept)
+    return replace(checked, **kept)

@@ -17,7 +17,7 @@ from algosat.backtest.data import Data
 from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.report.figures import Report, moment, report_of
 from algosat.backtest.simulation import Simulation, Terms
-from algosat.domain.risk import Limits
+from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidRequest
 from algosat.strategies import catalog
 from algosat.strategies.base import Strategy

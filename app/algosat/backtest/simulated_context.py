@@ -27,7 +27,8 @@ from algosat.domain.orders import (
     may_happen,
     modification,
 )
-from algosat.domain.risk import Denial, DenialCode, ExposureLine, Limits, RiskScope, RiskSnapshot, gate
+from algosat.domain.risk import Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot, gate
+from algosat.domain.risk.limits import Limits
 from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, NotFound
 from algosat.exchange.listings import Listing
 from algosat.strategies.base import opening_of

@@ -20,7 +20,7 @@ from algosat.domain.calendar import EXCHANGE_TIME, Calendar
 from algosat.domain.fees import Charges, charges_of_fill
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order, Trade
-from algosat.domain.risk import Limits
+from algosat.domain.risk.limits import Limits
 from algosat.errors import CalendarUnknown, FeesUnknown, InvalidRequest
 from algosat.exchange.rules import Rules
 from algosat.strategies.bars import window_of

@@ -6,11 +6,15 @@ error at start, and so is one that is not known. Units stand in the names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
+
+from algosat.domain.risk.limits import Limits
 
 Environment = Literal["development", "testing", "staging", "production"]
 # Bounded, so that whatever is counted in seconds or minutes can be added to a date.
@@ -108,21 +112,34 @@ class PaperSettings(Section):
     latency_ms: NotNegative
 
 
-class RiskSettings(Section):
-    """What the gate holds an account to; amounts in the account's currency."""
+# How the value of a limit is written in the file, by its type; True: zero is allowed.
+_LIMIT_TYPES: Final[Mapping[tuple[str, bool], Any]] = {
+    ("Decimal", False): Amount,
+    ("int", False): Positive,
+    ("float", False): Seconds,
+    ("float", True): Annotated[float, Field(ge=0, le=86_400)],
+    ("tuple[str, ...]", False): tuple[str, ...],
+}
 
-    price_band_percent: Amount  # distance of an order's price from the last price
-    max_order_quantity: Amount
-    max_order_value: Amount
-    max_position_value: Amount  # per symbol
-    max_gross_exposure: Amount  # positions and working orders together
-    max_open_orders: Positive
-    max_orders_per_second: Positive
-    max_orders_per_day: Positive
-    max_daily_loss: Amount
-    duplicate_window_seconds: Annotated[float, Field(ge=0, le=86_400)]  # 0 switches the suspicion off
-    stale_quote_seconds: Seconds
-    allowed_symbols: tuple[str, ...]  # empty: every instrument
+if TYPE_CHECKING:
+
+    class RiskSettings(Section, Limits): ...
+
+else:
+    RiskSettings = create_model(
+        "RiskSettings",
+        __base__=Section,
+        __doc__="The limits the gate applies to the account.",
+        **{
+            limit.name: (_LIMIT_TYPES[limit.type, limit.metadata["zero_allowed"]], Field())
+            for limit in fields(Limits)
+        },
+    )
+
+
+def checked_limits(values: Mapping[str, Any]) -> Limits:
+    """Return limits from their written values. Raises pydantic.ValidationError."""
+    return Limits(**RiskSettings.model_validate(values).model_dump())
 
 
 class AlgosatFile(Section):

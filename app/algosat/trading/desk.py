@@ -16,7 +16,7 @@ from algosat.domain.calendar import EXCHANGE_TIME, Calendar, calendar_for
 from algosat.domain.fees import charges_of_fill
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Trade
-from algosat.domain.risk import Limits
+from algosat.domain.risk.limits import Limits
 from algosat.errors import CalendarUnknown, FeesUnknown
 from algosat.store import queries
 from algosat.store.database import Database

@@ -8,8 +8,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from algosat.config.settings import RiskSettings
-from algosat.domain.risk import Limits
+from algosat.config.settings import checked_limits
+from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidBody
 from algosat.store import audit
 from algosat.store.audit import Cause
@@ -72,7 +72,7 @@ def with_changes(defaults: Limits, values: Mapping[str, Any]) -> Limits:
         return defaults
     plain = {name: getattr(defaults, name) for name in Limits.__slots__}
     try:
-        return Limits(**RiskSettings.model_validate({**plain, **values}).model_dump())
+        return checked_limits({**plain, **values})
     except ValidationError as error:
         raise InvalidBody(
             "these limits cannot hold",

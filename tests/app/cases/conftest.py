@@ -11,7 +11,7 @@ from flask import Flask
 
 from algosat.api.context import NAME, Services
 from algosat.config.settings import Settings
-from algosat.domain.risk import Limits
+from algosat.domain.risk.limits import Limits
 from algosat.strategies import catalog
 from tests.app.cases import world as worlds
 from tests.app.cases.strategies import BuyEveryBar, Once

@@ -20,11 +20,11 @@ from algosat.domain.risk import (
     Denial,
     DenialCode,
     ExposureLine,
-    Limits,
     RiskScope,
     RiskSnapshot,
     first_denial,
 )
+from algosat.domain.risk.limits import Limits
 
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
 D = Decimal

@@ -6,7 +6,8 @@ import pytest
 
 from algosat.config.settings import RiskSettings
 from algosat.domain.orders import Status
-from algosat.domain.risk import DenialCode, Limits
+from algosat.domain.risk import DenialCode
+from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidBody
 from algosat.store import audit
 from algosat.trading import limits

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from algosat.domain.orders import OrderTerms
-from algosat.domain.risk import eligibility, exits, limits, prices
+from algosat.domain.risk import eligibility_checks, exit_checks, limit_checks, price_checks
 from algosat.domain.risk.denial import Denial, DenialCode
-from algosat.domain.risk.snapshot import ExposureLine, Limits, RiskScope, RiskSnapshot, price_of
+from algosat.domain.risk.limits import Limits
+from algosat.domain.risk.snapshot import ExposureLine, RiskScope, RiskSnapshot, price_of
 
 __all__ = [
     "CHECKS",
@@ -50,46 +51,46 @@ def _unless_exit(check: Check) -> Check:
 
 
 _SIZE: Final[tuple[Check, ...]] = (
-    prices.quantity_is_not_frozen,
-    _unless_exit(_in_each_scope(limits.quantity_is_within_limit)),
-    _unless_exit(_in_each_scope(limits.value_is_within_limit)),
+    price_checks.quantity_is_not_frozen,
+    _unless_exit(_in_each_scope(limit_checks.quantity_is_within_limit)),
+    _unless_exit(_in_each_scope(limit_checks.value_is_within_limit)),
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    eligibility.trading_is_not_halted,
-    eligibility.symbol_is_allowed,
-    eligibility.contract_is_alive,
-    eligibility.product_fits_instrument,
-    eligibility.session_takes_the_order,
-    eligibility.intraday_is_not_over,
-    prices.prices_fit_the_type,
-    prices.stop_limit_is_beyond_its_trigger,
-    prices.quantity_is_on_lot,
-    prices.quantity_is_not_frozen,
-    prices.prices_are_on_tick,
-    prices.quote_is_fresh,
-    prices.prices_are_within_the_circuit,
-    prices.prices_are_near_the_market,
-    prices.trigger_is_ahead,
-    exits.reduce_only_reduces,
-    exits.reduce_only_stays_within_the_position,
-    exits.delivery_is_sold_from_holdings,
-    eligibility.no_option_is_written,
-    _unless_exit(limits.is_not_a_repeat),
+    eligibility_checks.trading_is_not_halted,
+    eligibility_checks.symbol_is_allowed,
+    eligibility_checks.contract_is_alive,
+    eligibility_checks.product_fits_instrument,
+    eligibility_checks.session_takes_the_order,
+    eligibility_checks.intraday_is_not_over,
+    price_checks.prices_fit_the_type,
+    price_checks.stop_limit_is_beyond_its_trigger,
+    price_checks.quantity_is_on_lot,
+    price_checks.quantity_is_not_frozen,
+    price_checks.prices_are_on_tick,
+    price_checks.quote_is_fresh,
+    price_checks.prices_are_within_the_circuit,
+    price_checks.prices_are_near_the_market,
+    price_checks.trigger_is_ahead,
+    exit_checks.reduce_only_reduces,
+    exit_checks.reduce_only_stays_within_the_position,
+    exit_checks.delivery_is_sold_from_holdings,
+    eligibility_checks.no_option_is_written,
+    _unless_exit(limit_checks.is_not_a_repeat),
     *(
         _unless_exit(_in_each_scope(check))
         for check in (
-            limits.quantity_is_within_limit,
-            limits.value_is_within_limit,
-            limits.pace_is_within_limit,
-            limits.day_is_within_limit,
-            limits.open_orders_are_within_limit,
-            limits.position_is_within_limit,
-            limits.exposure_is_within_limit,
-            limits.loss_is_within_limit,
+            limit_checks.quantity_is_within_limit,
+            limit_checks.value_is_within_limit,
+            limit_checks.pace_is_within_limit,
+            limit_checks.day_is_within_limit,
+            limit_checks.open_orders_are_within_limit,
+            limit_checks.position_is_within_limit,
+            limit_checks.exposure_is_within_limit,
+            limit_checks.loss_is_within_limit,
         )
     ),
-    _unless_exit(limits.funds_suffice),
+    _unless_exit(limit_checks.funds_suffice),
 )
 
 

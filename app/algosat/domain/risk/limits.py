@@ -1,96 +1,50 @@
-"""Checks of what a book is held to. None of them keeps anybody from leaving a position."""
+"""The limits of an account or a strategy: the one list that settings, API and back-test are made from."""
 
 from __future__ import annotations
 
-from algosat.domain import margin
-from algosat.domain.orders import OrderTerms
-from algosat.domain.risk.denial import Denial, DenialCode
-from algosat.domain.risk.snapshot import RiskScope, RiskSnapshot, price_of
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
 
-def quantity_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
-    limit = scope.limits.max_order_quantity
-    if terms.quantity <= limit:
-        return None
-    return Denial(DenialCode.ORDER_QUANTITY, f"{terms.quantity} exceeds {limit} for {scope.name}")
+def _means(meaning: str, *, zero_allowed: bool = False) -> dict[str, Any]:
+    """Describe a limit. Its value must be above zero unless `zero_allowed`."""
+    return {"meaning": meaning, "zero_allowed": zero_allowed}
 
 
-def value_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
-    value = terms.quantity * price_of(terms, snapshot.quote.last)
-    limit = scope.limits.max_order_value
-    if value <= limit:
-        return None
-    return Denial(DenialCode.ORDER_VALUE, f"{value:.2f} exceeds {limit} for {scope.name}")
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Values of all limits. Amounts are in the account's currency.
 
+    The names of the fields are the keys of the `risk` settings. A new limit is a field here, a check in
+    `limit_checks`, and its value in the role's defaults.
+    """
 
-def position_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
-    value = scope.exposure_in(terms.symbol) + snapshot.added_exposure(terms)
-    limit = scope.limits.max_position_value
-    if value <= limit or not snapshot.added_exposure(terms):
-        return None
-    return Denial(
-        DenialCode.POSITION_VALUE,
-        f"{value:.2f} in {terms.symbol}, working orders included, exceeds {limit} for {scope.name}",
+    price_band_percent: Decimal = field(
+        metadata=_means("Largest distance of a price from the last price, in percent.")
     )
-
-
-def exposure_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
-    value = scope.exposure + snapshot.added_exposure(terms)
-    limit = scope.limits.max_gross_exposure
-    if value <= limit or not snapshot.added_exposure(terms):
-        return None
-    return Denial(DenialCode.GROSS_EXPOSURE, f"{value:.2f} in all exceeds {limit} for {scope.name}")
-
-
-def open_orders_are_within_limit(
-    terms: OrderTerms,  # noqa: ARG001
-    snapshot: RiskSnapshot,  # noqa: ARG001
-    scope: RiskScope,
-) -> Denial | None:
-    limit = scope.limits.max_open_orders
-    if scope.working_orders < limit:
-        return None
-    return Denial(
-        DenialCode.OPEN_ORDERS, f"{scope.working_orders} orders are working; {scope.name} may have {limit}"
+    max_order_quantity: Decimal = field(metadata=_means("Largest quantity of one order."))
+    max_order_value: Decimal = field(metadata=_means("Largest value of one order."))
+    max_position_value: Decimal = field(
+        metadata=_means("Largest value of the position in one instrument, working orders included.")
     )
-
-
-def pace_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
-    limit = scope.limits.max_orders_per_second
-    if scope.orders_last_second < limit:
-        return None
-    return Denial(DenialCode.ORDERS_PER_SECOND, f"{scope.name} has placed {limit} orders within a second")
-
-
-def day_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
-    limit = scope.limits.max_orders_per_day
-    if scope.orders_today < limit:
-        return None
-    return Denial(DenialCode.ORDERS_PER_DAY, f"{scope.name} has placed {limit} orders today")
-
-
-def loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
-    limit = scope.limits.max_daily_loss
-    if -scope.day_result < limit or snapshot.is_exit(terms):
-        return None
-    return Denial(
-        DenialCode.DAILY_LOSS, f"{scope.name} has lost {-scope.day_result:.2f} today, {limit} ends it"
+    max_gross_exposure: Decimal = field(
+        metadata=_means("Largest value of all positions and working orders together.")
     )
-
-
-def funds_suffice(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    needed = margin.required(snapshot.instrument.kind, terms.product, snapshot.added_exposure(terms))
-    if needed <= snapshot.available:
-        return None
-    return Denial(
-        DenialCode.INSUFFICIENT_FUNDS, f"{needed:.2f} are needed, {snapshot.available:.2f} are available"
+    max_open_orders: int = field(metadata=_means("Most orders working at a time."))
+    max_orders_per_second: int = field(metadata=_means("Most orders within a second."))
+    max_orders_per_day: int = field(metadata=_means("Most orders on a trading day."))
+    max_daily_loss: Decimal = field(
+        metadata=_means("Loss since the trading day began from which only exits pass.")
     )
-
-
-def is_not_a_repeat(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    if not snapshot.is_repeat:
-        return None
-    return Denial(
-        DenialCode.DUPLICATE,
-        f"an order to {terms.side} {terms.quantity} {terms.symbol} on equal terms was placed just before",
+    duplicate_window_seconds: float = field(
+        metadata=_means(
+            "Seconds within which an equal order is denied as a duplicate; 0 allows it.", zero_allowed=True
+        )
+    )
+    stale_quote_seconds: float = field(
+        metadata=_means("Age in seconds from which a quote is too old to trade on.")
+    )
+    allowed_symbols: tuple[str, ...] = field(
+        metadata=_means("Instruments that may be traded; an empty list allows all.")
     )

@@ -10,24 +10,7 @@ from functools import reduce
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms, Product, Side
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a book is held to. The fields are those of the `risk` settings; amounts in its currency."""
-
-    price_band_percent: Decimal
-    max_order_quantity: Decimal
-    max_order_value: Decimal
-    max_position_value: Decimal
-    max_gross_exposure: Decimal
-    max_open_orders: int
-    max_orders_per_second: int
-    max_orders_per_day: int
-    max_daily_loss: Decimal
-    duplicate_window_seconds: float
-    stale_quote_seconds: float
-    allowed_symbols: tuple[str, ...]  # empty: every instrument
+from algosat.domain.risk.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)

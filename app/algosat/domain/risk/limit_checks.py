@@ -1,0 +1,96 @@
+"""Checks of what a book is held to. None of them keeps anybody from leaving a position."""
+
+from __future__ import annotations
+
+from algosat.domain import margin
+from algosat.domain.orders import OrderTerms
+from algosat.domain.risk.denial import Denial, DenialCode
+from algosat.domain.risk.snapshot import RiskScope, RiskSnapshot, price_of
+
+
+def quantity_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
+    limit = scope.limits.max_order_quantity
+    if terms.quantity <= limit:
+        return None
+    return Denial(DenialCode.ORDER_QUANTITY, f"{terms.quantity} exceeds {limit} for {scope.name}")
+
+
+def value_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
+    value = terms.quantity * price_of(terms, snapshot.quote.last)
+    limit = scope.limits.max_order_value
+    if value <= limit:
+        return None
+    return Denial(DenialCode.ORDER_VALUE, f"{value:.2f} exceeds {limit} for {scope.name}")
+
+
+def position_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
+    value = scope.exposure_in(terms.symbol) + snapshot.added_exposure(terms)
+    limit = scope.limits.max_position_value
+    if value <= limit or not snapshot.added_exposure(terms):
+        return None
+    return Denial(
+        DenialCode.POSITION_VALUE,
+        f"{value:.2f} in {terms.symbol}, working orders included, exceeds {limit} for {scope.name}",
+    )
+
+
+def exposure_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
+    value = scope.exposure + snapshot.added_exposure(terms)
+    limit = scope.limits.max_gross_exposure
+    if value <= limit or not snapshot.added_exposure(terms):
+        return None
+    return Denial(DenialCode.GROSS_EXPOSURE, f"{value:.2f} in all exceeds {limit} for {scope.name}")
+
+
+def open_orders_are_within_limit(
+    terms: OrderTerms,  # noqa: ARG001
+    snapshot: RiskSnapshot,  # noqa: ARG001
+    scope: RiskScope,
+) -> Denial | None:
+    limit = scope.limits.max_open_orders
+    if scope.working_orders < limit:
+        return None
+    return Denial(
+        DenialCode.OPEN_ORDERS, f"{scope.working_orders} orders are working; {scope.name} may have {limit}"
+    )
+
+
+def pace_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
+    limit = scope.limits.max_orders_per_second
+    if scope.orders_last_second < limit:
+        return None
+    return Denial(DenialCode.ORDERS_PER_SECOND, f"{scope.name} has placed {limit} orders within a second")
+
+
+def day_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
+    limit = scope.limits.max_orders_per_day
+    if scope.orders_today < limit:
+        return None
+    return Denial(DenialCode.ORDERS_PER_DAY, f"{scope.name} has placed {limit} orders today")
+
+
+def loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
+    limit = scope.limits.max_daily_loss
+    if -scope.day_result < limit or snapshot.is_exit(terms):
+        return None
+    return Denial(
+        DenialCode.DAILY_LOSS, f"{scope.name} has lost {-scope.day_result:.2f} today, {limit} ends it"
+    )
+
+
+def funds_suffice(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    needed = margin.required(snapshot.instrument.kind, terms.product, snapshot.added_exposure(terms))
+    if needed <= snapshot.available:
+        return None
+    return Denial(
+        DenialCode.INSUFFICIENT_FUNDS, f"{needed:.2f} are needed, {snapshot.available:.2f} are available"
+    )
+
+
+def is_not_a_repeat(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if not snapshot.is_repeat:
+        return None
+    return Denial(
+        DenialCode.DUPLICATE,
+        f"an order to {terms.side} {terms.quantity} {terms.symbol} on equal terms was placed just before",
+    )
