@@ -101,9 +101,10 @@ $(VENV)/.ops-done: $(LOCKS)
 $(VENV)/.done: requirements-dev.lock $(LOCKS)
 	@$(PYTHON) -m tools.deps
 
-docs: deps ## Write the documents that are generated: README.md of each role, docs/samples/prices.csv
+docs: deps ## Write what is generated: README.md of each role, docs/samples/prices.csv, the answers in docs/api.md
 	@$(VERB).role_docs
 	@$(VERB).sample_prices
+	@SAVE=yes $(BIN)/pytest -q -n 0 tests/app/api/test_guide.py
 
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
 lock: ## Resolve every lock file from its list: app/pyproject.toml, requirements-*.in, .config/venvs/*.in (LOCKFLAGS=--upgrade)
