@@ -29,10 +29,9 @@ __all__ = [
 ]
 
 Check = Callable[[OrderTerms, RiskSnapshot], Denial | None]
-ScopedCheck = Callable[[OrderTerms, RiskSnapshot, RiskScope], Denial | None]
 
 
-def _in_each_scope(check: ScopedCheck) -> Check:
+def _in_each_scope(check: limit_checks.ScopedCheck) -> Check:
     """Apply the check to the account's limits, then to the limits of the strategy."""
 
     def check_all(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
@@ -77,19 +76,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     exit_checks.delivery_is_sold_from_holdings,
     eligibility_checks.no_option_is_written,
     _unless_exit(limit_checks.is_not_a_repeat),
-    *(
-        _unless_exit(_in_each_scope(check))
-        for check in (
-            limit_checks.quantity_is_within_limit,
-            limit_checks.value_is_within_limit,
-            limit_checks.pace_is_within_limit,
-            limit_checks.day_is_within_limit,
-            limit_checks.open_orders_are_within_limit,
-            limit_checks.position_is_within_limit,
-            limit_checks.exposure_is_within_limit,
-            limit_checks.loss_is_within_limit,
-        )
-    ),
+    *(_unless_exit(_in_each_scope(check)) for check in limit_checks.OF_A_SCOPE),
     _unless_exit(limit_checks.funds_suffice),
 )
 

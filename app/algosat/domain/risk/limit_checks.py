@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from algosat.domain import margin
 from algosat.domain.orders import OrderTerms
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskScope, RiskSnapshot, price_of
+
+ScopedCheck = Callable[[OrderTerms, RiskSnapshot, RiskScope], Denial | None]
 
 
 def quantity_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
@@ -76,6 +81,19 @@ def loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskS
     return Denial(
         DenialCode.DAILY_LOSS, f"{scope.name} has lost {-scope.day_result:.2f} today, {limit} ends it"
     )
+
+
+# The checks that the gate applies to the account's limits and to the strategy's own, in this order.
+OF_A_SCOPE: Final[tuple[ScopedCheck, ...]] = (
+    quantity_is_within_limit,
+    value_is_within_limit,
+    pace_is_within_limit,
+    day_is_within_limit,
+    open_orders_are_within_limit,
+    position_is_within_limit,
+    exposure_is_within_limit,
+    loss_is_within_limit,
+)
 
 
 def funds_suffice(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
