@@ -1,4 +1,4 @@
-"""The web application, put together. With engine/main.py the only module that knows all others."""
+"""The web application, assembled. Like engine/main.py, it may import every package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from algosat import clock
-from algosat.api import all_routes
+from algosat.api.all_routes import ROUTES, require_valid
 from algosat.api.application import Application
 from algosat.api.context import NAME, Services
 from algosat.api.lifecycle import Lifecycle
@@ -42,43 +42,31 @@ from algosat.trading import desk
 
 
 @dataclass(frozen=True, slots=True)
-class Groundwork:
-    """What stands before any worker forks, and is shared by all: no thread, no open connection."""
+class Preloaded:
+    """What a server builds once and its workers share after the fork: no thread, no open connection."""
 
-    settings: Settings
     app: Flask
     database: Database
 
 
-def create_app(settings: Settings, directory: Path, *, passwords: Passwords | None = None) -> Flask:
-    """The API over the store that the settings name; `directory` is where they came from.
+def create_app(
+    settings: Settings,
+    directory: Path,
+    *,
+    preloaded: Preloaded | None = None,
+    passwords: Passwords | None = None,
+) -> Flask:
+    """Create the API of one process over the store that the settings name.
 
-    Raises ConfigurationError when the store is of another version, or the access rules name no route.
+    Args:
+        directory: Where the configuration files are.
+        preloaded: What `preload` returned before the fork; without it, all is built here.
+
+    Raises:
+        ConfigurationError: The store has another schema version, or the access rules name no route.
     """
-    return build_on(lay_ground(settings), directory, passwords=passwords)
-
-
-def lay_ground(settings: Settings) -> Groundwork:
-    """The routes, and the store that nobody has looked into yet.
-
-    Raises ConfigurationError when the access rules name no route.
-    """
-    all_routes.require_valid(settings.protection.access_control)
-    app = Application("algosat", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.algosat.api.max_body_bytes
-    prepare(app)
-    for route in all_routes.all_routes():
-        register(app, route)
-    app.url_map.update()  # the first request would
-    if settings.algosat.api.trusted_proxies:
-        hops = settings.algosat.api.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
-    return Groundwork(settings, app, _database(settings))
-
-
-def build_on(ground: Groundwork, directory: Path, *, passwords: Passwords | None = None) -> Flask:
-    """The application of one process, with all that works behind its routes."""
-    settings, app, database = ground.settings, ground.app, ground.database
+    preloaded = preloaded or _preloaded(settings)
+    app, database = preloaded.app, preloaded.database
     schema_version.require_current(database)
     writer = Writer(database)
     live = LiveSettings(settings, lambda: overrides.read(database))
@@ -110,24 +98,40 @@ def build_on(ground: Groundwork, directory: Path, *, passwords: Passwords | None
         waiting=Waiting(database, settings.algosat.runtime_directory, threads=settings.algosat.api.threads),
         clock=clock.now,
     )
-    Lifecycle(all_routes.all_routes(), live, authenticator, limiter, errors).attach(app)
+    Lifecycle(ROUTES, live, authenticator, limiter, errors).attach(app)
     return app
 
 
-def make_ready(ground: Groundwork) -> None:
-    """Check what can be known, and compile what can be shared, before any worker is started.
+def preload(settings: Settings) -> Preloaded:
+    """Build what workers share, and check what can be checked before the first of them starts.
 
     Raises ConfigurationError.
     """
-    runtime = ground.settings.algosat.runtime_directory
+    runtime = settings.algosat.runtime_directory
+    preloaded = _preloaded(settings)
     if not os.access(runtime, os.W_OK):
         raise ConfigurationError(
             f"runtime_directory: {runtime} is missing, or this user may not write there: create it "
             "(on a server systemd-tmpfiles does)"
         )
-    with closing(ground.database):  # no connection may cross the fork
-        schema_version.await_current(ground.database)
-        Prepared.compile_all(ground.database.engine.dialect)
+    with closing(preloaded.database):  # an open connection must not cross the fork
+        schema_version.await_current(preloaded.database)
+        Prepared.compile_all(preloaded.database.engine.dialect)
+    return preloaded
+
+
+def _preloaded(settings: Settings) -> Preloaded:
+    require_valid(settings.protection.access_control)
+    app = Application("algosat", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.algosat.api.max_body_bytes
+    prepare(app)
+    for route in ROUTES:
+        register(app, route)
+    app.url_map.update()  # otherwise the first request does it
+    if settings.algosat.api.trusted_proxies:
+        hops = settings.algosat.api.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    return Preloaded(app, _database(settings))
 
 
 def _database(settings: Settings) -> Database:

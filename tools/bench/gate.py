@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 from flask import Flask
 
-from algosat.api import all_routes
+from algosat.api.all_routes import ROUTES
 from algosat.api.context import NAME
 from algosat.api.orders import NewOrder
 from algosat.api.routes import prepare, register
@@ -58,7 +58,7 @@ def _echoing_view() -> Callable[..., Any]:
     def echo(body: NewOrder) -> dict[str, Any]:
         return {"symbol": body.symbol, "side": body.side, "quantity": body.quantity}
 
-    (route,) = (each for each in all_routes.all_routes() if each.endpoint == _ENDPOINT)
+    (route,) = (each for each in ROUTES if each.endpoint == _ENDPOINT)
     scratch = Flask("scratch", static_folder=None)
     prepare(scratch)
     register(scratch, replace(route, handler=echo, status=200))

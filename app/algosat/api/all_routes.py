@@ -1,4 +1,4 @@
-"""All routes there are."""
+"""Every route of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from algosat.api import (
     baskets,
     book,
     config,
-    documentation,
     errors,
     market,
     orders,
@@ -22,11 +21,12 @@ from algosat.api import (
     system,
     users,
 )
+from algosat.api.documentation import documentation_of
 from algosat.api.routes import Route, Routes
 from algosat.config.problems import as_error
 from algosat.config.settings import AccessControlSettings
 
-AREAS: Final[tuple[Routes, ...]] = (
+_AREAS: Final[tuple[Routes, ...]] = (
     system.routes,
     auth.routes,
     users.routes,
@@ -40,16 +40,13 @@ AREAS: Final[tuple[Routes, ...]] = (
     strategies.routes,
     audit.routes,
     errors.routes,
-    documentation.routes,
 )
-
-
-def all_routes() -> Sequence[Route]:
-    return [route for area in AREAS for route in area]
+AREAS: Final = (*_AREAS, documentation_of(_AREAS))
+ROUTES: Final[Sequence[Route]] = tuple(route for area in AREAS for route in area)
 
 
 def require_valid(control: AccessControlSettings) -> None:
-    """Raises ConfigurationError when the inventory's access rules name what is not there or cannot be."""
-    found = access.problems(((route.path, route.access) for route in all_routes()), control)
+    """Raise ConfigurationError if an access rule names an unknown route or cannot apply to it."""
+    found = access.problems(((route.path, route.access) for route in ROUTES), control)
     if found:
         raise as_error(found)

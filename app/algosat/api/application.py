@@ -1,4 +1,4 @@
-"""Flask, without what no request here needs, and with the headers that every answer carries."""
+"""The Flask application: no features that this API does not use, and headers on every response."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, Request
 
+from algosat.api.route_policy import RoutePolicy
 from algosat.monitoring import correlation
 from algosat.security.principals import Principal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-    from algosat.api.lifecycle import RoutePolicy
 
 _POLICY: Final = "Content-Security-Policy"
 _HEADERS: Final = (
@@ -27,10 +26,10 @@ _CLOSED: Final = (_POLICY, "default-src 'none'; frame-ancestors 'none'")
 
 
 class ApiRequest(Request):
-    """A request with what the gate learned of it: attributes, since `flask.g` costs ten times as much."""
+    """A request with its caller and policy: attributes, because `flask.g` costs ten times as much."""
 
     started: float
-    guard: RoutePolicy
+    policy: RoutePolicy
     caller: Principal | None = None
 
 
@@ -38,10 +37,10 @@ class Application(Flask):
     request_class = ApiRequest
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func  # nothing here is async, and looking costs at each of a request's hooks
+        return func  # no handler is async, and the check would cost time in every hook of a request
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Adds the headers after Werkzeug has made its own, where a header costs a tenth."""
+        """Add headers after Werkzeug has written its own: there a header costs a tenth."""
         request_id = correlation.begin(environ.get("HTTP_X_REQUEST_ID"))
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:

@@ -1,10 +1,10 @@
-"""What happens around every request: an id, who asks, how often he may; and afterwards the count."""
+"""The steps around every request: authentication, rate limit and role check before it, metrics after it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from time import perf_counter
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from flask import Flask, Response, request
@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from algosat.api.access import needed_role
 from algosat.api.application import ApiRequest
 from algosat.api.problems import answer_to
+from algosat.api.route_policy import RoutePolicy
 from algosat.api.routes import Route
 from algosat.config.live import LiveSettings
 from algosat.errors import Forbidden, Unauthenticated
@@ -25,25 +26,6 @@ from algosat.security.rate_limit import ClientLimiter
 _log = structlog.get_logger(__name__)
 
 
-class RoutePolicy:
-    """What a route asks, and where its requests are counted; bound once, not on every request."""
-
-    def __init__(self, method: str, path: str, role: Role | None, limited: bool) -> None:
-        self.path = path
-        self.role = role
-        self.limited = limited
-        self._method = method
-        self._seconds = metrics.REQUEST_SECONDS.labels(method, path)
-        self._counts: dict[int, Any] = {}
-
-    def count(self, status: int, seconds: float | None) -> None:
-        if status not in self._counts:
-            self._counts[status] = metrics.REQUESTS.labels(self._method, self.path, str(status))
-        self._counts[status].inc()
-        if seconds is not None:
-            self._seconds.observe(seconds)
-
-
 class Lifecycle:
     def __init__(
         self,
@@ -54,7 +36,7 @@ class Lifecycle:
         errors: ErrorLog,
     ) -> None:
         control = live.files.protection.access_control
-        self._guards = {
+        self._policies = {
             route.endpoint: RoutePolicy(
                 route.method, route.path, needed_role(route.path, route.access, control), route.limited
             )
@@ -77,31 +59,34 @@ class Lifecycle:
         incoming: ApiRequest = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
         incoming.started = perf_counter()
         rule = incoming.url_rule
-        guard = incoming.guard = self._no_route if rule is None else self._guards[rule.endpoint]
+        policy = incoming.policy = self._no_route if rule is None else self._policies[rule.endpoint]
         if (incoming.content_length or 0) > self._largest_body:
             raise RequestEntityTooLarge
-        incoming.caller = self._admit(guard, incoming)
+        incoming.caller = self._admit(policy, incoming)
 
-    def _admit(self, guard: RoutePolicy, incoming: ApiRequest) -> Principal | None:
-        """Who asks, once he may. Strangers are counted by their address, before they are turned away."""
+    def _admit(self, policy: RoutePolicy, incoming: ApiRequest) -> Principal | None:
+        """Return the caller, or None on a public route.
+
+        A request without a valid token counts towards its address's rate before it is refused.
+        """
         settings = self._live.current
         caller, refusal = None, None
-        if guard.role is not None:
+        if policy.role is not None:
             try:
                 rules = settings.protection.authentication
                 caller = self._authenticator.identify(incoming.environ.get("HTTP_AUTHORIZATION"), rules)
             except Unauthenticated as error:
                 refusal = error
-        if guard.limited or refusal is not None:
+        if policy.limited or refusal is not None:
             limits = settings.algosat.security
             client = f"address:{incoming.remote_addr}" if caller is None else caller.actor
             self._limiter.hit(client, limits.rate_limit_requests, limits.rate_limit_window)
         if refusal is not None:
             metrics.SECURITY_EVENTS.labels("token_refused").inc()
             raise refusal
-        if caller is not None and guard.role is not None and not caller.role.covers(guard.role):
+        if caller is not None and policy.role is not None and not caller.role.covers(policy.role):
             metrics.SECURITY_EVENTS.labels("forbidden").inc()
-            raise Forbidden(f"This needs the role {guard.role}; {caller.name} is a {caller.role}")
+            raise Forbidden(f"This needs the role {policy.role}; {caller.name} is a {caller.role}")
         return caller
 
     def _answer(self, error: Exception) -> Response:
@@ -110,7 +95,7 @@ class Lifecycle:
         is_admin = caller is not None and caller.role is Role.ADMIN
         answer = answer_to(error, show_exception=self._debug and is_admin)
         if answer.status_code >= 500:
-            self._errors.note(error, incoming.guard.path)
+            self._errors.note(error, incoming.policy.path)
         return answer
 
     def _finish(self, response: Response) -> Response:
@@ -118,7 +103,7 @@ class Lifecycle:
         settings = self._live.current.algosat.monitoring
         status, seconds = response.status_code, perf_counter() - incoming.started
         if settings.metrics_enabled:
-            incoming.guard.count(status, seconds if settings.performance_monitoring else None)
+            incoming.policy.count(status, seconds if settings.performance_monitoring else None)
         if status >= 400 or incoming.method not in ("GET", "HEAD"):
             _log_request(incoming, status, seconds)
         return response
@@ -128,7 +113,7 @@ def _log_request(incoming: ApiRequest, status: int, seconds: float) -> None:
     _log.info(
         "request",
         method=incoming.method,
-        path=incoming.guard.path,
+        path=incoming.policy.path,
         status=status,
         milliseconds=round(seconds * 1000, 2),
         caller=incoming.caller.actor if incoming.caller else incoming.remote_addr,

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from algosat.api.access import Access
 from algosat.api.headers import RESPONSE_HEADERS
-from algosat.api.media import JSON, PROBLEM
 from algosat.api.problems import Problem
+from algosat.api.responses import JSON, PROBLEM
 from algosat.api.routes import CONVERTERS, Route, Routes
 from algosat.api.schemas import REFERENCE, Schemas
 from algosat.domain.risk import DenialCode

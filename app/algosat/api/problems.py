@@ -13,8 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from algosat.api.fields import CorrelationId
-from algosat.api.media import PROBLEM
-from algosat.api.responses import Output, json_answer
+from algosat.api.responses import PROBLEM, Output, json_answer
 from algosat.errors import (
     AlgosatError,
     BodyTooLarge,

@@ -9,7 +9,7 @@ from flask import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from algosat.api.media import JSON
+from algosat.api.responses import JSON
 from algosat.errors import InvalidBody, InvalidJson, InvalidQuery, InvalidRequest, UnsupportedMediaType
 
 Model = TypeVar("Model", bound="Input")

@@ -1,16 +1,17 @@
-"""Answers: JSON by orjson, money as strings, times in UTC."""
+"""Response bodies: JSON by orjson, decimals as strings, times in UTC."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from flask import Response
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from algosat.api.media import JSON
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
 
 
 @with_config(ConfigDict(use_attribute_docstrings=True))
@@ -21,12 +22,13 @@ class Output(TypedDict):
 def json_answer(
     data: Any, status: int = 200, headers: dict[str, str] | None = None, content_type: str = JSON
 ) -> Response:
+    """Return a response with `data` as its JSON body."""
     body = orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z)
     return Response(body, status, headers, content_type=content_type)
 
 
 def _plain(value: object) -> str:
     if isinstance(value, Decimal):
-        # 97.50 as it was made and 97.5 as it was stored are one amount, and are written alike.
+        # 97.50 from a request and 97.5 from the store are the same amount and look the same.
         return format(value.normalize(), "f")
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,38 +1,42 @@
-"""gunicorn, told everything by the settings: threads, limits on what comes in, and how to end."""
+"""The gunicorn server: its settings, hooks, and its answers to requests that are not valid HTTP."""
 
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 import gunicorn.http.wsgi
 import gunicorn.util
+import orjson
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.util import write_nonblock
 from gunicorn.workers.base import Worker
 
-from algosat.api.protocol_errors import write_problem
+from algosat.api.responses import PROBLEM
 from algosat.config.settings import Settings
-from algosat.monitoring import multiprocess
+from algosat.monitoring import correlation, multiprocess
 from algosat.store.wakeup import unix_socket
 
-_GRACE: Final = 30  # seconds that requests under way have when the service stops
-_SILENCE: Final = 60  # seconds after which a worker that shows no life is replaced
-_KEEP_ALIVE: Final = 75  # seconds; longer than nginx keeps an idle connection to us
+_GRACE: Final = 30  # seconds for requests under way when the service stops
+_SILENCE: Final = 60  # seconds without a heartbeat after which a worker is replaced
+_KEEP_ALIVE: Final = 75  # seconds; longer than nginx keeps an idle connection open
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """Serves what `load` makes, once in each worker, so that no thread or connection crosses a fork."""
+    """Serves the application that `load` returns, called once in each worker after the fork."""
 
     def __init__(self, settings: Settings, load: Callable[[], Flask]) -> None:
         self._settings = settings.algosat
         self._load = load
-        # gunicorn's own answers to broken requests are HTML, and name it.
-        gunicorn.util.write_error = write_problem
+        # gunicorn's own answers to malformed requests are HTML and name gunicorn.
+        gunicorn.util.write_error = _write_problem
         gunicorn.http.wsgi.SERVER = "algosat"
         super().__init__()
 
@@ -46,7 +50,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def _configuration(self) -> dict[str, Any]:
         api = self._settings.api
         return {
-            "bind": f"{api.host}:{api.port}",  # unless systemd hands a socket over
+            "bind": f"{api.host}:{api.port}",  # ignored when systemd passes a socket
             "worker_class": "gthread",
             "workers": api.workers,
             "threads": api.threads,
@@ -72,7 +76,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 
 class _Logger(Logger):  # type: ignore[misc]
-    """Hands gunicorn's words to our own logging."""
+    """Passes gunicorn's messages on to the application's logging."""
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
@@ -82,6 +86,30 @@ class _Logger(Logger):  # type: ignore[misc]
 
 
 def _when_ready(_server: Arbiter) -> None:
-    # What was loaded before the workers fork stays shared with them: the collector does not touch it.
+    # Objects made before the fork stay in memory that the workers share, because the collector skips them.
     gc.collect()
     gc.freeze()
+
+
+def _write_problem(client: socket.socket, status: int, reason: str, _message: str) -> None:
+    """Replace gunicorn.util.write_error for requests that are not valid HTTP.
+
+    Its message repeats what was sent, so it is left out.
+    """
+    code = "invalid_request" if status == HTTPStatus.BAD_REQUEST else f"http_{status}"
+    body = orjson.dumps(
+        {
+            "type": f"urn:algosat:error:{code}",
+            "title": reason.capitalize(),
+            "status": status,
+            "detail": "The request is not well-formed HTTP, or exceeds what this server takes",
+            "code": code,
+            "correlation_id": correlation.new(),
+            "errors": [],
+        }
+    )
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {PROBLEM}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    write_nonblock(client, head.encode("latin-1") + body)

@@ -1,4 +1,4 @@
-"""`algosat serve`: the API, by gunicorn."""
+"""`algosat serve`: the API, served by gunicorn."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from algosat.cli.base import Chosen, refusing, with_directory
 @with_directory
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Serve the API on the settings' address, or on the socket that systemd hands over."""
+    """Serve the API on the address of the settings, or on the socket that systemd passes."""
     chosen: Chosen = context.obj
     with refusing(context):
         settings = chosen.configured("api")
         from algosat.api.server import Server
-        from algosat.app import build_on, lay_ground, make_ready
+        from algosat.app import create_app, preload
 
-        ground = lay_ground(settings)
-        make_ready(ground)
-    Server(settings, lambda: build_on(ground, chosen.directory)).run()
+        preloaded = preload(settings)
+    Server(settings, lambda: create_app(settings, chosen.directory, preloaded=preloaded)).run()

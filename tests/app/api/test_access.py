@@ -3,16 +3,14 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from algosat.api import all_routes
 from algosat.api.access import Access, needed_role, problems
+from algosat.api.all_routes import ROUTES
 from algosat.api.routes import Route
 from algosat.config.settings import AccessControlSettings
 from algosat.security.principals import Role
 from tests.app.client import Client, problem_of
 
 LEAST = {Access.VIEWER: Role.VIEWER, Access.TRADER: Role.TRADER, Access.ADMIN: Role.ADMIN}
-
-ROUTES = list(all_routes.all_routes())
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from jsonschema import Draft202012Validator
 
-from algosat.api import all_routes
+from algosat.api.all_routes import ROUTES
 from algosat.domain.risk import DenialCode
 from tests.app.client import Client
 
@@ -28,7 +28,7 @@ def test_document_names_every_route_once(spec: dict[str, Any]) -> None:
     documented = {
         f"{method.upper()} {path}" for path, operations in spec["paths"].items() for method in operations
     }
-    assert documented == {route.endpoint for route in all_routes.all_routes()}
+    assert documented == {route.endpoint for route in ROUTES}
 
 
 def test_operations_have_unique_ids_and_a_summary(spec: dict[str, Any], operations: dict[str, Any]) -> None:

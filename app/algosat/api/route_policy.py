@@ -1,0 +1,28 @@
+"""What each route requires of a request, and its request metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from algosat.monitoring import metrics
+from algosat.security.principals import Role
+
+
+class RoutePolicy:
+    """The role and rate limit of one route. Its metrics are looked up once, not on every request."""
+
+    def __init__(self, method: str, path: str, role: Role | None, limited: bool) -> None:
+        self.path = path
+        self.role = role
+        self.limited = limited
+        self._method = method
+        self._seconds = metrics.REQUEST_SECONDS.labels(method, path)
+        self._counts: dict[int, Any] = {}
+
+    def count(self, status: int, seconds: float | None) -> None:
+        """Count a response, and observe its duration if it was measured."""
+        if status not in self._counts:
+            self._counts[status] = metrics.REQUESTS.labels(self._method, self.path, str(status))
+        self._counts[status].inc()
+        if seconds is not None:
+            self._seconds.observe(seconds)
