@@ -59,7 +59,7 @@ def test_failing_check_does_not_stop_the_others() -> None:
     assert passed(scheduler.run_all([broken, check("fine", "")], 1)) == {"broken": False, "fine": True}
 
 
-def test_two_checks_run_side_by_side_in_two_lanes() -> None:
+def test_two_checks_run_side_by_side_with_two_workers() -> None:
     checks = [
         check("one", MEETS.format(own="one", other="two")),
         check("two", MEETS.format(own="two", other="one")),
@@ -68,7 +68,7 @@ def test_two_checks_run_side_by_side_in_two_lanes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lanes", "options"), [(1, {}), (2, {"alone": True})], ids=["one lane", "checks that must be alone"]
+    ("workers", "options"), [(1, {}), (2, {"alone": True})], ids=["one worker", "checks that must be alone"]
 )
 def test_checks_run_one_after_the_other(workers: int, options: dict[str, bool]) -> None:
     checks = [check(name, KEEPS_OTHERS_OUT, **options) for name in "abc"]
