@@ -1,4 +1,4 @@
-"""Variables and templates as a run of the playbooks would see them, without a server."""
+"""Variables and rendered templates of an inventory, as in a run of the playbooks, without a server."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ROLES = tuple(sorted(it.name for it in (ROOT / "roles").iterdir() if (it / "task
 
 @dataclass(frozen=True)
 class Server:
-    """One host of an inventory, with its variables over the defaults of all roles."""
+    """One host of an inventory, with its variables and the defaults of all roles."""
 
     variables: dict[str, Any]
     templar: Any
 
     def render(self, template: Path, **more: Any) -> str:
-        """The text of a template, as the server would get it."""
+        """Render a template with the variables of the server."""
         variables = {**self.variables, "ansible_managed": "Managed", **more}
         templar = self.templar.copy_with_new_env(
             searchpath=[str(template.parent)], available_variables=variables
@@ -41,13 +41,13 @@ class Server:
 
 
 def server(environment: str) -> Server:
-    """The first host of an example inventory."""
+    """Return the first host of an example inventory."""
     return described(str(ROOT / "inventories" / environment), "algosat[0]")
 
 
 @cache
 def described(source: str, name: str) -> Server:
-    """One server of an inventory (a path, or names with a comma)."""
+    """Return a server of an inventory, which is a path or a comma-separated list of hosts."""
     loader = DataLoader()
     loader.set_vault_secrets(_prepare_ansible())
     loader.set_basedir(str(ROOT / "playbooks"))
@@ -58,13 +58,13 @@ def described(source: str, name: str) -> Server:
 
 
 def load(file: Path) -> Any:
-    """A YAML file of the repository; None if there is none."""
+    """Load a YAML file. Returns None if it does not exist."""
     return DataLoader().load_from_file(str(file)) if file.exists() else None
 
 
 @cache
 def _prepare_ansible() -> list[tuple[str, VaultSecret]]:
-    """What a run does once: make known the collections' filters and the vaults' passwords."""
+    """Register the filters of the collections and the vault passwords, once per process."""
     init_plugin_loader()
     secrets = [(environment, VaultSecret(_password(environment))) for environment in ENVIRONMENTS]
     VaultSecretsContext.initialize(VaultSecretsContext(secrets))

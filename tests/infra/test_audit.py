@@ -1,4 +1,4 @@
-"""The audit reads what the scanners say, and knows what docs/hardening.md answers."""
+"""The audit: parsing of scanner reports, and the findings that docs/hardening.md explains."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ POLICIES = """\
 """
 
 
-def test_lynis_index_is_read_with_what_it_suggests_and_warns_of() -> None:
+def test_lynis_report_gives_index_suggestions_and_warnings() -> None:
     assert lynis.parsed(LYNIS) == (88, {"LYNIS", "SSH-7408", "PKGS-7392"})
 
 
-def test_lynis_that_did_not_finish_is_an_error() -> None:
+def test_incomplete_lynis_report_is_an_error() -> None:
     with pytest.raises(ValueError, match="no hardening index"):
         lynis.parsed("suggestion[]=LYNIS|This release is old.|-|-|\n")
 
 
-def test_rule_that_does_not_apply_counts_for_nothing() -> None:
-    verdict = cis.parsed(CIS)
-    assert verdict.percent == 75.0
-    assert verdict.failed == {"d"}
+def test_rule_that_does_not_apply_is_not_counted() -> None:
+    report = cis.parsed(CIS)
+    assert report.percent == 75.0
+    assert report.failed == {"d"}
 
 
-def test_grade_is_read_with_its_score() -> None:
+def test_tls_report_gives_grade_and_score() -> None:
     report = '[{"id": "overall_grade", "finding": "A+"}, {"id": "final_score", "finding": "96"}]'
     assert tls.parsed(report) == ("A+", 96)
 
@@ -62,37 +62,37 @@ def test_grade_is_read_with_its_score() -> None:
         ("Ubuntu 24.04", "Hardened Ubuntu Server 24.04 LTS (version 2)"),
     ],
 )
-def test_newest_policy_of_the_distributions_server_is_chosen(distribution: str, policy: str) -> None:
+def test_newest_server_policy_of_the_distribution_is_chosen(distribution: str, policy: str) -> None:
     assert secure_shell.newest_policy(POLICIES, distribution) == policy
 
 
-def test_server_that_was_not_reached_is_an_error_and_not_without_objections() -> None:
+def test_unreachable_server_is_an_error() -> None:
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))  # nobody listens
+        bound.bind(("127.0.0.1", 0))  # bound, but not listening
         with pytest.raises(Trouble, match="no verdict"):
             secure_shell.objections(bound.getsockname()[1])
 
 
-def test_policy_that_allows_less_names_the_same_algorithms() -> None:
+def test_subset_policy_allows_a_subset_of_the_algorithms() -> None:
     policy = {"host_keys": ["k"], "kex": ["x", "y"], "ciphers": ["c"], "macs": ["m"]}
     written = secure_shell.as_subset("P", policy).splitlines()
     assert "key exchanges = x, y" in written
     assert "allow_algorithm_subset_and_reordering = true" in written
 
 
-def test_exposure_is_systemds_last_word() -> None:
+def test_exposure_is_read_from_the_summary_of_systemd() -> None:
     assert exposure("→ Overall exposure level for nginx.service: 2.5 OK :-)") == 2.5
 
 
-def test_answers_are_the_names_before_a_reason() -> None:
+def test_explained_rules_are_those_with_a_reason() -> None:
     page = "| rule | answer |\n|---|---|\n| `a` `b` | Why. |\n| `c` |  |\n"
     assert answered(page) == {"a", "b"}
 
 
 @pytest.mark.parametrize("distro", ["debian-12", "debian-13"])
-def test_page_has_a_place_for_the_run_on_each_distribution(distro: str) -> None:
+def test_page_has_a_section_for_each_distribution(distro: str) -> None:
     assert "figures of today" in published(PAGE, "figures of today", verb=verb(distro))
 
 
-def test_page_answers_to_both_lists() -> None:
+def test_page_explains_findings_of_lynis_and_cis() -> None:
     assert {"SSH-7408", "package_ufw_removed"} <= answered(PAGE)

@@ -1,4 +1,4 @@
-"""The bench's own tools, at tiny sizes: what they write and print is right, however long it takes."""
+"""The benchmark tools, at small sizes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tools.paths import ROOT
 from tools.playbook import Outcome
 
 
-def test_filled_store_is_one_that_verify_finds_nothing_in(tmp_path: Path) -> None:
+def test_filled_store_is_consistent(tmp_path: Path) -> None:
     filler = Filler(tmp_path / "filled.db")
     filler.grow_to(7)
     database = filler.grow_to(20)
     with database.read() as connection:
-        verdict = verify(connection)
+        report = verify(connection)
     database.close()
-    assert verdict.findings == []
-    assert (verdict.orders, verdict.trades, verdict.events) == (20, 20, 20 * EVENTS_AN_ORDER)
+    assert report.findings == []
+    assert (report.orders, report.trades, report.events) == (20, 20, 20 * EVENTS_AN_ORDER)
 
 
-def test_table_says_what_was_met_and_what_was_not() -> None:
+def test_table_marks_met_and_missed_targets() -> None:
     figures = [
         Figure("a", "1 ms", "≤ 2 ms", True),
         Figure("b", "3 ms", "≤ 2 ms", False),
@@ -43,31 +43,31 @@ def test_table_says_what_was_met_and_what_was_not() -> None:
     ]
 
 
-def test_both_pieces_of_work_are_run_in_turn() -> None:
+def test_both_tasks_run_alternately() -> None:
     done: list[str] = []
     in_turns((lambda: done.append("first"), lambda: done.append("second")), 2)
     assert done == ["first", "second"] * 3
 
 
-def test_new_run_takes_the_place_of_the_one_before() -> None:
+def test_new_figures_replace_the_previous_ones() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text()
     once = published(page, "figures of today")
     assert "figures of today" in once
     assert published(once, "figures of tomorrow") == once.replace("of today", "of tomorrow")
 
 
-def test_page_without_a_place_for_the_run_is_refused() -> None:
+def test_page_without_a_section_for_the_run_is_rejected() -> None:
     with pytest.raises(ValueError, match="has no lines"):
         published("# Benchmarks", "figures")
 
 
-def test_request_states_the_length_of_its_body() -> None:
+def test_request_has_the_content_length() -> None:
     head, _, body = request("POST", "/orders", {"symbol": "X"}).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /orders HTTP/1.1\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
 
 
-def test_load_of_refusals_is_no_figure() -> None:
+def test_load_with_unexpected_statuses_is_an_error() -> None:
     load = Load(seconds=1.0)
     load.statuses[201] += 3
     assert load.require(201).rate == 3
@@ -76,23 +76,23 @@ def test_load_of_refusals_is_no_figure() -> None:
         load.require(201)
 
 
-def test_back_test_of_the_bench_sees_every_quote() -> None:
+def test_backtest_benchmark_reports_its_event_rate() -> None:
     assert "events/s" in backtest.figure(50).measured
 
 
 @pytest.mark.parametrize(("seconds", "met"), [(40.0, True), (61.0, False), (55.0, False)])
-def test_run_is_measured_as_a_whole_and_by_the_task(seconds: float, met: bool) -> None:
+def test_run_is_measured_in_total_and_per_task(seconds: float, met: bool) -> None:
     figure = run("again", Outcome(seconds, {"host": {"ok": 80, "skipped": 20, "changed": 0}}), 60, 0.5)
     assert figure.measured == f"100 tasks, {seconds:.1f} s, {seconds / 100:.2f} s a task"
     assert figure.met is met
 
 
-def test_provisioned_machine_is_told_what_the_bench_decides(
+def test_inventory_of_the_benchmark_has_its_own_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers, "gateway", lambda: "192.0.2.1")
     monkeypatch.setattr(ssh, "public_key", lambda: "ssh-ed25519 AAAA")
     file = inventory(Machine("bench", "debian-12", 2200, 8000, 8443), tmp_path)
-    told = described(str(file), "bench")
-    assert told.value("algosat_operator_addresses") == ["192.0.2.1/32"]
-    assert told.value("algosat_environment") == "development"
+    server = described(str(file), "bench")
+    assert server.value("algosat_operator_addresses") == ["192.0.2.1/32"]
+    assert server.value("algosat_environment") == "development"

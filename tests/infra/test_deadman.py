@@ -1,4 +1,4 @@
-"""The dead-man's switch by itself, where nothing but its files is real."""
+"""The dead-man's switch with real files and a fake systemctl."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Deadman = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Path:
-    """A file that a change is about to be made to."""
+    """Create the file that the tests change."""
     file = tmp_path / "sshd_config"
     file.write_text("old")
     return file
@@ -41,7 +41,7 @@ def deadman(tmp_path: Path) -> Deadman:
     return run
 
 
-def test_nobody_who_confirms_brings_the_old_state_back(deadman: Deadman, changed: Path) -> None:
+def test_unconfirmed_change_is_undone(deadman: Deadman, changed: Path) -> None:
     assert deadman("arm", "test", "true", changed).returncode == 0
     changed.write_text("new")
     fired = deadman("fire", "test")
@@ -49,12 +49,12 @@ def test_nobody_who_confirms_brings_the_old_state_back(deadman: Deadman, changed
     assert "nobody confirmed the change of test" in fired.stderr
 
 
-def test_an_old_state_that_cannot_be_put_back_stays_and_says_both_ways_on(
+def test_failed_restore_keeps_the_copy_and_prints_both_remedies(
     deadman: Deadman, changed: Path, tmp_path: Path
 ) -> None:
     deadman("arm", "test", "true", changed)
     changed.unlink()
-    (changed / "somebody's").mkdir(parents=True)  # a directory in its place cannot be overwritten
+    (changed / "other").mkdir(parents=True)  # the file cannot overwrite a directory
     fired = deadman("fire", "test")
     assert fired.returncode != 0
     assert "deadman fire test" in fired.stderr
@@ -62,17 +62,17 @@ def test_an_old_state_that_cannot_be_put_back_stays_and_says_both_ways_on(
     assert "stop deadman@test.timer" not in (tmp_path / "systemctl.log").read_text()
 
 
-def test_a_command_that_fails_leaves_it_armed_and_a_second_try_ends_it(
+def test_failed_command_keeps_the_switch_armed_until_a_retry_succeeds(
     deadman: Deadman, changed: Path, tmp_path: Path
 ) -> None:
-    deadman("arm", "test", f"test -e {tmp_path}/mended", changed)
+    deadman("arm", "test", f"test -e {tmp_path}/repaired", changed)
     assert "deadman fire test" in deadman("fire", "test").stderr
-    (tmp_path / "mended").touch()
+    (tmp_path / "repaired").touch()
     assert deadman("fire", "test").returncode == 0
     assert "too late" in deadman("disarm", "test").stderr
 
 
-def test_what_keeps_failing_can_be_disarmed_and_does_not_fire_what_is_armed_next(
+def test_failing_switch_can_be_disarmed_and_armed_again(
     deadman: Deadman, changed: Path, tmp_path: Path
 ) -> None:
     deadman("arm", "test", "false", changed)

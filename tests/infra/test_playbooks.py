@@ -1,4 +1,4 @@
-"""How playbooks, roles and wiring hang together."""
+"""Consistency of playbooks, roles and wiring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.paths import ROOT, VENV_BIN
 
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 WIRING = load(ROOT / "playbooks" / "group_vars" / "all" / "wiring.yml")
-# Roles that are about Algosat, and the one that others use as a tool.
+# Roles specific to Algosat, and the role that other roles use.
 OF_ALGOSAT = {"algosat", "backup"}
 TOOLS = {"deadman"}
 OF_THE_MACHINE = sorted(set(ROLES) - OF_ALGOSAT)
@@ -59,21 +59,21 @@ def test_every_role_is_in_the_site() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_task_is_a_sentence_with_a_qualified_module(role: str) -> None:
+def test_every_task_has_a_name_and_a_qualified_module(role: str) -> None:
     for task in tasks(role):
         assert re.match(r"[A-Z].+ .+[^.]$", task["name"]), task["name"]
         modules = set(task) - KEYWORDS
         assert all("." in module or module in BUILTIN_OR_OURS for module in modules), (task["name"], modules)
 
 
-def test_no_change_waits_for_a_handler_to_take_effect() -> None:
-    # Of a run that is killed before it the next one would see nothing; config_files has `effects`.
+def test_no_task_notifies_a_handler() -> None:
+    # After a killed run, no later run would call the handler. Use the `effects` of config_files.
     assert [task["name"] for role in ROLES for task in tasks(role) if "notify" in task] == []
     assert sorted((ROOT / "roles").glob("*/handlers")) == []
 
 
 @pytest.mark.parametrize("role", OF_THE_MACHINE)
-def test_role_of_the_machine_knows_nothing_of_algosat(role: str) -> None:
+def test_machine_role_does_not_mention_algosat(role: str) -> None:
     assert [it for it in sources(role) if "algosat" in it.read_text().lower()] == []
 
 
@@ -87,7 +87,7 @@ def test_role_uses_no_variable_of_another_role(role: str) -> None:
     assert found == {}
 
 
-def test_wiring_hands_out_only_variables_that_a_role_has() -> None:
+def test_wiring_sets_only_variables_of_roles() -> None:
     known = set()
     for role in ROLES:
         specs = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")
@@ -97,14 +97,14 @@ def test_wiring_hands_out_only_variables_that_a_role_has() -> None:
 
 def test_every_preflight_can_run_before_the_first_change() -> None:
     files = sorted((ROOT / "roles").glob("*/tasks/preflight.yml"))
-    claims = [
+    checks = [
         task["ansible.builtin.assert"]
         for it in files
         for task in load(it)
         if "ansible.builtin.assert" in task
     ]
-    assert len(claims) >= len(files) > 0
-    assert [claim for claim in claims if not (isinstance(claim["that"], list) and claim["fail_msg"])] == []
+    assert len(checks) >= len(files) > 0
+    assert [check for check in checks if not (isinstance(check["that"], list) and check["fail_msg"])] == []
 
 
 @pytest.mark.parametrize("role", sorted(set(OF_THE_MACHINE) - TOOLS))
@@ -114,12 +114,12 @@ def test_every_file_of_a_role_is_a_template_at_its_targets_path(role: str) -> No
     assert tops <= {"etc", "usr", "home"}
 
 
-def test_yaml_of_playbooks_has_no_hosts_but_the_group() -> None:
+def test_plays_target_only_known_groups() -> None:
     named = {play["hosts"] for play in plays()}
     assert named <= {"algosat", "localhost", "bootstrap_needed"}, yaml.safe_dump(sorted(named))
 
 
-def test_roles_reach_one_server_after_another_and_none_after_one_that_failed(tmp_path: Path) -> None:
+def test_roles_run_on_one_server_at_a_time_and_stop_after_a_failure(tmp_path: Path) -> None:
     rolling = [play for play in plays() if "roles" in play]
     assert {play["hosts"] for play in rolling} == {"algosat"}
     for play in rolling:

@@ -1,4 +1,4 @@
-"""Shell programs and units as a server gets them: rendered, and read by their consumers."""
+"""Rendered shell programs and systemd units, checked by shellcheck and systemd-analyze."""
 
 import re
 import shutil
@@ -54,30 +54,28 @@ def rendered(path: str, directory: Path, **variables: object) -> Path:
     [{}, OFFSITE, APPEND_ONLY, ON_POSTGRESQL, ELSEWHERE],
     ids=["plain", "offsite", "append-only", "postgresql", "elsewhere"],
 )
-def test_rendered_program_is_clean_for_shellcheck(
-    path: str, variables: dict[str, object], tmp_path: Path
-) -> None:
+def test_rendered_program_passes_shellcheck(path: str, variables: dict[str, object], tmp_path: Path) -> None:
     file = rendered(path, tmp_path, **variables)
     done = subprocess.run(["shellcheck", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
-def test_programs_of_the_repository_are_clean_for_shellcheck() -> None:
+def test_scripts_of_the_repository_pass_shellcheck() -> None:
     files = [ROOT / it for it in REPOSITORY_SCRIPTS]
     done = subprocess.run(["shellcheck", *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(("variables", "forgets"), [(OFFSITE, True), (APPEND_ONLY, False)])
-def test_backup_forgets_off_site_only_where_it_is_said_what_is_kept(
+def test_backup_removes_snapshots_only_with_a_retention_policy(
     variables: dict[str, object], forgets: bool, tmp_path: Path
 ) -> None:
     assert (" forget " in rendered(SCRIPTS[0], tmp_path, **variables).read_text()) == forgets
 
 
 @pytest.mark.parametrize("script", ["backup.sh", "restore.sh"])
-def test_program_explains_itself(script: str, tmp_path: Path) -> None:
+def test_program_has_a_usage_text(script: str, tmp_path: Path) -> None:
     file = rendered(f"opt/algosat/bin/{script}", tmp_path)
     done = subprocess.run(["bash", file, "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
@@ -93,7 +91,7 @@ def test_program_explains_itself(script: str, tmp_path: Path) -> None:
         ("restore.sh", ["-x"]),
     ],
 )
-def test_wrong_usage_ends_with_two(script: str, arguments: list[str], tmp_path: Path) -> None:
+def test_wrong_usage_exits_with_two(script: str, arguments: list[str], tmp_path: Path) -> None:
     file = rendered(f"opt/algosat/bin/{script}", tmp_path)
     done = subprocess.run(["bash", file, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -105,7 +103,7 @@ def test_systemd_accepts_every_unit(tmp_path: Path) -> None:
     files = []
     for template in UNITS:
         file = rendered(f"etc/systemd/system/{template.removesuffix('.j2')}", tmp_path)
-        # The programs are on the server, not here.
+        # The programs exist only on servers.
         file.write_text(file.read_text().replace("/opt/algosat/current/bin/algosat", "/bin/true"))
         file.write_text(re.sub(r"/opt/algosat/bin/\w+\.sh", "/bin/true", file.read_text()))
         files.append(file)
@@ -125,21 +123,21 @@ def test_unit_runs_as_algosat_in_the_sandbox(template: str) -> None:
 
 
 @pytest.mark.parametrize("template", SANDBOXED)
-def test_unit_reads_the_settings_where_they_are(template: str) -> None:
+def test_unit_uses_the_configuration_directory(template: str) -> None:
     unit = TEMPLATES / "etc" / "systemd" / "system" / template
     text = server("staging").render(unit, algosat_config_directory="/etc/elsewhere")
     assert 'Environment="ALGOSAT_CONFIG_DIR=/etc/elsewhere"' in text.splitlines()
 
 
 @pytest.mark.parametrize("script", ["backup.sh", "restore.sh"])
-def test_program_reads_the_settings_where_they_are(script: str, tmp_path: Path) -> None:
+def test_program_uses_the_configuration_directory(script: str, tmp_path: Path) -> None:
     text = rendered(
         f"opt/algosat/bin/{script}", tmp_path, algosat_config_directory="/etc/elsewhere"
     ).read_text()
     assert "readonly configuration=/etc/elsewhere\nexport ALGOSAT_CONFIG_DIR=$configuration\n" in text
 
 
-def test_command_of_the_operator_reads_the_settings_where_they_are(tmp_path: Path) -> None:
+def test_algosat_command_uses_the_configuration_directory(tmp_path: Path) -> None:
     program = tmp_path / "current" / "bin" / "algosat"
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\necho "$ALGOSAT_CONFIG_DIR: $*"\n')
@@ -151,24 +149,24 @@ def test_command_of_the_operator_reads_the_settings_where_they_are(tmp_path: Pat
         "algosat_user": me,
     }
     command = rendered("usr/local/bin/algosat", tmp_path, **places)
-    said = subprocess.check_output(["sh", command, "config", "check"], text=True)
-    assert said == "/etc/else where: config check\n"
+    output = subprocess.check_output(["sh", command, "config", "check"], text=True)
+    assert output == "/etc/else where: config check\n"
 
 
-def test_release_program_reads_its_own_layout(tmp_path: Path) -> None:
+def test_release_program_uses_its_layout_file(tmp_path: Path) -> None:
     text = rendered("opt/algosat/bin/release", tmp_path, algosat_home="/srv/x").read_text()
     assert "PYTHONPATH=/srv/x/lib " in text
     assert "--layout /srv/x/release.json " in text
 
 
 @pytest.mark.parametrize("unit", ["algosat-backup.service", "algosat-drill.service"])
-def test_backups_may_be_written_wherever_they_lie(unit: str, tmp_path: Path) -> None:
+def test_unit_may_write_to_the_backup_directory(unit: str, tmp_path: Path) -> None:
     text = rendered(f"etc/systemd/system/{unit}", tmp_path, backup_directory="/srv/archives").read_text()
     assert "ReadWritePaths=/srv/archives" in text.splitlines()
 
 
 @pytest.mark.parametrize(
-    ("url", "reaches_nobody"),
+    ("url", "isolated"),
     [
         ("sqlite:////var/lib/algosat/database/algosat.db", True),
         ("postgresql+psycopg://trader@/book?host=/run/postgresql", True),
@@ -178,11 +176,9 @@ def test_backups_may_be_written_wherever_they_lie(unit: str, tmp_path: Path) -> 
         ("postgresql+psycopg://desk:x@192.0.2.7:5432/desk", False),
     ],
 )
-def test_api_may_reach_another_machine_only_for_a_store_that_is_there(
-    url: str, reaches_nobody: bool, tmp_path: Path
-) -> None:
+def test_api_has_network_access_only_for_a_remote_store(url: str, isolated: bool, tmp_path: Path) -> None:
     text = rendered("etc/systemd/system/algosat.service", tmp_path, algosat_database_url=url).read_text()
-    assert ("IPAddressDeny=any" in text.splitlines()) == reaches_nobody
+    assert ("IPAddressDeny=any" in text.splitlines()) == isolated
 
 
 @pytest.mark.parametrize(
@@ -195,7 +191,7 @@ def test_api_may_reach_another_machine_only_for_a_store_that_is_there(
         ("/srv/x", ""),
     ],
 )
-def test_sftp_repository_is_reached_with_our_own_key_and_known_hosts(repository: str, command: str) -> None:
+def test_sftp_repository_uses_our_key_and_known_hosts(repository: str, command: str) -> None:
     own = server("staging")
     variables = {**own.variables, "backup_restic_repository": repository}
     templar = own.templar.copy_with_new_env(available_variables=variables)

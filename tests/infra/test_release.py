@@ -1,4 +1,4 @@
-"""The release builder: named by content, complete for every supported server, the same bytes every time."""
+"""The release builder: content-based names, all supported servers, reproducible archives."""
 
 import shutil
 import tarfile
@@ -44,31 +44,31 @@ def app(tmp_path: Path) -> Path:
     return copy
 
 
-def test_lock_is_read_for_the_servers_python_and_not_for_this_one() -> None:
+def test_lock_is_evaluated_for_the_python_of_the_server() -> None:
     assert [it.name for it in applying(TWO_PYTHONS, DEBIAN_12)] == ["old"]
     (new,) = applying(TWO_PYTHONS, DEBIAN_13)
     assert (new.name, new.version, sorted(new.sha256)) == ("new", "2.0", ["bb", "cc"])
 
 
-def test_requirement_without_a_digest_is_refused() -> None:
+def test_requirement_without_a_digest_is_rejected() -> None:
     with pytest.raises(Trouble, match="old is locked without a digest"):
         applying("old==1.0\n", DEBIAN_12)
 
 
 @pytest.mark.parametrize("target", SERVERS, ids=lambda it: it.tag)
-def test_every_locked_package_is_pinned_with_digests_for_every_server(target: Target) -> None:
+def test_every_package_is_pinned_with_digests_for_every_server(target: Target) -> None:
     locked = applying(LOCK, target)
     assert {"flask", "gunicorn", "sqlalchemy"} <= {it.name for it in locked}
     assert all(it.version and it.sha256 for it in locked)
 
 
-def test_identity_is_the_version_and_stays_while_nothing_changes(app: Path) -> None:
+def test_identity_starts_with_the_version_and_is_stable(app: Path) -> None:
     name = identity(app, DEBIAN_12)
     assert name.startswith("0.1.0-")
     assert identity(app, DEBIAN_12) == name
 
 
-def test_identity_changes_with_a_source_with_the_lock_and_with_the_server(app: Path) -> None:
+def test_identity_depends_on_sources_lock_and_server(app: Path) -> None:
     names = {identity(app, DEBIAN_12), identity(app, DEBIAN_13)}
     (app / "algosat" / "cli.py").write_text("def main() -> None: print()\n")
     names.add(identity(app, DEBIAN_12))
@@ -85,7 +85,7 @@ def test_identity_ignores_compiled_files(app: Path) -> None:
 
 
 @pytest.mark.slow
-def test_archive_is_the_same_bytes_whenever_it_is_built(app: Path, tmp_path: Path) -> None:
+def test_archive_is_reproducible(app: Path, tmp_path: Path) -> None:
     first = build(app, DEBIAN_12, tmp_path / "first")
     second = build(app, DEBIAN_12, tmp_path / "second")
     assert first.name == second.name
@@ -93,7 +93,7 @@ def test_archive_is_the_same_bytes_whenever_it_is_built(app: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_archive_holds_the_apps_wheel_and_its_digest(app: Path, tmp_path: Path) -> None:
+def test_archive_contains_the_wheel_of_the_app_and_its_digest(app: Path, tmp_path: Path) -> None:
     archive = build(app, DEBIAN_12, tmp_path / "out")
     with tarfile.open(archive) as tar:
         tar.extractall(tmp_path / "unpacked", filter="data")
@@ -103,7 +103,7 @@ def test_archive_holds_the_apps_wheel_and_its_digest(app: Path, tmp_path: Path) 
     assert requirements == f"algosat==0.1.0 --hash=sha256:{digest(wheel)}\n"
 
 
-def test_cached_wheel_with_another_digest_is_not_taken(
+def test_cached_wheel_with_another_digest_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wheels, "CACHE", tmp_path)

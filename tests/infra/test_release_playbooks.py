@@ -48,18 +48,18 @@ def test_validation_contacts_no_server() -> None:
     assert modules == {"validate_inventory", "ansible.builtin.assert", "ansible.builtin.set_fact"}
 
 
-def test_task_that_is_handed_a_secret_shows_nothing() -> None:
-    handed = [(where, task) for where, task in all_tasks() if SECRET.search(str(task))]
-    assert handed
-    assert [f"{where}: {task['name']}" for where, task in handed if not task.get("no_log")] == []
+def test_task_with_a_secret_has_no_log() -> None:
+    with_secret = [(where, task) for where, task in all_tasks() if SECRET.search(str(task))]
+    assert with_secret
+    assert [f"{where}: {task['name']}" for where, task in with_secret if not task.get("no_log")] == []
 
 
-def test_files_with_secrets_show_no_differences() -> None:
+def test_files_with_secrets_are_hidden_in_the_diff() -> None:
     files = load(ROOT / "roles" / "algosat" / "vars" / "main.yml")["_algosat_configuration"]
     assert [it["path"] for it in files if not it.get("secret")] == []
 
 
-def test_no_template_carries_a_date() -> None:
+def test_no_template_contains_a_date() -> None:
     dated = re.compile(r"ansible_date_time|now\(|strftime")
     templates = [*ROOT.glob("templates/**/*.j2"), *ROOT.glob("roles/*/templates/**/*.j2")]
     assert templates

@@ -1,4 +1,4 @@
-"""requirements.yml against the collections that are installed and those that are used."""
+"""requirements.yml pins the installed collections that playbooks and roles use."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def required() -> dict[str, str]:
 
 
 def installed(collection: str) -> str:
-    beside_ansible = Path(str(metadata.distribution("ansible").locate_file("ansible_collections")))
-    manifest = beside_ansible.joinpath(*collection.split("."), "MANIFEST.json")
+    collections = Path(str(metadata.distribution("ansible").locate_file("ansible_collections")))
+    manifest = collections.joinpath(*collection.split("."), "MANIFEST.json")
     return str(json.loads(manifest.read_text())["collection_info"]["version"])
 
 
-def test_pinned_collections_are_the_versions_that_ansible_brought() -> None:
+def test_pinned_collections_have_the_versions_of_the_ansible_package() -> None:
     assert required() == {name: installed(name) for name in required()}
 
 
-def test_every_collection_in_use_is_pinned_and_none_else() -> None:
+def test_exactly_the_used_collections_are_pinned() -> None:
     sources = [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/**/*.yml"), *ROOT.glob("roles/**/*.j2")]
     used = {name for source in sources for name in QUALIFIED.findall(source.read_text())}
     assert used == required().keys()

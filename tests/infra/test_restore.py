@@ -1,4 +1,4 @@
-"""backup.sh and restore.sh on a pretended server: store and program are real, the services are not."""
+"""backup.sh and restore.sh with a real store and program, and fake services."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tests.app.builders import algosat_data, write_configuration
 from tests.infra.rendering import server
 from tools.paths import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="restore.sh is root's")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="restore.sh needs root")]
 
 Run = Callable[..., str]
 ARCHIVES = "daily+weekly"
 SYSTEMCTL = """\
 #!/bin/sh
-echo "$*" >>{place}/asked
+echo "$*" >>{place}/commands
 case $* in *stop*) test ! -e {place}/stuck ;; esac
 """
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs a program of the pretended server; what it said on both streams."""
+    """Return a function that runs a program of the fake server and returns its output."""
     places = {name: tmp_path / name for name in ("home", "data", "etc", "log", "run", "bin")}
     places["backups"] = tmp_path / ARCHIVES
     for place in (
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Run:
     store = f"sqlite:///{places['data']}/database/algosat.db"
     directories = {"runtime_directory": str(places["run"]), "data_directory": str(places["data"])}
     write_configuration(places["etc"], algosat_data(tmp_path, database__url=store, **directories))
-    told = {
+    variables = {
         "algosat_user": "root",
         "algosat_group": "root",
         "algosat_home": str(places["home"]),
@@ -55,7 +55,7 @@ def run(tmp_path: Path) -> Run:
     }
     for name in ("backup.sh", "restore.sh"):
         template = ROOT / "templates" / "opt" / "algosat" / "bin" / f"{name}.j2"
-        executable(places["home"] / "bin" / name, server("staging").render(template, **told))
+        executable(places["home"] / "bin" / name, server("staging").render(template, **variables))
     release = places["home"] / "releases" / "1.0-a"
     (release / "bin").mkdir(parents=True)
     executable(release / "bin" / "algosat", f'#!/bin/sh\nexec {Path(sys.executable).parent}/algosat "$@"\n')
@@ -64,7 +64,7 @@ def run(tmp_path: Path) -> Run:
     executable(places["bin"] / "systemctl", SYSTEMCTL.format(place=tmp_path))
 
     def run(program: str, *arguments: str) -> str:
-        found = {
+        directories = {
             "algosat": release / "bin",
             "backup.sh": places["home"] / "bin",
             "restore.sh": places["home"] / "bin",
@@ -74,7 +74,7 @@ def run(tmp_path: Path) -> Run:
             "ALGOSAT_CONFIG_DIR": str(places["etc"]),
         }
         done = subprocess.run(
-            [found[program] / program, *arguments],
+            [directories[program] / program, *arguments],
             env=environment,
             capture_output=True,
             text=True,
@@ -92,7 +92,7 @@ def executable(file: Path, text: str) -> None:
     file.chmod(0o755)
 
 
-def test_restored_backup_brings_back_all_but_trading_that_is_halted(run: Run, tmp_path: Path) -> None:
+def test_restore_recovers_the_backup_and_keeps_trading_halted(run: Run, tmp_path: Path) -> None:
     trail = tmp_path / "data" / "security" / "trail"
     trail.write_text("before")
     archive = run("backup.sh").strip()
@@ -102,29 +102,27 @@ def test_restored_backup_brings_back_all_but_trading_that_is_halted(run: Run, tm
     assert trail.read_text() == "before"
     status = run("algosat", "risk", "status")
     assert "trading was halted when a backup was restored" in status
-    assert "odd prices" not in status  # the store is that of before
+    assert "odd prices" not in status  # the store is the one from before the halt
 
 
-def test_archive_of_a_clock_that_was_ahead_is_not_the_latest(run: Run, tmp_path: Path) -> None:
+def test_archive_dated_in_the_future_is_not_the_latest(run: Run, tmp_path: Path) -> None:
     archive = Path(run("backup.sh").strip())
     shutil.copy(archive, tmp_path / ARCHIVES / "algosat-20990101T000000Z.tar.gz")
     assert f"can be restored: {archive}" in run("restore.sh", "--check", "latest")
 
 
-def test_older_archives_go_wherever_they_lie(run: Run, tmp_path: Path) -> None:
+def test_surplus_archives_are_removed(run: Run, tmp_path: Path) -> None:
     run("backup.sh")
     second = Path(run("backup.sh").strip())
     assert list((tmp_path / ARCHIVES).glob("*.tar.gz")) == [second]
 
 
-def test_services_that_do_not_stop_are_started_again_and_nothing_is_replaced(
-    run: Run, tmp_path: Path
-) -> None:
+def test_restore_changes_nothing_if_the_services_do_not_stop(run: Run, tmp_path: Path) -> None:
     archive = run("backup.sh").strip()
     (tmp_path / "data" / "security" / "trail").write_text("after")
     (tmp_path / "stuck").touch()
     with pytest.raises(AssertionError, match="could not stop the services; putting the old state back"):
         run("restore.sh", "--yes", archive)
-    assert (tmp_path / "asked").read_text().splitlines()[-1].startswith("start algosat-strategies.service")
+    assert (tmp_path / "commands").read_text().splitlines()[-1].startswith("start algosat-strategies.service")
     assert (tmp_path / "data" / "security" / "trail").read_text() == "after"
     assert not (tmp_path / "data" / ".before-restore").exists()

@@ -1,4 +1,4 @@
-"""Every role's README is what its specs and defaults say."""
+"""The README of each role matches its argument specs and defaults."""
 
 import pytest
 
@@ -11,5 +11,5 @@ def test_every_role_is_documented() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_page_agrees_with_the_specs(role: str) -> None:
+def test_readme_matches_the_specs(role: str) -> None:
     assert page(role).read_text() == text(role), "run `python -m tools.role_docs`"

@@ -1,4 +1,4 @@
-"""A setting's journey: what Ansible renders is what the app takes, no key more and none less."""
+"""Rendered settings files have exactly the keys that the app accepts."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from tools.paths import ROOT
 
 TEMPLATES = ROOT / "templates" / "etc" / "algosat"
 FILES = {"algosat": "algosat.yaml.j2", "protection": "security.yaml.j2"}
-# The examples' secrets are known to everybody, and the app refuses them; nothing else may be wrong.
+# The app rejects the public secrets of the example inventories. All other values must be valid.
 EXAMPLE_SECRETS = {"security.secret_key", "encryption.keys.0"}
 SCALAR = re.compile(r"^ *(?P<key>\w+): \{\{ (?P<variable>\w+) \| to_json \}\}$")
 
@@ -28,12 +28,10 @@ def rendered(environment: str, directory: Path) -> Path:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_example_inventory_renders_settings_with_nothing_wrong_but_its_secrets(
-    environment: str, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigurationError) as refusal:
+def test_example_inventory_is_valid_except_for_its_secrets(environment: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
         load_settings(rendered(environment, tmp_path))
-    assert {problem["key"] for problem in refusal.value.errors} == EXAMPLE_SECRETS
+    assert {problem["key"] for problem in raised.value.errors} == EXAMPLE_SECRETS
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -50,18 +48,16 @@ def test_example_inventory_with_real_secrets_loads(environment: str, tmp_path: P
 
 
 @pytest.mark.parametrize(("root", "template"), FILES.items())
-def test_each_key_is_one_json_scalar_of_the_variable_that_the_app_names_as_its_owner(
-    root: str, template: str
-) -> None:
+def test_each_key_is_the_json_scalar_of_its_inventory_variable(root: str, template: str) -> None:
     lines = (TEMPLATES / template).read_text().splitlines()
     scalars = [match for line in lines if (match := SCALAR.match(line))]
-    owners = {(key.name, key.inventory_variable) for key in KEYS.values() if key.path[0] == root}
-    assert {(it["key"], it["variable"]) for it in scalars} == owners
+    expected = {(key.name, key.inventory_variable) for key in KEYS.values() if key.path[0] == root}
+    assert {(it["key"], it["variable"]) for it in scalars} == expected
     others = [line for line in lines if not SCALAR.match(line)]
     assert all(re.fullmatch(r"\w+:|# \{\{ ansible_managed \}\}", line) for line in others)
 
 
-def test_key_the_app_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_unknown_key_is_rejected(tmp_path: Path) -> None:
     rendered("staging", tmp_path)
     with (tmp_path / "algosat.yaml").open("a") as file:
         file.write("colour: blue\n")
@@ -69,7 +65,7 @@ def test_key_the_app_does_not_know_is_refused(tmp_path: Path) -> None:
         load_settings(tmp_path)
 
 
-def test_key_that_is_not_rendered_is_missed(tmp_path: Path) -> None:
+def test_missing_key_is_reported(tmp_path: Path) -> None:
     rendered("staging", tmp_path)
     shutil.copy(tmp_path / "algosat.yaml", tmp_path / "before")
     kept = [it for it in (tmp_path / "before").read_text().splitlines() if "max_daily_loss" not in it]

@@ -1,4 +1,4 @@
-"""A role's specs and its defaults say the same: no variable without a type, no type without a variable."""
+"""The argument specs and the defaults of each role agree."""
 
 import re
 from typing import Any
@@ -26,7 +26,7 @@ def defaults(role: str) -> dict[str, Any]:
 
 
 def shown_without_default(role: str) -> set[str]:
-    """Variables that a role's defaults only show, in a comment: their value comes from elsewhere."""
+    """Return the variables that the defaults show only in a comment, because they have no default."""
     file = ROOT / "roles" / role / "defaults" / "main.yml"
     return set(re.findall(rf"^# ({role}_\w+):", file.read_text(), re.MULTILINE)) if file.exists() else set()
 
@@ -37,7 +37,7 @@ def test_role_has_specs(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", WITH_SPECS)
-def test_specs_and_defaults_name_the_same_variables(role: str) -> None:
+def test_specs_and_defaults_have_the_same_variables(role: str) -> None:
     known = defaults(role).keys() | shown_without_default(role)
     assert known - options(role).keys() == set()
     assert options(role).keys() - known - SHARED == set()
@@ -55,20 +55,20 @@ def test_no_spec_repeats_a_default(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", WITH_SPECS)
-def test_every_variable_begins_with_its_roles_name_and_is_described(role: str) -> None:
+def test_every_variable_has_the_role_prefix_and_a_description(role: str) -> None:
     assert [name for name in options(role) if not name.startswith(f"{role}_")] == []
     assert [name for name, spec in options(role).items() if not spec.get("description")] == []
 
 
 @pytest.mark.parametrize("role", WITH_SPECS)
-def test_defaults_are_of_the_type_the_specs_ask_for(role: str) -> None:
+def test_defaults_have_the_types_of_the_specs(role: str) -> None:
     values = {name: server("staging").value(name) for name in defaults(role)}
     specs = {name: options(role)[name] for name in values}
-    verdict = ArgumentSpecValidator(specs).validate(values, validate_role_argument_spec=True)
-    assert verdict.error_messages == []
+    result = ArgumentSpecValidator(specs).validate(values, validate_role_argument_spec=True)
+    assert result.error_messages == []
 
 
-def test_secrets_are_plain_strings_so_that_no_type_error_shows_them() -> None:
+def test_secrets_are_plain_strings_that_no_type_error_prints() -> None:
     found = [spec for role in WITH_SPECS for name, spec in options(role).items() if SECRET.search(name)]
     assert found
     assert [

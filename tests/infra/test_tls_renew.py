@@ -1,4 +1,4 @@
-"""The program that issues certificates, in a directory of its own; only systemd is pretended."""
+"""tls-renew with real openssl, in a temporary directory, with fake systemctl and ACME client."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TEMPLATE = ROOT / "roles" / "tls" / "templates" / "usr" / "local" / "sbin" / "tl
 SYSTEMCTL = """\
 #!/bin/sh
 case $1 in --quiet) exit 0 ;; esac
-echo "$*" >>{place}/asked
+echo "$*" >>{place}/commands
 test ! -e {place}/broken
 """
 
-# Speaks to nobody, and signs what it is given.
+# Fake ACME client that signs every request.
 DEHYDRATED = """\
 #!/bin/sh
 for last; do :; done
@@ -30,7 +30,7 @@ case $* in *--signcsr*)
 esac
 """
 
-# What the time is, so many days from now.
+# Fake date that is some days ahead.
 LATER = """\
 #!/bin/sh
 [ "$*" != +%s ] || set -- --date=+{days}days +%s
@@ -48,7 +48,7 @@ def renew(tmp_path: Path) -> Renew:
         (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     program = tmp_path / "tls-renew"
-    told = {
+    variables = {
         "tls_directory": str(tmp_path / "tls"),
         "tls_subject_alt_names": ["trade.example.org", "127.0.0.1"],
         "tls_metrics_file": str(tmp_path / "reports" / "tls.prom"),
@@ -56,7 +56,7 @@ def renew(tmp_path: Path) -> Renew:
     }
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        program.write_text(server("staging").render(TEMPLATE, **{**told, **more}))
+        program.write_text(server("staging").render(TEMPLATE, **{**variables, **more}))
         return subprocess.run(
             ["sh", program, *arguments], env=environment, capture_output=True, text=True, check=False
         )
@@ -64,18 +64,18 @@ def renew(tmp_path: Path) -> Renew:
     return run
 
 
-def asked(place: Path) -> list[str]:
-    return (place / "asked").read_text().splitlines()
+def commands(place: Path) -> list[str]:
+    return (place / "commands").read_text().splitlines()
 
 
-def test_certificate_is_issued_once_and_shown_once(renew: Renew, tmp_path: Path) -> None:
+def test_certificate_is_issued_and_loaded_once(renew: Renew, tmp_path: Path) -> None:
     first, second = renew(), renew()
     assert (first.returncode, first.stdout) == (0, "issued: no authority that outlives a certificate\n")
     assert (second.returncode, second.stdout, second.stderr) == (0, "kept\n", "")
-    assert asked(tmp_path) == ["reload nginx.service"]
+    assert commands(tmp_path) == ["reload nginx.service"]
 
 
-def test_reader_that_could_not_reload_is_told_until_it_can(renew: Renew, tmp_path: Path) -> None:
+def test_failed_reload_is_repeated_until_it_succeeds(renew: Renew, tmp_path: Path) -> None:
     renew()
     (tmp_path / "broken").touch()
     failed = renew("now")
@@ -84,37 +84,37 @@ def test_reader_that_could_not_reload_is_told_until_it_can(renew: Renew, tmp_pat
     assert renew().returncode == 3
     (tmp_path / "broken").unlink()
     assert (renew().returncode, renew().stdout) == (0, "kept\n")
-    assert asked(tmp_path) == ["reload nginx.service"] * 4
+    assert commands(tmp_path) == ["reload nginx.service"] * 4
 
 
-def test_run_that_was_cut_before_its_reader_was_told_is_finished_by_the_next(
-    renew: Renew, tmp_path: Path
-) -> None:
+def test_next_run_completes_a_run_killed_before_the_reload(renew: Renew, tmp_path: Path) -> None:
     renew()
     cut = tmp_path / "tls" / ".issue.abc123"
     cut.mkdir()
     (cut / "privkey.pem").touch()
     (tmp_path / "tls" / "unread").touch()
     assert renew().stdout == "kept\n"
-    assert asked(tmp_path) == ["reload nginx.service"] * 2
+    assert commands(tmp_path) == ["reload nginx.service"] * 2
     assert sorted(it.name for it in (tmp_path / "tls").iterdir()) == [
         "ca.key", "ca.pem", "fullchain.pem", "names", "privkey.pem",
     ]  # fmt: skip
 
 
-def test_another_authority_is_asked_at_once_and_the_same_is_not_asked_again(renew: Renew) -> None:
+def test_changed_authority_issues_at_once_and_the_same_one_does_not(renew: Renew) -> None:
     trial, real = "https://trial.example/directory", "https://real.example/directory"
-    said = [renew(tls_mode="acme", tls_acme_directory_url=url).stdout for url in (trial, trial, real, real)]
-    assert said == ["issued: none with its key\n", "kept\n", "issued: another authority\n", "kept\n"]
+    results = [
+        renew(tls_mode="acme", tls_acme_directory_url=url).stdout for url in (trial, trial, real, real)
+    ]
+    assert results == ["issued: none with its key\n", "kept\n", "issued: another authority\n", "kept\n"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the report is written as its directory's owner")
-def test_report_speaks_of_the_certificate_that_is_shown(renew: Renew, tmp_path: Path) -> None:
+def test_metrics_describe_the_loaded_certificate(renew: Renew, tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     report = tmp_path / "reports" / "tls.prom"
     renew()
-    told = {name: float(value) for name, value in (it.split() for it in lines(report))}
-    expiry, due = told["algosat_certificate_expiry_timestamp_seconds"], told[DUE]
+    metrics = {name: float(value) for name, value in (it.split() for it in lines(report))}
+    expiry, due = metrics["algosat_certificate_expiry_timestamp_seconds"], metrics[DUE]
     assert expiry - due == pytest.approx(397 / 6 * 86400, abs=2)
     before = report.read_text()
     (tmp_path / "broken").touch()
@@ -123,23 +123,23 @@ def test_report_speaks_of_the_certificate_that_is_shown(renew: Renew, tmp_path: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the report is written as its directory's owner")
-@pytest.mark.parametrize(("days_on", "warned"), [(74, False), (76, True)])
-def test_certificate_of_ones_own_is_kept_told_of_and_warned_of(
-    renew: Renew, tmp_path: Path, days_on: int, warned: bool
+@pytest.mark.parametrize(("days_ahead", "warned"), [(74, False), (76, True)])
+def test_operators_certificate_is_kept_published_and_warned_about(
+    renew: Renew, tmp_path: Path, days_ahead: int, warned: bool
 ) -> None:
     (tmp_path / "reports").mkdir()
     place = tmp_path / "tls"
     made = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=own -days 90"
     files = ("-keyout", place / "privkey.pem", "-out", place / "fullchain.pem")
     subprocess.run([*made.split(), *files], check=True, capture_output=True)
-    (tmp_path / "date").write_text(LATER.format(days=days_on))
+    (tmp_path / "date").write_text(LATER.format(days=days_ahead))
     (tmp_path / "date").chmod(0o755)
     (place / "unread").touch()
     before = (place / "fullchain.pem").read_text()
-    said = [renew(*arguments, tls_mode="own") for arguments in ((), ("now",))]
-    assert [(it.returncode, it.stdout) for it in said] == [(0, "kept\n")] * 2
-    assert ("tls_certificate" in said[0].stderr) == warned
-    assert asked(tmp_path) == ["reload nginx.service"]
+    results = [renew(*arguments, tls_mode="own") for arguments in ((), ("now",))]
+    assert [(it.returncode, it.stdout) for it in results] == [(0, "kept\n")] * 2
+    assert ("tls_certificate" in results[0].stderr) == warned
+    assert commands(tmp_path) == ["reload nginx.service"]
     assert (place / "fullchain.pem").read_text() == before
     assert lines(tmp_path / "reports" / "tls.prom")[2] == "algosat_certificate_self_signed 0"
 

@@ -1,4 +1,4 @@
-"""Secrets are committed only encrypted, and reach those who have the password, and only those."""
+"""Vaults: secrets are committed only encrypted and readable only with the password."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ SECRETS = {
 
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout of no inventory, for somebody without any password."""
+    """Set up a checkout without inventories and a user without passwords."""
     for module in (passwords, vault):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(passwords, "LOCAL", tmp_path / ".local")
@@ -40,7 +40,7 @@ def committed() -> list[Path]:
     return [ROOT / it for it in listed.stdout.split("\0") if it]
 
 
-def test_every_vault_in_the_repository_is_encrypted_for_its_own_environment() -> None:
+def test_every_committed_vault_is_encrypted_for_its_environment() -> None:
     vaults = [it for it in committed() if it.name in ("vault.yml", "vault.yaml")]
     assert {vault.environment_of(it) for it in vaults} == set(ENVIRONMENTS)
     assert all(vault.file_of(str(vault.environment_of(it))) == it for it in vaults)
@@ -48,7 +48,7 @@ def test_every_vault_in_the_repository_is_encrypted_for_its_own_environment() ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_example_vault_opens_with_the_documented_password_and_holds_only_examples(environment: str) -> None:
+def test_example_vault_has_the_documented_password_and_only_examples(environment: str) -> None:
     plain = vault.textconv(vault.file_of(environment))
     entries = [line.split(":")[0] for line in plain.splitlines() if line.startswith("vault_")]
     assert set(entries) == SECRETS
@@ -62,7 +62,7 @@ def test_each_secret_is_mapped_exactly_once(environment: str) -> None:
         assert main.count(f'{secret.removeprefix("vault_")}: "{{{{ {secret} }}}}"') == 1
 
 
-def test_variable_goes_before_the_file_and_the_file_before_the_example(
+def test_password_variable_precedes_file_and_file_precedes_example(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     example = passwords.example_of("qa")
@@ -75,24 +75,24 @@ def test_variable_goes_before_the_file_and_the_file_before_the_example(
     assert passwords.find("qa") == "from-the-variable"
 
 
-def test_keyring_is_asked_last(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str]] = []
+def test_keyring_is_the_last_source_of_a_password(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups: list[tuple[str, str]] = []
 
     def answer(service: str, user: str) -> str:
-        asked.append((service, user))
+        lookups.append((service, user))
         return "from-the-keyring"
 
     monkeypatch.setattr("keyring.get_password", answer)
     assert passwords.find("qa") == "from-the-keyring"
-    assert asked == [("algosat-vault", "qa")]
+    assert lookups == [("algosat-vault", "qa")]
 
 
-def test_password_is_kept_for_its_owner_alone(nowhere: Path) -> None:
+def test_password_file_is_private(nowhere: Path) -> None:
     passwords.keep("qa")
     assert passwords.file_of("qa").stat().st_mode & 0o777 == 0o600
 
 
-def test_password_file_that_others_may_read_is_refused(nowhere: Path) -> None:
+def test_password_file_readable_by_others_is_rejected(nowhere: Path) -> None:
     passwords.keep("qa")
     passwords.file_of("qa").chmod(0o644)
     with pytest.raises(Trouble, match="may be read by others") as trouble:
@@ -100,13 +100,13 @@ def test_password_file_that_others_may_read_is_refused(nowhere: Path) -> None:
     assert trouble.value.remedy.startswith("chmod 600")
 
 
-def test_password_of_the_throw_away_inventory_is_made_when_first_asked_for(nowhere: Path) -> None:
+def test_password_of_the_local_inventory_is_created_on_first_use(nowhere: Path) -> None:
     made = passwords.find("local")
     assert made
     assert passwords.find("local") == made
 
 
-def test_password_that_many_ask_for_at_once_is_made_by_one_and_known_to_all(nowhere: Path) -> None:
+def test_concurrent_first_uses_get_the_same_password(nowhere: Path) -> None:
     file = passwords.file_of("local")
     with ThreadPoolExecutor(8) as many:
         for _ in range(20):
@@ -116,7 +116,7 @@ def test_password_that_many_ask_for_at_once_is_made_by_one_and_known_to_all(nowh
             assert list(file.parent.iterdir()) == [file]
 
 
-def test_client_says_where_a_password_may_be_given_when_it_knows_none() -> None:
+def test_client_without_a_password_names_its_sources() -> None:
     done = subprocess.run(
         [CLIENT, "--vault-id", "nowhere"],
         capture_output=True,
@@ -129,7 +129,7 @@ def test_client_says_where_a_password_may_be_given_when_it_knows_none() -> None:
     assert "ALGOSAT_VAULT_PASSWORD_NOWHERE" in done.stderr
 
 
-def test_diff_of_a_vault_without_its_password_shows_it_encrypted(nowhere: Path) -> None:
+def test_diff_without_the_password_shows_the_encrypted_text(nowhere: Path) -> None:
     file = nowhere / "vault.yml"
     file.write_text("$ANSIBLE_VAULT;1.2;AES256;qa\n6162\n")
     assert vault.textconv(file) == file.read_text()
@@ -137,8 +137,8 @@ def test_diff_of_a_vault_without_its_password_shows_it_encrypted(nowhere: Path) 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An inventory that is there only for a test, its password in the variable."""
-    name = f"test-of-the-vault-{os.getpid()}"  # these tests run beside each other
+    """Name a temporary inventory whose password is in the environment variable."""
+    name = f"test-of-the-vault-{os.getpid()}"  # these tests run in parallel
     monkeypatch.setenv(passwords.variable_of(name), "first")
     yield name
     shutil.rmtree(ROOT / "inventories" / name, ignore_errors=True)
@@ -146,7 +146,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_new_secrets_are_encrypted_and_open_again(environment: str) -> None:
+def test_new_vault_is_encrypted_and_can_be_opened(environment: str) -> None:
     vault.new(environment)
     assert vault.environment_of(vault.file_of(environment)) == environment
     entries = [it.split(":")[0] for it in vault.show(environment).splitlines() if it.startswith("vault_")]
@@ -157,7 +157,7 @@ def test_new_secrets_are_encrypted_and_open_again(environment: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("revoke", [False, True])
-def test_rotated_keys_stand_before_the_old_ones_and_the_rest_stays(environment: str, revoke: bool) -> None:
+def test_rotation_puts_new_keys_first_and_keeps_the_rest(environment: str, revoke: bool) -> None:
     vault.new(environment)
     old = yaml.safe_load(vault.show(environment))
     for _ in range(2):
@@ -172,7 +172,7 @@ def test_rotated_keys_stand_before_the_old_ones_and_the_rest_stays(environment: 
 
 
 @pytest.mark.slow
-def test_rekeyed_secrets_are_the_same_under_another_password(
+def test_rekeying_keeps_the_secrets_under_a_new_password(
     environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vault.new(environment)
@@ -190,7 +190,7 @@ def test_rekeyed_secrets_are_the_same_under_another_password(
 
 
 @pytest.mark.slow
-def test_rekeying_that_fails_leaves_password_and_secrets_that_fit(
+def test_failed_rekeying_keeps_a_matching_password_and_vault(
     environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passwords.keep(environment, "first")
@@ -213,7 +213,7 @@ def test_rekeying_that_fails_leaves_password_and_secrets_that_fit(
     assert vault.show(environment) == plain
 
 
-def test_hook_refuses_a_vault_in_clear_and_lets_an_encrypted_one_pass(tmp_path: Path) -> None:
+def test_hook_rejects_a_plain_vault_and_accepts_an_encrypted_one(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=tmp_path, capture_output=True, check=True)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from algosat_release import health, machine, store
-from tests.infra.releases.pretended import Server
+from tests.infra.releases.fake_server import FakeServer
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    fake = Server(tmp_path)
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+    fake = FakeServer(tmp_path)
     monkeypatch.setattr(machine, "attempt", fake.attempt)
     monkeypatch.setattr(store, "attempt", fake.attempt)
     monkeypatch.setattr(health, "wait", fake.wait)

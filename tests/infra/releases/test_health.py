@@ -1,4 +1,4 @@
-"""The answer of a release that is asked for its health."""
+"""Evaluation of the health response of a release."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ from algosat_release import health
         (200, ["healthy"], "something else than an object"),
     ],
 )
-def test_answer_of_health_is_judged(status: int, body: object, complaint: str | None) -> None:
+def test_health_response_is_evaluated(status: int, body: object, complaint: str | None) -> None:
     found = health.judge(status, body)
     assert (found is None) if complaint is None else (found is not None and complaint in found)

@@ -1,4 +1,4 @@
-"""An archive on its way to a release."""
+"""Installation of a release from its archive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from algosat_release.install import install
 from algosat_release.machine import Refused
-from tests.infra.releases.pretended import Server
+from tests.infra.releases.fake_server import FakeServer
 
 
 def archive_of(directory: Path, *names: str) -> Path:
@@ -24,22 +24,22 @@ def archive_of(directory: Path, *names: str) -> Path:
 
 
 @pytest.mark.parametrize("inside", ["../beside", "wheels/../../beside"])
-def test_archive_that_reaches_beside_the_release_is_refused(
-    server: Server, tmp_path: Path, inside: str
+def test_archive_with_a_path_outside_the_release_is_rejected(
+    server: FakeServer, tmp_path: Path, inside: str
 ) -> None:
     with pytest.raises(Refused, match="is no release"):
         install(server.layout, "1.0-a", archive_of(tmp_path, inside))
     assert not server.layout.release("1.0-a").directory.exists()
 
 
-def test_archive_that_names_a_place_of_its_own_is_refused(server: Server, tmp_path: Path) -> None:
+def test_archive_with_an_absolute_path_is_rejected(server: FakeServer, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     with pytest.raises(Refused, match="is no release"):
         install(server.layout, "1.0-a", archive_of(tmp_path, str(elsewhere)))
     assert not elsewhere.exists()
 
 
-def test_what_is_no_archive_is_refused_and_leaves_nothing(server: Server, tmp_path: Path) -> None:
+def test_file_that_is_not_an_archive_is_rejected(server: FakeServer, tmp_path: Path) -> None:
     file = tmp_path / "1.0-a.tar"
     file.write_text("text")
     with pytest.raises(Refused, match="is no release"):

@@ -8,15 +8,15 @@ from tools import apt
 from tools.say import Trouble
 
 
-def test_commands_that_are_there_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, ...]] = []
+def test_installed_commands_need_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    ensured: list[tuple[str, ...]] = []
     monkeypatch.setattr(apt, "_found", lambda _: True)
-    monkeypatch.setattr(apt, "ensure", lambda *packages: asked.append(packages))
+    monkeypatch.setattr(apt, "ensure", lambda *packages: ensured.append(packages))
     apt.ensure_commands("ssh", "podman")
-    assert asked == [()]
+    assert ensured == [()]
 
 
-def test_missing_package_is_named_with_the_whole_command_where_installing_is_not_allowed(
+def test_missing_package_without_permission_gives_the_apt_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/apt-get")
@@ -26,7 +26,7 @@ def test_missing_package_is_named_with_the_whole_command_where_installing_is_not
     assert refused.value.remedy.endswith("sudo apt-get install -y mmdebstrap podman")
 
 
-def test_machine_without_apt_is_told_which_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_without_apt_gets_the_list_of_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(Trouble) as refused:
         apt.ensure("podman")

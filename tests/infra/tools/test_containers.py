@@ -21,27 +21,27 @@ INSPECTED = {
 }
 
 
-def test_wished_port_is_taken_when_nothing_listens_on_it() -> None:
+def test_preferred_port_is_used_if_free() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        wish = probe.getsockname()[1]
-    assert free_port(wish) == wish
+        preferred = probe.getsockname()[1]
+    assert free_port(preferred) == preferred
 
 
-def test_another_port_is_taken_when_the_wished_one_is_in_use() -> None:
+def test_another_port_is_used_if_the_preferred_one_is_taken() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert free_port(taken.getsockname()[1]) != taken.getsockname()[1]
 
 
-def test_machine_is_known_by_what_podman_says_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_is_read_from_podman_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(podman, "answers", lambda *_: True)
     monkeypatch.setattr(podman, "podman", lambda *_: json.dumps([INSPECTED]))
     assert find("some") == Machine("some", "debian-13", 2222, 8880, 8443)
 
 
-def test_machine_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_machine_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(podman, "answers", lambda *_: False)
     assert find("some") is None
 

@@ -1,4 +1,4 @@
-"""Drift: every difference is named, from what Ansible itself answers."""
+"""Drift: every difference is reported, from the output of Ansible's check mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAYBOOK = """\
 - hosts: algosat
   gather_facts: false
   tasks:
-    - name: Write what counts together
+    - name: Write the files
       config_files:
         files:
           - {{path: {directory}/edited.conf, content: "as it should be\\n", owner: {user}, group: {user}}}
@@ -25,7 +25,7 @@ PLAYBOOK = """\
     - name: Write the lines
       ansible.builtin.copy: {{dest: "{directory}/{{{{ item }}}}", content: "ours\\n"}}
       loop: [one, two]
-    - name: Change something that has no name
+    - name: Run a command
       ansible.builtin.command: echo release none -> 1.0
       check_mode: false
 """
@@ -33,7 +33,7 @@ PLAYBOOK = """\
 
 @pytest.fixture
 def server(tmp_path: Path) -> Path:
-    """This machine as a server that is as its inventory says; its inventory and playbook lie there too."""
+    """Create an inventory, a playbook and files that match it, with this machine as the server."""
     user = subprocess.check_output(["id", "-un"], text=True).strip()
     here = f"[algosat]\nhere ansible_connection=local ansible_python_interpreter={sys.executable}\n"
     (tmp_path / "hosts").write_text(here)
@@ -49,26 +49,26 @@ def compare(server: Path) -> list[Difference]:
     return drift.differences(drift.ask(server / "site.yml", server / "hosts", "algosat"))["here"]
 
 
-def test_what_differs_is_named_with_its_lines_and_nothing_else(server: Path) -> None:
+def test_only_differences_are_reported_with_their_lines(server: Path) -> None:
     edited = server / "edited.conf"
-    edited.write_text("as somebody thought\n")
+    edited.write_text("by hand\n")
     (server / "two").write_text("theirs\n")
     found = {it.what: it for it in compare(server)}
-    assert set(found) == {str(edited), str(server / "two"), "Change something that has no name"}
-    assert found[str(edited)].task == "Write what counts together"
-    assert found[str(edited)].lines[1:] == ("-as somebody thought", "+as it should be")
-    assert found["Change something that has no name"].lines == ("release none -> 1.0",)
-    assert edited.read_text() == "as somebody thought\n"
+    assert set(found) == {str(edited), str(server / "two"), "Run a command"}
+    assert found[str(edited)].task == "Write the files"
+    assert found[str(edited)].lines[1:] == ("-by hand", "+as it should be")
+    assert found["Run a command"].lines == ("release none -> 1.0",)
+    assert edited.read_text() == "by hand\n"
 
 
-def test_server_that_cannot_be_compared_is_trouble_with_its_reason(server: Path) -> None:
+def test_failed_comparison_raises_trouble_with_the_reason(server: Path) -> None:
     playbook = server / "site.yml"
     playbook.write_text(playbook.read_text() + "    - ansible.builtin.fail: {msg: no such luck}\n")
     with pytest.raises(Trouble, match=r"here: .*no such luck"):
         compare(server)
 
 
-def test_unit_is_named_and_secrets_stay_hidden() -> None:
+def test_report_names_units_and_hides_secrets() -> None:
     hidden = {
         "before": "# (content not shown)\n",
         "after": "# (content not shown)\n",

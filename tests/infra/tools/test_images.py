@@ -7,24 +7,24 @@ from tools.distros import DISTROS, named
 from tools.say import Trouble
 
 
-def test_every_distribution_has_an_image_of_its_own_name_and_recipe() -> None:
+def test_every_distribution_has_its_own_image_name() -> None:
     names = {images.image_of(distro) for distro in DISTROS.values()}
     assert len(names) == len(DISTROS)
 
 
-def test_changed_recipe_makes_another_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_recipe_gives_another_image(monkeypatch: pytest.MonkeyPatch) -> None:
     before = images.image_of(named("debian-12"))
     monkeypatch.setattr(images, "PACKAGES", (*images.PACKAGES, "nano"))
     assert images.image_of(named("debian-12")) != before
 
 
-def test_unknown_distribution_is_refused_with_the_known_ones() -> None:
+def test_unknown_distribution_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(Trouble, match="DISTRO=debian-11") as refused:
         named("debian-11")
     assert all(name in refused.value.remedy for name in DISTROS)
 
 
-def test_archive_that_does_not_answer_is_told_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_archive_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "answers", lambda *_: False)
     monkeypatch.setattr(images, "command", lambda: ("true",))
     monkeypatch.setattr(apt, "ensure_commands", lambda *_: None)

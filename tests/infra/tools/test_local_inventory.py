@@ -20,7 +20,7 @@ def written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_local_server_takes_the_same_secrets_from_its_vault_as_staging(written: Path) -> None:
+def test_local_server_uses_the_same_vault_secrets_as_staging(written: Path) -> None:
     local = yaml.safe_load((written / "group_vars" / "algosat" / "main.yml").read_text())
     staging = yaml.safe_load((ROOT / "inventories/staging/group_vars/algosat/main.yml").read_text())
     secrets = {name: value for name, value in staging.items() if "vault_" in str(value)}
@@ -28,7 +28,7 @@ def test_local_server_takes_the_same_secrets_from_its_vault_as_staging(written: 
     assert {name: local.get(name) for name in secrets} == secrets
 
 
-def test_local_server_is_reached_as_its_operator(written: Path) -> None:
+def test_login_user_of_the_local_server_is_an_operator(written: Path) -> None:
     hosts = yaml.safe_load((written / "hosts.yml").read_text())["algosat"]["hosts"]
     local = yaml.safe_load((written / "group_vars" / "algosat" / "main.yml").read_text())
     assert hosts["algosat-local"]["ansible_user"] in [person["name"] for person in local["users_operators"]]

@@ -1,4 +1,4 @@
-"""A new environment is one that Ansible can read, the judge accepts, and nobody else has the secrets of."""
+"""New inventories: written files, rejected input and the vault identity in ansible.cfg."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_servers_operator_and_vault_are_written_down(root: Path) -> None:
+def test_servers_operator_and_vault_are_written(root: Path) -> None:
     new_inventory.write(root, "desk", ["one=192.0.2.1", "two=2001:db8::2"], "ann", KEY, ["198.51.100.7"])
     hosts = yaml.safe_load((root / "inventories/desk/hosts.yml").read_text())["algosat"]["hosts"]
     main = yaml.safe_load((root / "inventories/desk/group_vars/algosat/main.yml").read_text())
@@ -38,7 +38,7 @@ def test_servers_operator_and_vault_are_written_down(root: Path) -> None:
     assert identities.endswith("production@tools/vault-client, desk@tools/vault-client")
 
 
-def test_names_and_keys_may_be_what_yaml_takes_for_something_else(root: Path) -> None:
+def test_names_and_keys_that_need_yaml_quotes_are_kept(root: Path) -> None:
     key = "ssh-ed25519 AAAA ann: work #2"
     new_inventory.write(root, "desk", ["1=192.0.2.1", "on=192.0.2.2"], "no", key)
     hosts = yaml.safe_load((root / "inventories/desk/hosts.yml").read_text())["algosat"]["hosts"]
@@ -48,8 +48,8 @@ def test_names_and_keys_may_be_what_yaml_takes_for_something_else(root: Path) ->
     assert main["users_operators"] == [{"name": "no", "keys": [key]}]
 
 
-def test_vault_is_made_known_though_another_ends_in_its_name(root: Path) -> None:
-    for name in ("gold-mine", "mine", "cal"):  # the last is the end of `local`
+def test_vault_id_is_added_even_if_another_ends_with_its_name(root: Path) -> None:
+    for name in ("gold-mine", "mine", "cal"):  # `local` ends with the last name
         new_inventory.write(root, name, ["one=192.0.2.1"], "ann", KEY)
     identities = next(it for it in (root / "ansible.cfg").read_text().splitlines() if "identity_list" in it)
     assert identities.endswith(
@@ -57,7 +57,7 @@ def test_vault_is_made_known_though_another_ends_in_its_name(root: Path) -> None
     )
 
 
-def test_new_inventory_says_of_every_variable_what_the_examples_say(root: Path) -> None:
+def test_new_inventory_sets_the_secrets_that_the_examples_set(root: Path) -> None:
     new_inventory.write(root, "staging", ["one=192.0.2.1"], "ann", KEY)
     written, example = (
         yaml.safe_load((it / "inventories/staging/group_vars/algosat/main.yml").read_text())
@@ -76,7 +76,7 @@ def test_new_inventory_says_of_every_variable_what_the_examples_say(root: Path) 
         ("desk", ["a=192.0.2.1", "a=192.0.2.2"]),
     ],
 )
-def test_wrong_name_or_host_writes_nothing(root: Path, environment: str, hosts: list[str]) -> None:
+def test_invalid_name_or_host_writes_nothing(root: Path, environment: str, hosts: list[str]) -> None:
     before = (root / "ansible.cfg").read_text()
     with pytest.raises(Trouble):
         new_inventory.write(root, environment, hosts, "ann", KEY)
@@ -84,13 +84,13 @@ def test_wrong_name_or_host_writes_nothing(root: Path, environment: str, hosts: 
     assert (root / "ansible.cfg").read_text() == before
 
 
-def test_operator_who_works_from_nowhere_writes_nothing(root: Path) -> None:
+def test_invalid_operator_address_writes_nothing(root: Path) -> None:
     with pytest.raises(Trouble, match="FROM"):
         new_inventory.write(root, "desk", ["a=192.0.2.1"], "ann", KEY, ["home"])
     assert list((root / "inventories").iterdir()) == []
 
 
-def test_environment_that_is_there_stays_as_it_is(root: Path) -> None:
+def test_existing_environment_is_not_overwritten(root: Path) -> None:
     (root / "inventories" / "desk").mkdir()
     with pytest.raises(Trouble, match="exists already"):
         new_inventory.write(root, "desk", ["a=192.0.2.1"], "ann", KEY)

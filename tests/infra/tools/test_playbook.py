@@ -18,7 +18,7 @@ exit {code}
 SUCCESS = """\
 PLAY [Provision the machine] ***
 
-TASK [common : Install what every machine has] ***
+TASK [common : Install the base packages] ***
 ok: [one]
 
 PLAY RECAP ***
@@ -59,7 +59,7 @@ def test_tasks_are_those_of_the_busiest_host() -> None:
     assert Outcome(1.0, hosts).tasks == 15
 
 
-def test_parts_of_the_work_are_announced_once(
+def test_each_play_and_role_is_announced_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ansible_says(monkeypatch, tmp_path, SUCCESS, 0)
@@ -70,7 +70,7 @@ def test_parts_of_the_work_are_announced_once(
     ]
 
 
-def test_failure_is_told_from_the_task_that_failed_last(
+def test_failure_report_has_the_task_that_failed_last(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ansible_says(monkeypatch, tmp_path, FAILURE, 2)

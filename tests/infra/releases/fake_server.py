@@ -1,4 +1,4 @@
-"""A server to put releases on, of which only the files are real."""
+"""Fake server for releases: real files, and commands that are only recorded."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ UNITS = ("algosat.socket", "algosat-engine.service", "algosat.service")
 STANDBY = "algosat-engine-standby.service"
 
 
-class Server:
-    """A server whose systemd and releases only write down what they were asked."""
+class FakeServer:
+    """Server that records the commands of systemd and of releases and returns prepared results."""
 
     def __init__(self, root: Path) -> None:
-        self.asked: list[str] = []
-        self.refuses: dict[str, int] = {}  # part of a command to its exit code
-        self.says: dict[str, str] = {}
+        self.commands: list[str] = []
+        self.failures: dict[str, int] = {}  # part of a command to its exit status
+        self.outputs: dict[str, str] = {}  # part of a command to its output
         self.healthy: Callable[[Release | None], bool] = lambda _: True
         self.active = True
-        told = {
+        settings = {
             "configuration": str(root / "etc"),
             "runtime": str(root / "run"),
             "user": "algosat",
@@ -44,10 +44,10 @@ class Server:
             (root / name).mkdir(parents=True)
         for unit in UNITS:
             (root / "systemd" / unit).write_text(f"# {unit}\n")
-        (root / "home" / "release.json").write_text(json.dumps(told))
+        (root / "home" / "release.json").write_text(json.dumps(settings))
         self.layout: Layout = layout.read(root / "home" / "release.json")
 
-    def has(self, name: str, setting: str = "one") -> Release:
+    def install(self, name: str, setting: str = "one") -> Release:
         release = self.layout.release(name)
         release.configuration.mkdir(parents=True)
         for file in CONFIGURATION:
@@ -55,10 +55,10 @@ class Server:
         (release.directory / COMPLETE).touch()
         return release
 
-    def runs(self, name: str) -> Release:
-        release = self.has(name)
+    def activate(self, name: str) -> Release:
+        release = self.install(name)
         switch.switch(self.layout, release)
-        self.asked.clear()
+        self.commands.clear()
         return release
 
     def configuration(self) -> str:
@@ -66,24 +66,24 @@ class Server:
 
     def attempt(self, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
         line = " ".join(str(it) for it in command)
-        self.asked.append(line)
-        code = next((code for part, code in self.refuses.items() if part in line), 0)
-        said = next((said for part, said in self.says.items() if part in line), "")
+        self.commands.append(line)
+        code = next((code for part, code in self.failures.items() if part in line), 0)
+        output = next((text for part, text in self.outputs.items() if part in line), "")
         if "systemctl show" in line:
             state = "active" if self.active else "failed"
-            said = "\n\n".join(f"Id={it}\nActiveState={state}\nUnitFileState=enabled" for it in UNITS)
-        return subprocess.CompletedProcess(line, code, said, f"{line} refused" if code else "")
+            output = "\n\n".join(f"Id={it}\nActiveState={state}\nUnitFileState=enabled" for it in UNITS)
+        return subprocess.CompletedProcess(line, code, output, f"{line} refused" if code else "")
 
     def wait(self, here: Layout) -> None:
         if not self.healthy(here.running()):
             raise Failed("not healthy")
 
 
-def restarted(server: Server) -> list[str]:
-    return [it.removeprefix("systemctl restart ") for it in server.asked if "systemctl restart" in it]
+def restarted(server: FakeServer) -> list[str]:
+    return [it.removeprefix("systemctl restart ") for it in server.commands if "systemctl restart" in it]
 
 
-def call(server: Server, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+def call(server: FakeServer, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     file = str(server.layout.home / "release.json")
     monkeypatch.setattr("sys.argv", ["release", "--layout", file, *arguments])
     monkeypatch.setattr("signal.signal", lambda *_: None)
