@@ -15,6 +15,7 @@ SOURCE: Final = Path(algosat.__file__).parent
 # What each package and module of the top may import of the others, from the bottom up (DESIGN, section 2).
 MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "errors": set(),
+    "validation_errors": set(),
     "clock": set(),
     "systemd": set(),
     "domain": {"errors"},
@@ -26,9 +27,9 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "host": {"config"},
     "resilience": {"store", "monitoring", "errors", "clock"},
     "security": {"store", "monitoring", "config", "errors", "clock"},
-    "strategies": {"domain", "errors"},
-    "trading": {"store", "monitoring", "config", "domain", "errors", "clock"},
-    "backtest": {"strategies", "exchange", "config", "domain", "errors"},
+    "strategies": {"domain", "errors", "validation_errors"},
+    "trading": {"store", "monitoring", "config", "domain", "errors", "validation_errors", "clock"},
+    "backtest": {"strategies", "exchange", "config", "domain", "errors", "validation_errors"},
     "live": {"strategies", "trading", "store", "monitoring", "domain", "errors", "clock", "systemd"},
     "engine": {
         *("trading", "resilience", "brokers", "store", "monitoring", "config"),
@@ -36,7 +37,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     },
     "api": {
         *("live", "trading", "strategies", "security", "resilience", "host", "store", "monitoring"),
-        *("config", "domain", "errors", "clock"),
+        *("config", "domain", "errors", "validation_errors", "clock"),
     },
     "health_checks": {"security", "host", "store", "monitoring", "config", "errors", "clock"},
     "app": {

@@ -8,13 +8,14 @@ from pydantic import Field, JsonValue, ValidationError
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.request_models import Input, findings
+from algosat.api.request_models import Input
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.config.overrides import KEYS, Key
 from algosat.config.summary import plain, summarise
 from algosat.errors import ChangedElsewhere, InvalidBody, OwnedByInventory
 from algosat.store import overrides
+from algosat.validation_errors import findings
 
 routes = Routes("config", "Read the settings, and change those that may be changed at run time.")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from flask import Response, request
@@ -15,7 +14,7 @@ from algosat.api.headers import REQUIRED_KEY
 from algosat.api.order_views import order_view
 from algosat.api.pages import page
 from algosat.api.request_models import Input
-from algosat.api.responses import json_answer
+from algosat.api.responses import as_text, json_answer
 from algosat.errors import KeyMalformed, KeyMissing
 from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
@@ -58,11 +57,5 @@ def all_placed(placed: Placed) -> Response:
 
 def _hash(operation: str, body: Input) -> str:
     """Equal for bodies that mean the same, however they were written."""
-    meant = orjson.dumps([operation, body.model_dump()], default=_plain, option=orjson.OPT_SORT_KEYS)
+    meant = orjson.dumps([operation, body.model_dump()], default=as_text, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(meant).hexdigest()
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
-    raise TypeError(type(value).__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from flask import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,6 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from algosat.api.responses import JSON
 from algosat.errors import InvalidBody, InvalidJson, InvalidQuery, InvalidRequest, UnsupportedMediaType
+from algosat.validation_errors import findings, sentence, shown
 
 Model = TypeVar("Model", bound="Input")
 
@@ -43,7 +44,7 @@ def body_of(request: Request, model: type[Model], *, optional: bool) -> Model:
         found = findings(error)
         if found[0]["code"] == "json_invalid":
             raise InvalidJson(f"The body is not JSON: {found[0]['detail']}") from None
-        raise InvalidBody(_sentence(found), errors=found) from None
+        raise InvalidBody(sentence(found), errors=found) from None
 
 
 def _read(request: Request) -> bytes:
@@ -67,7 +68,7 @@ def query_of(request: Request, model: type[Model] | None) -> Model | None:
     values: dict[str, str] = {}
     for name, value in request.args.items(multi=True):
         if name in values:
-            raise InvalidQuery(f"The parameter {_shown(name)} is given twice")
+            raise InvalidQuery(f"The parameter {shown(name)} is given twice")
         values[name] = value
     if model is None:
         raise InvalidQuery("This route takes no parameters")
@@ -75,25 +76,4 @@ def query_of(request: Request, model: type[Model] | None) -> Model | None:
         return model.model_validate_strings(values)
     except ValidationError as error:
         found = findings(error)
-        raise InvalidQuery(_sentence(found), errors=found) from None
-
-
-def findings(error: ValidationError) -> list[dict[str, Any]]:
-    """What is wrong, field by field. What was sent is not repeated: it may be a password."""
-    listed = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        {
-            "field": ".".join(_shown(str(part)) for part in found["loc"]),
-            "detail": found["msg"].removeprefix("Value error, "),
-            "code": found["type"],
-        }
-        for found in listed[:50]
-    ]
-
-
-def _sentence(found: list[dict[str, Any]]) -> str:
-    return "; ".join(f"{each['field'] or 'body'}: {each['detail']}" for each in found[:5])
-
-
-def _shown(name: str) -> str:
-    return name[:64].encode("ascii", "backslashreplace").decode()
+        raise InvalidQuery(sentence(found), errors=found) from None

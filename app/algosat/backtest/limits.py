@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from algosat.config.settings import checked_limits
 from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidRequest
+from algosat.validation_errors import findings, sentence
 
 # By type: as large as the settings allow. A window of zero seconds is none.
 _LARGEST: Final[Mapping[str, Any]] = {
@@ -48,7 +49,6 @@ def _over(limits: Limits, values: dict[str, Any], path: Path) -> Limits:
     try:
         checked = checked_limits({**asdict(limits), **values})
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise InvalidRequest(f"{path}: {found}") from error
+        raise InvalidRequest(f"{path}: {sentence(findings(error))}") from error
     kept = {name: getattr(limits, name) for name in _NOT_FOR_RECORDINGS}
     return replace(checked, **kept)

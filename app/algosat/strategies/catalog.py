@@ -12,6 +12,7 @@ from algosat.strategies.base import Strategy
 from algosat.strategies.examples.moving_average_crossover import MovingAverageCrossover
 from algosat.strategies.examples.opening_range_breakout import OpeningRangeBreakout
 from algosat.strategies.parameters import Parameters
+from algosat.validation_errors import findings, sentence
 
 CLASSES: Final[Mapping[str, type[Strategy[Any]]]] = {
     "moving-average-crossover": MovingAverageCrossover,
@@ -31,13 +32,5 @@ def parameters_of(strategy: type[Strategy[Any]], values: Mapping[str, Any]) -> P
     try:
         return strategy.parameters_model.model_validate(values)
     except ValidationError as error:
-        found = [
-            {
-                "field": ".".join(("parameters", *map(str, each["loc"]))),
-                "detail": each["msg"].removeprefix("Value error, "),
-                "code": each["type"],
-            }
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        sentence = "; ".join(f"{each['field']}: {each['detail']}" for each in found[:5])
-        raise InvalidBody(sentence, errors=found) from None
+        found = findings(error, "parameters")
+        raise InvalidBody(sentence(found), errors=found) from None

@@ -16,6 +16,7 @@ from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.tables import limits as changes
 from algosat.trading.desk import Desk
+from algosat.validation_errors import findings, sentence
 
 ACCOUNT: Final = "account"  # the scope of the whole account; every other scope is a strategy's name
 
@@ -67,16 +68,12 @@ def _change(
 
 
 def with_changes(defaults: Limits, values: Mapping[str, Any]) -> Limits:
-    """Raises InvalidBody, naming every value that is no limit."""
+    """Return the limits with these values changed. Raises InvalidBody, naming every invalid value."""
     if not values:
         return defaults
     plain = {name: getattr(defaults, name) for name in Limits.__slots__}
     try:
         return checked_limits({**plain, **values})
     except ValidationError as error:
-        raise InvalidBody(
-            "these limits cannot hold",
-            errors=[
-                {"field": ".".join(map(str, each["loc"])), "detail": each["msg"]} for each in error.errors()
-            ],
-        ) from None
+        found = findings(error)
+        raise InvalidBody(sentence(found), errors=found) from None
