@@ -53,6 +53,10 @@ chaos: deps ## 2,000 orders under every fault while API and engine are killed 20
 molecule: deps ## The whole site on fresh machines: Debian 12 and 13 (SCENARIO=default: as it comes; alternative: most values changed; operations: a server's years; ubuntu: 24.04 and 26.04; vm: a kernel of its own, on QEMU)
 	@$(CHECKS) molecule
 
+.PHONY: prove
+prove: deps ## Run the full sizes of what `make test` proves at small ones, and write docs/proofs.md (PART="chaos vm"; LIST=yes names the parts)
+	@$(VERB).prove $(if $(LIST),--list) $(PART)
+
 .PHONY: bench
 bench: deps ## Measure what Algosat costs beside bare parts in the same run (SAVE=yes writes docs/benchmarks.md)
 	@$(VERB).bench $(if $(SAVE),--save)

@@ -18,7 +18,7 @@ from tools.scheduler import Check, Result
 
 # Directories of molecule/ that `make test` runs, with their usual seconds; the others are named in LEFT_OUT.
 SCENARIOS = {"default": 500, "alternative": 550, "operations": 700}
-_CONTAINERS = ("podman", "ssh", "ssh-keygen", "mmdebstrap", "gpg")
+CONTAINERS = ("podman", "ssh", "ssh-keygen", "mmdebstrap", "gpg")
 _PYTEST = ("pytest", "--numprocesses=auto", "--durations=5")
 _TESTS = (*_PYTEST, "tests/app", "tests/infra")
 _STORE_TESTS = (
@@ -63,7 +63,7 @@ def molecule() -> Iterator[Check]:
     for scenario in (chosen,) if chosen else SCENARIOS:
         command = ("molecule", "test", "--no-command-borders", f"--scenario-name={scenario}")
         yield Check(
-            f"molecule {scenario}", command, needs=_CONTAINERS, usual_seconds=SCENARIOS.get(scenario, 600)
+            f"molecule {scenario}", command, needs=CONTAINERS, usual_seconds=SCENARIOS.get(scenario, 600)
         )
 
 
