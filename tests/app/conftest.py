@@ -230,8 +230,8 @@ def _drop(*_: object) -> str:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
-    """The scripted strategy, in the catalogue, with nothing told and nothing to do."""
+    """The scripted strategy, in the catalogue, without recorded calls and without a script."""
     monkeypatch.setitem(catalog.CLASSES, "scripted", Scripted)
     Scripted.script.clear()
-    Scripted.told.clear()
+    Scripted.calls.clear()
     return Scripted

@@ -16,7 +16,7 @@ from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.errors import InvalidBody, NotFound
 from algosat.live import definitions, manage, status
-from algosat.live.definitions import Definition, Version, Wanted
+from algosat.live.definitions import Definition, StrategyVersion, Wanted
 from algosat.store.database import Database
 from algosat.strategies import catalog
 
@@ -127,7 +127,7 @@ def list_strategies() -> dict[str, Any]:
     """Every strategy and how it is, and the classes a strategy can be of"""
     with services().database.read() as connection:
         told = status.statuses(connection, services().clock())
-        items = [_view(each, told) for each in definitions.every(connection)]
+        items = [_view(each, told) for each in definitions.list_all(connection)]
     return {"items": items, "next_cursor": None, "classes": _classes()}
 
 
@@ -195,7 +195,7 @@ def _view(definition: Definition, told: Mapping[str, dict[str, Any]] | None) -> 
     }
 
 
-def _version(version: Version) -> VersionView:
+def _version(version: StrategyVersion) -> VersionView:
     return {
         "version": version.version,
         "class": version.class_name,

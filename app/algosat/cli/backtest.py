@@ -1,4 +1,4 @@
-"""`algosat backtest`: a strategy on recorded prices. It needs no server, no settings and no store."""
+"""`algosat backtest`: run a strategy on recorded prices, without a server, settings or a store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Amount(click.ParamType[Decimal]):
         except InvalidOperation:
             amount = Decimal(0)
         if not amount.is_finite() or amount <= 0:
-            self.fail(f"{value!r} is no amount above nought", param, ctx)
+            self.fail(f"{value!r} is not an amount above 0", param, ctx)
         return amount
 
 
@@ -31,38 +31,40 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("strategy", metavar="CLASS")
-@click.option("--data", type=_FILE, required=True, help="A CSV of bars or ticks, in order of time.")
-@click.option("--params", required=True, help="The strategy's parameters as YAML or JSON, or @FILE.")
+@click.option("--data", type=_FILE, required=True, help="CSV of bars or ticks, in order of time.")
+@click.option("--params", required=True, help="Parameters of the strategy as YAML or JSON, or @FILE.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Directory for report.json, report.html and the CSVs.",
+    help="Directory for report.json, report.html and the CSV files.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of what the recording leaves open.")
-@click.option("--capital", type=_Amount(), default="1000000", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed for what the recording lacks.")
+@click.option("--capital", type=_Amount(), default="1000000", show_default=True, help="Cash at the start.")
 @click.option(
     "--market",
     default="always",
     show_default=True,
-    help="When it is open: always, exchange (by its calendar), or like 09:15-15:30.",
+    help="Market hours: always, exchange (its calendar), or two times such as 09:15-15:30.",
 )
-@click.option("--limits", type=_FILE, help="algosat.yaml, to be held to its risk limits.")
-@click.option("--brokerage", default="zerodha", show_default=True, help="Whose plan of brokerage.")
+@click.option("--limits", type=_FILE, help="Risk limits: algosat.yaml, or its `risk` section.")
+@click.option("--brokerage", default="zerodha", show_default=True, help="Name of the brokerage plan.")
 @click.option(
     "--charges-of",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Day whose taxes and charges hold throughout, rather than each trade's own.",
+    help="Apply the taxes and charges of this day to all trades, instead of each trade's own day.",
 )
 @click.option(
     "--square-off-minutes",
     type=click.IntRange(0, 240),
     default=15,
     show_default=True,
-    help="Before the close, when intraday positions are closed.",
+    help="Minutes before the close at which intraday positions are closed; 0: never.",
 )
 @click.option(
-    "--interval", type=click.IntRange(1, 86_400), help="Seconds a recorded bar lasts, if not evident."
+    "--interval",
+    type=click.IntRange(1, 86_400),
+    help="Length of a recorded bar in seconds, if it cannot be found from the recording.",
 )
 def command(
     strategy: str,
@@ -78,14 +80,14 @@ def command(
     square_off_minutes: int,
     interval: int | None,
 ) -> None:
-    """Run CLASS on the recorded prices of a CSV, through the gate and the paper market.
+    """Run CLASS on the recorded prices of a CSV file, through the gate and the simulated exchange.
 
-    CLASS is one of `algosat strategy classes`, or FILE.py:Class. The CSV has the columns
+    CLASS is a name from `algosat strategy classes`, or FILE.py:Class. The CSV file has the columns
     at,symbol,open,high,low,close,volume (bars) or at,symbol,last and any of
     bid,ask,bid_quantity,ask_quantity,volume (ticks). The same data, parameters and seed give the same
     report.json, byte for byte.
     """
-    from algosat.backtest import limits as held_to
+    from algosat.backtest import limits as risk_limits
     from algosat.backtest import run
     from algosat.backtest.report import files
     from algosat.cli.strategy import parameters_from
@@ -96,7 +98,7 @@ def command(
         seed=seed,
         capital=capital,
         market=market,
-        limits=held_to.UNLIMITED if limits is None else held_to.read(limits),
+        limits=risk_limits.UNLIMITED if limits is None else risk_limits.read(limits),
         brokerage=brokerage,
         charges_of=_day(charges_of),
         square_off_minutes=square_off_minutes,
@@ -104,7 +106,7 @@ def command(
     )
     finished = run.from_file(request, data)
     written = files.write(finished.report, out)
-    _say(finished)
+    _print_result(finished)
     click.echo(f"report: {written[-1]}")
 
 
@@ -112,7 +114,7 @@ def _day(at: datetime | None) -> date | None:
     return at.date() if at else None
 
 
-def _say(finished: Finished) -> None:
+def _print_result(finished: Finished) -> None:
     result = finished.report.result
     trips, drawdown = result["round_trips"], result["drawdown"]
     click.echo(f"profit after fees: {result['profit']} ({result['profit_percent']} %)")

@@ -1,4 +1,4 @@
-"""`algosat strategy`: define, start and stop strategies, and the processes that run them."""
+"""`algosat strategy`: define, start and stop strategies; run the supervisor and single strategies."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Strategies: each runs in a supervised process of its own."""
+    """Define, start and stop strategies. Each runs in a supervised process of its own."""
 
 
 @command.command(name="list")
 @with_directory
 @click.pass_obj
 def list_all(chosen: Chosen) -> None:
-    """Print name, class, version, what is wanted and how it is, one strategy a line."""
+    """Print one strategy a line: name, class, version, wanted state, actual state."""
     from algosat import clock
     from algosat.live import definitions, status
 
     with chosen.writer() as (database, _), database.read() as connection:
-        told = status.statuses(connection, clock.now())
-        for each in definitions.every(connection):
-            state = status.status_of(each, told)["state"]
+        reported = status.statuses(connection, clock.now())
+        for each in definitions.list_all(connection):
+            state = status.status_of(each, reported)["state"]
             latest = each.latest
             click.echo(f"{each.name}\t{latest.class_name}\tv{latest.version}\t{each.wanted}\t{state}")
 
@@ -39,7 +39,7 @@ def list_all(chosen: Chosen) -> None:
 @with_directory
 @click.pass_obj
 def show(chosen: Chosen, name: str) -> None:
-    """Print everything about one strategy, as YAML."""
+    """Print one strategy with its parameters and status, as YAML."""
     import yaml
 
     from algosat import clock
@@ -48,7 +48,7 @@ def show(chosen: Chosen, name: str) -> None:
     with chosen.writer() as (database, _), database.read() as connection:
         found = definitions.find(connection, name)
         state = status.status_of(found, status.statuses(connection, clock.now()))
-    told = {
+    shown = {
         "name": found.name,
         "class": found.latest.class_name,
         "version": found.latest.version,
@@ -58,18 +58,18 @@ def show(chosen: Chosen, name: str) -> None:
         "failure": found.failure,
         "changed": f"{found.changed_at:%Y-%m-%dT%H:%M:%SZ} by {found.changed_by}",
     }
-    click.echo(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip())
+    click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).rstrip())
 
 
 @command.command()
 def classes() -> None:
-    """List the classes a strategy can be of, with their parameters."""
+    """Print the strategy classes with their parameters."""
     from algosat.strategies import catalog
 
     for name, strategy in catalog.CLASSES.items():
         click.echo(name)
         for field, about in strategy.parameters_model.model_fields.items():
-            default = "needed" if about.is_required() else f"default {about.default}"
+            default = "required" if about.is_required() else f"default {about.default}"
             click.echo(f"  {field} ({default}){': ' + about.description if about.description else ''}")
 
 
@@ -80,12 +80,12 @@ def classes() -> None:
 @with_directory
 @click.pass_obj
 def define(chosen: Chosen, name: str, class_name: str, parameters: str) -> None:
-    """Define a strategy, or give it a new version; one that runs is started anew with it."""
+    """Define a strategy, or add a version. A running strategy is restarted with the new version."""
     from algosat.live import manage
 
     values = parameters_from(parameters)
     with chosen.desk() as desk:
-        _say(manage.define(desk, name, class_name, values, operator()))
+        _print(manage.define(desk, name, class_name, values, operator()))
 
 
 @command.command()
@@ -93,11 +93,11 @@ def define(chosen: Chosen, name: str, class_name: str, parameters: str) -> None:
 @with_directory
 @click.pass_obj
 def start(chosen: Chosen, name: str) -> None:
-    """Have a strategy run from now on."""
+    """Start a strategy. It is started again after a restart of the server."""
     from algosat.live import manage
 
     with chosen.desk() as desk:
-        _say(manage.start(desk, name, operator()))
+        _print(manage.start(desk, name, operator()))
 
 
 @command.command()
@@ -105,18 +105,18 @@ def start(chosen: Chosen, name: str) -> None:
 @with_directory
 @click.pass_obj
 def stop(chosen: Chosen, name: str) -> None:
-    """Have a strategy rest; its orders and positions stay (`algosat risk halt --scope NAME` is for those)."""
+    """Stop a strategy. Its orders and positions stay (see `algosat risk halt --scope NAME`)."""
     from algosat.live import manage
 
     with chosen.desk() as desk:
-        _say(manage.stop(desk, name, operator()))
+        _print(manage.stop(desk, name, operator()))
 
 
 @command.command()
 @with_directory
 @click.pass_context
 def supervise(context: click.Context) -> None:
-    """Run every strategy that is wanted, each in its own process, until told to stop."""
+    """Run the supervisor: keep every started strategy running in its own process."""
     chosen: Chosen = context.obj
     with refusing(context):
         settings = chosen.configured("strategies")
@@ -134,7 +134,7 @@ def supervise(context: click.Context) -> None:
         with chosen.desk() as desk:
             notify("READY=1")
             lead = leader_lock_of(desk.database, "strategies")
-            if supervisor.take_over(lead.acquire, stopping, poll, alive):
+            if supervisor.await_lead(lead.acquire, stopping, poll, alive):
                 launch, runtime = (
                     strategy_process.launcher(chosen.directory),
                     settings.algosat.runtime_directory,
@@ -148,7 +148,7 @@ def supervise(context: click.Context) -> None:
 @with_directory
 @click.pass_context
 def run(context: click.Context, name: str) -> None:
-    """Run one strategy in this very process. The supervisor does this; by hand it is for trying things."""
+    """Run one strategy in this process. The supervisor uses this command; by hand it is for tests."""
     with refusing(context):
         settings = context.obj.configured(f"strategy-{name}")
         from algosat.live import process
@@ -162,12 +162,12 @@ def run(context: click.Context, name: str) -> None:
             with context.obj.desk() as desk:
                 process.run(desk, name, settings.algosat.runtime_directory, stopping, watchdog)
         except Exception as error:
-            process.say_why(watchdog, name, error)
+            process.report_failure(watchdog, name, error)
             raise
 
 
 def parameters_from(text: str) -> dict[str, Any]:
-    """Parameters given as YAML, or in a file as @FILE."""
+    """Return parameters given as YAML, or as @FILE. Raises BadParameter."""
     import yaml
 
     try:
@@ -182,5 +182,5 @@ def parameters_from(text: str) -> dict[str, Any]:
     return values
 
 
-def _say(definition: Definition) -> None:
+def _print(definition: Definition) -> None:
     click.echo(f"{definition.name}\tv{definition.latest.version}\t{definition.wanted}")

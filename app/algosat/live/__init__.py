@@ -1,1 +1,1 @@
-"""Running strategies: their definitions, their processes and the supervisor of these."""
+"""Live strategies: their definitions, their processes and the supervisor."""

@@ -1,4 +1,4 @@
-"""What strategies there are: their versions, and whether each is wanted to run. Rows of the store."""
+"""Strategy definitions in the store: versions, and whether each strategy should run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from algosat.store.tables import strategies, strategy_versions
 
 
 class Wanted(StrEnum):
+    """The state that the operator wants."""
+
     RUNNING = "running"
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class StrategyVersion:
+    """One version of a strategy: its class and its parameters."""
+
     name: str
     version: int
     class_name: str
@@ -33,12 +37,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A strategy as it is now: its latest version, and what is wanted of it."""
+    """A strategy: its latest version, and the state that the operator wants."""
 
-    latest: Version
+    latest: StrategyVersion
     wanted: Wanted
-    generation: int  # how often it was told to start
-    failure: str | None  # why it was given up; the next start clears it
+    generation: int  # how many times it was started
+    failure: str | None  # why it was given up; the next start clears the reason
     changed_at: datetime
     changed_by: str
 
@@ -48,7 +52,7 @@ class Definition:
 
     @property
     def run(self) -> str:
-        """Names what a process of it runs: another start or another version is another run."""
+        """Return the name of the run: a new start or a new version is a new run."""
         return f"{self.generation}.{self.latest.version}"
 
 
@@ -71,26 +75,28 @@ _ALL = (
 )
 
 
-def every(connection: Connection) -> list[Definition]:
+def list_all(connection: Connection) -> list[Definition]:
+    """Return every definition, by name."""
     return _read(connection, _ALL)
 
 
 def find(connection: Connection, name: str) -> Definition:
-    """Raises NotFound."""
+    """Return one definition. Raises NotFound."""
     found = _read(connection, _ALL.where(strategies.c.name == name))
     if not found:
         raise NotFound(f"there is no strategy {name}")
     return found[0]
 
 
-def versions(connection: Connection, name: str, *, most: int) -> Sequence[Version]:
-    """Newest first."""
+def versions(connection: Connection, name: str, *, most: int) -> Sequence[StrategyVersion]:
+    """Return the versions of a strategy, newest first, at most `most`."""
     statement = _VERSIONS.where(strategy_versions.c.name == name)
     rows = connection.execute(statement.order_by(strategy_versions.c.version.desc()).limit(most))
     return [_version(row) for row in rows]
 
 
-def version(connection: Connection, name: str, number: int) -> Version:
+def version(connection: Connection, name: str, number: int) -> StrategyVersion:
+    """Return one version of a strategy."""
     statement = _VERSIONS.where(strategy_versions.c.name == name, strategy_versions.c.version == number)
     return _version(connection.execute(statement).one())
 
@@ -98,7 +104,7 @@ def version(connection: Connection, name: str, number: int) -> Version:
 def put(
     connection: Connection, name: str, class_name: str, parameters: dict[str, Any], at: datetime, cause: Cause
 ) -> Definition:
-    """Define a strategy, or give it a new version; one that runs is started anew with it."""
+    """Define a strategy, or add a version. A running strategy is restarted with the new version."""
     row = connection.execute(select(strategies.c.version).where(strategies.c.name == name)).first()
     number = row.version + 1 if row else 1
     content = {"version": number, "class_name": class_name, "parameters": parameters}
@@ -115,8 +121,8 @@ def put(
     return find(connection, name)
 
 
-def want(connection: Connection, name: str, wanted: Wanted, at: datetime, cause: Cause) -> Definition:
-    """Have a strategy run, or not. To want what is wanted already changes nothing. Raises NotFound."""
+def set_wanted(connection: Connection, name: str, wanted: Wanted, at: datetime, cause: Cause) -> Definition:
+    """Set whether a strategy should run. Setting the present value changes nothing. Raises NotFound."""
     known = find(connection, name)
     if known.wanted is wanted:
         return known
@@ -130,12 +136,12 @@ def want(connection: Connection, name: str, wanted: Wanted, at: datetime, cause:
     return find(connection, name)
 
 
-def give_up(connection: Connection, of: Definition, reason: str, at: datetime, cause: Cause) -> None:
-    """Let a strategy that keeps failing rest until somebody starts it again; unless somebody just has."""
-    mine = (strategies.c.name == of.name) & (strategies.c.generation == of.generation)
+def give_up(connection: Connection, failed: Definition, reason: str, at: datetime, cause: Cause) -> None:
+    """Stop a strategy that keeps crashing, with the reason, unless it was started again meanwhile."""
+    same = (strategies.c.name == failed.name) & (strategies.c.generation == failed.generation)
     changed = {"wanted": Wanted.STOPPED, "failure": reason, "changed_at": at, "changed_by": cause.actor}
-    if connection.execute(update(strategies).where(mine), changed).rowcount:
-        audit.append(connection, at, "strategy.given_up", of.name, cause, {"reason": reason})
+    if connection.execute(update(strategies).where(same), changed).rowcount:
+        audit.append(connection, at, "strategy.given_up", failed.name, cause, {"reason": reason})
 
 
 def _read(connection: Connection, statement: Select[Any]) -> list[Definition]:
@@ -152,5 +158,7 @@ def _read(connection: Connection, statement: Select[Any]) -> list[Definition]:
     ]
 
 
-def _version(row: Row[Any]) -> Version:
-    return Version(row.name, row.version, row.class_name, row.parameters, row.created_at, row.created_by)
+def _version(row: Row[Any]) -> StrategyVersion:
+    return StrategyVersion(
+        row.name, row.version, row.class_name, row.parameters, row.created_at, row.created_by
+    )

@@ -1,8 +1,7 @@
-"""The trading floor of a running strategy: the trading verbs, under keys that no restart can use twice.
+"""The context of a live strategy: the functions of `trading`, with an idempotency key for each order.
 
-Before the first order of an occasion leaves, the store is told which occasion it is and what the
-strategy remembered then. A process that dies in its midst lives through it again, and every
-order it places then has the key of the one placed before.
+Before the first order of an event is placed, a checkpoint stores the event and the state before it. If the
+process dies, the next one handles the event again, and each of its orders has the key that it had before.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from sqlalchemy import Connection, select
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Product
 from algosat.errors import Conflict, Denied, IllegalTransition, KeyReused, NotFound
-from algosat.live import checkpoint, codec
+from algosat.live import checkpoint
 from algosat.live.checkpoint import Checkpoint
-from algosat.live.updates import Seen
+from algosat.live.updates import DeliveredOrders
 from algosat.monitoring import correlation
 from algosat.store import ledger, queries
 from algosat.store.audit import STRATEGY, Cause
@@ -36,14 +35,20 @@ from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
 
-_SAVE_EVERY: Final = 1.0  # seconds, where nothing but the strategy's memory has changed
+_SAVE_EVERY: Final = 1.0  # seconds, if only the state has changed
 
 
 class LiveContext:
-    """A `runner.Host` on the store."""
+    """A `Driver` on the store."""
 
     def __init__(
-        self, desk: Desk, name: str, version: int, product: Product, state: bytes, seen: Seen
+        self,
+        desk: Desk,
+        name: str,
+        version: int,
+        product: Product,
+        state: bytes,
+        delivered: DeliveredOrders,
     ) -> None:
         self.account = desk.account
         self.strategy = name
@@ -51,47 +56,49 @@ class LiveContext:
         self._version = version
         self._product = product
         self._actor = f"{STRATEGY}{name}"
-        self._state = state  # as JSON, at the end of the occasion before
+        self._state = state  # as JSON, after the last event
         self._saved = state
-        self._seen = seen
-        self._occasion: StrategyEvent | None = None
+        self._delivered = delivered
+        self._event: StrategyEvent | None = None
         self._cause = Cause(self._actor, correlation.new())
-        self._keys = 0  # used up in this occasion
+        self._keys = 0  # used in this event
         self._save_due = 0.0
 
-    # --- occasions -----------------------------------------------------------------------------------
+    # --- events --------------------------------------------------------------------------------------
 
     def begin(self, event: StrategyEvent) -> None:
-        self._occasion, self._keys = event, 0
+        """Start to handle an event, with a correlation id of its own."""
+        self._event, self._keys = event, 0
         self._cause = Cause(self._actor, correlation.begin(None))
 
     def end(self, event: StrategyEvent, state: Mapping[str, Any]) -> None:
-        self._occasion = None
+        """Save a checkpoint if the strategy ordered or received an order, else at most once a second."""
+        self._event = None
         self._state = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
         if isinstance(event, OrderUpdated):
-            self._seen.note(event.order)
+            self._delivered.note(event.order)
         acted = self._keys > 0 or isinstance(event, OrderUpdated)
         if acted or (self._state != self._saved and time.monotonic() >= self._save_due):
             self.save()
 
     def save(self) -> None:
-        """Keep what the strategy remembers now, and that it has lived through everything so far."""
-        self._keep(pending=[])
+        """Save a checkpoint after an event that was handled to its end."""
+        self._write_checkpoint(interrupted=[])
 
-    def _journal(self) -> None:
-        """Before the first order of an occasion: have it lived through again if the process dies now."""
-        data = codec.event_data(self._occasion) if self._occasion and not self._keys else None
+    def _save_event(self) -> None:
+        """Before the first order of an event, store the event so that a new process handles it again."""
+        data = checkpoint.event_data(self._event) if self._event and not self._keys else None
         if data is not None:
-            self._keep(pending=[data])
+            self._write_checkpoint(interrupted=[data])
 
-    def _keep(self, pending: list[dict[str, Any]]) -> None:
-        record = Checkpoint(self._version, orjson.loads(self._state), self._seen.data(), pending)
+    def _write_checkpoint(self, interrupted: list[dict[str, Any]]) -> None:
+        saved = Checkpoint(self._version, orjson.loads(self._state), self._delivered.data(), interrupted)
         self._desk.writer.run(
-            lambda connection: checkpoint.save(connection, self.strategy, record, self._desk.clock())
+            lambda connection: checkpoint.save(connection, self.strategy, saved, self._desk.clock())
         )
         self._saved, self._save_due = self._state, time.monotonic() + _SAVE_EVERY
 
-    # --- what is there to see --------------------------------------------------------------------------
+    # --- market, position and orders -----------------------------------------------------------------
 
     @property
     def now(self) -> datetime:
@@ -115,26 +122,29 @@ class LiveContext:
         key = {"account": self.account, "strategy": self.strategy, "symbol": symbol, "product": self._product}
         mine = (positions.c[name] == value for name, value in key.items())
         with self._desk.database.read() as connection:
-            held: Decimal | None = connection.execute(select(positions.c.quantity).where(*mine)).scalar()
-        return Decimal(0) if held is None else held
+            found: Decimal | None = connection.execute(select(positions.c.quantity).where(*mine)).scalar()
+        return Decimal(0) if found is None else found
 
     def working(self) -> Sequence[Order]:
         with self._desk.database.read() as connection:
-            working, ahead = queries.working(connection, self.account), self._ahead(connection)
-        return [order for order in working if order.terms.strategy == self.strategy and order.id not in ahead]
+            working, later = queries.working(connection, self.account), self._placed_later(connection)
+        return [order for order in working if order.terms.strategy == self.strategy and order.id not in later]
 
-    def _ahead(self, connection: Connection) -> set[str]:
-        """Orders that this occasion, when it was lived through before, placed later than it has come now: who
-        cancels what is working, then places an order, would cancel that very order the second time."""
-        ahead: set[str] = set()
+    def _placed_later(self, connection: Connection) -> set[str]:
+        """Return the orders that an interrupted run of this event placed after the point reached now.
+
+        A strategy that cancels its working orders before it places one would otherwise cancel, the second
+        time, the order that it is about to place.
+        """
+        later: set[str] = set()
         for number in count(self._keys + 1):
             placed = idempotency.placed_under(connection, self._key(number))
             if placed is None:
-                return ahead
-            ahead |= {order.id for order in placed}
-        return ahead
+                return later
+            later |= {order.id for order in placed}
+        return later
 
-    # --- the verbs -------------------------------------------------------------------------------------
+    # --- orders --------------------------------------------------------------------------------------
 
     def place(self, terms: OrderTerms) -> Order:
         body = orjson.dumps(asdict(terms), default=str, option=orjson.OPT_SORT_KEYS)
@@ -154,35 +164,35 @@ class LiveContext:
         try:
             return cancel.cancel_order(self._desk, order_id, self._cause)
         except IllegalTransition:
-            return self._as_it_is(order_id)
+            return self._current(order_id)
 
-    def modify(self, order_id: str, revision: ModifyRequest) -> Order:
+    def modify(self, order_id: str, request: ModifyRequest) -> Order:
         try:
-            return modify.modify_order(self._desk, order_id, revision, self._cause)
+            return modify.modify_order(self._desk, order_id, request, self._cause)
         except (IllegalTransition, Conflict, Denied):
-            return self._as_it_is(order_id)
+            return self._current(order_id)
 
-    def _as_it_is(self, order_id: str) -> Order:
+    def _current(self, order_id: str) -> Order:
         with self._desk.database.read() as connection:
             return ledger.get(connection, order_id)
 
     def _once(self, body: bytes, work: Callable[[IdempotencyKey], Placed]) -> Sequence[Order]:
-        """What the key of this order in this occasion stands for: done now, or before the process died."""
-        if self._occasion is None:
-            raise RuntimeError("a strategy acts within its callbacks only")
-        self._journal()
+        """Return the orders of the event's next key, placed now or before the process died."""
+        if self._event is None:
+            raise RuntimeError("a strategy can place and close only within its callbacks")
+        self._save_event()
         self._keys += 1
         key = self._key(self._keys, body)
         try:
             orders = work(key).orders
         except KeyReused:
-            # Seeing the market as it is now it would do otherwise; but what it did then is done.
+            # The strategy decides otherwise now, but the order of the interrupted run stands.
             with self._desk.database.read() as connection:
                 orders = idempotency.placed_under(connection, key) or ()
         for order in orders:
-            self._seen.note(order)
+            self._delivered.note(order)
         return orders
 
     def _key(self, number: int, body: bytes = b"") -> IdempotencyKey:
-        name = self._occasion.name if self._occasion else ""
+        name = self._event.name if self._event else ""
         return IdempotencyKey(self._actor, f"{name}#{number}", hashlib.sha256(body).hexdigest())

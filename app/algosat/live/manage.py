@@ -1,4 +1,4 @@
-"""What people do with strategies: define them, start and stop them. The API and the CLI both come here."""
+"""Use cases of the API and the CLI: define, start and stop strategies."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from algosat.strategies import catalog
 from algosat.strategies.parameters import Parameters
 from algosat.trading.desk import Desk
 
-CHANNEL: Final = "strategies"  # the supervisor's, in the runtime directory
+CHANNEL: Final = "strategies"  # the supervisor's wake-up channel
 
-# The name is a book's, a halt's and a limit's scope, and part of file names.
+# The name is also the scope of halts and limits, and part of file names.
 NAME: Final = r"[a-z][a-z0-9_-]{0,47}"
 _NAME: Final = re.compile(NAME)
-_TAKEN: Final = frozenset({"all", "account"})  # scopes of another meaning
+_TAKEN: Final = frozenset({"all", "account"})  # other scopes
 
 
 def define(desk: Desk, name: str, class_name: str, parameters: Mapping[str, Any], cause: Cause) -> Definition:
-    """Define a strategy, or change it: the next version. Raises InvalidBody, and then nothing has changed."""
+    """Define a strategy, or add a version to it. Raises InvalidBody."""
     if not _NAME.fullmatch(name) or name in _TAKEN:
         raise InvalidBody(
-            f"a strategy cannot be called {name!r}: small letters, digits, - and _, the first a letter, "
-            f"48 at the most, and not {' or '.join(sorted(_TAKEN))}"
+            f"a strategy cannot be called {name!r}: use 1 to 48 lowercase letters, digits, - and _, "
+            f"beginning with a letter, and not {' or '.join(sorted(_TAKEN))}"
         )
     checked = catalog.parameters_of(catalog.class_named(class_name), parameters)
 
@@ -39,27 +39,27 @@ def define(desk: Desk, name: str, class_name: str, parameters: Mapping[str, Any]
         values = checked.model_dump(mode="json")
         return definitions.put(connection, name, class_name, values, desk.clock(), cause)
 
-    return _told(desk, desk.writer.run(unit))
+    return _notified(desk, desk.writer.run(unit))
 
 
 def start(desk: Desk, name: str, cause: Cause) -> Definition:
-    """Have it run from now on, also after a restart of the server. Raises NotFound."""
-    return _want(desk, name, Wanted.RUNNING, cause)
+    """Start a strategy; it is started again after a restart of the server. Raises NotFound."""
+    return _set_wanted(desk, name, Wanted.RUNNING, cause)
 
 
 def stop(desk: Desk, name: str, cause: Cause) -> Definition:
-    """Have it rest. Its orders and positions stay; the kill switch is for those. Raises NotFound."""
-    return _want(desk, name, Wanted.STOPPED, cause)
+    """Stop a strategy. Its orders and positions stay; a halt is for those. Raises NotFound."""
+    return _set_wanted(desk, name, Wanted.STOPPED, cause)
 
 
-def _want(desk: Desk, name: str, wanted: Wanted, cause: Cause) -> Definition:
-    return _told(
-        desk,
-        desk.writer.run(lambda connection: definitions.want(connection, name, wanted, desk.clock(), cause)),
-    )
+def _set_wanted(desk: Desk, name: str, wanted: Wanted, cause: Cause) -> Definition:
+    def unit(connection: Connection) -> Definition:
+        return definitions.set_wanted(connection, name, wanted, desk.clock(), cause)
+
+    return _notified(desk, desk.writer.run(unit))
 
 
-def _told(desk: Desk, definition: Definition) -> Definition:
+def _notified(desk: Desk, definition: Definition) -> Definition:
     desk.notifier.notify(CHANNEL)
     return definition
 

@@ -1,4 +1,4 @@
-"""How strategies are, as their supervisor last said."""
+"""The status of each strategy, as the supervisor last reported it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from algosat.store import heartbeats
 _FRESH: Final = timedelta(seconds=10)
 _UNKNOWN: Final = {
     "state": "unsupervised",
-    "detail": "the supervisor does not run, or has hung: see the unit algosat-strategies.service",
+    "detail": "the supervisor is not running or hangs: see the unit algosat-strategies.service",
 }
 
 
 def statuses(connection: Connection, now: datetime) -> Mapping[str, dict[str, Any]] | None:
-    """By name; None when the supervisor has not been heard of lately."""
+    """Return the reported status of each strategy by name; None without a heartbeat in the last 10 s."""
     heartbeat = heartbeats.read(connection, heartbeats.STRATEGIES)
     if heartbeat is None or abs(now - heartbeat.at) > _FRESH:
         return None
-    told: dict[str, dict[str, Any]] = heartbeat.data["strategies"]
-    return told
+    reported: dict[str, dict[str, Any]] = heartbeat.data["strategies"]
+    return reported
 
 
-def status_of(definition: Definition, told: Mapping[str, dict[str, Any]] | None) -> dict[str, Any]:
-    """State, and whatever else is known: pid, run, memory in bytes, crashes, detail."""
-    if told is None:
+def status_of(definition: Definition, reported: Mapping[str, dict[str, Any]] | None) -> dict[str, Any]:
+    """Return the state and, if known, pid, run, memory in bytes, crashes and detail."""
+    if reported is None:
         return _UNKNOWN if definition.wanted is Wanted.RUNNING else {"state": "stopped"}
-    status = told.get(definition.name, {"state": "stopped"})
+    status = reported.get(definition.name, {"state": "stopped"})
     if definition.failure:
         return {**status, "state": "failed", "detail": definition.failure}
     return status

@@ -1,4 +1,4 @@
-"""A strategy's process as its supervisor holds it."""
+"""The process of a strategy as its supervisor handles it: start, signals, watchdog pipe."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from algosat.live.watchdog_pipe import FAILED, VARIABLE
 
 
 class ChildProcess(Protocol):
-    pid: int
-    failure: str | None  # why it ended, in its own words
+    """A strategy's process."""
 
-    def has_beaten(self) -> bool:
-        """Whether it gave a sign of life since it was last asked."""
+    pid: int
+    failure: str | None  # the reason that it reported before it ended
+
+    def has_pinged(self) -> bool:
+        """Return True if the process has pinged since the last call."""
 
     def ended(self) -> int | None:
-        """Its exit code once it has ended; negative: the signal that killed it."""
+        """Return the exit code, negative for a signal; None while the process runs."""
 
     def memory(self) -> int:
-        """Bytes of real memory it has."""
+        """Return the resident memory in bytes."""
 
     def ask_to_stop(self) -> None: ...
 
@@ -39,7 +41,7 @@ Launch = Callable[[str], ChildProcess]
 
 
 def launcher(config_directory: Path) -> Launch:
-    """Starts `algosat strategy run NAME` of this very release."""
+    """Return a function that starts `algosat strategy run NAME` of this release."""
 
     def launch(name: str) -> ChildProcess:
         command = [sys.executable, "-m", "algosat.cli", "--config-dir", str(config_directory)]
@@ -49,25 +51,27 @@ def launcher(config_directory: Path) -> Launch:
 
 
 class StrategyProcess:
+    """A `ChildProcess` of the operating system."""
+
     def __init__(self, command: list[str]) -> None:
         self.failure: str | None = None
-        self._pipe, beats = os.pipe()
+        self._pipe, writing_end = os.pipe()
         os.set_blocking(self._pipe, False)
-        os.set_blocking(beats, False)
+        os.set_blocking(writing_end, False)
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program, and a name that was checked
+            self._process = subprocess.Popen(  # noqa: S603 - our own program and a validated name
                 command,
-                pass_fds=(beats,),
-                env={**os.environ, VARIABLE: str(beats)},
+                pass_fds=(writing_end,),
+                env={**os.environ, VARIABLE: str(writing_end)},
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # what is typed at the supervisor's terminal is for the supervisor
+                start_new_session=True,  # signals of the terminal go to the supervisor only
             )
         finally:
-            os.close(beats)
+            os.close(writing_end)
         self.pid = self._process.pid
         self._unread = b""
 
-    def has_beaten(self) -> bool:
+    def has_pinged(self) -> bool:
         try:
             received = os.read(self._pipe, 65_536)
         except BlockingIOError:
@@ -82,13 +86,13 @@ class StrategyProcess:
     def ended(self) -> int | None:
         code = self._process.poll()
         if code is not None and self._pipe >= 0:
-            self.has_beaten()  # its last words
+            self.has_pinged()  # reads the reason, if there is one
         return code
 
     def memory(self) -> int:
         try:
             return int(psutil.Process(self.pid).memory_info().rss)
-        except psutil.Error:  # it has just ended
+        except psutil.Error:  # the process has just ended
             return 0
 
     def ask_to_stop(self) -> None:

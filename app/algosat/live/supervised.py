@@ -1,45 +1,71 @@
-"""One strategy under supervision: from what is wanted and what its process does to what is done about it."""
+"""Supervision of one strategy: starts, stops and restarts its process. Times are monotonic seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from algosat.live import restart_policy
 from algosat.live.definitions import Definition, Wanted
-from algosat.live.restart_policy import Crashes
 from algosat.live.strategy_process import ChildProcess, Launch
 
 _MIB: Final = 2**20
-_SPARE_MB: Final = 128  # what the process needs before the strategy's own memory begins
+_SPARE_MB: Final = 128  # memory of the process without the strategy's own
+
+CRASH_WINDOW: Final = 600.0  # older crashes do not count
+CRASH_LIMIT: Final = 5  # crashes within the window, after which the strategy is given up
+_FIRST_DELAY: Final = 1.0
+_LONGEST_DELAY: Final = 60.0
+WATCHDOG_SECONDS: Final = 30.0  # without a ping; longer than the store may delay a write
+STOP_SECONDS: Final = 15.0  # to stop before the process is killed
 
 
-class State(StrEnum):
+class ProcessState(StrEnum):
+    """The state of a supervised strategy."""
+
     STOPPED = "stopped"
-    STARTING = "starting"  # its process has not given a sign of life yet
+    STARTING = "starting"  # its process has not pinged yet
     RUNNING = "running"
     STOPPING = "stopping"
-    WAITING = "waiting"  # crashed; started again in a while
+    WAITING = "waiting"  # crashed; restarted after a delay
     FAILED = "failed"  # given up
 
 
 @dataclass(slots=True)
 class _Run:
-    """A process of the strategy."""
+    """A running process of the strategy."""
 
     child: ChildProcess
-    name: str  # of the run: another start or another version is another one
+    name: str  # of the run: a new start or a new version is a new run
     memory_mb: int
-    last_beat: float
-    state: State = State.STARTING
+    last_ping: float
+    state: ProcessState = ProcessState.STARTING
     stop_by: float = 0.0
     killed_for: str | None = None
 
 
+@dataclass(slots=True)
+class Crashes:
+    """The restart policy: the recent crashes of one run, and the delay before the next start."""
+
+    at: list[float] = field(default_factory=list)
+
+    def add(self, now: float) -> None:
+        self.at = [each for each in self.at if now - each < CRASH_WINDOW] + [now]
+
+    @property
+    def are_too_many(self) -> bool:
+        return len(self.at) >= CRASH_LIMIT
+
+    @property
+    def delay(self) -> float:
+        """Return the delay before the next start, which doubles with each crash."""
+        return float(min(_FIRST_DELAY * 2 ** (len(self.at) - 1), _LONGEST_DELAY))
+
+
 class SupervisedStrategy:
-    """`on_crash` and `on_give_up` are told the definition and the reason."""
+    """A strategy under supervision. `on_crash` and `on_give_up` receive its definition and the reason."""
 
     def __init__(
         self,
@@ -61,7 +87,7 @@ class SupervisedStrategy:
         return self._run is not None
 
     def step(self, definition: Definition | None, now: float) -> None:
-        """Look after it once. None: it is not wanted at all, the supervisor is going."""
+        """Check the strategy once and act on it. Without a definition, the supervisor is ending: stop it."""
         wanted = definition if definition and definition.wanted is Wanted.RUNNING else None
         if self._run is not None:
             self._watch(self._run, wanted, definition, now)
@@ -69,20 +95,20 @@ class SupervisedStrategy:
             self._start(wanted, now)
 
     def status(self, definition: Definition) -> dict[str, Any]:
-        """What anybody may know of it."""
-        told: dict[str, Any] = {"state": self._state(definition), "crashes": len(self._crashes.at)}
+        """Return state, crashes and, if known, pid, run, memory in bytes and detail."""
+        status: dict[str, Any] = {"state": self._state(definition), "crashes": len(self._crashes.at)}
         if self._run is not None:
-            told |= {"pid": self._run.child.pid, "run": self._run.name, "memory": self._run.child.memory()}
+            status |= {"pid": self._run.child.pid, "run": self._run.name, "memory": self._run.child.memory()}
         if self._detail:
-            told["detail"] = self._detail
-        return told
+            status["detail"] = self._detail
+        return status
 
-    def _state(self, definition: Definition) -> State:
+    def _state(self, definition: Definition) -> ProcessState:
         if self._run is not None:
             return self._run.state
         if definition.failure:
-            return State.FAILED
-        return State.WAITING if definition.wanted is Wanted.RUNNING else State.STOPPED
+            return ProcessState.FAILED
+        return ProcessState.WAITING if definition.wanted is Wanted.RUNNING else ProcessState.STOPPED
 
     def _start(self, wanted: Definition, now: float) -> None:
         if wanted.run != self._crashed_run:
@@ -95,40 +121,40 @@ class SupervisedStrategy:
             self._crashed(wanted, wanted.run, f"its process cannot be started: {error.strerror}", now)
             return
         memory = int(wanted.latest.parameters["memory_mb"]) + _SPARE_MB
-        self._run = _Run(child, wanted.run, memory, last_beat=now)
+        self._run = _Run(child, wanted.run, memory, last_ping=now)
 
     def _watch(self, run: _Run, wanted: Definition | None, definition: Definition | None, now: float) -> None:
-        if run.child.has_beaten():
-            run.last_beat = now
-            if run.state is State.STARTING:
-                run.state = State.RUNNING
+        if run.child.has_pinged():
+            run.last_ping = now
+            if run.state is ProcessState.STARTING:
+                run.state = ProcessState.RUNNING
         code = run.child.ended()
         if code is not None:
             run.child.close()
             self._run = None
-            self._after(run, definition, code, now)
-        elif run.state is State.STOPPING:
+            self._process_ended(run, definition, code, now)
+        elif run.state is ProcessState.STOPPING:
             if now >= run.stop_by:
                 run.child.kill()
         elif wanted is None or wanted.run != run.name:
-            run.state, run.stop_by = State.STOPPING, now + restart_policy.STOP_SECONDS
+            run.state, run.stop_by = ProcessState.STOPPING, now + STOP_SECONDS
             run.child.ask_to_stop()
         else:
             self._check(run, now)
 
     def _check(self, run: _Run, now: float) -> None:
-        if now - run.last_beat >= restart_policy.PATIENCE:
-            run.killed_for = f"it gave no sign of life for {restart_policy.PATIENCE:g} s and was killed"
+        if now - run.last_ping >= WATCHDOG_SECONDS:
+            run.killed_for = f"it did not respond for {WATCHDOG_SECONDS:g} s and was killed"
         elif (memory := run.child.memory()) > run.memory_mb * _MIB:
             run.killed_for = f"it took {memory // _MIB} MiB of memory and was killed"
         if run.killed_for:
             run.child.kill()
 
-    def _after(self, run: _Run, definition: Definition | None, code: int, now: float) -> None:
-        if run.state is State.STOPPING or definition is None:
+    def _process_ended(self, run: _Run, definition: Definition | None, code: int, now: float) -> None:
+        if run.state is ProcessState.STOPPING or definition is None:
             self._detail = ""
             return
-        reason = run.killed_for or run.child.failure or _words(code)
+        reason = run.killed_for or run.child.failure or _describe(code)
         self._crashed(definition, run.name, reason, now)
 
     def _crashed(self, definition: Definition, run: str, reason: str, now: float) -> None:
@@ -141,7 +167,7 @@ class SupervisedStrategy:
             self._on_give_up(definition, f"{len(self._crashes.at)} crashes, the last: {reason}")
 
 
-def _words(code: int) -> str:
+def _describe(code: int) -> str:
     if code < 0:
         return f"it was killed by signal {-code}"
-    return "it ended by itself" if code == 0 else f"it ended with exit code {code}; the log says why"
+    return "it ended without an error" if code == 0 else f"it ended with exit code {code}; see the log"

@@ -1,7 +1,7 @@
-"""The supervisor's loop: what the store wants, compared with what runs, again and again.
+"""The supervisor: a loop that makes the running processes match the definitions in the store.
 
-It keeps nothing that it could not find again: killed and started anew, it goes by the store. Its
-children end with it, since they notice that nobody listens to them any more.
+Everything it needs is in the store, so it can be killed and restarted at any time. Its child processes end
+with it, since they notice that the watchdog pipe has no reader.
 """
 
 from __future__ import annotations
@@ -28,50 +28,52 @@ from algosat.store.wakeup import channels
 from algosat.trading.desk import Desk
 
 _ACTOR: Final = "strategies"
-_TELL_EVERY: Final = 2.0  # seconds, where nothing has changed
+_REPORT_EVERY: Final = 2.0  # seconds, if nothing has changed
 
-# Raises when another supervisor may be at work on the same store: then this one must not go on.
+# Raises an error if another supervisor may be working on the same store: this one must then stop.
 Fence = Callable[[Connection], None]
 
 _log = structlog.get_logger(__name__)
 
 
 class Supervisor:
+    """All supervised strategies of one store."""
+
     def __init__(self, desk: Desk, launch: Launch, fence: Fence) -> None:
         self._desk = desk
         self._launch = launch
         self._fence = fence
-        self._wards: dict[str, SupervisedStrategy] = {}
+        self._supervised: dict[str, SupervisedStrategy] = {}
         self._known: Mapping[str, Definition] = {}
-        self._told: dict[str, Any] = {}
-        self._tell_at = 0.0
+        self._reported: dict[str, Any] = {}
+        self._report_at = 0.0
 
     def step(self, now: float) -> None:
-        """Look at the store and after every strategy once. Raises what the fence raises."""
-        self._look()
+        """Read the store and check every strategy once. Raises the errors of the fence."""
+        self._read_definitions()
         for name, definition in self._known.items():
-            self._ward(name).step(definition, now)
-        self._tell(now)
+            self._supervised_strategy(name).step(definition, now)
+        self._report(now)
 
     def stop(self, pause: float = 0.1) -> None:
-        """Stop every strategy, and wait for the last one."""
-        while any(supervised.is_alive for supervised in self._wards.values()):
-            for supervised in self._wards.values():
+        """Stop every strategy and wait until the last process has ended."""
+        while any(supervised.is_alive for supervised in self._supervised.values()):
+            for supervised in self._supervised.values():
                 supervised.step(None, time.monotonic())
             time.sleep(pause)
 
-    def _look(self) -> None:
+    def _read_definitions(self) -> None:
         try:
             with self._desk.database.read() as connection:
                 self._fence(connection)
-                self._known = {each.name: each for each in definitions.every(connection)}
+                self._known = {each.name: each for each in definitions.list_all(connection)}
         except SQLAlchemyError as error:
-            _log.warning("strategies_not_read", reason=str(error))  # what was wanted a moment ago still is
+            _log.warning("strategies_not_read", reason=str(error))  # go on with those read last
 
-    def _ward(self, name: str) -> SupervisedStrategy:
-        if name not in self._wards:
-            self._wards[name] = SupervisedStrategy(self._launch, self._note_crash, self._give_up)
-        return self._wards[name]
+    def _supervised_strategy(self, name: str) -> SupervisedStrategy:
+        if name not in self._supervised:
+            self._supervised[name] = SupervisedStrategy(self._launch, self._note_crash, self._give_up)
+        return self._supervised[name]
 
     def _note_crash(self, definition: Definition, reason: str) -> None:
         _log.error("strategy_crashed", strategy=definition.name, run=definition.run, reason=reason)
@@ -91,19 +93,19 @@ class Supervisor:
             definitions.give_up(connection, definition, reason, at, cause)
 
         self._write(work)
-        self._look()
+        self._read_definitions()
 
-    def _tell(self, now: float) -> None:
-        """Write down how all of them are, when it has changed, and every now and then."""
-        told = {name: self._ward(name).status(each) for name, each in self._known.items()}
-        states = {name: (each["state"], each.get("pid")) for name, each in told.items()}
-        if states == self._told and now < self._tell_at:
+    def _report(self, now: float) -> None:
+        """Write the heartbeat with every strategy's status if a state has changed, else every 2 s."""
+        statuses = {name: self._supervised_strategy(name).status(each) for name, each in self._known.items()}
+        states = {name: (each["state"], each.get("pid")) for name, each in statuses.items()}
+        if states == self._reported and now < self._report_at:
             return
-        self._told, self._tell_at = states, now + _TELL_EVERY
+        self._reported, self._report_at = states, now + _REPORT_EVERY
         at = self._desk.clock()
 
         def work(connection: Connection) -> None:
-            heartbeats.write(connection, heartbeats.STRATEGIES, at, {"strategies": told})
+            heartbeats.write(connection, heartbeats.STRATEGIES, at, {"strategies": statuses})
 
         self._write(work)
 
@@ -111,14 +113,14 @@ class Supervisor:
         try:
             self._desk.writer.run(work)
         except (AlgosatError, SQLAlchemyError) as error:
-            # Strategies must be looked after, whether or not it can be written down.
+            # Supervision goes on, even if its reports cannot be written.
             _log.warning("supervision_not_written", reason=str(error))
 
 
-def take_over(
+def await_lead(
     acquire: Callable[[], bool], stopping: threading.Event, poll: float, alive: Callable[[], None]
 ) -> bool:
-    """Wait until no other supervisor is at work on the store. Whether that came before somebody said stop."""
+    """Wait for the leader lock. Returns False if `stopping` is set first."""
     while not stopping.is_set():
         if acquire():
             return True
@@ -136,7 +138,7 @@ def supervise(
     poll: float,
     alive: Callable[[], None],
 ) -> None:
-    """Look after all strategies until `stopping` is set, calling `alive` each time round."""
+    """Supervise all strategies until `stopping` is set, calling `alive` in every round."""
     supervisor = Supervisor(desk, launch, fence)
     listener = channels.listener(desk.database, runtime_directory, manage.CHANNEL)
     try:

@@ -1,4 +1,4 @@
-"""What is new for a strategy since it last looked: prices of its symbols, and changes of its orders."""
+"""Updates for a strategy: quotes of its symbols and changes of its orders that it has not handled yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from algosat.domain.orders import WORKING, Order
 from algosat.store.rows import order_from, quote_from
 from algosat.store.tables import orders, quotes
 
-# A trade may be reported after its order's end: for so long an ended order is still looked at.
+# A trade may be reported after its order has ended: ended orders are watched for this long.
 _LINGER: Final = timedelta(minutes=10)
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -34,66 +34,71 @@ _ORDERS = (
 _LAST = select(func.max(orders.c.seq)).where(orders.c.strategy == bindparam("strategy"))
 
 
-class Quotes:
-    """New quotes, oldest first. The store keeps only the latest of a symbol: some are never seen."""
+class QuoteUpdates:
+    """New quotes of some symbols. The store keeps only the latest quote of a symbol, so some are missed."""
 
     def __init__(self, symbols: Iterable[str]) -> None:
         self._symbols = sorted(set(symbols))
         self._last: dict[str, datetime] = {}
 
     def read(self, connection: Connection) -> list[Quote]:
+        """Return the quotes that are newer than those of the last call, oldest first."""
         rows = connection.execute(_QUOTES, {"symbols": self._symbols})
         fresh = [quote for quote in map(quote_from, rows) if quote.at > self._last.get(quote.symbol, _NEVER)]
         self._last.update((quote.symbol, quote.at) for quote in fresh)
         return fresh
 
 
-class Seen:
-    """How much of its orders a strategy was told: the version of each that may still change."""
+class DeliveredOrders:
+    """The order changes that a strategy has handled: the last version of each order that may still change."""
 
     def __init__(self, seq: int, versions: Mapping[str, int]) -> None:
-        self.seq = seq  # up to this order, those that are not in `versions` are of no interest any more
+        self.seq = seq  # orders up to this one that are not in `versions` are no longer watched
         self.versions = dict(versions)
 
     @classmethod
-    def begin(cls, connection: Connection, strategy: str, data: Mapping[str, Any] | None) -> Seen:
-        """From what was kept; of a strategy's first process nothing before it is news."""
+    def begin(cls, connection: Connection, strategy: str, data: Mapping[str, Any] | None) -> DeliveredOrders:
+        """Continue from stored data. Without data, all existing orders count as delivered."""
         if data is not None:
             return cls(data["seq"], data["versions"])
         return cls(connection.execute(_LAST, {"strategy": strategy}).scalar() or 0, {})
 
     def data(self) -> dict[str, Any]:
+        """Return the JSON data from which `begin` continues."""
         return {"seq": self.seq, "versions": self.versions}
 
     def note(self, order: Order) -> None:
-        """It was told of the order as it is here."""
+        """Note that the strategy knows this version of the order."""
         self.versions[order.id] = order.version
 
     def forget(self, order_id: str) -> None:
+        """Stop watching an order."""
         self.versions.pop(order_id, None)
 
 
-class Orders:
-    """Changes of a strategy's orders that it has not been told of."""
+class OrderUpdates:
+    """Changes of a strategy's orders that it has not handled yet."""
 
-    def __init__(self, strategy: str, seen: Seen, clock: Clock) -> None:
+    def __init__(self, strategy: str, delivered: DeliveredOrders, clock: Clock) -> None:
         self._strategy = strategy
-        self._seen = seen
+        self._delivered = delivered
         self._clock = clock
 
     def read(self, connection: Connection) -> Sequence[Order]:
-        asked = {"strategy": self._strategy, "seq": self._seen.seq, "ids": list(self._seen.versions)}
-        rows = connection.execute(_ORDERS, asked).all()
-        self._seen.seq = max([self._seen.seq, *(row.seq for row in rows)])
+        """Return each changed order once, as it is now, the earliest change first."""
+        delivered = self._delivered
+        watched = {"strategy": self._strategy, "seq": delivered.seq, "ids": list(delivered.versions)}
+        rows = connection.execute(_ORDERS, watched).all()
+        delivered.seq = max([delivered.seq, *(row.seq for row in rows)])
         found = [order_from(row) for row in rows]
         for order in found:
-            self._seen.versions.setdefault(order.id, 0)
-        news = [order for order in found if order.version > self._seen.versions[order.id]]
-        self._forget(found, {order.id for order in news})
-        return news
+            delivered.versions.setdefault(order.id, 0)
+        changed = [order for order in found if order.version > delivered.versions[order.id]]
+        self._forget_ended(found, {order.id for order in changed})
+        return changed
 
-    def _forget(self, found: Sequence[Order], news: set[str]) -> None:
+    def _forget_ended(self, found: Sequence[Order], changed: set[str]) -> None:
         oldest = self._clock() - _LINGER
         for order in found:
-            if order.status not in WORKING and order.updated_at < oldest and order.id not in news:
-                self._seen.forget(order.id)
+            if order.status not in WORKING and order.updated_at < oldest and order.id not in changed:
+                self._delivered.forget(order.id)

@@ -1,7 +1,7 @@
-"""How a strategy's process shows that it lives: a line on a pipe to the supervisor, from its main loop.
+"""The watchdog pipe: the main loop of a strategy's process writes a line to it, the supervisor reads it.
 
-A thread of its own would go on beating while a callback hangs. When nobody reads the pipe any
-more, the supervisor is gone, and a strategy nobody watches must not trade.
+A thread of its own would go on writing while a callback hangs. If nobody reads the pipe any more, the
+supervisor has ended, and a strategy that is not supervised must not trade.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 from algosat.errors import AlgosatError, Category
 
-VARIABLE: Final = "ALGOSAT_PULSE"  # number of the inherited pipe
-BEAT: Final = "beat"
+VARIABLE: Final = "ALGOSAT_WATCHDOG_PIPE"  # environment variable: the number of the inherited pipe
+PING: Final = "ping"
 FAILED: Final = "failed "
 
 
@@ -23,21 +23,23 @@ class SupervisorGone(AlgosatError):
 
 
 class WatchdogPipe:
+    """The writing end, in the strategy's process."""
+
     def __init__(self, pipe: int | None) -> None:
         self._pipe = pipe
 
     @classmethod
     def inherited(cls, environment: Mapping[str, str] = os.environ) -> WatchdogPipe:
-        """Of a process that was started by hand: nobody listens."""
+        """Return the supervisor's pipe. A process that was started by hand has none and writes nothing."""
         number = environment.get(VARIABLE)
         return cls(int(number) if number else None)
 
-    def beat(self) -> None:
-        """Raises SupervisorGone."""
-        self._write(BEAT)
+    def ping(self) -> None:
+        """Report that the main loop is running. Raises SupervisorGone."""
+        self._write(PING)
 
     def failed(self, reason: str) -> None:
-        """Leave behind why this process ends."""
+        """Report why this process ends. Raises SupervisorGone."""
         self._write(FAILED + " ".join(reason.split())[:500])
 
     def _write(self, line: str) -> None:
@@ -46,7 +48,7 @@ class WatchdogPipe:
         try:
             os.write(self._pipe, line.encode() + b"\n")
         except BlockingIOError:
-            return  # the pipe is full of beats that were not read yet: they will do
+            return  # the pipe is full of unread lines, which are enough
         except OSError as error:
             self._pipe = None
-            raise SupervisorGone(f"nobody reads the pulse any more: {error.strerror}") from error
+            raise SupervisorGone(f"the watchdog pipe has no reader: {error.strerror}") from error

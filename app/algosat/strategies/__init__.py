@@ -1,6 +1,5 @@
-"""Strategies: what they are given, how they are run under supervision, and how they are tried on the past.
+"""Strategies: the interface for authors, bars, parameters, events, and the classes of this release.
 
-A strategy comes in by the same door as a person: its orders are placed by the trading verbs, pass the same
-gate and carry its name. `base` is what an author needs; the same class runs live (`live`) and in a
-back-test (`backtest`).
+A strategy places its orders through the same functions as a user: the orders pass the same gate and carry the
+strategy's name. Authors need `base`; `algosat.live` and `algosat.backtest` run the same classes.
 """

@@ -1,4 +1,4 @@
-"""Bars built from quotes, the same way live and in a back-test."""
+"""Bars, built from quotes in the same way live and in a back-test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PRICES: Final = ("open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a symbol traded at in one window of time. Windows are counted from midnight in exchange time."""
+    """Prices and volume of a symbol in a time window. Windows are counted from midnight, exchange time."""
 
     symbol: str
     start: datetime  # UTC
@@ -29,44 +29,44 @@ class Bar:
 
     @property
     def end(self) -> datetime:
-        """The first moment that is no longer in it; the bar is known from then on, not before."""
+        """Return the first moment after the bar's window. The bar is not known earlier."""
         return self.start + timedelta(seconds=self.seconds)
 
 
 class Bars:
-    """Gathers one symbol's quotes into bars.
+    """Builder of one symbol's bars from its quotes.
 
-    A window that was not watched from its beginning gives no bar: its first prices are not known.
-    A window without a quote gives none either.
+    A window that was not watched from its beginning gives no bar, since its first prices are not known.
+    A window without a quote gives no bar either.
     """
 
     def __init__(self, symbol: str, seconds: int, *, watching_since: datetime | None = None) -> None:
-        """`watching_since` None: everything there is has been watched."""
+        """Build bars for `symbol`. Without `watching_since`, every window counts as watched."""
         self._symbol = symbol
         self._seconds = seconds
         self._since = watching_since
         self._bar: Bar | None = None
-        self._ends: datetime | None = None  # of the bar being built
-        self._told_until = datetime.min.replace(tzinfo=UTC)
-        self._volume = Decimal(0) if watching_since is None else None  # of the session, at the last quote
+        self._ends: datetime | None = None  # end of the bar being built
+        self._closed_until = datetime.min.replace(tzinfo=UTC)
+        self._volume = Decimal(0) if watching_since is None else None  # the day's volume at the last quote
 
     def ended(self, at: datetime) -> Bar | None:
-        """The bar whose window has passed by now, once."""
+        """Return the bar whose window has ended by `at`, once; None if there is none."""
         if self._ends is None or at < self._ends:
             return None
-        bar, self._bar, self._told_until, self._ends = self._bar, None, self._ends, None
+        bar, self._bar, self._closed_until, self._ends = self._bar, None, self._ends, None
         if bar is None or (self._since is not None and bar.start < self._since):
             return None
         return bar
 
     def add(self, quote: Quote) -> None:
-        """Count a quote into its window, having asked `ended` for its time.
+        """Add a quote to the bar of its window. Call `ended` with the quote's time first.
 
-        A quote that comes when its window has been told of already is left out.
+        A quote that arrives after the bar of its window was returned is ignored.
         """
         traded = self._traded(quote.volume)
         last, bar = quote.last, self._bar
-        if quote.at < self._told_until:
+        if quote.at < self._closed_until:
             return
         if bar is None:
             start = window_of(quote.at, self._seconds)
@@ -81,18 +81,19 @@ class Bars:
     def _traded(self, volume: Decimal) -> Decimal:
         before, self._volume = self._volume, volume
         if before is None:
-            return Decimal(0)  # how much of the session's volume is new cannot be known
-        return volume - before if volume >= before else volume  # a new session counts from nought
+            return Decimal(0)  # how much of the day's volume is new is not known
+        return volume - before if volume >= before else volume  # a new trading day counts from 0
 
 
 def window_of(at: datetime, seconds: int) -> datetime:
-    """When the window begins in which a moment lies."""
+    """Return the start of the window that contains `at`."""
     local = int(at.timestamp() // 1) + _OFFSET
     into_day = local % 86_400
     return datetime.fromtimestamp(local - into_day % seconds - _OFFSET, UTC)
 
 
 def bar_data(bar: Bar) -> dict[str, Any]:
+    """Return a bar as JSON data."""
     return {
         **asdict(bar),
         "start": bar.start.isoformat(),
@@ -101,5 +102,6 @@ def bar_data(bar: Bar) -> dict[str, Any]:
 
 
 def bar_from(data: dict[str, Any]) -> Bar:
+    """Return the bar that `bar_data` wrote."""
     prices = {name: Decimal(data[name]) for name in _PRICES}
     return Bar(**{**data, "start": datetime.fromisoformat(data["start"]), **prices})

@@ -1,4 +1,4 @@
-"""What a strategy is, and what it is given to work with.
+"""The interface of a strategy, and the context it works with.
 
     class Mine(Strategy[MyParameters]):
         parameters_model = MyParameters
@@ -7,13 +7,14 @@
             if ...:
                 self.buy(bar.symbol, self.parameters.quantity)
 
-Callbacks run one at a time and must return quickly; a process that hangs is killed. What a strategy has to
-remember goes into `self.state`: it is kept when the process is stopped, crashes or is moved. What it
-holds and what it has working is asked, never remembered: the book is the truth.
+Callbacks run one at a time and must return quickly; a process that hangs is killed. `self.state` is stored
+and survives a stop, a crash and a move to another server. Ask for positions and working orders each time and
+never remember them: fills, halts and the operator change them too.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -31,58 +32,58 @@ State = dict[str, Any]
 
 
 class StrategyContext(Protocol):
-    """The trading floor as one strategy sees it: the market, its own book, and the verbs."""
+    """What one strategy works with: market data, its own position and orders, and the order functions."""
 
     @property
     def account(self) -> str: ...
 
     @property
     def strategy(self) -> str:
-        """The name its orders carry."""
+        """Return the strategy's name, which its orders carry."""
 
     @property
     def now(self) -> datetime: ...
 
     def instrument(self, symbol: str) -> Instrument:
-        """Raises NotFound for a symbol nobody lists."""
+        """Return a listed instrument. Raises NotFound."""
 
     def quote(self, symbol: str) -> Quote | None: ...
 
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:
-        """When continuous trading begins on the exchange's date of `at`.
+        """Return the start of continuous trading on the exchange's date of `at`.
 
-        None where that day has none, the market never closes, or the calendar does not cover it.
+        None if that day has no trading, the market never closes, or the calendar does not cover the day.
         """
 
     def position(self, symbol: str) -> Decimal:
-        """What this strategy holds under its product; negative: short."""
+        """Return the strategy's position in its product; negative if it is short."""
 
     def working(self) -> Sequence[Order]:
-        """Its orders that are not at an end, oldest first."""
+        """Return the strategy's working orders, oldest first."""
 
     def place(self, terms: OrderTerms) -> Order:
-        """An order the gate denied comes back `denied`, with code and reason; nothing is raised."""
+        """Place an order. A denied order is returned with its code and reason; nothing is raised."""
 
     def cancel(self, order_id: str) -> Order:
-        """Ask for a cancel; an order that has ended comes back as it is."""
+        """Request a cancel. An order that is no longer working is returned unchanged."""
 
-    def modify(self, order_id: str, revision: ModifyRequest) -> Order:
-        """Ask for new terms; an order that cannot be changed, or may not be, comes back as it is."""
+    def modify(self, order_id: str, request: ModifyRequest) -> Order:
+        """Request new terms. If the order cannot be modified, or the gate denies it, it is returned as is."""
 
     def close(self, symbol: str) -> Sequence[Order]:
-        """Market orders for what is left of the position after orders that are working; maybe none."""
+        """Place market orders for the part of the position that no working order closes; possibly none."""
 
 
 def opening_of(calendar: Calendar, instrument: Instrument, at: datetime) -> datetime | None:
-    """What a floor answers when it is asked for the opening."""
+    """Return what `StrategyContext.opens_at` returns, from a calendar."""
     try:
         return calendar.opens_at(instrument.segment, instrument.has_derivatives, at)
     except CalendarUnknown:
-        return None  # nothing can be opened on such a day
+        return None  # the gate denies every order on such a day
 
 
 class Strategy(Generic[P]):
-    """Base of all strategies. Override the callbacks that are of interest."""
+    """Base class of all strategies. Override the callbacks that the strategy needs."""
 
     parameters_model: ClassVar[type[Parameters]]
 
@@ -91,32 +92,35 @@ class Strategy(Generic[P]):
         self.context = context
         self.state = state  # JSON: text, numbers, lists, dictionaries with text keys
 
-    # --- what happens to it ------------------------------------------------------------------------
+    # --- callbacks -----------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """The process has started, for the first time or again."""
+        """Handle the start of the process, the first or a later one."""
 
     def on_bar(self, bar: Bar) -> None:
-        """A bar of one of its symbols is complete."""
+        """Handle a closed bar of one of the strategy's symbols."""
 
     def on_quote(self, quote: Quote) -> None:
-        """One of its symbols has a new price."""
+        """Handle a new quote of one of the strategy's symbols."""
 
     def on_order(self, order: Order) -> None:
-        """One of its orders has changed; of several changes in a row only the last is told."""
+        """Handle a change of one of the strategy's orders. Only the last of several changes is delivered."""
 
     def on_stop(self) -> None:
-        """It was asked to stop. Orders placed before stay where they are unless it cancels them."""
+        """Handle the operator's request to stop. Orders stay working unless they are cancelled here."""
 
     @classmethod
     def migrate_state(cls, state: State, before: P, now: P) -> State:
-        """The state to begin with, given one that was kept under other parameters.
+        """Return the state to start with, from a state stored under other parameters.
 
-        It is dropped unless a class knows better: what was computed otherwise cannot be trusted.
+        By default a changed parameter drops the state, since it may depend on that parameter.
         """
+        if any("carry_over" in each.__dict__ for each in cls.__mro__ if each is not Strategy):
+            _deprecated("Strategy.carry_over", "migrate_state")
+            return cls.carry_over(state, before, now)
         return state if before == now else {}
 
-    # --- what it can do ------------------------------------------------------------------------------
+    # --- orders and positions ------------------------------------------------------------------------
 
     def buy(
         self,
@@ -128,7 +132,7 @@ class Strategy(Generic[P]):
         validity: Validity = Validity.DAY,
         reduce_only: bool = False,
     ) -> Order:
-        """At the market, or at `limit`, or as a stop at `trigger`; both make a stop-limit order."""
+        """Place a market order; with `limit` a limit order, with `trigger` a stop, with both a stop-limit."""
         return self._place(Side.BUY, symbol, quantity, limit, trigger, validity, reduce_only)
 
     def sell(
@@ -141,6 +145,7 @@ class Strategy(Generic[P]):
         validity: Validity = Validity.DAY,
         reduce_only: bool = False,
     ) -> Order:
+        """Place an order to sell, with the order types of `buy`."""
         return self._place(Side.SELL, symbol, quantity, limit, trigger, validity, reduce_only)
 
     def change(
@@ -151,24 +156,28 @@ class Strategy(Generic[P]):
         limit: Decimal | None = None,
         trigger: Decimal | None = None,
     ) -> Order:
-        """New terms for a working order; what is not named stays as it is.
+        """Request new terms for a working order; arguments left out stay as they are.
 
-        They hold once the broker has confirmed them; until then the order is `pending_modify`. It comes
-        back as it was where it cannot be changed now, or the gate says no.
+        The order is `pending_modify` until the broker confirms the change. It is returned unchanged if it
+        cannot be modified now or the gate denies the change.
         """
         return self.context.modify(order.id, ModifyRequest(quantity, limit, trigger))
 
     def close(self, symbol: str) -> Sequence[Order]:
+        """Close the part of the position that no working order closes, with market orders."""
         return self.context.close(symbol)
 
     def cancel_working(self, symbol: str) -> None:
+        """Request a cancel of every working order of the symbol."""
         for order in self.working(symbol):
             self.context.cancel(order.id)
 
     def position(self, symbol: str) -> Decimal:
+        """Return the strategy's position in the symbol; negative if it is short."""
         return self.context.position(symbol)
 
     def working(self, symbol: str) -> list[Order]:
+        """Return the strategy's working orders of the symbol, oldest first."""
         return [order for order in self.context.working() if order.terms.symbol == symbol]
 
     def _place(
@@ -198,6 +207,19 @@ class Strategy(Generic[P]):
             )
         )
 
+    # --- deprecated names, to be removed in 0.2.0 ----------------------------------------------------
+
+    @property
+    def floor(self) -> StrategyContext:
+        """Return `context`. Deprecated."""
+        _deprecated("Strategy.floor", "context")
+        return self.context
+
+    @classmethod
+    def carry_over(cls, state: State, before: P, now: P) -> State:
+        """Return the default of `migrate_state`. Deprecated; a subclass that overrides it is still asked."""
+        return state if before == now else {}
+
 
 _TYPES = {
     (False, False): OrderType.MARKET,
@@ -205,3 +227,15 @@ _TYPES = {
     (False, True): OrderType.STOP,
     (True, True): OrderType.STOP_LIMIT,
 }
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Floor":
+        _deprecated("Floor", "StrategyContext")
+        return StrategyContext
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _deprecated(old: str, new: str) -> None:
+    message = f"{old} is deprecated and will be removed in 0.2.0: use {new}"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""The strategy classes this release knows. A new one is a file and a line here (CONTRIBUTING.md)."""
+"""The catalogue: the strategy classes of this release, by name. CONTRIBUTING.md says how to add one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CLASSES: Final[Mapping[str, type[Strategy[Any]]]] = {
 
 
 def class_named(name: str) -> type[Strategy[Any]]:
-    """Raises InvalidBody, naming those there are."""
+    """Return a class of the catalogue. Raises InvalidBody, which lists the names."""
     if name not in CLASSES:
         raise InvalidBody(f"there is no strategy class {name!r}; there are {', '.join(CLASSES)}")
     return CLASSES[name]
 
 
 def parameters_of(strategy: type[Strategy[Any]], values: Mapping[str, Any]) -> Parameters:
-    """Parameters from JSON, completed with their defaults. Raises InvalidBody with every finding."""
+    """Validate parameters given as JSON data, and add the defaults. Raises InvalidBody with every error."""
     try:
         return strategy.parameters_model.model_validate(values)
     except ValidationError as error:

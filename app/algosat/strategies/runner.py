@@ -1,6 +1,6 @@
-"""Drives one strategy: turns quotes into bars and everything that happens into callbacks, one at a time.
+"""The runner: builds bars from quotes and delivers strategy events to callbacks, one at a time.
 
-The live process and the back-test both drive a strategy through this and nothing else.
+The live process and the back-test both run a strategy through `Runner` alone.
 """
 
 from __future__ import annotations
@@ -24,26 +24,28 @@ from algosat.strategies.strategy_events import (
 
 
 class Driver(StrategyContext, Protocol):
-    """A floor that is told when an occasion begins and ends."""
+    """A strategy context that is called before and after each event."""
 
     def begin(self, event: StrategyEvent) -> None: ...
 
     def end(self, event: StrategyEvent, state: Mapping[str, Any]) -> None:
-        """The callback has returned, and left this state."""
+        """Note that the callback has returned and left this state."""
 
 
 class Runner:
+    """One strategy, its bars and its driver."""
+
     def __init__(
-        self, strategy: Strategy[Any], host: Driver, *, watching_since: datetime | None = None
+        self, strategy: Strategy[Any], driver: Driver, *, watching_since: datetime | None = None
     ) -> None:
         parameters = strategy.parameters
         self._strategy = strategy
-        self._host = host
+        self._driver = driver
         self._bars = {
             symbol: Bars(symbol, parameters.bar_seconds, watching_since=watching_since)
             for symbol in parameters.symbols
         }
-        # Most strategies live on bars: calling nothing for every quote would be most of a back-test's time.
+        # Most strategies use bars only: calling an empty `on_quote` would take most of a back-test's time.
         self._wants_quotes = type(strategy).on_quote is not Strategy.on_quote
 
     def start(self, at: datetime, run: str) -> None:
@@ -53,14 +55,14 @@ class Runner:
         self.deliver(Stopping(at, run))
 
     def pass_time(self, at: datetime) -> None:
-        """Tell of the bars that are over by now."""
+        """Deliver the bars whose window has ended by `at`."""
         for bars in self._bars.values():
             bar = bars.ended(at)
             if bar is not None:
                 self.deliver(BarClosed(bar))
 
     def quote(self, quote: Quote) -> None:
-        """A new quote; time must have been passed up to it."""
+        """Add a quote to its bar and deliver it. Call `pass_time` with the quote's time first."""
         bars = self._bars.get(quote.symbol)
         if bars is None:
             return
@@ -72,8 +74,8 @@ class Runner:
         self.deliver(OrderUpdated(order, order.version))
 
     def deliver(self, event: StrategyEvent) -> None:
-        """Let the strategy live through an occasion. What it raises is raised here, and ends it."""
-        self._host.begin(event)
+        """Call the strategy for an event. An exception of the callback is not caught."""
+        self._driver.begin(event)
         match event:
             case Started():
                 self._strategy.on_start()
@@ -85,4 +87,4 @@ class Runner:
                 self._strategy.on_order(order)
             case Stopping():
                 self._strategy.on_stop()
-        self._host.end(event, self._strategy.state)
+        self._driver.end(event, self._strategy.state)

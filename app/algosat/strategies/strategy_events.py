@@ -1,7 +1,7 @@
-"""The occasions on which a strategy acts. Each has a name of its own, for ever.
+"""Strategy events: what a strategy reacts to, each with a permanent, unique name.
 
-Orders are placed under a key made of that name, so an occasion that is lived through twice,
-because the process died in its midst, sends nothing twice.
+The idempotency keys of an event's orders are made from its name. An event that is handled twice, because the
+process died before the end of the first time, therefore places its orders once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from algosat.strategies.bars import Bar
 
 @dataclass(frozen=True, slots=True)
 class Started:
+    """The process has started."""
+
     at: datetime
-    run: str  # names the order to start; a restart after a crash belongs to the same one
+    run: str  # one start of one version; a restart after a crash belongs to the same run
 
     @property
     def name(self) -> str:
@@ -26,6 +28,8 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class BarClosed:
+    """A bar has closed."""
+
     bar: Bar
 
     @property
@@ -39,6 +43,8 @@ class BarClosed:
 
 @dataclass(frozen=True, slots=True)
 class QuoteReceived:
+    """A symbol has a new quote."""
+
     quote: Quote
 
     @property
@@ -52,8 +58,10 @@ class QuoteReceived:
 
 @dataclass(frozen=True, slots=True)
 class OrderUpdated:
+    """An order of the strategy has changed."""
+
     order: Order
-    version: int  # which of its changes is told; lived through again, the order may have gone on since
+    version: int  # the change that is delivered; `order` may be newer if the event is handled again
 
     @property
     def at(self) -> datetime:
@@ -66,6 +74,8 @@ class OrderUpdated:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
+    """The operator has asked the strategy to stop."""
+
     at: datetime
     run: str
 

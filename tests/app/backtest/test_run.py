@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from algosat.backtest import bench, limits
+from algosat.backtest import limits
 from algosat.backtest.run import Request, class_of, run
 from algosat.errors import InvalidBody, InvalidRequest
 from algosat.strategies.examples.opening_range_breakout import OpeningRangeBreakout
 from tests.app.backtest.recordings import SYMBOL, bars
+from tools.bench.backtest import measure
 
 MINE = """
 from algosat.strategies.base import Strategy
@@ -63,7 +64,7 @@ def test_limits_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_the_bench_measures_a_run_that_trades() -> None:
-    finished = bench.measure(200)
+    finished = measure(200)
     assert finished.events == 800
     assert finished.events_per_second > 0
     assert finished.report.result["orders"]["trades"] > 0

@@ -318,8 +318,8 @@ def test_the_same_run_is_the_same_report_byte_for_byte(scripted: type[Scripted])
 
 def test_the_callbacks_of_a_run_come_in_the_order_of_time(scripted: type[Scripted]) -> None:
     tried(bars("100", "101"))
-    told = [name for name, *_ in scripted.told]
-    assert told == ["start", *["quote"] * 4, "bar", *["quote"] * 4, "bar", "stop"]
+    calls = [name for name, *_ in scripted.calls]
+    assert calls == ["start", *["quote"] * 4, "bar", *["quote"] * 4, "bar", "stop"]
 
 
 def test_a_symbol_the_recording_lacks_is_named() -> None:
@@ -334,7 +334,7 @@ def test_bars_that_cannot_be_made_of_the_recordings_are_refused() -> None:
 
 def test_longer_bars_are_made_of_the_recordings(scripted: type[Scripted]) -> None:
     tried(bars(("100", "109", "100", "101"), ("101", "102", "95", "98")), parameters={"bar_seconds": 900})
-    (bar,) = [told[1] for told in scripted.told if told[0] == "bar"]
+    (bar,) = [call[1] for call in scripted.calls if call[0] == "bar"]
     assert [bar.open, bar.high, bar.low, bar.close] == [100, 109, 95, 98]
 
 

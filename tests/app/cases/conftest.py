@@ -50,7 +50,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
     """The scripted strategy, in the catalogue, without a script."""
     monkeypatch.setitem(catalog.CLASSES, "scripted", Scripted)
     Scripted.script.clear()
-    Scripted.told.clear()
+    Scripted.calls.clear()
     return Scripted
 
 

@@ -32,7 +32,7 @@ HOUR = 3600
 
 
 def bars_told(scripted: type[Scripted]) -> list[str]:
-    bars: list[Bar] = [told for name, told in scripted.told if name == "bar"]
+    bars: list[Bar] = [bar for name, bar in scripted.calls if name == "bar"]
     return [
         f"{bar.start.astimezone(EXCHANGE_TIME):%H:%M} {bar.open} {bar.high} {bar.low} {bar.close}"
         for bar in bars

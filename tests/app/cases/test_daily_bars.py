@@ -8,7 +8,7 @@ import pytest
 
 from algosat.domain.orders import Order, Product, Status
 from algosat.live.live_context import LiveContext
-from algosat.live.updates import Seen
+from algosat.live.updates import DeliveredOrders
 from algosat.store import queries
 from algosat.store.rows import order_from
 from algosat.strategies.runner import Runner
@@ -37,8 +37,8 @@ def test_a_strategy_on_the_server_can_trade(world_at: WorldAt) -> None:
     midnight = ist(2026, 11, 25, 0, 0)
     world = world_at(midnight)
     parameters = OnceParameters(symbols=(SYMBOL,), quantity=10, bar_seconds=DAY, product=Product.DELIVERY)
-    floor = LiveContext(world.desk, STRATEGY, 1, parameters.product, b"{}", Seen(0, {}))
-    runner = Runner(Once(parameters, floor, {}), floor, watching_since=midnight)
+    context = LiveContext(world.desk, STRATEGY, 1, parameters.product, b"{}", DeliveredOrders(0, {}))
+    runner = Runner(Once(parameters, context, {}), context, watching_since=midnight)
     runner.start(world.clock(), "1.1")
     for hour, minute in TIMES:
         world.jump(ist(2026, 11, 25, hour, minute))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from algosat.backtest.bench import walk
 from algosat.cli import cli
 from algosat.errors import AlgosatError
+from tools.bench.backtest import walk
 
 Run = Callable[..., Result]
 PARAMETERS = "{symbols: [ALPHA-EQ], quantity: 10, fast: 3, slow: 8}"
@@ -16,7 +16,7 @@ PARAMETERS = "{symbols: [ALPHA-EQ], quantity: 10, fast: 3, slow: 8}"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """A back-test of the crossover on 200 bars; options come after."""
+    """Return a function that back-tests the crossover on 200 bars, with further options."""
     data = tmp_path / "data.csv"
     data.write_text("".join(walk("ALPHA-EQ", 200)))
 
@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def test_a_report_is_written_and_its_figures_are_said(run: Run, tmp_path: Path) -> None:
+def test_report_is_written_and_its_figures_are_printed(run: Run, tmp_path: Path) -> None:
     result = run()
     assert result.exit_code == 0, result.output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
@@ -37,7 +37,7 @@ def test_a_report_is_written_and_its_figures_are_said(run: Run, tmp_path: Path) 
     assert "800 events" in result.output
 
 
-def test_the_same_command_writes_the_same_bytes(run: Run, tmp_path: Path) -> None:
+def test_same_command_writes_the_same_bytes(run: Run, tmp_path: Path) -> None:
     for out in ("first", "second"):
         run(out=out)
     first, second = ((tmp_path / out / "report.json").read_bytes() for out in ("first", "second"))
@@ -52,7 +52,7 @@ def test_the_same_command_writes_the_same_bytes(run: Run, tmp_path: Path) -> Non
         (("--interval", "7"), "bar_seconds"),
     ],
 )
-def test_what_cannot_be_run_is_refused_and_nothing_is_written(
+def test_invalid_option_is_refused_and_nothing_is_written(
     run: Run, tmp_path: Path, options: tuple[str, ...], reason: str
 ) -> None:
     result = run(*options)
@@ -62,7 +62,7 @@ def test_what_cannot_be_run_is_refused_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("capital", ["0", "-5", "much", "Infinity"])
-def test_capital_that_is_none_is_refused(run: Run, capital: str) -> None:
+def test_invalid_capital_is_refused(run: Run, capital: str) -> None:
     result = run("--capital", capital)
     assert result.exit_code == 2
-    assert "no amount above nought" in result.output
+    assert "not an amount above 0" in result.output

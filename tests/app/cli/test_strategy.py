@@ -20,13 +20,13 @@ GOOD = "{symbols: [ALPHA-EQ], quantity: 10}"
 
 @pytest.fixture
 def run(directory: Path) -> Run:
-    """The command line, on a server whose exchange has listed its instruments."""
+    """Return a function that runs the command line on a server with listed instruments."""
     with open_desk(load(directory), FakeClock()):
         pass
     return lambda *arguments: CliRunner().invoke(cli, ["--config-dir", str(directory), *arguments])
 
 
-def test_a_strategy_is_set_started_listed_and_stopped(run: Run) -> None:
+def test_strategy_is_set_started_listed_and_stopped(run: Run) -> None:
     assert run(*SET, GOOD).output == "trend\tv1\tstopped\n"
     assert run("strategy", "start", "trend").output == "trend\tv1\trunning\n"
     listed = run("strategy", "list").output
@@ -34,7 +34,7 @@ def test_a_strategy_is_set_started_listed_and_stopped(run: Run) -> None:
     assert run("strategy", "stop", "trend").output == "trend\tv1\tstopped\n"
 
 
-def test_it_is_shown_as_yaml_with_who_changed_it(run: Run) -> None:
+def test_show_prints_yaml_with_the_author_of_the_last_change(run: Run) -> None:
     run(*SET, GOOD)
     shown = yaml.safe_load(run("strategy", "show", "trend").output)
     assert (shown["class"], shown["version"], shown["status"]["state"]) == (
@@ -46,7 +46,7 @@ def test_it_is_shown_as_yaml_with_who_changed_it(run: Run) -> None:
     assert "by cli:" in shown["changed"]
 
 
-def test_parameters_may_stand_in_a_file(run: Run, tmp_path: Path) -> None:
+def test_parameters_can_come_from_a_file(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "parameters.yaml"
     path.write_text("symbols: [ALPHA-EQ]\nquantity: 5\nfast: 3\n")
     run(*SET, f"@{path}")
@@ -57,25 +57,25 @@ def test_parameters_may_stand_in_a_file(run: Run, tmp_path: Path) -> None:
     ("parameters", "error"),
     [("[1]", SystemExit), ("{", SystemExit), ("@/nowhere", SystemExit), ("{symbols: []}", InvalidBody)],
 )
-def test_parameters_that_are_none_are_refused(run: Run, parameters: str, error: type[BaseException]) -> None:
+def test_invalid_parameters_are_refused(run: Run, parameters: str, error: type[BaseException]) -> None:
     result = run(*SET, parameters)
     assert result.exit_code != 0
     assert isinstance(result.exception, error)
     assert run("strategy", "list").output == ""
 
 
-def test_what_is_not_there_cannot_be_started_or_run(run: Run) -> None:
+def test_unknown_strategy_cannot_be_started_or_run(run: Run) -> None:
     for verb in ("start", "stop", "show", "run"):
         assert isinstance(run("strategy", verb, "nobody").exception, NotFound)
 
 
-def test_classes_are_listed_with_their_parameters(run: Run) -> None:
+def test_classes_are_printed_with_their_parameters(run: Run) -> None:
     output = run("strategy", "classes").output
     assert "opening-range-breakout\n" in output
-    assert "  quantity (needed): To hold, per symbol\n" in output
+    assert "  quantity (required): Position per symbol\n" in output
 
 
-def test_settings_that_are_refused_end_supervision_with_a_code_of_their_own(tmp_path: Path) -> None:
+def test_invalid_settings_exit_with_code_78(tmp_path: Path) -> None:
     for verb in (["supervise"], ["run", "trend"]):
         result = CliRunner().invoke(cli, ["--config-dir", str(tmp_path), "strategy", *verb])
         assert result.exit_code == 78

@@ -1,4 +1,4 @@
-"""A child whose life the test decides."""
+"""A fake process of a strategy; the test sets how it behaves."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ class FakeChild:
     def __init__(self, pid: int = 1) -> None:
         self.pid = pid
         self.failure: str | None = None
-        self.beats = True
+        self.pings = True
         self.code: int | None = None
         self.bytes = 1
         self.asked_to_stop = 0
-        self.stops = True  # when it is asked to
+        self.stops = True  # when it is asked to stop
         self.killed = 0
 
-    def has_beaten(self) -> bool:
-        return self.beats
+    def has_pinged(self) -> bool:
+        return self.pings
 
     def ended(self) -> int | None:
         return self.code
@@ -37,7 +37,7 @@ class FakeChild:
 
 
 class Children:
-    """Launches them, and remembers."""
+    """Launcher that records what it launched."""
 
     def __init__(self) -> None:
         self.launched: list[FakeChild] = []

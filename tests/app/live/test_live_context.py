@@ -22,7 +22,7 @@ from algosat.domain.orders import (
 )
 from algosat.live import checkpoint
 from algosat.live.live_context import LiveContext
-from algosat.live.updates import Seen
+from algosat.live.updates import DeliveredOrders
 from algosat.store import queries
 from algosat.strategies.strategy_events import BarClosed, OrderUpdated, QuoteReceived, Started
 from algosat.trading.desk import Desk
@@ -36,14 +36,14 @@ Reopen = Callable[[], LiveContext]
 
 @pytest.fixture
 def reopen(desk: Desk) -> Reopen:
-    """A floor as a new process of the strategy has it."""
+    """Return a function that builds the context of a new process."""
 
     def build() -> LiveContext:
         with desk.database.read() as connection:
-            record = checkpoint.load(connection, "trend")
-            seen = Seen.begin(connection, "trend", record.seen if record else None)
-        state = orjson.dumps(record.state if record else {})
-        return LiveContext(desk, "trend", 1, Product.INTRADAY, state, seen)
+            saved = checkpoint.load(connection, "trend")
+            delivered = DeliveredOrders.begin(connection, "trend", saved.delivered if saved else None)
+        state = orjson.dumps(saved.state if saved else {})
+        return LiveContext(desk, "trend", 1, Product.INTRADAY, state, delivered)
 
     return build
 
@@ -59,7 +59,7 @@ def terms(quantity: str = "10", side: Side = Side.BUY) -> OrderTerms:
     )
 
 
-def test_an_order_carries_the_strategys_name_and_passes_the_gate(desk: Desk, context: LiveContext) -> None:
+def test_order_carries_the_strategys_name_and_passes_the_gate(desk: Desk, context: LiveContext) -> None:
     context.begin(BAR)
     assert context.place(terms()).status is Status.CREATED
     denied = context.place(terms("100000"))
@@ -67,14 +67,14 @@ def test_an_order_carries_the_strategys_name_and_passes_the_gate(desk: Desk, con
     assert [order.terms.strategy for order in context.working()] == ["trend"]
 
 
-def test_the_opening_is_the_calendars_and_unknown_where_it_ends(desk: Desk) -> None:
+def test_opening_comes_from_the_calendar_and_is_unknown_after_its_end(desk: Desk) -> None:
     traded = replace(desk, calendar=ExchangeCalendar(market_phases.packaged()))
-    context = LiveContext(traded, "trend", 1, Product.INTRADAY, b"{}", Seen(0, {}))
+    context = LiveContext(traded, "trend", 1, Product.INTRADAY, b"{}", DeliveredOrders(0, {}))
     assert context.opens_at(SHARE, MORNING + timedelta(hours=3)) == MORNING
     assert context.opens_at(SHARE, MORNING.replace(year=2031)) is None
 
 
-def test_an_occasion_lived_through_twice_places_its_orders_once(desk: Desk, reopen: Reopen) -> None:
+def test_event_handled_twice_places_its_orders_once(desk: Desk, reopen: Reopen) -> None:
     placed = []
     for context in (reopen(), reopen()):
         context.begin(BAR)
@@ -84,7 +84,7 @@ def test_an_occasion_lived_through_twice_places_its_orders_once(desk: Desk, reop
         assert len(queries.working(connection, desk.account)) == 2
 
 
-def test_what_was_placed_before_stands_when_it_is_decided_otherwise_now(desk: Desk, reopen: Reopen) -> None:
+def test_order_of_the_interrupted_run_stands_if_decided_otherwise_now(desk: Desk, reopen: Reopen) -> None:
     first, second = reopen(), reopen()
     first.begin(BAR)
     before = first.place(terms("10"))
@@ -93,9 +93,7 @@ def test_what_was_placed_before_stands_when_it_is_decided_otherwise_now(desk: De
     assert len(second.working()) == 1
 
 
-def test_what_was_not_held_when_it_was_to_be_closed_is_not_closed_the_second_time(
-    desk: Desk, reopen: Reopen
-) -> None:
+def test_close_of_nothing_stays_a_close_of_nothing_when_repeated(desk: Desk, reopen: Reopen) -> None:
     first, second = reopen(), reopen()
     first.begin(BAR)
     assert first.close(SHARE) == ()
@@ -108,22 +106,22 @@ def test_what_was_not_held_when_it_was_to_be_closed_is_not_closed_the_second_tim
         assert queries.working(connection, desk.account) == []
 
 
-def test_what_an_occasion_placed_before_is_not_working_until_it_is_placed_again(reopen: Reopen) -> None:
+def test_order_of_the_interrupted_run_is_hidden_until_it_is_placed_again(reopen: Reopen) -> None:
     first, second = reopen(), reopen()
     first.begin(QuoteReceived(quote_of(SHARE, BAR.bar.end)))
     resting = first.place(terms())
     first.begin(BAR)
     placed = [first.place(terms()).id, first.place(terms("5")).id]
     second.begin(BAR)
-    seen = []
+    working = []
     for quantity in ("10", "5"):
-        seen.append([order.id for order in second.working()])
+        working.append([order.id for order in second.working()])
         second.place(terms(quantity))
-    assert seen == [[resting.id], [resting.id, placed[0]]]
+    assert working == [[resting.id], [resting.id, placed[0]]]
     assert [order.id for order in second.working()] == [resting.id, *placed]
 
 
-def test_another_occasion_places_another_order(context: LiveContext) -> None:
+def test_another_event_places_another_order(context: LiveContext) -> None:
     ids = set()
     for event in (BAR, BarClosed(bar_of("101", BAR.bar.end)), QuoteReceived(quote_of(SHARE, BAR.bar.end))):
         context.begin(event)
@@ -132,9 +130,7 @@ def test_another_occasion_places_another_order(context: LiveContext) -> None:
     assert len(ids) == 3
 
 
-def test_orders_of_a_start_are_placed_once_for_all_restarts_of_a_run(
-    reopen: Reopen, clock: FakeClock
-) -> None:
+def test_orders_of_a_start_are_placed_once_in_all_restarts_of_a_run(reopen: Reopen, clock: FakeClock) -> None:
     ids = []
     for run in ("1.1", "1.1", "2.1"):
         context = reopen()
@@ -144,43 +140,43 @@ def test_orders_of_a_start_are_placed_once_for_all_restarts_of_a_run(
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_before_the_first_order_the_store_knows_the_occasion_and_the_state_it_began_with(
+def test_event_and_state_before_it_are_stored_before_the_first_order(
     desk: Desk, context: LiveContext
 ) -> None:
     context.begin(QuoteReceived(quote_of(SHARE, desk.clock())))
-    context.end(QuoteReceived(quote_of(SHARE, desk.clock())), {"seen": 1})
+    context.end(QuoteReceived(quote_of(SHARE, desk.clock())), {"quotes": 1})
     context.begin(BAR)
     context.place(terms())
     with desk.database.read() as connection:
-        record = checkpoint.load(connection, "trend")
-    assert record is not None
-    assert [set(pending) for pending in record.pending] == [{"bar"}]
-    assert record.state == {"seen": 1}
+        saved = checkpoint.load(connection, "trend")
+    assert saved is not None
+    assert [set(event) for event in saved.interrupted] == [{"bar"}]
+    assert saved.state == {"quotes": 1}
 
 
-def test_once_it_is_lived_through_nothing_is_pending(desk: Desk, context: LiveContext) -> None:
+def test_handled_event_is_not_stored_as_interrupted(desk: Desk, context: LiveContext) -> None:
     context.begin(BAR)
     context.place(terms())
     context.end(BAR, {"in": True})
     with desk.database.read() as connection:
-        record = checkpoint.load(connection, "trend")
-    assert record is not None
-    assert (record.pending, record.state) == ([], {"in": True})
+        saved = checkpoint.load(connection, "trend")
+    assert saved is not None
+    assert (saved.interrupted, saved.state) == ([], {"in": True})
 
 
-def test_nothing_is_written_for_an_occasion_that_changed_nothing(desk: Desk, context: LiveContext) -> None:
+def test_event_that_changed_nothing_writes_nothing(desk: Desk, context: LiveContext) -> None:
     context.begin(BAR)
     context.end(BAR, {})
     with desk.database.read() as connection:
         assert checkpoint.load(connection, "trend") is None
 
 
-def test_outside_of_its_callbacks_a_strategy_cannot_act(context: LiveContext) -> None:
+def test_place_outside_callbacks_raises(context: LiveContext) -> None:
     with pytest.raises(RuntimeError, match="within its callbacks"):
         context.place(terms())
 
 
-def test_the_position_is_its_own_and_of_its_product_alone(desk: Desk, context: LiveContext) -> None:
+def test_position_counts_its_own_orders_of_its_product_only(desk: Desk, context: LiveContext) -> None:
     for differences in ({"strategy": "trend", "product": Product.INTRADAY}, {"strategy": "other"}, {}):
         order = buy(desk, "10", **differences)
         advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="10")
@@ -188,7 +184,7 @@ def test_the_position_is_its_own_and_of_its_product_alone(desk: Desk, context: L
     assert context.position("BRAVO-EQ") == 0
 
 
-def test_closing_sends_what_is_left_once(desk: Desk, context: LiveContext, reopen: Reopen) -> None:
+def test_repeated_close_places_its_orders_once(desk: Desk, context: LiveContext, reopen: Reopen) -> None:
     order = buy(desk, "10", strategy="trend", product=Product.INTRADAY)
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="10")
     context.begin(BAR)
@@ -199,23 +195,23 @@ def test_closing_sends_what_is_left_once(desk: Desk, context: LiveContext, reope
     assert [order.id for order in again.close(SHARE)] == [exit_order.id]
 
 
-def test_closing_what_is_not_held_sends_nothing(context: LiveContext) -> None:
+def test_close_without_a_position_places_nothing(context: LiveContext) -> None:
     context.begin(BAR)
     assert context.close(SHARE) == ()
 
 
-def test_cancelling_an_order_that_has_ended_gives_it_back_as_it_is(desk: Desk, context: LiveContext) -> None:
+def test_cancel_of_an_ended_order_returns_it_unchanged(desk: Desk, context: LiveContext) -> None:
     context.begin(BAR)
     order = context.place(terms())
     assert context.cancel(order.id).status is Status.CANCELLED
     assert context.cancel(order.id).status is Status.CANCELLED
 
 
-def test_an_order_is_changed_once_the_broker_has_it(desk: Desk, context: LiveContext) -> None:
+def test_order_can_be_modified_once_the_broker_has_it(desk: Desk, context: LiveContext) -> None:
     context.begin(BAR)
     order = context.place(replace(terms(), type=OrderType.LIMIT, limit_price=Decimal(100)))
     change = ModifyRequest(Decimal(20), Decimal("99.50"), None)
-    assert context.modify(order.id, change) == order  # it has not left yet
+    assert context.modify(order.id, change) == order  # it has not been sent yet
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
     changed = context.modify(order.id, change)
     assert (changed.pending, changed.pending_change) == (
@@ -224,7 +220,7 @@ def test_an_order_is_changed_once_the_broker_has_it(desk: Desk, context: LiveCon
     )
 
 
-def test_a_change_the_gate_denies_leaves_the_order_as_it_is(desk: Desk, context: LiveContext) -> None:
+def test_denied_change_leaves_the_order_unchanged(desk: Desk, context: LiveContext) -> None:
     context.begin(BAR)
     order = context.place(replace(terms(), type=OrderType.LIMIT, limit_price=Decimal(100)))
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
@@ -234,31 +230,29 @@ def test_a_change_the_gate_denies_leaves_the_order_as_it_is(desk: Desk, context:
     assert order_now(desk, order).pending_change is None
 
 
-def test_a_change_of_an_order_told_again_keeps_the_name_it_had(
-    desk: Desk, context: LiveContext, reopen: Reopen
-) -> None:
+def test_order_update_handled_again_keeps_its_name(desk: Desk, context: LiveContext, reopen: Reopen) -> None:
     order = buy(desk, "10", strategy="trend", product=Product.INTRADAY)
-    told = OrderUpdated(order, order.version)
-    context.begin(told)
+    update = OrderUpdated(order, order.version)
+    context.begin(update)
     first = context.place(terms("5"))
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="10")
     again = reopen()
-    again.begin(OrderUpdated(order_now(desk, order), told.version))
+    again.begin(OrderUpdated(order_now(desk, order), update.version))
     assert again.place(terms("5")).id == first.id
 
 
-def test_memory_alone_is_kept_once_a_second(
+def test_changed_state_alone_is_stored_once_a_second(
     desk: Desk, context: LiveContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
     monkeypatch.setattr("algosat.live.live_context.time.monotonic", lambda: now)
-    kept = []
+    stored = []
     for number, passed in enumerate((0.0, 0.4, 0.8), start=1):
         now += passed
         quoted = QuoteReceived(quote_of(SHARE, desk.clock() + timedelta(seconds=number)))
         context.begin(quoted)
-        context.end(quoted, {"seen": number})
+        context.end(quoted, {"quotes": number})
         with desk.database.read() as connection:
-            record = checkpoint.load(connection, "trend")
-        kept.append(record.state["seen"] if record else None)
-    assert kept == [1, 1, 3]
+            saved = checkpoint.load(connection, "trend")
+        stored.append(saved.state["quotes"] if saved else None)
+    assert stored == [1, 1, 3]

@@ -27,7 +27,7 @@ def kinds_of(desk: Desk, name: str = "trend") -> list[str]:
         return [event.kind for event in audit.events_of(connection, name)]
 
 
-def test_every_definition_is_a_new_version_and_the_old_ones_stay(desk: Desk) -> None:
+def test_each_definition_adds_a_version(desk: Desk) -> None:
     assert define(desk).latest.version == 1
     assert define(desk, fast=5).latest.version == 2
     with desk.database.read() as connection:
@@ -38,40 +38,40 @@ def test_every_definition_is_a_new_version_and_the_old_ones_stay(desk: Desk) -> 
     ]
 
 
-def test_who_defined_started_and_stopped_it_stands_in_the_audit_trail(desk: Desk) -> None:
+def test_definition_start_and_stop_are_audited(desk: Desk) -> None:
     define(desk)
     manage.start(desk, "trend", CAUSE)
     manage.stop(desk, "trend", CAUSE)
     assert kinds_of(desk) == ["strategy.defined", "strategy.started", "strategy.stopped"]
 
 
-def test_starting_what_is_wanted_already_changes_nothing(desk: Desk) -> None:
+def test_second_start_changes_nothing(desk: Desk) -> None:
     define(desk)
     first = manage.start(desk, "trend", CAUSE)
     assert manage.start(desk, "trend", CAUSE) == first
     assert kinds_of(desk).count("strategy.started") == 1
 
 
-def test_a_new_start_and_a_new_version_are_new_runs(desk: Desk) -> None:
+def test_new_start_and_new_version_are_new_runs(desk: Desk) -> None:
     define(desk)
     runs = [manage.start(desk, "trend", CAUSE).run, define(desk).run]
     manage.stop(desk, "trend", CAUSE)
     assert [*runs, manage.start(desk, "trend", CAUSE).run] == ["1.1", "1.2", "2.2"]
 
 
-def test_a_strategy_given_up_rests_with_its_reason_until_it_is_started(desk: Desk) -> None:
+def test_given_up_strategy_keeps_its_reason_until_it_is_started(desk: Desk) -> None:
     define(desk)
     running = manage.start(desk, "trend", CAUSE)
     desk.writer.run(
         lambda connection: definitions.give_up(connection, running, "broken", desk.clock(), CAUSE)
     )
     with desk.database.read() as connection:
-        rests = definitions.find(connection, "trend")
-    assert (rests.wanted, rests.failure) == (Wanted.STOPPED, "broken")
+        stopped = definitions.find(connection, "trend")
+    assert (stopped.wanted, stopped.failure) == (Wanted.STOPPED, "broken")
     assert manage.start(desk, "trend", CAUSE).failure is None
 
 
-def test_giving_up_an_earlier_start_leaves_the_present_one_alone(desk: Desk) -> None:
+def test_giving_up_an_earlier_start_does_not_stop_the_present_one(desk: Desk) -> None:
     define(desk)
     earlier = manage.start(desk, "trend", CAUSE)
     manage.stop(desk, "trend", CAUSE)
@@ -83,24 +83,24 @@ def test_giving_up_an_earlier_start_leaves_the_present_one_alone(desk: Desk) -> 
 
 
 @pytest.mark.parametrize("name", ["all", "account", "Trend", "1st", "a/b", "", "a" * 49])
-def test_a_name_that_could_be_mistaken_is_refused(desk: Desk, name: str) -> None:
+def test_reserved_or_malformed_name_is_refused(desk: Desk, name: str) -> None:
     with pytest.raises(InvalidBody, match="cannot be called"):
         manage.define(desk, name, "moving-average-crossover", GOOD, CAUSE)
 
 
-def test_a_symbol_nobody_lists_is_refused_and_nothing_is_defined(desk: Desk) -> None:
+def test_unlisted_symbol_is_refused_and_nothing_is_defined(desk: Desk) -> None:
     with pytest.raises(InvalidBody, match="NOBODY-EQ"):
         define(desk, symbols=["ALPHA-EQ", "NOBODY-EQ"])
     with desk.database.read() as connection:
-        assert definitions.every(connection) == []
+        assert definitions.list_all(connection) == []
 
 
-def test_what_does_not_exist_cannot_be_started(desk: Desk) -> None:
+def test_unknown_strategy_cannot_be_started(desk: Desk) -> None:
     with pytest.raises(NotFound):
         manage.start(desk, "nobody", CAUSE)
 
 
-def test_the_supervisor_is_woken(desk: Desk, settings: Settings) -> None:
+def test_definition_wakes_the_supervisor(desk: Desk, settings: Settings) -> None:
     listener = SocketListener(settings.algosat.runtime_directory, manage.CHANNEL)
     define(desk)
     assert listener.wait(PATIENCE) == [""]

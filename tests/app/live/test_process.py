@@ -1,4 +1,4 @@
-"""A strategy's process, in a thread of the test: what it does is done on a real store."""
+"""The main loop of a strategy's process, run in the test's own process on a real store."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from algosat.store.audit import Cause
 from algosat.store.tables import strategy_versions
 from algosat.trading.desk import Desk
 from tests.app.desks import SHARE, accepted, set_prices
+from tests.app.events import PATIENCE
 from tests.app.fakes import FakeClock
 from tests.app.strategies.fakes import Scripted
 
@@ -42,19 +43,18 @@ def run(
     stopping: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Run]:
-    """Run the strategy `trend` until the test's script says stop, or it has waited for long enough."""
-    monkeypatch.setattr(
-        process, "limit_memory", lambda _megabytes: None
-    )  # it would be the test's own process
+    """Return a function that runs the strategy `trend` until the script stops it, or for PATIENCE seconds."""
+    # The limit would hold for the test's own process.
+    monkeypatch.setattr(process, "limit_memory", lambda _megabytes: None)
     define(desk)
 
     def run() -> None:
         process.run(desk, "trend", settings.algosat.runtime_directory, stopping, WatchdogPipe(None))
 
-    patience = threading.Timer(10, stopping.set)
-    patience.start()
+    timer = threading.Timer(PATIENCE, stopping.set)
+    timer.start()
     yield run
-    patience.cancel()
+    timer.cancel()
 
 
 def define(desk: Desk, **parameters: Any) -> None:
@@ -66,37 +66,37 @@ def working(desk: Desk) -> list[Order]:
         return queries.working(connection, desk.account)
 
 
-def kept_state(desk: Desk) -> dict[str, Any]:
+def stored_state(desk: Desk) -> dict[str, Any]:
     with desk.database.read() as connection:
-        record = checkpoint.load(connection, "trend")
-    assert record is not None
-    return record.state
+        saved = checkpoint.load(connection, "trend")
+    assert saved is not None
+    return saved.state
 
 
 def stop_on(stopping: threading.Event, scripted: type[Scripted], callback: str) -> None:
     scripted.script[callback] = lambda *_: stopping.set()
 
 
-def test_it_is_told_of_start_prices_and_stop(
+def test_start_quote_and_stop_are_delivered(
     run: Run, scripted: type[Scripted], stopping: threading.Event
 ) -> None:
     stop_on(stopping, scripted, "quote")
     run()
-    assert [told[0] for told in scripted.told] == ["start", "quote", "stop"]
-    assert scripted.told[1][1].last == 100
+    assert [call[0] for call in scripted.calls] == ["start", "quote", "stop"]
+    assert scripted.calls[1][1].last == 100
 
 
-def test_it_is_told_of_a_bar_when_its_time_and_a_moment_of_grace_have_passed(
+def test_bar_is_delivered_after_its_end_and_the_grace_period(
     run: Run, scripted: type[Scripted], stopping: threading.Event, clock: FakeClock
 ) -> None:
     scripted.script["quote"] = lambda *_: clock.forward(seconds=2.5)
     stop_on(stopping, scripted, "bar")
     run()
-    (bar,) = [told[1] for told in scripted.told if told[0] == "bar"]
+    (bar,) = [call[1] for call in scripted.calls if call[0] == "bar"]
     assert (bar.symbol, bar.seconds, bar.close) == (SHARE, 1, 100)
 
 
-def test_it_is_told_of_changes_of_its_orders(
+def test_changes_of_orders_are_delivered(
     run: Run, desk: Desk, scripted: type[Scripted], stopping: threading.Event
 ) -> None:
     def enter(own: Scripted) -> None:
@@ -105,25 +105,25 @@ def test_it_is_told_of_changes_of_its_orders(
     scripted.script["start"] = enter
     stop_on(stopping, scripted, "order")
     run()
-    (order,) = [told[1] for told in scripted.told if told[0] == "order"]
+    (order,) = [call[1] for call in scripted.calls if call[0] == "order"]
     assert (order.status, order.version) == ("open", 3)
 
 
-def test_what_it_remembers_is_there_after_a_restart(
+def test_state_survives_a_restart(
     run: Run, desk: Desk, scripted: type[Scripted], stopping: threading.Event
 ) -> None:
-    def remember(own: Scripted, _quote: object) -> None:
+    def count_quote(own: Scripted, _quote: object) -> None:
         own.state["count"] = own.state.get("count", 0) + 1
         stopping.set()
 
-    scripted.script["quote"] = remember
+    scripted.script["quote"] = count_quote
     for _ in range(3):
         stopping.clear()
         run()
-    assert kept_state(desk) == {"count": 3}
+    assert stored_state(desk) == {"count": 3}
 
 
-def test_a_process_that_dies_between_two_orders_of_a_bar_places_each_of_them_once(
+def test_process_that_dies_between_two_orders_of_a_bar_places_each_once(
     run: Run, desk: Desk, scripted: type[Scripted], stopping: threading.Event, clock: FakeClock
 ) -> None:
     deaths = iter((True, False))
@@ -142,40 +142,40 @@ def test_a_process_that_dies_between_two_orders_of_a_bar_places_each_of_them_onc
         run()
     run()
     assert [order.terms.quantity for order in working(desk)] == [10, 5]
-    assert kept_state(desk) == {"bars": 1}
+    assert stored_state(desk) == {"bars": 1}
 
 
-def test_a_new_version_begins_with_what_it_carries_over(
+def test_new_version_starts_with_the_migrated_state(
     run: Run, desk: Desk, scripted: type[Scripted], stopping: threading.Event
 ) -> None:
-    def remember(own: Scripted, _quote: object) -> None:
+    def count_quote(own: Scripted, _quote: object) -> None:
         own.state["tags"] = [*own.state.get("tags", []), own.parameters.tag]
         stopping.set()
 
-    scripted.script["quote"] = remember
+    scripted.script["quote"] = count_quote
     for other in ({}, {}, {"tag": "other"}):
         stopping.clear()
         if other:
             define(desk, **other)
         run()
-    assert kept_state(desk) == {"tags": ["other"]}
+    assert stored_state(desk) == {"tags": ["other"]}
 
 
-def test_what_was_kept_under_parameters_nobody_takes_any_more_is_dropped(
+def test_state_under_parameters_of_an_older_release_is_dropped(
     run: Run, desk: Desk, scripted: type[Scripted], stopping: threading.Event
 ) -> None:
-    def remember(own: Scripted, _quote: object) -> None:
+    def count_quote(own: Scripted, _quote: object) -> None:
         own.state["count"] = own.state.get("count", 0) + 1
         stopping.set()
 
-    scripted.script["quote"] = remember
+    scripted.script["quote"] = count_quote
     run()
     renamed = update(strategy_versions).values(parameters={"symbols": [SHARE], "of_an_old_release": 1})
     desk.writer.run(lambda connection: connection.execute(renamed).rowcount)
     define(desk)
     stopping.clear()
     run()
-    assert kept_state(desk) == {"count": 1}
+    assert stored_state(desk) == {"count": 1}
 
 
 def test_only_one_process_runs_a_strategy(
@@ -186,15 +186,15 @@ def test_only_one_process_runs_a_strategy(
         pytest.raises(Conflict, match="another process"),
     ):
         run()
-    assert scripted.told == []
+    assert scripted.calls == []
 
 
-def test_what_is_not_defined_cannot_be_run(desk: Desk, tmp_path: Path, stopping: threading.Event) -> None:
+def test_undefined_strategy_cannot_be_run(desk: Desk, tmp_path: Path, stopping: threading.Event) -> None:
     with pytest.raises(NotFound):
         process.run(desk, "nobody", tmp_path, stopping, WatchdogPipe(None))
 
 
-def test_what_cannot_be_kept_ends_the_process(
+def test_state_that_is_not_json_ends_the_process(
     run: Run, scripted: type[Scripted], stopping: threading.Event
 ) -> None:
     scripted.script["start"] = lambda own: own.state.update(price=Decimal(1))
@@ -202,24 +202,24 @@ def test_what_cannot_be_kept_ends_the_process(
         run()
 
 
-def test_it_sees_new_prices_while_it_runs(
+def test_new_quotes_are_delivered_while_it_runs(
     run: Run, desk: Desk, scripted: type[Scripted], stopping: threading.Event, clock: FakeClock
 ) -> None:
-    def look(_own: Scripted, quote: Any) -> None:
+    def change_price(_own: Scripted, quote: Any) -> None:
         if quote.last == 101:
             stopping.set()
         clock.forward(seconds=1)
         set_prices(desk, ALPHA="101")
 
-    scripted.script["quote"] = look
+    scripted.script["quote"] = change_price
     run()
-    assert [int(told[1].last) for told in scripted.told if told[0] == "quote"] == [100, 101]
+    assert [int(call[1].last) for call in scripted.calls if call[0] == "quote"] == [100, 101]
 
 
 @pytest.mark.usefixtures("slow_store")
-def test_a_store_that_is_away_is_waited_for_with_signs_of_life(desk: Desk) -> None:
-    heard, pipe = os.pipe()
+def test_process_pings_while_it_waits_for_the_store(desk: Desk) -> None:
+    reading, pipe = os.pipe()
     process.await_store(desk.database, WatchdogPipe(pipe), sleep=lambda _: None)
-    assert os.read(heard, 100) == b"beat\nbeat\n"
-    os.close(heard)
+    assert os.read(reading, 100) == b"ping\nping\n"
+    os.close(reading)
     os.close(pipe)

@@ -5,19 +5,25 @@ from typing import Any
 
 import pytest
 
-from algosat.live import restart_policy
-from algosat.live.definitions import Definition, Version, Wanted
-from algosat.live.supervised import State, SupervisedStrategy
+from algosat.live.definitions import Definition, StrategyVersion, Wanted
+from algosat.live.supervised import (
+    CRASH_LIMIT,
+    CRASH_WINDOW,
+    STOP_SECONDS,
+    WATCHDOG_SECONDS,
+    ProcessState,
+    SupervisedStrategy,
+)
 from tests.app.live.fake_child import Children
 from tests.app.strategies.fakes import MORNING
 
-VERSION = Version("trend", 1, "scripted", {"memory_mb": 512}, MORNING, "anna")
+VERSION = StrategyVersion("trend", 1, "scripted", {"memory_mb": 512}, MORNING, "anna")
 RUNNING = Definition(VERSION, Wanted.RUNNING, 1, None, MORNING, "anna")
 STOPPED = replace(RUNNING, wanted=Wanted.STOPPED)
 
 
 class Watched:
-    """A ward, with what it told of crashes."""
+    """A supervised strategy and the crashes it reported."""
 
     def __init__(self) -> None:
         self.children = Children()
@@ -26,7 +32,7 @@ class Watched:
         self.supervised = SupervisedStrategy(
             self.children,
             lambda _, reason: self.crashes.append(reason),
-            lambda _, why: self.given_up.append(why),
+            lambda _, reason: self.given_up.append(reason),
         )
         self.now = 0.0
 
@@ -49,41 +55,41 @@ def crash(watched: Watched, code: int = 1, failure: str | None = None) -> None:
     watched.step()
 
 
-def test_what_is_wanted_is_started_and_runs_once_it_gives_a_sign_of_life(watched: Watched) -> None:
+def test_wanted_strategy_is_running_after_its_first_ping(watched: Watched) -> None:
     watched.step()
-    assert (watched.children.names, watched.state()) == (["trend"], State.STARTING)
+    assert (watched.children.names, watched.state()) == (["trend"], ProcessState.STARTING)
     watched.step()
-    assert watched.state() is State.RUNNING
+    assert watched.state() is ProcessState.RUNNING
 
 
-def test_what_is_not_wanted_is_not_started(watched: Watched) -> None:
+def test_stopped_strategy_is_not_started(watched: Watched) -> None:
     watched.step(STOPPED)
-    assert (watched.children.names, watched.state(STOPPED)) == ([], State.STOPPED)
+    assert (watched.children.names, watched.state(STOPPED)) == ([], ProcessState.STOPPED)
 
 
-def test_it_is_asked_to_stop_once_and_that_is_no_crash(watched: Watched) -> None:
+def test_strategy_is_asked_to_stop_once_and_that_is_no_crash(watched: Watched) -> None:
     watched.step()
     watched.children.last.stops = False
     watched.step(STOPPED)
     watched.step(STOPPED)
-    assert (watched.children.last.asked_to_stop, watched.state(STOPPED)) == (1, State.STOPPING)
+    assert (watched.children.last.asked_to_stop, watched.state(STOPPED)) == (1, ProcessState.STOPPING)
     watched.children.last.code = 0
     watched.step(STOPPED)
     assert (watched.supervised.is_alive, watched.crashes) == (False, [])
 
 
-def test_one_that_does_not_stop_is_killed(watched: Watched) -> None:
+def test_strategy_that_does_not_stop_is_killed(watched: Watched) -> None:
     watched.step()
     watched.children.last.stops = False
     watched.step(STOPPED)
-    watched.step(STOPPED, after=restart_policy.STOP_SECONDS - 0.1)
+    watched.step(STOPPED, after=STOP_SECONDS - 0.1)
     assert watched.children.last.killed == 0
     watched.step(STOPPED, after=0.2)
     watched.step(STOPPED)
     assert (watched.children.last.killed, watched.supervised.is_alive, watched.crashes) == (1, False, [])
 
 
-def test_a_new_version_is_another_process(watched: Watched) -> None:
+def test_new_version_runs_in_a_new_process(watched: Watched) -> None:
     watched.step()
     newer = replace(RUNNING, latest=replace(VERSION, version=2))
     for _ in range(3):
@@ -92,74 +98,74 @@ def test_a_new_version_is_another_process(watched: Watched) -> None:
     assert watched.supervised.status(newer)["run"] == "1.2"
 
 
-def test_a_crash_is_told_with_its_own_words_and_it_is_started_again_after_a_pause(watched: Watched) -> None:
+def test_crash_is_reported_with_its_reason_and_restarted_after_a_delay(watched: Watched) -> None:
     watched.step()
     crash(watched, failure="ZeroDivisionError: division by zero")
     assert watched.crashes == ["ZeroDivisionError: division by zero"]
-    assert watched.state() is State.WAITING
+    assert watched.state() is ProcessState.WAITING
     watched.step(after=0.9)
     assert len(watched.children.names) == 1
     watched.step(after=0.2)
     assert len(watched.children.names) == 2
 
 
-@pytest.mark.parametrize(("code", "words"), [(-9, "signal 9"), (0, "by itself"), (3, "exit code 3")])
-def test_an_end_without_words_is_told_by_its_code(watched: Watched, code: int, words: str) -> None:
+@pytest.mark.parametrize(("code", "reason"), [(-9, "signal 9"), (0, "without an error"), (3, "exit code 3")])
+def test_end_without_a_reason_is_described_by_its_exit_code(watched: Watched, code: int, reason: str) -> None:
     watched.step()
     crash(watched, code)
-    assert words in watched.crashes[0]
+    assert reason in watched.crashes[0]
 
 
-def test_pauses_grow_and_after_the_limit_it_is_given_up(watched: Watched) -> None:
-    pauses = []
-    for _ in range(restart_policy.CRASH_LIMIT):
+def test_delays_double_and_the_strategy_is_given_up_at_the_crash_limit(watched: Watched) -> None:
+    delays = []
+    for _ in range(CRASH_LIMIT):
         began = watched.now
         number = len(watched.children.names)
         while len(watched.children.names) == number:
             watched.step(after=0.5)
-        pauses.append(watched.now - began)
+        delays.append(watched.now - began)
         crash(watched)
-    assert pauses == [0.5, 1, 2, 4, 8]
+    assert delays == [0.5, 1, 2, 4, 8]
     assert len(watched.given_up) == 1
     assert "5 crashes" in watched.given_up[0]
 
 
-def test_crashes_of_long_ago_are_forgiven(watched: Watched) -> None:
-    for _ in range(3 * restart_policy.CRASH_LIMIT):
-        watched.step(after=restart_policy.WINDOW)
+def test_old_crashes_do_not_count(watched: Watched) -> None:
+    for _ in range(3 * CRASH_LIMIT):
+        watched.step(after=CRASH_WINDOW)
         crash(watched)
     assert watched.given_up == []
 
 
-def test_a_new_start_begins_with_a_clean_slate(watched: Watched) -> None:
-    for _ in range(restart_policy.CRASH_LIMIT):
+def test_new_start_resets_the_crash_count(watched: Watched) -> None:
+    for _ in range(CRASH_LIMIT):
         watched.step(after=20)
         crash(watched)
     failed = replace(STOPPED, failure="5 crashes")
     watched.step(failed, after=20)
-    assert watched.state(failed) is State.FAILED
+    assert watched.state(failed) is ProcessState.FAILED
     again = replace(RUNNING, generation=2)
     watched.step(again)
     watched.step(again)
-    assert watched.state(again) is State.RUNNING
+    assert watched.state(again) is ProcessState.RUNNING
     assert watched.supervised.status(again)["crashes"] == 0
 
 
-def test_one_that_hangs_is_killed_and_started_again(watched: Watched) -> None:
+def test_strategy_that_hangs_is_killed_and_restarted(watched: Watched) -> None:
     watched.step()
     watched.step()
-    watched.children.last.beats = False
-    watched.step(after=restart_policy.PATIENCE - 1)
+    watched.children.last.pings = False
+    watched.step(after=WATCHDOG_SECONDS - 1)
     assert watched.children.last.killed == 0
     watched.step(after=1)
     watched.step()
     assert (watched.children.launched[0].killed, len(watched.crashes)) == (1, 1)
-    assert "no sign of life" in watched.crashes[0]
+    assert "did not respond" in watched.crashes[0]
     watched.step(after=1)
     assert len(watched.children.names) == 2
 
 
-def test_one_that_takes_too_much_memory_is_killed(watched: Watched) -> None:
+def test_strategy_above_its_memory_limit_is_killed(watched: Watched) -> None:
     watched.step()
     watched.children.last.bytes = 700 * 2**20
     watched.step()
@@ -167,7 +173,7 @@ def test_one_that_takes_too_much_memory_is_killed(watched: Watched) -> None:
     assert "700 MiB" in watched.crashes[0]
 
 
-def test_a_process_that_cannot_be_started_is_a_crash() -> None:
+def test_process_that_cannot_be_started_counts_as_a_crash() -> None:
     crashes: list[str] = []
 
     def launch(_name: str) -> Any:
@@ -178,7 +184,7 @@ def test_a_process_that_cannot_be_started_is_a_crash() -> None:
     assert "Resource temporarily unavailable" in crashes[0]
 
 
-def test_when_the_supervisor_goes_it_is_asked_to_stop(watched: Watched) -> None:
+def test_strategy_is_asked_to_stop_when_the_supervisor_ends(watched: Watched) -> None:
     watched.step()
     watched.step(None)
     watched.step(None)

@@ -42,11 +42,11 @@ def start(desk: Desk, *names: str) -> None:
 
 def state_of(desk: Desk, name: str) -> str:
     with desk.database.read() as connection:
-        told = status.statuses(connection, desk.clock())
-        return str(status.status_of(definitions.find(connection, name), told)["state"])
+        reported = status.statuses(connection, desk.clock())
+        return str(status.status_of(definitions.find(connection, name), reported)["state"])
 
 
-def test_it_runs_what_the_store_wants_and_says_how_it_is(
+def test_wanted_strategies_run_and_their_states_are_reported(
     desk: Desk, supervisor: Supervisor, children: Children
 ) -> None:
     start(desk, "trend", "range")
@@ -60,7 +60,7 @@ def test_it_runs_what_the_store_wants_and_says_how_it_is(
     assert (state_of(desk, "trend"), state_of(desk, "range")) == ("stopped", "running")
 
 
-def test_one_that_crashes_for_ever_is_given_up_and_the_other_goes_on(
+def test_strategy_that_keeps_crashing_is_given_up_and_others_go_on(
     desk: Desk, supervisor: Supervisor, children: Children
 ) -> None:
     start(desk, "trend", "range")
@@ -78,7 +78,7 @@ def test_one_that_crashes_for_ever_is_given_up_and_the_other_goes_on(
     assert (kinds.count("strategy.crashed"), kinds[-1]) == (5, "strategy.given_up")
 
 
-def test_a_supervisor_not_heard_of_is_said_to_be_missing(
+def test_missing_heartbeat_makes_strategies_unsupervised(
     desk: Desk, supervisor: Supervisor, clock: FakeClock
 ) -> None:
     start(desk, "trend")
@@ -89,14 +89,14 @@ def test_a_supervisor_not_heard_of_is_said_to_be_missing(
     assert state_of(desk, "trend") == "unsupervised"
 
 
-def test_another_supervisor_finds_everything_in_the_store(desk: Desk, children: Children) -> None:
+def test_new_supervisor_reads_everything_from_the_store(desk: Desk, children: Children) -> None:
     start(desk, "trend")
     for _ in range(2):
         Supervisor(desk, children, fence=lambda _: None).step(0.0)
     assert children.names == ["trend", "trend"]
 
 
-def test_it_stops_all_when_it_is_told_to_stop(desk: Desk, settings: Settings, children: Children) -> None:
+def test_stopping_supervisor_stops_all_strategies(desk: Desk, settings: Settings, children: Children) -> None:
     start(desk, "trend", "range")
     stopping, rounds = threading.Event(), []
 
@@ -109,12 +109,10 @@ def test_it_stops_all_when_it_is_told_to_stop(desk: Desk, settings: Settings, ch
     module.supervise(desk, children, lambda _: None, runtime, stopping, 0.01, alive)
     assert [child.asked_to_stop for child in children.launched] == [1, 1]
     with desk.database.read() as connection:
-        assert {each.wanted for each in definitions.every(connection)} == {Wanted.RUNNING}
+        assert {each.wanted for each in definitions.list_all(connection)} == {Wanted.RUNNING}
 
 
-def test_it_ends_and_stops_all_when_another_may_be_leading(
-    desk: Desk, settings: Settings, children: Children
-) -> None:
+def test_failed_fence_stops_all_strategies(desk: Desk, settings: Settings, children: Children) -> None:
     start(desk, "trend")
     fences = iter((None, Conflict("another leads")))
 
@@ -129,27 +127,27 @@ def test_it_ends_and_stops_all_when_another_may_be_leading(
     assert children.last.asked_to_stop == 1
 
 
-def test_a_second_supervisor_waits_until_the_first_has_gone() -> None:
+def test_second_supervisor_waits_for_the_lead() -> None:
     free = iter((False, False, True))
-    assert module.take_over(lambda: next(free), threading.Event(), 0.0, lambda: None)
+    assert module.await_lead(lambda: next(free), threading.Event(), 0.0, lambda: None)
 
 
-def test_a_waiting_supervisor_stops_when_it_is_told_to() -> None:
+def test_waiting_supervisor_stops_on_request() -> None:
     stopping = threading.Event()
-    assert not module.take_over(lambda: False, stopping, 0.0, stopping.set)
+    assert not module.await_lead(lambda: False, stopping, 0.0, stopping.set)
 
 
-def test_a_store_whose_server_is_away_stops_no_strategy(
+def test_unreachable_store_stops_no_strategy(
     desk: Desk, supervisor: Supervisor, children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(desk, "trend")
     supervisor.step(0.0)
 
-    def away(*_: object, **__: object) -> None:
+    def unreachable(*_: object, **__: object) -> None:
         raise OperationalError("", {}, Exception("server closed the connection"))
 
     with monkeypatch.context() as server:
-        server.setattr(Writer, "run", away)
+        server.setattr(Writer, "run", unreachable)
         supervisor.step(10.0)
     assert children.last.code is None
     supervisor.step(20.0)

@@ -7,37 +7,37 @@ import pytest
 from algosat.live.watchdog_pipe import VARIABLE, SupervisorGone, WatchdogPipe
 
 
-def test_started_by_hand_it_beats_for_nobody() -> None:
+def test_process_started_by_hand_has_no_pipe() -> None:
     watchdog = WatchdogPipe.inherited({})
-    watchdog.beat()
-    watchdog.failed("nobody hears it")
+    watchdog.ping()
+    watchdog.failed("not read")
     assert VARIABLE not in os.environ
 
 
-def test_beats_and_reasons_are_lines() -> None:
-    listens, beats = os.pipe()
-    watchdog = WatchdogPipe.inherited({VARIABLE: str(beats)})
-    watchdog.beat()
+def test_pings_and_failures_are_written_as_lines() -> None:
+    reading, writing = os.pipe()
+    watchdog = WatchdogPipe.inherited({VARIABLE: str(writing)})
+    watchdog.ping()
     watchdog.failed("ValueError: two\nlines")
-    assert os.read(listens, 1000) == b"beat\nfailed ValueError: two lines\n"
-    os.close(listens)
-    os.close(beats)
+    assert os.read(reading, 1000) == b"ping\nfailed ValueError: two lines\n"
+    os.close(reading)
+    os.close(writing)
 
 
-def test_when_nobody_listens_any_more_it_ends() -> None:
-    listens, beats = os.pipe()
-    os.close(listens)
+def test_pipe_without_a_reader_raises_supervisor_gone() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
     with pytest.raises(SupervisorGone):
-        WatchdogPipe(beats).beat()
-    os.close(beats)
+        WatchdogPipe(writing).ping()
+    os.close(writing)
 
 
-def test_a_full_pipe_does_not_hold_it_up() -> None:
-    listens, beats = os.pipe()
-    os.set_blocking(beats, False)
-    watchdog = WatchdogPipe(beats)
+def test_full_pipe_does_not_block() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    watchdog = WatchdogPipe(writing)
     for _ in range(20_000):
-        watchdog.beat()
-    assert os.read(listens, 5) == b"beat\n"
-    os.close(listens)
-    os.close(beats)
+        watchdog.ping()
+    assert os.read(reading, 5) == b"ping\n"
+    os.close(reading)
+    os.close(writing)

@@ -1,4 +1,4 @@
-"""The real processes: supervisor and strategy, as the unit starts them."""
+"""Real processes of supervisor and strategy, started as the unit starts them."""
 
 from __future__ import annotations
 
@@ -51,31 +51,29 @@ def supervise(directory: Path) -> Iterator[Supervise]:
 
 def status_of(desk: Desk) -> dict[str, Any]:
     with desk.database.read() as connection:
-        told = status.statuses(connection, clock.now())
-        return status.status_of(definitions.find(connection, "trend"), told)
+        reported = status.statuses(connection, clock.now())
+        return status.status_of(definitions.find(connection, "trend"), reported)
 
 
 def until(desk: Desk, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    latest: dict[str, Any] = {}
 
-    def held() -> bool:
-        told.clear()
-        told.update(status_of(desk))
-        return holds(told)
+    def check() -> bool:
+        latest.clear()
+        latest.update(status_of(desk))
+        return holds(latest)
 
-    wait_for(held)
-    return told
+    wait_for(check)
+    return latest
 
 
-def test_a_killed_strategy_is_started_again_and_all_end_with_their_supervisor(
-    desk: Desk, supervise: Supervise
-) -> None:
+def test_killed_strategy_is_restarted_and_ends_with_its_supervisor(desk: Desk, supervise: Supervise) -> None:
     manage.define(desk, "trend", "moving-average-crossover", PARAMETERS, CAUSE)
     manage.start(desk, "trend", CAUSE)
     supervisor = supervise()
-    first = until(desk, lambda told: told["state"] == "running")
+    first = until(desk, lambda status: status["state"] == "running")
     os.kill(first["pid"], signal.SIGKILL)
-    second = until(desk, lambda told: told["state"] == "running" and told["pid"] != first["pid"])
+    second = until(desk, lambda status: status["state"] == "running" and status["pid"] != first["pid"])
     assert second["crashes"] == 1
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(PATIENCE) == 0

@@ -1,4 +1,4 @@
-"""Strategies and a floor for tests: they note what they are told, and do what the test says."""
+"""A scripted strategy and a fake context for tests."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class ScriptedParameters(Parameters):
 
 
 class Scripted(Strategy[ScriptedParameters]):
-    """Calls `script[callback]`, if the test has put one there, with itself and what it was told."""
+    """Strategy that records each call and runs `script[callback]`, if the test has set one."""
 
     parameters_model = ScriptedParameters
     script: ClassVar[dict[str, Callable[..., None]]] = {}
-    told: ClassVar[list[tuple[str, Any]]] = []
+    calls: ClassVar[list[tuple[str, Any]]] = []
 
-    def _act(self, name: str, *told: Any) -> None:
-        self.told.append((name, *told) if told else (name, None))
+    def _act(self, name: str, *arguments: Any) -> None:
+        self.calls.append((name, *arguments) if arguments else (name, None))
         if name in self.script:
-            self.script[name](self, *told)
+            self.script[name](self, *arguments)
 
     def on_start(self) -> None:
         self._act("start")
@@ -53,7 +53,7 @@ class Scripted(Strategy[ScriptedParameters]):
 
 
 class FakeContext:
-    """Fills nothing by itself: a test sets positions and statuses."""
+    """Strategy context that fills no orders: a test sets positions and statuses."""
 
     account = "paper"
     strategy = "tried"
@@ -85,11 +85,11 @@ class FakeContext:
         return self.orders[-1]
 
     def cancel(self, order_id: str) -> Order:
-        return self.become(next(order for order in self.orders if order.id == order_id), Status.CANCELLED)
+        return self.set_status(next(order for order in self.orders if order.id == order_id), Status.CANCELLED)
 
-    def modify(self, order_id: str, revision: ModifyRequest) -> Order:
+    def modify(self, order_id: str, request: ModifyRequest) -> Order:
         order = next(order for order in self.orders if order.id == order_id)
-        change = revision.of(order.terms)
+        change = request.of(order.terms)
         terms = replace(order.terms, quantity=change.quantity, limit_price=change.limit_price)
         changed = replace(order, terms=replace(terms, trigger_price=change.trigger_price))
         self.orders[self.orders.index(order)] = changed
@@ -99,7 +99,7 @@ class FakeContext:
         self.closed.append(symbol)
         return ()
 
-    def become(self, order: Order, status: Status, filled: str | None = None) -> Order:
+    def set_status(self, order: Order, status: Status, filled: str | None = None) -> Order:
         changed = replace(order, status=status)
         if filled is not None:
             changed = replace(changed, filled_quantity=Decimal(filled))

@@ -16,44 +16,44 @@ def quote(seconds: float, last: str, volume: int = 0) -> Quote:
 
 
 def bars_of(*quotes: Quote, since: datetime | None = None, until: float = 600) -> list[Bar]:
-    bars, told = Bars("ALPHA-EQ", 60, watching_since=since), []
+    bars, ended = Bars("ALPHA-EQ", 60, watching_since=since), []
     for each in quotes:
-        told.append(bars.ended(each.at))
+        ended.append(bars.ended(each.at))
         bars.add(each)
-    told.append(bars.ended(MORNING + timedelta(seconds=until)))
-    return [bar for bar in told if bar is not None]
+    ended.append(bars.ended(MORNING + timedelta(seconds=until)))
+    return [bar for bar in ended if bar is not None]
 
 
-def test_a_bar_has_first_highest_lowest_and_last_price_of_its_window() -> None:
+def test_bar_has_first_highest_lowest_and_last_price_of_its_window() -> None:
     (bar,) = bars_of(quote(0, "100", 10), quote(20, "103", 15), quote(40, "99", 25), quote(59.9, "101", 30))
     assert [bar.open, bar.high, bar.low, bar.close] == [100, 103, 99, 101]
     assert (bar.start, bar.end) == (MORNING, MORNING + timedelta(seconds=60))
     assert bar.volume == 30
 
 
-def test_a_bar_is_not_known_before_its_window_has_passed() -> None:
+def test_bar_is_not_known_before_its_window_has_ended() -> None:
     bars = Bars("ALPHA-EQ", 60)
     bars.add(quote(0, "100"))
     assert bars.ended(MORNING + timedelta(seconds=59.999)) is None
     assert bars.ended(MORNING + timedelta(seconds=60)) is not None
 
 
-def test_a_quote_on_the_boundary_belongs_to_the_next_bar() -> None:
+def test_quote_on_the_boundary_belongs_to_the_next_bar() -> None:
     first, second = bars_of(quote(0, "100"), quote(60, "105"))
     assert [first.close, second.open] == [100, 105]
 
 
-def test_a_window_without_a_quote_gives_no_bar() -> None:
+def test_window_without_a_quote_gives_no_bar() -> None:
     assert [bar.start.minute for bar in bars_of(quote(0, "100"), quote(185, "101"))] == [45, 48]
 
 
-def test_a_window_that_was_not_watched_from_its_start_gives_no_bar() -> None:
+def test_window_that_was_not_watched_from_its_start_gives_no_bar() -> None:
     since = MORNING + timedelta(seconds=30)
     (bar,) = bars_of(quote(40, "100"), quote(70, "101"), since=since)
     assert bar.start == MORNING + timedelta(seconds=60)
 
 
-def test_a_quote_that_comes_after_its_bar_was_told_is_left_out() -> None:
+def test_quote_after_the_bar_of_its_window_is_ignored() -> None:
     bars = Bars("ALPHA-EQ", 60)
     bars.add(quote(0, "100"))
     assert bars.ended(MORNING + timedelta(seconds=61)) is not None
@@ -61,12 +61,12 @@ def test_a_quote_that_comes_after_its_bar_was_told_is_left_out() -> None:
     assert bars.ended(MORNING + timedelta(seconds=200)) is None
 
 
-def test_volume_counts_anew_when_the_session_does() -> None:
+def test_volume_restarts_with_the_trading_day() -> None:
     first, second = bars_of(quote(0, "100", 500), quote(30, "100", 800), quote(60, "100", 40))
     assert [first.volume, second.volume] == [800, 40]
 
 
-def test_volume_before_the_first_quote_is_not_counted_when_watching_began_later() -> None:
+def test_volume_before_the_first_watched_quote_is_not_counted() -> None:
     (bar,) = bars_of(quote(0, "100", 9000), quote(30, "100", 9100), since=MORNING)
     assert bar.volume == 100
 
@@ -77,6 +77,6 @@ def test_windows_are_counted_from_midnight_in_exchange_time() -> None:
     assert window_of(at, 86_400) == datetime(2026, 11, 19, 18, 30, tzinfo=UTC)
 
 
-def test_a_bar_survives_json() -> None:
+def test_bar_survives_json() -> None:
     (bar,) = bars_of(quote(0, "100.05", 10))
     assert bar_from(bar_data(bar)) == bar

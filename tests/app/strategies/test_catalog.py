@@ -11,7 +11,7 @@ CROSSOVER = CLASSES["moving-average-crossover"]
 GOOD: dict[str, Any] = {"symbols": ["ALPHA-EQ"], "quantity": "10"}
 
 
-def test_an_unknown_class_is_refused_naming_those_there_are() -> None:
+def test_unknown_class_is_refused_with_the_list_of_names() -> None:
     with pytest.raises(InvalidBody, match="moving-average-crossover, opening-range-breakout"):
         class_named("martingale")
 
@@ -36,18 +36,18 @@ def test_parameters_are_completed_with_their_defaults_and_survive_json() -> None
         ({"memory_mb": 1}, "parameters.memory_mb"),
     ],
 )
-def test_parameters_that_do_not_fit_are_refused_by_name(difference: dict[str, Any], field: str) -> None:
+def test_invalid_parameter_is_refused_by_name(difference: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidBody) as refused:
         parameters_of(CROSSOVER, {**GOOD, **difference})
     assert refused.value.errors[0]["field"] == field
 
 
-def test_a_time_of_day_is_exchange_time() -> None:
-    with pytest.raises(InvalidBody, match="without a zone"):
+def test_time_of_day_is_exchange_time_without_a_zone() -> None:
+    with pytest.raises(InvalidBody, match="without a time zone"):
         parameters_of(CLASSES["opening-range-breakout"], {**GOOD, "flat_by": "15:00:00Z"})
 
 
-def test_every_class_says_what_its_parameters_are() -> None:
+def test_every_class_has_a_schema_of_its_parameters() -> None:
     for strategy in CLASSES.values():
         schema = strategy.parameters_model.model_json_schema()
         assert {"symbols", "bar_seconds", "quantity"} <= set(schema["properties"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -70,6 +71,13 @@ class Order:
     pending_change: OrderChange | None = None
     external: bool = False  # placed elsewhere, imported from the broker's book, never touched
     version: int = 1  # how many events made it
+
+    @property
+    def intent(self) -> OrderTerms:
+        """Return `terms`. Deprecated: strategies of older releases use it; to be removed in 0.2.0."""
+        message = "Order.intent is deprecated and will be removed in 0.2.0: use terms"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.terms
 
     @property
     def remaining_quantity(self) -> Decimal:

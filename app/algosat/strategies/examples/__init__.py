@@ -1,1 +1,1 @@
-"""Two strategies to read and to try: neither is advice, and neither has an edge."""
+"""Example strategies. Neither is advice, and neither has an edge."""

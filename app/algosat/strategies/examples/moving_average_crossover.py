@@ -1,9 +1,8 @@
-"""Moving-average crossover: long while a fast average of closes is above a slow one.
+"""Moving-average crossover: long while the fast average of closes is above the slow one.
 
-What it is: the plainest trend follower there is, here because everybody can check by hand what it should
-have done. What it is not: a way to earn money. On liquid markets its signals are no better than
-chance before costs; every crossing pays the spread and charges, and sideways markets cross often.
-Whoever finds parameters that did well in a back-test has found those that fitted that past.
+It is the simplest trend follower, an example whose trades can be checked by hand. It is not a way to earn
+money: on liquid markets its signals are no better than chance before costs, every crossing pays the spread
+and charges, and sideways markets cross often. Parameters that did well in a back-test fitted that past.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from algosat.strategies.parameters import Parameters, Quantity
 class CrossoverParameters(Parameters):
     fast: Annotated[int, Field(ge=1, le=500, description="Bars in the fast average")] = 10
     slow: Annotated[int, Field(ge=2, le=1000, description="Bars in the slow average")] = 30
-    quantity: Annotated[Quantity, Field(description="To hold, per symbol")]
-    short: Annotated[bool, Field(description="Go short on a downward crossing, rather than flat")] = False
+    quantity: Annotated[Quantity, Field(description="Position per symbol")]
+    short: Annotated[bool, Field(description="Go short on a downward crossing, instead of flat")] = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -35,9 +34,9 @@ class CrossoverParameters(Parameters):
 
 
 class MovingAverageCrossover(Strategy[CrossoverParameters]):
-    """Acts at a crossing, with one market order; an exit that failed is tried again at the next bar.
+    """Strategy that places one market order at a crossing, and repeats a failed exit at the next bar.
 
-    Closed by somebody else, as intraday positions are before the close, it waits for the next crossing.
+    After its position was closed for it, by square-off for example, it waits for the next crossing.
     """
 
     parameters_model = CrossoverParameters
@@ -59,10 +58,10 @@ class MovingAverageCrossover(Strategy[CrossoverParameters]):
     def migrate_state(cls, state: State, before: CrossoverParameters, now: CrossoverParameters) -> State:
         if before.bar_seconds != now.bar_seconds:
             return {}
-        return state  # closes are closes; averages of another length are taken of the same ones
+        return state  # the closes do not depend on the lengths of the averages
 
     def _crossing(self, bar: Bar) -> int:
-        """1 where the fast average has just risen above the slow one, -1 where it fell below it, else 0."""
+        """Return 1 if the fast average has just crossed above the slow one, -1 if below it, else 0."""
         closes = self.state.setdefault("closes", {}).setdefault(bar.symbol, [])
         closes.append(str(bar.close))
         del closes[: -self.parameters.slow - 1]
@@ -74,7 +73,7 @@ class MovingAverageCrossover(Strategy[CrossoverParameters]):
         return -1 if before >= 0 > now else 0
 
     def _lead(self, closes: list[str]) -> Decimal:
-        """How far the fast average is above the slow one, in units nobody needs to know."""
+        """Return fast average minus slow average, times both lengths: only the sign matters."""
         fast, slow = self.parameters.fast, self.parameters.slow
         prices = [Decimal(close) for close in closes]
         return sum(prices[-fast:], Decimal(0)) * slow - sum(prices[-slow:], Decimal(0)) * fast

@@ -1,12 +1,11 @@
-"""Opening-range breakout: trade once a day in the direction in which price leaves its first minutes' range.
+"""Opening-range breakout: trade once a day in the direction in which the price leaves its opening range.
 
-What it is: a classic of intraday trading, here because it shows stops, times of day and state.
-What it is not: a way to earn money. Breakouts fail more often than they run, the stop at the other end
-of the range slips in fast markets, and a market order after a bar's close pays whatever the rush has
-left.
+It is an example of stops, times of day and state. It is not a way to earn money: breakouts fail more often
+than they run, the stop at the other end of the range slips in fast markets, and a market order after the
+close of a bar pays the price that is left.
 
-A range that was not watched whole is none: started late, or restarted meanwhile, it stays out for the day.
-Where the market never closes there is no opening; the first bar of the exchange's date stands for it.
+If the process did not watch the whole range, because it started late or restarted, it does not trade that
+day. In a market that never closes, the first bar of the exchange's date counts as the opening.
 """
 
 from __future__ import annotations
@@ -25,24 +24,26 @@ from algosat.strategies.parameters import Parameters, Quantity
 
 
 class BreakoutParameters(Parameters):
-    range_minutes: Annotated[int, Field(ge=1, le=120, description="Length of the opening range")] = 15
+    range_minutes: Annotated[int, Field(ge=1, le=120, description="Minutes of the opening range")] = 15
     quantity: Quantity
-    short: Annotated[bool, Field(description="Also trade breakouts downwards")] = True
-    flat_by: Annotated[time, Field(description="Exchange time from which it holds nothing")] = time(15, 0)
+    short: Annotated[bool, Field(description="Also trade downward breakouts")] = True
+    flat_by: Annotated[time, Field(description="Exchange time by which positions are closed")] = time(15, 0)
 
     @field_validator("flat_by")
     @classmethod
     def _in_exchange_time(cls, value: time) -> time:
         if value.tzinfo is not None:
-            raise ValueError("is exchange time: give it without a zone")
+            raise ValueError("is in exchange time: give it without a time zone")
         return value
 
 
 class OpeningRangeBreakout(Strategy[BreakoutParameters]):
+    """Strategy that enters on a close outside the range, with a stop at the range's other end."""
+
     parameters_model = BreakoutParameters
 
     def on_start(self) -> None:
-        """A restart lost the bar that was being built: a range it belongs to stays unknown."""
+        """Skip the day if the restart lost a bar of the opening range."""
         for today in self.state.values():
             if today["seen_until"] < today["range_until"]:
                 today["done"] = True
@@ -55,7 +56,7 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
             today["seen_until"] = bar.end.timestamp()
         if bar.end.astimezone(EXCHANGE_TIME).time() >= self.parameters.flat_by:
             today["done"] = True
-            self._leave(bar.symbol)
+            self._exit(bar.symbol)
         elif bar.start.timestamp() < today["range_until"]:
             today["high"] = str(max(Decimal(today["high"]), bar.high))
             today["low"] = str(min(Decimal(today["low"]), bar.low))
@@ -68,12 +69,12 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
         if today is None:
             return
         if self.context.now.astimezone(EXCHANGE_TIME).time() >= self.parameters.flat_by:
-            self._leave(symbol)
+            self._exit(symbol)
         elif order.terms.type is OrderType.MARKET and order.filled_quantity:
             self._protect(symbol, today)
 
     def _today(self, bar: Bar) -> dict[str, Any] | None:
-        """What is known of the day's range; None before the market opens."""
+        """Return the state of the bar's day, new on a new day; None before the market opens."""
         day = str(bar.start.astimezone(EXCHANGE_TIME).date())
         known: dict[str, Any] | None = self.state.get(bar.symbol)
         if known is not None and known["day"] == day:
@@ -87,7 +88,7 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
             "seen_until": opening.timestamp(),
             "high": str(bar.high),
             "low": str(bar.low),
-            "done": bar.start > opening,  # the first bars were not seen
+            "done": bar.start > opening,  # the first bars are missing
         }
         return known
 
@@ -103,7 +104,7 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
         return self.parameters.short and self.parameters.product is not Product.DELIVERY
 
     def _protect(self, symbol: str, today: dict[str, Any]) -> None:
-        """Have a stop at the range's other end for all that was filled so far."""
+        """Place a stop at the range's other end for the part of the position that has none."""
         held = self.position(symbol)
         stopped = sum(
             (order.remaining_quantity for order in self.working(symbol) if order.terms.reduce_only),
@@ -116,8 +117,8 @@ class OpeningRangeBreakout(Strategy[BreakoutParameters]):
         else:
             self.buy(symbol, -held - stopped, trigger=Decimal(today["high"]), reduce_only=True)
 
-    def _leave(self, symbol: str) -> None:
-        """Out of the position; the stop goes first, since what it would sell cannot be sold twice."""
+    def _exit(self, symbol: str) -> None:
+        """Cancel the stop, then close the position: `close` leaves out what the stop would sell."""
         if self.working(symbol):
             self.cancel_working(symbol)
         if not self.working(symbol) and self.position(symbol):

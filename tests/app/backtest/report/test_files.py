@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from algosat.backtest.bench import walk
 from algosat.backtest.report.files import write
 from algosat.backtest.run import Finished, Request, run
+from tools.bench.backtest import walk
 
 CROSSOVER: dict[str, Any] = {"symbols": ["ALPHA-EQ"], "quantity": 100, "fast": 5, "slow": 12, "short": True}
 

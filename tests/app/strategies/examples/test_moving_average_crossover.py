@@ -10,7 +10,7 @@ from algosat.domain.orders import Side, Status
 from algosat.strategies.examples.moving_average_crossover import CrossoverParameters, MovingAverageCrossover
 from tests.app.strategies.fakes import MORNING, FakeContext, bar_of
 
-RISING = ["100", "100", "100", "104"]  # the fast average of two crosses the slow one of three with the last
+RISING = ["100", "100", "100", "104"]  # the last close makes the fast average of 2 cross the slow one of 3
 SYMBOL = "ALPHA-EQ"
 
 
@@ -29,7 +29,7 @@ def feed(tried: MovingAverageCrossover, *closes: str) -> None:
         tried.on_bar(bar_of(close, MORNING + timedelta(minutes=number)))
 
 
-def test_it_buys_when_the_fast_average_crosses_above_the_slow_one(context: FakeContext) -> None:
+def test_buys_when_the_fast_average_crosses_above_the_slow_one(context: FakeContext) -> None:
     tried = strategy(context)
     feed(tried, *RISING[:-1])
     assert context.orders == []
@@ -42,15 +42,15 @@ def test_it_buys_when_the_fast_average_crosses_above_the_slow_one(context: FakeC
     )
 
 
-def test_it_does_not_enter_a_trend_whose_beginning_it_has_not_seen(context: FakeContext) -> None:
+def test_does_not_enter_a_trend_that_began_before_its_first_bar(context: FakeContext) -> None:
     feed(strategy(context), "100", "101", "102", "103", "104", "105")
     assert context.orders == []
 
 
-def test_it_sells_what_it_holds_when_the_fast_average_falls_below(context: FakeContext) -> None:
+def test_sells_its_position_when_the_fast_average_crosses_below(context: FakeContext) -> None:
     tried = strategy(context)
     feed(tried, *RISING)
-    context.become(context.orders[0], Status.FILLED)
+    context.set_status(context.orders[0], Status.FILLED)
     context.positions[SYMBOL] = Decimal(10)
     feed(tried, "90")
     assert [(order.terms.side, order.terms.quantity) for order in context.orders[1:]] == [
@@ -58,34 +58,34 @@ def test_it_sells_what_it_holds_when_the_fast_average_falls_below(context: FakeC
     ]
 
 
-def test_it_turns_with_one_order_where_it_may_be_short(context: FakeContext) -> None:
+def test_reverses_with_one_order_if_it_may_be_short(context: FakeContext) -> None:
     tried = strategy(context, short=True)
     feed(tried, *RISING)
-    context.become(context.orders[0], Status.FILLED)
+    context.set_status(context.orders[0], Status.FILLED)
     context.positions[SYMBOL] = Decimal(10)
     feed(tried, "90")
     assert context.orders[-1].terms.quantity == 20
 
 
-def test_it_waits_while_an_order_of_its_own_is_working(context: FakeContext) -> None:
+def test_waits_while_its_order_is_working(context: FakeContext) -> None:
     tried = strategy(context, short=True)
     feed(tried, *RISING)
     feed(tried, "90")
     assert len(context.orders) == 1
 
 
-def test_an_exit_that_failed_is_tried_again_at_the_next_bar(context: FakeContext) -> None:
+def test_failed_exit_is_repeated_at_the_next_bar(context: FakeContext) -> None:
     tried = strategy(context)
     feed(tried, *RISING)
-    context.become(context.orders[0], Status.FILLED)
+    context.set_status(context.orders[0], Status.FILLED)
     context.positions[SYMBOL] = Decimal(10)
     feed(tried, "90")
-    context.become(context.orders[1], Status.DENIED)
+    context.set_status(context.orders[1], Status.DENIED)
     feed(tried, "90")
     assert context.closed == [SYMBOL]
 
 
-def test_closes_are_carried_over_to_other_averages_but_not_to_other_bars() -> None:
+def test_state_is_kept_for_other_averages_but_not_for_other_bars() -> None:
     state = {"closes": {SYMBOL: ["1"]}}
     values = {"symbols": [SYMBOL], "quantity": 10}
     before = CrossoverParameters.model_validate(values)

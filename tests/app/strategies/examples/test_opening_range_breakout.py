@@ -29,46 +29,46 @@ def minute(number: int) -> datetime:
     return MORNING + timedelta(minutes=number)
 
 
-def tell(tried: OpeningRangeBreakout, context: FakeContext, bar: Bar) -> None:
+def deliver(tried: OpeningRangeBreakout, context: FakeContext, bar: Bar) -> None:
     context.now = bar.end
     tried.on_bar(bar)
 
 
 def opened(context: FakeContext, **differences: Any) -> OpeningRangeBreakout:
-    """It has seen its range: 98 to 102."""
+    """Return a strategy after its opening range, which is 98 to 102."""
     tried = strategy(context, **differences)
-    tell(tried, context, bar_of("100", minute(0), high="101", low="98"))
-    tell(tried, context, bar_of("100", minute(1), high="102", low="99"))
+    deliver(tried, context, bar_of("100", minute(0), high="101", low="98"))
+    deliver(tried, context, bar_of("100", minute(1), high="102", low="99"))
     return tried
 
 
 def entered(context: FakeContext) -> OpeningRangeBreakout:
-    """It is long 10, with its stop resting at 98."""
+    """Return a strategy that is long 10, with its stop at 98."""
     tried = opened(context)
-    tell(tried, context, bar_of("103", minute(2)))
+    deliver(tried, context, bar_of("103", minute(2)))
     context.positions[SYMBOL] = Decimal(10)
-    tried.on_order(context.become(context.orders[0], Status.FILLED, "10"))
+    tried.on_order(context.set_status(context.orders[0], Status.FILLED, "10"))
     return tried
 
 
-def test_a_close_above_the_range_is_bought_and_one_within_it_is_not(context: FakeContext) -> None:
+def test_close_above_the_range_buys_and_close_within_it_does_not(context: FakeContext) -> None:
     tried = opened(context)
-    tell(tried, context, bar_of("102", minute(2)))
+    deliver(tried, context, bar_of("102", minute(2)))
     assert context.orders == []
-    tell(tried, context, bar_of("102.05", minute(3)))
+    deliver(tried, context, bar_of("102.05", minute(3)))
     assert [(order.terms.side, order.terms.type) for order in context.orders] == [
         (Side.BUY, OrderType.MARKET)
     ]
 
 
-def test_a_close_below_the_range_is_sold_only_where_it_may_be(context: FakeContext) -> None:
-    tell(opened(context, short=False), context, bar_of("97", minute(2)))
+def test_close_below_the_range_sells_only_if_it_may_be_short(context: FakeContext) -> None:
+    deliver(opened(context, short=False), context, bar_of("97", minute(2)))
     assert context.orders == []
-    tell(opened(context), context, bar_of("97", minute(2)))
+    deliver(opened(context), context, bar_of("97", minute(2)))
     assert context.orders[0].terms.side is Side.SELL
 
 
-def test_the_fill_is_protected_by_a_stop_at_the_other_end_of_the_range(context: FakeContext) -> None:
+def test_fill_is_protected_by_a_stop_at_the_other_end_of_the_range(context: FakeContext) -> None:
     entered(context)
     stop = context.orders[1].terms
     assert (stop.side, stop.type) == (Side.SELL, OrderType.STOP)
@@ -76,113 +76,113 @@ def test_the_fill_is_protected_by_a_stop_at_the_other_end_of_the_range(context: 
     assert stop.reduce_only
 
 
-def test_a_second_part_of_the_fill_is_protected_by_a_second_stop(context: FakeContext) -> None:
+def test_second_partial_fill_is_protected_by_a_second_stop(context: FakeContext) -> None:
     tried = opened(context)
-    tell(tried, context, bar_of("103", minute(2)))
+    deliver(tried, context, bar_of("103", minute(2)))
     context.positions[SYMBOL] = Decimal(4)
-    entry = context.become(context.orders[0], Status.PARTIALLY_FILLED, "4")
+    entry = context.set_status(context.orders[0], Status.PARTIALLY_FILLED, "4")
     tried.on_order(entry)
     context.positions[SYMBOL] = Decimal(10)
-    tried.on_order(context.become(entry, Status.FILLED, "10"))
+    tried.on_order(context.set_status(entry, Status.FILLED, "10"))
     assert [order.terms.quantity for order in context.orders[1:]] == [4, 6]
 
 
-def test_it_trades_once_a_day_and_again_the_next(context: FakeContext) -> None:
+def test_trades_once_a_day_and_again_on_the_next(context: FakeContext) -> None:
     tried = opened(context)
     for number in (2, 3):
-        tell(tried, context, bar_of("103", minute(number)))
+        deliver(tried, context, bar_of("103", minute(number)))
     assert len(context.orders) == 1
     tomorrow = MORNING + timedelta(days=1)
     for number, close in ((0, "100"), (1, "100"), (2, "105")):
-        tell(tried, context, bar_of(close, tomorrow + timedelta(minutes=number)))
+        deliver(tried, context, bar_of(close, tomorrow + timedelta(minutes=number)))
     assert len(context.orders) == 2
 
 
-def test_by_its_hour_it_cancels_the_stop_and_closes(context: FakeContext) -> None:
+def test_stop_is_cancelled_and_position_closed_at_flat_by(context: FakeContext) -> None:
     tried = entered(context)
-    tell(tried, context, bar_of("105", minute(345)))  # ends at 15:01
+    deliver(tried, context, bar_of("105", minute(345)))  # ends at 15:01
     assert context.orders[1].status is Status.CANCELLED
     assert context.closed == [SYMBOL]
 
 
-def test_after_its_hour_it_enters_nothing(context: FakeContext) -> None:
+def test_nothing_is_entered_after_flat_by(context: FakeContext) -> None:
     tried = opened(context)
-    tell(tried, context, bar_of("110", minute(345)))
+    deliver(tried, context, bar_of("110", minute(345)))
     assert context.orders == []
 
 
-def test_a_fill_that_comes_after_its_hour_is_closed(context: FakeContext) -> None:
+def test_fill_after_flat_by_is_closed(context: FakeContext) -> None:
     tried = opened(context)
-    tell(tried, context, bar_of("103", minute(2)))
+    deliver(tried, context, bar_of("103", minute(2)))
     context.now = minute(346)
     context.positions[SYMBOL] = Decimal(10)
-    tried.on_order(context.become(context.orders[0], Status.FILLED, "10"))
+    tried.on_order(context.set_status(context.orders[0], Status.FILLED, "10"))
     assert context.closed == [SYMBOL]
 
 
-def test_started_at_noon_it_stays_out_for_the_day_and_trades_the_next(context: FakeContext) -> None:
+def test_started_at_noon_it_skips_the_day_and_trades_on_the_next(context: FakeContext) -> None:
     tried = strategy(context)
     for number, close in ((165, "100"), (166, "100"), (167, "105"), (168, "95")):
-        tell(tried, context, bar_of(close, minute(number)))
+        deliver(tried, context, bar_of(close, minute(number)))
     assert context.orders == []
     tomorrow = MORNING + timedelta(days=1)
     for number, close in ((0, "100"), (1, "100"), (2, "105")):
-        tell(tried, context, bar_of(close, tomorrow + timedelta(minutes=number)))
+        deliver(tried, context, bar_of(close, tomorrow + timedelta(minutes=number)))
     assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_what_trades_before_the_opening_is_no_part_of_the_range(context: FakeContext) -> None:
+def test_trades_before_the_opening_are_not_in_the_range(context: FakeContext) -> None:
     tried = strategy(context)
-    tell(tried, context, bar_of("100", minute(-8), high="120", low="80"))
-    tell(tried, context, bar_of("100", minute(0), high="101", low="98"))
-    tell(tried, context, bar_of("100", minute(1), high="102", low="99"))
-    tell(tried, context, bar_of("103", minute(2)))
+    deliver(tried, context, bar_of("100", minute(-8), high="120", low="80"))
+    deliver(tried, context, bar_of("100", minute(0), high="101", low="98"))
+    deliver(tried, context, bar_of("100", minute(1), high="102", low="99"))
+    deliver(tried, context, bar_of("103", minute(2)))
     assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_a_restart_within_the_range_keeps_it_out_for_the_day(context: FakeContext) -> None:
+def test_restart_within_the_range_skips_the_day(context: FakeContext) -> None:
     tried = strategy(context)
-    tell(tried, context, bar_of("100", minute(0)))
+    deliver(tried, context, bar_of("100", minute(0)))
     again = OpeningRangeBreakout(tried.parameters, context, tried.state)
     again.on_start()
-    tell(again, context, bar_of("105", minute(3)))
+    deliver(again, context, bar_of("105", minute(3)))
     assert context.orders == []
 
 
-def test_a_restart_after_the_range_is_known_changes_nothing(context: FakeContext) -> None:
+def test_restart_after_the_range_changes_nothing(context: FakeContext) -> None:
     tried = opened(context)
     again = OpeningRangeBreakout(tried.parameters, context, tried.state)
     again.on_start()
-    tell(again, context, bar_of("105", minute(30)))
+    deliver(again, context, bar_of("105", minute(30)))
     assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_a_range_whose_last_minute_was_quiet_outlives_a_restart_once_it_was_over(
+def test_range_without_a_quote_in_its_last_minute_survives_a_later_restart(
     context: FakeContext,
 ) -> None:
     tried = strategy(context)
-    tell(tried, context, bar_of("100", minute(0), high="101", low="98"))
-    tell(tried, context, bar_of("100", minute(2)))
+    deliver(tried, context, bar_of("100", minute(0), high="101", low="98"))
+    deliver(tried, context, bar_of("100", minute(2)))
     again = OpeningRangeBreakout(tried.parameters, context, tried.state)
     again.on_start()
-    tell(again, context, bar_of("105", minute(30)))
+    deliver(again, context, bar_of("105", minute(30)))
     assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_where_the_market_never_closes_its_first_bar_is_the_opening(context: FakeContext) -> None:
+def test_first_bar_is_the_opening_in_a_market_that_never_closes(context: FakeContext) -> None:
     context.opening = None
     tried = strategy(context)
     for number, close in ((165, "100"), (166, "100"), (167, "105")):
-        tell(tried, context, bar_of(close, minute(number)))
+        deliver(tried, context, bar_of(close, minute(number)))
     assert [order.terms.side for order in context.orders] == [Side.BUY]
 
 
-def test_an_opening_that_lies_within_the_first_bar_was_seen(context: FakeContext) -> None:
-    """Bars of an hour begin at the full hour."""
+def test_opening_within_the_first_bar_counts_as_watched(context: FakeContext) -> None:
+    """Hourly bars begin at the full hour, before the opening at 09:15."""
     context.opening = time(9, 15)
     tried = strategy(context, range_minutes=15, bar_seconds=3600)
     nine = minute(-15)
     for hour, close in ((0, "100"), (1, "105")):
         bar = replace(bar_of(close, nine + timedelta(hours=hour)), seconds=3600)
-        tell(tried, context, bar)
+        deliver(tried, context, bar)
     assert [order.terms.side for order in context.orders] == [Side.BUY]
