@@ -36,7 +36,7 @@ from algosat.security.tokens import Tokens
 from algosat.store import overrides, schema_version
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
-from algosat.store.wakeup import channels
+from algosat.store.wakeup import backend
 from algosat.store.writer import Writer
 from algosat.trading import desk
 
@@ -76,7 +76,7 @@ def create_app(
     authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
     errors = ErrorLog(writer, clock.now)
     passwords = passwords or Passwords()
-    notifier = channels.notifier(database, settings.algosat.runtime_directory)
+    notifier = backend.notifier(database, settings.algosat.runtime_directory)
 
     app.extensions[NAME] = Services(
         live=live,

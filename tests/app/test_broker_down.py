@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from algosat.brokers.paper.tables import paper_orders
+from algosat.brokers.paper.persistence import paper_orders
 from algosat.config.settings import Settings
 from algosat.domain.reason_codes import EngineCode
 from algosat.store.database import Database

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from algosat.store.database import Database
 from algosat.store.leader_lock import NotLeading, leader_lock_of
-from algosat.store.wakeup import channels, unix_socket
+from algosat.store.wakeup import backend, channels
 from algosat.store.writer import Writer
 from tests.app.events import PATIENCE, wait_for
 from tests.app.postgresql import Cluster
@@ -29,13 +29,13 @@ def restart(postgresql: Cluster, database: Database) -> None:
 
 def test_a_bell_hears_what_is_meant_for_it(database: Database, tmp_path: Path) -> None:
     listener, notifier = (
-        channels.listener(database, tmp_path, unix_socket.ENGINE),
-        channels.notifier(database, tmp_path),
+        backend.listener(database, tmp_path, channels.ENGINE),
+        backend.notifier(database, tmp_path),
     )
     assert listener.wait(0) == []
-    notifier.notify(unix_socket.ENGINE, "one")
+    notifier.notify(channels.ENGINE, "one")
     notifier.notify("strategies", "not for it")
-    notifier.notify(unix_socket.ENGINE, "two")
+    notifier.notify(channels.ENGINE, "two")
     heard = listener.wait(PATIENCE)
     assert heard + (listener.wait(PATIENCE) if len(heard) == 1 else []) == ["one", "two"]
     assert listener.wait(0.01) == []
@@ -45,9 +45,9 @@ def test_a_bell_hears_what_is_meant_for_it(database: Database, tmp_path: Path) -
 
 
 def test_every_web_worker_hears_the_engine(database: Database, tmp_path: Path) -> None:
-    workers = [channels.listener(database, tmp_path, unix_socket.web(number)) for number in (1, 2)]
+    workers = [backend.listener(database, tmp_path, channels.web(number)) for number in (1, 2)]
     assert [worker.wait(0) for worker in workers] == [[], []]
-    notifier = channels.notifier(database, tmp_path)
+    notifier = backend.notifier(database, tmp_path)
     notifier.notify_web("a1")
     assert [worker.wait(PATIENCE) for worker in workers] == [["a1"], ["a1"]]
     notifier.close()
@@ -59,16 +59,16 @@ def test_bells_ring_again_after_the_server_was_away(
     postgresql: Cluster, database: Database, tmp_path: Path
 ) -> None:
     listener, notifier = (
-        channels.listener(database, tmp_path, unix_socket.ENGINE),
-        channels.notifier(database, tmp_path),
+        backend.listener(database, tmp_path, channels.ENGINE),
+        backend.notifier(database, tmp_path),
     )
     listener.wait(0)
-    notifier.notify(unix_socket.ENGINE)
+    notifier.notify(channels.ENGINE)
     assert listener.wait(PATIENCE) == [""]
     restart(postgresql, database)
 
     def heard() -> bool:
-        notifier.notify(unix_socket.ENGINE, "again")
+        notifier.notify(channels.ENGINE, "again")
         return bool(listener.wait(0.2))
 
     wait_for(heard)

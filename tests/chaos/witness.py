@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
 
-from algosat.brokers.paper.tables import paper_orders, paper_trades
+from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.domain.orders import WORKING, EventKind, Order, Side, Status, apply, create
 from algosat.store import audit
 from algosat.store.rows import event_from, intent_from, order_from

@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from algosat.store import migrate, queries
+from algosat.store import queries, schema_version
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
 from algosat.store.verify.verify import verify
@@ -133,7 +133,7 @@ def _replay(database: Database) -> str:
 
 def _open(path: Path) -> None:
     database = Database(f"sqlite:///{path}")
-    migrate.require_current(database)
+    schema_version.require_current(database)
     database.close()
 
 

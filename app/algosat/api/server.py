@@ -22,7 +22,7 @@ from gunicorn.workers.base import Worker
 from algosat.api.responses import PROBLEM
 from algosat.config.settings import Settings
 from algosat.monitoring import correlation, multiprocess
-from algosat.store.wakeup import unix_socket
+from algosat.store.wakeup import channels
 
 _GRACE: Final = 30  # seconds for requests under way when the service stops
 _SILENCE: Final = 60  # seconds without a heartbeat after which a worker is replaced
@@ -70,9 +70,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _child_exit(self, _server: Arbiter, worker: Worker) -> None:
         multiprocess.forget(worker.pid)
-        self._settings.runtime_directory.joinpath(f"{unix_socket.web(worker.pid)}.sock").unlink(
-            missing_ok=True
-        )
+        self._settings.runtime_directory.joinpath(f"{channels.web(worker.pid)}.sock").unlink(missing_ok=True)
 
 
 class _Logger(Logger):  # type: ignore[misc]

@@ -20,7 +20,7 @@ import structlog
 from algosat.domain.orders import Order
 from algosat.store import ledger
 from algosat.store.database import Database
-from algosat.store.wakeup import channels, unix_socket
+from algosat.store.wakeup import backend, channels
 
 _log = structlog.get_logger(__name__)
 
@@ -111,7 +111,7 @@ class Waiting:
 
     def _serve(self) -> None:
         try:
-            listener = channels.listener(self._database, self._directory, unix_socket.web())
+            listener = backend.listener(self._database, self._directory, channels.web())
         except OSError as error:
             _log.warning("bell_not_hung", reason=str(error), consequence="waiters look by themselves")
             return

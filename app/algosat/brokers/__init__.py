@@ -1,1 +1,1 @@
-"""Brokers, each behind the protocol of `base`. Only the engine speaks to them."""
+"""Brokers, each behind the protocol in `base`. Only the engine calls them."""

@@ -1,13 +1,12 @@
-"""What the engine asks of a broker, and how a broker answers.
+"""The Broker protocol: what the engine asks of a broker, and the form of the answers.
 
-A broker's word about an order is always a `OrderReport`: the whole of what it knows of that order
-now, trades included. Reports may come late, twice or out of order, pushed or polled; settling
-one is the same in every case (`trading.settle`).
+A broker always describes an order by an `OrderReport`: everything it knows about the order at that moment,
+trades included. Reports may be late, repeated or out of order, pushed or polled; all are processed alike.
 
-Every call has a time-out of the adapter's own. Its outcome is a value or one of the errors that
-`algosat.errors` names by what is known afterwards: BrokerRejected (surely not taken),
-BrokerNotReached (surely not sent), BrokerUncertain (nobody knows), BrokerOrderGone (too late),
-BrokerSessionExpired (log in again; surely not taken).
+Every call has a time-out set by the adapter. It returns a value, or raises one of the errors in
+`algosat.errors` that are named by what is known afterwards: BrokerRejected (certainly not accepted),
+BrokerNotReached (certainly not sent), BrokerUncertain (outcome unknown), BrokerOrderGone (too late),
+BrokerSessionExpired (certainly not accepted, log in again).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from algosat.domain.orders.report import OrderReport
 
 @dataclass(frozen=True, slots=True)
 class BrokerSession:
-    """Whether the broker can be traded with now."""
+    """Whether orders can be sent to the broker now."""
 
     active: bool
     detail: str
@@ -40,8 +39,8 @@ class Broker(Protocol):
 
     name: str
     account: str
-    # Whether `start` cuts off every earlier session: what such a one had not delivered by then never arrives,
-    # so the book is proof of what an engine that was killed had sent. No broker out in the world can say so.
+    # Whether `start` cuts off every earlier session, so that requests they have not delivered never arrive.
+    # Then the order book proves what a killed engine had sent. No real broker can promise this.
     fences: bool
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
@@ -52,17 +51,17 @@ class Broker(Protocol):
     def session(self) -> BrokerSession: ...
 
     def place(self, order: Order) -> OrderReport:
-        """Send a new order under its id as tag."""
+        """Send a new order, with its id as the tag."""
 
     def modify(self, order: Order, change: OrderChange) -> OrderReport: ...
 
     def cancel(self, order: Order) -> OrderReport: ...
 
     def find(self, tag: str) -> OrderReport | None:
-        """The order with this tag in the broker's book, or None when the book surely lacks it."""
+        """Return the order with this tag, or None if it is certainly not in the broker's order book."""
 
     def reports(self) -> Sequence[OrderReport]:
-        """The whole order book of the trading day."""
+        """Return the whole order book of the trading day."""
 
     def instruments(self) -> Sequence[Instrument]: ...
 

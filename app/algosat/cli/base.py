@@ -75,13 +75,13 @@ class Chosen:
 
     @contextmanager
     def desk(self) -> Iterator[Desk]:
-        from algosat.store.wakeup import channels
+        from algosat.store.wakeup import backend
         from algosat.trading import desk
 
         settings = self.settings()
         with (
             self.writer() as (database, writer),
-            closing(channels.notifier(database, settings.algosat.runtime_directory)) as notifier,
+            closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
         ):
             yield desk.build(settings, database, writer, notifier)
 

@@ -23,7 +23,7 @@ def verify(context: click.Context, file: Path | None) -> None:
 
     With FILE it is that snapshot which is proven; neither it nor the store is touched.
     """
-    import algosat.brokers.paper.tables  # noqa: F401 - declares its tables
+    import algosat.brokers.paper.persistence  # noqa: F401 - declares its tables
     from algosat.store import schema_version
     from algosat.store.backup import sqlite_snapshot as copies
     from algosat.store.verify import verify as proof

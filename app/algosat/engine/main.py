@@ -18,7 +18,7 @@ from algosat.monitoring import logs
 from algosat.store import ledger, overrides, schema_version
 from algosat.store.database import Database
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
-from algosat.store.wakeup import channels, unix_socket
+from algosat.store.wakeup import backend, channels
 from algosat.store.writer import Writer
 from algosat.systemd import notify, stop_on_signals
 from algosat.trading import desk as desks
@@ -64,8 +64,8 @@ def _lead(leader_lock: LeaderLock, stopping: threading.Event) -> bool:
 def _work(settings: Settings, database: Database, leader_lock: LeaderLock, stopping: threading.Event) -> None:
     algosat = settings.algosat
     writer = Writer(database)
-    notifier = channels.notifier(database, algosat.runtime_directory)
-    listener = channels.listener(database, algosat.runtime_directory, unix_socket.ENGINE)
+    notifier = backend.notifier(database, algosat.runtime_directory)
+    listener = backend.listener(database, algosat.runtime_directory, channels.ENGINE)
     desk = desks.build(settings, database, writer, notifier)
     parts = assemble(
         desk,

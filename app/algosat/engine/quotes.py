@@ -10,8 +10,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert
 
 from algosat.domain.instruments import Instrument, Quote
+from algosat.store.row_writes import replace_rows
 from algosat.store.tables import instruments, quotes
-from algosat.store.upsert import replace_rows
 from algosat.trading.desk import Desk
 
 FLUSH_EVERY: Final = timedelta(milliseconds=500)

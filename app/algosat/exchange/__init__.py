@@ -1,1 +1,1 @@
-"""The simulated exchange: pure and seeded; used by the paper broker and the back-test."""
+"""The simulated exchange: pure functions and seeded draws. Used by the paper broker and the back-test."""

@@ -1,4 +1,4 @@
-"""What can happen to the paper exchange, and what it says then."""
+"""Events of the simulated exchange, and its outputs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from algosat.exchange.order_book import BookOrder
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A new order. Tags need not be unique: the same one twice is two orders, as at real brokers."""
+    """Place an order. Tags need not be unique: the same tag sent twice is two orders, as at real brokers."""
 
-    request: int  # numbers the caller's requests, so that he knows the answer
+    request: int  # the caller's number, repeated in the answer
     tag: str
     terms: OrderTerms
 
 
 @dataclass(frozen=True, slots=True)
 class Modify:
+    """Change the quantity or the prices of an order."""
+
     request: int
     order_id: str
     symbol: str
@@ -30,6 +32,8 @@ class Modify:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
+    """Cancel an order."""
+
     request: int
     order_id: str
     symbol: str
@@ -37,7 +41,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Cross:
-    """Somebody trades against our order this instant, whatever is displayed. Only faults ask for it."""
+    """Fill an order at once, whatever is displayed. Used by fault injection only."""
 
     request: int
     order_id: str
@@ -57,12 +61,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time has passed: phases change, day orders expire."""
+    """Time has passed: phases may change and day orders expire."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrive:
-    """Time has passed for requests on their way, and for nothing else."""
+    """Time has passed for requests on their way only."""
 
 
 Event = Request | Tick | Clock | Arrive
@@ -70,24 +74,26 @@ Event = Request | Tick | Clock | Arrive
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """Why the exchange refuses a request."""
+
     code: str
     reason: str
-    gone: bool = False  # not a no to the request as such: the order has already ended
+    gone: bool = False  # refused only because the order has already ended
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An order is new, or differs from what was last said of it."""
+    """An order is new, or has changed since it was last reported."""
 
     order: BookOrder
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request has arrived, and this came of it."""
+    """The answer to a request that has arrived."""
 
     request: int
-    order: BookOrder | None  # none when the exchange knows no such order
+    order: BookOrder | None  # None if the exchange has no such order
     refusal: Refusal | None = None
 
 

@@ -1,4 +1,4 @@
-"""What the paper exchange lists, from `listings.yaml`."""
+"""The listings of the simulated exchange, from `listings.yaml`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import yaml
 
 from algosat.domain.instruments import Instrument, InstrumentKind
 
-EQUITY: Final = "equity"  # the calendar's names of the two segments
+EQUITY: Final = "equity"  # segments, as the calendar names them
 DERIVATIVES: Final = "derivatives"
 
-# (price below which, tick) of shares and of futures on them, by the month-end close; then of index futures.
+# (upper price, exclusive; tick) by the month-end close: of shares and their futures, then of index futures.
 _TICKS: Final = (
     (Decimal(250), Decimal("0.01")),
     (Decimal(1000), Decimal("0.05")),
@@ -25,25 +25,25 @@ _TICKS: Final = (
     (Decimal("Infinity"), Decimal("5.00")),
 )
 _INDEX_TICKS: Final = (
-    (Decimal("15000.01"), Decimal("0.05")),  # up to and with 15,000
+    (Decimal("15000.01"), Decimal("0.05")),  # up to and including 15,000
     (Decimal("30000.01"), Decimal("0.10")),
     (Decimal("Infinity"), Decimal("0.20")),
 )
-# The cash market knows no freeze by quantity; this keeps the gate's check of it true to a big order.
+# The cash market has no freeze quantity. This one lets large orders be sliced as derivatives are.
 _EQUITY_FREEZE: Final = Decimal(100_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An instrument, and what its synthetic market is like."""
+    """An instrument, and the parameters of its synthetic market."""
 
     instrument: Instrument
-    price: Decimal  # where it begins, and what it leans back to
+    price: Decimal  # the initial price, to which the walk reverts
     daily_volume: int
-    volatility: float  # per year; of a future: that of what it stands on
-    band_percent: Decimal  # the daily circuit, up and down from the last close
-    underlying: tuple[str, ...] = ()  # of a future; several make an index
-    basis: float = 0.0  # a future's distance from it
+    volatility: float  # per year; 0 for a future, which follows its underlying
+    band_percent: Decimal  # distance of the daily circuit limits from the last close
+    underlying: tuple[str, ...] = ()  # of a future; several symbols form an index
+    basis: float = 0.0  # distance of a future from its underlying
 
     @property
     def has_derivatives(self) -> bool:
@@ -58,11 +58,12 @@ Universe = Mapping[str, Listing]
 
 
 def packaged() -> Universe:
-    """The universe of this release; what stands under a future comes before it."""
+    """Return the listings of this release. Underlyings come before their futures."""
     return read(yaml.safe_load(files("algosat.exchange").joinpath("listings.yaml").read_text("utf-8")))
 
 
 def read(data: Mapping[str, Any]) -> Universe:
+    """Parse the content of `listings.yaml`."""
     with_derivatives = {
         symbol for future in data["futures"] for symbol in future["of"] if len(future["of"]) == 1
     }
@@ -72,7 +73,7 @@ def read(data: Mapping[str, Any]) -> Universe:
 
 
 def tick_for(price: Decimal, *, index: bool = False) -> Decimal:
-    """The exchange's tick for a month-end close of `price`."""
+    """Return the exchange's tick for a month-end close of `price`."""
     return next(tick for below, tick in (_INDEX_TICKS if index else _TICKS) if price < below)
 
 

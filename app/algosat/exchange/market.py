@@ -1,10 +1,10 @@
-"""The paper exchange: a pure function of its state and an event.
+"""The exchange as a pure function of its state and an event.
 
     state, outputs = step(rules, state, event, at)
 
-No clock, no generator, no store: the same events give the same fills, byte for byte. Requests
-travel for as long as the rules' latency says and are carried out in order of arrival, by the
-first event that comes no earlier.
+It has no clock, random generator or store: the same events give the same fills, byte for byte. Requests
+are delayed by the latency in the rules and carried out in order of arrival, at the first event that does
+not come earlier.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ Step = tuple["Market", tuple[Output, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """The exchange at one moment."""
+    """The state of the exchange at one moment."""
 
     books: Mapping[str, SymbolBook] = field(default_factory=dict)
-    sequence: int = 0  # of the last order taken
+    sequence: int = 0  # number of the last order
     in_flight: tuple[Flight, ...] = ()
 
     def book(self, symbol: str) -> SymbolBook:
         return self.books.get(symbol) or SymbolBook(symbol)
 
     def with_book(self, book: SymbolBook) -> Market:
-        # Built directly, as in SymbolBook.quoted: on every tick `replace` would cost more than the matching.
+        # Built directly, as in SymbolBook.quoted: `replace` on every tick would cost more than the matching.
         return Market({**self.books, book.symbol: book}, self.sequence, self.in_flight)
 
 
 def step(rules: Rules, market: Market, event: Event, at: datetime) -> Step:
-    """The exchange after the event. `at` never goes back."""
-    market, outputs = _let_arrive(rules, market, at)
+    """Return the state after an event, and the outputs. `at` must not be earlier than in the last call."""
+    market, outputs = _deliver(rules, market, at)
     match event:
         case Clock():
             market, more = _pass_time(rules, market, at)
@@ -58,22 +58,22 @@ def step(rules: Rules, market: Market, event: Event, at: datetime) -> Step:
 def _send(rules: Rules, market: Market, request: Request, at: datetime) -> Step:
     due = at + rules.travel_time(request.request)
     if due <= at:
-        return _receive(rules, market, request, at)
-    # One line to the exchange: nothing overtakes what was sent before it.
+        return _carry_out(rules, market, request, at)
+    # Requests arrive in the order they were sent.
     due = max([due, *(flight.due for flight in market.in_flight)])
     return replace(market, in_flight=(*market.in_flight, Flight(due, request))), ()
 
 
-def _let_arrive(rules: Rules, market: Market, at: datetime) -> Step:
+def _deliver(rules: Rules, market: Market, at: datetime) -> Step:
     outputs: tuple[Output, ...] = ()
     while market.in_flight and market.in_flight[0].due <= at:
         flight, market = market.in_flight[0], replace(market, in_flight=market.in_flight[1:])
-        market, more = _receive(rules, market, flight.request, at)
+        market, more = _carry_out(rules, market, flight.request, at)
         outputs += more
     return market, outputs
 
 
-def _receive(rules: Rules, market: Market, request: Request, at: datetime) -> Step:
+def _carry_out(rules: Rules, market: Market, request: Request, at: datetime) -> Step:
     listing = rules.universe.get(requests.symbol_of(request))
     if listing is None:
         return market, (requests.unknown_symbol(request),)
@@ -103,26 +103,26 @@ def _tick(rules: Rules, market: Market, quote: Quote, at: datetime) -> Step:
         return market, ()
     book = market.book(quote.symbol)
     volume = matching.Volume.between(book.quote, quote, rules.participation, listing.instrument.lot)
-    # The quote comes first: an auction that now begins its matching does so at this price.
+    # The quote comes first: an auction that is matched now is matched at this price.
     market, outputs = _enter_phase(rules, market.with_book(book.quoted(quote, volume.traded)), listing, at)
     book = market.book(quote.symbol)
     if book.phase is not Phase.CONTINUOUS or not book.orders:
         return market, outputs
     changed: list[Changed] = []
     for order in sorted(book.orders, key=matching.priority):
-        newest, said = order, order.version
-        if triggers.waits(order):
-            if not triggers.is_met(order, quote):
+        newest, reported = order, order.version
+        if triggers.is_waiting(order):
+            if not triggers.is_reached(order, quote):
                 continue
-            newest = triggers.fire(order, listing.instrument, quote, at)
+            newest = triggers.trigger(order, listing.instrument, quote, at)
             changed.append(Changed(newest))
-            said = newest.version
-            book, newest = matching.arrive(rules, listing, book, newest, at)
+            reported = newest.version
+            book, newest = matching.match_arriving(rules, listing, book, newest, at)
         else:
-            book, newest, volume = matching.rest(rules, listing, book, order, volume, at)
+            book, newest, volume = matching.match_resting(rules, listing, book, order, volume, at)
         if newest is order:
-            continue  # most are: to keep one costs a look at all the others
+            continue  # true for most orders, and `keeping` scans all of them
         book = book.keeping(newest)
-        if newest.version != said:
+        if newest.version != reported:
             changed.append(Changed(newest))
     return market.with_book(book), (*outputs, *changed)

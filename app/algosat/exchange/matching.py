@@ -1,9 +1,9 @@
-"""How an order meets the market: on arrival against what is displayed, at rest by what trades.
+"""Order matching: on arrival against the displayed levels, at rest against the market's trades.
 
-On arrival it takes displayed levels from the best one on, up to its limit; what it took comes
-back only as the market trades on. At rest it trades at its own price: when the market comes to stand
-beyond it, against what is then displayed; when the market trades through it, by its share of
-the volume; when the market trades just at it, after the queue that was there before it.
+On arrival an order takes displayed levels, best first, up to its limit. Taken quantity is displayed again
+only as the market trades. At rest it trades at its own price: if the other side's best quote reaches that
+price, against the displayed levels; if the market trades through the price, up to its share of the volume;
+if the market trades at the price, after the queue ahead of it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from algosat.domain.orders import Side, Status, Validity
 from algosat.exchange import depth
 from algosat.exchange.depth import whole_lots
 from algosat.exchange.listings import Listing
-from algosat.exchange.order_book import NOTHING, BookOrder, SymbolBook
+from algosat.exchange.order_book import ZERO, BookOrder, SymbolBook
 from algosat.exchange.rules import Rules
 
 
-def arrive(
+def match_arriving(
     rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, at: datetime
 ) -> tuple[SymbolBook, BookOrder]:
-    """Match a new order, or one whose price is new, and let the rest of it join the queue or end."""
+    """Match an order that is new or has a new price. The rest joins the queue, or is cancelled (IOC)."""
     if _is_stale(rules, book, at):
         order = order.changed(at, incoming=True)
     else:
@@ -37,10 +37,10 @@ def arrive(
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """What traded in the market between two ticks, and how much of it may yet be ours."""
+    """Quantity traded in the market between two ticks, and how much of it our orders may still take."""
 
     traded: Decimal
-    ours: Decimal
+    available: Decimal
 
     @classmethod
     def between(cls, before: Quote | None, now: Quote, participation: Decimal, lot: Decimal) -> Volume:
@@ -48,19 +48,19 @@ class Volume:
         traded = now.volume if before is None or new_day else now.volume - before.volume
         return cls(traded, whole_lots(traded * participation, lot))
 
-    def less(self, quantity: Decimal) -> Volume:
-        return Volume(self.traded, self.ours - quantity)
+    def minus(self, quantity: Decimal) -> Volume:
+        return Volume(self.traded, self.available - quantity)
 
 
-def rest(
+def match_resting(
     rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, volume: Volume, at: datetime
 ) -> tuple[SymbolBook, BookOrder, Volume]:
-    """Let one tick pass over an order at rest."""
+    """Match a resting order at one tick."""
     quote, limit = book.quote, order.limit
     if quote is None or limit is None:
         return book, order, volume
     if order.incoming:
-        book, order = arrive(rules, listing, book, order.changed(at, incoming=False), at)
+        book, order = match_arriving(rules, listing, book, order.changed(at, incoming=False), at)
         return book, order, volume
     if order.reaches(quote.ask if order.terms.side is Side.BUY else quote.bid):
         book, order = _take_displayed(rules, listing, book, order, at, at_own_price=True)
@@ -68,21 +68,23 @@ def rest(
     if not order.reaches(quote.last):
         return book, order, volume
     if quote.last == limit:
-        behind = volume.traded - order.queue_ahead
-        order = order.moved_up(max(NOTHING, -behind))
+        beyond_queue = volume.traded - order.queue_ahead
+        order = order.moved_up(max(ZERO, -beyond_queue))
     else:
-        behind = volume.traded
-    quantity = min(order.remaining, volume.ours, whole_lots(max(behind, NOTHING), listing.instrument.lot))
+        beyond_queue = volume.traded
+    quantity = min(
+        order.remaining, volume.available, whole_lots(max(beyond_queue, ZERO), listing.instrument.lot)
+    )
     if quantity > 0:
-        order, volume = order.filled(quantity, limit, at), volume.less(quantity)
+        order, volume = order.filled(quantity, limit, at), volume.minus(quantity)
     return book, order, volume
 
 
 def trade_at(
     price: Decimal, rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, at: datetime
 ) -> tuple[SymbolBook, BookOrder]:
-    """Trade at a price that holds for everybody, up to what the other side displays at any price."""
-    for level in depth.left(rules.seed, listing.instrument, book, order.terms.side.opposite):
+    """Trade at a single price for all, up to the quantity that the other side displays at any price."""
+    for level in depth.available(rules.seed, listing.instrument, book, order.terms.side.opposite):
         quantity = min(order.remaining, level.quantity)
         if quantity:
             order = order.filled(quantity, price, at)
@@ -91,8 +93,8 @@ def trade_at(
 
 
 def priority(order: BookOrder) -> tuple[Decimal, str]:
-    """Best price first, then first come; numbers of orders grow with time."""
-    limit = order.limit or NOTHING
+    """Sort key: best price first, then earliest order. Order numbers grow with time."""
+    limit = order.limit or ZERO
     return (-limit if order.terms.side is Side.BUY else limit, order.id)
 
 
@@ -105,7 +107,7 @@ def _take_displayed(
     *,
     at_own_price: bool = False,
 ) -> tuple[SymbolBook, BookOrder]:
-    for level in depth.left(rules.seed, listing.instrument, book, order.terms.side.opposite):
+    for level in depth.available(rules.seed, listing.instrument, book, order.terms.side.opposite):
         if not order.remaining or not order.reaches(level.price):
             break
         quantity = min(order.remaining, level.quantity)
@@ -116,18 +118,18 @@ def _take_displayed(
 
 
 def _queue(rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder) -> BookOrder:
-    """Join the queue of its price: behind what is displayed there, first where nothing is."""
-    levels = depth.left(rules.seed, listing.instrument, book, order.terms.side)
+    """Join the queue at the limit, behind the quantity displayed there."""
+    levels = depth.available(rules.seed, listing.instrument, book, order.terms.side)
     if not levels or order.limit is None:
-        return order.moved_up(NOTHING)
+        return order.moved_up(ZERO)
     at_price = next((level.quantity for level in levels if level.price == order.limit), None)
     if at_price is not None:
         return order.moved_up(at_price)
-    deeper_than_shown = (levels[-1].price - order.limit) * order.terms.side.sign > 0
-    return order.moved_up(levels[-1].quantity if deeper_than_shown else NOTHING)
+    below_display = (levels[-1].price - order.limit) * order.terms.side.sign > 0
+    return order.moved_up(levels[-1].quantity if below_display else ZERO)
 
 
 def _is_stale(rules: Rules, book: SymbolBook, at: datetime) -> bool:
-    """Whether the quote is too old, or contradicts itself, to trade on."""
+    """Whether the quote is too old to trade on, or contradicts itself."""
     quote = book.quote
     return quote is None or at - quote.at > rules.stale_after or not quote.low <= quote.last <= quote.high

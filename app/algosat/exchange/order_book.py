@@ -1,4 +1,4 @@
-"""The exchange's own book: its orders, and what it knows of each symbol. Plain frozen values."""
+"""The order book of the exchange: its orders and the market of each symbol, as frozen values."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms, Side, Status, Trade
 from algosat.domain.orders.report import OrderReport
 
-NOTHING = Decimal(0)
+ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class BookOrder:
-    """An order as the exchange has it."""
+    """An order at the exchange."""
 
     id: str  # the exchange's number
     tag: str
     terms: OrderTerms
     status: Status
-    day: date  # the trading day it is good for
+    day: date  # the trading day on which it is valid
     placed_at: datetime
     updated_at: datetime
-    limit: Decimal | None = None  # the worst price it may trade at now; none while a stop waits
-    queue_ahead: Decimal = NOTHING  # displayed before it at its price when it came to rest
-    incoming: bool = False  # it met a stale market, and is to be matched as new at the next tick
-    filled_quantity: Decimal = NOTHING
+    limit: Decimal | None = None  # the worst price it may trade at now; None until a stop is triggered
+    queue_ahead: Decimal = ZERO  # displayed quantity at its price that trades before it
+    incoming: bool = False  # arrived at a stale quote: matched as a new order at the next tick
+    filled_quantity: Decimal = ZERO
     trades: tuple[Trade, ...] = ()
     reason: str | None = None
     version: int = 1
@@ -46,7 +46,7 @@ class BookOrder:
         return self.terms.type.has_trigger and self.limit is not None
 
     def reaches(self, price: Decimal) -> bool:
-        """Whether its limit lets it trade at this price."""
+        """Whether its limit allows a trade at this price."""
         if self.limit is None:
             return False
         return price <= self.limit if self.terms.side is Side.BUY else price >= self.limit
@@ -55,7 +55,7 @@ class BookOrder:
         return replace(self, updated_at=max(at, self.updated_at), version=self.version + 1, **fields)  # type: ignore[arg-type]
 
     def moved_up(self, queue_ahead: Decimal) -> BookOrder:
-        """Nearer in its queue: nothing that anybody is told of."""
+        """Return the order with a new queue position, which is not reported: the version stays."""
         return replace(self, queue_ahead=queue_ahead)
 
     def filled(self, quantity: Decimal, price: Decimal, at: datetime) -> BookOrder:
@@ -86,21 +86,21 @@ class BookOrder:
 
 @dataclass(frozen=True, slots=True)
 class SymbolBook:
-    """One symbol: its market as displayed, and our live orders in it."""
+    """The market of one symbol, and our live orders in it."""
 
     symbol: str
     quote: Quote | None = None
     phase: Phase = Phase.CLOSED
-    orders: tuple[BookOrder, ...] = ()  # live ones, in order of arrival
-    bids_taken: Decimal = NOTHING  # of what is displayed, from the best price on, by our own orders
-    asks_taken: Decimal = NOTHING
+    orders: tuple[BookOrder, ...] = ()  # live, in order of arrival
+    bids_taken: Decimal = ZERO  # displayed quantity, from the best price on, that our orders have taken
+    asks_taken: Decimal = ZERO
     reference: Decimal | None = None  # the closing auction's reference price
 
     def order(self, order_id: str) -> BookOrder | None:
         return next((order for order in self.orders if order.id == order_id), None)
 
     def keeping(self, order: BookOrder) -> SymbolBook:
-        """With this order in its newest form; one that has ended leaves."""
+        """Return the book with this version of an order, or without the order if it is no longer live."""
         if self.order(order.id) is None:
             return replace(self, orders=(*self.orders, order)) if order.is_live else self
         newest = (order if each.id == order.id else each for each in self.orders)
@@ -110,19 +110,19 @@ class SymbolBook:
         return self.bids_taken if side is Side.BUY else self.asks_taken
 
     def taking(self, side: Side, quantity: Decimal) -> SymbolBook:
-        """With that much more of one side's display used up."""
+        """Return the book with `quantity` more taken from one side's displayed levels."""
         if side is Side.BUY:
             return replace(self, bids_taken=self.bids_taken + quantity)
         return replace(self, asks_taken=self.asks_taken + quantity)
 
     def quoted(self, quote: Quote, traded: Decimal) -> SymbolBook:
-        """With a new quote. What was used up comes back no faster than the market trades."""
+        """Return the book with a new quote. Taken quantity reappears only as fast as the market trades."""
         return SymbolBook(
             self.symbol,
             quote,
             self.phase,
             self.orders,
-            bids_taken=max(self.bids_taken - traded, NOTHING),
-            asks_taken=max(self.asks_taken - traded, NOTHING),
+            bids_taken=max(self.bids_taken - traded, ZERO),
+            asks_taken=max(self.asks_taken - traded, ZERO),
             reference=self.reference,
         )

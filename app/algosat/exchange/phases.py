@@ -1,4 +1,4 @@
-"""What the exchange does as its day goes from phase to phase."""
+"""Market phases: what the exchange does when a phase of its day begins or ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CLOSING_AUCTION: Final = frozenset(
 
 
 def enter(rules: Rules, listing: Listing, book: SymbolBook, phase: Phase, at: datetime) -> Step:
-    """Bring one symbol into its present phase, if it is new, and end what that phase ends."""
+    """Move one symbol to its current phase: expire, cancel or match orders as the phase requires."""
     before = book.phase
     book, changed = _expire_earlier_days(rules, book, at)
     if phase is before:
@@ -48,16 +48,16 @@ def _expire_earlier_days(rules: Rules, book: SymbolBook, at: datetime) -> Step:
         return book, ()
     today = rules.day(at)
     old = [order for order in book.orders if order.day < today]
-    return _keep(book, [order.ended(Status.EXPIRED, "the day is over", at) for order in old])
+    return _with_orders(book, [order.ended(Status.EXPIRED, "the day is over", at) for order in old])
 
 
 def _begin_closing_auction(book: SymbolBook, at: datetime) -> Step:
-    """Limit orders within the band go along; stops, and limits outside it, are cancelled by the exchange."""
+    """Keep limit orders within the auction's band; cancel stops and all other limit orders."""
     if book.quote is None:
         return book, ()
     reference = book.quote.last
     book = replace(book, reference=reference)
-    return _keep(
+    return _with_orders(
         book,
         [
             order.ended(Status.CANCELLED, "not taken over into the closing auction", at)
@@ -68,18 +68,18 @@ def _begin_closing_auction(book: SymbolBook, at: datetime) -> Step:
 
 
 def _match_at_one_price(rules: Rules, listing: Listing, book: SymbolBook, at: datetime) -> Step:
-    """The auction: everybody who would trade at the one price does, by what the other side displays.
+    """Match an auction: all orders that reach its price trade at it, up to the displayed quantity.
 
-    A market order that is left over goes on at that price.
+    What remains of a market order becomes a limit order at that price.
     """
     if book.quote is None:
         return book, ()
     price = book.quote.last
     changed: list[BookOrder] = []
-    # Market orders come before limit orders, then price and time decide.
+    # Market orders first, then by price and time.
     for order in sorted(book.orders, key=lambda each: (not _is_market(each), *matching.priority(each))):
-        moves = _is_market(order) and order.limit != price
-        newest = order.changed(at, limit=price) if moves else order
+        gets_limit = _is_market(order) and order.limit != price
+        newest = order.changed(at, limit=price) if gets_limit else order
         if newest.reaches(price):
             book, newest = matching.trade_at(price, rules, listing, book, newest, at)
         if newest != order:
@@ -93,10 +93,10 @@ def _is_market(order: BookOrder) -> bool:
 
 
 def _end_all(book: SymbolBook, status: Status, reason: str, at: datetime) -> Step:
-    return _keep(book, [order.ended(status, reason, at) for order in book.orders])
+    return _with_orders(book, [order.ended(status, reason, at) for order in book.orders])
 
 
-def _keep(book: SymbolBook, orders: list[BookOrder]) -> Step:
+def _with_orders(book: SymbolBook, orders: list[BookOrder]) -> Step:
     for order in orders:
         book = book.keeping(order)
     return book, tuple(map(Changed, orders))

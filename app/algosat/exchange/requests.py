@@ -1,4 +1,4 @@
-"""What the exchange does with a request that has arrived: place, modify, cancel."""
+"""Requests that have arrived at the exchange: place, modify, cancel."""
 
 from __future__ import annotations
 
@@ -38,22 +38,25 @@ def unknown_symbol(request: Request) -> Answered:
 def carry_out(
     rules: Rules, listing: Listing, book: SymbolBook, sequence: int, request: Request, at: datetime
 ) -> tuple[SymbolBook, int, tuple[Output, ...]]:
-    """The book after the request, the number of the last order taken, and the answer last of the outputs."""
+    """Carry out a request.
+
+    Returns: the book, the number of the last order, and the outputs, of which the answer is the last.
+    """
     if isinstance(request, Place):
         order = _new_order(rules, request, sequence + 1, at)
         book, outputs = _place(rules, listing, book, order, request, at)
         return book, sequence + 1, outputs
-    order_or_none = book.order(request.order_id)
-    if order_or_none is None:
+    known = book.order(request.order_id)
+    if known is None:
         refusal = Refusal("order_already_complete", f"order {request.order_id} has ended", gone=True)
         return book, sequence, (Answered(request.request, None, refusal),)
     match request:
         case Modify():
-            book, outputs = _modify(rules, listing, book, order_or_none, request, at)
+            book, outputs = _modify(rules, listing, book, known, request, at)
         case Cancel():
-            book, outputs = _cancel(book, order_or_none, request, at)
+            book, outputs = _cancel(book, known, request, at)
         case Cross():
-            book, outputs = _cross(book, order_or_none, request, at)
+            book, outputs = _cross(book, known, request, at)
     return book, sequence, outputs
 
 
@@ -77,7 +80,7 @@ def _place(
     if refusal:
         order = order.ended(Status.REJECTED, refusal.reason, at)
         return book, (Changed(order), Answered(request.request, order, refusal))
-    book, order = _expose(rules, listing, book, order, at)
+    book, order = _enter(rules, listing, book, order, at)
     return book, (Changed(order), Answered(request.request, order))
 
 
@@ -95,7 +98,7 @@ def _modify(
     )
     changed = order.changed(at, terms=terms)
     if not keeps_place:
-        book, changed = _expose(rules, listing, book, changed, at)
+        book, changed = _enter(rules, listing, book, changed, at)
     book = book.keeping(changed)
     return book, (Changed(changed), Answered(request.request, changed))
 
@@ -113,10 +116,10 @@ def _cross(book: SymbolBook, order: BookOrder, request: Cross, at: datetime) -> 
     return book.keeping(filled), (Changed(filled), Answered(request.request, filled))
 
 
-def _expose(
+def _enter(
     rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, at: datetime
 ) -> tuple[SymbolBook, BookOrder]:
-    """Put an order, new or changed, where it belongs: behind its trigger, into the auction, or the market."""
+    """Match a new or changed order, or add it to the book to wait for its trigger or for an auction."""
     quote = book.quote
     if quote is None:
         return book.keeping(order), order
@@ -125,7 +128,7 @@ def _expose(
         return book.keeping(order), order
     order = order.changed(at, limit=triggers.limit_of(order.terms, listing.instrument, quote))
     if book.phase is Phase.CONTINUOUS:
-        book, order = matching.arrive(rules, listing, book, order, at)
+        book, order = matching.match_arriving(rules, listing, book, order, at)
     if book.phase is Phase.POST_CLOSE:
         order = order.changed(at, limit=quote.last)
         book, order = matching.trade_at(quote.last, rules, listing, book, order, at)

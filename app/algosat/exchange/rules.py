@@ -1,4 +1,4 @@
-"""What the paper exchange goes by; never changes while it runs."""
+"""The rules of the exchange: listings, calendar, seed and latency. They never change while it runs."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ _AUCTION_BAND: Final = Decimal("0.03")  # of the closing auction, around its ref
 
 @dataclass(frozen=True, slots=True)
 class Rules:
+    """Fixed parameters of one exchange."""
+
     universe: Universe
     calendar: Calendar
     seed: int
-    latency: timedelta = timedelta(0)  # from a request's sending to its arrival, at the least
-    jitter: float = 0.5  # how much longer it may take, as a share of the latency
-    participation: Decimal = Decimal("0.25")  # of the traded volume, how much may be ours at rest
-    stale_after: timedelta = timedelta(seconds=60)  # an older quote matches nothing
+    latency: timedelta = timedelta(0)  # minimum time from sending a request to its arrival
+    jitter: float = 0.5  # maximum additional time, as a share of the latency
+    participation: Decimal = Decimal("0.25")  # maximum share of the traded volume for our resting orders
+    stale_after: timedelta = timedelta(seconds=60)  # nothing trades on an older quote
 
     def phase(self, listing: Listing, at: datetime) -> Phase:
-        """The exchange's own view: what its calendar does not cover is shut."""
+        """Return the market phase. Dates that the calendar does not cover are closed."""
         try:
             return self.calendar.phase(listing.instrument.segment, listing.has_derivatives, at)
         except CalendarUnknown:
             return Phase.CLOSED
 
     def day(self, at: datetime) -> date:
-        """The trading day; past the calendar's end the date, since orders must expire then, too."""
+        """Return the trading day; after the end of the calendar the date, so that orders still expire."""
         try:
             return self.calendar.trading_day(at)
         except CalendarUnknown:
             return at.astimezone(EXCHANGE_TIME).date()
 
     def entry_is_over(self, listing: Listing, at: datetime) -> bool:
-        """Whether the random moment that ends an auction's order entry has passed."""
+        """Whether the random close of an auction's order entry has passed."""
         if self.phase(listing, at) is Phase.CLOSED:
             return True
         window = self.calendar.window(listing.instrument.segment, listing.has_derivatives, at)
@@ -49,7 +51,7 @@ class Rules:
             return False
         day = at.astimezone(EXCHANGE_TIME).date()
         earliest, latest = moment(day, window.random_close_from), moment(day, window.end)
-        # One moment for the whole market, as the exchange's system draws it.
+        # One moment for the whole market, as at the real exchange.
         share = seeded.uniform(self.seed, "random close", str(day), window.phase)
         return at >= earliest + share * (latest - earliest)
 

@@ -1,4 +1,4 @@
-"""Stops: they wait for the last price, then become what they were placed to become."""
+"""Stop orders: they wait for the last price, then become limit or protected market orders."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from algosat.domain.orders import OrderTerms, Side, Status
 from algosat.exchange.order_book import BookOrder
 
 
-def waits(order: BookOrder) -> bool:
+def is_waiting(order: BookOrder) -> bool:
     return order.status is Status.TRIGGER_PENDING
 
 
-def is_met(order: BookOrder, quote: Quote) -> bool:
-    trigger = order.terms.trigger_price
-    if trigger is None:
+def is_reached(order: BookOrder, quote: Quote) -> bool:
+    """Whether the last price has reached the trigger."""
+    price = order.terms.trigger_price
+    if price is None:
         return False
-    return quote.last >= trigger if order.terms.side is Side.BUY else quote.last <= trigger
+    return quote.last >= price if order.terms.side is Side.BUY else quote.last <= price
 
 
-def fire(order: BookOrder, instrument: Instrument, quote: Quote, at: datetime) -> BookOrder:
-    """The order as it now stands in the book, not yet matched."""
+def trigger(order: BookOrder, instrument: Instrument, quote: Quote, at: datetime) -> BookOrder:
+    """Return the order as open with its limit, not matched yet."""
     return order.changed(at, status=Status.OPEN, limit=limit_of(order.terms, instrument, quote))
 
 
 def limit_of(terms: OrderTerms, instrument: Instrument, quote: Quote) -> Decimal:
-    """The worst price these terms may trade at now: their limit, else the protection of a market order.
+    """Return the worst price at which these terms may trade now.
 
-    The sender's protection holds where he named one, rounded so that it never protects less.
+    It is the limit price, else the sender's protection price, rounded so that it never protects less, else
+    the exchange's own protection.
     """
     if terms.limit_price is not None:
         return terms.limit_price
@@ -42,5 +44,5 @@ def limit_of(terms: OrderTerms, instrument: Instrument, quote: Quote) -> Decimal
 
 
 def _within_circuit(price: Decimal, quote: Quote, side: Side) -> Decimal:
-    """No worse than the circuit allows; a price that is better than it stays as it is, to be refused."""
+    """Restrict a price to the circuit limit it could exceed. On the other side it stays, to be refused."""
     return min(price, quote.upper_circuit) if side is Side.BUY else max(price, quote.lower_circuit)

@@ -1,4 +1,4 @@
-"""Why the exchange refuses an order. Each check returns the refusal or None; the first one counts."""
+"""Order validation at the exchange. Each check returns a refusal or None; the first refusal counts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from algosat.exchange.triggers import limit_of
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Terms, and the market they meet."""
+class _Request:
+    """The terms to validate, and the market they apply to."""
 
     terms: OrderTerms
     instrument: Instrument
@@ -30,8 +30,8 @@ class _Asked:
 
     @property
     def prices(self) -> tuple[Decimal, ...]:
-        asked = (self.terms.limit_price, self.terms.trigger_price)
-        return tuple(price for price in asked if price is not None)
+        prices = (self.terms.limit_price, self.terms.trigger_price)
+        return tuple(price for price in prices if price is not None)
 
 
 def refusal_of_order(
@@ -39,7 +39,7 @@ def refusal_of_order(
 ) -> Refusal | None:
     if book.quote is None:
         return Refusal("no_market", f"{terms.symbol} has no price yet")
-    # The book enters a new phase with its clock; what arrives a moment before that is held to both.
+    # The book enters a new phase at the next event: an order that arrives just before must be valid in both.
     phases = (book.phase, rules.phase(listing, at))
     if not all(takes(phase, terms.type, terms.validity) for phase in phases) or rules.entry_is_over(
         listing, at
@@ -47,8 +47,8 @@ def refusal_of_order(
         return Refusal(
             "session_closed", f"a {terms.type} order ({terms.validity}) is not taken in phase {book.phase}"
         )
-    asked = _Asked(terms, listing.instrument, book.quote, book.phase, book.reference)
-    return next(filter(None, (check(asked) for check in _CHECKS)), None)
+    request = _Request(terms, listing.instrument, book.quote, book.phase, book.reference)
+    return next(filter(None, (check(request) for check in _CHECKS)), None)
 
 
 def refusal_of_change(
@@ -59,7 +59,7 @@ def refusal_of_change(
     if change.quantity <= order.filled_quantity:
         return Refusal("below_filled_quantity", f"{order.filled_quantity} are filled already")
     terms = changed_terms(order, change)
-    if order.has_triggered:  # judged as what it became: its trigger lies behind it
+    if order.has_triggered:  # validated as what it became: the trigger price no longer matters
         became = OrderType.LIMIT if terms.type.has_limit else OrderType.MARKET
         terms = replace(terms, type=became, trigger_price=None)
     return refusal_of_order(rules, listing, book, terms, at)
@@ -79,25 +79,26 @@ def gone(order: BookOrder) -> Refusal:
     return Refusal("order_already_complete", f"order {order.id} is already {order.status}", gone=True)
 
 
-def _quantity_off_lot(asked: _Asked) -> Refusal | None:
-    if asked.instrument.takes_quantity(asked.terms.quantity):
+def _quantity_off_lot(request: _Request) -> Refusal | None:
+    if request.instrument.takes_quantity(request.terms.quantity):
         return None
     return Refusal(
-        "quantity_off_lot", f"{asked.terms.quantity} is not a multiple of the lot of {asked.instrument.lot}"
+        "quantity_off_lot",
+        f"{request.terms.quantity} is not a multiple of the lot of {request.instrument.lot}",
     )
 
 
-def _above_freeze_quantity(asked: _Asked) -> Refusal | None:
-    freeze = asked.instrument.freeze_quantity
-    if asked.terms.quantity <= freeze:
+def _above_freeze_quantity(request: _Request) -> Refusal | None:
+    freeze = request.instrument.freeze_quantity
+    if request.terms.quantity <= freeze:
         return None
     return Refusal(
-        "above_freeze_quantity", f"{asked.terms.quantity} is above the freeze quantity of {freeze}"
+        "above_freeze_quantity", f"{request.terms.quantity} is above the freeze quantity of {freeze}"
     )
 
 
-def _price_missing(asked: _Asked) -> Refusal | None:
-    terms = asked.terms
+def _price_missing(request: _Request) -> Refusal | None:
+    terms = request.terms
     if terms.type.has_limit and terms.limit_price is None:
         return Refusal("limit_price_missing", f"a {terms.type} order needs a limit price")
     if terms.type.has_trigger and terms.trigger_price is None:
@@ -105,17 +106,17 @@ def _price_missing(asked: _Asked) -> Refusal | None:
     return None
 
 
-def _price_off_tick(asked: _Asked) -> Refusal | None:
-    off = [price for price in asked.prices if not asked.instrument.takes_price(price)]
+def _price_off_tick(request: _Request) -> Refusal | None:
+    off = [price for price in request.prices if not request.instrument.takes_price(price)]
     if not off:
         return None
-    return Refusal("price_off_tick", f"{off[0]} is not a multiple of the tick of {asked.instrument.tick}")
+    return Refusal("price_off_tick", f"{off[0]} is not a multiple of the tick of {request.instrument.tick}")
 
 
-def _outside_circuit(asked: _Asked) -> Refusal | None:
-    quote, prices = asked.quote, asked.prices
-    if asked.terms.type is OrderType.MARKET:
-        prices = (limit_of(asked.terms, asked.instrument, quote),)
+def _outside_circuit(request: _Request) -> Refusal | None:
+    quote, prices = request.quote, request.prices
+    if request.terms.type is OrderType.MARKET:
+        prices = (limit_of(request.terms, request.instrument, quote),)
     if all(quote.lower_circuit <= price <= quote.upper_circuit for price in prices):
         return None
     return Refusal(
@@ -124,35 +125,35 @@ def _outside_circuit(asked: _Asked) -> Refusal | None:
     )
 
 
-def _outside_auction_band(asked: _Asked) -> Refusal | None:
-    if asked.phase not in (Phase.AUCTION, Phase.AUCTION_LIMIT) or asked.reference is None:
+def _outside_auction_band(request: _Request) -> Refusal | None:
+    if request.phase not in (Phase.AUCTION, Phase.AUCTION_LIMIT) or request.reference is None:
         return None
-    limit = asked.terms.limit_price
-    if limit is None or within_auction_band(limit, asked.reference):
+    limit = request.terms.limit_price
+    if limit is None or within_auction_band(limit, request.reference):
         return None
-    return Refusal("outside_auction_band", f"{limit} is not within 3 % of the reference {asked.reference}")
+    return Refusal("outside_auction_band", f"{limit} is not within 3 % of the reference {request.reference}")
 
 
-def _trigger_on_wrong_side(asked: _Asked) -> Refusal | None:
-    trigger, last = asked.terms.trigger_price, asked.quote.last
-    if trigger is None or not asked.terms.type.has_trigger:
+def _trigger_on_wrong_side(request: _Request) -> Refusal | None:
+    trigger, last = request.terms.trigger_price, request.quote.last
+    if trigger is None or not request.terms.type.has_trigger:
         return None
-    if (trigger - last) * asked.terms.side.sign > 0:
+    if (trigger - last) * request.terms.side.sign > 0:
         return None
-    side = "above" if asked.terms.side is Side.BUY else "below"
+    side = "above" if request.terms.side is Side.BUY else "below"
     return Refusal("trigger_on_wrong_side", f"the trigger {trigger} must be {side} the last price of {last}")
 
 
-def _limit_beyond_trigger(asked: _Asked) -> Refusal | None:
-    limit, trigger = asked.terms.limit_price, asked.terms.trigger_price
-    if asked.terms.type is not OrderType.STOP_LIMIT or limit is None or trigger is None:
+def _limit_beyond_trigger(request: _Request) -> Refusal | None:
+    limit, trigger = request.terms.limit_price, request.terms.trigger_price
+    if request.terms.type is not OrderType.STOP_LIMIT or limit is None or trigger is None:
         return None
-    if (limit - trigger) * asked.terms.side.sign >= 0:
+    if (limit - trigger) * request.terms.side.sign >= 0:
         return None
     return Refusal("limit_beyond_trigger", f"triggered at {trigger}, the limit {limit} could not be met")
 
 
-_CHECKS: Final[tuple[Callable[[_Asked], Refusal | None], ...]] = (
+_CHECKS: Final[tuple[Callable[[_Request], Refusal | None], ...]] = (
     _quantity_off_lot,
     _above_freeze_quantity,
     _price_missing,

@@ -25,7 +25,7 @@ from algosat.live.updates import DeliveredOrders, OrderUpdates, QuoteUpdates
 from algosat.live.watchdog_pipe import SupervisorGone, WatchdogPipe
 from algosat.store import schema_version
 from algosat.store.database import Database
-from algosat.store.wakeup import channels, unix_socket
+from algosat.store.wakeup import backend, channels
 from algosat.strategies import catalog
 from algosat.strategies.base import State
 from algosat.strategies.parameters import Parameters
@@ -93,7 +93,7 @@ def _loop(
 ) -> None:
     quotes = QuoteUpdates(parameters.symbols)
     # Notified whenever an order changes.
-    listener = channels.listener(desk.database, runtime_directory, unix_socket.web())
+    listener = backend.listener(desk.database, runtime_directory, channels.web())
     try:
         while not stopping.is_set():
             watchdog.ping()

@@ -24,7 +24,7 @@ from algosat.live.supervised import SupervisedStrategy
 from algosat.monitoring import correlation
 from algosat.store import audit, heartbeats
 from algosat.store.audit import Cause
-from algosat.store.wakeup import channels
+from algosat.store.wakeup import backend
 from algosat.trading.desk import Desk
 
 _ACTOR: Final = "strategies"
@@ -140,7 +140,7 @@ def supervise(
 ) -> None:
     """Supervise all strategies until `stopping` is set, calling `alive` in every round."""
     supervisor = Supervisor(desk, launch, fence)
-    listener = channels.listener(desk.database, runtime_directory, manage.CHANNEL)
+    listener = backend.listener(desk.database, runtime_directory, manage.CHANNEL)
     try:
         while not stopping.is_set():
             supervisor.step(time.monotonic())

@@ -21,9 +21,9 @@ from algosat.errors import NotFound
 from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
+from algosat.store.row_writes import add_to_rows, insert_into, replace_rows
 from algosat.store.rows import event_data, order_from, order_state, order_values, position_from, terms_data
 from algosat.store.tables import balances, days, orders, positions, trades
-from algosat.store.upsert import add_to_rows, insert_into, replace_rows
 
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
 _TRADE = Prepared(

@@ -48,16 +48,6 @@ def upgrade(database: Database) -> None:
         command.upgrade(config, "head")
 
 
-def require_current(database: Database) -> None:
-    """Refuse to work on a store of another version."""
-    found, wanted = current(database), head()
-    if found != wanted:
-        raise ConfigurationError(
-            f"the store is at schema version {found or 'none'}, this release needs {wanted}: "
-            "run `algosat db upgrade`"
-        )
-
-
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

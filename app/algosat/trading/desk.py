@@ -21,7 +21,7 @@ from algosat.errors import CalendarUnknown, FeesUnknown
 from algosat.store import queries
 from algosat.store.database import Database
 from algosat.store.ledger import Bookkeeping
-from algosat.store.wakeup import unix_socket
+from algosat.store.wakeup import channels
 from algosat.store.wakeup.channels import Notifier
 from algosat.store.writer import Writer
 
@@ -43,7 +43,7 @@ class Desk:
     clock: Clock = now
 
     def wake_engine(self) -> None:
-        self.notifier.notify(unix_socket.ENGINE)
+        self.notifier.notify(channels.ENGINE)
 
     def tell_web(self, order_id: str) -> None:
         """Whoever waits for this order, or watches all of them, looks again."""

@@ -15,7 +15,7 @@ from algosat.domain.risk import DenialCode
 from algosat.errors import KeyReused
 from algosat.store import audit, queries
 from algosat.store.verify.verify import verify
-from algosat.store.wakeup import unix_socket
+from algosat.store.wakeup import channels, unix_socket
 from algosat.trading import place
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
@@ -48,7 +48,7 @@ def test_an_id_fits_every_brokers_tag(desk: Desk) -> None:
 
 
 def test_the_engine_is_woken_once_the_order_is_committed(desk: Desk, settings: Settings) -> None:
-    listener = unix_socket.SocketListener(settings.algosat.runtime_directory, unix_socket.ENGINE)
+    listener = unix_socket.SocketListener(settings.algosat.runtime_directory, channels.ENGINE)
     try:
         buy(desk)
         assert listener.wait(PATIENCE) == [""]

@@ -1,1 +1,1 @@
-"""Faults that can be wrapped around any broker, for tests and drills."""
+"""Fault injection for any broker, for tests and drills."""

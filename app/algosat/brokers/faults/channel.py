@@ -1,4 +1,4 @@
-"""The line that a faulty broker pushes its updates over: they may be lost, doubled, late or stale."""
+"""The unreliable channel of a faulty broker: pushed order reports may be lost, repeated, late or outdated."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from algosat.domain.orders.report import OrderReport
 
 
 class UnreliableChannel:
+    """Passes reports on to a listener, with the faults of a plan."""
+
     def __init__(self, plan: Callable[[], FaultPlan]) -> None:
         self._plan = plan
         self._numbers = count(1)
         self._listener: ReportListener | None = None
-        self._waiting: set[threading.Timer] = set()
-        self._cut = False
+        self._timers: set[threading.Timer] = set()
+        self._disconnected = False
 
     def connect(self, listener: ReportListener) -> None:
-        self._listener, self._cut = listener, False
+        self._listener, self._disconnected = listener, False
 
     def disconnect(self) -> None:
-        """Nothing comes any more, not even what is on its way."""
-        self._cut = True
-        for timer in list(self._waiting):
+        """Stop all delivery, of delayed reports too."""
+        self._disconnected = True
+        for timer in list(self._timers):
             timer.cancel()
 
     def push(self, report: OrderReport) -> None:
+        """Deliver a report without faults."""
         if self._listener is not None:
             self._listener(report)
 
     def deliver(self, report: OrderReport) -> None:
-        """Push an update of the exchange, with whatever befalls it."""
+        """Deliver a report pushed by the broker, with the fault drawn for it."""
         plan = self._plan()
         fault = plan.draw(OF_UPDATES, "update", next(self._numbers))
         if plan.always(Fault.DOWN) or fault is Fault.DROPPED:
@@ -48,31 +51,30 @@ class UnreliableChannel:
         self._repeat(report, fault)
 
     def echo(self, report: OrderReport) -> None:
-        """Some brokers push what they have answered already."""
+        """Perhaps push a report that was already returned by a call, as some brokers do."""
         self._repeat(report, self._plan().draw(OF_UPDATES, "echo", next(self._numbers)))
 
     def later(self, action: Callable[[], object]) -> None:
-        """Do it after the plan's delay, unless the line is cut by then."""
+        """Run `action` after the plan's delay, unless the channel is disconnected by then."""
 
         def run() -> None:
-            self._waiting.discard(timer)
-            if not self._cut:
+            self._timers.discard(timer)
+            if not self._disconnected:
                 action()
 
         timer = threading.Timer(self._plan().delay_seconds, run)
         timer.daemon = True
-        self._waiting.add(timer)
+        self._timers.add(timer)
         timer.start()
 
     def _repeat(self, report: OrderReport, fault: Fault | None) -> None:
         if fault is Fault.DUPLICATED:
             self.later(lambda: self.push(report))
         if fault is Fault.PARTIAL_AFTER_COMPLETE and report.status is Status.FILLED:
-            self.later(lambda: self.push(_older(report)))
+            self.later(lambda: self.push(_before_last_trade(report)))
 
 
-def _older(report: OrderReport) -> OrderReport:
-    """The order's state before its last trade."""
+def _before_last_trade(report: OrderReport) -> OrderReport:
     trades = report.trades[:-1]
     filled = sum((trade.quantity for trade in trades), Decimal(0))
     status = Status.PARTIALLY_FILLED if filled else Status.OPEN

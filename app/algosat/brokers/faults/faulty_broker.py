@@ -1,7 +1,6 @@
-"""The paper broker on a bad day: every call may fail in one of the ways that `faults` names.
+"""A wrapper that injects faults into any broker: calls may fail, and pushed reports may be lost or wrong.
 
-What it says may be late, lost, doubled or stale; what it does is always what the exchange's own
-book shows.
+Only answers and pushed reports are faulty. The wrapped broker's order book always shows what was done.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 
-from algosat.brokers.base import BrokerSession, QuoteListener, ReportListener
+from algosat.brokers.base import Broker, BrokerSession, QuoteListener, ReportListener
 from algosat.brokers.faults.channel import UnreliableChannel
 from algosat.brokers.faults.plan import OF_CANCELS, OF_READS, OF_WRITES, Fault, FaultPlan
-from algosat.brokers.paper.broker import PaperBroker
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
@@ -27,25 +25,44 @@ from algosat.errors import (
     BrokerUncertain,
 )
 
+# Makes another participant trade against a share of what remains of an order.
+Cross = Callable[[Order, float], None]
+
 
 class FaultyBroker:
-    """A paper broker behind a bad line."""
+    """A broker whose calls suffer the faults of a plan."""
 
-    def __init__(self, inner: PaperBroker, plan: Callable[[], FaultPlan], *, first_call: int = 1) -> None:
+    def __init__(
+        self,
+        inner: Broker,
+        plan: Callable[[], FaultPlan],
+        *,
+        first_call: int = 1,
+        cross: Cross | None = None,
+    ) -> None:
+        """Wrap a broker.
+
+        Args:
+            inner: The broker that carries out the calls.
+            plan: Returns the plan in force.
+            first_call: Number of the first call. Faults are drawn by number.
+            cross: Needed for the fault `cancel_crosses_fill`. Without it, such a cancel is an ordinary one.
+        """
         self.name, self.account, self.fences = inner.name, inner.account, inner.fences
         self._inner = inner
         self._plan = plan
         self._numbers = count(first_call)
-        self._line = UnreliableChannel(plan)
+        self._cross = cross
+        self._channel = UnreliableChannel(plan)
 
-    # --- the protocol ----------------------------------------------------------------------------
+    # --- the Broker protocol -----------------------------------------------------------------------
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
-        self._line.connect(on_report)
-        self._inner.start(self._line.deliver, lambda quotes: self._push_quotes(on_quotes, quotes))
+        self._channel.connect(on_report)
+        self._inner.start(self._channel.deliver, lambda quotes: self._push_quotes(on_quotes, quotes))
 
     def stop(self) -> None:
-        self._line.disconnect()
+        self._channel.disconnect()
         self._inner.stop()
 
     def session(self) -> BrokerSession:
@@ -64,8 +81,9 @@ class FaultyBroker:
 
     def cancel(self, order: Order) -> OrderReport:
         number = next(self._numbers)
-        if self._plan().draw(OF_CANCELS, "cancel", number) is Fault.CANCEL_CROSSES_FILL:
-            return self._cancel_across_a_fill(order, number)
+        fault = self._plan().draw(OF_CANCELS, "cancel", number)
+        if fault is Fault.CANCEL_CROSSES_FILL and self._cross is not None:
+            return self._cancel_after_cross(order, number, self._cross)
         return self._write("cancel", OF_WRITES, lambda: self._inner.cancel(order), number)
 
     def find(self, tag: str) -> OrderReport | None:
@@ -82,7 +100,7 @@ class FaultyBroker:
     def quotes(self) -> Sequence[Quote]:
         return self._inner.quotes()
 
-    # --- calls -------------------------------------------------------------------------------------
+    # --- helpers -----------------------------------------------------------------------------------
 
     def _write(
         self,
@@ -95,21 +113,21 @@ class FaultyBroker:
         fault = plan.draw(kinds, verb, number or next(self._numbers))
         _raise(fault)
         if fault is Fault.TAKEN_LATE:
-            self._line.later(lambda: _unheard(call))
+            self._channel.later(lambda: _ignoring_errors(call))
             raise BrokerUncertain("injected: timed out")
         report = call()
         if fault is Fault.ANSWER_LOST:
             raise BrokerUncertain("injected: timed out")
         if fault is Fault.ANSWERED_LATE:
             time.sleep(plan.delay_seconds)
-        self._line.echo(report)
+        self._channel.echo(report)
         return report
 
-    def _cancel_across_a_fill(self, order: Order, number: int) -> OrderReport:
-        """Somebody trades half or all of it first. What the cancel answers does not know of that yet."""
+    def _cancel_after_cross(self, order: Order, number: int, cross: Cross) -> OrderReport:
+        """Fill half or all of the order, then cancel it. The answer lacks the fill, which is pushed later."""
         before = self._inner.find(order.id)
-        self._inner.cross(order, 0.5 if number % 2 else 1.0)
-        self._line.later(lambda: self._push_newest(order.id))
+        cross(order, 0.5 if number % 2 else 1.0)
+        self._channel.later(lambda: self._push_current(order.id))
         report = self._inner.cancel(order)
         if before is None:
             return report
@@ -118,10 +136,10 @@ class FaultyBroker:
     def _fail_read(self, verb: str) -> None:
         _raise(self._plan().draw(OF_READS, verb, next(self._numbers)))
 
-    def _push_newest(self, tag: str) -> None:
+    def _push_current(self, tag: str) -> None:
         report = self._inner.find(tag)
         if report is not None:
-            self._line.push(report)
+            self._channel.push(report)
 
     def _push_quotes(self, on_quotes: QuoteListener, quotes: Sequence[Quote]) -> None:
         if not self._plan().always(Fault.DOWN):
@@ -129,7 +147,7 @@ class FaultyBroker:
 
 
 def _raise(fault: Fault | None) -> None:
-    """The error of a fault that is over before the exchange hears of the request."""
+    """Raise the error of a fault that keeps the request from reaching the broker."""
     match fault:
         case Fault.DOWN:
             raise BrokerNotReached("injected: the broker is down")
@@ -143,8 +161,8 @@ def _raise(fault: Fault | None) -> None:
             raise BrokerUncertain("injected: timed out")
 
 
-def _unheard(call: Callable[[], OrderReport]) -> None:
-    """Carry out a request whose sender has gone: that it failed is for nobody to hear."""
+def _ignoring_errors(call: Callable[[], OrderReport]) -> None:
+    """Carry out a request whose caller has already been given a time-out."""
     try:
         call()
     except AlgosatError:

@@ -1,8 +1,8 @@
-"""What can go wrong between us and a broker, and how often it is made to.
+"""The plan of injected faults: which faults a broker suffers, and how often.
 
-Faults exist to be tested against. They are drawn by seed, verb and the number of the call, so a
-run that failed can be run again. A server reads them from a file, again whenever it changes, and
-only in the environment `testing`; nothing of this is reachable anywhere else.
+Faults are for tests and drills. They are drawn by seed, verb and number of the call, so a failed run can
+be repeated. A server reads its plan from a file whenever the file changes, in the environment `testing`
+only.
 """
 
 from __future__ import annotations
@@ -24,21 +24,23 @@ FILE_VARIABLE: Final = "ALGOSAT_PAPER_FAULTS"  # names the file
 
 
 class Fault(StrEnum):
-    # Of a call, and what is true afterwards.
-    DOWN = "down"  # the broker cannot be reached; always: its pushes fail, too
+    """A kind of fault."""
+
+    # Faults of calls.
+    DOWN = "down"  # the broker cannot be reached; at a rate of 1 nothing is pushed either
     SESSION_EXPIRED = "session_expired"
     RATE_LIMITED = "rate_limited"
     REJECTED = "rejected"
-    LOST = "lost"  # the request never arrives, and nobody says so
-    ANSWER_LOST = "answer_lost"  # it arrives, is carried out, and the answer times out
-    TAKEN_LATE = "taken_late"  # it times out, and arrives only after the delay
-    ANSWERED_LATE = "answered_late"  # it is answered after the delay
-    CANCEL_CROSSES_FILL = "cancel_crosses_fill"  # somebody trades while the cancel is on its way
-    # Of an update that is pushed.
+    LOST = "lost"  # the request never arrives, and the call times out
+    ANSWER_LOST = "answer_lost"  # the request is carried out, but the call times out
+    TAKEN_LATE = "taken_late"  # the call times out, and the request arrives after the delay
+    ANSWERED_LATE = "answered_late"  # the answer comes after the delay
+    CANCEL_CROSSES_FILL = "cancel_crosses_fill"  # the order is filled while the cancel is on its way
+    # Faults of pushed reports.
     DROPPED = "dropped"
     DUPLICATED = "duplicated"
-    OUT_OF_ORDER = "out_of_order"  # it comes after the delay, and so after later ones
-    PARTIAL_AFTER_COMPLETE = "partial_after_complete"  # an older state follows the last one
+    OUT_OF_ORDER = "out_of_order"  # the report comes after the delay, and so after later reports
+    PARTIAL_AFTER_COMPLETE = "partial_after_complete"  # an older state follows the final one
 
 
 OF_READS: Final = (Fault.DOWN, Fault.SESSION_EXPIRED, Fault.RATE_LIMITED)
@@ -56,14 +58,18 @@ OF_UPDATES: Final = (Fault.DROPPED, Fault.DUPLICATED, Fault.OUT_OF_ORDER, Fault.
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """Which share of the calls, and of the updates, suffers each fault; the shares of one kind add up."""
+    """How often each fault occurs.
+
+    `rates` are shares of the calls, or of the pushed reports, between 0 and 1. The shares of all faults that
+    a call can suffer add up.
+    """
 
     seed: int = 0
     rates: Mapping[Fault, float] = field(default_factory=dict)
     delay_seconds: float = 0.2
 
     def draw(self, kinds: tuple[Fault, ...], verb: str, number: int) -> Fault | None:
-        """The fault that befalls this call, if any."""
+        """Return the fault of this call, if any."""
         chosen = seeded.uniform(self.seed, verb, number)
         for fault in kinds:
             chosen -= self.rates.get(fault, 0.0)
@@ -76,7 +82,7 @@ class FaultPlan:
 
 
 class Switch:
-    """The plan in force, for a test to change at any time."""
+    """A plan in memory that a test can change at any time."""
 
     def __init__(self, plan: FaultPlan | None = None) -> None:
         self.plan = plan or FaultPlan()
@@ -86,7 +92,7 @@ class Switch:
 
 
 class FileSwitch:
-    """The plan that a file holds; without the file there are no faults.
+    """The plan in a file, read again when the file changes. Without the file there are no faults.
 
     {"seed": 1, "rates": {"down": 0.1, "answer_lost": 0.05}, "delay_seconds": 0.2}
     """
@@ -109,7 +115,7 @@ class FileSwitch:
 
 
 def read(content: bytes) -> FaultPlan:
-    """A plan from the file's content. Raises ConfigurationError when it is none."""
+    """Parse a plan. Raises ConfigurationError if the content is not a valid plan."""
     try:
         data = orjson.loads(content)
         return FaultPlan(
@@ -118,13 +124,13 @@ def read(content: bytes) -> FaultPlan:
             delay_seconds=float(data.get("delay_seconds", 0.2)),
         )
     except (ValueError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"the plan of faults cannot be read: {error}") from error
+        raise ConfigurationError(f"the fault plan cannot be read: {error}") from error
 
 
 def configured(environment: Environment, variables: Mapping[str, str] | None = None) -> FileSwitch | None:
-    """Where the plan is to be read from; None when there are to be no faults.
+    """Return the plan named by the environment variable, or None if the variable is not set.
 
-    Raises ConfigurationError when faults are asked for outside of `testing`.
+    Raises ConfigurationError if it is set in an environment other than `testing`.
     """
     path = (os.environ if variables is None else variables).get(FILE_VARIABLE)
     if not path:

@@ -1,5 +1,5 @@
-"""The paper market: an exchange of our own with a synthetic price feed, durable and seeded.
+"""The paper broker: the simulated exchange of `algosat.exchange`, kept in the store.
 
-`market` is the exchange as a pure function; `feed` and `replay` move its prices; `venue` keeps
-its book in the store; `broker` makes it answer the engine's protocol; `faults` makes it misbehave.
+`venue` runs the market and stores its order book, `persistence` has the tables, `market_thread` moves
+prices, `broker` implements the engine's Broker protocol, `build` makes one from the settings.
 """

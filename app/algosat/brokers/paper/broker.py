@@ -1,4 +1,4 @@
-"""The paper exchange behind the protocol that every broker answers."""
+"""The paper exchange as a broker of the engine."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from algosat.exchange.exchange_events import Answered, Cancel, Cross, Modify, Pl
 from algosat.exchange.order_book import BookOrder
 from algosat.exchange.rules import Rules
 
-_ANSWER_SECONDS: Final = 5.0  # after which an answer is given up
-_ROUND_SECONDS: Final = 0.001
+_ANSWER_SECONDS: Final = 5.0  # after which the outcome of a request is uncertain
+_POLL_SECONDS: Final = 0.001
 
 
 class PaperBroker:
     """One account at the paper exchange."""
 
     name = "paper"
-    fences = True  # the exchange lets nobody write whom another has replaced
+    fences = True  # the exchange refuses writes of an engine that another has replaced
 
     def __init__(
         self, rules: Rules, store: UnitRunner, *, speed: float, account: str = "paper", now: Clock = clock.now
@@ -38,34 +38,36 @@ class PaperBroker:
         self._store = store
         self._speed = speed  # trading seconds per second
         self._now = now
-        self._opened: Venue | None = None
-        self._pump = MarketThread(self.step)
+        self._open_venue: Venue | None = None
+        self._market_thread = MarketThread(self.step)
 
-    # --- the protocol ----------------------------------------------------------------------------
+    # --- the Broker protocol -----------------------------------------------------------------------
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
         self.open()
-        self._pump.start(on_report, on_quotes)
+        self._market_thread.start(on_report, on_quotes)
 
     def stop(self) -> None:
-        self._pump.stop()
+        self._market_thread.stop()
 
     def session(self) -> BrokerSession:
-        if self._pump.is_running:
+        if self._market_thread.is_running:
             return BrokerSession(active=True, detail="the paper market is running")
         return BrokerSession(active=False, detail="the paper market is not running")
 
     def place(self, order: Order) -> OrderReport:
-        answered = self._ask(lambda number: Place(number, order.id, order.terms))
+        answered = self._request(lambda number: Place(number, order.id, order.terms))
         return self._outcome(answered)
 
     def modify(self, order: Order, change: OrderChange) -> OrderReport:
         known = self._known(order)
-        return self._outcome(self._ask(lambda number: Modify(number, known.id, known.terms.symbol, change)))
+        return self._outcome(
+            self._request(lambda number: Modify(number, known.id, known.terms.symbol, change))
+        )
 
     def cancel(self, order: Order) -> OrderReport:
         known = self._known(order)
-        return self._outcome(self._ask(lambda number: Cancel(number, known.id, known.terms.symbol)))
+        return self._outcome(self._request(lambda number: Cancel(number, known.id, known.terms.symbol)))
 
     def find(self, tag: str) -> OrderReport | None:
         found = self._venue.tagged(tag)
@@ -80,39 +82,39 @@ class PaperBroker:
     def quotes(self) -> Sequence[Quote]:
         return self._venue.quotes()
 
-    # --- what tests and faults need beside it ------------------------------------------------------
+    # --- for tests and fault injection -------------------------------------------------------------
 
     def open(self) -> None:
-        """Take the exchange over as it stands in the store; it moves with `start`, or by `step`."""
-        self._opened = Venue(self._rules, self._store, self._now(), self._pump.announce)
+        """Take the stored exchange over. `start` then moves the market continuously, `step` by one step."""
+        self._open_venue = Venue(self._rules, self._store, self._now(), self._market_thread.announce)
 
     def step(self) -> Sequence[Quote]:
         """Move the market by one step."""
         return self._venue.pass_time(STEP_SECONDS * self._speed, self._now())
 
     def cross(self, order: Order, share: float) -> None:
-        """Have somebody trade against that share of what is left of an order, now."""
+        """Fill this share of an order's remaining quantity at once, as if another participant had traded."""
         known = self._known(order)
         lot = self._rules.universe[known.terms.symbol].instrument.lot
         quantity = max(int(known.remaining * int(share * 1000) / 1000 / lot), 1) * lot
-        self._ask(lambda number: Cross(number, known.id, known.terms.symbol, quantity))
+        self._request(lambda number: Cross(number, known.id, known.terms.symbol, quantity))
 
-    # --- within --------------------------------------------------------------------------------------
+    # --- helpers -----------------------------------------------------------------------------------
 
     @property
     def _venue(self) -> Venue:
-        if self._opened is None:
+        if self._open_venue is None:
             raise BrokerNotReached("the paper market is not running")
-        return self._opened
+        return self._open_venue
 
-    def _ask(self, build: Callable[[int], Request]) -> Answered:
+    def _request(self, build: Callable[[int], Request]) -> Answered:
         number = self._venue.send(build, self._now())
         deadline = time.monotonic() + _ANSWER_SECONDS
         while True:
             try:
                 answered = self._venue.answer(number)
             except BrokerNotReached:
-                raise  # another engine has the exchange: this one's request came to nothing
+                raise  # another engine has taken over: the request had no effect
             except AlgosatError as error:
                 raise BrokerUncertain(
                     f"the paper exchange could not write its book: {error.detail}"
@@ -121,8 +123,8 @@ class PaperBroker:
                 return answered
             if time.monotonic() > deadline:
                 raise BrokerUncertain(f"no answer within {_ANSWER_SECONDS:g} s")
-            time.sleep(_ROUND_SECONDS)
-            self._venue.carry_on(self._now())
+            time.sleep(_POLL_SECONDS)
+            self._venue.deliver_requests(self._now())
 
     def _outcome(self, answered: Answered) -> OrderReport:
         if answered.refusal is not None:

@@ -1,4 +1,4 @@
-"""The paper broker as the settings want it."""
+"""Construction of the paper broker from the settings, with injected faults where they are configured."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ def paper_rules(paper: PaperSettings) -> Rules:
 
 
 def paper_broker(settings: AlgosatFile, store: UnitRunner, *, now: Clock = clock.now) -> Broker:
-    """Takes the exchange over, as it stands in the store, with `start`."""
+    """Build the paper broker. Its `start` takes the stored exchange over."""
     broker = PaperBroker(paper_rules(settings.paper), store, speed=settings.paper.speed, now=now)
     faults = plan.configured(settings.environment)
-    # Another process draws other faults, lest the one that ended the last start ends every start.
-    return FaultyBroker(broker, faults, first_call=1_000_000 * os.getpid()) if faults else broker
+    if faults is None:
+        return broker
+    # Each process draws other faults: otherwise a fault that ends one start would end every start.
+    return FaultyBroker(broker, faults, first_call=1_000_000 * os.getpid(), cross=broker.cross)

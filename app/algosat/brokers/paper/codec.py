@@ -1,4 +1,4 @@
-"""The exchange's values as JSON and rows, and back."""
+"""Conversion of the exchange's values to rows and JSON, and back."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def order_row(order: BookOrder) -> dict[str, Any]:
     }
 
 
-def order_of(row: RowMapping, trades: tuple[Trade, ...]) -> BookOrder:
+def order_from(row: RowMapping, trades: tuple[Trade, ...]) -> BookOrder:
     data = row["data"]
     return BookOrder(
         id=row["id"],
         tag=row["tag"],
-        terms=_intent(data["terms"]),
+        terms=_terms_from(data["terms"]),
         status=Status(row["status"]),
         day=row["day"],
         placed_at=row["placed_at"],
@@ -78,17 +78,17 @@ def trade_rows(order: BookOrder) -> list[dict[str, Any]]:
     ]
 
 
-def trade_of(row: RowMapping) -> Trade:
+def trade_from(row: RowMapping) -> Trade:
     return Trade(id=row["id"], quantity=row["quantity"], price=row["price"], at=row["at"])
 
 
-def in_order(trades: Iterable[Trade]) -> tuple[Trade, ...]:
-    """An order's trades as they came: they are numbered after it, and …-2 came before …-10."""
+def sorted_trades(trades: Iterable[Trade]) -> tuple[Trade, ...]:
+    """Sort the trades of one order by their number, the last part of their id: …-2 comes before …-10."""
     return tuple(sorted(trades, key=lambda trade: int(trade.id.rpartition("-")[2])))
 
 
 def book_data(book: SymbolBook) -> dict[str, Any]:
-    """A symbol's book; its orders have rows of their own, only their places in the queue are here."""
+    """Return a symbol's book as data, with the queue positions of its orders but not the orders."""
     return {
         "quote": _flat(book.quote) if book.quote else None,
         "phase": book.phase.value,
@@ -99,11 +99,11 @@ def book_data(book: SymbolBook) -> dict[str, Any]:
     }
 
 
-def book_of(symbol: str, data: dict[str, Any], orders: Iterable[BookOrder]) -> SymbolBook:
+def book_from(symbol: str, data: dict[str, Any], orders: Iterable[BookOrder]) -> SymbolBook:
     queues = {order_id: Decimal(ahead) for order_id, ahead in data["queues"].items()}
     return SymbolBook(
         symbol=symbol,
-        quote=_quote(data["quote"]) if data["quote"] else None,
+        quote=_quote_from(data["quote"]) if data["quote"] else None,
         phase=Phase(data["phase"]),
         orders=tuple(order.moved_up(queues.get(order.id, order.queue_ahead)) for order in orders),
         bids_taken=Decimal(data["bids_taken"]),
@@ -116,7 +116,7 @@ def path_data(path: Path) -> dict[str, Any]:
     return _flat(path)
 
 
-def path_of(data: dict[str, Any]) -> Path:
+def path_from(data: dict[str, Any]) -> Path:
     decimals = {name: Decimal(data[name]) for name in _PATH_DECIMALS}
     return Path(**{**data, **decimals, "day": date.fromisoformat(data["day"])})
 
@@ -126,10 +126,10 @@ def _flat(value: OrderTerms | Quote | Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Decimals and times as strings: orjson would refuse the one and shorten the other's offset."""
+    """Return decimals and times as strings: orjson rejects decimals and shortens the offsets of times."""
     if isinstance(value, Decimal):
         return str(value)
-    if isinstance(value, date):  # a datetime is one, too
+    if isinstance(value, date):  # includes datetime
         return value.isoformat()
     return value
 
@@ -138,7 +138,7 @@ def _decimal(value: str | None) -> Decimal | None:
     return None if value is None else Decimal(value)
 
 
-def _intent(data: dict[str, Any]) -> OrderTerms:
+def _terms_from(data: dict[str, Any]) -> OrderTerms:
     return OrderTerms(
         **{
             **data,
@@ -154,6 +154,6 @@ def _intent(data: dict[str, Any]) -> OrderTerms:
     )
 
 
-def _quote(data: dict[str, Any]) -> Quote:
+def _quote_from(data: dict[str, Any]) -> Quote:
     prices = {name: Decimal(value) for name, value in data.items() if name not in ("symbol", "at")}
     return Quote(symbol=data["symbol"], at=datetime.fromisoformat(data["at"]), **prices)

@@ -1,4 +1,4 @@
-"""The thread of the paper market: moves it at its pace, and pushes what comes of it."""
+"""The thread that moves the paper market, four steps a second, and pushes quotes and order reports."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from algosat.domain.instruments import Quote
 from algosat.errors import AlgosatError, BrokerNotReached
 from algosat.exchange.order_book import BookOrder
 
-STEP_SECONDS: Final = 0.25  # of real time, between two moves of the market
+STEP_SECONDS: Final = 0.25  # of real time between two steps of the market
 
 _log = structlog.get_logger(__name__)
 
 
 class MarketThread:
+    """Calls `step` at a fixed interval, and pushes announced orders in between."""
+
     def __init__(self, step: Callable[[], Sequence[Quote]]) -> None:
         self._step = step
-        self._news: SimpleQueue[BookOrder | None] = SimpleQueue()  # None wakes the thread to stop
+        self._announced: SimpleQueue[BookOrder | None] = SimpleQueue()  # None wakes the thread to stop
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -33,12 +35,12 @@ class MarketThread:
         return self._thread is not None and self._thread.is_alive()
 
     def announce(self, order: BookOrder) -> None:
-        """Have it pushed."""
-        self._news.put(order)
+        """Queue an order to be pushed as a report."""
+        self._announced.put(order)
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
         self._stopping.clear()
-        on_quotes(self._step())  # there is a price before the first order can come
+        on_quotes(self._step())  # prices must exist before the first order arrives
         self._thread = threading.Thread(
             target=self._run, args=(on_report, on_quotes), name="paper-market", daemon=True
         )
@@ -46,7 +48,7 @@ class MarketThread:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._news.put(None)
+        self._announced.put(None)
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -66,7 +68,10 @@ class MarketThread:
             _log.error("paper_market_lost", detail=error.detail)
             self._stopping.set()
             return
-        except (AlgosatError, SQLAlchemyError) as error:  # busy, or full: the next step writes what moved
+        except (
+            AlgosatError,
+            SQLAlchemyError,
+        ) as error:  # the next step writes the changes
             _log.warning("paper_market_step_not_written", detail=str(error))
             return
         if quotes:
@@ -74,7 +79,7 @@ class MarketThread:
 
     def _push_until(self, due: float, on_report: ReportListener) -> None:
         try:
-            order = self._news.get(timeout=max(due - time.monotonic(), 0.0))
+            order = self._announced.get(timeout=max(due - time.monotonic(), 0.0))
         except Empty:
             return
         if order is not None:

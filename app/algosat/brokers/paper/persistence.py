@@ -1,7 +1,10 @@
-"""The paper exchange's tables, read and written: its orders, their trades, and where its market stood.
+"""The tables of the paper exchange: its orders, their trades and the state of its market.
 
-Whoever opens them takes the exchange over: what is written under an earlier opening, by an engine
-that does not know yet that another one has taken its place, is refused.
+The tables are in the database of the ledger but have no references to it: like a real exchange's order
+book, they show what the exchange accepted, whatever the engine believes.
+
+Opening them takes the exchange over. Writes under an earlier opening, by an engine that does not know
+yet that it was replaced, are refused.
 """
 
 from __future__ import annotations
@@ -11,56 +14,111 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import Connection, Select, bindparam, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Date,
+    Index,
+    Integer,
+    Select,
+    String,
+    Table,
+    bindparam,
+    select,
+    update,
+)
 
 from algosat.brokers.paper import codec
-from algosat.brokers.paper.tables import paper_orders, paper_state, paper_trades
 from algosat.domain.orders import LIVE, Trade
 from algosat.errors import BrokerNotReached
 from algosat.exchange.market import Market
 from algosat.exchange.order_book import BookOrder
 from algosat.exchange.prices.random_walk import Paths
 from algosat.store.prepared import Prepared
-from algosat.store.upsert import replace_rows
+from algosat.store.row_writes import replace_rows
+from algosat.store.tables import metadata
+from algosat.store.types import Json, Scaled, UtcTime
 
 T = TypeVar("T")
 
-# Rows of the state beside those of the symbols, none of which is written in lower case.
+paper_orders = Table(
+    "paper_orders",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tag", String(64), nullable=False),  # not unique: a tag sent twice is two orders
+    Column("symbol", String(64), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("quantity", Scaled, nullable=False),
+    Column("filled_quantity", Scaled, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("placed_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("data", Json, nullable=False),  # all other fields, as `codec` writes them
+)
+Index("ix_paper_orders_tag", paper_orders.c.tag)
+Index("ix_paper_orders_day", paper_orders.c.day)
+
+paper_trades = Table(
+    "paper_trades",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("order_id", String(32), nullable=False),
+    Column("tag", String(64), nullable=False),
+    Column("symbol", String(64), nullable=False),
+    Column("side", String(4), nullable=False),
+    Column("quantity", Scaled, nullable=False),
+    Column("price", Scaled, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+Index("ix_paper_trades_order_id", paper_trades.c.order_id)
+
+# One row per symbol, and two whose names are in lower case, as no symbol is.
+paper_state = Table(
+    "paper_state",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("data", Json, nullable=False),
+)
 _EXCHANGE: Final = "exchange"
 _OPENING: Final = "opening"
 
-_STILL_OURS: Final = Prepared(
+_CONFIRM_OPENING: Final = Prepared(
     update(paper_state).where(paper_state.c.name == _OPENING, paper_state.c.data == bindparam("opening")),
     ("at",),
 )
 
 
 class UnitRunner(Protocol):
-    """What the paper exchange needs of the store's writer."""
+    """The part of the store's writer that the paper exchange uses."""
 
     def run(self, work: Callable[[Connection], T], *, durable: bool = True) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where the exchange stands."""
+    """The state of the exchange at one moment."""
 
     market: Market
     paths: Paths
 
 
 class Persistence:
-    """The tables, opened by one venue."""
+    """The tables as opened by one venue."""
 
     def __init__(self, store: UnitRunner) -> None:
         self._store = store
         self._opening: dict[str, int] = {}
-        self._written: Snapshot | None = None
+        self._saved: Snapshot | None = None
 
     def open(self, day: date, at: datetime) -> tuple[Snapshot | None, Sequence[BookOrder]]:
-        """Take the exchange over: where it stood, if it ever ran, and its orders of the day and still live.
+        """Take the exchange over.
 
-        What was in flight is lost, as it would be on a wire.
+        Requests that were on their way to the exchange are lost.
+
+        Returns: the last saved snapshot, None if the exchange never ran; and the orders of `day` together
+        with those of earlier days that are still live.
         """
 
         def work(connection: Connection) -> tuple[dict[str, int], Snapshot | None, Sequence[BookOrder]]:
@@ -73,39 +131,39 @@ class Persistence:
             orders = _orders(connection, select(paper_orders).where(wanted))
             return opening, _snapshot(state, orders), orders
 
-        self._opening, self._written, orders = self._store.run(work)
-        return self._written, orders
+        self._opening, self._saved, orders = self._store.run(work)
+        return self._saved, orders
 
     def save(self, orders: Iterable[BookOrder], now: Snapshot, at: datetime) -> None:
-        """Write these orders in their newest form, their trades, and what else has changed.
+        """Write the latest version of each of these orders, their trades, and the state that has changed.
 
-        It does not wait for the disk: a power cut that takes it takes with it whatever anybody wrote, and
-        said, because of it. Raises BrokerNotReached when another engine has opened the exchange since.
+        The write does not wait for the disk: a power cut that loses it also loses everything that was
+        written because of it. Raises BrokerNotReached if another engine has opened the exchange since.
         """
         changed = {order.id: order for order in orders}.values()
         rows = [codec.order_row(order) for order in changed]
         trades = [row for order in changed for row in codec.trade_rows(order)]
-        state = list(_state_rows(self._written, now, at))
+        state = list(_state_rows(self._saved, now, at))
 
         def work(connection: Connection) -> None:
-            if _STILL_OURS.run(connection, {"opening": self._opening, "at": at}) != 1:
+            if _CONFIRM_OPENING.run(connection, {"opening": self._opening, "at": at}) != 1:
                 raise BrokerNotReached("another engine has taken over the paper exchange")
-            # Whether they are there already or not: a write whose outcome was lost may be repeated.
+            # Upserts, because a write whose outcome was lost may be repeated.
             replace_rows(paper_orders).run_each(connection, rows)
             replace_rows(paper_trades).run_each(connection, trades)
             replace_rows(paper_state).run_each(connection, state)
 
         self._store.run(work, durable=False)
-        self._written = now
+        self._saved = now
 
     def with_tag(self, tag: str) -> Sequence[BookOrder]:
-        """Orders of any day."""
+        """Return the orders with this tag, of any day, oldest first."""
         query = select(paper_orders).where(paper_orders.c.tag == tag)
         return self._store.run(lambda connection: _orders(connection, query))
 
 
 def _state_rows(before: Snapshot | None, now: Snapshot, at: datetime) -> Iterable[dict[str, Any]]:
-    """Rows of what differs from the snapshot before: values that did not change are the same objects."""
+    """Yield the rows that differ from the snapshot before. Unchanged values are the same objects."""
     yield {"name": _EXCHANGE, "at": at, "data": {"sequence": now.market.sequence}}
     for symbol, path in now.paths.items():
         book = now.market.book(symbol)
@@ -123,18 +181,18 @@ def _snapshot(state: dict[str, Any], orders: Sequence[BookOrder]) -> Snapshot | 
     for order in orders:
         if order.is_live:
             live[order.terms.symbol].append(order)
-    books = {symbol: codec.book_of(symbol, data["book"], live[symbol]) for symbol, data in state.items()}
-    paths = {symbol: codec.path_of(data["path"]) for symbol, data in state.items()}
+    books = {symbol: codec.book_from(symbol, data["book"], live[symbol]) for symbol, data in state.items()}
+    paths = {symbol: codec.path_from(data["path"]) for symbol, data in state.items()}
     return Snapshot(Market(books=books, sequence=exchange["sequence"]), paths)
 
 
 def _orders(connection: Connection, query: Select[Any]) -> Sequence[BookOrder]:
-    """Oldest first, with their trades."""
+    """Return the selected orders with their trades, oldest first."""
     rows = connection.execute(query.order_by(paper_orders.c.id)).mappings().all()
     trades: dict[str, list[Trade]] = {}
-    for start in range(0, len(rows), 500):  # databases bound how many values a statement may carry
+    for start in range(0, len(rows), 500):  # databases limit the number of values in one statement
         ids = [row["id"] for row in rows[start : start + 500]]
         found = connection.execute(select(paper_trades).where(paper_trades.c.order_id.in_(ids))).mappings()
         for row in found:
-            trades.setdefault(row["order_id"], []).append(codec.trade_of(row))
-    return [codec.order_of(row, codec.in_order(trades.get(row["id"], []))) for row in rows]
+            trades.setdefault(row["order_id"], []).append(codec.trade_from(row))
+    return [codec.order_from(row, codec.sorted_trades(trades.get(row["id"], []))) for row in rows]

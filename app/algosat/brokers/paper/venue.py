@@ -1,83 +1,82 @@
-"""The paper exchange at work: the pure market behind a lock, and its book kept in the store.
+"""The running paper exchange: the pure market behind a lock, stored before anything is published.
 
-Nothing is said that is not in the store. The market moves on in memory under one lock; what it did is
-written by whoever comes first through a second one, for all who wait behind him, together with
-where the market then stood. Only then does the published book, which all answers are read from,
-learn of it. A venue that was killed goes on from what was last written, so its book is a witness
-of what the exchange took.
+The market changes in memory under one lock. The first thread to take a second lock writes every pending
+change, together with the state of the market, in one transaction. Only then are the orders published:
+all answers are read from the published orders. A venue that was killed continues from its last write,
+so its order book proves what the exchange accepted.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Final
 
 from algosat.brokers.paper.persistence import Persistence, Snapshot, UnitRunner
-from algosat.brokers.paper.published import PublishedOrders
 from algosat.domain.instruments import Quote
 from algosat.exchange import market
 from algosat.exchange.exchange_events import Answered, Arrive, Changed, Clock, Event, Output, Request, Tick
 from algosat.exchange.order_book import BookOrder
-from algosat.exchange.prices import feed
+from algosat.exchange.prices import random_walk
 from algosat.exchange.rules import Rules
 
-Announce = Callable[[BookOrder], None]
+# Called with every stored change that is not the answer to a request.
+OnChange = Callable[[BookOrder], None]
 
-# A restart loses no more of the price path than this, when no order changes meanwhile.
+# The most of the price path that a restart can lose while no order changes.
 _SNAPSHOT_EVERY: Final = timedelta(seconds=5)
 
 
 class Venue:
     """One exchange. Its methods may be called from any thread."""
 
-    def __init__(self, rules: Rules, store: UnitRunner, now: datetime, announce: Announce) -> None:
+    def __init__(self, rules: Rules, store: UnitRunner, now: datetime, on_change: OnChange) -> None:
         self.rules = rules
-        self._announce = announce  # told of every written change that is no answer to a request
-        self._moving = threading.Lock()
-        self._writing = threading.Lock()
+        self._on_change = on_change
+        self._market_lock = threading.Lock()
+        self._write_lock = threading.Lock()
         self._requests = count(1)
         self._at = now
-        self._records = Persistence(store)
-        found, orders = self._records.open(rules.day(now), now)
-        self._now: Snapshot = _resumed(rules, found)
+        self._persistence = Persistence(store)
+        saved, orders = self._persistence.open(rules.day(now), now)
+        self._current: Snapshot = _resumed(rules, saved)
         self._answers: dict[int, tuple[int, Answered]] = {}
-        self._unwritten: list[tuple[BookOrder, bool]] = []  # and whether it is to be announced
-        self._changes = 0  # how often something changed that must be in the store before it is told
-        self._written = 0  # which of these changes are
+        self._unwritten: list[tuple[BookOrder, bool]] = []  # order, and whether to call `on_change`
+        self._changes = 0  # number of changes that must be stored before they are published
+        self._written = 0  # number of them that are stored
         self._snapshot_due = now
-        self._published = PublishedOrders(orders)
+        self._published = _PublishedOrders(orders)
 
     def send(self, build: Callable[[int], Request], at: datetime) -> int:
-        """Send a request to the exchange; the number to ask for its answer with."""
-        with self._moving:
+        """Send a request to the exchange. Returns its number, to ask for the answer with."""
+        with self._market_lock:
             number = next(self._requests)
-            self._move([build(number)], at)
+            self._step([build(number)], at)
         return number
 
     def pass_time(self, span: float, at: datetime) -> Sequence[Quote]:
-        """Let prices go on by `span` trading seconds, and the exchange's day with them."""
-        with self._moving:
+        """Move prices by `span` trading seconds and the clock to `at`. Returns the new quotes."""
+        with self._market_lock:
             quotes = self._next_quotes(span, at)
-            self._move([*map(Tick, quotes), Clock()], at)
+            self._step([*map(Tick, quotes), Clock()], at)
             if self._at >= self._snapshot_due:
                 self._snapshot_due = self._at + _SNAPSHOT_EVERY
                 self._changes += 1
             change = self._changes
-            self._published.forget_before(self.rules.day(self._at))
+            self._published.drop_before(self.rules.day(self._at))
         self._write(change)
         return quotes
 
-    def carry_on(self, at: datetime) -> None:
-        """Let what has arrived by now be carried out."""
-        with self._moving:
-            self._move([Arrive()], at)
+    def deliver_requests(self, at: datetime) -> None:
+        """Carry out the requests that have arrived by `at`."""
+        with self._market_lock:
+            self._step([Arrive()], at)
 
     def answer(self, number: int) -> Answered | None:
-        """What came of a request, once, and written; None while it is on its way."""
-        with self._moving:
+        """Return the answer to a request, once, when it is stored; None while the request is on its way."""
+        with self._market_lock:
             change, answered = self._answers.pop(number, (0, None))
         if answered is not None:
             self._write(change)
@@ -87,27 +86,27 @@ class Venue:
         return self._published.order(order_id)
 
     def tagged(self, tag: str) -> BookOrder | None:
-        """The first order with this tag, of any day."""
+        """Return the first order with this tag, of any day."""
         order = self._published.tagged(tag)
-        return order or next(iter(self._records.with_tag(tag)), None)
+        return order or next(iter(self._persistence.with_tag(tag)), None)
 
     def orders(self) -> Sequence[BookOrder]:
-        """The book of the trading day, and what is still live of earlier ones; oldest first."""
+        """Return the orders of the trading day and the live orders of earlier days, oldest first."""
         return self._published.orders()
 
     def quotes(self) -> Sequence[Quote]:
-        books = self._now.market
+        books = self._current.market
         quotes = (books.book(symbol).quote for symbol in self.rules.universe)
         return [quote for quote in quotes if quote is not None]
 
-    def _move(self, events: Sequence[Event], at: datetime) -> None:
-        self._at = max(self._at, at)  # a clock that is set back does not turn the market round
+    def _step(self, events: Sequence[Event], at: datetime) -> None:
+        self._at = max(self._at, at)  # the exchange's time never goes back, even if the clock is set back
         for event in events:
-            state, outputs = market.step(self.rules, self._now.market, event, self._at)
-            self._now = Snapshot(state, self._now.paths)
-            self._note(outputs)
+            state, outputs = market.step(self.rules, self._current.market, event, self._at)
+            self._current = Snapshot(state, self._current.paths)
+            self._collect(outputs)
 
-    def _note(self, outputs: Sequence[Output]) -> None:
+    def _collect(self, outputs: Sequence[Output]) -> None:
         answers = [output for output in outputs if isinstance(output, Answered)]
         answered = {answer.order.id for answer in answers if answer.order is not None}
         for output in outputs:
@@ -117,35 +116,75 @@ class Venue:
         self._answers.update({answer.request: (self._changes, answer) for answer in answers})
 
     def _next_quotes(self, span: float, at: datetime) -> Sequence[Quote]:
-        paths, quotes = feed.follow(self.rules, self._now.paths, span, max(self._at, at))
-        self._now = Snapshot(self._now.market, paths)
+        paths, quotes = random_walk.follow_day(self.rules, self._current.paths, span, max(self._at, at))
+        self._current = Snapshot(self._current.market, paths)
         return quotes
 
     def _write(self, change: int) -> None:
-        """Have everything up to this change written, published and announced."""
-        with self._writing:
-            with self._moving:
+        """Store, publish and announce everything up to this change, unless another thread has."""
+        with self._write_lock:
+            with self._market_lock:
                 if self._written >= change:
                     return
-                changed, self._unwritten = self._unwritten, []
-                reached, snapshot, at = self._changes, self._now, self._at
-            orders = [order for order, _ in changed]
+                pending, self._unwritten = self._unwritten, []
+                reached, snapshot, at = self._changes, self._current, self._at
+            orders = [order for order, _ in pending]
             try:
-                self._records.save(orders, snapshot, at)
+                self._persistence.save(orders, snapshot, at)
             except BaseException:
-                with self._moving:  # the next who comes will write it
-                    self._unwritten = changed + self._unwritten
+                with self._market_lock:  # the next caller writes them
+                    self._unwritten = pending + self._unwritten
                 raise
             self._written = reached
-            self._published.learn(orders)
-            for order, is_news in changed:
-                if is_news:
-                    self._announce(order)
+            self._published.add(orders)
+            for order, announce in pending:
+                if announce:
+                    self._on_change(order)
 
 
-def _resumed(rules: Rules, found: Snapshot | None) -> Snapshot:
-    """Where the exchange stood; what has been listed since then begins now, what has gone is forgotten."""
-    fresh = feed.begin(rules.universe)
-    if found is None:
-        return Snapshot(market.Market(), fresh)
-    return Snapshot(found.market, {symbol: found.paths.get(symbol, path) for symbol, path in fresh.items()})
+class _PublishedOrders:
+    """The stored orders of the day by number and by tag. Of several orders with one tag, the first counts."""
+
+    def __init__(self, orders: Iterable[BookOrder]) -> None:
+        self._lock = threading.Lock()
+        self._orders: dict[str, BookOrder] = {}
+        self._by_tag: dict[str, str] = {}
+        self._day = date.min
+        self.add(sorted(orders, key=lambda order: order.id))
+
+    def add(self, orders: Iterable[BookOrder]) -> None:
+        with self._lock:
+            for order in orders:
+                self._orders[order.id] = order
+                self._by_tag.setdefault(order.tag, order.id)
+
+    def drop_before(self, day: date) -> None:
+        """Drop orders of earlier days that are no longer live."""
+        with self._lock:
+            if day == self._day:
+                return
+            self._day = day
+            self._orders = {
+                number: order for number, order in self._orders.items() if order.day >= day or order.is_live
+            }
+            self._by_tag = {tag: number for tag, number in self._by_tag.items() if number in self._orders}
+
+    def order(self, order_id: str) -> BookOrder | None:
+        return self._orders.get(order_id)
+
+    def tagged(self, tag: str) -> BookOrder | None:
+        with self._lock:
+            order_id = self._by_tag.get(tag)
+            return self._orders[order_id] if order_id is not None else None
+
+    def orders(self) -> Sequence[BookOrder]:
+        with self._lock:
+            return [self._orders[number] for number in sorted(self._orders)]
+
+
+def _resumed(rules: Rules, saved: Snapshot | None) -> Snapshot:
+    """Return the saved state. New listings start at their listed price; delisted symbols are dropped."""
+    initial = random_walk.initial_paths(rules.universe)
+    if saved is None:
+        return Snapshot(market.Market(), initial)
+    return Snapshot(saved.market, {symbol: saved.paths.get(symbol, path) for symbol, path in initial.items()})

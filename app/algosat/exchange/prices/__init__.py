@@ -1,1 +1,1 @@
-"""Price paths of the simulated exchange: random walks, and recordings played back."""
+"""Price paths of the simulated exchange: random walks and replayed recordings."""

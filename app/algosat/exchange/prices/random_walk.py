@@ -1,12 +1,15 @@
-"""How one symbol's price walks: a pure step, every draw keyed by seed, symbol and number of the step.
+"""The random walk of prices: a pure step function, each draw keyed by seed, symbol and step number.
 
-Shares have changing trends, lean back to their listed price, gap over night, and now and then
-run into their circuit; futures follow what they stand on.
+    paths, quotes = follow_day(rules, paths, span, at)
+
+A walk continued from stored paths gives the same prices as one that was never stopped. Shares have
+changing trends, revert to their listed price, gap overnight, and sometimes run into their circuit limit.
+Futures follow their underlying.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
@@ -14,55 +17,124 @@ from math import sqrt
 from typing import Final
 
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.instruments import Quote
+from algosat.domain.market_phases import Phase
+from algosat.exchange.depth import top_of_book
 from algosat.exchange.listings import Listing, Universe
 from algosat.exchange.prices import seeded
+from algosat.exchange.rules import Rules
 
 DAY_SECONDS: Final = 6.25 * 3600  # of trading
 _YEAR_SECONDS: Final = 250 * DAY_SECONDS
-_LEAN: Final = 0.02  # share of its distance to the listed price that a share makes good in a day
+_REVERSION: Final = 0.02  # share of the distance to its listed price that a share makes up in a day
 _TRENDS_PER_DAY: Final = 6.0
-_TREND: Final = 1.5  # deviation of a trend, in daily volatilities a day
-_GAP: Final = 0.5  # deviation of an overnight gap, in daily volatilities
+_TREND: Final = 1.5  # standard deviation of a trend, in daily volatilities per day
+_GAP: Final = 0.5  # standard deviation of an overnight gap, in daily volatilities
 _SHOCKS_PER_DAY: Final = 0.1
-_SHOCK_BANDS: Final = 1.2  # a shock's size, in daily bands: it runs into the circuit
+_SHOCK_BANDS: Final = 1.2  # size of a shock in daily bands: enough to reach the circuit limit
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Where one symbol's price has come to."""
+    """The state of one symbol's walk."""
 
     step: int
     day: date
     previous_close: Decimal
-    fair: float  # the price before it is put on the tick
+    fair: float  # the price before it is rounded to the tick
     trend: float  # of the price, per trading second
     last: Decimal
     open: Decimal
     high: Decimal
     low: Decimal
     volume: Decimal
-    opened: bool  # whether the day's first trade has been
+    opened: bool  # whether the day's first trade has happened
 
 
 Paths = Mapping[str, Path]
 
 
-def unborn(listing: Listing) -> Path:
-    """Before its first day."""
-    price, nothing = listing.price, Decimal(0)
-    return Path(0, date.min, price, float(price), 0.0, price, price, price, price, nothing, opened=False)
+def initial_paths(universe: Universe) -> Paths:
+    """Return the walk of every symbol before its first day."""
+    return {symbol: _initial_path(listing) for symbol, listing in universe.items()}
 
 
-def rolled(path: Path, day: date) -> Path:
-    """Brought to a new day: its last price is the close that the circuit is taken from."""
+def start_day(paths: Paths, symbol: str, day: date) -> Paths:
+    """Start a symbol's new trading day. Its last price becomes the close that sets the circuit limits."""
+    path = paths[symbol]
+    if path.day == day:
+        return paths
     last = path.last
-    return replace(
+    new = replace(
         path, day=day, previous_close=last, open=last, high=last, low=last, volume=Decimal(0), opened=False
+    )
+    return {**paths, symbol: new}
+
+
+def advance(
+    universe: Universe, seed: int, paths: Paths, symbols: Collection[str], span: float, at: datetime
+) -> tuple[Paths, tuple[Quote, ...]]:
+    """Move the given symbols by `span` trading seconds, and quote them at `at`."""
+    moved = dict(paths)
+    for (
+        symbol,
+        listing,
+    ) in universe.items():  # underlyings come before their futures
+        if symbol in symbols:
+            moved[symbol] = _next_path(universe, listing, seed, moved, span, at)
+    return moved, tuple(
+        _quote(universe[symbol], seed, moved[symbol], at) for symbol in universe if symbol in symbols
     )
 
 
-def moved(universe: Universe, listing: Listing, seed: int, paths: Paths, span: float, at: datetime) -> Path:
-    """One step of `span` trading seconds further; of a future, once what it stands on has moved."""
+def follow_day(rules: Rules, paths: Paths, span: float, at: datetime) -> tuple[Paths, Sequence[Quote]]:
+    """Move and quote the symbols that trade at `at`, by `span` trading seconds.
+
+    On a new day each symbol is first quoted at its last close, before its very first day at any time. In a
+    pre-open session it then moves once, to the price of the match.
+    """
+    today = rules.day(at)
+    phases = {symbol: rules.phase(listing, at) for symbol, listing in rules.universe.items()}
+    new = {
+        symbol
+        for symbol, phase in phases.items()
+        if paths[symbol].day == date.min or (phase is not Phase.CLOSED and paths[symbol].day != today)
+    }
+    for symbol in new:
+        paths = start_day(paths, symbol, today)
+    moving = {
+        symbol
+        for symbol, phase in phases.items()
+        if phase is Phase.CONTINUOUS or (phase is Phase.PRE_OPEN_MATCH and not paths[symbol].opened)
+    }
+    paths, quotes = advance(rules.universe, rules.seed, paths, moving, span, at)
+    at_close = [
+        _quote(rules.universe[symbol], rules.seed, paths[symbol], at) for symbol in sorted(new - moving)
+    ]
+    return paths, (*quotes, *at_close)
+
+
+def circuit_limits(listing: Listing, previous_close: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the lowest and highest price of the day, on the tick and within the band."""
+    tick, band = listing.instrument.tick, previous_close * listing.band_percent / 100
+    lower = on_tick(previous_close - band, tick, ROUND_CEILING)
+    return max(lower, tick), on_tick(previous_close + band, tick, ROUND_FLOOR)
+
+
+def on_tick(price: Decimal, tick: Decimal, rounding: str = ROUND_HALF_UP) -> Decimal:
+    """Round a price to a multiple of the tick."""
+    return ((price / tick).to_integral_value(rounding) * tick).quantize(tick)
+
+
+def _initial_path(listing: Listing) -> Path:
+    price, zero = listing.price, Decimal(0)
+    return Path(0, date.min, price, float(price), 0.0, price, price, price, price, zero, opened=False)
+
+
+def _next_path(
+    universe: Universe, listing: Listing, seed: int, paths: Paths, span: float, at: datetime
+) -> Path:
+    """Move one symbol by `span` trading seconds. The underlying of a future must have moved before."""
     path = paths[listing.symbol]
     path = replace(path, step=path.step + 1)
     trend = _trend(listing, seed, path, span)
@@ -71,7 +143,7 @@ def moved(universe: Universe, listing: Listing, seed: int, paths: Paths, span: f
         if listing.underlying
         else path.fair * (1 + _return(listing, seed, path, trend, span))
     )
-    lower, upper = circuit(listing, path.previous_close)
+    lower, upper = circuit_limits(listing, path.previous_close)
     fair = min(max(fair, float(lower)), float(upper))
     last = min(max(on_tick(Decimal(fair), listing.instrument.tick), lower), upper)
     first = not path.opened
@@ -88,11 +160,31 @@ def moved(universe: Universe, listing: Listing, seed: int, paths: Paths, span: f
     )
 
 
+def _quote(listing: Listing, seed: int, path: Path, at: datetime) -> Quote:
+    lower, upper = circuit_limits(listing, path.previous_close)
+    top = top_of_book(listing, seed, path.step, path.last, lower, upper)
+    return Quote(
+        symbol=listing.symbol,
+        at=at,
+        last=path.last,
+        bid=top.bid,
+        ask=top.ask,
+        bid_quantity=top.bid_quantity,
+        ask_quantity=top.ask_quantity,
+        volume=path.volume,
+        open=path.open,
+        high=path.high,
+        low=path.low,
+        lower_circuit=lower,
+        upper_circuit=upper,
+    )
+
+
 def _return(listing: Listing, seed: int, path: Path, trend: float, span: float) -> float:
     symbol, step, days = listing.symbol, path.step, span / DAY_SECONDS
     daily = _daily_volatility(listing)
     change = trend * span + daily * sqrt(days) * seeded.normal(seed, symbol, step, "walk")
-    change += _LEAN * days * (float(listing.price) / path.fair - 1)
+    change += _REVERSION * days * (float(listing.price) / path.fair - 1)
     if not path.opened:
         change += _GAP * daily * seeded.normal(seed, symbol, step, "gap")
     if seeded.uniform(seed, symbol, step, "shock") < _SHOCKS_PER_DAY * days:
@@ -113,31 +205,19 @@ def _daily_volatility(listing: Listing) -> float:
 
 
 def _fair_of_future(universe: Universe, listing: Listing, seed: int, paths: Paths, path: Path) -> float:
-    """Its listed price, moved as what it stands on has moved from its own; the basis is a little noisy."""
+    """Move the future's listed price as its underlyings have moved from theirs, with a little noise."""
     moves = [paths[symbol].fair / float(universe[symbol].price) for symbol in listing.underlying]
     noise = 0.05 * listing.basis * seeded.normal(seed, listing.symbol, path.step, "basis")
     return float(listing.price) * (sum(moves) / len(moves)) * (1 + noise)
 
 
 def _traded(listing: Listing, seed: int, step: int, span: float, at: datetime) -> Decimal:
-    """U-shaped over the day: busy at its ends, quiet at noon."""
+    """Draw the traded volume, U-shaped over the day: high at open and close, low at noon."""
     local = at.astimezone(EXCHANGE_TIME)
     hours = local.hour + local.minute / 60 - 9.25
     share = min(max(hours * 3600 / DAY_SECONDS, 0.0), 1.0)
     shape = 0.55 + 1.35 * (2 * share - 1) ** 2
     scatter = 2 * seeded.uniform(seed, listing.symbol, step, "volume")
     lots = listing.daily_volume * span / DAY_SECONDS * shape * scatter / int(listing.instrument.lot)
-    # Rounded by chance: always down would leave a slow market of large lots without any trade.
+    # Rounded at random: rounding down would leave a slow market of large lots without any trade.
     return int(lots + seeded.uniform(seed, listing.symbol, step, "odd lot")) * listing.instrument.lot
-
-
-def circuit(listing: Listing, previous_close: Decimal) -> tuple[Decimal, Decimal]:
-    """The day's lowest and highest price, on the tick and within the band."""
-    tick, band = listing.instrument.tick, previous_close * listing.band_percent / 100
-    lower = on_tick(previous_close - band, tick, ROUND_CEILING)
-    return max(lower, tick), on_tick(previous_close + band, tick, ROUND_FLOOR)
-
-
-def on_tick(price: Decimal, tick: Decimal, rounding: str = ROUND_HALF_UP) -> Decimal:
-    """The price as a whole multiple of the tick."""
-    return ((price / tick).to_integral_value(rounding) * tick).quantize(tick)

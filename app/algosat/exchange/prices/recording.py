@@ -1,9 +1,9 @@
-"""Recorded prices: a CSV of ticks or of bars, read line by line and checked.
+"""Recorded prices: a CSV file of ticks or bars, read and validated line by line.
 
-    at,symbol,last[,bid,ask,bid_quantity,ask_quantity][,volume]      ticks; volume: traded that day so far
-    at,symbol,open,high,low,close,volume                             bars; at: when the bar begins
+    at,symbol,last[,bid,ask,bid_quantity,ask_quantity][,volume]      ticks; volume: of the day so far
+    at,symbol,open,high,low,close,volume                             bars; at: start of the bar
 
-Times are ISO 8601; one without an offset is exchange time. Lines are in order of time.
+Times are ISO 8601; without an offset they are exchange time. Lines must be in order of time.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _BAR: Final = frozenset({"at", "symbol", "open", "high", "low", "close", "volume
 
 @dataclass(frozen=True, slots=True)
 class RecordedTick:
+    """A trade, with the quote around it as far as it was recorded."""
+
     at: datetime  # UTC
     symbol: str
     last: Decimal
@@ -37,7 +39,9 @@ class RecordedTick:
 
 @dataclass(frozen=True, slots=True)
 class RecordedBar:
-    at: datetime  # UTC, its beginning
+    """Prices and volume of one interval."""
+
+    at: datetime  # UTC, start of the interval
     symbol: str
     open: Decimal
     high: Decimal
@@ -47,11 +51,11 @@ class RecordedBar:
 
 
 Recorded = RecordedTick | RecordedBar
-Row = Mapping[str, str | None]  # a short line leaves values out
+Row = Mapping[str, str | None]  # None where a line is short
 
 
 def read(lines: Iterable[str]) -> Iterator[Recorded]:
-    """The lines of a recording. Raises InvalidRequest at the first that is wrong, with its number."""
+    """Yield the ticks or bars of a recording. Raises InvalidRequest, naming the first invalid line."""
     rows = csv.DictReader(lines, strict=True)
     parse = _parser(frozenset(rows.fieldnames or ()))
     before: datetime | None = None
@@ -59,7 +63,7 @@ def read(lines: Iterable[str]) -> Iterator[Recorded]:
         try:
             recorded = parse(next(rows))
             if before is not None and recorded.at < before:
-                raise ValueError(f"{recorded.at} stands after {before}")
+                raise ValueError(f"{recorded.at} comes after {before}: lines must be in order of time")
         except StopIteration:
             return
         except (ValueError, csv.Error) as error:
@@ -99,7 +103,7 @@ def _bar(row: Row) -> RecordedBar:
 def _symbol(row: Row) -> str:
     symbol = row["symbol"]
     if not symbol:
-        raise ValueError("there is no symbol")
+        raise ValueError("the symbol is missing")
     return symbol
 
 
@@ -111,7 +115,7 @@ def _time(text: str | None) -> datetime:
 def _price(text: str | None) -> Decimal:
     price = _number(text)
     if not price:
-        raise ValueError("a price is above nought")
+        raise ValueError("a price must be above 0")
     return price
 
 
@@ -119,7 +123,7 @@ def _number(text: str | None) -> Decimal:
     try:
         number = Decimal(text or "")
     except InvalidOperation:
-        raise ValueError(f"{text!r} is no number") from None
+        raise ValueError(f"{text!r} is not a number") from None
     if not number.is_finite() or number < 0:
-        raise ValueError(f"{text} is no price or quantity")
+        raise ValueError(f"{text} is not a price or quantity")
     return number

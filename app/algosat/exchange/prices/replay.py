@@ -1,9 +1,9 @@
-"""A recording as the quotes of a market: the same events that the synthetic feed gives.
+"""Replay of a recording as quotes, like those of the random walk.
 
-What a recording does not say is made up as the feed would: the book around the last price, by
-seed; the circuit, from the last close of the day before; four trades of a bar: its open, the
-extreme that lies farther from its close, the other, and its close. Where no volume is recorded,
-orders at rest trade only when the market comes to stand beyond them.
+What the recording lacks is made up: bid and ask around the last price by seed, and the circuit limits from
+the last close of the day before. A bar becomes four trades: its open, the extreme farther from its close,
+the other extreme, and its close. Without recorded volume, a resting order trades only when the other
+side's best quote reaches its price.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Final
 
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
-from algosat.exchange import display
+from algosat.exchange.depth import top_of_book
 from algosat.exchange.listings import EQUITY, Listing, Universe, tick_for
 from algosat.exchange.prices import random_walk
 from algosat.exchange.prices.recording import Recorded, RecordedBar, RecordedTick
 
-_BARS_A_DAY: Final = 375  # of a minute each
-_LEAST_VOLUME: Final = 100_000  # a day, where the recording shows less: somebody must stand in the book
+_BARS_A_DAY: Final = 375  # of one minute each
+_LEAST_VOLUME: Final = 100_000  # per day, if the recording shows less: it sets the displayed quantities
 _UNLISTED_FREEZE: Final = Decimal(100_000)
 _UNLISTED_BAND: Final = Decimal(20)
 
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """How far one symbol's day has come."""
+    """The trading day of one symbol so far."""
 
     day: date
-    circuit: tuple[Decimal, Decimal]  # from the last close of the day before
+    circuit_limits: tuple[Decimal, Decimal]  # from the last close of the day before
     open: Decimal
     high: Decimal
     low: Decimal
@@ -43,14 +43,14 @@ class _Day:
 
 @dataclass(frozen=True, slots=True)
 class _Print:
-    """A trade to be quoted."""
+    """A trade, recorded as a tick or taken from a bar."""
 
     tick: RecordedTick
-    traded: Decimal  # how much, where the tick does not tell the day's volume
+    traded: Decimal  # quantity, if the tick has no volume of the day
 
 
 def listing_of(recorded: Recorded) -> Listing:
-    """A share that the exchange does not list, as its first line suggests it: lots of one, tick by price."""
+    """Make a listing for a share that the exchange does not list, from its first recorded line."""
     price = recorded.open if isinstance(recorded, RecordedBar) else recorded.last
     volume = int(recorded.volume * _BARS_A_DAY) if isinstance(recorded, RecordedBar) else 0
     return Listing(
@@ -73,17 +73,17 @@ def listing_of(recorded: Recorded) -> Listing:
 def quotes(
     universe: Universe, seed: int, recording: Iterable[Recorded], *, bar: timedelta = timedelta(minutes=1)
 ) -> Iterator[Quote]:
-    """The recording's quotes, in order of time. `bar` is how long one of its bars lasts."""
+    """Yield the quotes of a recording in order of time. `bar` is the length of its bars."""
     days: dict[str, _Day] = {}
     for printed in _in_order(recording, bar):
         symbol = printed.tick.symbol
         listing = universe[symbol]
-        days[symbol] = _gone_on(days.get(symbol), printed, listing)
+        days[symbol] = _after(days.get(symbol), printed, listing)
         yield _quote(listing, seed, days[symbol], printed.tick)
 
 
 def _in_order(recording: Iterable[Recorded], bar: timedelta) -> Iterator[_Print]:
-    """Ticks as they are; of bars that begin together, the trades of all of them by their time."""
+    """Yield ticks as they are, and the trades of bars that begin together in order of time."""
     together: list[_Print] = []
     for recorded in recording:
         if isinstance(recorded, RecordedTick):
@@ -105,38 +105,40 @@ def _trades(bar: RecordedBar, length: timedelta) -> list[_Print]:
     ]
 
 
-def _gone_on(before: _Day | None, printed: _Print, listing: Listing) -> _Day:
+def _after(before: _Day | None, printed: _Print, listing: Listing) -> _Day:
     last = random_walk.on_tick(printed.tick.last, listing.instrument.tick)
     today = printed.tick.at.astimezone(EXCHANGE_TIME).date()
     if before is None or before.day != today:
         close, step = (before.last, before.step) if before else (last, 0)
-        before = _Day(today, random_walk.circuit(listing, close), last, last, last, last, Decimal(0), step)
-    told = printed.tick.volume
+        before = _Day(
+            today, random_walk.circuit_limits(listing, close), last, last, last, last, Decimal(0), step
+        )
+    volume = printed.tick.volume
     return _Day(
         before.day,
-        before.circuit,
+        before.circuit_limits,
         before.open,
         high=max(before.high, last),
         low=min(before.low, last),
         last=last,
-        # Never back: a correction of the recorded volume is no trade.
-        volume=before.volume + printed.traded if told is None else max(before.volume, told),
+        # Never lower: a correction of the recorded volume is not a trade.
+        volume=before.volume + printed.traded if volume is None else max(before.volume, volume),
         step=before.step + 1,
     )
 
 
 def _quote(listing: Listing, seed: int, day: _Day, tick: RecordedTick) -> Quote:
-    lower, upper = day.circuit
-    lower, upper = min(lower, day.low), max(upper, day.high)  # what was traded was within it
-    shown = display.around(listing, seed, day.step, day.last, lower, upper)
+    lower, upper = day.circuit_limits
+    lower, upper = min(lower, day.low), max(upper, day.high)  # prices that traded were within the limits
+    top = top_of_book(listing, seed, day.step, day.last, lower, upper)
     return Quote(
         symbol=tick.symbol,
         at=tick.at,
         last=day.last,
-        bid=shown.bid if tick.bid is None else tick.bid,
-        ask=shown.ask if tick.ask is None else tick.ask,
-        bid_quantity=shown.bid_quantity if tick.bid_quantity is None else tick.bid_quantity,
-        ask_quantity=shown.ask_quantity if tick.ask_quantity is None else tick.ask_quantity,
+        bid=top.bid if tick.bid is None else tick.bid,
+        ask=top.ask if tick.ask is None else tick.ask,
+        bid_quantity=top.bid_quantity if tick.bid_quantity is None else tick.bid_quantity,
+        ask_quantity=top.ask_quantity if tick.ask_quantity is None else tick.ask_quantity,
         volume=day.volume,
         open=day.open,
         high=day.high,

@@ -1,7 +1,7 @@
-"""Chance without a generator to keep: a draw is a pure function of its keys.
+"""Random draws without a generator: each draw is a pure function of its keys.
 
-The same keys give the same draw in any order and after any restart, on every machine: only
-hashing and exact arithmetic are used, nothing of the platform's mathematics library.
+The same keys give the same draw in any order, after any restart and on every machine: draws use hashing
+and exact arithmetic only, not the platform's math library.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Final
 
 Key = int | str
 
-_UNIFORMS: Final = 12  # their sum less six is as good as normal here, with no tail beyond six deviations
+_UNIFORMS: Final = 12  # their sum less 6 is close enough to normal here; it never exceeds ±6
 
 
 def uniform(*keys: Key) -> float:
-    """Somewhere in [0, 1)."""
+    """Return a number in [0, 1)."""
     return (int.from_bytes(_digest(keys, 8), "big") >> 11) / 2**53
 
 
 def normal(*keys: Key) -> float:
-    """Around 0 with a deviation of 1."""
+    """Return a nearly normal number with mean 0 and standard deviation 1."""
     digest = _digest(keys, 4 * _UNIFORMS)
     parts = (int.from_bytes(digest[at : at + 4], "big") for at in range(0, len(digest), 4))
     return sum(parts) / 2**32 - _UNIFORMS / 2

@@ -1,1 +1,1 @@
-"""Wake-up channels between the processes of one store."""
+"""Wake-up signals between the processes of one store."""

@@ -1,44 +1,39 @@
-"""Which kind of bell a store has: sockets beside a file, notifications in a server that other hosts share."""
+"""Wake-up channels: their names, and the protocols of a listener and a notifier.
+
+A signal only says that something was committed. A lost signal costs latency, never an order: every
+listener also polls.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Protocol
+import os
+from typing import Final, Protocol
 
-from algosat.store.database import Database
-from algosat.store.wakeup import unix_socket
+ENGINE: Final = "engine"
+WEB_PREFIX: Final = "web-"  # followed by the process id of a web worker
+LONGEST_MESSAGE: Final = 256  # bytes; longer messages are cut off
+
+
+def web(pid: int | None = None) -> str:
+    """Return the channel of one web worker, by default of this process."""
+    return f"{WEB_PREFIX}{pid or os.getpid()}"
 
 
 class Listener(Protocol):
+    """The receiving end of one channel."""
+
     def wait(self, seconds: float) -> list[str]:
-        """The messages that arrived, after at most this long; empty when none did."""
+        """Return the messages received, waiting at most `seconds` for the first; empty if there are none."""
 
     def close(self) -> None: ...
 
 
 class Notifier(Protocol):
-    """Rings the bells of others. Safe in threads; a ring that is lost is no error."""
+    """Sends to any channel. Thread-safe; a message that cannot be delivered is dropped without an error."""
 
-    def notify(self, name: str, message: str = "") -> None: ...
+    def notify(self, channel: str, message: str = "") -> None: ...
 
     def notify_web(self, message: str) -> None:
-        """Ring every web worker."""
+        """Send a message to every web worker."""
 
     def close(self) -> None: ...
-
-
-def listener(database: Database, directory: Path, name: str) -> Listener:
-    """Hang a bell of this name; `wakeup.web()` for a web worker's."""
-    if database.is_sqlite:
-        return unix_socket.SocketListener(directory, name)
-    from algosat.store.wakeup.postgres import PostgresListener  # spares others the driver
-
-    return PostgresListener(database, name)
-
-
-def notifier(database: Database, directory: Path) -> Notifier:
-    if database.is_sqlite:
-        return unix_socket.SocketNotifier(directory)
-    from algosat.store.wakeup.postgres import PostgresNotifier
-
-    return PostgresNotifier(database)

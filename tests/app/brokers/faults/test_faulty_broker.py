@@ -38,7 +38,7 @@ class Setup:
     def __init__(self, writer: Writer) -> None:
         self.switch = Switch()
         self.exchange = PaperBroker(rules_of(), writer, speed=1)
-        self.broker = FaultyBroker(self.exchange, self.switch)
+        self.broker = FaultyBroker(self.exchange, self.switch, cross=self.exchange.cross)
         self.pushed: list[OrderReport] = []
         self.broker.start(self.pushed.append, lambda quotes: None)
 

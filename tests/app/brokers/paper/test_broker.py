@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.build import paper_rules
-from algosat.brokers.paper.tables import paper_orders, paper_trades
+from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.config.settings import PaperSettings
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.market_phases import packaged

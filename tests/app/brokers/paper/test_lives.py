@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from algosat.brokers.paper.broker import PaperBroker
-from algosat.brokers.paper.tables import paper_orders, paper_trades
+from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.domain.orders import Status
 from algosat.errors import BrokerNotReached, BrokerUncertain
 from algosat.store.database import Database

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from algosat.brokers.paper.broker import PaperBroker
-from algosat.brokers.paper.tables import paper_orders
+from algosat.brokers.paper.persistence import paper_orders
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Status
 from algosat.domain.orders.report import OrderReport

@@ -11,7 +11,7 @@ from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.instruments import Quote
 from algosat.domain.market_phases import packaged
 from algosat.exchange.listings import tick_for
-from algosat.exchange.prices import feed, random_walk, seeded
+from algosat.exchange.prices import random_walk, seeded
 from algosat.exchange.prices.random_walk import Paths
 from tests.app.exchange.market_rig import UNIVERSE, rules_of
 from tests.app.thorough import examples
@@ -24,11 +24,11 @@ def run(
     seed: int, steps: int, *, span: float = 60.0, paths: Paths | None = None
 ) -> tuple[Paths, list[Quote]]:
     """So many moves of one day, and all quotes of them."""
-    paths = paths or _on(DAY, feed.begin(UNIVERSE))
+    paths = paths or _on(DAY, random_walk.initial_paths(UNIVERSE))
     quotes: list[Quote] = []
     for number in range(steps):
         at = OPEN + timedelta(seconds=span * number)
-        paths, more = feed.advance(UNIVERSE, seed, paths, UNIVERSE.keys(), span, at)
+        paths, more = random_walk.advance(UNIVERSE, seed, paths, UNIVERSE.keys(), span, at)
         quotes += more
     return paths, quotes
 
@@ -36,7 +36,7 @@ def run(
 @cache
 def days(seed: int, count: int) -> list[tuple[Paths, list[Quote]]]:
     """Each day's paths and quotes, one after the other."""
-    paths, found = feed.begin(UNIVERSE), []
+    paths, found = random_walk.initial_paths(UNIVERSE), []
     for number in range(count):
         paths, quotes = run(seed, 15, span=1500.0, paths=_on(DAY + timedelta(days=number), paths))
         found.append((paths, quotes))
@@ -59,8 +59,8 @@ def test_another_seed_gives_another_market() -> None:
 def test_a_feed_goes_on_from_a_checkpoint_as_if_it_had_never_stopped() -> None:
     paths, _ = run(7, 20)
     at = OPEN + timedelta(hours=1)
-    once = feed.advance(UNIVERSE, 7, paths, UNIVERSE.keys(), 60.0, at)
-    again = feed.advance(UNIVERSE, 7, dict(paths), UNIVERSE.keys(), 60.0, at)
+    once = random_walk.advance(UNIVERSE, 7, paths, UNIVERSE.keys(), 60.0, at)
+    again = random_walk.advance(UNIVERSE, 7, dict(paths), UNIVERSE.keys(), 60.0, at)
     assert once == again
 
 
@@ -105,7 +105,7 @@ def test_circuits_are_hit_now_and_then_and_taken_from_the_last_close() -> None:
     for paths, quotes in days(7, 25):
         for quote in quotes:
             listing = UNIVERSE[quote.symbol]
-            assert (quote.lower_circuit, quote.upper_circuit) == random_walk.circuit(
+            assert (quote.lower_circuit, quote.upper_circuit) == random_walk.circuit_limits(
                 listing, previous[quote.symbol]
             )
             hits += quote.last in (quote.lower_circuit, quote.upper_circuit)
@@ -141,23 +141,23 @@ def test_a_future_follows_what_it_stands_on() -> None:
 
 def test_on_a_new_day_prices_wait_at_the_close_until_the_opening_match() -> None:
     rules = rules_of(calendar=ExchangeCalendar(packaged()))
-    paths = feed.begin(UNIVERSE)
-    paths, waiting = feed.follow(rules, paths, 15.0, OPEN - timedelta(minutes=14))
+    paths = random_walk.initial_paths(UNIVERSE)
+    paths, waiting = random_walk.follow_day(rules, paths, 15.0, OPEN - timedelta(minutes=14))
     assert {quote.symbol: quote.last for quote in waiting}["NOVA-EQ"] == UNIVERSE["NOVA-EQ"].price
-    paths, nothing = feed.follow(rules, paths, 15.0, OPEN - timedelta(minutes=12))
+    paths, nothing = random_walk.follow_day(rules, paths, 15.0, OPEN - timedelta(minutes=12))
     assert nothing == ()
-    paths, opening = feed.follow(rules, paths, 15.0, OPEN - timedelta(minutes=4))
+    paths, opening = random_walk.follow_day(rules, paths, 15.0, OPEN - timedelta(minutes=4))
     assert {quote.symbol for quote in opening} == {s for s, each in UNIVERSE.items() if not each.underlying}
-    _, still = feed.follow(rules, paths, 15.0, OPEN - timedelta(minutes=3))
+    _, still = random_walk.follow_day(rules, paths, 15.0, OPEN - timedelta(minutes=3))
     assert still == ()
 
 
 def test_a_closed_market_gives_no_quotes_but_the_first() -> None:
     rules = rules_of(calendar=ExchangeCalendar(packaged()))
     saturday = OPEN + timedelta(days=1)
-    paths, first = feed.follow(rules, feed.begin(UNIVERSE), 15.0, saturday)
+    paths, first = random_walk.follow_day(rules, random_walk.initial_paths(UNIVERSE), 15.0, saturday)
     assert [quote.last for quote in first] == [UNIVERSE[symbol].price for symbol in sorted(UNIVERSE)]
-    assert feed.follow(rules, paths, 15.0, saturday)[1] == ()
+    assert random_walk.follow_day(rules, paths, 15.0, saturday)[1] == ()
 
 
 def test_ticks_follow_the_exchanges_price_bands() -> None:
@@ -186,5 +186,5 @@ def test_draws_depend_on_their_keys_only() -> None:
 
 def _on(day: date, paths: Paths) -> Paths:
     for symbol in UNIVERSE:
-        paths = feed.roll(paths, symbol, day)
+        paths = random_walk.start_day(paths, symbol, day)
     return paths

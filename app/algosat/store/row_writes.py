@@ -1,4 +1,4 @@
-"""Writing rows that may be there already, in the words of either database."""
+"""Prepared upserts, in the SQL of SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @cache
 def replace_rows(table: Table) -> Prepared:
-    """Whole rows, each in the place of the one with its key."""
+    """Insert whole rows, each replacing the row with the same key."""
 
     def build(dialect: str) -> Insert:
         statement = insert_into(table, dialect)
@@ -30,7 +30,7 @@ def replace_rows(table: Table) -> Prepared:
 
 @cache
 def add_to_rows(table: Table, names: tuple[str, ...]) -> Prepared:
-    """Amounts, in the columns of these names, added to what the row has; a whole row where there is none."""
+    """Insert whole rows; where the key exists, add the values of the columns `names` to the stored ones."""
 
     def build(dialect: str) -> Insert:
         statement = insert_into(table, dialect)
@@ -41,9 +41,9 @@ def add_to_rows(table: Table, names: tuple[str, ...]) -> Prepared:
 
 
 def insert_into(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
-    """An insert that knows what to do on a conflict."""
+    """Return an insert that supports ON CONFLICT."""
     if dialect == "sqlite":
         return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # here, for it is large, and most stores are files
+    from sqlalchemy.dialects import postgresql  # imported here: it is large, and most stores are on SQLite
 
     return postgresql.insert(table)
