@@ -20,12 +20,12 @@ from algosat.api.risk_models import (
     halt_view,
 )
 from algosat.api.routes import Routes
+from algosat.domain.scope import ACCOUNT, IN_HALTS, IN_LIMITS, Scope
 from algosat.errors import CalendarUnknown, InvalidBody, NotFound
 from algosat.store import queries
-from algosat.trading import account_book, daily_pnl, halt, halts, limits
+from algosat.trading import account_book, daily_pnl, halts, limits
 from algosat.trading.desk import Desk
-from algosat.trading.halts import ALL, Halt
-from algosat.trading.limits import ACCOUNT
+from algosat.trading.halts import Halt
 
 routes = Routes("risk", "Limits, their usage, and the kill switch.")
 
@@ -42,7 +42,7 @@ def show_risk() -> RiskView:
         "halted": _is_halted(in_force),
         "halts": [halt_view(each) for each in in_force],
         "limits": effective.pop(ACCOUNT),
-        "strategies": [{"scope": scope, "limits": held} for scope, held in effective.items()],
+        "strategies": [{"scope": scope.name(IN_LIMITS), "limits": held} for scope, held in effective.items()],
         "usage": used,
     }
 
@@ -55,7 +55,10 @@ def change_limits(body: LimitsChange) -> ScopedLimits:
     values = body.limits.model_dump(mode="json", exclude_unset=True)
     if not values:
         raise InvalidBody("Name at least one limit")
-    return {"scope": body.scope, "limits": limits.change(services().desk, body.scope, values, cause())}
+    return {
+        "scope": body.scope,
+        "limits": limits.change(services().desk, Scope.named(body.scope, IN_LIMITS), values, cause()),
+    }
 
 
 @routes.post(
@@ -66,11 +69,11 @@ def halt_trading(body: HaltBody) -> HaltView:
 
     It survives restarts and works while the broker does not. Orders that reduce a position pass.
     """
-    put = halt.halt_trading(
+    put = halts.halt_trading(
         services().desk,
         cause(),
         body.reason,
-        scope=body.scope,
+        scope=Scope.named(body.scope, IN_HALTS),
         cancel_orders=body.cancel_orders,
         flatten=body.flatten,
     )
@@ -80,7 +83,7 @@ def halt_trading(body: HaltBody) -> HaltView:
 @routes.post("/risk/resume", access=Access.ADMIN, body=ResumeBody, body_optional=True, answer=Resumption)
 def resume_trading(body: ResumeBody) -> Resumption:
     """Let orders pass again"""
-    lifted = halt.resume_trading(services().desk, cause(), scope=body.scope)
+    lifted = halts.resume_trading(services().desk, cause(), scope=Scope.named(body.scope, IN_HALTS))
     with services().database.read() as connection:
         in_force = halts.in_force(connection)
     return {"was_halted": lifted, "halted": _is_halted(in_force)}
@@ -96,7 +99,7 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
         today = queries.days_of(connection, desk.account, since=day, until=day)
         orders_today = sum(row.orders for row in today)
         worth = account_book.equity(connection, desk.account, seen)
-        day_result = daily_pnl.daily_pnl(connection, desk.account, daily_pnl.WHOLE, day, worth)
+        day_result = daily_pnl.daily_pnl(connection, desk.account, ACCOUNT, day, worth)
     return {
         "gross_exposure": sum((line.exposure for line in seen.lines), Decimal(0)),
         "open_orders": sum(seen.working_orders.values()),
@@ -107,4 +110,4 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
 
 
 def _is_halted(in_force: list[Halt]) -> bool:
-    return any(each.scope == ALL for each in in_force)
+    return any(each.scope == ACCOUNT for each in in_force)

@@ -13,8 +13,8 @@ from algosat.api.pages import Label, Symbol
 from algosat.api.request_models import Input
 from algosat.api.responses import Output
 from algosat.domain.risk.limits import Limits
-from algosat.trading.halts import ALL, Halt
-from algosat.trading.limits import ACCOUNT
+from algosat.domain.scope import IN_HALTS, IN_LIMITS
+from algosat.trading.halts import Halt
 
 Reason = Annotated[
     str,
@@ -64,7 +64,7 @@ else:
 class LimitsChange(Input):
     """Limits to change in one scope."""
 
-    scope: Annotated[Label, Field(examples=[ACCOUNT])] = ACCOUNT
+    scope: Annotated[Label, Field(examples=[IN_LIMITS])] = IN_LIMITS
     """`account`, or the name of a strategy."""
     limits: Annotated[LimitValues, Field(examples=[{"max_order_value": "50000"}])]
     """The limits to change."""
@@ -79,14 +79,14 @@ class HaltBody(Input):
     """Also cancel working orders."""
     flatten: bool = False
     """Also close all positions."""
-    scope: Annotated[Label, Field(examples=[ALL])] = ALL
+    scope: Annotated[Label, Field(examples=[IN_HALTS])] = IN_HALTS
     """`all`, or the name of a strategy."""
 
 
 class ResumeBody(Input):
     """What to resume."""
 
-    scope: Annotated[Label, Field(examples=[ALL])] = ALL
+    scope: Annotated[Label, Field(examples=[IN_HALTS])] = IN_HALTS
     """`all`, or the name of a strategy."""
 
 
@@ -155,7 +155,7 @@ class Resumption(Output):
 
 def halt_view(each: Halt) -> HaltView:
     return {
-        "scope": each.scope,
+        "scope": each.scope.name(IN_HALTS),
         "at": each.at,
         "actor": each.actor,
         "reason": each.reason,

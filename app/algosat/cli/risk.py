@@ -21,10 +21,18 @@ def command() -> None:
 @click.pass_obj
 def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -> None:
     """Let nothing new pass. Orders that reduce a position still do."""
-    from algosat.trading import halt as switch
+    from algosat.domain.scope import IN_HALTS, Scope
+    from algosat.trading import halts
 
     with chosen.desk() as desk:
-        switch.halt_trading(desk, operator(), reason, scope=scope, cancel_orders=cancel, flatten=flatten)
+        halts.halt_trading(
+            desk,
+            operator(),
+            reason,
+            scope=Scope.named(scope, IN_HALTS),
+            cancel_orders=cancel,
+            flatten=flatten,
+        )
     click.echo("halted")
 
 
@@ -34,10 +42,11 @@ def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -
 @click.pass_obj
 def resume(chosen: Chosen, scope: str) -> None:
     """Let orders pass again."""
-    from algosat.trading import halt as switch
+    from algosat.domain.scope import IN_HALTS, Scope
+    from algosat.trading import halts
 
     with chosen.desk() as desk:
-        was_halted = switch.resume_trading(desk, operator(), scope=scope)
+        was_halted = halts.resume_trading(desk, operator(), scope=Scope.named(scope, IN_HALTS))
     click.echo("resumed" if was_halted else "was not halted")
 
 
@@ -46,10 +55,11 @@ def resume(chosen: Chosen, scope: str) -> None:
 @click.pass_obj
 def status(chosen: Chosen) -> None:
     """Print `halted` or `trading`, and what is halted, since when, by whom and why."""
+    from algosat.domain.scope import ACCOUNT, IN_HALTS
     from algosat.trading import halts
 
     with chosen.writer() as (database, _), database.read() as connection:
         in_force = halts.in_force(connection)
-    click.echo("halted" if any(each.scope == halts.ALL for each in in_force) else "trading")
+    click.echo("halted" if any(each.scope == ACCOUNT for each in in_force) else "trading")
     for each in in_force:
-        click.echo(f"{each.scope}\t{each.at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.reason}")
+        click.echo(f"{each.scope.name(IN_HALTS)}\t{each.at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.reason}")

@@ -14,10 +14,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from algosat.domain.scope import Scope
 from algosat.engine.alerts import alert
 from algosat.monitoring import correlation
 from algosat.store.audit import Cause
-from algosat.trading import account_book, daily_pnl, halt, halts, limits
+from algosat.trading import account_book, daily_pnl, halts, limits
 from algosat.trading.account_book import AccountBook, UnpricedPosition
 from algosat.trading.desk import Desk
 
@@ -38,19 +39,16 @@ class DailyLossWatch:
             seen = account_book.read_book(connection, desk.account)
             scopes = limits.scopes(connection)
             worth = {
-                scope: account_book.equity(connection, desk.account, seen, _strategy(scope))
-                for scope in scopes
+                scope: account_book.equity(connection, desk.account, seen, scope.strategy) for scope in scopes
             }
             unopened = [
-                scope
-                for scope in scopes
-                if not daily_pnl.has_baseline(connection, desk.account, book_of(scope), day)
+                scope for scope in scopes if not daily_pnl.has_baseline(connection, desk.account, scope, day)
             ]
         self._warn(desk, seen.stranded)
         if unopened:
             desk.writer.run(
                 lambda connection: [
-                    daily_pnl.open_day(connection, desk.account, book_of(scope), day, worth[scope])
+                    daily_pnl.open_day(connection, desk.account, scope, day, worth[scope])
                     for scope in unopened
                 ]
             )
@@ -58,7 +56,7 @@ class DailyLossWatch:
         with desk.database.read() as connection:
             breaches = [_breach(connection, desk, scope, worth[scope]) for scope in scopes]
         for halted, reason in filter(None, breaches):
-            halt.halt_trading(desk, Cause(_ACTOR, correlation.new()), reason, scope=halted)
+            halts.halt_trading(desk, Cause(_ACTOR, correlation.new()), reason, scope=halted)
 
     def _warn(self, desk: Desk, stranded: Iterable[UnpricedPosition]) -> None:
         found = {each.symbol: each for each in stranded}
@@ -66,7 +64,7 @@ class DailyLossWatch:
             alert(desk, "risk.unpriced", symbol, Cause(_ACTOR, correlation.new()), _words(found[symbol]))
         self.unpriced = tuple(sorted(found))
 
-    def _leave_out_gains(self, desk: Desk, seen: AccountBook, day: date, opened: list[str]) -> None:
+    def _leave_out_gains(self, desk: Desk, seen: AccountBook, day: date, opened: list[Scope]) -> None:
         """What counted at its cost has a price now. A loss that shows is taken for one of today; a gain is
         not: it may be old, and would hide what is lost today."""
         at_cost = frozenset((each.strategy, each.symbol) for each in seen.stranded if each.last is None)
@@ -79,16 +77,12 @@ class DailyLossWatch:
 
         def unit(connection: Connection) -> None:
             for scope in opened:
-                gain = sum((won for of, won in gains if _strategy(scope) in (None, of)), _ZERO)
-                daily_pnl.raise_baseline(connection, desk.account, book_of(scope), day, gain)
+                gain = sum((won for of, won in gains if scope.covers(of)), _ZERO)
+                daily_pnl.raise_baseline(connection, desk.account, scope, day, gain)
 
         if gains and opened:
             desk.writer.run(unit)
         self._at_cost = at_cost
-
-
-def book_of(scope: str) -> str:
-    return daily_pnl.WHOLE if scope == limits.ACCOUNT else scope
 
 
 def _words(stranded: UnpricedPosition) -> str:
@@ -100,18 +94,13 @@ def _words(stranded: UnpricedPosition) -> str:
     )
 
 
-def _strategy(scope: str) -> str | None:
-    return None if scope == limits.ACCOUNT else scope
-
-
-def _breach(connection: Connection, desk: Desk, scope: str, worth: Decimal) -> tuple[str, str] | None:
-    """The scope to halt and why, unless it is halted already."""
-    halted = halts.ALL if scope == limits.ACCOUNT else scope
-    if any(each.scope in (halts.ALL, halted) for each in halts.in_force(connection)):
+def _breach(connection: Connection, desk: Desk, scope: Scope, equity: Decimal) -> tuple[Scope, str] | None:
+    """Return the scope to halt and the reason, unless it is halted already."""
+    if any(halt.covers(scope.strategy) for halt in halts.in_force(connection)):
         return None
-    held_to = limits.in_force(connection, desk.defaults, (scope,))[scope]
+    in_force = limits.in_force(connection, desk.defaults, (scope,))[scope]
     day = desk.calendar.trading_day(desk.clock())
-    result = daily_pnl.daily_pnl(connection, desk.account, book_of(scope), day, worth)
-    if -result < held_to.max_daily_loss:
+    pnl = daily_pnl.daily_pnl(connection, desk.account, scope, day, equity)
+    if -pnl < in_force.max_daily_loss:
         return None
-    return halted, f"lost {-result:.2f} today; the limit is {held_to.max_daily_loss}"
+    return scope, f"lost {-pnl:.2f} today; the limit is {in_force.max_daily_loss}"

@@ -66,4 +66,4 @@ def _wanted(connection: Connection, desk: Desk) -> list[Order]:
 def _is_wanted(order: Order, number: int, stops: Sequence[Halt], now: datetime) -> bool:
     if order.external or order.pending is PendingRequest.PENDING_CANCEL:
         return False
-    return any(halt.recalls(order, number) and is_due(order, halt.at, now) for halt in stops)
+    return any(halt.cancels(order, number) and is_due(order, halt.at, now) for halt in stops)

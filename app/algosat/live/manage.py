@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from algosat.domain.scope import RESERVED_NAMES
 from algosat.errors import InvalidBody
 from algosat.live import definitions
 from algosat.live.definitions import Definition, Wanted
@@ -22,15 +23,14 @@ CHANNEL: Final = "strategies"  # the supervisor's wake-up channel
 # The name is also the scope of halts and limits, and part of file names.
 NAME: Final = r"[a-z][a-z0-9_-]{0,47}"
 _NAME: Final = re.compile(NAME)
-_TAKEN: Final = frozenset({"all", "account"})  # other scopes
 
 
 def define(desk: Desk, name: str, class_name: str, parameters: Mapping[str, Any], cause: Cause) -> Definition:
     """Define a strategy, or add a version to it. Raises InvalidBody."""
-    if not _NAME.fullmatch(name) or name in _TAKEN:
+    if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
         raise InvalidBody(
             f"a strategy cannot be called {name!r}: use 1 to 48 lowercase letters, digits, - and _, "
-            f"beginning with a letter, and not {' or '.join(sorted(_TAKEN))}"
+            f"beginning with a letter, and not all or account"
         )
     checked = catalog.parameters_of(catalog.class_named(class_name), parameters)
 

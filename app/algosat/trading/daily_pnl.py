@@ -1,4 +1,4 @@
-"""What a book was worth when its trading day began; the day's result is measured against it."""
+"""The day's profit or loss, measured against a baseline: the worth of a scope when the day began."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, type_coerce, update
 
+from algosat.domain.scope import ACCOUNT, IN_BASELINES, Scope
 from algosat.store.prepared import Prepared
 from algosat.store.tables import days, openings
 from algosat.store.types import Scaled
-
-WHOLE: Final = "*"  # stands for all strategies together
 
 _ZERO: Final = Decimal(0)
 
@@ -29,50 +28,53 @@ _EARNED_BY_ALL = Prepared(select(_SUM).where(*_OF_DAY))
 _EARNED = Prepared(select(_SUM).where(*_OF_DAY, days.c.strategy == bindparam("strategy")))
 
 
-def has_baseline(connection: Connection, account: str, strategy: str, day: date) -> bool:
-    return _opening(connection, account, strategy, day) is not None
+def has_baseline(connection: Connection, account: str, scope: Scope, day: date) -> bool:
+    """Return whether the day's baseline of the scope has been written."""
+    return _baseline(connection, account, scope, day) is not None
 
 
-def daily_pnl(connection: Connection, account: str, strategy: str, day: date, worth: Decimal) -> Decimal:
-    """What the book, worth this much now, has won since the day began."""
-    opening = _opening(connection, account, strategy, day)
-    return _lost(connection, account, strategy, day) if opening is None else worth - opening
+def daily_pnl(connection: Connection, account: str, scope: Scope, day: date, equity: Decimal) -> Decimal:
+    """Return the profit or loss since the day began, given what the scope is worth now."""
+    baseline = _baseline(connection, account, scope, day)
+    return _lost(connection, account, scope, day) if baseline is None else equity - baseline
 
 
-def open_day(connection: Connection, account: str, strategy: str, day: date, worth: Decimal) -> Decimal:
-    """The day's result so far; the first call of a day writes what it is measured against."""
-    opening = _opening(connection, account, strategy, day)
-    return result_since(connection, account, strategy, day, worth, opening)
+def open_day(connection: Connection, account: str, scope: Scope, day: date, equity: Decimal) -> Decimal:
+    """Return the day's profit or loss; the first call of a day writes the baseline."""
+    return pnl_since(connection, account, scope, day, equity, _baseline(connection, account, scope, day))
 
 
-def result_since(
-    connection: Connection, account: str, strategy: str, day: date, worth: Decimal, opening: Decimal | None
+def pnl_since(
+    connection: Connection, account: str, scope: Scope, day: date, equity: Decimal, baseline: Decimal | None
 ) -> Decimal:
-    """The same where the day's opening was read already; None where it is not written yet."""
-    if opening is not None:
-        return worth - opening
-    lost = _lost(connection, account, strategy, day)
-    row = {"account": account, "strategy": strategy, "day": day, "worth": worth - lost}
+    """Return the day's profit or loss against a baseline already read; None: write the baseline."""
+    if baseline is not None:
+        return equity - baseline
+    lost = _lost(connection, account, scope, day)
+    row = {"account": account, "strategy": scope.name(IN_BASELINES), "day": day, "worth": equity - lost}
     connection.execute(insert(openings), row)
     return lost
 
 
-def raise_baseline(connection: Connection, account: str, strategy: str, day: date, gain: Decimal) -> None:
-    """Measure the day against more: a gain has come to light that nobody can say is of today."""
-    of_book = {"account": account, "strategy": strategy, "day": day}
-    statement = update(openings).where(*(openings.c[name] == value for name, value in of_book.items()))
+def raise_baseline(connection: Connection, account: str, scope: Scope, day: date, gain: Decimal) -> None:
+    """Raise the day's baseline by a gain that may be older than the day."""
+    key = {"account": account, "strategy": scope.name(IN_BASELINES), "day": day}
+    statement = update(openings).where(*(openings.c[name] == value for name, value in key.items()))
     connection.execute(statement.values(worth=openings.c.worth + gain))
 
 
-def _lost(connection: Connection, account: str, strategy: str, day: date) -> Decimal:
-    """What was lost for good on this day before the first look, as a negative amount: it counts all the same.
+def _lost(connection: Connection, account: str, scope: Scope, day: date) -> Decimal:
+    """Return what was lost on this day before the baseline was written, as an amount of at most zero.
 
-    A gain does not: part of it may be of the days before, and would hide losses of this one.
+    A gain is not counted: part of it may be from earlier days, and would hide losses of this one.
     """
-    earned = _EARNED_BY_ALL if strategy == WHOLE else _EARNED
-    return min(earned.scalar(connection, account=account, strategy=strategy, day=day) or _ZERO, _ZERO)
+    earned = _EARNED_BY_ALL if scope == ACCOUNT else _EARNED
+    of_day = earned.scalar(connection, account=account, strategy=scope.name(IN_BASELINES), day=day)
+    return min(of_day or _ZERO, _ZERO)
 
 
-def _opening(connection: Connection, account: str, strategy: str, day: date) -> Decimal | None:
-    worth: Decimal | None = _WORTH.scalar(connection, account=account, strategy=strategy, day=day)
-    return worth
+def _baseline(connection: Connection, account: str, scope: Scope, day: date) -> Decimal | None:
+    baseline: Decimal | None = _WORTH.scalar(
+        connection, account=account, strategy=scope.name(IN_BASELINES), day=day
+    )
+    return baseline

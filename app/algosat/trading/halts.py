@@ -1,63 +1,168 @@
-"""The halts that are in force: persisted, so that they outlive every process."""
+"""Halts, the kill switch: rows that the gate and the engine obey. They need no broker and persist."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from algosat.domain.orders import Order
+from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
+from algosat.errors import NotFound
+from algosat.store import audit
+from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
-from algosat.store.tables import halts, orders
-
-ALL: Final = "all"  # the scope of everything; every other scope is a strategy's name
+from algosat.store.tables import halts, orders, strategies
+from algosat.store.writer import part
+from algosat.trading import cancel, close
+from algosat.trading.desk import Desk
 
 _ALL_HALTS = Prepared(select(halts).order_by(halts.c.at))
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    scope: str
+    """A halt in force."""
+
+    scope: Scope
     at: datetime
     actor: str
     reason: str
-    flatten: bool  # the engine goes on closing positions until none is left
-    cancels_up_to: int | None = None  # the last order when it was put: what works of them goes; None: stays
+    flatten: bool  # the engine closes positions until none is left
+    cancels_up_to: int | None = None  # number of the newest order the halt cancels; None: it cancels none
 
     def covers(self, strategy: str | None) -> bool:
-        return self.scope in (ALL, strategy or "")
+        """Return whether the halt applies to orders and positions of the strategy."""
+        return self.scope.covers(strategy)
 
-    def recalls(self, order: Order, number: int) -> bool:
-        """Whether it wants an order cancelled: not a way out that was asked for while it stood.
+    def cancels(self, order: Order, number: int) -> bool:
+        """Return whether this halt cancels the order. Reduce-only orders placed after the halt are kept.
 
-        Orders are told apart by their number in the store: a clock may be put back.
+        Orders are compared by their number in the store, since a clock may be put back.
         """
         if self.cancels_up_to is None or not self.covers(order.terms.strategy):
             return False
         return number <= self.cancels_up_to or not order.terms.reduce_only
 
 
+def halt_trading(
+    desk: Desk,
+    cause: Cause,
+    reason: str,
+    *,
+    scope: Scope = ACCOUNT,
+    cancel_orders: bool = True,
+    flatten: bool = False,
+) -> Halt:
+    """Halt all trading, or one strategy's. Returns once no new order can pass.
+
+    The halt and the cancel requests for working orders are one commit, so that no crash comes between them;
+    if cancelling fails, the halt is stored all the same. Then positions are closed if `flatten` is set. The
+    engine retries what cannot be cancelled or closed now, until trading is resumed.
+
+    Raises NotFound for an unknown strategy.
+    """
+    wanted = Halt(scope, desk.clock(), cause.actor, reason, flatten)
+    halt, cancelled, failure = desk.writer.run(
+        lambda connection: _store_and_cancel(connection, desk, wanted, cause, cancel_orders)
+    )
+    desk.wake_engine()
+    for order in cancelled:
+        desk.tell_web(order.id)
+    if failure is not None:
+        raise failure
+    if flatten:
+        desk.writer.run(
+            lambda connection: close.exits(connection, desk, cause, lambda line: halt.covers(line.strategy))
+        )
+    desk.wake_engine()
+    return halt
+
+
+def resume_trading(desk: Desk, cause: Cause, *, scope: Scope = ACCOUNT) -> bool:
+    """Let orders of the scope pass again. Returns whether the scope was halted."""
+
+    def unit(connection: Connection) -> bool:
+        was_halted = _delete(connection, scope)
+        if was_halted:
+            audit.append(connection, desk.clock(), "risk.resumed", scope.name(IN_HALTS), cause, {})
+        return was_halted
+
+    was_halted = desk.writer.run(unit)
+    desk.wake_engine()
+    return was_halted
+
+
 def in_force(connection: Connection) -> list[Halt]:
-    return [Halt(**row._asdict()) for row in _ALL_HALTS.all(connection)]
+    """Return the halts in force, oldest first."""
+    rows = (row._asdict() for row in _ALL_HALTS.all(connection))
+    return [Halt(**{**row, "scope": Scope.named(row["scope"], IN_HALTS)}) for row in rows]
 
 
 def reasons(connection: Connection, strategy: str | None) -> tuple[str, ...]:
-    """Why a strategy (or somebody by hand, None) may open nothing now; empty when he may."""
-    return tuple(f"{halt.reason} ({halt.scope})" for halt in in_force(connection) if halt.covers(strategy))
+    """Return why a strategy (None: orders placed by hand) may not open positions now; empty if it may."""
+    return tuple(
+        f"{halt.reason} ({halt.scope.name(IN_HALTS)})"
+        for halt in in_force(connection)
+        if halt.covers(strategy)
+    )
 
 
-def last_order(connection: Connection) -> int:
+def _store_and_cancel(
+    connection: Connection, desk: Desk, wanted: Halt, cause: Cause, cancel_orders: bool
+) -> tuple[Halt, list[Order], Exception | None]:
+    """Store the halt. Returns it with the orders being cancelled and the error that kept them from it."""
+    _require_known(connection, wanted.scope)
+    halt = _store(connection, wanted, cause, cancel_orders)
+    if not cancel_orders:
+        return halt, [], None
+    try:
+        with part(connection):
+            return halt, _cancel(connection, desk, cause, halt), None
+    except Exception as error:  # noqa: BLE001 - raised again once the halt is on disk
+        return halt, [], error
+
+
+def _require_known(connection: Connection, scope: Scope) -> None:
+    """Check that the strategy exists: a halt with a misspelt scope would stop nothing."""
+    if scope == ACCOUNT:
+        return
+    defined = select(strategies.c.name).where(strategies.c.name == scope.strategy)
+    traded = select(orders.c.strategy).where(orders.c.strategy == scope.strategy).limit(1)
+    if all(connection.execute(statement).first() is None for statement in (defined, traded)):
+        raise NotFound(
+            f"no strategy {scope.strategy!r} is known, so nothing is halted; "
+            f"the scope of the whole account is {IN_HALTS!r}"
+        )
+
+
+def _store(connection: Connection, wanted: Halt, cause: Cause, cancel_orders: bool) -> Halt:
+    """Store the halt; it keeps what an earlier halt of the same scope asked for."""
+    if cancel_orders or wanted.flatten:  # working orders would stand in the way of closing
+        wanted = replace(wanted, cancels_up_to=_newest_order(connection))
+    for earlier in in_force(connection):
+        if earlier.scope == wanted.scope:
+            flatten = wanted.flatten or earlier.flatten
+            up_to = wanted.cancels_up_to or earlier.cancels_up_to
+            wanted = replace(wanted, flatten=flatten, cancels_up_to=up_to)
+    name = wanted.scope.name(IN_HALTS)
+    _delete(connection, wanted.scope)
+    row = {field: getattr(wanted, field) for field in Halt.__slots__}
+    connection.execute(insert(halts), {**row, "scope": name})
+    data = {"reason": wanted.reason, "cancel_orders": cancel_orders, "flatten": wanted.flatten}
+    audit.append(connection, wanted.at, "risk.halted", name, cause, data)
+    return wanted
+
+
+def _cancel(connection: Connection, desk: Desk, cause: Cause, halt: Halt) -> list[Order]:
+    return cancel.request_all(connection, desk, cause, lambda order: halt.covers(order.terms.strategy))
+
+
+def _newest_order(connection: Connection) -> int:
     return connection.execute(select(func.max(orders.c.seq))).scalar() or 0
 
 
-def put(connection: Connection, halt: Halt) -> None:
-    lift(connection, halt.scope)
-    row = {name: getattr(halt, name) for name in Halt.__slots__}
-    connection.execute(insert(halts), row)
-
-
-def lift(connection: Connection, scope: str) -> bool:
-    """Whether there was anything to lift."""
-    return connection.execute(delete(halts).where(halts.c.scope == scope)).rowcount > 0
+def _delete(connection: Connection, scope: Scope) -> bool:
+    """Delete the halt of the scope. Returns whether there was one."""
+    return connection.execute(delete(halts).where(halts.c.scope == scope.name(IN_HALTS))).rowcount > 0

@@ -1,15 +1,16 @@
-"""The limits a book is held to: those of the settings, and what an admin changed at run time."""
+"""The limits in force: those of the settings, and what an admin has changed at run time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from algosat.config.settings import checked_limits
 from algosat.domain.risk.limits import Limits
+from algosat.domain.scope import ACCOUNT, IN_LIMITS, Scope
 from algosat.errors import InvalidBody
 from algosat.store import audit
 from algosat.store.audit import Cause
@@ -18,25 +19,24 @@ from algosat.store.tables import limits as changes
 from algosat.trading.desk import Desk
 from algosat.validation_errors import findings, sentence
 
-ACCOUNT: Final = "account"  # the scope of the whole account; every other scope is a strategy's name
-
 _CHANGED = Prepared(select(changes.c["values"]).where(changes.c.scope == bindparam("scope")))
 
 
-def effective(connection: Connection, defaults: Limits, scope: str = ACCOUNT) -> Limits | None:
-    """The limits of a scope as they are now; None for a strategy that has none of its own."""
+def effective(connection: Connection, defaults: Limits, scope: Scope = ACCOUNT) -> Limits | None:
+    """Return the limits of a scope as they are now; None for a strategy without limits of its own."""
     return in_force(connection, defaults, (scope,)).get(scope)
 
 
-def scopes(connection: Connection) -> list[str]:
-    """The account, and every strategy that has limits of its own."""
-    changed = connection.execute(select(changes.c.scope).order_by(changes.c.scope)).scalars()
+def scopes(connection: Connection) -> list[Scope]:
+    """Return the account, and every strategy that has limits of its own."""
+    names = connection.execute(select(changes.c.scope).order_by(changes.c.scope)).scalars()
+    changed = [Scope.named(name, IN_LIMITS) for name in names]
     return [ACCOUNT, *(scope for scope in changed if scope != ACCOUNT)]
 
 
-def in_force(connection: Connection, defaults: Limits, scopes: tuple[str, ...]) -> dict[str, Limits]:
-    """The limits of those scopes that have any; the account always has."""
-    found = {scope: _CHANGED.scalar(connection, scope=scope) for scope in scopes}
+def in_force(connection: Connection, defaults: Limits, scopes: tuple[Scope, ...]) -> dict[Scope, Limits]:
+    """Return the limits of those scopes that have any; the account always has."""
+    found = {scope: _changes(connection, scope) for scope in scopes}
     return {
         scope: with_changes(defaults, changed or {})
         for scope, changed in found.items()
@@ -44,27 +44,33 @@ def in_force(connection: Connection, defaults: Limits, scopes: tuple[str, ...]) 
     }
 
 
-def change(desk: Desk, scope: str, values: Mapping[str, Any], cause: Cause) -> Limits:
-    """Change some limits of a scope; null takes a change back. The next order sees it.
+def change(desk: Desk, scope: Scope, values: Mapping[str, Any], cause: Cause) -> Limits:
+    """Change some limits of a scope; null restores the value of the settings.
 
-    Raises InvalidBody, naming every value that is no limit; then nothing has changed.
+    The next order is judged by them. Raises InvalidBody, which names every invalid value; then nothing has
+    changed.
     """
     return desk.writer.run(lambda connection: _change(connection, desk, scope, values, cause))
 
 
 def _change(
-    connection: Connection, desk: Desk, scope: str, values: Mapping[str, Any], cause: Cause
+    connection: Connection, desk: Desk, scope: Scope, values: Mapping[str, Any], cause: Cause
 ) -> Limits:
-    merged = {**(_CHANGED.scalar(connection, scope=scope) or {}), **values}
+    merged = {**(_changes(connection, scope) or {}), **values}
     wanted = {name: value for name, value in merged.items() if value is not None}
     result = with_changes(desk.defaults, wanted)
-    at = desk.clock()
-    connection.execute(delete(changes).where(changes.c.scope == scope))
+    at, name = desk.clock(), scope.name(IN_LIMITS)
+    connection.execute(delete(changes).where(changes.c.scope == name))
     if wanted:
-        row = {"scope": scope, "values": wanted, "changed_at": at, "changed_by": cause.actor}
+        row = {"scope": name, "values": wanted, "changed_at": at, "changed_by": cause.actor}
         connection.execute(insert(changes), row)
-    audit.append(connection, at, "risk.limits_changed", scope, cause, dict(values))
+    audit.append(connection, at, "risk.limits_changed", name, cause, dict(values))
     return result
+
+
+def _changes(connection: Connection, scope: Scope) -> Mapping[str, Any] | None:
+    changed: Mapping[str, Any] | None = _CHANGED.scalar(connection, scope=scope.name(IN_LIMITS))
+    return changed
 
 
 def with_changes(defaults: Limits, values: Mapping[str, Any]) -> Limits:

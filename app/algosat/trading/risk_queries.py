@@ -19,13 +19,11 @@ from sqlalchemy import (
 )
 
 from algosat.domain.orders import OrderTerms
+from algosat.domain.scope import IN_BASELINES, IN_HALTS, IN_LIMITS
 from algosat.store.prepared import Prepared
 from algosat.store.tables import NOT_DENIED, balances, days, halts, instruments, limits, orders, quotes
 from algosat.store.tables import openings as all_openings
 from algosat.store.types import Scaled
-from algosat.trading.daily_pnl import WHOLE
-from algosat.trading.halts import ALL
-from algosat.trading.limits import ACCOUNT
 
 _STRATEGY: BindParameter[Any] = bindparam("strategy")
 _ALL_HALTED, _STRATEGY_HALTED = halts.alias(), halts.alias()
@@ -60,11 +58,11 @@ _AROUND = Prepared(
     )
     .outerjoin(quotes, quotes.c.symbol == instruments.c.symbol)
     .outerjoin(balances, balances.c.account == bindparam("account"))
-    .outerjoin(_ALL_HALTED, _ALL_HALTED.c.scope == ALL)
+    .outerjoin(_ALL_HALTED, _ALL_HALTED.c.scope == IN_HALTS)
     .outerjoin(_STRATEGY_HALTED, _STRATEGY_HALTED.c.scope == _STRATEGY)
-    .outerjoin(_ACCOUNT_LIMITS, _ACCOUNT_LIMITS.c.scope == ACCOUNT)
+    .outerjoin(_ACCOUNT_LIMITS, _ACCOUNT_LIMITS.c.scope == IN_LIMITS)
     .outerjoin(_STRATEGY_LIMITS, _STRATEGY_LIMITS.c.scope == _STRATEGY)
-    .outerjoin(_ACCOUNT_OPENING, _opens(_ACCOUNT_OPENING, WHOLE))
+    .outerjoin(_ACCOUNT_OPENING, _opens(_ACCOUNT_OPENING, IN_BASELINES))
     .outerjoin(_STRATEGY_OPENING, _opens(_STRATEGY_OPENING, _STRATEGY))
     .where(instruments.c.symbol == bindparam("symbol"))
 )

@@ -17,9 +17,10 @@ from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms
 from algosat.domain.risk import Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot
+from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
 from algosat.errors import CalendarUnknown
 from algosat.store.rows import instrument_from, quote_from
-from algosat.trading import account_book, daily_pnl, funds, halts, limits, risk_queries
+from algosat.trading import account_book, daily_pnl, funds, limits, risk_queries
 from algosat.trading.account_book import AccountBook
 from algosat.trading.desk import Desk
 
@@ -84,7 +85,7 @@ def _hours(desk: Desk, instrument: Instrument, at: datetime) -> _Hours | Denial:
 
 def _halts(terms: OrderTerms, around: Any) -> tuple[str, ...]:
     """Why nothing may be opened now; of the strategy's own halts only a strategy's orders know."""
-    found = ((around.all_halted, halts.ALL), (around.strategy_halted, terms.strategy))
+    found = ((around.all_halted, IN_HALTS), (around.strategy_halted, terms.strategy))
     return tuple(f"{reason} ({scope})" for reason, scope in found if reason is not None)
 
 
@@ -116,10 +117,10 @@ def _scopes(
             working_orders=sum(seen.working_orders.values()),
             orders_last_second=lately.of_account,
             orders_today=around.account_orders or 0,
-            day_result=daily_pnl.result_since(
+            day_result=daily_pnl.pnl_since(
                 connection,
                 desk.account,
-                daily_pnl.WHOLE,
+                ACCOUNT,
                 day,
                 earned + seen.unrealised(),
                 around.account_opening,
@@ -137,8 +138,8 @@ def _scopes(
                 working_orders=seen.working_orders.get(strategy, 0),
                 orders_last_second=lately.of_strategy,
                 orders_today=around.strategy_orders or 0,
-                day_result=daily_pnl.result_since(
-                    connection, desk.account, strategy, day, worth, around.strategy_opening
+                day_result=daily_pnl.pnl_since(
+                    connection, desk.account, Scope(strategy), day, worth, around.strategy_opening
                 ),
             )
         )

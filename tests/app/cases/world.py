@@ -20,6 +20,7 @@ from algosat.config.settings import AlgosatFile
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status
+from algosat.domain.scope import IN_HALTS
 from algosat.engine.assembly import Parts, assemble
 from algosat.engine.quotes import list_instruments
 from algosat.store import audit, ledger, queries
@@ -28,7 +29,7 @@ from algosat.store.database import Database
 from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
 from algosat.trading import desk as desks
-from algosat.trading import halt, halts, place
+from algosat.trading import halts, place
 from algosat.trading.desk import Desk
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, order_now
@@ -116,7 +117,7 @@ class World:
         return order
 
     def halt_and_flatten(self) -> None:
-        halt.halt_trading(self.desk, CAUSE, "the test halts", flatten=True)
+        halts.halt_trading(self.desk, CAUSE, "the test halts", flatten=True)
 
     def quote(self, symbol: str) -> Quote:
         with self.desk.database.read() as connection:
@@ -138,7 +139,7 @@ class World:
     def halts(self) -> list[tuple[str, str]]:
         """Scope and reason of each halt in force."""
         with self.desk.database.read() as connection:
-            return [(each.scope, each.reason) for each in halts.in_force(connection)]
+            return [(each.scope.name(IN_HALTS), each.reason) for each in halts.in_force(connection)]
 
     def alerts(self) -> list[Event]:
         """Audit events in the form that `engine.alerts` writes."""

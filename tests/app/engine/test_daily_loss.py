@@ -14,11 +14,12 @@ from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.orders import Status
 from algosat.domain.risk import DenialCode
+from algosat.domain.scope import ACCOUNT, Scope
 from algosat.engine.heartbeat import Heartbeat
 from algosat.engine.quotes import list_instruments
 from algosat.store import audit
 from algosat.store.tables import heartbeats, quotes
-from algosat.trading import account_book, daily_pnl, halt, halts, limits
+from algosat.trading import account_book, daily_pnl, halts, limits
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, SHARE, buy, hold, instruments, open_desk, sell, set_prices
 from tests.app.engine.rig import EngineRig
@@ -37,7 +38,7 @@ def look(rig: EngineRig) -> None:
     rig.parts.clock.daily_loss.watch(rig.desk)
 
 
-def halted(desk: Desk) -> list[str]:
+def halted(desk: Desk) -> list[Scope]:
     with desk.database.read() as connection:
         return [each.scope for each in halts.in_force(connection)]
 
@@ -61,7 +62,7 @@ def day_result(desk: Desk) -> Decimal:
             connection, desk.account, account_book.read_book(connection, desk.account)
         )
         day = desk.calendar.trading_day(desk.clock())
-        return daily_pnl.daily_pnl(connection, desk.account, daily_pnl.WHOLE, day, worth)
+        return daily_pnl.daily_pnl(connection, desk.account, ACCOUNT, day, worth)
 
 
 def test_a_symbol_without_a_price_keeps_no_loss_of_another_from_halting(rig: EngineRig) -> None:
@@ -74,7 +75,7 @@ def test_a_symbol_without_a_price_keeps_no_loss_of_another_from_halting(rig: Eng
     set_prices(rig.desk, ALPHA="99.40")
     forget_price(rig.desk, SECOND)
     look(rig)
-    assert halted(rig.desk) == [halts.ALL]
+    assert halted(rig.desk) == [ACCOUNT]
 
 
 def test_what_was_lost_for_good_counts_whatever_has_no_price(rig: EngineRig) -> None:
@@ -87,7 +88,7 @@ def test_what_was_lost_for_good_counts_whatever_has_no_price(rig: EngineRig) -> 
     rig.exchange.fill(sold, str(TRADED), "99.40")
     rig.look()
     look(rig)
-    assert halted(rig.desk) == [halts.ALL]
+    assert halted(rig.desk) == [ACCOUNT]
 
 
 def test_what_is_listed_no_more_counts_at_its_last_known_price(rig: EngineRig) -> None:
@@ -96,7 +97,7 @@ def test_what_is_listed_no_more_counts_at_its_last_known_price(rig: EngineRig) -
     set_prices(rig.desk, ALPHA="99.40")
     unlist(rig.desk, SHARE)
     look(rig)
-    assert halted(rig.desk) == [halts.ALL]
+    assert halted(rig.desk) == [ACCOUNT]
 
 
 def test_what_never_had_a_price_has_won_and_lost_nothing_yet(rig: EngineRig) -> None:
@@ -124,12 +125,12 @@ def test_a_loss_that_the_first_price_shows_counts(rig: EngineRig) -> None:
     look(rig)
     set_prices(rig.desk, ALPHA="99.40")
     look(rig)
-    assert halted(rig.desk) == [halts.ALL]
+    assert halted(rig.desk) == [ACCOUNT]
 
 
 def test_a_gain_that_the_first_price_shows_hides_no_loss_of_today(rig: EngineRig) -> None:
     hold(rig.desk, str(TRADED), strategy="trend")
-    limits.change(rig.desk, "trend", {"max_daily_loss": "500"}, CAUSE)
+    limits.change(rig.desk, Scope("trend"), {"max_daily_loss": "500"}, CAUSE)
     forget_price(rig.desk, SHARE)
     look(rig)
     set_prices(rig.desk, ALPHA="104")
@@ -137,13 +138,13 @@ def test_a_gain_that_the_first_price_shows_hides_no_loss_of_today(rig: EngineRig
     assert day_result(rig.desk) <= 0
     set_prices(rig.desk, ALPHA="103.40")
     look(rig)
-    assert sorted(halted(rig.desk)) == [halts.ALL, "trend"]
+    assert set(halted(rig.desk)) == {ACCOUNT, Scope("trend")}
 
 
 def test_a_strategys_first_price_moves_only_what_it_is_measured_against(rig: EngineRig) -> None:
     hold(rig.desk, str(TRADED), strategy="trend")
     for scope in ("trend", "other"):
-        limits.change(rig.desk, scope, {"max_daily_loss": "500"}, CAUSE)
+        limits.change(rig.desk, Scope(scope), {"max_daily_loss": "500"}, CAUSE)
     forget_price(rig.desk, SHARE)
     look(rig)
     set_prices(rig.desk, ALPHA="104")
@@ -151,7 +152,7 @@ def test_a_strategys_first_price_moves_only_what_it_is_measured_against(rig: Eng
     day = rig.desk.calendar.trading_day(rig.desk.clock())
     with rig.desk.database.read() as connection:
         results = {
-            name: daily_pnl.daily_pnl(connection, rig.desk.account, name, day, worth)
+            name: daily_pnl.daily_pnl(connection, rig.desk.account, Scope(name), day, worth)
             for name, worth in (("trend", Decimal(4000)), ("other", Decimal(0)))
         }
     assert results["trend"] <= 100  # without the gain of 4,000; fees aside
@@ -192,7 +193,7 @@ def test_what_was_lost_today_before_the_first_look_counts(rig: EngineRig, clock:
     rig.look()
     set_prices(rig.desk)
     look(rig)
-    assert halted(rig.desk) == [halts.ALL]
+    assert halted(rig.desk) == [ACCOUNT]
 
 
 def test_what_was_won_today_before_the_first_look_hides_no_loss(rig: EngineRig, clock: FakeClock) -> None:
@@ -207,13 +208,13 @@ def test_what_was_won_today_before_the_first_look_hides_no_loss(rig: EngineRig, 
 
 
 def test_a_limit_set_at_noon_counts_what_the_strategy_lost_in_the_morning(rig: EngineRig) -> None:
-    limits.change(rig.desk, limits.ACCOUNT, {"max_daily_loss": "100000"}, CAUSE)
+    limits.change(rig.desk, ACCOUNT, {"max_daily_loss": "100000"}, CAUSE)
     hold(rig.desk, str(TRADED), strategy="trend")
     rig.sent(sold := sell(rig.desk, str(TRADED), limit="99.40", strategy="trend"))
     rig.exchange.fill(sold, str(TRADED), "99.40")
     rig.look()
     look(rig)
-    limits.change(rig.desk, "trend", {"max_daily_loss": "500"}, CAUSE)
+    limits.change(rig.desk, Scope("trend"), {"max_daily_loss": "500"}, CAUSE)
     look(rig)
-    assert halted(rig.desk) == ["trend"]
-    halt.resume_trading(rig.desk, CAUSE, scope="trend")
+    assert halted(rig.desk) == [Scope("trend")]
+    halts.resume_trading(rig.desk, CAUSE, scope=Scope("trend"))

@@ -11,10 +11,11 @@ import pytest
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, ModifyRequest, Order, PendingRequest, Product, Side, Status
+from algosat.domain.scope import Scope
 from algosat.engine.quotes import list_instruments
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from algosat.store import audit, queries
-from algosat.trading import cancel, halt, modify
+from algosat.trading import cancel, halts, modify
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, FUTURE, advance, buy, hold, instruments, order_now, sell, set_prices
 from tests.app.engine.rig import EngineRig, failing, open_floor
@@ -61,7 +62,7 @@ def requests(desk: Desk, order: Order) -> int:
 def test_a_refused_cancel_is_asked_for_again_until_the_broker_gives_in(rig: EngineRig) -> None:
     order, asked = working(rig), list[float]()
     refusing(rig, asked, after=lambda number: number < 3)
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     rig.route()
     assert order_now(rig.desk, order).status is Status.OPEN
     live_through(rig, 30)
@@ -72,7 +73,7 @@ def test_a_refused_cancel_is_asked_for_again_until_the_broker_gives_in(rig: Engi
 def test_refused_again_and_again_it_is_asked_for_less_often_but_for_ever(rig: EngineRig) -> None:
     _, asked = working(rig), list[float]()
     refusing(rig, asked)
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     live_through(rig, 600)
     waits = [later - sooner for sooner, later in pairwise(asked)]
     assert min(waits) >= 5
@@ -84,9 +85,9 @@ def test_refused_again_and_again_it_is_asked_for_less_often_but_for_ever(rig: En
 def test_a_halt_that_is_lifted_asks_no_more(rig: EngineRig) -> None:
     order, asked = working(rig), list[float]()
     refusing(rig, asked)
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     live_through(rig, 20)
-    halt.resume_trading(rig.desk, CAUSE)
+    halts.resume_trading(rig.desk, CAUSE)
     before = len(asked)
     assert before >= 2
     live_through(rig, 120)
@@ -97,7 +98,7 @@ def test_a_halt_that_is_lifted_asks_no_more(rig: EngineRig) -> None:
 def test_a_broker_that_was_away_cancels_once_it_is_back(rig: EngineRig) -> None:
     order = working(rig)
     rig.exchange.before = failing(BrokerNotReached("away"), "cancel", "find", "reports")
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     live_through(rig, 120)
     assert order_now(rig.desk, order).pending is PendingRequest.PENDING_CANCEL
     rig.exchange.before = quiet
@@ -113,7 +114,7 @@ def test_an_order_that_comes_to_work_after_the_halt_is_cancelled(
     rig.exchange.place(order)
     asked: list[float] = []
     refusing(rig, asked, after=lambda number: number < 2)
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     assert order_now(rig.desk, order).status is not Status.OPEN
     rig.look()
     live_through(rig, 20)
@@ -132,7 +133,7 @@ def test_what_a_halt_could_not_cancel_is_cancelled_by_the_engine(
     with monkeypatch.context() as patch:
         patch.setattr(cancel, "request_all", broken)
         with pytest.raises(ValueError, match="no"):
-            halt.halt_trading(rig.desk, CAUSE, "stop")
+            halts.halt_trading(rig.desk, CAUSE, "stop")
     assert order_now(rig.desk, order).pending is None
     live_through(rig, 2)
     assert order_now(rig.desk, order).status is Status.CANCELLED
@@ -145,7 +146,7 @@ def test_a_way_out_taken_while_halted_is_not_recalled_whatever_the_clock(
     before = rig.sent(sell(rig.desk, "10", limit="104", reduce_only=True))
     asked: list[float] = []
     refusing(rig, asked, after=lambda number: number < 2)
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     clock.forward(hours=-1)
     set_prices(rig.desk)
     out = rig.sent(sell(rig.desk, "10", limit="104", reduce_only=True))
@@ -159,7 +160,7 @@ def test_exits_of_a_flattening_halt_survive_a_clock_that_is_put_back(
 ) -> None:
     hold(rig.desk, "30")
     clock.forward(hours=1)  # by which its price is stale: it cannot be closed at once
-    halt.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
+    halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
     clock.forward(hours=-1)
     for _ in range(25):
         set_prices(rig.desk)
@@ -169,7 +170,7 @@ def test_exits_of_a_flattening_halt_survive_a_clock_that_is_put_back(
 
 def test_a_halt_that_leaves_orders_working_recalls_none(rig: EngineRig) -> None:
     order = working(rig)
-    halt.halt_trading(rig.desk, CAUSE, "stop", cancel_orders=False)
+    halts.halt_trading(rig.desk, CAUSE, "stop", cancel_orders=False)
     live_through(rig, 10)
     assert order_now(rig.desk, order).pending is None
     assert requests(rig.desk, order) == 0
@@ -178,9 +179,9 @@ def test_a_halt_that_leaves_orders_working_recalls_none(rig: EngineRig) -> None:
 def test_a_second_halt_does_not_call_off_the_first_ones_cancels(rig: EngineRig) -> None:
     order, asked = working(rig), list[float]()
     refusing(rig, asked, after=lambda number: number < 2)
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     rig.route()
-    halt.halt_trading(rig.desk, CAUSE, "stay", cancel_orders=False)
+    halts.halt_trading(rig.desk, CAUSE, "stay", cancel_orders=False)
     live_through(rig, 20)
     assert order_now(rig.desk, order).status is Status.CANCELLED
 
@@ -189,7 +190,7 @@ def test_a_strategys_halt_recalls_its_orders_alone(rig: EngineRig) -> None:
     own, other = rig.sent(buy(rig.desk, strategy="trend")), working(rig)
     asked: list[float] = []
     refusing(rig, asked, after=lambda number: number < 2)
-    halt.halt_trading(rig.desk, CAUSE, "stop", scope="trend")
+    halts.halt_trading(rig.desk, CAUSE, "stop", scope=Scope("trend"))
     live_through(rig, 20)
     assert order_now(rig.desk, own).status is Status.CANCELLED
     assert requests(rig.desk, other) == 0
@@ -200,7 +201,7 @@ def test_a_change_that_the_cancel_outweighed_does_not_keep_it_from_being_asked_a
     modify.modify_order(rig.desk, order.id, ModifyRequest(Decimal(20), None, None), CAUSE)
     asked: list[float] = []
     refusing(rig, asked, after=lambda number: number < 2)
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     live_through(rig, 30)
     gone = order_now(rig.desk, order)
     assert (gone.status, gone.terms.quantity) == (Status.CANCELLED, Decimal(10))
@@ -213,7 +214,7 @@ def test_a_used_up_day_keeps_no_recall_waiting(
     rig = open_floor(desk, exchange, rules)
     order, asked = working(rig), list[float]()
     refusing(rig, asked, after=lambda number: number < 2)
-    halt.halt_trading(desk, CAUSE, "stop")
+    halts.halt_trading(desk, CAUSE, "stop")
     live_through(rig, 20)
     assert order_now(desk, order).status is Status.CANCELLED
 
@@ -223,7 +224,7 @@ def test_a_refused_cancel_of_a_flattening_halt_is_not_asked_for_every_time(rig: 
     order, asked = rig.sent(sell(rig.desk, "10", limit="104")), list[float]()
     refusing(rig, asked)
     rig.exchange.clock.forward(seconds=1)
-    halt.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
+    halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
     live_through(rig, 300)
     assert order_now(rig.desk, order).status is Status.OPEN
     assert 10 <= len(asked) <= 20
@@ -232,7 +233,7 @@ def test_a_refused_cancel_of_a_flattening_halt_is_not_asked_for_every_time(rig: 
 def test_a_lost_answer_is_looked_up_and_asks_no_second_time(rig: EngineRig) -> None:
     order = working(rig)
     rig.exchange.after = failing(BrokerUncertain("lost"), "cancel")
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     live_through(rig, 10)
     assert order_now(rig.desk, order).status is Status.CANCELLED
     assert requests(rig.desk, order) == 1
@@ -243,7 +244,7 @@ def test_an_exit_that_is_denied_is_not_tried_every_few_seconds(rig: EngineRig) -
     hold(rig.desk, "50", symbol=FUTURE, product=Product.INTRADAY)
     unwieldy = [replace(each, lot=Decimal(75)) for each in instruments()]
     list_instruments(rig.desk, unwieldy)
-    halt.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
+    halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
     for _ in range(600):
         set_prices(rig.desk)
         live_through(rig, 1)

@@ -9,7 +9,7 @@ from algosat.domain.reason_codes import EngineCode
 from algosat.errors import BrokerNotReached, BrokerUncertain
 from algosat.store import audit
 from algosat.store.leader_lock import NotLeading
-from algosat.trading import halt
+from algosat.trading import halts
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, advance, buy, hold, open_desk, order_now, sell
 from tests.app.engine.rig import EngineRig, failing, open_floor
@@ -136,7 +136,7 @@ def test_an_order_of_unknown_fate_keeps_its_strategy_and_symbol_from_sending(rig
 def test_a_halt_stops_what_has_not_left_but_not_exits(rig: EngineRig) -> None:
     hold(rig.desk)
     entry, leaving = buy(rig.desk), sell(rig.desk, reduce_only=True)
-    halt.halt_trading(rig.desk, CAUSE, "stop", cancel_orders=False)
+    halts.halt_trading(rig.desk, CAUSE, "stop", cancel_orders=False)
     rig.route()
     refused = order_now(rig.desk, entry)
     assert (refused.status, refused.code) == (Status.REJECTED, EngineCode.HALTED_BEFORE_SENDING)

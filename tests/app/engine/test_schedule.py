@@ -14,8 +14,9 @@ from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.orders import EventKind, Order, OrderType, PendingRequest, Product, Side, Status
 from algosat.domain.reason_codes import EngineCode
+from algosat.domain.scope import ACCOUNT, Scope
 from algosat.store import queries
-from algosat.trading import cancel, halt, halts, limits
+from algosat.trading import cancel, halts, limits
 from algosat.trading.desk import Desk
 from tests.app.desks import (
     CAUSE,
@@ -57,7 +58,7 @@ def working(desk: Desk) -> list[Order]:
         return queries.working(connection, desk.account)
 
 
-def halted(desk: Desk) -> list[tuple[str, str]]:
+def halted(desk: Desk) -> list[tuple[Scope, str]]:
     with desk.database.read() as connection:
         return [(each.scope, each.actor) for each in halts.in_force(connection)]
 
@@ -153,7 +154,7 @@ def test_a_halt_that_flattens_cancels_past_the_calendars_end_too(rig: EngineRig,
     set_prices(rig.desk)
     hold(rig.desk, "30")
     entry = accepted(rig.desk, buy(rig.desk))
-    halt.halt_trading(rig.desk, CAUSE, "over", cancel_orders=False, flatten=True)
+    halts.halt_trading(rig.desk, CAUSE, "over", cancel_orders=False, flatten=True)
     move_to(rig, NEW_YEAR)
     assert order_now(rig.desk, entry).pending is PendingRequest.PENDING_CANCEL
 
@@ -162,7 +163,7 @@ def test_a_halt_goes_on_flattening_until_nothing_is_left(rig: EngineRig, clock: 
     hold(rig.desk, "30")
     resting = accepted(rig.desk, sell(rig.desk, "30", limit="104"))
     clock.forward(seconds=1)
-    halt.halt_trading(rig.desk, CAUSE, "stop", cancel_orders=False, flatten=True)
+    halts.halt_trading(rig.desk, CAUSE, "stop", cancel_orders=False, flatten=True)
     move_to(rig, clock())
     assert order_now(rig.desk, resting).pending is PendingRequest.PENDING_CANCEL
     advance(rig.desk, resting, EventKind.CANCELLED)
@@ -175,10 +176,10 @@ def test_a_halt_goes_on_flattening_until_nothing_is_left(rig: EngineRig, clock: 
 def test_flattening_waits_for_a_market_that_takes_orders(rig: EngineRig) -> None:
     hold(rig.desk, "30")
     move_to(rig, at(14, 0))
-    halt.halt_trading(rig.desk, CAUSE, "stop")
+    halts.halt_trading(rig.desk, CAUSE, "stop")
     with rig.desk.database.read() as connection:
         before = queries.orders_page(connection, limit=100).rows
-    halt.halt_trading(rig.desk, CAUSE, "flat", flatten=True, cancel_orders=False)
+    halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True, cancel_orders=False)
     for minute in range(1, 5):
         move_to(rig, at(14, minute))
     with rig.desk.database.read() as connection:
@@ -189,27 +190,27 @@ def test_flattening_waits_for_a_market_that_takes_orders(rig: EngineRig) -> None
 def test_a_lost_day_halts_the_account(rig: EngineRig, clock: FakeClock) -> None:
     hold(rig.desk, "1000")
     move_to(rig, clock())
-    limits.change(rig.desk, limits.ACCOUNT, {"max_daily_loss": "500"}, CAUSE)
+    limits.change(rig.desk, ACCOUNT, {"max_daily_loss": "500"}, CAUSE)
     set_prices(rig.desk, ALPHA="99.50")
     rig.parts.clock.daily_loss.watch(rig.desk)
-    assert halted(rig.desk) == [(halts.ALL, "clock")]
+    assert halted(rig.desk) == [(ACCOUNT, "clock")]
     rig.parts.clock.daily_loss.watch(rig.desk)
     assert len(halted(rig.desk)) == 1
 
 
 def test_a_strategy_that_lost_its_day_is_halted_alone(rig: EngineRig) -> None:
-    limits.change(rig.desk, "trend", {"max_daily_loss": "500"}, CAUSE)
+    limits.change(rig.desk, Scope("trend"), {"max_daily_loss": "500"}, CAUSE)
     hold(rig.desk, "1000", strategy="trend")
     rig.parts.clock.daily_loss.watch(rig.desk)
     set_prices(rig.desk, ALPHA="99.40")
     rig.parts.clock.daily_loss.watch(rig.desk)
-    assert halted(rig.desk) == [("trend", "clock")]
+    assert halted(rig.desk) == [(Scope("trend"), "clock")]
 
 
 def test_a_new_day_is_measured_from_where_it_begins(rig: EngineRig) -> None:
     hold(rig.desk, "1000")
     rig.parts.clock.daily_loss.watch(rig.desk)
-    limits.change(rig.desk, limits.ACCOUNT, {"max_daily_loss": "500"}, CAUSE)
+    limits.change(rig.desk, ACCOUNT, {"max_daily_loss": "500"}, CAUSE)
     rig.exchange.clock.at = at(4, 0, day=23)
     set_prices(rig.desk, ALPHA="99.00")
     rig.parts.clock.daily_loss.watch(rig.desk)

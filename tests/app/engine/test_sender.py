@@ -16,7 +16,7 @@ from algosat.errors import (
 )
 from algosat.store import audit
 from algosat.store.leader_lock import NotLeading
-from algosat.trading import cancel, halt
+from algosat.trading import cancel, halts
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, order_now
 from tests.app.engine.rig import EngineRig, failing, open_floor
@@ -146,7 +146,7 @@ def test_what_is_sent_again_needs_a_permit_too(
 
 def test_a_halt_stops_what_waits_to_be_sent_again(rig: EngineRig, clock: FakeClock) -> None:
     order = waiting(rig, clock)
-    halt.halt_trading(rig.desk, CAUSE, "enough", cancel_orders=False)
+    halts.halt_trading(rig.desk, CAUSE, "enough", cancel_orders=False)
     stopped = rig.sent(order)
     assert (stopped.status, stopped.code) == (Status.REJECTED, EngineCode.HALTED_BEFORE_SENDING)
     assert rig.exchange.sent == []

@@ -20,6 +20,7 @@ import pytest
 from algosat.config.settings import Settings
 from algosat.domain.orders import LIVE, ModifyRequest, Order, OrderType, Product, Side, Status, Validity
 from algosat.domain.orders.report import OrderReport
+from algosat.domain.scope import ACCOUNT, Scope
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -33,7 +34,7 @@ from algosat.errors import (
 )
 from algosat.store import queries
 from algosat.store.verify.verify import verify
-from algosat.trading import cancel, close, halt, halts, modify, place
+from algosat.trading import cancel, close, halts, modify, place
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, SHARE, intent_of, open_desk, order_now, set_prices
 from tests.app.engine.rig import open_floor
@@ -156,13 +157,13 @@ class Walk:
     def halt(self) -> None:
         options = {"cancel_orders": self.chance.random() < 0.7, "flatten": self.chance.random() < 0.4}
         with suppress(NotFound):
-            halt.halt_trading(
-                self.desk, CAUSE, "why", scope=self.chance.choice([halts.ALL, "trend"]), **options
+            halts.halt_trading(
+                self.desk, CAUSE, "why", scope=self.chance.choice([ACCOUNT, Scope("trend")]), **options
             )
 
     def resume(self) -> None:
-        for scope in (halts.ALL, "trend"):
-            halt.resume_trading(self.desk, CAUSE, scope=scope)
+        for scope in (ACCOUNT, Scope("trend")):
+            halts.resume_trading(self.desk, CAUSE, scope=scope)
 
     def _some(self) -> list[Order]:
         with self.desk.database.read() as connection:

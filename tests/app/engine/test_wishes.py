@@ -9,7 +9,7 @@ from algosat.config.settings import Settings
 from algosat.domain.orders import ModifyRequest, Order, PendingRequest, Status
 from algosat.domain.reason_codes import EngineCode
 from algosat.errors import BrokerNotReached, BrokerRateLimited, BrokerRejected, BrokerUncertain
-from algosat.trading import cancel, halt, modify
+from algosat.trading import cancel, halts, modify
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, hold, order_now, sell
 from tests.app.engine.rig import EngineRig, failing, open_floor
@@ -165,7 +165,7 @@ def test_cancels_go_before_new_orders_when_permits_are_scarce(rig: EngineRig, cl
 
 def test_a_change_that_a_halt_has_overtaken_is_not_asked_for(rig: EngineRig) -> None:
     order = to_be_changed(rig)
-    halt.halt_trading(rig.desk, CAUSE, "odd prices", cancel_orders=False)
+    halts.halt_trading(rig.desk, CAUSE, "odd prices", cancel_orders=False)
     rig.exchange.before = failing(AssertionError("asked for"), "modify")
     left = rig.sent(order)
     assert (left.pending, left.code, left.reason) == (
@@ -180,7 +180,7 @@ def test_an_exit_is_changed_under_a_halt(rig: EngineRig) -> None:
     hold(rig.desk, "30")
     order = rig.sent(sell(rig.desk, reduce_only=True))
     modify.modify_order(rig.desk, order.id, CHANGE, CAUSE)
-    halt.halt_trading(rig.desk, CAUSE, "odd prices", cancel_orders=False)
+    halts.halt_trading(rig.desk, CAUSE, "odd prices", cancel_orders=False)
     assert rig.sent(order).terms.quantity == 20
 
 

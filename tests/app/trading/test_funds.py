@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from algosat.domain.funds import Funds
 from algosat.domain.orders import Product, Side
+from algosat.domain.scope import ACCOUNT
 from algosat.store import ledger
 from algosat.trading import account_book, daily_pnl
 from algosat.trading.desk import Desk
@@ -50,7 +51,7 @@ def test_the_days_result_is_measured_from_the_first_look(desk: Desk) -> None:
 
     def result(worth: str) -> Decimal:
         return desk.writer.run(
-            lambda connection: daily_pnl.open_day(connection, desk.account, "*", day, Decimal(worth))
+            lambda connection: daily_pnl.open_day(connection, desk.account, ACCOUNT, day, Decimal(worth))
         )
 
     assert [result("50"), result("20"), result("60")] == [0, -30, 10]

@@ -8,6 +8,7 @@ from algosat.config.settings import RiskSettings
 from algosat.domain.orders import Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.risk.limits import Limits
+from algosat.domain.scope import ACCOUNT, Scope
 from algosat.errors import InvalidBody
 from algosat.store import audit
 from algosat.trading import limits
@@ -15,14 +16,14 @@ from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy
 
 
-def effective(desk: Desk, scope: str = limits.ACCOUNT) -> Limits | None:
+def effective(desk: Desk, scope: Scope = ACCOUNT) -> Limits | None:
     with desk.database.read() as connection:
         return limits.effective(connection, desk.defaults, scope)
 
 
 def test_without_a_change_the_settings_hold(desk: Desk) -> None:
     assert effective(desk) == desk.defaults
-    assert effective(desk, "trend") is None
+    assert effective(desk, Scope("trend")) is None
 
 
 def test_the_fields_are_those_of_the_settings(desk: Desk) -> None:
@@ -30,7 +31,7 @@ def test_the_fields_are_those_of_the_settings(desk: Desk) -> None:
 
 
 def test_a_change_holds_for_the_next_order_and_is_audited(desk: Desk) -> None:
-    changed = limits.change(desk, limits.ACCOUNT, {"max_order_value": "500"}, CAUSE)
+    changed = limits.change(desk, ACCOUNT, {"max_order_value": "500"}, CAUSE)
     assert changed.max_order_value == Decimal(500)
     assert buy(desk).code == DenialCode.ORDER_VALUE
     with desk.database.read() as connection:
@@ -39,15 +40,15 @@ def test_a_change_holds_for_the_next_order_and_is_audited(desk: Desk) -> None:
 
 
 def test_null_takes_a_change_back(desk: Desk) -> None:
-    limits.change(desk, limits.ACCOUNT, {"max_order_value": "500", "max_open_orders": 3}, CAUSE)
-    limits.change(desk, limits.ACCOUNT, {"max_order_value": None}, CAUSE)
+    limits.change(desk, ACCOUNT, {"max_order_value": "500", "max_open_orders": 3}, CAUSE)
+    limits.change(desk, ACCOUNT, {"max_order_value": None}, CAUSE)
     now = effective(desk)
     assert now is not None
     assert (now.max_order_value, now.max_open_orders) == (desk.defaults.max_order_value, 3)
 
 
 def test_a_strategy_may_have_limits_of_its_own(desk: Desk) -> None:
-    limits.change(desk, "trend", {"max_open_orders": 1}, CAUSE)
+    limits.change(desk, Scope("trend"), {"max_open_orders": 1}, CAUSE)
     assert buy(desk, strategy="trend").status is Status.CREATED
     assert buy(desk, strategy="trend").code == DenialCode.OPEN_ORDERS
     assert buy(desk).status is Status.CREATED
@@ -58,6 +59,6 @@ def test_a_strategy_may_have_limits_of_its_own(desk: Desk) -> None:
 )
 def test_what_is_no_limit_changes_nothing(desk: Desk, values: dict[str, object]) -> None:
     with pytest.raises(InvalidBody) as refused:
-        limits.change(desk, limits.ACCOUNT, values, CAUSE)
+        limits.change(desk, ACCOUNT, values, CAUSE)
     assert refused.value.errors[0]["field"] in values
     assert effective(desk) == desk.defaults

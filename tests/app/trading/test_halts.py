@@ -6,11 +6,12 @@ import pytest
 
 from algosat.domain.orders import Order, PendingRequest, Side, Status
 from algosat.domain.risk import DenialCode
+from algosat.domain.scope import Scope
 from algosat.errors import IllegalTransition, NotFound
 from algosat.live import manage
 from algosat.store import audit, queries
 from algosat.store.writer import Writer
-from algosat.trading import cancel, halt, halts
+from algosat.trading import cancel, halts
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SHARE, accepted, buy, hold, order_now, sell
 
@@ -26,7 +27,7 @@ def kinds(desk: Desk) -> list[str]:
 
 
 def test_a_halt_blocks_new_orders_and_says_why(desk: Desk) -> None:
-    halt.halt_trading(desk, CAUSE, "the feed is odd")
+    halts.halt_trading(desk, CAUSE, "the feed is odd")
     denied = buy(desk)
     assert denied.code == DenialCode.HALTED
     assert "the feed is odd" in str(denied.reason)
@@ -34,27 +35,27 @@ def test_a_halt_blocks_new_orders_and_says_why(desk: Desk) -> None:
 
 def test_reduce_only_orders_pass_while_halted(desk: Desk) -> None:
     hold(desk)
-    halt.halt_trading(desk, CAUSE, "stop")
+    halts.halt_trading(desk, CAUSE, "stop")
     assert sell(desk, reduce_only=True).status is Status.CREATED
     assert sell(desk).code == DenialCode.HALTED
 
 
 def test_a_halt_cancels_what_is_working(desk: Desk) -> None:
     new, sent = buy(desk), accepted(desk, buy(desk))
-    halt.halt_trading(desk, CAUSE, "stop")
+    halts.halt_trading(desk, CAUSE, "stop")
     assert order_now(desk, new).status is Status.CANCELLED
     assert order_now(desk, sent).pending is PendingRequest.PENDING_CANCEL
 
 
 def test_a_halt_without_cancelling_leaves_orders_working(desk: Desk) -> None:
     sent = accepted(desk, buy(desk))
-    halt.halt_trading(desk, CAUSE, "stop", cancel_orders=False)
+    halts.halt_trading(desk, CAUSE, "stop", cancel_orders=False)
     assert order_now(desk, sent).pending is None
 
 
 def test_a_halt_that_flattens_closes_what_is_held(desk: Desk) -> None:
     hold(desk, "30")
-    halt.halt_trading(desk, CAUSE, "stop", flatten=True)
+    halts.halt_trading(desk, CAUSE, "stop", flatten=True)
     with desk.database.read() as connection:
         (order,) = queries.working(connection, desk.account)
     assert (order.terms.side, order.terms.quantity, order.terms.reduce_only) == (
@@ -65,7 +66,7 @@ def test_a_halt_that_flattens_closes_what_is_held(desk: Desk) -> None:
 
 
 def test_a_halt_outlives_the_process_and_is_kept_with_who_when_and_why(desk: Desk) -> None:
-    halt.halt_trading(desk, CAUSE, "stop")
+    halts.halt_trading(desk, CAUSE, "stop")
     other = Writer(desk.database)
     try:
         (kept,) = other.run(halts.in_force)
@@ -75,20 +76,20 @@ def test_a_halt_outlives_the_process_and_is_kept_with_who_when_and_why(desk: Des
 
 
 def test_resuming_lets_orders_pass_again_and_is_audited(desk: Desk) -> None:
-    halt.halt_trading(desk, CAUSE, "stop")
-    assert halt.resume_trading(desk, CAUSE)
+    halts.halt_trading(desk, CAUSE, "stop")
+    assert halts.resume_trading(desk, CAUSE)
     assert buy(desk).status is Status.CREATED
     assert kinds(desk) == ["risk.halted", "risk.resumed"]
 
 
 def test_resuming_what_was_not_halted_says_so(desk: Desk) -> None:
-    assert not halt.resume_trading(desk, CAUSE)
+    assert not halts.resume_trading(desk, CAUSE)
     assert kinds(desk) == []
 
 
 def test_a_strategys_halt_stops_it_alone(desk: Desk) -> None:
     own, other = buy(desk, strategy="trend"), buy(desk)
-    halt.halt_trading(desk, CAUSE, "stop", scope="trend")
+    halts.halt_trading(desk, CAUSE, "stop", scope=Scope("trend"))
     assert buy(desk, strategy="trend").code == DenialCode.HALTED
     assert buy(desk).status is Status.CREATED
     assert order_now(desk, own).status is Status.CANCELLED
@@ -96,8 +97,8 @@ def test_a_strategys_halt_stops_it_alone(desk: Desk) -> None:
 
 
 def test_a_second_halt_does_not_call_off_the_flattening(desk: Desk) -> None:
-    halt.halt_trading(desk, CAUSE, "first", flatten=True)
-    halt.halt_trading(desk, CAUSE, "second")
+    halts.halt_trading(desk, CAUSE, "first", flatten=True)
+    halts.halt_trading(desk, CAUSE, "second")
     assert [(each.reason, each.flatten) for each in in_force(desk)] == [("second", True)]
 
 
@@ -111,7 +112,7 @@ def test_who_dies_once_the_halt_is_written_has_cancelled_too(
 
     monkeypatch.setattr(Desk, "wake_engine", die)
     with pytest.raises(SystemExit):
-        halt.halt_trading(desk, CAUSE, "stop")
+        halts.halt_trading(desk, CAUSE, "stop")
     assert [each.reason for each in in_force(desk)] == ["stop"]
     assert order_now(desk, sent).pending is PendingRequest.PENDING_CANCEL
 
@@ -126,7 +127,7 @@ def test_the_halt_stands_even_if_nothing_can_be_cancelled(
 
     monkeypatch.setattr(cancel, "request_all", fail)
     with pytest.raises(IllegalTransition, match="broken"):
-        halt.halt_trading(desk, CAUSE, "stop")
+        halts.halt_trading(desk, CAUSE, "stop")
     assert [each.reason for each in in_force(desk)] == ["stop"]
     assert order_now(desk, sent).pending is None
 
@@ -136,11 +137,11 @@ def test_a_halt_of_what_nobody_knows_is_refused_and_names_the_scope_of_everythin
     desk: Desk, scope: str
 ) -> None:
     buy(desk, strategy="trend")
-    with pytest.raises(NotFound, match="the scope of everything is 'all'"):
-        halt.halt_trading(desk, CAUSE, "stop", scope=scope)
+    with pytest.raises(NotFound, match="the scope of the whole account is 'all'"):
+        halts.halt_trading(desk, CAUSE, "stop", scope=Scope(scope))
     assert in_force(desk) == []
 
 
 def test_a_strategy_that_has_not_traded_yet_can_be_halted(desk: Desk) -> None:
     manage.define(desk, "trend", "moving-average-crossover", {"symbols": [SHARE], "quantity": 1}, CAUSE)
-    assert halt.halt_trading(desk, CAUSE, "stop", scope="trend").scope == "trend"
+    assert halts.halt_trading(desk, CAUSE, "stop", scope=Scope("trend")).scope == Scope("trend")
