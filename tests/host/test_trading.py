@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.unit("algosat", "algosat-engine"), pytest.mark.disposa
 
 
 def position(trader: Trader, symbol: str) -> int:
-    held = (it for it in trader.get_json("/positions")["items"] if it["symbol"] == symbol)
-    return sum(int(it["quantity"]) for it in held)
+    positions = (it for it in trader.get_json("/positions")["items"] if it["symbol"] == symbol)
+    return sum(int(it["quantity"]) for it in positions)
 
 
 def test_filled_market_order_changes_the_position(trader: Trader) -> None:

@@ -110,13 +110,13 @@ def test_cached_wheel_with_another_digest_is_not_used(
     cache = tmp_path / "wheels" / DEBIAN_12.tag
     cache.mkdir(parents=True)
     (cache / "old-1.0-py3-none-any.whl").write_bytes(b"tampered")
-    asked: list[str] = []
+    downloads: list[str] = []
 
     def refuse(missing: list[wheels.Locked], *_: object) -> None:
-        asked.extend(it.name for it in missing)
+        downloads.extend(it.name for it in missing)
         raise Trouble("no network in this test")
 
     monkeypatch.setattr(wheels, "_download", refuse)
     with pytest.raises(Trouble, match="no network"):
         wheels.collect(applying(TWO_PYTHONS, DEBIAN_12), DEBIAN_12)
-    assert asked == ["old"]
+    assert downloads == ["old"]

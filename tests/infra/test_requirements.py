@@ -45,7 +45,7 @@ def test_ansible_package_is_pinned_by_an_exact_version() -> None:
 
 
 def imported_by(module: str) -> set[str]:
-    """The modules that a module of tools/ imports, by their full names."""
+    """Return the full names of the modules that a module of tools/ imports."""
     names = set[str]()
     for node in ast.walk(ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())):
         if isinstance(node, ast.Import):
@@ -58,7 +58,7 @@ def imported_by(module: str) -> set[str]:
 
 
 def test_verbs_that_operate_servers_import_only_what_they_install() -> None:
-    """`make up` installs less than tests have: a module it lacks would be missed only in a new checkout."""
+    """`make up` installs fewer packages than the tests: a missing one would fail only in a new checkout."""
     verbs = re.findall(
         r"^[a-z-]+: ops .*\n\t@\$\(VERB\)\.(\w+)", (ROOT / "Makefile").read_text(), re.MULTILINE
     )

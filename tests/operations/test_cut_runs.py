@@ -85,9 +85,9 @@ def arguments(role: str, variables: dict[str, Any]) -> tuple[str, ...]:
 
 
 def run_until(controller: Controller, role: str, number: int) -> str | None:
-    """Kill a lock-out run when its given number of changing tasks have started.
+    """Start a lock-out run and kill it when its `number`-th changing task starts.
 
-    Returns the name of the last task, or None if the run ended before.
+    Returns the name of the last task, or None if the run ended earlier.
     """
     changing, output = tasks(role) | tasks("deadman"), []
     with controller.start(*arguments(role, {**LOCKOUT[role], "deadman_seconds": SWITCH_SECONDS})) as run:

@@ -1,3 +1,5 @@
+"""Fixture of the release tests."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -27,9 +27,9 @@ def test_current_release_is_called_with_the_installed_configuration(server: Fake
     server.failures["db current"] = store.BEHIND
     server.outputs["backup.sh"] = "before.tar.gz\n"
     switch.switch(server.layout, release)
-    asked = [it for it in server.commands if "engine idle" in it or "risk" in it]
-    assert len(asked) == 5  # engine idle, risk status, risk halt, risk status, risk resume
-    assert all(f"ALGOSAT_CONFIG_DIR={server.layout.configuration} " in it for it in asked)
+    calls = [it for it in server.commands if "engine idle" in it or "risk" in it]
+    assert len(calls) == 5  # engine idle, risk status, risk halt, risk status, risk resume
+    assert all(f"ALGOSAT_CONFIG_DIR={server.layout.configuration} " in it for it in calls)
 
 
 def test_migration_halts_trading_and_backs_up_the_store_first(

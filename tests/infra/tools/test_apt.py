@@ -1,3 +1,5 @@
+"""Installation of missing packages on the developer's machine."""
+
 from __future__ import annotations
 
 import shutil

@@ -1,3 +1,5 @@
+"""Container machines: ports, discovery and inventory variables."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Container images of the distributions."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Archive keys for building images."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The inventory of the local server."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Running playbooks: progress, recap and failures."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Limits and runtime of podman."""
+
 from __future__ import annotations
 
 from pathlib import Path

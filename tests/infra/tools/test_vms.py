@@ -1,3 +1,5 @@
+"""Virtual machines: discovery, power, kernel command line and disks."""
+
 from __future__ import annotations
 
 import json
@@ -27,9 +29,9 @@ def save(machine: vms.Machine) -> None:
 
 def start_process(*arguments: str) -> int:
     """Start a process with the arguments on its command line and return its id."""
-    words = " ".join(arguments)
+    line = " ".join(arguments)
     result = subprocess.run(
-        ["sh", "-c", f"sh -c 'sleep 30; true' {words} >/dev/null 2>&1 & echo $!"],
+        ["sh", "-c", f"sh -c 'sleep 30; true' {line} >/dev/null 2>&1 & echo $!"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return int(result.stdout)
