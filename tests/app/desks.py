@@ -12,7 +12,7 @@ from typing import Any
 from algosat.config.settings import Settings
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, OrderType, Side, Trade
-from algosat.engine.quotes import QuoteBoard, list_instruments
+from algosat.engine.quotes import QuoteBoard, replace_instruments
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.database import Database
@@ -67,7 +67,7 @@ def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[D
     writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
     desk = desks.build(settings, database, writer, notifier, clock)
     desk = replace(desk, defaults=replace(desk.defaults, **limits))
-    list_instruments(desk, instruments())
+    replace_instruments(desk, instruments())
     writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(1_000_000)))
     set_prices(desk)
     try:
@@ -82,7 +82,9 @@ def set_prices(desk: Desk, **last: str) -> None:
     """Prices of now: 100 for every instrument, or what is named (ALPHA="101", NOVA="99")."""
     board = QuoteBoard(desk)
     at = desk.clock()
-    board.take([quote_of(each, at, last.get(each.split("-")[0], "100")) for each in (SHARE, SECOND, FUTURE)])
+    board.update(
+        [quote_of(each, at, last.get(each.split("-")[0], "100")) for each in (SHARE, SECOND, FUTURE)]
+    )
     board.flush()
 
 

@@ -19,15 +19,20 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 
 from algosat.brokers.base import Broker
+from algosat.brokers.paper.venue import Venue
 from algosat.cli import cli
 from algosat.domain.orders import Order, OrderChange
+from algosat.engine.heartbeat import EngineHeartbeat
+from algosat.engine.quotes import QuoteBoard, replace_instruments
 from algosat.store import writer
 from algosat.store.database import Database
 
 T = TypeVar("T")
 
-# Prices and signs of life are no part of an order's journey.
-BESIDE_THE_JOURNEY: Final = ("QuoteBoard", "Pulse", "list_instruments", "Venue.pass_time")
+# Writers of prices and heartbeats, which are not part of an order's journey.
+BESIDE_THE_JOURNEY: Final = tuple(
+    each.__qualname__ for each in (QuoteBoard, EngineHeartbeat, replace_instruments, Venue.pass_time)
+)
 
 
 class Reaper:

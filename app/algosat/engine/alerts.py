@@ -1,4 +1,4 @@
-"""What a person must know of now: into the audit trail and the log."""
+"""Alerts: conditions that need a person, recorded in the audit trail, the metrics and the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 def alert(desk: Desk, kind: str, subject: str, cause: Cause, detail: str) -> None:
-    """`kind` is one of the engine's own words: broker.overfill, broker.ghost, order not found …"""
+    """Record an alert of an engine kind: broker.overfill, broker.ghost, broker.not_found or risk.unpriced."""
     data = {"detail": detail}
     desk.writer.run(lambda connection: audit.append(connection, desk.clock(), kind, subject, cause, data))
     metrics.ERRORS.labels(kind, Severity.CRITICAL.value).inc()

@@ -1,4 +1,4 @@
-"""The engine's parts, put together around one broker."""
+"""The engine's components, assembled around one broker."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from algosat.trading.desk import Desk
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Components:
     desk: Desk
     broker: Broker
-    guard: GuardedBroker
+    guarded_broker: GuardedBroker
     report_processor: ReportProcessor
     quotes: QuoteBoard
     router: Router
     pending_requests: PendingRequests
     reconciler: Reconciler
-    clock: PeriodicDuties
+    duties: PeriodicDuties
     sweeper: Sweeper
     workers: tuple[Workers, ...]
-    fence: Fence  # raises when this engine does not lead any more
+    fence: Fence  # raises NotLeading unless this engine leads
 
-    def send(self) -> float | None:
-        """One round: begin with every wish, then send every order that may be.
+    def send_due(self) -> float | None:
+        """Send the pending requests that are due, then the created orders that may be sent.
 
-        The seconds until another one is worth it, when some wait.
+        Returns the seconds until the next round is worthwhile, or None if nothing waits.
         """
         with self.desk.database.read() as connection:
-            pending, some_created = (
+            pending, has_created = (
                 self.pending_requests.pending(connection),
                 self.router.has_created(connection),
             )
-        waits = (self.pending_requests.step(pending), self.router.step(decide=some_created))
+        waits = (self.pending_requests.step(pending), self.router.step(has_created=has_created))
         return min((wait for wait in waits if wait is not None), default=None)
 
 
@@ -58,47 +58,55 @@ def assemble(
     broker: Broker,
     rules: settings.EngineSettings,
     *,
-    places: Workers,
-    exits: Workers,
+    order_workers: Workers,
+    cancel_workers: Workers,
     fence: Fence,
-) -> Parts:
-    """`places` and `exits` are where broker calls run."""
-    guard, report_processor = GuardedBroker(broker, desk.clock), ReportProcessor(desk)
+) -> Components:
+    """Build the components. Orders are placed by `order_workers`; `cancel_workers` cancel and modify."""
+    guarded_broker, report_processor = GuardedBroker(broker, desk.clock), ReportProcessor(desk)
     throttle = Throttle(
         rules.orders_per_second, rules.orders_per_minute, rules.orders_per_day, sent=_sent_today(desk)
     )
     deadline = timedelta(seconds=rules.send_deadline_seconds)
-    cancel_modify = CancelModifySender(desk, guard, report_processor, throttle)
-    sender = Sender(desk, guard, report_processor, throttle, deadline)
+    cancel_modify = CancelModifySender(desk, guarded_broker, report_processor, throttle)
+    sender = Sender(desk, guarded_broker, report_processor, throttle, deadline)
     reconciler = Reconciler(
         desk,
-        guard,
+        guarded_broker,
         report_processor,
         cancel_modify,
         every=timedelta(seconds=rules.reconcile_seconds),
         window=timedelta(seconds=rules.unknown_window_seconds),
         forgotten_after=deadline + 2 * HUNG_AFTER,
     )
-    return Parts(
+    router = Router(
+        desk,
+        guarded_broker,
+        sender,
+        throttle,
+        order_workers,
+        deadline,
+        fence,
+        lambda: reconciler.read_at is not None,
+    )
+    return Components(
         desk=desk,
         broker=broker,
-        guard=guard,
+        guarded_broker=guarded_broker,
         report_processor=report_processor,
         quotes=QuoteBoard(desk),
-        router=Router(
-            desk, guard, sender, throttle, places, deadline, fence, lambda: reconciler.read_at is not None
-        ),
-        pending_requests=PendingRequests(desk, cancel_modify, throttle, exits),
+        router=router,
+        pending_requests=PendingRequests(desk, cancel_modify, throttle, cancel_workers),
         reconciler=reconciler,
-        clock=PeriodicDuties(desk, report_processor),
+        duties=PeriodicDuties(desk, report_processor),
         sweeper=Sweeper(desk),
-        workers=(places, exits),
+        workers=(order_workers, cancel_workers),
         fence=fence,
     )
 
 
 def _sent_today(desk: Desk) -> list[datetime]:
-    """When orders left since midnight UTC: what a broker who counts has counted already."""
+    """Return when the orders sent since midnight UTC were created, for the broker's limits count them too."""
     midnight = desk.clock().replace(hour=0, minute=0, second=0, microsecond=0)
     statement = select(orders.c.created_at).where(
         orders.c.created_at >= midnight,

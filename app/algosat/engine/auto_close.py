@@ -1,7 +1,7 @@
-"""Positions that must be closed: those a halt is to flatten, and intraday ones before the close.
+"""Closing positions automatically: what a halt flattens, and intraday positions at the square-off.
 
-Level-triggered: what is left is asked anew every few seconds, so a broker that was away, an exit
-that rests or a denial only delay it.
+Positions and orders are read anew every few seconds: a broker outage, an exit that is not filled
+or a denial delays the close and does not end it.
 """
 
 from __future__ import annotations
@@ -29,39 +29,11 @@ from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
 
 _ACTOR: Final = "clock"
-_DELAYS: Final = tuple(
-    timedelta(seconds=seconds) for seconds in (5, 10, 20, 40, 60)
-)  # of exits that the gate denies
-_PATIENCE: Final = timedelta(seconds=30)  # with an exit that rests; then it is cancelled and priced anew
+_REPRICE_AFTER: Final = timedelta(seconds=30)  # an exit not filled by then is cancelled and placed again
+_DENIAL_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 10, 20, 40, 60))
 
 _Key = tuple[str, str, Product]  # strategy, symbol, product
-Concerns = Callable[[str, Product, str], bool]  # of a strategy ('' for by hand), product and symbol
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaving:
-    """What has to be left."""
-
-    concerns: Concerns
-    since: datetime | None = None  # orders from before are in the way; None: what is gets recalled elsewhere
-
-    def includes(self, line: ExposureLine) -> bool:
-        return self.concerns(line.strategy, line.product, line.symbol)
-
-    def outdates(self, order: Order, now: datetime) -> bool:
-        """Whether an order is in the way: older than the wish to leave, or an exit that rests too long."""
-        terms = order.terms
-        if order.external or order.pending is PendingRequest.PENDING_CANCEL:
-            return False
-        if not self.concerns(terms.strategy or "", terms.product, terms.symbol):
-            return False
-        since = self._in_the_way_since(order)
-        return has_come(since, now, within=_PATIENCE) and is_due(order, since, now)
-
-    def _in_the_way_since(self, order: Order) -> datetime:
-        if self.since is not None and order.created_at < self.since:
-            return self.since
-        return order.created_at + _PATIENCE
+_Covers = Callable[[str, Product, str], bool]  # strategy ("" for orders placed by hand), product, symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,33 +43,62 @@ class _Denied:
 
 
 class DeniedExits:
+    """Delays between attempts at an exit that the gate denies. Most denials do not pass by themselves."""
+
     def __init__(self) -> None:
         self._denied: dict[_Key, _Denied] = {}
 
-    def let(self, line: ExposureLine, now: datetime) -> bool:
-        """Whether an exit of the line may be tried."""
+    def may_try(self, line: ExposureLine, now: datetime) -> bool:
+        """Whether an exit of the line may be placed now."""
         last = self._denied.get((line.strategy, line.symbol, line.product))
-        return last is None or has_come(last.next_at, now, within=_DELAYS[-1])
+        return last is None or has_come(last.next_at, now, within=_DENIAL_DELAYS[-1])
 
-    def note(self, exits: Iterable[Order], now: datetime) -> None:
-        """What became of exits that were tried."""
-        for order in exits:
+    def record(self, placed: Iterable[Order], now: datetime) -> None:
+        """Record whether the exits just placed were denied."""
+        for order in placed:
             key = (order.terms.strategy or "", order.terms.symbol, order.terms.product)
             last = self._denied.pop(key, None)
             if order.status is Status.DENIED:
                 number = last.number + 1 if last else 0
-                self._denied[key] = _Denied(number, now + _DELAYS[min(number, len(_DELAYS) - 1)])
+                delay = _DENIAL_DELAYS[min(number, len(_DENIAL_DELAYS) - 1)]
+                self._denied[key] = _Denied(number, now + delay)
 
 
-def flatten_halted(desk: Desk, denials: DeniedExits) -> None:
-    """Go on closing what a halt is to flatten; the orders that it found are recalled (`recall`)."""
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Which positions to close, and which orders to cancel for it."""
+
+    covers: _Covers
+    cancel_before: datetime | None = None  # cancel orders from before this time; None if a halt cancels them
+
+    def includes(self, line: ExposureLine) -> bool:
+        return self.covers(line.strategy, line.product, line.symbol)
+
+    def cancels(self, order: Order, now: datetime) -> bool:
+        """Whether to cancel an order now: it is older than the close, or an exit that is not filled."""
+        terms = order.terms
+        if order.external or order.pending is PendingRequest.PENDING_CANCEL:
+            return False
+        if not self.covers(terms.strategy or "", terms.product, terms.symbol):
+            return False
+        since = self._cancel_from(order)
+        return has_come(since, now, within=_REPRICE_AFTER) and is_due(order, since, now)
+
+    def _cancel_from(self, order: Order) -> datetime:
+        if self.cancel_before is not None and order.created_at < self.cancel_before:
+            return self.cancel_before
+        return order.created_at + _REPRICE_AFTER
+
+
+def flatten_halted(desk: Desk, denied: DeniedExits) -> None:
+    """Close the positions that halts flatten. `halt_cancels` cancels the orders in their way."""
     with desk.database.read() as connection:
         flattening = [halt for halt in halts.in_force(connection) if halt.flatten]
     for halt in flattening:
-        _leave(desk, denials, _Leaving(_covered_by(halt)))
+        _close(desk, denied, _Selection(_covered_by(halt)))
 
 
-def square_off(desk: Desk, denials: DeniedExits) -> None:
+def square_off(desk: Desk, denied: DeniedExits) -> None:
     """Close intraday positions shortly before continuous trading ends."""
     now = desk.clock()
     due: dict[datetime, set[str]] = {}
@@ -108,7 +109,7 @@ def square_off(desk: Desk, denials: DeniedExits) -> None:
             if closes_at is not None and closes_at - desk.square_off_before_close <= now < closes_at:
                 due.setdefault(closes_at - desk.square_off_before_close, set()).add(symbol)
     for since, symbols in due.items():
-        _leave(desk, denials, _Leaving(_intraday_in(symbols), since))
+        _close(desk, denied, _Selection(_intraday_in(symbols), since))
 
 
 def _closes_at(connection: Connection, desk: Desk, symbol: str, now: datetime) -> datetime | None:
@@ -118,61 +119,67 @@ def _closes_at(connection: Connection, desk: Desk, symbol: str, now: datetime) -
     return desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, now)
 
 
-def _covered_by(halt: Halt) -> Concerns:
+def _covered_by(halt: Halt) -> _Covers:
     return lambda strategy, _product, _symbol: halt.covers(strategy)
 
 
-def _intraday_in(symbols: AbstractSet[str]) -> Concerns:
+def _intraday_in(symbols: AbstractSet[str]) -> _Covers:
     return lambda _strategy, product, symbol: product is Product.INTRADAY and symbol in symbols
 
 
-def _leave(desk: Desk, denials: DeniedExits, leaving: _Leaving) -> None:
+def _close(desk: Desk, denied: DeniedExits, selection: _Selection) -> None:
     with desk.database.read() as connection:
-        orders, lines = _outdated(connection, desk, leaving), _open(connection, desk, denials, leaving)
+        orders = _orders_to_cancel(connection, desk, selection)
+        lines = _lines_to_close(connection, desk, denied, selection)
     if not orders and not lines:
         return
     cause = Cause(_ACTOR, correlation.new())
 
     def unit(connection: Connection) -> tuple[list[Order], list[Order]]:
         cancelled = [
-            cancel.request(connection, desk, order, cause) for order in _outdated(connection, desk, leaving)
+            cancel.request(connection, desk, order, cause)
+            for order in _orders_to_cancel(connection, desk, selection)
         ]
-        open_lines = _open(connection, desk, denials, leaving)
-        return cancelled, close.exits(connection, desk, cause, lambda line: line in open_lines)
+        lines = _lines_to_close(connection, desk, denied, selection)
+        return cancelled, close.exits(connection, desk, cause, lambda line: line in lines)
 
     cancelled, placed = desk.writer.run(unit)
-    denials.note(placed, desk.clock())
+    denied.record(placed, desk.clock())
     for order in cancelled + placed:
-        desk.tell_web(order.id)
+        desk.notify_web(order.id)
     desk.wake_engine()
 
 
-def _outdated(connection: Connection, desk: Desk, leaving: _Leaving) -> list[Order]:
+def _orders_to_cancel(connection: Connection, desk: Desk, selection: _Selection) -> list[Order]:
     now = desk.clock()
     working = queries.working(connection, desk.account)
-    return [order for order in working if leaving.outdates(order, now)]
+    return [order for order in working if selection.cancels(order, now)]
 
 
-def _open(connection: Connection, desk: Desk, denials: DeniedExits, leaving: _Leaving) -> list[ExposureLine]:
-    """The lines that can be closed now: something is left of them, and the market takes orders."""
+def _lines_to_close(
+    connection: Connection, desk: Desk, denied: DeniedExits, selection: _Selection
+) -> list[ExposureLine]:
+    """Return the lines with a position that no working exit covers and whose market takes orders now."""
     lines, now = account_book.read_book(connection, desk.account).lines, desk.clock()
-    wanted = [
-        line for line in lines if leaving.includes(line) and exits.is_left(line) and denials.let(line, now)
+    due = [
+        line
+        for line in lines
+        if selection.includes(line) and exits.is_left(line) and denied.may_try(line, now)
     ]
-    return [line for line in wanted if _can_trade(connection, desk, line.symbol)]
+    return [line for line in due if _can_trade(connection, desk, line.symbol)]
 
 
 def _can_trade(connection: Connection, desk: Desk, symbol: str) -> bool:
-    """Whether a market order would pass now; a denial every few seconds through the night helps nobody."""
+    """Whether a market order would pass the gate now; through the night it would only be denied again."""
     instrument, quote = queries.listed(connection, symbol)
-    held_to = limits.effective(connection, desk.defaults)
-    if instrument is None or quote is None or held_to is None:
+    in_force = limits.effective(connection, desk.defaults)
+    if instrument is None or quote is None or in_force is None:
         return False
     now = desk.clock()
-    if abs((now - quote.at).total_seconds()) > held_to.stale_quote_seconds:
+    if abs((now - quote.at).total_seconds()) > in_force.stale_quote_seconds:
         return False
     try:
         phase = desk.calendar.phase(instrument.segment, instrument.has_derivatives, now)
     except CalendarUnknown:
-        return False  # what is in the way is cancelled all the same
+        return False  # orders in the way are cancelled nevertheless
     return takes(phase, OrderType.MARKET, Validity.DAY)

@@ -1,8 +1,8 @@
-"""The day's loss, measured from what a book was worth when the day began; too much of it is a halt.
+"""The daily loss limit: the P&L of the day against the limits of the account and its strategies.
 
-What has no price keeps nobody from being judged: it counts by what is known of it (`book.Stranded`),
-everything else at its price, and what was lost for good in any case. That this is so is said aloud, and
-the gate lets nothing be opened meanwhile.
+A scope that has lost its limit is halted. A position without a price does not suspend the check:
+it counts at its last known price, or at cost if it never had one. An alert names its symbol, and
+the gate denies entries meanwhile.
 """
 
 from __future__ import annotations
@@ -23,79 +23,84 @@ from algosat.trading.account_book import AccountBook, UnpricedPosition
 from algosat.trading.desk import Desk
 
 _ACTOR: Final = "clock"
-_At = tuple[str, str]  # strategy and symbol
+_Position = tuple[str, str]  # strategy and symbol
 _ZERO: Final = Decimal(0)
 
 
 class DailyLossWatch:
     def __init__(self) -> None:
-        self._at_cost: frozenset[_At] = frozenset()
-        self.unpriced: tuple[str, ...] = ()  # symbols that are held and have no price of now
+        self._at_cost: frozenset[_Position] = frozenset()  # positions that never had a price
+        self.unpriced: tuple[str, ...] = ()  # symbols of open positions without a current price
 
-    def watch(self, desk: Desk) -> None:
-        """Open the day of every book that has limits, and halt those that lost what they may."""
+    def check(self, desk: Desk) -> None:
+        """Store the day's baseline of each scope with limits, and halt the scopes that lost their limit."""
         day = desk.calendar.trading_day(desk.clock())
         with desk.database.read() as connection:
-            seen = account_book.read_book(connection, desk.account)
+            book = account_book.read_book(connection, desk.account)
             scopes = limits.scopes(connection)
-            worth = {
-                scope: account_book.equity(connection, desk.account, seen, scope.strategy) for scope in scopes
+            equity = {
+                scope: account_book.equity(connection, desk.account, book, scope.strategy) for scope in scopes
             }
             unopened = [
                 scope for scope in scopes if not daily_pnl.has_baseline(connection, desk.account, scope, day)
             ]
-        self._warn(desk, seen.stranded)
+        self._alert_unpriced(desk, book.stranded)
         if unopened:
             desk.writer.run(
                 lambda connection: [
-                    daily_pnl.open_day(connection, desk.account, scope, day, worth[scope])
+                    daily_pnl.open_day(connection, desk.account, scope, day, equity[scope])
                     for scope in unopened
                 ]
             )
-        self._leave_out_gains(desk, seen, day, [scope for scope in scopes if scope not in unopened])
+        self._exclude_gains(desk, book, day, [scope for scope in scopes if scope not in unopened])
         with desk.database.read() as connection:
-            breaches = [_breach(connection, desk, scope, worth[scope]) for scope in scopes]
-        for halted, reason in filter(None, breaches):
-            halts.halt_trading(desk, Cause(_ACTOR, correlation.new()), reason, scope=halted)
+            breaches = [_breach(connection, desk, scope, equity[scope]) for scope in scopes]
+        for scope, reason in filter(None, breaches):
+            halts.halt_trading(desk, Cause(_ACTOR, correlation.new()), reason, scope=scope)
 
-    def _warn(self, desk: Desk, stranded: Iterable[UnpricedPosition]) -> None:
-        found = {each.symbol: each for each in stranded}
-        for symbol in sorted(found.keys() - set(self.unpriced)):
-            alert(desk, "risk.unpriced", symbol, Cause(_ACTOR, correlation.new()), _words(found[symbol]))
-        self.unpriced = tuple(sorted(found))
+    def _alert_unpriced(self, desk: Desk, positions: Iterable[UnpricedPosition]) -> None:
+        by_symbol = {each.symbol: each for each in positions}
+        for symbol in sorted(by_symbol.keys() - set(self.unpriced)):
+            detail = _valuation(by_symbol[symbol])
+            alert(desk, "risk.unpriced", symbol, Cause(_ACTOR, correlation.new()), detail)
+        self.unpriced = tuple(sorted(by_symbol))
 
-    def _leave_out_gains(self, desk: Desk, seen: AccountBook, day: date, opened: list[Scope]) -> None:
-        """What counted at its cost has a price now. A loss that shows is taken for one of today; a gain is
-        not: it may be old, and would hide what is lost today."""
-        at_cost = frozenset((each.strategy, each.symbol) for each in seen.stranded if each.last is None)
-        found = self._at_cost - at_cost
+    def _exclude_gains(self, desk: Desk, book: AccountBook, day: date, scopes: list[Scope]) -> None:
+        """Raise the baselines by the gains of positions that counted at cost and now have a price.
+
+        A loss that the first price shows counts as today's. A gain may be older, and would hide
+        today's losses.
+        """
+        at_cost = frozenset((each.strategy, each.symbol) for each in book.stranded if each.last is None)
+        newly_priced = self._at_cost - at_cost
         gains = [
             (each.strategy, each.unrealised)
-            for each in seen.valued
-            if (each.strategy, each.symbol) in found and each.unrealised > 0
+            for each in book.valued
+            if (each.strategy, each.symbol) in newly_priced and each.unrealised > 0
         ]
 
         def unit(connection: Connection) -> None:
-            for scope in opened:
-                gain = sum((won for of, won in gains if scope.covers(of)), _ZERO)
+            for scope in scopes:
+                gain = sum((gain for strategy, gain in gains if scope.covers(strategy)), _ZERO)
                 daily_pnl.raise_baseline(connection, desk.account, scope, day, gain)
 
-        if gains and opened:
+        if gains and scopes:
             desk.writer.run(unit)
         self._at_cost = at_cost
 
 
-def _words(stranded: UnpricedPosition) -> str:
-    if stranded.last is None:
-        return "it is held and has no price: it counts as what it cost, and nothing can be opened meanwhile"
+def _valuation(position: UnpricedPosition) -> str:
+    """Return how a position without a current price is valued, for the alert."""
+    if position.last is None:
+        return "the open position has no price: it counts at cost, and the gate denies entries meanwhile"
     return (
-        f"it is held and listed no more: it counts at its last known price {stranded.last}, and nothing can "
-        "be opened meanwhile"
+        "the open position's symbol is no longer listed: it counts at its last known price "
+        f"{position.last}, and the gate denies entries meanwhile"
     )
 
 
 def _breach(connection: Connection, desk: Desk, scope: Scope, equity: Decimal) -> tuple[Scope, str] | None:
-    """Return the scope to halt and the reason, unless it is halted already."""
+    """Return the scope to halt and the reason, or None if it is within its limit or halted already."""
     if any(halt.covers(scope.strategy) for halt in halts.in_force(connection)):
         return None
     in_force = limits.in_force(connection, desk.defaults, (scope,))[scope]

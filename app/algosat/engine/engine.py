@@ -1,4 +1,4 @@
-"""The engine at work: its threads, from taking the lead to giving it back."""
+"""The engine's threads, from taking the lead to releasing it."""
 
 from __future__ import annotations
 
@@ -11,92 +11,99 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.live import LiveSettings
-from algosat.engine.assembly import Parts
-from algosat.engine.heartbeat import Heartbeat
-from algosat.engine.quotes import FLUSH_EVERY, list_instruments
+from algosat.engine.assembly import Components
+from algosat.engine.heartbeat import EngineHeartbeat
+from algosat.engine.quotes import FLUSH_EVERY, replace_instruments
 from algosat.errors import AlgosatError
 from algosat.store.leader_lock import NotLeading
 from algosat.store.wakeup.channels import Listener
 from algosat.systemd import notify
 from algosat.trading.desk import Desk
 
-_FIRST_LOOK: Final = 0.01  # seconds
-_HOUSEKEEPING: Final = 0.1
-_SILENT_TOO_LONG: Final = timedelta(seconds=15)  # without a write, systemd gets no sign of life any more
+_FIRST_WAIT: Final = 0.01  # seconds
+_DUTIES_EVERY: Final = 0.1  # seconds
+_SILENT_AFTER: Final = timedelta(seconds=15)  # without a write, the watchdog is not notified any more
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
 class Engine:
-    """Leads: sends, books and keeps the house until it is told to stop."""
+    """Runs as the leader: sends orders, processes reports and does periodic duties until stopped."""
 
     def __init__(
-        self, desk: Desk, parts: Parts, listener: Listener, live: LiveSettings, stopping: threading.Event
+        self,
+        desk: Desk,
+        components: Components,
+        listener: Listener,
+        live: LiveSettings,
+        stopping: threading.Event,
     ) -> None:
-        """It ends soon after `stopping` is set."""
-        self._desk, self._parts, self._bell, self._live = desk, parts, listener, live
+        """`stopping` ends the engine when it is set; a thread that fails sets it too."""
+        self._desk, self._components, self._listener, self._live = desk, components, listener, live
         self._stopping = stopping
-        self._pulse = Heartbeat(desk, parts)
+        self._heartbeat = EngineHeartbeat(desk, components)
         self._failure: BaseException | None = None
         self._threads = [
-            threading.Thread(target=self._watched, args=(work,), name=name, daemon=True)
-            for name, work in (("housekeeping", self._keep_house), ("pulse", self._beat))
+            threading.Thread(target=self._run_thread, args=(work,), name=name, daemon=True)
+            for name, work in (("duties", self._run_duties), ("heartbeat", self._run_heartbeat))
         ]
 
     def run(self) -> None:
-        """Work until told to stop. Raises NotLeading when the lead is lost."""
-        self._begin()
+        """Work until stopped. Raises NotLeading when the lead is lost."""
+        self._start()
         try:
-            self._route()
+            self._run_router()
         finally:
             self._stopping.set()
-            self._end()
+            self._shut_down()
         if self._failure is not None:
             raise self._failure
 
-    def _begin(self) -> None:
-        self._parts.reconciler.begin()
-        self._parts.report_processor.start()
-        self._parts.broker.start(self._parts.report_processor.push, self._parts.quotes.take)
-        list_instruments(self._desk, self._parts.broker.instruments())
-        self._pulse.step()
+    def _start(self) -> None:
+        components = self._components
+        components.reconciler.mark_interrupted()
+        components.report_processor.start()
+        components.broker.start(components.report_processor.enqueue, components.quotes.update)
+        replace_instruments(self._desk, components.broker.instruments())
+        self._heartbeat.step()
         for thread in self._threads:
             thread.start()
-        _log.info("engine_leads", broker=self._parts.broker.name, account=self._desk.account)
+        _log.info("engine_leads", broker=components.broker.name, account=self._desk.account)
 
-    def _route(self) -> None:
+    def _run_router(self) -> None:
         poll = self._live.files.algosat.engine.poll_seconds
-        wait = _FIRST_LOOK
+        wait = _FIRST_WAIT
         while not self._stopping.is_set():
-            self._bell.wait(wait)
-            if self._desk.clock() - self._pulse.last < _SILENT_TOO_LONG:
+            self._listener.wait(wait)
+            if self._desk.clock() - self._heartbeat.last_write < _SILENT_AFTER:
                 notify("WATCHDOG=1")
-            again: float | None = self._attempt("route", self._parts.send)
-            wait = poll if again is None else min(again, poll)
+            retry_in: float | None = self._attempt("route", self._components.send_due)
+            wait = poll if retry_in is None else min(retry_in, poll)
 
-    def _watched(self, work: Callable[[], None]) -> None:
-        """An engine without one of its threads is none: it ends, and systemd starts it anew."""
+    def _run_thread(self, work: Callable[[], None]) -> None:
+        """End the engine if one of its threads fails; systemd restarts it."""
         try:
             work()
-        except Exception as error:  # noqa: BLE001 - whatever it was, it must not go unseen
+        except Exception as error:  # noqa: BLE001 - no failure may end the thread unnoticed
             _log.exception("thread_failed", thread=threading.current_thread().name)
             self._failure = error
             self._stopping.set()
 
-    def _keep_house(self) -> None:
-        while not self._stopping.wait(_HOUSEKEEPING):
-            _ = self._live.current  # whoever listens for changed settings hears of them
-            self._attempt("reconcile", self._parts.reconciler.step)
-            self._attempt("clock", lambda: self._parts.clock.step(self._parts.reconciler.read_at))
-            self._attempt("sweep", self._parts.sweeper.step)
+    def _run_duties(self) -> None:
+        components = self._components
+        while not self._stopping.wait(_DUTIES_EVERY):
+            _ = self._live.current  # reading the settings notifies their listeners of changes
+            self._attempt("reconcile", components.reconciler.step)
+            self._attempt("duties", lambda: components.duties.step(components.reconciler.read_at))
+            self._attempt("sweep", components.sweeper.step)
 
-    def _beat(self) -> None:
+    def _run_heartbeat(self) -> None:
         while not self._stopping.wait(FLUSH_EVERY.total_seconds()):
-            self._attempt("pulse", self._pulse.step)
+            self._attempt("heartbeat", self._heartbeat.step)
 
     def _attempt(self, name: str, step: Callable[[], T]) -> T | None:
-        """One round. What fails is tried again with the next one; only a lost lead ends the engine."""
+        """Run one step. A step that fails is tried again in the next round; a lost lead ends the engine."""
         try:
             return step()
         except NotLeading as error:
@@ -106,16 +113,16 @@ class Engine:
             _log.exception("round_failed", part=name)
         return None
 
-    def _end(self) -> None:
+    def _shut_down(self) -> None:
         notify("STOPPING=1")
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(timeout=10)
-        self._parts.router.stop()
-        for lane in self._parts.workers:
-            lane.close()
-        self._parts.broker.stop()
-        self._parts.report_processor.stop()
+        self._components.router.stop()
+        for workers in self._components.workers:
+            workers.close()
+        self._components.broker.stop()
+        self._components.report_processor.stop()
         if self._failure is None:
-            self._attempt("pulse", lambda: self._pulse.beat(leading=False))
+            self._attempt("heartbeat", lambda: self._heartbeat.write(leading=False))
         _log.info("engine_ends")

@@ -1,4 +1,7 @@
-"""Day orders whose day is over: the exchange expires them, and what it forgot to tell is found here."""
+"""Expiry of day orders that are still working here after their trading day.
+
+The exchange expires them; this catches the ones whose expiry the broker did not report.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,29 @@ from algosat.engine.report_processor import ReportProcessor
 from algosat.store import queries
 from algosat.trading.desk import Desk
 
-_GRACE: Final = timedelta(minutes=60)  # after continuous trading, for auctions and the exchange's own word
+_GRACE: Final = timedelta(minutes=60)  # after continuous trading, for auctions and the exchange's reports
 
 
 def expire(desk: Desk, report_processor: ReportProcessor, book_read_at: datetime) -> None:
-    """Expire what the broker's book, read after the end of the order's day, left as it was."""
+    """Expire working orders whose trading day had ended when the broker's order book was read."""
     with desk.database.read() as connection:
-        # Nothing ends sooner than the grace after it was placed.
+        # No order ends sooner than the grace after it was placed.
         working = queries.working_since(connection, desk.account, book_read_at - _GRACE)
         symbols = {order.terms.symbol for order in working}
-        traded = {symbol: queries.instrument(connection, symbol) for symbol in symbols}
+        instruments = {symbol: queries.instrument(connection, symbol) for symbol in symbols}
     for order in working:
-        instrument = traded[order.terms.symbol]
+        instrument = instruments[order.terms.symbol]
         ended = _ended_at(desk, order, instrument) if instrument else None
         if ended is not None and ended <= book_read_at and order.status is not Status.CREATED:
-            report_processor.happened(
+            report_processor.record(
                 order.id, EventKind.EXPIRED, code=EngineCode.DAY_ENDED, reason="its trading day is over"
             )
 
 
 def _ended_at(desk: Desk, order: Order, instrument: Instrument) -> datetime | None:
-    """When an order is surely out of the market; None where the market never closes.
+    """Return when a day order has certainly expired, or None if its market never closes.
 
-    What was placed elsewhere on a day without trading is good for the next one.
+    An external order placed on a day without trading is valid for the next trading day.
     """
     calendar, where = desk.calendar, (instrument.segment, instrument.has_derivatives)
     closes_at = calendar.closes_at(*where, order.created_at) or calendar.closes_at(

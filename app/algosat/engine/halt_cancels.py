@@ -1,9 +1,8 @@
-"""Orders that a halt is to cancel: what the broker refuses is asked for again, until none is left.
+"""Cancels that halts ask for, repeated until none of the orders works any more.
 
-Level-triggered, like the closing of positions: what still works is looked up anew every few seconds, so
-it does not matter whether the broker refused, the halt could not cancel, or an order came to work only
-after it. A halt that is lifted asks for nothing more; a cancel that was asked for stays so, since the
-broker may have it already.
+Working orders are read anew every few seconds: it does not matter whether the broker refused a
+cancel, the halt could not request it, or the order began to work after the halt. A resumed halt
+asks for no more cancels. Those already requested stay: the broker may have received them.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
 
 _ACTOR: Final = "clock"
-_SOONEST: Final = timedelta(seconds=5)
-_LATEST: Final = timedelta(seconds=30)
+_MIN_WAIT: Final = timedelta(seconds=5)
+_MAX_WAIT: Final = timedelta(seconds=30)
 _WORKING = Prepared(
     select(orders)
     .where(orders.c.account == bindparam("account"), text(WORKING_STATUS))
@@ -37,33 +36,33 @@ _WORKING = Prepared(
 
 
 def cancel_halted(desk: Desk) -> None:
-    """Ask for the cancels that halts in force wish for, and whose time has come."""
+    """Request the cancels that halts in force ask for and that are due."""
     cause = Cause(_ACTOR, correlation.new())
-    cancel.cancel_found(desk, cause, lambda connection: _wanted(connection, desk))
+    cancel.cancel_found(desk, cause, lambda connection: _to_cancel(connection, desk))
 
 
 def is_due(order: Order, since: datetime, now: datetime) -> bool:
-    """Whether to ask for a cancel that has been wished for since then, if it was refused before.
+    """Whether to request a cancel that has been wanted since `since` and may have been refused.
 
-    It waits for as long as it has been refused by now, but within bounds: a refusal that passes costs
-    seconds, and a broker that will not have it is not asked thousands of times a day.
+    The wait equals the time the broker has refused for, within bounds: a passing refusal costs
+    seconds, and a lasting one does not become thousands of requests a day.
     """
     if order.code != EngineCode.CANCEL_REFUSED or order.updated_at <= since:
         return True
-    wait = min(max(order.updated_at - since, _SOONEST), _LATEST)
-    return has_come(order.updated_at + wait, now, within=_LATEST)
+    wait = min(max(order.updated_at - since, _MIN_WAIT), _MAX_WAIT)
+    return has_come(order.updated_at + wait, now, within=_MAX_WAIT)
 
 
-def _wanted(connection: Connection, desk: Desk) -> list[Order]:
-    stops = [halt for halt in halts.in_force(connection) if halt.cancels_up_to is not None]
-    if not stops:
+def _to_cancel(connection: Connection, desk: Desk) -> list[Order]:
+    cancelling = [halt for halt in halts.in_force(connection) if halt.cancels_up_to is not None]
+    if not cancelling:
         return []
     now = desk.clock()
     working = ((order_from(row), row.seq) for row in _WORKING.all(connection, account=desk.account))
-    return [order for order, number in working if _is_wanted(order, number, stops, now)]
+    return [order for order, number in working if _is_to_cancel(order, number, cancelling, now)]
 
 
-def _is_wanted(order: Order, number: int, stops: Sequence[Halt], now: datetime) -> bool:
+def _is_to_cancel(order: Order, number: int, cancelling: Sequence[Halt], now: datetime) -> bool:
     if order.external or order.pending is PendingRequest.PENDING_CANCEL:
         return False
-    return any(halt.cancels(order, number) and is_due(order, halt.at, now) for halt in stops)
+    return any(halt.cancels(order, number) and is_due(order, halt.at, now) for halt in cancelling)

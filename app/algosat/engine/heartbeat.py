@@ -1,4 +1,4 @@
-"""Signs of life: prices and the engine's own row to the store, about every second."""
+"""The engine's heartbeat: its row in the store, about every second, and the quotes received meanwhile."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, text
 
 from algosat.clock import has_come
-from algosat.engine.assembly import Parts
+from algosat.engine.assembly import Components
 from algosat.monitoring import metrics
 from algosat.store import heartbeats
 from algosat.store.tables import WORKING_STATUS, orders, positions
 from algosat.trading.desk import Desk
 
-_BEAT_EVERY: Final = timedelta(seconds=1)
+_WRITE_EVERY: Final = timedelta(seconds=1)
 
 
-class Heartbeat:
-    def __init__(self, desk: Desk, parts: Parts) -> None:
-        self._desk, self._parts = desk, parts
+class EngineHeartbeat:
+    def __init__(self, desk: Desk, components: Components) -> None:
+        self._desk, self._components = desk, components
         self._started = desk.clock()
-        self._next_beat = desk.clock()
-        self.last: datetime = desk.clock()  # when the store last took something
+        self._next_write = desk.clock()
+        self.last_write: datetime = desk.clock()  # when the store last accepted a write
 
     def step(self) -> None:
-        """Write what is due."""
-        self._parts.quotes.flush()
+        """Write new quotes, and the heartbeat if it is due."""
+        self._components.quotes.flush()
         now = self._desk.clock()
-        if has_come(self._next_beat, now, within=_BEAT_EVERY):
-            self._next_beat = now + _BEAT_EVERY
-            self.beat()
-        self.last = now
+        if has_come(self._next_write, now, within=_WRITE_EVERY):
+            self._next_write = now + _WRITE_EVERY
+            self.write()
+        self.last_write = now
 
-    def beat(self, *, leading: bool = True) -> None:
-        """Write the engine's row: the one that health and the operator look at.
+    def write(self, *, leading: bool = True) -> None:
+        """Write the heartbeat, which health checks and operators read.
 
-        Raises NotLeading when it is another's by now: without orders to send, nobody else would notice.
+        Raises NotLeading when another engine leads, so that an engine without orders to send notices it too.
         """
         data = self._data(leading=leading)
         metrics.POSITIONS.set(data["positions"])
 
         def unit(connection: Connection) -> None:
-            self._parts.fence(connection)
+            self._components.fence(connection)
             heartbeats.write(connection, heartbeats.ENGINE, self._desk.clock(), data)
 
         self._desk.writer.run(unit, durable=False)
 
     def _data(self, *, leading: bool) -> dict[str, Any]:
-        session, reconciler = self._parts.guard.session(), self._parts.reconciler
+        session, reconciler = self._components.guarded_broker.session(), self._components.reconciler
         with self._desk.database.read() as connection:
             working, held = _counts(connection, self._desk.account)
         return {
@@ -59,7 +59,7 @@ class Heartbeat:
             "leading": leading,
             "started_at": self._started.isoformat(),
             "broker": {
-                "name": self._parts.broker.name,
+                "name": self._components.broker.name,
                 "account": self._desk.account,
                 "active": session.active,
                 "detail": session.detail,
@@ -69,11 +69,12 @@ class Heartbeat:
             "unknown": reconciler.unknown,
             "working": working,
             "positions": held,
-            "unpriced": self._parts.clock.daily_loss.unpriced,
+            "unpriced": self._components.duties.daily_loss.unpriced,
         }
 
 
 def _counts(connection: Connection, account: str) -> tuple[int, int]:
+    """Return the number of working orders and of open positions."""
     working = (
         select(func.count()).select_from(orders).where(orders.c.account == account, text(WORKING_STATUS))
     )

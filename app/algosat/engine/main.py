@@ -1,4 +1,4 @@
-"""The engine's process: what it needs, built and handed in; signals; who leads."""
+"""The engine's process: wait for the leader lock, build the engine, run it until stopped."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ from algosat.systemd import notify, stop_on_signals
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
 
-_STANDBY_SECONDS: Final = 0.5  # between two attempts to take the lead
+_STANDBY_SECONDS: Final = 0.5  # between attempts to take the leader lock
 
 _log = structlog.get_logger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Run the engine until SIGTERM or SIGINT. Raises ConfigurationError when the store does not fit."""
+    """Run the engine until SIGTERM or SIGINT.
+
+    Raises ConfigurationError when the store does not have this release's schema version.
+    """
     algosat = settings.algosat
     database = Database(
         algosat.database.url.get_secret_value(),
@@ -42,15 +45,15 @@ def run(settings: Settings) -> None:
     stopping = stop_on_signals()
     notify("READY=1", "STATUS=standing by")
     try:
-        if _lead(leader_lock, stopping):
-            _work(settings, database, leader_lock, stopping)
+        if _take_lead(leader_lock, stopping):
+            _run_engine(settings, database, leader_lock, stopping)
     finally:
         leader_lock.release()
         database.close()
 
 
-def _lead(leader_lock: LeaderLock, stopping: threading.Event) -> bool:
-    """Stand by until the lead is free. Whether it was taken before somebody said stop."""
+def _take_lead(leader_lock: LeaderLock, stopping: threading.Event) -> bool:
+    """Stand by until the leader lock is free. Return False if stopped before."""
     if leader_lock.acquire():
         return True
     _log.info("engine_stands_by")
@@ -61,25 +64,27 @@ def _lead(leader_lock: LeaderLock, stopping: threading.Event) -> bool:
     return False
 
 
-def _work(settings: Settings, database: Database, leader_lock: LeaderLock, stopping: threading.Event) -> None:
+def _run_engine(
+    settings: Settings, database: Database, leader_lock: LeaderLock, stopping: threading.Event
+) -> None:
     algosat = settings.algosat
     writer = Writer(database)
     notifier = backend.notifier(database, algosat.runtime_directory)
     listener = backend.listener(database, algosat.runtime_directory, channels.ENGINE)
     desk = desks.build(settings, database, writer, notifier)
-    parts = assemble(
+    components = assemble(
         desk,
         _broker(algosat, desk),
         algosat.engine,
-        places=workers.places(),
-        exits=workers.exits(),
+        order_workers=workers.order_workers(),
+        cancel_workers=workers.cancel_workers(),
         fence=leader_lock.fence,
     )
     live = LiveSettings(settings, lambda: overrides.read(database))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     notify("STATUS=leading")
     try:
-        Engine(desk, parts, listener, live, stopping).run()
+        Engine(desk, components, listener, live, stopping).run()
     finally:
         listener.close()
         notifier.close()
@@ -87,6 +92,6 @@ def _work(settings: Settings, database: Database, leader_lock: LeaderLock, stopp
 
 
 def _broker(algosat: AlgosatFile, desk: Desk) -> Broker:
-    """The broker that the settings name."""
+    """Build the configured broker, and deposit its starting cash on the first run."""
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, algosat.paper.starting_cash))
     return paper_broker(algosat, desk.writer)

@@ -1,7 +1,7 @@
-"""Carrying out one cancel or change at the broker.
+"""Cancels and modifications that the broker has not answered: when each is sent, and sending it.
 
-Both may be repeated: a second cancel finds nothing to do, and a change names the full terms. What
-an answer leaves open, the broker's own book decides; nothing is computed from the answer.
+Both may be repeated: a second cancel changes nothing, and a modification names all terms. When an
+answer leaves the outcome open, the broker's order book decides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from algosat.domain.orders import LIVE, EventKind, Order, PendingRequest, Status
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
-from algosat.engine.throttle import FEWER_REQUESTS, Throttle
+from algosat.engine.throttle import RATE_LIMIT_PAUSE, Throttle
 from algosat.engine.workers import Workers
 from algosat.errors import (
     BrokerError,
@@ -37,11 +37,11 @@ from algosat.trading import halts
 from algosat.trading.cancel import NOT_THERE
 from algosat.trading.desk import Desk
 
+_SENDABLE: Final = LIVE | {Status.NOT_FOUND}
+_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4))  # short: exits are urgent
+_RETRY_SECONDS: Final = 0.05
+_HUNG_AFTER: Final = timedelta(seconds=15)  # the next attempt does not wait for a longer call
 _CHANGE_UNCONFIRMED_AFTER: Final = timedelta(seconds=30)
-_ACTIONABLE: Final = LIVE | {Status.NOT_FOUND}
-_DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4))  # a way out is not put off
-_AGAIN: Final = 0.05
-_HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer keeps nobody waiting any more
 _PENDING = Prepared(
     select(orders)
     .where(orders.c.account == bindparam("account"), orders.c.overlay.is_not(None))
@@ -57,64 +57,70 @@ class _Attempt:
 
 
 class PendingRequests:
+    """Sends pending requests, with growing delays between the attempts.
+
+    A request on an order that is `unknown` waits until the reconciler has found the order.
+    """
+
     def __init__(
-        self, desk: Desk, cancel_modify: CancelModifySender, throttle: Throttle, lane: Workers
+        self, desk: Desk, cancel_modify: CancelModifySender, throttle: Throttle, workers: Workers
     ) -> None:
-        self._desk, self._amender, self._limiter, self._lane = desk, cancel_modify, throttle, lane
+        self._desk, self._cancel_modify = desk, cancel_modify
+        self._throttle, self._workers = throttle, workers
         self._lock = threading.Lock()
         self._attempts: dict[str, _Attempt] = {}
 
     def pending(self, connection: Connection) -> Sequence[Order]:
-        """Orders with a wish that the broker has not answered."""
+        """Return the orders with a pending request that can be sent."""
         rows = _PENDING.all(connection, account=self._desk.account)
-        return [order for order in map(order_from, rows) if order.status in _ACTIONABLE]
+        return [order for order in map(order_from, rows) if order.status in _SENDABLE]
 
     def step(self, pending: Sequence[Order]) -> float | None:
-        """Begin with every wish whose time has come, cancels first.
+        """Send the requests that are due, cancels first.
 
-        The seconds until it is worth looking again, when some wait.
+        Returns the seconds until the next look is worthwhile, or None if no request waits.
         """
         with self._lock:
             self._attempts = {
                 order.id: self._attempts[order.id] for order in pending if order.id in self._attempts
             }
         cancels_first = sorted(pending, key=lambda order: order.pending is not PendingRequest.PENDING_CANCEL)
-        again = None
+        retry_in = None
         for order in cancels_first:
-            attempt = self._claim(order)
+            attempt = self._begin_attempt(order)
             if attempt is None:
-                again = _AGAIN
+                retry_in = _RETRY_SECONDS
             else:
-                self._start(order, attempt)
-        return again
+                self._dispatch(order, attempt)
+        return retry_in
 
-    def _claim(self, order: Order) -> _Attempt | None:
-        """The attempt that may be made now, if there is one; nobody else makes it then."""
+    def _begin_attempt(self, order: Order) -> _Attempt | None:
+        """Return the attempt to make now, if one is due and permitted, and reserve it."""
         now = self._desk.clock()
         with self._lock:
             last = self._attempts.get(order.id)
             if last is not None and last.pending is not order.pending:
-                last = None  # the wish has changed: the delay was another's
+                last = None  # another request, as when a cancel follows a modification: no delay yet
             if order.pending is None:
                 return None
             if last is not None and not has_come(last.next_at, now, within=_HUNG_AFTER):
                 return None
-            if not self._limiter.take(now, is_new=False):
+            if not self._throttle.try_acquire(now, is_new=False):
                 return None
             attempt = _Attempt(order.pending, last.number + 1 if last else 0, now + _HUNG_AFTER)
             self._attempts[order.id] = attempt
             return attempt
 
-    def _start(self, order: Order, attempt: _Attempt) -> None:
-        def carry_out() -> None:
+    def _dispatch(self, order: Order, attempt: _Attempt) -> None:
+        def send() -> None:
             try:
-                self._amender.carry_out(order)
+                self._cancel_modify.send(order)
             finally:
-                self._finish(order, attempt)
+                self._schedule_next(order, attempt)
 
-        self._lane.run(carry_out)
+        self._workers.run(send)
 
-    def _finish(self, order: Order, attempt: _Attempt) -> None:
+    def _schedule_next(self, order: Order, attempt: _Attempt) -> None:
         delay = _DELAYS[min(attempt.number, len(_DELAYS) - 1)]
         with self._lock:
             if self._attempts.get(order.id) is attempt:
@@ -123,77 +129,82 @@ class PendingRequests:
 
 
 class CancelModifySender:
+    """Sends one cancel or modification, and records the outcome."""
+
     def __init__(
         self, desk: Desk, broker: GuardedBroker, report_processor: ReportProcessor, throttle: Throttle
     ) -> None:
-        self._desk, self._broker, self._intake, self._limiter = desk, broker, report_processor, throttle
+        self._desk, self._broker, self._throttle = desk, broker, throttle
+        self._report_processor = report_processor
 
-    def carry_out(self, order: Order) -> None:
-        """One attempt at what the order's overlay asks for. Never raises what a broker did."""
+    def send(self, order: Order) -> None:
+        """Send the order's pending request once. Broker errors are recorded, not raised."""
         if order.status is Status.NOT_FOUND:
-            # Whoever wanted it gone has his answer. Should it turn up after all, it is cancelled as a ghost.
-            self._intake.happened(order.id, EventKind.CANCELLED, reason=NOT_THERE)
+            # The broker has nothing to cancel. If the order turns up later, it is cancelled as a ghost.
+            self._report_processor.record(order.id, EventKind.CANCELLED, reason=NOT_THERE)
         elif order.pending is PendingRequest.PENDING_CANCEL:
             self._cancel(order)
         else:
             self._modify(order)
 
     def cancel_ghost(self, order: Order) -> None:
-        """Cancel what the broker still works although the order is at its end here."""
+        """Cancel an order that the broker still works although its status here is final."""
         try:
-            self._intake.take([self._broker.cancel(order)])
+            self._report_processor.process([self._broker.cancel(order)])
         except BrokerError:
-            return  # the next reading of the book finds it again
+            return  # the next reading of the order book finds the ghost again
 
     def _cancel(self, order: Order) -> None:
         try:
-            self._intake.take([self._broker.cancel(order)])
+            self._report_processor.process([self._broker.cancel(order)])
         except BrokerRateLimited:
-            self._limiter.pause(self._desk.clock() + FEWER_REQUESTS)
+            self._throttle.pause(self._desk.clock() + RATE_LIMIT_PAUSE)
         except (BrokerNotReached, BrokerSessionExpired):
-            return  # it surely did not arrive: the wish stays
+            return  # the request certainly did not arrive and stays pending
         except (BrokerUncertain, BrokerOrderGone):
-            self._look(order)
+            self._refresh(order)
         except BrokerError as error:
-            self._look(order)
-            self._failed(order, EventKind.CANCEL_FAILED, EngineCode.CANCEL_REFUSED, error.detail)
+            self._refresh(order)
+            self._record_failure(order, EventKind.CANCEL_FAILED, EngineCode.CANCEL_REFUSED, error.detail)
 
     def _modify(self, order: Order) -> None:
         if order.pending_change is None:
             return
-        if stopped := self._halts(order):
-            self._look(order)
-            self._failed(order, EventKind.MODIFY_FAILED, EngineCode.HALTED_BEFORE_SENDING, stopped)
+        if halt_reasons := self._halt_reasons(order):
+            self._refresh(order)
+            self._record_failure(
+                order, EventKind.MODIFY_FAILED, EngineCode.HALTED_BEFORE_SENDING, halt_reasons
+            )
             return
         try:
-            self._intake.take([self._broker.modify(order, order.pending_change)])
+            self._report_processor.process([self._broker.modify(order, order.pending_change)])
         except (BrokerRejected, BrokerOrderGone) as error:
-            self._look(order)
-            self._failed(order, EventKind.MODIFY_FAILED, error.reported_code, error.detail)
+            self._refresh(order)
+            self._record_failure(order, EventKind.MODIFY_FAILED, error.reported_code, error.detail)
         except BrokerRateLimited:
-            self._limiter.pause(self._desk.clock() + FEWER_REQUESTS)
+            self._throttle.pause(self._desk.clock() + RATE_LIMIT_PAUSE)
         except BrokerError:
-            self._look(order)
+            self._refresh(order)
         if abs(self._desk.clock() - order.updated_at) > _CHANGE_UNCONFIRMED_AFTER:
-            detail = "the broker has not confirmed it; what his book says holds"
-            self._failed(order, EventKind.MODIFY_FAILED, EngineCode.CHANGE_UNCONFIRMED, detail)
+            detail = "the broker has not confirmed the change; the terms in its order book hold"
+            self._record_failure(order, EventKind.MODIFY_FAILED, EngineCode.CHANGE_UNCONFIRMED, detail)
 
-    def _halts(self, order: Order) -> str:
-        """Why an order may not be changed now: what a halt finds, it leaves as it is."""
+    def _halt_reasons(self, order: Order) -> str:
+        """Return why a halt forbids modifying the order, or an empty string. Exits may be modified."""
         if order.terms.reduce_only:
             return ""
         with self._desk.database.read() as connection:
             return "; ".join(halts.reasons(connection, order.terms.strategy))
 
-    def _look(self, order: Order) -> None:
-        """Let the broker's own book say what became of it."""
+    def _refresh(self, order: Order) -> None:
+        """Apply what the broker's order book says about the order now."""
         read_at = self._desk.clock()
         try:
             report = self._broker.find(order.id)
         except BrokerError:
-            return  # the reconciler reads the book again
+            return  # the reconciler reads the order book again
         if report is not None:
-            self._intake.take([report], read_at=read_at)
+            self._report_processor.process([report], read_at=read_at)
 
-    def _failed(self, order: Order, kind: EventKind, code: str, reason: str) -> None:
-        self._intake.happened(order.id, kind, code=code, reason=reason)
+    def _record_failure(self, order: Order, kind: EventKind, code: str, reason: str) -> None:
+        self._report_processor.record(order.id, kind, code=code, reason=reason)

@@ -1,4 +1,4 @@
-"""Prices from the broker to the store: the latest of each symbol, a few times a second, in one write."""
+"""Quotes and instruments from the broker to the store."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ FLUSH_EVERY: Final = timedelta(milliseconds=500)
 
 
 class QuoteBoard:
-    """Takes quotes as they come, from any thread; writes what is new when told to."""
+    """Keeps the latest quote of each symbol, from any thread, and writes the new ones in one unit of work."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._lock = threading.Lock()
-        self._latest: dict[str, Quote] = {}
+        self._unwritten: dict[str, Quote] = {}
 
-    def take(self, arrived: Sequence[Quote]) -> None:
+    def update(self, received: Sequence[Quote]) -> None:
         with self._lock:
-            self._latest.update({quote.symbol: quote for quote in arrived})
+            self._unwritten.update({quote.symbol: quote for quote in received})
 
     def flush(self) -> int:
-        """Write what came since the last time; how many symbols that were."""
+        """Write the quotes received since the last flush. Return the number of symbols written."""
         with self._lock:
-            latest, self._latest = self._latest, {}
-        if latest:
-            rows = [_row(quote) for quote in latest.values()]
+            unwritten, self._unwritten = self._unwritten, {}
+        if unwritten:
+            rows = [_row(quote) for quote in unwritten.values()]
             self._desk.writer.run(
                 lambda connection: replace_rows(quotes).run_each(connection, rows), durable=False
             )
-        return len(latest)
+        return len(unwritten)
 
 
-def list_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
-    """What the broker lists takes the place of what was listed before."""
+def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
+    """Replace the instruments in the store by those that the broker lists."""
 
     def unit(connection: Connection) -> None:
         connection.execute(instruments.delete())

@@ -1,4 +1,4 @@
-"""Evidence where an answer is missing: the broker's book decides what became of an order."""
+"""Reconciliation: the broker's order book decides orders of unknown outcome, and shows external orders."""
 
 from __future__ import annotations
 
@@ -39,15 +39,14 @@ _SUBMITTING = Prepared(
     )
 )
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
-
-_READ_AGAIN_AFTER: Final = timedelta(seconds=1)  # when it failed: until the book is read, nothing is sure
+_RETRY_AFTER: Final = timedelta(seconds=1)  # after a failed reading of the order book
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """The search for an order whose fate is unknown."""
+    """The search for an order whose status is `unknown`."""
 
     since: datetime
     number: int
@@ -66,46 +65,53 @@ class Reconciler:
         window: timedelta,
         forgotten_after: timedelta,
     ) -> None:
-        """An order that has been on its way for longer than `forgotten_after` is nobody's any more."""
-        self._desk, self._broker, self._intake, self._amender = desk, broker, report_processor, cancel_modify
+        """Build a reconciler.
+
+        Args:
+            every: Between readings of the order book.
+            window: How long an `unknown` order is searched for before it becomes `not_found`.
+            forgotten_after: An order that is `submitting` for longer becomes `unknown`.
+        """
+        self._desk, self._broker, self._cancel_modify = desk, broker, cancel_modify
+        self._report_processor = report_processor
         self._every = every
-        self._window = window  # how long evidence is sought
+        self._window = window
         self._forgotten_after = forgotten_after
         self._searches: dict[str, _Search] = {}
         self._next_read = desk.clock()
         self._ended: dict[str, OrderReport] = {}
-        self.read_at: datetime | None = None  # when the last good reading of the whole book began
-        self.unknown = 0
+        self.read_at: datetime | None = None  # when the last complete reading of the order book began
+        self.unknown = 0  # number of orders
 
-    def begin(self) -> None:
-        """Whatever was on its way when the last engine ended has an unknown fate now."""
+    def mark_interrupted(self) -> None:
+        """Mark orders `unknown` that the previous engine left as `submitting`."""
 
         def unit(connection: Connection) -> list[Order]:
-            found = [
+            submitting = [
                 order
                 for order in queries.working(connection, self._desk.account)
                 if order.status is Status.SUBMITTING
             ]
-            return [self._interrupt(connection, order) for order in found]
+            return [self._interrupt(connection, order) for order in submitting]
 
         for order in self._desk.writer.run(unit):
             _log.warning("order_interrupted", order=order.id)
 
     def step(self) -> None:
-        """Read the book if it is time to, and seek the orders whose turn it is."""
-        if has_come(self._next_read, self._desk.clock(), within=max(self._every, _READ_AGAIN_AFTER)):
+        """Read the order book if that is due, and search for the orders that are due."""
+        if has_come(self._next_read, self._desk.clock(), within=max(self._every, _RETRY_AFTER)):
             self.read_book()
-        self._find_forgotten()
+        self._mark_forgotten()
         unknown = self._unknown()
         self.unknown = len(unknown)
         self._searches = {order.id: self._search_of(order) for order in unknown}
         for order in unknown:
-            self._seek(order)
+            self._search(order)
 
     def read_book(self) -> bool:
-        """Compare the whole book with ours; whether it could be read."""
+        """Read the whole order book and apply what has changed. Return whether it could be read."""
         read_at = self._desk.clock()
-        self._next_read = read_at + min(_READ_AGAIN_AFTER, self._every)
+        self._next_read = read_at + min(_RETRY_AFTER, self._every)
         if not self._broker.session().active:
             return False
         try:
@@ -113,43 +119,43 @@ class Reconciler:
         except BrokerError as error:
             _log.warning("book_not_read", detail=error.detail)
             return False
-        for received in self._intake.take(self._news(reports, read_at), read_at=read_at):
-            self._look_for_ghost(received)
+        for applied in self._report_processor.process(self._changes(reports, read_at), read_at=read_at):
+            self._cancel_ghost(applied)
         self.read_at, self._next_read = read_at, read_at + self._every
         return True
 
-    def _news(self, reports: Sequence[OrderReport], read_at: datetime) -> list[OrderReport]:
-        """The reports that would change anything. What has ended and was booked is not looked at twice."""
+    def _changes(self, reports: Sequence[OrderReport], read_at: datetime) -> list[OrderReport]:
+        """Return the reports that would change anything. Final reports already seen are not compared."""
         before, self._ended = self._ended, {}
-        news = []
+        changes = []
         with self._desk.database.read() as connection:
             for report in reports:
                 if before.get(report.broker_order_id) == report:
                     self._ended[report.broker_order_id] = report
                 elif is_news(connection, self._desk, report, read_at):
-                    news.append(report)
+                    changes.append(report)
                 elif report.status in TERMINAL:
                     self._ended[report.broker_order_id] = report
-        return news
+        return changes
 
     def _interrupt(self, connection: Connection, order: Order) -> Order:
         order, cause = tracked(connection, order.id)
-        reason = "the engine stopped while it was on its way"
+        reason = "the engine stopped while the order was being sent"
         event = OrderEvent(EventKind.UNCERTAIN, self._desk.clock(), EngineCode.INTERRUPTED, reason)
         return ledger.record(connection, order, event, cause, self._desk.books)
 
-    def _find_forgotten(self) -> None:
-        """Orders whose outcome could not be written, as when the store was away just then: it is unknown."""
+    def _mark_forgotten(self) -> None:
+        """Mark orders `unknown` whose outcome could not be written, as when the store was unavailable."""
         before = self._desk.clock() - self._forgotten_after
         with self._desk.database.read() as connection:
             forgotten = _SUBMITTING.all(connection, account=self._desk.account, before=before)
         for row in forgotten:
             _log.warning("order_forgotten", order=row.id)
-            self._intake.happened(
+            self._report_processor.record(
                 row.id,
                 EventKind.UNCERTAIN,
                 code=BrokerUncertain.code,
-                reason="what became of it could not be written",
+                reason="the outcome of sending the order could not be written",
             )
 
     def _unknown(self) -> list[Order]:
@@ -157,13 +163,13 @@ class Reconciler:
             return [order_from(row) for row in _UNKNOWN.all(connection, account=self._desk.account)]
 
     def _search_of(self, order: Order) -> _Search:
-        """One that began later than now did so before the clock was put back: it begins anew."""
+        """Return the order's search. One that began in the future (the clock was set back) starts again."""
         now, known = self._desk.clock(), self._searches.get(order.id)
         if known is not None and known.since <= now:
             return known
         return _Search(min(order.updated_at, now), 0, now + _DELAYS[0])
 
-    def _seek(self, order: Order) -> None:
+    def _search(self, order: Order) -> None:
         search, now = self._searches[order.id], self._desk.clock()
         if not has_come(search.next_at, now, within=_DELAYS[-1]):
             return
@@ -176,9 +182,9 @@ class Reconciler:
             _log.warning("search_failed", order=order.id, detail=error.detail)
             return
         if report is not None:
-            self._intake.take([report], read_at=now)
+            self._report_processor.process([report], read_at=now)
         elif order.code == EngineCode.INTERRUPTED and self._broker.fences:
-            self._intake.happened(
+            self._report_processor.record(
                 order.id,
                 EventKind.REJECTED,
                 code=EngineCode.NEVER_SENT,
@@ -188,14 +194,14 @@ class Reconciler:
             self._conclude(order, search)
 
     def _conclude(self, order: Order, search: _Search) -> None:
-        """Past the window: only a whole and healthy book that lacks the order as well is evidence enough."""
+        """Mark an order `not_found` after its window, if a complete order book read since then lacks it."""
         now = self._desk.clock()
-        # One from ahead of now was read before the clock was put back: nobody knows how long ago.
+        # A reading from the future was before the clock was set back: its age is not known.
         if self.read_at is None or not search.since + self._window <= self.read_at <= now:
             self._next_read = now
             return
-        detail = f"not in the broker's book after {self._window.total_seconds():g} s"
-        concluded = self._intake.happened(
+        detail = f"not in the broker's order book after {self._window.total_seconds():g} s"
+        concluded = self._report_processor.record(
             order.id, EventKind.NOT_FOUND, code=EngineCode.NOT_FOUND, reason=detail
         )
         if concluded.status is Status.NOT_FOUND:
@@ -203,10 +209,13 @@ class Reconciler:
                 _, cause = tracked(connection, order.id)
             alert(self._desk, "broker.not_found", order.id, cause, detail)
 
-    def _look_for_ghost(self, received: AppliedReport) -> None:
-        if not received.is_ghost or received.order.external:
+    def _cancel_ghost(self, applied: AppliedReport) -> None:
+        """Alert on an order whose status here is final while the broker works it, and cancel it there."""
+        if not applied.is_ghost or applied.order.external:
             return
-        order = received.order
-        detail = f"it is {order.status} here, and the broker still works it: it is being cancelled there"
-        alert(self._desk, "broker.ghost", order.id, received.cause, detail)
-        self._amender.cancel_ghost(order)
+        order = applied.order
+        detail = (
+            f"the order is {order.status} here and still working at the broker, where it is being cancelled"
+        )
+        alert(self._desk, "broker.ghost", order.id, applied.cause, detail)
+        self._cancel_modify.cancel_ghost(order)

@@ -1,4 +1,4 @@
-"""Booking what the broker says, many reports in one commit."""
+"""Applying the broker's order reports to the ledger, many in one commit."""
 
 from __future__ import annotations
 
@@ -26,56 +26,63 @@ _log = structlog.get_logger(__name__)
 
 
 class ReportProcessor:
-    """The one way by which a broker's word reaches the ledger."""
+    """Writes everything the engine learns about an order: the broker's reports and its own findings."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._queue: SimpleQueue[OrderReport | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="intake", daemon=True)
-        self._told: set[str] = set()  # overfilling trades that somebody was alerted to already
+        self._thread = threading.Thread(target=self._run, name="report-processor", daemon=True)
+        self._alerted: set[str] = set()  # ids of overfilling trades that an alert was recorded for
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Book what has been pushed so far, then end."""
+        """Process the reports queued so far, then end the thread."""
         self._queue.put(None)
         self._thread.join()
 
-    def push(self, report: OrderReport) -> None:
-        """Take a report from the broker's own thread, without keeping it waiting for the disk."""
+    def enqueue(self, report: OrderReport) -> None:
+        """Queue a pushed report. The broker's thread does not wait for the disk."""
         self._queue.put(report)
 
-    def take(self, reports: Sequence[OrderReport], *, read_at: datetime | None = None) -> list[AppliedReport]:
-        """Book reports now. One that cannot be booked is logged, and keeps none of the others out."""
+    def process(
+        self, reports: Sequence[OrderReport], *, read_at: datetime | None = None
+    ) -> list[AppliedReport]:
+        """Apply reports now, in one commit. A report that cannot be applied is logged and skipped.
+
+        Args:
+            reports: Answers, pushed reports or entries of the order book.
+            read_at: When the reading of the order book began; None for answers and pushed reports.
+        """
         if not reports:
             return []
-        taken = self._desk.writer.run(
-            lambda connection: [self._receive(connection, report, read_at) for report in reports]
+        results = self._desk.writer.run(
+            lambda connection: [self._apply(connection, report, read_at) for report in reports]
         )
-        received = [each for each in taken if each is not None]
-        for each in received:
-            self._tell(each.order, each.cause, each.events)
-            self._look_for_overfills(each)
-        return received
+        applied = [each for each in results if each is not None]
+        for each in applied:
+            self._publish(each.order, each.cause, each.events)
+            self._alert_overfills(each)
+        return applied
 
-    def happened(
+    def record(
         self, order_id: str, kind: EventKind, *, code: str | None = None, reason: str | None = None
     ) -> Order:
-        """Record what the engine itself knows of an order, unless a report has overtaken it."""
+        """Record an event that the engine itself observed, unless a report was applied first."""
 
         def unit(connection: Connection) -> tuple[Order, Cause, list[OrderEvent]]:
             order, cause = tracked(connection, order_id)
-            if not may_happen(order, kind) or _is_answered(order, kind):
+            if not may_happen(order, kind) or _is_outdated(order, kind):
                 return order, cause, []
             event = OrderEvent(kind, self._desk.clock(), code=code, reason=reason)
             return ledger.record(connection, order, event, cause, self._desk.books), cause, [event]
 
         order, cause, events = self._desk.writer.run(unit)
-        self._tell(order, cause, events)
+        self._publish(order, cause, events)
         return order
 
-    def _receive(
+    def _apply(
         self, connection: Connection, report: OrderReport, read_at: datetime | None
     ) -> AppliedReport | None:
         try:
@@ -85,11 +92,11 @@ class ReportProcessor:
             _log.error("report_not_booked", broker_order=report.broker_order_id, detail=str(error))
             return None
 
-    def _tell(self, order: Order, cause: Cause, events: Sequence[OrderEvent]) -> None:
-        """After the commit: whoever waits, the count, the log."""
+    def _publish(self, order: Order, cause: Cause, events: Sequence[OrderEvent]) -> None:
+        """After the commit, notify waiting requests, count and log."""
         if not events:
             return
-        self._desk.tell_web(order.id)
+        self._desk.notify_web(order.id)
         metrics.ORDERS.labels(order.status.value).inc()
         for event in events:
             _log.info(
@@ -101,24 +108,27 @@ class ReportProcessor:
                 correlation_id=cause.correlation_id,
             )
 
-    def _look_for_overfills(self, received: AppliedReport) -> None:
-        for trade in received.overfills:
-            if trade.id not in self._told:
-                self._told.add(trade.id)
-                detail = f"trade {trade.id} of {trade.quantity} exceeds what was ordered: it is not booked"
-                alert(self._desk, "broker.overfill", received.order.id, received.cause, detail)
+    def _alert_overfills(self, applied: AppliedReport) -> None:
+        for trade in applied.overfills:
+            if trade.id not in self._alerted:
+                self._alerted.add(trade.id)
+                detail = (
+                    f"trade {trade.id} of {trade.quantity} exceeds the ordered quantity and is not booked"
+                )
+                alert(self._desk, "broker.overfill", applied.order.id, applied.cause, detail)
 
-    def _serve(self) -> None:
+    def _run(self) -> None:
         while True:
-            reports, ending = self._next()
+            reports, is_last = self._next_batch()
             try:
-                self.take(reports)
-            except Exception:  # noqa: BLE001 - whatever it was: the reconciler reads them again
+                self.process(reports)
+            except Exception:  # noqa: BLE001 - the thread must go on; the reconciler reads these reports again
                 _log.exception("reports_not_booked", number=len(reports))
-            if ending:
+            if is_last:
                 return
 
-    def _next(self) -> tuple[list[OrderReport], bool]:
+    def _next_batch(self) -> tuple[list[OrderReport], bool]:
+        """Wait for a report and return everything queued by then, and whether the thread is to end."""
         reports: list[OrderReport] = []
         item = self._queue.get()
         while item is not None:
@@ -130,8 +140,8 @@ class ReportProcessor:
         return reports, True
 
 
-def _is_answered(order: Order, kind: EventKind) -> bool:
-    """Whether the wish that would have failed is none any more; or what is given up turned up after all."""
+def _is_outdated(order: Order, kind: EventKind) -> bool:
+    """Whether the order has moved on: its request is no longer pending, or the missing order was found."""
     if kind is EventKind.CANCELLED:
         return order.status is not Status.NOT_FOUND
     if kind is EventKind.CANCEL_FAILED:

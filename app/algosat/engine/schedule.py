@@ -1,4 +1,4 @@
-"""What time asks for, once a second: losses watched, positions closed that must be, day orders expired."""
+"""Periodic duties: loss checks, cancels, closing positions and expiry each second, retention each hour."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from algosat.trading.desk import Desk
 
 _ACTOR: Final = "clock"
 _EVERY: Final = timedelta(seconds=1)
-_EXIT_EVERY: Final = timedelta(seconds=5)
+_CLOSE_EVERY: Final = timedelta(seconds=5)
 _SWEEP_EVERY: Final = timedelta(hours=1)
-_SWEEP_MORE: Final = timedelta(seconds=1)  # while there are more old rows than one sweep deletes
+_SWEEP_AGAIN_AFTER: Final = timedelta(seconds=1)  # a sweep deletes one batch; more may be left
 
 Duty = Callable[[Desk], None]
 
@@ -36,33 +36,36 @@ _log = structlog.get_logger(__name__)
 
 class PeriodicDuties:
     def __init__(self, desk: Desk, report_processor: ReportProcessor) -> None:
-        self._desk, self._intake = desk, report_processor
-        self._next = self._next_exit = desk.clock()
-        self.daily_loss, self._denials = DailyLossWatch(), DeniedExits()
+        self._desk, self._report_processor = desk, report_processor
+        self._next = self._next_close = desk.clock()
+        self.daily_loss, self._denied_exits = DailyLossWatch(), DeniedExits()
 
     def step(self, book_read_at: datetime | None) -> None:
-        """Do what is due. `book_read_at`: when the last good reading of the broker's book began."""
+        """Do the duties that are due.
+
+        `book_read_at` is when the last complete reading of the broker's order book began.
+        """
         now = self._desk.clock()
         if not has_come(self._next, now, within=_EVERY):
             return
         self._next = now + _EVERY
-        unknown = [error for duty in self._due(now, book_read_at) if (error := self._do(duty)) is not None]
-        if unknown:  # nothing new passes the gate either; health tells the operator
-            _log.error("calendar_unknown", detail=unknown[0].detail)
+        errors = [error for duty in self._due(now, book_read_at) if (error := self._do(duty)) is not None]
+        if errors:  # the gate denies new orders for this too, and health reports it
+            _log.error("calendar_unknown", detail=errors[0].detail)
 
     def _due(self, now: datetime, book_read_at: datetime | None) -> Iterator[Duty]:
-        yield self.daily_loss.watch
+        yield self.daily_loss.check
         yield cancel_oversized
-        if has_come(self._next_exit, now, within=_EXIT_EVERY):
-            self._next_exit = now + _EXIT_EVERY
+        if has_come(self._next_close, now, within=_CLOSE_EVERY):
+            self._next_close = now + _CLOSE_EVERY
             yield halt_cancels.cancel_halted
-            yield lambda desk: auto_close.flatten_halted(desk, self._denials)
-            yield lambda desk: auto_close.square_off(desk, self._denials)
+            yield lambda desk: auto_close.flatten_halted(desk, self._denied_exits)
+            yield lambda desk: auto_close.square_off(desk, self._denied_exits)
         if book_read_at is not None:
-            yield lambda desk: expiry.expire(desk, self._intake, book_read_at)
+            yield lambda desk: expiry.expire(desk, self._report_processor, book_read_at)
 
     def _do(self, duty: Duty) -> CalendarUnknown | None:
-        """What the calendar does not cover keeps only that from being done which needs it."""
+        """Do one duty. A date past the calendar's end stops only the duties that need the calendar."""
         try:
             duty(self._desk)
         except CalendarUnknown as error:
@@ -71,7 +74,7 @@ class PeriodicDuties:
 
 
 def cancel_oversized(desk: Desk) -> None:
-    """Cancel reduce-only orders by which the exits of a position exceed it."""
+    """Cancel reduce-only orders that are larger than what is left of their position."""
     cause = Cause(_ACTOR, correlation.new())
     cancel.cancel_found(desk, cause, lambda connection: _oversized(connection, desk))
 
@@ -84,18 +87,18 @@ def _oversized(connection: Connection, desk: Desk) -> list[Order]:
 
 
 class Sweeper:
-    """Deletes rows past their retention, hourly, in small batches."""
+    """Deletes rows that are past their retention, in batches small enough not to delay orders."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._next = desk.clock()
 
     def step(self) -> None:
-        """Delete one batch if it is time to."""
+        """Delete a batch if it is due."""
         now = self._desk.clock()
         if not has_come(self._next, now, within=_SWEEP_EVERY):
             return
         removed = self._desk.writer.run(lambda connection: retention.sweep(connection, now))
-        self._next = now + (_SWEEP_MORE if removed else _SWEEP_EVERY)
+        self._next = now + (_SWEEP_AGAIN_AFTER if removed else _SWEEP_EVERY)
         if removed:
             _log.info("swept", rows=removed)

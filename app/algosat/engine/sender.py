@@ -1,4 +1,4 @@
-"""Placing one order at the broker, once it is committed as submitting, and writing what came of it."""
+"""Placing one order at the broker, once it is committed as `submitting`, and recording the outcome."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from algosat.domain.orders import EventKind, Order
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
-from algosat.engine.throttle import FEWER_REQUESTS, Throttle
+from algosat.engine.throttle import RATE_LIMIT_PAUSE, Throttle
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -22,12 +22,12 @@ from algosat.errors import (
 )
 from algosat.trading.desk import Desk
 
-_AGAIN_AFTER: Final = timedelta(milliseconds=250)  # what surely did not leave is sent again
-HUNG_AFTER: Final = timedelta(seconds=15)  # a call that takes longer is not believed in any more
+_RESEND_AFTER: Final = timedelta(milliseconds=250)
+HUNG_AFTER: Final = timedelta(seconds=15)  # a longer call has hung: the order becomes `unknown`
 
 
 class Sender:
-    """Knows which orders are on their way, and which wait to be sent again."""
+    """Places orders, and keeps those to resend: orders whose request certainly did not reach the broker."""
 
     def __init__(
         self,
@@ -37,57 +37,63 @@ class Sender:
         throttle: Throttle,
         deadline: timedelta,
     ) -> None:
-        self._desk, self._broker, self._intake, self._limiter = desk, broker, report_processor, throttle
+        self._desk, self._broker, self._throttle = desk, broker, throttle
+        self._report_processor = report_processor
         self._deadline = deadline
         self._lock = threading.Lock()
-        self._calling: dict[str, datetime] = {}
-        self._waiting: dict[str, tuple[datetime, Order]] = {}
-        self._is_ending = False
+        self._in_flight: dict[str, datetime] = {}
+        self._to_resend: dict[str, tuple[datetime, Order]] = {}
+        self._is_stopping = False
 
     def send(self, order: Order) -> None:
-        """Place an order that is committed as submitting. Never raises what a broker did."""
+        """Place an order that is committed as `submitting`. Broker errors are recorded, not raised."""
         if self._is_late(order):
-            self._refuse(order, EngineCode.SEND_DEADLINE, "it could not be sent in time")
+            self._reject(order, EngineCode.SEND_DEADLINE, "the order could not be sent in time")
             return
         with self._lock:
-            self._calling[order.id] = self._desk.clock()
+            self._in_flight[order.id] = self._desk.clock()
         try:
             self._place(order)
         finally:
             with self._lock:
-                self._calling.pop(order.id, None)
+                self._in_flight.pop(order.id, None)
 
     @property
-    def has_waiting(self) -> bool:
-        return bool(self._waiting)
+    def has_resends(self) -> bool:
+        return bool(self._to_resend)
 
-    def due(self) -> list[Order]:
-        """Orders that surely did not leave, and whose next try has come; they wait until forgotten."""
+    def due_resends(self) -> list[Order]:
+        """Return the orders to resend now. They stay queued until `drop_resends`."""
         now = self._desk.clock()
         with self._lock:
-            return [order for at, order in self._waiting.values() if has_come(at, now, within=_AGAIN_AFTER)]
+            return [
+                order for at, order in self._to_resend.values() if has_come(at, now, within=_RESEND_AFTER)
+            ]
 
-    def forget(self, orders: Iterable[Order]) -> None:
-        """These wait no longer: they are sent now, or never."""
+    def drop_resends(self, orders: Iterable[Order]) -> None:
+        """Remove orders from the queue of resends."""
         with self._lock:
             for order in orders:
-                self._waiting.pop(order.id, None)
+                self._to_resend.pop(order.id, None)
 
-    def refuse_waiting(self) -> None:
-        """The engine stops: what surely did not leave, now or soon, is not left to be sought in vain."""
+    def reject_resends(self) -> None:
+        """On shutdown, reject orders that were certainly not sent, so that the next engine need not search.
+
+        An order whose call fails later is rejected too.
+        """
         with self._lock:
-            self._is_ending = True
-            waiting, self._waiting = self._waiting, {}
-        for _, order in waiting.values():
-            self._refuse_interrupted(order)
+            self._is_stopping = True
+            resends, self._to_resend = self._to_resend, {}
+        for _, order in resends.values():
+            self._reject_interrupted(order)
 
-    def give_up_hung(self) -> None:
-        """Calls that do not come back: what they did is unknown. Their late answer still counts."""
+    def mark_hung_unknown(self) -> None:
+        """Mark orders `unknown` whose call has hung. A late answer of the broker is still applied."""
         now = self._desk.clock()
         with self._lock:
-            hung = [order_id for order_id, since in self._calling.items() if abs(now - since) > HUNG_AFTER]
+            hung = [order_id for order_id, since in self._in_flight.items() if abs(now - since) > HUNG_AFTER]
         for order_id in hung:
-            self._intake.happened(
+            self._report_processor.record(
                 order_id,
                 EventKind.UNCERTAIN,
                 code=BrokerUncertain.code,
@@ -98,34 +104,34 @@ class Sender:
         try:
             report = self._broker.place(order)
         except (BrokerNotReached, BrokerSessionExpired) as error:
-            self._send_again(order, error)
+            self._queue_resend(order, error)
         except BrokerUncertain as error:
-            self._intake.happened(
+            self._report_processor.record(
                 order.id, EventKind.UNCERTAIN, code=error.reported_code, reason=error.detail
             )
         except BrokerError as error:
-            self._refuse(order, error.reported_code, error.detail)
+            self._reject(order, error.reported_code, error.detail)
         else:
-            self._intake.take([report])
+            self._report_processor.process([report])
 
-    def _send_again(self, order: Order, error: BrokerError) -> None:
+    def _queue_resend(self, order: Order, error: BrokerError) -> None:
         now = self._desk.clock()
         if isinstance(error, BrokerRateLimited):
-            self._limiter.pause(now + FEWER_REQUESTS)
-        if abs(now + _AGAIN_AFTER - order.created_at) > self._deadline:
-            self._refuse(order, error.reported_code, error.detail)
+            self._throttle.pause(now + RATE_LIMIT_PAUSE)
+        if abs(now + _RESEND_AFTER - order.created_at) > self._deadline:
+            self._reject(order, error.reported_code, error.detail)
             return
         with self._lock:
-            if not self._is_ending:
-                self._waiting[order.id] = (now + _AGAIN_AFTER, order)
+            if not self._is_stopping:
+                self._to_resend[order.id] = (now + _RESEND_AFTER, order)
                 return
-        self._refuse_interrupted(order)
+        self._reject_interrupted(order)
 
-    def _refuse_interrupted(self, order: Order) -> None:
-        self._refuse(order, EngineCode.INTERRUPTED, "the engine stopped before it could be sent again")
+    def _reject_interrupted(self, order: Order) -> None:
+        self._reject(order, EngineCode.INTERRUPTED, "the engine stopped before the order could be resent")
 
     def _is_late(self, order: Order) -> bool:
         return abs(self._desk.clock() - order.created_at) > self._deadline
 
-    def _refuse(self, order: Order, code: str, reason: str) -> None:
-        self._intake.happened(order.id, EventKind.REJECTED, code=code, reason=reason)
+    def _reject(self, order: Order, code: str, reason: str) -> None:
+        self._report_processor.record(order.id, EventKind.REJECTED, code=code, reason=reason)

@@ -1,4 +1,4 @@
-"""How fast orders may leave: per calendar second, per minute and per day, for the whole account."""
+"""Outbound rate limits of the account: requests per calendar second and per minute, orders per day."""
 
 from __future__ import annotations
 
@@ -11,58 +11,58 @@ from typing import Final
 
 from algosat.clock import has_come
 
-FEWER_REQUESTS: Final = timedelta(seconds=1)  # the pause that a broker gets who asks for it
+RATE_LIMIT_PAUSE: Final = timedelta(seconds=1)  # after the broker has answered "too many requests"
 _MINUTE: Final = timedelta(minutes=1)
 
 
 class Throttle:
-    """Hands out permits. A broker counts by his own clock's seconds, so a second is a calendar second."""
+    """Issues permits to send. Brokers count by the seconds of the clock, so seconds are calendar seconds."""
 
     def __init__(
         self, per_second: int, per_minute: int, per_day: int, *, sent: Iterable[datetime] = ()
     ) -> None:
-        """`sent`: what left earlier today, as a restart must not begin to count anew."""
+        """Count from `sent`, the times of today's orders so far: a restart does not reset the limits."""
         self._per_second, self._per_minute, self._per_day = per_second, per_minute, per_day
         self._lock = threading.Lock()
         self._recent: deque[datetime] = deque()  # of the last minute, oldest first
         self._day: date | None = None
         self._today = 0
-        self._closed_until: datetime | None = None
+        self._paused_until: datetime | None = None
         for at in sorted(sent):
-            self._note(at)
+            self._count(at)
 
-    def take(self, at: datetime, *, is_new: bool = True) -> bool:
-        """A permit to send one request now, if there is one.
+    def try_acquire(self, at: datetime, *, is_new: bool = True) -> bool:
+        """Take a permit for one request, if there is one.
 
-        The day's number is one of new orders: who cancels or changes what stands need not come back tomorrow.
+        The day's limit counts new orders only: a cancel or modification cannot wait until tomorrow.
         """
         with self._lock:
-            if not self._may(at) or (is_new and self._today >= self._per_day):
+            if not self._has_room(at) or (is_new and self._today >= self._per_day):
                 return False
-            self._note(at, is_new=is_new)
+            self._count(at, is_new=is_new)
             return True
 
     def pause(self, until: datetime) -> None:
-        """The broker asked for fewer requests: none leaves before then."""
+        """Issue no permits before `until`, since the broker asked for fewer requests."""
         with self._lock:
-            self._closed_until = max(until, self._closed_until or until)
+            self._paused_until = max(until, self._paused_until or until)
 
-    def _may(self, at: datetime) -> bool:
-        closed_until = self._closed_until
-        if closed_until is not None and not has_come(closed_until, at, within=_MINUTE):
+    def _has_room(self, at: datetime) -> bool:
+        paused_until = self._paused_until
+        if paused_until is not None and not has_come(paused_until, at, within=_MINUTE):
             return False
-        self._forget(at)
+        self._drop_old(at)
         second = at.replace(microsecond=0)
         in_second = sum(1 for _ in takewhile(lambda sent: sent >= second, reversed(self._recent)))
         return in_second < self._per_second and len(self._recent) < self._per_minute
 
-    def _note(self, at: datetime, *, is_new: bool = True) -> None:
-        self._forget(at)
+    def _count(self, at: datetime, *, is_new: bool = True) -> None:
+        self._drop_old(at)
         self._recent.append(at)
         self._today += is_new
 
-    def _forget(self, at: datetime) -> None:
-        if self._recent and self._recent[-1] > at:  # the clock was put back: what left counts as of now
+    def _drop_old(self, at: datetime) -> None:
+        if self._recent and self._recent[-1] > at:  # the clock was set back: count those requests as of now
             self._recent = deque(min(sent, at) for sent in self._recent)
         while self._recent and self._recent[0] <= at - _MINUTE:
             self._recent.popleft()

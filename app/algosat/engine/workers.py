@@ -1,4 +1,4 @@
-"""Where broker calls run, so that one that hangs keeps nobody else waiting."""
+"""Thread pools for broker calls, so that a call that hangs delays no other work."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
-_PLACES: Final = 8
-_EXITS: Final = 4
+_ORDER_THREADS: Final = 8
+_CANCEL_THREADS: Final = 4
 
 
 class Workers(Protocol):
     def run(self, task: Callable[[], None]) -> None:
-        """Have the task done soon. It must not raise."""
+        """Run the task as soon as a worker is free. The task must not raise."""
 
     def free(self) -> int:
-        """How many tasks could begin at once."""
+        """Return how many tasks could start now."""
 
     def close(self) -> None:
-        """Take nothing more, and wait for what was taken."""
+        """Accept no more tasks, and wait for those accepted."""
 
 
 class ThreadPoolWorkers:
-    """A few threads of their own."""
+    """A thread pool that knows how many of its threads are free."""
 
     def __init__(self, name: str, threads: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -37,30 +37,30 @@ class ThreadPoolWorkers:
     def run(self, task: Callable[[], None]) -> None:
         with self._lock:
             self._free -= 1
-        self._executor.submit(self._work, task)
+        self._executor.submit(self._run, task)
 
     def free(self) -> int:
         with self._lock:
             return max(self._free, 0)
 
-    def _work(self, task: Callable[[], None]) -> None:
+    def _run(self, task: Callable[[], None]) -> None:
         try:
             task()
-        except Exception:  # noqa: BLE001 - the last resort of a thread: the reconciler finds what was left
+        except Exception:  # noqa: BLE001 - nothing above catches it; the reconciler recovers the order
             _log.exception("broker_task_failed")
         finally:
             with self._lock:
                 self._free += 1
 
     def close(self) -> None:
-        # Not for long: an order past its deadline is refused, and every call has a time-out.
+        # The wait is short: orders past their deadline are rejected, and every broker call has a time-out.
         self._executor.shutdown()
 
 
-def places() -> ThreadPoolWorkers:
-    return ThreadPoolWorkers("place", _PLACES)
+def order_workers() -> ThreadPoolWorkers:
+    return ThreadPoolWorkers("order-sender", _ORDER_THREADS)
 
 
-def exits() -> ThreadPoolWorkers:
-    """Cancels and changes have threads of their own: a broker that hangs on placing must not stop them."""
-    return ThreadPoolWorkers("exit", _EXITS)
+def cancel_workers() -> ThreadPoolWorkers:
+    """Cancels and modifications have their own threads: placing may hang without delaying them."""
+    return ThreadPoolWorkers("cancel-sender", _CANCEL_THREADS)

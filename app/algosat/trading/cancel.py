@@ -88,4 +88,4 @@ def _tell(desk: Desk, orders: list[Order]) -> None:
     if orders:
         desk.wake_engine()
     for order in orders:
-        desk.tell_web(order.id)
+        desk.notify_web(order.id)

@@ -45,8 +45,8 @@ class Desk:
     def wake_engine(self) -> None:
         self.notifier.notify(channels.ENGINE)
 
-    def tell_web(self, order_id: str) -> None:
-        """Whoever waits for this order, or watches all of them, looks again."""
+    def notify_web(self, order_id: str) -> None:
+        """Wake the requests that wait for this order, and the strategies."""
         self.notifier.notify_web(order_id)
 
 

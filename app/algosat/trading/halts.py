@@ -69,7 +69,7 @@ def halt_trading(
     )
     desk.wake_engine()
     for order in cancelled:
-        desk.tell_web(order.id)
+        desk.notify_web(order.id)
     if failure is not None:
         raise failure
     if flatten:

@@ -38,7 +38,7 @@ def modify_order(desk: Desk, order_id: str, revision: ModifyRequest, cause: Caus
     if isinstance(outcome, Denial):
         raise Denied(outcome.detail, code=outcome.code)
     desk.wake_engine()
-    desk.tell_web(order_id)
+    desk.notify_web(order_id)
     return outcome
 
 

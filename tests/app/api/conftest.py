@@ -11,7 +11,7 @@ import pytest
 
 from algosat.api.context import Services
 from algosat.domain.orders import EventKind, Order
-from algosat.engine.quotes import list_instruments
+from algosat.engine.quotes import replace_instruments
 from algosat.store import ledger, queries
 from algosat.trading.desk import Desk
 from tests.app.desks import advance, instruments, set_prices
@@ -22,7 +22,7 @@ from tests.app.events import PATIENCE
 def desk(services: Services) -> Desk:
     """The API's own desk, with instruments, prices and a million in cash."""
     desk = services.desk
-    list_instruments(desk, instruments())
+    replace_instruments(desk, instruments())
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(1_000_000)))
     set_prices(desk)
     return desk
@@ -43,7 +43,7 @@ def _fill_next(desk: Desk) -> None:
     order = _next_order(desk)
     quantity = str(order.terms.quantity)
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill=quantity)
-    desk.tell_web(order.id)
+    desk.notify_web(order.id)
 
 
 def _next_order(desk: Desk) -> Order:

@@ -31,7 +31,7 @@ def open_with_a_gap(world: World) -> None:
         replace(quote, at=world.clock(), last=price, bid=low, ask=high, open=price, high=price, low=price)
     )
     for _ in range(2):
-        world.parts.clock.step(world.clock())
+        world.components.duties.step(world.clock())
         world.clock.forward(seconds=2)
 
 

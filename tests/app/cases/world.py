@@ -1,4 +1,4 @@
-"""A desk, the engine's parts and the paper exchange on one clock that the test moves."""
+"""A desk, the engine's components and the paper exchange on one clock that the test moves."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status
 from algosat.domain.scope import IN_HALTS
-from algosat.engine.assembly import Parts, assemble
-from algosat.engine.quotes import list_instruments
+from algosat.engine.assembly import Components, assemble
+from algosat.engine.quotes import replace_instruments
 from algosat.store import audit, ledger, queries
 from algosat.store.audit import Event
 from algosat.store.database import Database
@@ -57,7 +57,7 @@ class World:
     clock: FakeClock
     desk: Desk
     broker: SteppedBroker
-    parts: Parts
+    components: Components
 
     def tick(self, seconds: float = 1, *, feed: bool = True) -> None:
         """Move the market and the engine by one step; without `feed`, prices do not reach the desk."""
@@ -66,17 +66,17 @@ class World:
         if feed:
             self.receive(*quotes)
         self.send()
-        self.parts.clock.step(self.parts.reconciler.read_at)
+        self.components.duties.step(self.components.reconciler.read_at)
         self.send()
 
     def send(self) -> None:
         """Send what is due, then read the broker's book."""
-        self.parts.send()
-        self.parts.reconciler.read_book()
+        self.components.send_due()
+        self.components.reconciler.read_book()
 
     def receive(self, *quotes: Quote) -> None:
-        self.parts.quotes.take(quotes)
-        self.parts.quotes.flush()
+        self.components.quotes.update(quotes)
+        self.components.quotes.flush()
 
     def run(self, ticks: int, *, feed: bool = True) -> None:
         for _ in range(ticks):
@@ -180,16 +180,16 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, CASH))
     broker = SteppedBroker(paper_rules(settings.paper), desk.writer, speed=1, now=clock)
     broker.open()
-    parts = assemble(
+    components = assemble(
         desk,
         broker,
         settings.engine,
-        places=InlineWorkers(),
-        exits=InlineWorkers(),
+        order_workers=InlineWorkers(),
+        cancel_workers=InlineWorkers(),
         fence=lambda _connection: None,
     )
-    list_instruments(desk, broker.instruments())
-    world = World(clock, desk, broker, parts)
-    parts.reconciler.read_book()
+    replace_instruments(desk, broker.instruments())
+    world = World(clock, desk, broker, components)
+    components.reconciler.read_book()
     world.tick()
     return world

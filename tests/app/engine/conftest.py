@@ -4,7 +4,7 @@ import pytest
 
 from algosat.config.settings import Settings
 from algosat.trading.desk import Desk
-from tests.app.engine.rig import EngineRig, open_floor
+from tests.app.engine.rig import EngineRig, build_rig
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -16,4 +16,4 @@ def exchange(clock: FakeClock) -> FakeExchange:
 
 @pytest.fixture
 def rig(desk: Desk, exchange: FakeExchange, settings: Settings) -> EngineRig:
-    return open_floor(desk, exchange, settings.algosat.engine)
+    return build_rig(desk, exchange, settings.algosat.engine)

@@ -1,4 +1,4 @@
-"""The engine's parts on a desk and an exchange in memory, driven step by step in one thread."""
+"""The engine's components on a desk and an exchange in memory, driven step by step in one thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from algosat.config.settings import EngineSettings
 from algosat.domain.orders import Order
-from algosat.engine.assembly import Parts, assemble
+from algosat.engine.assembly import Components, assemble
 from algosat.trading.desk import Desk
 from tests.app.desks import order_now
 from tests.app.fake_exchange import FakeExchange
@@ -20,16 +20,16 @@ from tests.app.fakes import InlineWorkers
 class EngineRig:
     desk: Desk
     exchange: FakeExchange
-    parts: Parts
+    components: Components
 
     def route(self) -> bool:
         """Whether some orders or wishes wait."""
-        return self.parts.send() is not None
+        return self.components.send_due() is not None
 
     def look(self) -> None:
         """Read the exchange's whole book, a moment after everything before."""
         self.exchange.clock.forward(milliseconds=1)
-        self.parts.reconciler.read_book()
+        self.components.reconciler.read_book()
 
     def sent(self, order: Order) -> Order:
         """The order once the engine has taken it."""
@@ -37,15 +37,17 @@ class EngineRig:
         return order_now(self.desk, order)
 
 
-def open_floor(
+def build_rig(
     desk: Desk,
     exchange: FakeExchange,
     rules: EngineSettings,
     fence: Callable[[Connection], None] = lambda _connection: None,
 ) -> EngineRig:
-    parts = assemble(desk, exchange, rules, places=InlineWorkers(), exits=InlineWorkers(), fence=fence)
-    parts.reconciler.read_book()
-    return EngineRig(desk, exchange, parts)
+    components = assemble(
+        desk, exchange, rules, order_workers=InlineWorkers(), cancel_workers=InlineWorkers(), fence=fence
+    )
+    components.reconciler.read_book()
+    return EngineRig(desk, exchange, components)
 
 
 def failing(error: Exception, *requests: str) -> Callable[[str], None]:

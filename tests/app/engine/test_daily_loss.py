@@ -15,8 +15,8 @@ from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.orders import Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT, Scope
-from algosat.engine.heartbeat import Heartbeat
-from algosat.engine.quotes import list_instruments
+from algosat.engine.heartbeat import EngineHeartbeat
+from algosat.engine.quotes import replace_instruments
 from algosat.store import audit
 from algosat.store.tables import heartbeats, quotes
 from algosat.trading import account_book, daily_pnl, halts, limits
@@ -35,7 +35,7 @@ def desk(settings: Settings, clock: FakeClock) -> Iterator[Desk]:
 
 
 def look(rig: EngineRig) -> None:
-    rig.parts.clock.daily_loss.watch(rig.desk)
+    rig.components.duties.daily_loss.check(rig.desk)
 
 
 def halted(desk: Desk) -> list[Scope]:
@@ -48,7 +48,7 @@ def forget_price(desk: Desk, symbol: str) -> None:
 
 
 def unlist(desk: Desk, symbol: str) -> None:
-    list_instruments(desk, [each for each in instruments() if each.symbol != symbol])
+    replace_instruments(desk, [each for each in instruments() if each.symbol != symbol])
 
 
 def warnings(desk: Desk) -> list[str]:
@@ -165,9 +165,9 @@ def test_the_operator_hears_of_it_once_and_health_says_so_until_it_is_over(rig: 
     look(rig)
     look(rig)
     assert warnings(rig.desk) == [SECOND]
-    heartbeat = Heartbeat(rig.desk, rig.parts)
+    heartbeat = EngineHeartbeat(rig.desk, rig.components)
     for expected in ([SECOND], []):
-        heartbeat.beat()
+        heartbeat.write()
         with rig.desk.database.read() as connection:
             assert connection.execute(heartbeats.select()).one().data["unpriced"] == expected
         set_prices(rig.desk)

@@ -21,29 +21,29 @@ def exit_that_was(status: Status) -> Order:
 
 def waits(denials: DeniedExits) -> int:
     """After how many seconds the line is tried again."""
-    return next(seconds for seconds in range(100) if denials.let(LINE, NOW + timedelta(seconds=seconds)))
+    return next(seconds for seconds in range(100) if denials.may_try(LINE, NOW + timedelta(seconds=seconds)))
 
 
 def test_each_denial_makes_it_wait_longer_but_never_for_more_than_a_minute() -> None:
     denials, waited = DeniedExits(), []
     for _ in range(6):
-        denials.note([exit_that_was(Status.DENIED)], NOW)
+        denials.record([exit_that_was(Status.DENIED)], NOW)
         waited.append(waits(denials))
     assert waited == [5, 10, 20, 40, 60, 60]
 
 
 def test_an_exit_that_passed_ends_the_waiting() -> None:
     denials = DeniedExits()
-    denials.note([exit_that_was(Status.DENIED)], NOW)
-    denials.note([exit_that_was(Status.CREATED)], NOW)
+    denials.record([exit_that_was(Status.DENIED)], NOW)
+    denials.record([exit_that_was(Status.CREATED)], NOW)
     assert waits(denials) == 0
 
 
 def test_other_lines_and_a_clock_that_is_put_back_do_not_wait() -> None:
     denials = DeniedExits()
-    denials.note([exit_that_was(Status.DENIED)], NOW)
+    denials.record([exit_that_was(Status.DENIED)], NOW)
     other = ExposureLine(
         "", SHARE, Product.DELIVERY, InstrumentKind.EQUITY, Decimal(100), Decimal(100), Decimal(10)
     )
-    assert denials.let(other, NOW)
-    assert denials.let(LINE, NOW - timedelta(hours=1))
+    assert denials.may_try(other, NOW)
+    assert denials.may_try(LINE, NOW - timedelta(hours=1))

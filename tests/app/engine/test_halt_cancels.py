@@ -12,13 +12,13 @@ import pytest
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, ModifyRequest, Order, PendingRequest, Product, Side, Status
 from algosat.domain.scope import Scope
-from algosat.engine.quotes import list_instruments
+from algosat.engine.quotes import replace_instruments
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from algosat.store import audit, queries
 from algosat.trading import cancel, halts, modify
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, FUTURE, advance, buy, hold, instruments, order_now, sell, set_prices
-from tests.app.engine.rig import EngineRig, failing, open_floor
+from tests.app.engine.rig import EngineRig, build_rig, failing
 from tests.app.engine.test_sender import quiet
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
@@ -34,8 +34,8 @@ def live_through(rig: EngineRig, seconds: int) -> None:
     """Second by second, everything the engine does then."""
     for _ in range(seconds):
         rig.exchange.clock.forward(seconds=1)
-        rig.parts.clock.step(rig.parts.reconciler.read_at)
-        rig.parts.reconciler.step()
+        rig.components.duties.step(rig.components.reconciler.read_at)
+        rig.components.reconciler.step()
         rig.route()
 
 
@@ -211,7 +211,7 @@ def test_a_used_up_day_keeps_no_recall_waiting(
     desk: Desk, exchange: FakeExchange, settings: Settings
 ) -> None:
     rules = settings.algosat.engine.model_copy(update={"orders_per_day": 1})
-    rig = open_floor(desk, exchange, rules)
+    rig = build_rig(desk, exchange, rules)
     order, asked = working(rig), list[float]()
     refusing(rig, asked, after=lambda number: number < 2)
     halts.halt_trading(desk, CAUSE, "stop")
@@ -243,7 +243,7 @@ def test_an_exit_that_is_denied_is_not_tried_every_few_seconds(rig: EngineRig) -
     """A part of a lot is left, as when lots have changed: no order takes it off."""
     hold(rig.desk, "50", symbol=FUTURE, product=Product.INTRADAY)
     unwieldy = [replace(each, lot=Decimal(75)) for each in instruments()]
-    list_instruments(rig.desk, unwieldy)
+    replace_instruments(rig.desk, unwieldy)
     halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
     for _ in range(600):
         set_prices(rig.desk)

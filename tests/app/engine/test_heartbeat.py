@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import Connection, select
 
 from algosat.config.settings import Settings
-from algosat.engine.heartbeat import Heartbeat
+from algosat.engine.heartbeat import EngineHeartbeat
 from algosat.store.leader_lock import NotLeading
 from algosat.store.tables import heartbeats
 from algosat.trading.desk import Desk
-from tests.app.engine.rig import open_floor
+from tests.app.engine.rig import build_rig
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -30,7 +30,7 @@ def test_an_engine_that_lost_the_lead_learns_of_it_without_an_order_to_send(
         if lost:
             raise NotLeading("another one leads")
 
-    heartbeat = Heartbeat(desk, open_floor(desk, exchange, settings.algosat.engine, fence).parts)
+    heartbeat = EngineHeartbeat(desk, build_rig(desk, exchange, settings.algosat.engine, fence).components)
     heartbeat.step()
     before = last_beat(desk)
     clock.forward(seconds=2)

@@ -1,6 +1,6 @@
 """The engine killed at every step of an order's journey: nothing acknowledged is lost, nothing sent twice.
 
-A kill is a BaseException out of the store or the exchange; the parts are dropped as they are, and new
+A kill is a BaseException out of the store or the exchange; the components are dropped as they are, and new
 ones begin on the same store, as a new process would.
 """
 
@@ -26,7 +26,7 @@ from algosat.store.writer import Writer
 from algosat.trading import cancel, modify
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, buy, open_desk, order_now
-from tests.app.engine.rig import EngineRig, open_floor
+from tests.app.engine.rig import EngineRig, build_rig
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -75,14 +75,14 @@ def mortal(desk: Desk, exchange: FakeExchange, reaper: Reaper, settings: Setting
     exchange.after = lambda request: reaper.step(f"after {request}")
     doomed = replace(desk, writer=MortalWriter(desk.writer, reaper))  # type: ignore[arg-type]
     try:
-        yield open_floor(doomed, exchange, settings.algosat.engine)
+        yield build_rig(doomed, exchange, settings.algosat.engine)
     finally:
         exchange.before = exchange.after = lambda _request: None
 
 
 def journey(rig: EngineRig, desk: Desk, orders: list[Order], clock: FakeClock) -> None:
     """Three orders are sent; one is changed, one cancelled; fills come in, each told twice."""
-    rig.parts.reconciler.begin()
+    rig.components.reconciler.mark_interrupted()
     rig.look()
     rig.route()
     ask_for_more(desk, orders)
@@ -91,7 +91,7 @@ def journey(rig: EngineRig, desk: Desk, orders: list[Order], clock: FakeClock) -
     for order in orders:
         if order_now(desk, order).status in LIVE:
             report = rig.exchange.fill(order, "4")
-            rig.parts.report_processor.take([report, report])
+            rig.components.report_processor.process([report, report])
     rig.look()
 
 
@@ -109,13 +109,13 @@ def ask_for_more(desk: Desk, orders: list[Order]) -> None:
 
 def recover(desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock) -> EngineRig:
     """A new engine on what the dead one left, running until everything is decided."""
-    rig = open_floor(desk, exchange, settings.algosat.engine)
-    rig.parts.reconciler.begin()
+    rig = build_rig(desk, exchange, settings.algosat.engine)
+    rig.components.reconciler.mark_interrupted()
     rig.look()
     while _undecided(desk):
         clock.forward(seconds=1)
         rig.route()
-        rig.parts.reconciler.step()
+        rig.components.reconciler.step()
         assert clock() < CALLED_OFF, "some orders are never decided"
     rig.look()
     return rig

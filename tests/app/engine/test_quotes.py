@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from algosat.engine.quotes import QuoteBoard, list_instruments
+from algosat.engine.quotes import QuoteBoard, replace_instruments
 from algosat.store import queries
 from algosat.trading.desk import Desk
 from tests.app.desks import SECOND, SHARE, instruments, quote_of
@@ -9,8 +9,8 @@ from tests.app.fakes import FakeClock
 
 def test_only_the_latest_price_of_each_symbol_is_written(desk: Desk, clock: FakeClock) -> None:
     board = QuoteBoard(desk)
-    board.take([quote_of(SHARE, clock(), "101"), quote_of(SECOND, clock(), "50")])
-    board.take([quote_of(SHARE, clock(), "102")])
+    board.update([quote_of(SHARE, clock(), "101"), quote_of(SECOND, clock(), "50")])
+    board.update([quote_of(SHARE, clock(), "102")])
     assert board.flush() == 2
     with desk.database.read() as connection:
         kept = queries.all_quotes(connection)
@@ -23,6 +23,6 @@ def test_without_news_nothing_is_written(desk: Desk) -> None:
 
 
 def test_what_the_broker_no_longer_lists_is_gone(desk: Desk) -> None:
-    list_instruments(desk, instruments()[:1])
+    replace_instruments(desk, instruments()[:1])
     with desk.database.read() as connection:
         assert [each.symbol for each in queries.all_instruments(connection)] == [SHARE]

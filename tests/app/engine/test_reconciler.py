@@ -42,12 +42,12 @@ def pass_time(rig: EngineRig, clock: FakeClock, seconds: float) -> None:
     until = clock() + timedelta(seconds=seconds)
     while clock() < until:
         clock.forward(seconds=0.5)
-        rig.parts.reconciler.step()
+        rig.components.reconciler.step()
 
 
 def test_an_order_of_unknown_fate_is_sought_by_its_tag_and_found(rig: EngineRig, clock: FakeClock) -> None:
     order = lost_answer(rig)
-    rig.parts.reconciler.read_book = lambda: False  # type: ignore[method-assign]
+    rig.components.reconciler.read_book = lambda: False  # type: ignore[method-assign]
     assert order.status is Status.UNKNOWN
     pass_time(rig, clock, 1)
     found = order_now(rig.desk, order)
@@ -58,7 +58,7 @@ def test_the_search_grows_more_patient(rig: EngineRig, clock: FakeClock) -> None
     lost_request(rig)
     asked: list[str] = []
     rig.exchange.before = asked.append
-    rig.parts.reconciler.step()
+    rig.components.reconciler.step()
     for wait, times in ((0.5, 1), (1.0, 2), (2.0, 3), (4.0, 4)):
         pass_time(rig, clock, wait)
         assert asked.count("find") == times
@@ -124,7 +124,7 @@ def test_an_order_that_was_given_up_and_turns_up_is_cancelled_there(rig: EngineR
 
 def test_what_was_on_its_way_when_the_engine_ended_is_unknown_until_there_is_evidence(rig: EngineRig) -> None:
     order = advance(rig.desk, buy(rig.desk), EventKind.SUBMITTING)
-    rig.parts.reconciler.begin()
+    rig.components.reconciler.mark_interrupted()
     interrupted = order_now(rig.desk, order)
     assert (interrupted.status, interrupted.code) == (Status.UNKNOWN, EngineCode.INTERRUPTED)
 
@@ -134,7 +134,7 @@ def test_a_broker_that_fences_proves_that_an_interrupted_order_never_left(
 ) -> None:
     order = advance(rig.desk, buy(rig.desk), EventKind.SUBMITTING)
     rig.exchange.fences = True
-    rig.parts.reconciler.begin()
+    rig.components.reconciler.mark_interrupted()
     pass_time(rig, clock, 2)
     ended = order_now(rig.desk, order)
     assert (ended.status, ended.code) == (Status.REJECTED, EngineCode.NEVER_SENT)
@@ -247,11 +247,11 @@ def test_an_order_whose_send_was_forgotten_by_a_restored_store_is_not_sent_again
 
 
 def test_without_a_session_the_book_is_not_read(rig: EngineRig) -> None:
-    before = rig.parts.reconciler.read_at
+    before = rig.components.reconciler.read_at
     rig.exchange.active = False
     rig.exchange.clock.forward(seconds=60)
-    assert not rig.parts.reconciler.read_book()
-    assert rig.parts.reconciler.read_at == before
+    assert not rig.components.reconciler.read_book()
+    assert rig.components.reconciler.read_at == before
 
 
 def test_an_order_whose_outcome_could_not_be_written_is_sought(
@@ -263,7 +263,7 @@ def test_an_order_whose_outcome_could_not_be_written_is_sought(
     rig.exchange.before = failing(BrokerRejected("no margin"), "place")
     order = buy(rig.desk)
     with monkeypatch.context() as away:
-        away.setattr(ReportProcessor, "happened", busy)
+        away.setattr(ReportProcessor, "record", busy)
         with pytest.raises(StoreBusy):
             rig.route()
     assert order_now(rig.desk, order).status is Status.SUBMITTING
@@ -278,7 +278,7 @@ def test_a_clock_that_is_put_back_does_not_put_the_book_off(rig: EngineRig, cloc
     order = rig.sent(buy(rig.desk))
     clock.forward(hours=-1)
     rig.exchange.fill(order, "10")
-    rig.parts.reconciler.step()
+    rig.components.reconciler.step()
     assert order_now(rig.desk, order).status is Status.FILLED
 
 
@@ -319,9 +319,9 @@ def test_an_order_that_turns_up_while_its_cancel_is_carried_out_is_cancelled_the
     rig.exchange.place(order)
     rig.look()
     cancel_modify = CancelModifySender(
-        rig.desk, rig.parts.guard, rig.parts.report_processor, Throttle(1, 1, 1)
+        rig.desk, rig.components.guarded_broker, rig.components.report_processor, Throttle(1, 1, 1)
     )
-    cancel_modify.carry_out(sought)
+    cancel_modify.send(sought)
     turned_up = order_now(rig.desk, order)
     assert (turned_up.status, turned_up.pending) == (Status.OPEN, PendingRequest.PENDING_CANCEL)
     assert rig.sent(order).status is Status.CANCELLED

@@ -12,7 +12,7 @@ from algosat.store.leader_lock import NotLeading
 from algosat.trading import halts
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, advance, buy, hold, open_desk, order_now, sell
-from tests.app.engine.rig import EngineRig, failing, open_floor
+from tests.app.engine.rig import EngineRig, build_rig, failing
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock, InlineWorkers
 
@@ -93,7 +93,7 @@ def test_before_the_brokers_book_was_read_nothing_is_sent_and_nothing_waits_for_
     desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
 ) -> None:
     exchange.before = failing(BrokerNotReached("down"), "reports")
-    rig = open_floor(desk, exchange, settings.algosat.engine)
+    rig = build_rig(desk, exchange, settings.algosat.engine)
     order = buy(desk)
     assert rig.route()
     assert exchange.sent == []
@@ -151,7 +151,7 @@ def test_an_engine_that_lost_the_lead_sends_nothing(
 
     order = buy(desk)
     with pytest.raises(NotLeading):
-        open_floor(desk, exchange, settings.algosat.engine, deposed).route()
+        build_rig(desk, exchange, settings.algosat.engine, deposed).route()
     assert exchange.sent == []
     assert order_now(desk, order).status is Status.CREATED
 
@@ -163,7 +163,7 @@ def test_what_left_before_a_restart_counts_towards_the_limit_after_it(
         buy(rig.desk)
     rig.route()
     buy(rig.desk)
-    again = open_floor(rig.desk, rig.exchange, settings.algosat.engine)
+    again = build_rig(rig.desk, rig.exchange, settings.algosat.engine)
     assert again.route()
     assert len(rig.exchange.sent) == 9
 
@@ -176,7 +176,7 @@ def test_who_was_kept_back_too_long_is_told_by_what(rig: EngineRig, clock: FakeC
     refused = rig.sent(kept_back)
     assert refused.code == EngineCode.SEND_DEADLINE
     assert refused.reason is not None
-    assert refused.reason.endswith("another order of ALPHA-EQ is not known yet")
+    assert refused.reason.endswith("another order for ALPHA-EQ is not known yet")
 
 
 def test_orders_that_are_kept_back_stand_in_nobodys_way(
@@ -184,7 +184,7 @@ def test_orders_that_are_kept_back_stand_in_nobodys_way(
 ) -> None:
     at_will = {"max_open_orders": 100, "max_orders_per_second": 100}
     with open_desk(settings, clock, **at_will, duplicate_window_seconds=0.0) as desk:
-        rig = open_floor(desk, exchange, settings.algosat.engine)
+        rig = build_rig(desk, exchange, settings.algosat.engine)
         advance(desk, buy(desk, "1"), EventKind.SUBMITTING, EventKind.UNCERTAIN)
         for _ in range(50):
             buy(desk, "1")

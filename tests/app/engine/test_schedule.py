@@ -30,7 +30,7 @@ from tests.app.desks import (
     sell,
     set_prices,
 )
-from tests.app.engine.rig import EngineRig, open_floor
+from tests.app.engine.rig import EngineRig, build_rig
 from tests.app.fake_exchange import FakeExchange, elsewhere
 from tests.app.fakes import FakeClock
 
@@ -67,18 +67,18 @@ def move_to(rig: EngineRig, moment: datetime) -> None:
     """Go to a moment, with prices of then, and let the clock do what is due."""
     rig.exchange.clock.at = moment
     set_prices(rig.desk)
-    rig.parts.clock.step(rig.parts.reconciler.read_at)
+    rig.components.duties.step(rig.components.reconciler.read_at)
 
 
 def test_a_clock_that_is_put_back_stops_no_watch(
     desk: Desk, rig: EngineRig, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched: list[datetime] = []
-    monkeypatch.setattr(rig.parts.clock.daily_loss, "watch", lambda desk: watched.append(desk.clock()))
-    rig.parts.clock.step(None)
-    rig.parts.clock.step(None)
+    monkeypatch.setattr(rig.components.duties.daily_loss, "check", lambda desk: watched.append(desk.clock()))
+    rig.components.duties.step(None)
+    rig.components.duties.step(None)
     clock.forward(hours=-1)
-    rig.parts.clock.step(None)
+    rig.components.duties.step(None)
     assert watched == [MORNING, clock()]
 
 
@@ -192,28 +192,28 @@ def test_a_lost_day_halts_the_account(rig: EngineRig, clock: FakeClock) -> None:
     move_to(rig, clock())
     limits.change(rig.desk, ACCOUNT, {"max_daily_loss": "500"}, CAUSE)
     set_prices(rig.desk, ALPHA="99.50")
-    rig.parts.clock.daily_loss.watch(rig.desk)
+    rig.components.duties.daily_loss.check(rig.desk)
     assert halted(rig.desk) == [(ACCOUNT, "clock")]
-    rig.parts.clock.daily_loss.watch(rig.desk)
+    rig.components.duties.daily_loss.check(rig.desk)
     assert len(halted(rig.desk)) == 1
 
 
 def test_a_strategy_that_lost_its_day_is_halted_alone(rig: EngineRig) -> None:
     limits.change(rig.desk, Scope("trend"), {"max_daily_loss": "500"}, CAUSE)
     hold(rig.desk, "1000", strategy="trend")
-    rig.parts.clock.daily_loss.watch(rig.desk)
+    rig.components.duties.daily_loss.check(rig.desk)
     set_prices(rig.desk, ALPHA="99.40")
-    rig.parts.clock.daily_loss.watch(rig.desk)
+    rig.components.duties.daily_loss.check(rig.desk)
     assert halted(rig.desk) == [(Scope("trend"), "clock")]
 
 
 def test_a_new_day_is_measured_from_where_it_begins(rig: EngineRig) -> None:
     hold(rig.desk, "1000")
-    rig.parts.clock.daily_loss.watch(rig.desk)
+    rig.components.duties.daily_loss.check(rig.desk)
     limits.change(rig.desk, ACCOUNT, {"max_daily_loss": "500"}, CAUSE)
     rig.exchange.clock.at = at(4, 0, day=23)
     set_prices(rig.desk, ALPHA="99.00")
-    rig.parts.clock.daily_loss.watch(rig.desk)
+    rig.components.duties.daily_loss.check(rig.desk)
     assert halted(rig.desk) == []
 
 
@@ -253,7 +253,7 @@ def test_a_market_that_never_closes_expires_and_squares_off_nothing(
     settings: Settings, exchange: FakeExchange, clock: FakeClock
 ) -> None:
     with open_desk(settings, clock) as desk:
-        rig = open_floor(desk, exchange, settings.algosat.engine)
+        rig = build_rig(desk, exchange, settings.algosat.engine)
         hold(desk, "30", product=Product.INTRADAY)
         order = accepted(desk, buy(desk))
         for day in (20, 21, 23):

@@ -19,7 +19,7 @@ from algosat.store.leader_lock import NotLeading
 from algosat.trading import cancel, halts
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, order_now
-from tests.app.engine.rig import EngineRig, failing, open_floor
+from tests.app.engine.rig import EngineRig, build_rig, failing
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -72,14 +72,14 @@ def test_what_could_not_leave_in_time_is_refused_with_the_reason(rig: EngineRig,
 def test_what_waits_to_be_sent_again_is_refused_when_the_engine_stops(rig: EngineRig) -> None:
     rig.exchange.before = failing(BrokerNotReached("refused"), "place")
     order = rig.sent(buy(rig.desk))
-    rig.parts.router.stop()
+    rig.components.router.stop()
     refused = order_now(rig.desk, order)
     assert (refused.status, refused.code) == (Status.REJECTED, EngineCode.INTERRUPTED)
 
 
 def test_a_call_that_does_not_get_through_while_the_engine_stops_is_refused_too(rig: EngineRig) -> None:
     def stop_then_fail(_request: str) -> None:
-        rig.parts.router.stop()
+        rig.components.router.stop()
         raise BrokerNotReached("refused")
 
     rig.exchange.before = stop_then_fail
@@ -126,7 +126,7 @@ def test_what_is_sent_again_needs_a_permit_too(
     desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
 ) -> None:
     rules = settings.algosat.engine.model_copy(update={"orders_per_second": 2})
-    rig = open_floor(desk, exchange, rules)
+    rig = build_rig(desk, exchange, rules)
     exchange.before = failing(BrokerNotReached("refused"), "place")
     for _ in range(2):
         buy(desk)
@@ -168,7 +168,7 @@ def test_an_engine_that_lost_the_lead_sends_nothing_again(
         if lost:
             raise NotLeading("another one leads")
 
-    rig = open_floor(desk, exchange, settings.algosat.engine, fence)
+    rig = build_rig(desk, exchange, settings.algosat.engine, fence)
     waiting(rig, clock)
     lost.append("lead")
     with pytest.raises(NotLeading):
@@ -194,7 +194,7 @@ def test_a_call_that_hangs_makes_the_order_unknown_and_its_late_answer_counts(
 
 def test_a_report_that_overtakes_the_answer_wins(rig: EngineRig) -> None:
     def push_then_fail(_request: str) -> None:
-        rig.parts.report_processor.take(list(rig.exchange.book.values()))
+        rig.components.report_processor.process(list(rig.exchange.book.values()))
         raise BrokerUncertain("the answer was lost")
 
     rig.exchange.after = push_then_fail
@@ -222,7 +222,7 @@ def test_a_call_that_hangs_while_the_clock_is_put_back_is_given_up(rig: EngineRi
 
     def hang(_request: str) -> None:
         clock.forward(hours=-1)
-        rig.parts.router.step(decide=False)
+        rig.components.router.step(has_created=False)
         seen.append(order_now(rig.desk, order).status)
 
     rig.exchange.before = hang

@@ -11,7 +11,7 @@ NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 
 
 def taken(throttle: Throttle, *seconds: float) -> list[bool]:
-    return [throttle.take(NOON + timedelta(seconds=each)) for each in seconds]
+    return [throttle.try_acquire(NOON + timedelta(seconds=each)) for each in seconds]
 
 
 def test_a_second_is_a_calendar_second() -> None:
@@ -34,14 +34,14 @@ def test_a_day_begins_anew_at_midnight_utc() -> None:
 
 def test_a_cancel_leaves_when_the_days_orders_are_used_up_and_uses_none_itself() -> None:
     throttle = Throttle(10, 10, 2)
-    assert [throttle.take(NOON, is_new=False) for _ in range(3)] == [True, True, True]
+    assert [throttle.try_acquire(NOON, is_new=False) for _ in range(3)] == [True, True, True]
     assert taken(throttle, 1, 2, 3) == [True, True, False]
-    assert throttle.take(NOON + timedelta(seconds=4), is_new=False)
+    assert throttle.try_acquire(NOON + timedelta(seconds=4), is_new=False)
 
 
 def test_what_left_before_a_restart_counts() -> None:
     throttle = Throttle(10, 10, 2, sent=[NOON - timedelta(hours=1), NOON - timedelta(seconds=5)])
-    assert not throttle.take(NOON)
+    assert not throttle.try_acquire(NOON)
 
 
 def test_a_pause_holds_everything_back() -> None:
@@ -56,7 +56,7 @@ def test_no_calendar_second_ever_holds_more_than_allowed(gaps: list[float]) -> N
     throttle, at, per_second = Throttle(3, 1000, 1000), NOON, dict[datetime, int]()
     for gap in gaps:
         at += timedelta(seconds=gap / 10)
-        if throttle.take(at):
+        if throttle.try_acquire(at):
             second = at.replace(microsecond=0)
             per_second[second] = per_second.get(second, 0) + 1
     assert max(per_second.values()) <= 3

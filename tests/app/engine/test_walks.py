@@ -37,7 +37,7 @@ from algosat.store.verify.verify import verify
 from algosat.trading import cancel, close, halts, modify, place
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, SHARE, intent_of, open_desk, order_now, set_prices
-from tests.app.engine.rig import open_floor
+from tests.app.engine.rig import build_rig
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 from tests.app.thorough import examples
@@ -54,7 +54,7 @@ class Walk:
     def __init__(self, seed: int, desk: Desk, exchange: FakeExchange, settings: Settings) -> None:
         self.chance, self.desk, self.exchange = random.Random(seed), desk, exchange
         self.rules = settings.algosat.engine
-        self.rig = open_floor(desk, exchange, self.rules)
+        self.rig = build_rig(desk, exchange, self.rules)
         self.share_of_faults = 0.0
         self.told: list[OrderReport] = []
         exchange.before = exchange.after = self._fault
@@ -77,7 +77,7 @@ class Walk:
             self.exchange.clock.forward(seconds=5)
             set_prices(self.desk)
             self.rig.route()
-            self.rig.parts.reconciler.step()
+            self.rig.components.reconciler.step()
             self.rig.look()
 
     def _fault(self, request: str) -> None:
@@ -91,15 +91,15 @@ class Walk:
     def engine_works(self) -> None:
         self.exchange.clock.forward(seconds=self.chance.choice([0.1, 0.6, 3, 6, 20]))
         set_prices(self.desk, ALPHA=f"{100 + self.chance.randint(-20, 20) * 0.05:.2f}")
-        parts, sent = self.rig.parts, len(self.exchange.sent)
+        components, sent = self.rig.components, len(self.exchange.sent)
         with self.desk.database.read() as connection:
             stops = halts.in_force(connection)
         work: list[Callable[[], object]] = [
             self.rig.route,
             self.rig.route,
             self.rig.look,
-            parts.reconciler.step,
-            lambda: parts.clock.step(parts.reconciler.read_at),
+            components.reconciler.step,
+            lambda: components.duties.step(components.reconciler.read_at),
         ]
         self.chance.choice(work)()
         for tag in self.exchange.sent[sent:]:
@@ -107,9 +107,9 @@ class Walk:
             assert terms.reduce_only or not any(stop.covers(terms.strategy) for stop in stops)
 
     def restart(self) -> None:
-        self.rig.parts.router.stop()
-        self.rig = open_floor(self.desk, self.exchange, self.rules)
-        self.rig.parts.reconciler.begin()
+        self.rig.components.router.stop()
+        self.rig = build_rig(self.desk, self.exchange, self.rules)
+        self.rig.components.reconciler.mark_interrupted()
 
     def put_back(self) -> None:
         self.exchange.clock.forward(seconds=-self.chance.choice([0.5, 30, 3600, 36 * 3600]))
@@ -193,7 +193,7 @@ class Walk:
 
     def tell_again(self) -> None:
         if self.told:
-            self.rig.parts.report_processor.take([self.chance.choice(self.told[-20:])])
+            self.rig.components.report_processor.process([self.chance.choice(self.told[-20:])])
 
     def _alive(self) -> list[OrderReport]:
         alive = [report for report in self.exchange.book.values() if report.status in LIVE]
@@ -209,7 +209,7 @@ class Walk:
     def _perhaps_tell(self, report: OrderReport) -> None:
         self.told.append(report)
         if self.chance.random() < 0.6:
-            self.rig.parts.report_processor.take([report])
+            self.rig.components.report_processor.process([report])
 
 
 @pytest.fixture(params=range(examples(8)))

@@ -12,7 +12,7 @@ from algosat.errors import BrokerNotReached, BrokerRateLimited, BrokerRejected, 
 from algosat.trading import cancel, halts, modify
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, hold, order_now, sell
-from tests.app.engine.rig import EngineRig, failing, open_floor
+from tests.app.engine.rig import EngineRig, build_rig, failing
 from tests.app.engine.test_sender import quiet
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
@@ -46,7 +46,7 @@ def test_a_day_whose_orders_are_used_up_keeps_no_wish_waiting(
     desk: Desk, exchange: FakeExchange, settings: Settings
 ) -> None:
     rules = settings.algosat.engine.model_copy(update={"orders_per_day": 2})
-    rig = open_floor(desk, exchange, rules)
+    rig = build_rig(desk, exchange, rules)
     gone, changed = wished_away(rig), to_be_changed(rig)
     rig.route()
     assert order_now(desk, gone).status is Status.CANCELLED

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from algosat.domain.orders import OrderType, Product, Side, Status
-from algosat.engine.quotes import list_instruments
+from algosat.engine.quotes import replace_instruments
 from algosat.errors import Conflict
 from algosat.trading import close
 from algosat.trading.desk import Desk
@@ -95,7 +95,7 @@ def test_close_all_of_a_strategy_leaves_the_others(desk: Desk) -> None:
 
 
 def test_a_position_of_more_slices_than_brokers_take_at_once_is_closed_whole(desk: Desk) -> None:
-    list_instruments(desk, [replace(each, freeze_quantity=Decimal(10)) for each in instruments()])
+    replace_instruments(desk, [replace(each, freeze_quantity=Decimal(10)) for each in instruments()])
     for _ in range(11):
         hold(desk, "10")
     closing = close.close_position(desk, SHARE, CAUSE).orders

@@ -65,7 +65,7 @@ def test_working_orders_are_added_up_without_the_rows_and_without_sorting(desk: 
     assert not any("TEMP B-TREE" in step for step in plan)
 
 
-@pytest.mark.parametrize("name", ["_CREATED", "_ANY_CREATED", "_UNCERTAIN"])
+@pytest.mark.parametrize("name", ["_CREATED", "_ANY_CREATED", "_UNKNOWN"])
 def test_router_finds_orders_by_their_status(desk: Desk, name: str) -> None:
     assert "ix_orders_status_seq" in _plan(desk, getattr(router, name))[0]
 

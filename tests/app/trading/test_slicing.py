@@ -7,7 +7,7 @@ from algosat.config.settings import Settings
 from algosat.domain.orders import Product, Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.slicing import slices
-from algosat.engine.quotes import list_instruments
+from algosat.engine.quotes import replace_instruments
 from algosat.trading import slicing
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
@@ -73,7 +73,7 @@ def test_no_more_slices_are_made_than_brokers_take_when_lots_do_not_fill_the_fre
         settings, clock, max_order_quantity=Decimal(10**6), max_order_value=Decimal(10**9)
     ) as desk:
         odd = [replace(each, freeze_quantity=Decimal(99)) for each in instruments() if each.symbol == FUTURE]
-        list_instruments(desk, odd)
+        replace_instruments(desk, odd)
         future = intent_of("500", symbol=FUTURE, product=Product.CARRY)
         assert len(slicing.sliced(desk, future, CAUSE).orders) == slicing.MOST
         denied = slicing.sliced(desk, replace(future, quantity=Decimal(550)), CAUSE).order
@@ -82,6 +82,6 @@ def test_no_more_slices_are_made_than_brokers_take_when_lots_do_not_fill_the_fre
 
 def test_a_freeze_quantity_below_one_lot_is_a_denial(desk: Desk) -> None:
     odd = [replace(each, freeze_quantity=Decimal(49)) for each in instruments() if each.symbol == FUTURE]
-    list_instruments(desk, odd)
+    replace_instruments(desk, odd)
     denied = slicing.sliced(desk, intent_of("50", symbol=FUTURE, product=Product.CARRY), CAUSE).order
     assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY
