@@ -18,7 +18,15 @@ from tests.host.load import Load
 from tests.host.trader import Trader
 from tests.host.variables import Variables
 from tests.operations.controller import Controller
+from tests.operations.division import is_left_out
 from tools.paths import ROOT
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    servers = str(config.getoption("hosts")).split(",")
+    left_out = [item for item in items if is_left_out(item.path.name, servers)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,37 @@
+"""Each file of tests/operations runs on one server in `make test`, and on every server in `make prove`."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.operations.division import FILES, is_left_out
+from tools.paths import ROOT
+
+FOUND = {file.name for file in (ROOT / "tests" / "operations").glob("test_*.py")}
+SERVERS = yaml.safe_load((ROOT / "molecule" / "operations" / "inventory" / "hosts.yml").read_text())[
+    "algosat"
+]["hosts"]
+
+
+@pytest.fixture(autouse=True)
+def as_in_make_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPERATIONS", raising=False)
+
+
+@pytest.mark.parametrize("file", sorted(FOUND))
+def test_each_file_runs_on_exactly_one_server(file: str) -> None:
+    assert [is_left_out(file, [f"ansible://{server}"]) for server in SERVERS].count(False) == 1
+
+
+def test_divided_files_exist() -> None:
+    assert {file for files in FILES.values() for file in files} == FOUND
+
+
+def test_proof_runs_every_file_on_every_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATIONS", "all")
+    assert not any(is_left_out(file, [server]) for file in FOUND for server in SERVERS)
+
+
+def test_server_of_another_name_runs_every_file() -> None:
+    assert not any(is_left_out(file, ["ssh://operator@203.0.113.5"]) for file in FOUND)
