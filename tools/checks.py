@@ -38,6 +38,7 @@ def lint() -> Iterator[Check]:
     yield Check("ansible-lint", ("ansible-lint", "--offline"), env=offline, usual_seconds=90)
     yield Check("yamllint", ("yamllint", "--strict", "."))
     yield Check("shellcheck", ("shellcheck", *_shell_scripts()), needs=("shellcheck",))
+    yield Check("language", ("python", "-m", "tools.language"))
 
 
 def unit() -> Iterator[Check]:
