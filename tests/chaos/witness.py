@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select
 from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.domain.orders import WORKING, EventKind, Order, Side, Status, apply, create
 from algosat.store import audit
-from algosat.store.rows import event_from, intent_from, order_from
+from algosat.store.rows import event_from, order_from, terms_from
 from algosat.store.tables import orders
 from algosat.store.verify.verify import verify
 from tests.chaos.site import LIMITS
@@ -97,7 +97,7 @@ def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[s
         if not event.kind.startswith("order."):
             continue
         if event.kind == EventKind.CREATED:
-            order = create(event.subject, intent_from(event.data), event.at)
+            order = create(event.subject, terms_from(event.data), event.at)
             before = _worst(held, known, working, order.terms.symbol)
             asks = ours[order.id].status is not Status.DENIED and not order.terms.reduce_only
         else:

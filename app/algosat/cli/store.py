@@ -25,7 +25,7 @@ def verify(context: click.Context, file: Path | None) -> None:
     """
     import algosat.brokers.paper.persistence  # noqa: F401 - declares its tables
     from algosat.store import schema_version
-    from algosat.store.backup import sqlite_snapshot as copies
+    from algosat.store.backup import store_snapshot as copies
     from algosat.store.verify import verify as proof
 
     with copies.opened(file, context.obj.database) if file else context.obj.database() as database:
@@ -45,7 +45,7 @@ def verify(context: click.Context, file: Path | None) -> None:
 @click.pass_obj
 def snapshot(chosen: Chosen, file: Path) -> None:
     """Copy the store to FILE, whole and as it is at one moment, while everybody goes on working."""
-    from algosat.store.backup import sqlite_snapshot as copies
+    from algosat.store.backup import store_snapshot as copies
 
     with chosen.database() as database:
         copies.take(database, file)
@@ -61,7 +61,7 @@ def restore(chosen: Chosen, file: Path) -> None:
 
     A file that is damaged or not a store of ours is refused before anything is touched.
     """
-    from algosat.store.backup import sqlite_snapshot as copies
+    from algosat.store.backup import store_snapshot as copies
 
     with chosen.database() as database:
         copies.restore(database, file)
@@ -75,6 +75,6 @@ def inspect(file: Path) -> None:
 
     Exits with 1 when it is damaged, not a store of ours, or newer than this release.
     """
-    from algosat.store.backup import sqlite_snapshot as copies
+    from algosat.store.backup import store_snapshot as copies
 
     click.echo(copies.inspect(file))

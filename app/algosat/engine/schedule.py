@@ -80,7 +80,7 @@ def cancel_oversized(desk: Desk) -> None:
 
 
 def _oversized(connection: Connection, desk: Desk) -> list[Order]:
-    exits = [order for order in queries.reducing(connection, desk.account) if is_exit(order)]
+    exits = [order for order in queries.working_reduce_only(connection, desk.account) if is_exit(order)]
     if not exits:
         return []
     return list(oversized(exits, queries.open_positions(connection, desk.account)))

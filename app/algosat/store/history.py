@@ -11,7 +11,7 @@ from algosat.domain.orders import EventKind, Order, apply, create
 from algosat.errors import NotFound
 from algosat.store import ledger
 from algosat.store.prepared import Prepared
-from algosat.store.rows import event_from, intent_from
+from algosat.store.rows import event_from, terms_from
 from algosat.store.tables import events
 
 _EVENTS = Prepared(
@@ -58,6 +58,6 @@ def _steps(connection: Connection, order_id: str) -> Iterator[tuple[Order, datet
         if order is not None:
             order = apply(order, event_from(row.kind, row.at, row.data))
         elif row.kind == EventKind.CREATED:  # an imported order has an event before it
-            order = create(order_id, intent_from(row.data), row.at, external=row.data["external"])
+            order = create(order_id, terms_from(row.data), row.at, external=row.data["external"])
         if order is not None:
             yield order, row.at

@@ -102,7 +102,7 @@ def working_since(connection: Connection, account: str, at: datetime) -> list[Or
     return [order_from(row) for row in _WORKING_SINCE.all(connection, account=account, at=at)]
 
 
-def reducing(connection: Connection, account: str) -> list[Order]:
+def working_reduce_only(connection: Connection, account: str) -> list[Order]:
     """Those of them that may only reduce."""
     return [order_from(row) for row in _REDUCING.all(connection, account=account)]
 

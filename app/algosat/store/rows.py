@@ -109,7 +109,7 @@ def terms_data(order: Order) -> dict[str, Any]:
     return {**data, "external": order.external}
 
 
-def intent_from(data: dict[str, Any]) -> OrderTerms:
+def terms_from(data: dict[str, Any]) -> OrderTerms:
     return OrderTerms(
         account=data["account"],
         symbol=data["symbol"],

@@ -10,7 +10,7 @@ from algosat.domain.orders import EventKind, OrderChange, Status
 from algosat.exchange.rules import Rules
 from tests.app.builders import LIMIT, order_after
 from tests.app.desks import quote_of
-from tests.app.exchange.market_rig import UNIVERSE
+from tests.app.exchange.manual_exchange import UNIVERSE
 from tests.app.strategies.fakes import MORNING
 
 

@@ -29,7 +29,7 @@ from algosat.exchange.exchange_events import (
 from algosat.exchange.market import Market, step
 from algosat.exchange.order_book import BookOrder
 from algosat.exchange.rules import Rules
-from tests.app.exchange.market_rig import FUTURE, NOW, SHARE, UNIVERSE, quote_of, rules_of
+from tests.app.exchange.manual_exchange import FUTURE, NOW, SHARE, UNIVERSE, quote_of, rules_of
 from tests.app.thorough import examples
 
 RULES = rules_of(latency=timedelta(milliseconds=20))

@@ -8,7 +8,7 @@ import pytest
 from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar
 from algosat.domain.market_phases import packaged
 from algosat.domain.orders import Side, Status
-from tests.app.exchange.market_rig import SHARE, UNIVERSE, Exchange, intent_of, ioc, rules_of
+from tests.app.exchange.manual_exchange import SHARE, UNIVERSE, ManualExchange, ioc, rules_of, terms_of
 
 WITH_DERIVATIVES = "NOVA-EQ"  # has a future: ends in the closing auction
 RULES = rules_of(calendar=ExchangeCalendar(packaged()), stale_after=timedelta(days=1))
@@ -18,14 +18,14 @@ def at(clock: str, day: str = "2026-11-20") -> datetime:
     return datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), EXCHANGE_TIME).astimezone(UTC)
 
 
-def opened_at(clock: str, symbol: str = WITH_DERIVATIVES) -> Exchange:
-    exchange = Exchange(RULES, at=at(clock))
+def opened_at(clock: str, symbol: str = WITH_DERIVATIVES) -> ManualExchange:
+    exchange = ManualExchange(RULES, at=at(clock))
     exchange.quote(symbol)
     return exchange
 
 
 def share(side: Side = Side.BUY, quantity: int = 100, **differences: object):  # type: ignore[no-untyped-def]
-    return intent_of(side, quantity, symbol=WITH_DERIVATIVES, **differences)
+    return terms_of(side, quantity, symbol=WITH_DERIVATIVES, **differences)
 
 
 def test_the_shares_under_a_future_are_known() -> None:
@@ -56,7 +56,7 @@ def test_the_second_half_of_an_auction_takes_limits_only() -> None:
 def test_order_entry_ends_at_a_random_moment_that_the_seed_decides() -> None:
     closes = []
     for seed in range(30):
-        exchange = Exchange(rules_of(calendar=RULES.calendar, seed=seed), at=at("15:28"))
+        exchange = ManualExchange(rules_of(calendar=RULES.calendar, seed=seed), at=at("15:28"))
         exchange.quote(WITH_DERIVATIVES)
         closed = None
         for second in range(121):
@@ -140,7 +140,7 @@ def test_the_closing_auction_matches_at_one_price_and_cancels_what_is_left() -> 
 
 def test_a_share_without_derivatives_trades_on_through_the_auction_of_others() -> None:
     exchange = opened_at("15:21", SHARE)
-    assert exchange.place(intent_of()).status is Status.FILLED
+    assert exchange.place(terms_of()).status is Status.FILLED
 
 
 def test_after_the_close_market_orders_trade_at_the_closing_price() -> None:
@@ -151,7 +151,7 @@ def test_after_the_close_market_orders_trade_at_the_closing_price() -> None:
 
 def test_day_orders_expire_when_the_day_is_over() -> None:
     exchange = opened_at("15:00", SHARE)
-    order = exchange.place(intent_of(limit_price="90"))
+    order = exchange.place(terms_of(limit_price="90"))
     exchange.until(at("15:29"))
     assert exchange.order(order).status is Status.OPEN
     exchange.until(at("15:30"))
@@ -160,7 +160,7 @@ def test_day_orders_expire_when_the_day_is_over() -> None:
 
 def test_orders_of_a_day_the_exchange_slept_through_expire_first_of_all() -> None:
     exchange = opened_at("15:00", SHARE)
-    order = exchange.place(intent_of(limit_price="99"))
+    order = exchange.place(terms_of(limit_price="99"))
     exchange.at = at("10:00", "2026-11-23")
     exchange.quote(SHARE, last="98", bid="97.95", ask="98.05", volume="90000")
     assert exchange.order(order).status is Status.EXPIRED
@@ -168,14 +168,14 @@ def test_orders_of_a_day_the_exchange_slept_through_expire_first_of_all() -> Non
 
 
 def test_in_the_market_that_never_closes_day_orders_expire_at_the_exchanges_midnight() -> None:
-    exchange = Exchange(rules_of(calendar=AlwaysOpen()), at=at("23:59"))
+    exchange = ManualExchange(rules_of(calendar=AlwaysOpen()), at=at("23:59"))
     exchange.quote()
-    order = exchange.place(intent_of(limit_price="90"))
+    order = exchange.place(terms_of(limit_price="90"))
     exchange.until(at("00:00", "2026-11-21"))
     assert exchange.order(order).status is Status.EXPIRED
 
 
 def test_past_its_calendars_end_the_exchange_is_shut() -> None:
-    exchange = Exchange(RULES, at=at("10:00", "2027-01-04"))
+    exchange = ManualExchange(RULES, at=at("10:00", "2027-01-04"))
     exchange.quote()
-    assert exchange.refusal(intent_of()).code == "session_closed"
+    assert exchange.refusal(terms_of()).code == "session_closed"

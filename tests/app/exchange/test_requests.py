@@ -9,12 +9,12 @@ import pytest
 
 from algosat.domain.orders import Side, Status
 from algosat.exchange.exchange_events import Answered
-from tests.app.exchange.market_rig import FUTURE, Exchange, intent_of, rules_of
+from tests.app.exchange.manual_exchange import FUTURE, ManualExchange, rules_of, terms_of
 
 
 @pytest.fixture
-def exchange() -> Exchange:
-    exchange = Exchange()
+def exchange() -> ManualExchange:
+    exchange = ManualExchange()
     exchange.quote()
     exchange.quote(FUTURE)
     return exchange
@@ -34,85 +34,85 @@ def exchange() -> Exchange:
     ],
 )
 def test_an_order_the_exchange_does_not_take_is_rejected(
-    exchange: Exchange, differences: dict[str, Any], code: str
+    exchange: ManualExchange, differences: dict[str, Any], code: str
 ) -> None:
-    assert exchange.refusal(intent_of(**differences)).code == code
+    assert exchange.refusal(terms_of(**differences)).code == code
     assert exchange.market.book("EMBER-EQ").orders == ()
 
 
-def test_a_rejected_order_stands_in_the_book_as_such(exchange: Exchange) -> None:
-    exchange.refusal(intent_of(quantity="1.5"))
+def test_a_rejected_order_stands_in_the_book_as_such(exchange: ManualExchange) -> None:
+    exchange.refusal(terms_of(quantity="1.5"))
     (rejected,) = [output.order for output in exchange.outputs if hasattr(output, "order") and output.order][
         :1
     ]
     assert (rejected.status, rejected.reason) == (Status.REJECTED, "1.5 is not a multiple of the lot of 1")
 
 
-def test_a_future_off_its_lot_is_rejected(exchange: Exchange) -> None:
-    assert exchange.refusal(replace(intent_of(quantity=501), symbol=FUTURE)).code == "quantity_off_lot"
+def test_a_future_off_its_lot_is_rejected(exchange: ManualExchange) -> None:
+    assert exchange.refusal(replace(terms_of(quantity=501), symbol=FUTURE)).code == "quantity_off_lot"
 
 
-def test_a_limit_order_without_a_limit_is_rejected(exchange: Exchange) -> None:
-    terms = replace(intent_of(limit_price="100"), limit_price=None)
+def test_a_limit_order_without_a_limit_is_rejected(exchange: ManualExchange) -> None:
+    terms = replace(terms_of(limit_price="100"), limit_price=None)
     assert exchange.refusal(terms).code == "limit_price_missing"
 
 
-def test_a_stop_without_a_trigger_is_rejected(exchange: Exchange) -> None:
-    terms = replace(intent_of(trigger_price="105"), trigger_price=None)
+def test_a_stop_without_a_trigger_is_rejected(exchange: ManualExchange) -> None:
+    terms = replace(terms_of(trigger_price="105"), trigger_price=None)
     assert exchange.refusal(terms).code == "trigger_price_missing"
 
 
-def test_an_unknown_symbol_is_refused(exchange: Exchange) -> None:
-    assert exchange.refusal(replace(intent_of(), symbol="NOBODY-EQ")).code == "unknown_symbol"
+def test_an_unknown_symbol_is_refused(exchange: ManualExchange) -> None:
+    assert exchange.refusal(replace(terms_of(), symbol="NOBODY-EQ")).code == "unknown_symbol"
 
 
 def test_a_symbol_without_a_price_is_refused() -> None:
-    assert Exchange().refusal(intent_of()).code == "no_market"
+    assert ManualExchange().refusal(terms_of()).code == "no_market"
 
 
-def test_the_same_tag_twice_is_two_orders(exchange: Exchange) -> None:
-    first, second = exchange.place(intent_of(), "a1"), exchange.place(intent_of(), "a1")
+def test_the_same_tag_twice_is_two_orders(exchange: ManualExchange) -> None:
+    first, second = exchange.place(terms_of(), "a1"), exchange.place(terms_of(), "a1")
     assert first.id < second.id
     assert (first.tag, second.tag) == ("a1", "a1")
 
 
-def test_a_cancel_ends_an_order_and_keeps_its_fills(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(quantity=1500, limit_price="100.10"))
+def test_a_cancel_ends_an_order_and_keeps_its_fills(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(quantity=1500, limit_price="100.10"))
     answer = exchange.cancel(order)
     assert answer.order is not None
     assert (answer.order.status, int(answer.order.filled_quantity)) == (Status.CANCELLED, 1000)
 
 
-def test_a_cancel_that_comes_too_late_says_so(exchange: Exchange) -> None:
-    order = exchange.place(intent_of())
+def test_a_cancel_that_comes_too_late_says_so(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of())
     refusal = exchange.cancel(order).refusal
     assert refusal is not None
     assert (refusal.code, refusal.gone) == ("order_already_complete", True)
 
 
-def test_a_change_that_comes_too_late_says_so(exchange: Exchange) -> None:
-    order = exchange.place(intent_of())
+def test_a_change_that_comes_too_late_says_so(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of())
     refusal = exchange.modify(order, quantity=200).refusal
     assert refusal is not None
     assert refusal.gone
 
 
-def test_a_changed_price_is_matched_at_once(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(limit_price="99"))
+def test_a_changed_price_is_matched_at_once(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(limit_price="99"))
     exchange.modify(order, limit_price="100.10")
     assert exchange.trades(order) == [(100, "100.10")]
 
 
-def test_a_smaller_quantity_keeps_the_place_in_the_queue(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(quantity=200, limit_price="99.90"))
+def test_a_smaller_quantity_keeps_the_place_in_the_queue(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(quantity=200, limit_price="99.90"))
     exchange.quote(last="99.90", volume="50400")
     exchange.modify(order, quantity=150)
     (kept,) = exchange.market.book("EMBER-EQ").orders
     assert (int(kept.queue_ahead), int(kept.terms.quantity)) == (600, 150)
 
 
-def test_a_larger_quantity_joins_the_queue_anew(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(quantity=200, limit_price="99.90"))
+def test_a_larger_quantity_joins_the_queue_anew(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(quantity=200, limit_price="99.90"))
     exchange.quote(last="99.90", volume="50400")
     exchange.modify(order, quantity=250)
     (moved,) = exchange.market.book("EMBER-EQ").orders
@@ -129,9 +129,9 @@ def test_a_larger_quantity_joins_the_queue_anew(exchange: Exchange) -> None:
     ],
 )
 def test_a_change_the_exchange_does_not_take_changes_nothing(
-    exchange: Exchange, differences: dict[str, Any], code: str
+    exchange: ManualExchange, differences: dict[str, Any], code: str
 ) -> None:
-    order = exchange.place(intent_of(quantity=1500, limit_price="100.10"))
+    order = exchange.place(terms_of(quantity=1500, limit_price="100.10"))
     before = exchange.market
     refusal = exchange.modify(order, **differences).refusal
     assert refusal is not None
@@ -139,32 +139,32 @@ def test_a_change_the_exchange_does_not_take_changes_nothing(
     assert exchange.market == before
 
 
-def test_a_resting_market_order_can_be_given_a_price(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(Side.SELL, 90_000))
+def test_a_resting_market_order_can_be_given_a_price(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(Side.SELL, 90_000))
     answer = exchange.modify(order, limit_price="90")
     assert answer.order is not None
     assert answer.order.limit == 90
 
 
-def test_a_resting_market_order_can_be_protected_anew(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(quantity=90_000))
+def test_a_resting_market_order_can_be_protected_anew(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(quantity=90_000))
     answer = exchange.modify(order, protection_price="105.02")
     assert answer.order is not None
     assert answer.order.limit == Decimal("105.00")
 
 
-def test_a_crossing_trade_fills_whatever_is_displayed(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(limit_price="90"))
+def test_a_crossing_trade_fills_whatever_is_displayed(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(limit_price="90"))
     exchange.cross(order, 40)
     exchange.cross(order, 400)
     assert exchange.trades(order) == [(40, "90"), (60, "90")]
 
 
 def test_a_request_takes_its_time_to_arrive() -> None:
-    exchange = Exchange(rules_of(latency=timedelta(milliseconds=100), jitter=0.5))
+    exchange = ManualExchange(rules_of(latency=timedelta(milliseconds=100), jitter=0.5))
     exchange.quote()
     with pytest.raises(IndexError):  # no answer yet
-        exchange.place(intent_of())
+        exchange.place(terms_of())
     assert exchange.wait(0.099) == []
     (_, answer) = exchange.wait(0.052)
     assert isinstance(answer, Answered)
@@ -173,21 +173,21 @@ def test_a_request_takes_its_time_to_arrive() -> None:
 
 
 def test_requests_arrive_in_the_order_they_were_sent() -> None:
-    exchange = Exchange(rules_of(latency=timedelta(milliseconds=100), jitter=5.0))
+    exchange = ManualExchange(rules_of(latency=timedelta(milliseconds=100), jitter=5.0))
     exchange.quote()
     for _ in range(20):
         with pytest.raises(IndexError):
-            exchange.place(intent_of())
+            exchange.place(terms_of())
         exchange.at += timedelta(milliseconds=1)
     answers = [output for output in exchange.wait(5) if isinstance(output, Answered)]
     assert [answer.request for answer in answers] == list(range(1, 21))
 
 
 def test_an_order_that_fills_while_its_cancel_travels_is_filled() -> None:
-    exchange = Exchange(rules_of(latency=timedelta(milliseconds=100), jitter=0))
+    exchange = ManualExchange(rules_of(latency=timedelta(milliseconds=100), jitter=0))
     exchange.quote()
     with pytest.raises(IndexError):
-        exchange.place(intent_of(limit_price="99"))
+        exchange.place(terms_of(limit_price="99"))
     (_, answer) = exchange.wait(0.1)
     assert isinstance(answer, Answered)
     assert answer.order is not None

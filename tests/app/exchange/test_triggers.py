@@ -6,52 +6,52 @@ from decimal import Decimal
 import pytest
 
 from algosat.domain.orders import Side, Status
-from tests.app.exchange.market_rig import SHARE, Exchange, intent_of, ioc
+from tests.app.exchange.manual_exchange import SHARE, ManualExchange, ioc, terms_of
 
 
 @pytest.fixture
-def exchange() -> Exchange:
-    exchange = Exchange()
+def exchange() -> ManualExchange:
+    exchange = ManualExchange()
     exchange.quote()
     return exchange
 
 
-def test_a_stop_waits_for_its_trigger(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(trigger_price="105"))
+def test_a_stop_waits_for_its_trigger(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(trigger_price="105"))
     exchange.quote(last="104.95", bid="104.90", ask="105.50")
     assert order.status is Status.TRIGGER_PENDING
     assert exchange.order(order).status is Status.TRIGGER_PENDING
 
 
-def test_a_stop_that_is_met_is_said_to_be_open_before_it_fills(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(trigger_price="105"))
+def test_a_stop_that_is_met_is_said_to_be_open_before_it_fills(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(trigger_price="105"))
     changed = exchange.quote(last="105", bid="104.95", ask="105.05")
     assert [output.order.status for output in changed] == [Status.OPEN, Status.FILLED]  # type: ignore[union-attr]
     assert exchange.trades(order) == [(100, "105.05")]
 
 
-def test_a_selling_stop_triggers_on_the_way_down(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(Side.SELL, trigger_price="95"))
+def test_a_selling_stop_triggers_on_the_way_down(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(Side.SELL, trigger_price="95"))
     exchange.quote(last="94", bid="93.95", ask="94.05")
     assert exchange.trades(order) == [(100, "93.95")]
 
 
-def test_a_triggered_stop_is_protected_from_where_the_market_then_is(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(quantity=90_000, trigger_price="105"))
+def test_a_triggered_stop_is_protected_from_where_the_market_then_is(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(quantity=90_000, trigger_price="105"))
     exchange.quote(last="106", bid="105.95", ask="106.05")
     assert exchange.order(order).limit == Decimal("107.05")  # 1 % of 106, towards the last price
 
 
-def test_a_stop_limit_whose_limit_was_jumped_over_rests(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(trigger_price="105", limit_price="105.50"))
+def test_a_stop_limit_whose_limit_was_jumped_over_rests(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(trigger_price="105", limit_price="105.50"))
     exchange.quote(last="107", bid="106.95", ask="107.05")
     assert exchange.order(order).status is Status.OPEN
     exchange.quote(last="105.40", bid="105.35", ask="105.45")
     assert exchange.trades(order) == [(100, "105.50")]
 
 
-def test_a_stop_that_joins_a_queue_once_it_is_met_is_said_to_be_open_once(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(trigger_price="105", limit_price="105.50"))
+def test_a_stop_that_joins_a_queue_once_it_is_met_is_said_to_be_open_once(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(trigger_price="105", limit_price="105.50"))
     changed = exchange.quote(last="107", bid="105.50", ask="107.05")
     assert [output.order.status for output in changed] == [Status.OPEN]  # type: ignore[union-attr]
     resting = exchange.market.book(SHARE).order(order.id)
@@ -59,46 +59,46 @@ def test_a_stop_that_joins_a_queue_once_it_is_met_is_said_to_be_open_once(exchan
     assert resting.queue_ahead == 1000
 
 
-def test_an_immediate_stop_is_cancelled_when_it_is_met_by_nobody(exchange: Exchange) -> None:
-    order = exchange.place(ioc(intent_of(trigger_price="105", limit_price="105.50")))
+def test_an_immediate_stop_is_cancelled_when_it_is_met_by_nobody(exchange: ManualExchange) -> None:
+    order = exchange.place(ioc(terms_of(trigger_price="105", limit_price="105.50")))
     exchange.quote(last="107", bid="106.95", ask="107.05")
     assert exchange.order(order).status is Status.CANCELLED
 
 
 @pytest.mark.parametrize(("side", "trigger"), [(Side.BUY, "100"), (Side.BUY, "99"), (Side.SELL, "100.05")])
 def test_a_trigger_the_market_has_passed_already_is_refused(
-    exchange: Exchange, side: Side, trigger: str
+    exchange: ManualExchange, side: Side, trigger: str
 ) -> None:
-    assert exchange.refusal(intent_of(side, trigger_price=trigger)).code == "trigger_on_wrong_side"
+    assert exchange.refusal(terms_of(side, trigger_price=trigger)).code == "trigger_on_wrong_side"
 
 
-def test_a_stop_limit_that_could_not_trade_once_triggered_is_refused(exchange: Exchange) -> None:
-    assert exchange.refusal(intent_of(trigger_price="105", limit_price="104")).code == "limit_beyond_trigger"
+def test_a_stop_limit_that_could_not_trade_once_triggered_is_refused(exchange: ManualExchange) -> None:
+    assert exchange.refusal(terms_of(trigger_price="105", limit_price="104")).code == "limit_beyond_trigger"
 
 
-def test_a_waiting_stop_is_cancelled(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(trigger_price="105"))
+def test_a_waiting_stop_is_cancelled(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(trigger_price="105"))
     exchange.cancel(order)
     exchange.quote(last="106", bid="105.95", ask="106.05")
     assert exchange.order(order).status is Status.CANCELLED
 
 
-def test_a_waiting_stops_trigger_can_be_moved(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(trigger_price="105"))
+def test_a_waiting_stops_trigger_can_be_moved(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(trigger_price="105"))
     assert exchange.modify(order, trigger_price="103").refusal is None
     exchange.quote(last="103", bid="102.95", ask="103.05")
     assert exchange.order(order).status is Status.FILLED
 
 
-def test_a_triggered_stop_is_changed_as_the_limit_it_became(exchange: Exchange) -> None:
-    order = exchange.place(intent_of(trigger_price="105", limit_price="105.50"))
+def test_a_triggered_stop_is_changed_as_the_limit_it_became(exchange: ManualExchange) -> None:
+    order = exchange.place(terms_of(trigger_price="105", limit_price="105.50"))
     exchange.quote(last="107", bid="106.95", ask="107.05")
     assert exchange.modify(exchange.order(order), limit_price="107.10").refusal is None
     assert exchange.trades(order) == [(100, "107.05")]
 
 
-def test_a_stops_protection_named_by_its_sender_holds(exchange: Exchange) -> None:
-    order = exchange.place(replace(intent_of(trigger_price="105"), protection_price=Decimal("105.10")))
+def test_a_stops_protection_named_by_its_sender_holds(exchange: ManualExchange) -> None:
+    order = exchange.place(replace(terms_of(trigger_price="105"), protection_price=Decimal("105.10")))
     exchange.quote(last="106", bid="105.95", ask="106.05")
     assert exchange.order(order).status is Status.OPEN
     assert exchange.order(order).limit == Decimal("105.10")

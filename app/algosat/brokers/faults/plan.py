@@ -81,7 +81,7 @@ class FaultPlan:
         return self.rates.get(fault, 0.0) >= 1
 
 
-class Switch:
+class AdjustablePlan:
     """A plan in memory that a test can change at any time."""
 
     def __init__(self, plan: FaultPlan | None = None) -> None:
@@ -91,7 +91,7 @@ class Switch:
         return self.plan
 
 
-class FileSwitch:
+class PlanFile:
     """The plan in a file, read again when the file changes. Without the file there are no faults.
 
     {"seed": 1, "rates": {"down": 0.1, "answer_lost": 0.05}, "delay_seconds": 0.2}
@@ -127,7 +127,7 @@ def read(content: bytes) -> FaultPlan:
         raise ConfigurationError(f"the fault plan cannot be read: {error}") from error
 
 
-def configured(environment: Environment, variables: Mapping[str, str] | None = None) -> FileSwitch | None:
+def configured(environment: Environment, variables: Mapping[str, str] | None = None) -> PlanFile | None:
     """Return the plan named by the environment variable, or None if the variable is not set.
 
     Raises ConfigurationError if it is set in an environment other than `testing`.
@@ -139,4 +139,4 @@ def configured(environment: Environment, variables: Mapping[str, str] | None = N
         raise ConfigurationError(
             f"{FILE_VARIABLE} is set in the environment {environment}: faults are for testing only; unset it"
         )
-    return FileSwitch(Path(path))
+    return PlanFile(Path(path))

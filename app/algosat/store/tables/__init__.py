@@ -16,8 +16,8 @@ from algosat.store.tables.ledger import (
     trades,
 )
 from algosat.store.tables.market import instruments, quotes
-from algosat.store.tables.people import login_failures, sessions, users
 from algosat.store.tables.strategies import strategies, strategy_states, strategy_versions
+from algosat.store.tables.users import login_failures, sessions, users
 
 __all__ = [
     "NOT_DENIED",

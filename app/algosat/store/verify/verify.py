@@ -11,13 +11,13 @@ from algosat.domain.orders import EventKind, Order, apply, create
 from algosat.errors import AlgosatError
 from algosat.store import audit
 from algosat.store.audit import GENESIS, Cause, Event
-from algosat.store.rows import event_from, intent_from, order_from
+from algosat.store.rows import event_from, order_from, terms_from
 from algosat.store.tables import orders, trades
 from algosat.store.verify.totals import compare_book, compare_counts
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerifyResult:
     events: int
     orders: int
     trades: int
@@ -28,13 +28,13 @@ class Verdict:
         return not self.findings
 
 
-def verify(connection: Connection) -> Verdict:
+def verify(connection: Connection) -> VerifyResult:
     """Replay everything in the store and compare. Findings are sentences that name what is wrong."""
     replayed, events, findings = _replay(connection)
     findings += _compare_orders(connection, replayed)
     findings += compare_book(connection)
     findings += compare_counts(connection, replayed.values())
-    return Verdict(events, len(replayed), _count(connection), findings)
+    return VerifyResult(events, len(replayed), _count(connection), findings)
 
 
 def _replay(connection: Connection) -> tuple[dict[str, Order], int, list[str]]:
@@ -62,7 +62,7 @@ def _replay(connection: Connection) -> tuple[dict[str, Order], int, list[str]]:
 def _step(replayed: dict[str, Order], event: Event) -> list[str]:
     if event.kind == EventKind.CREATED:
         replayed[event.subject] = create(
-            event.subject, intent_from(event.data), event.at, external=event.data["external"]
+            event.subject, terms_from(event.data), event.at, external=event.data["external"]
         )
         return []
     if event.subject not in replayed:

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from algosat.brokers.faults.channel import UnreliableChannel
-from algosat.brokers.faults.plan import Fault, FaultPlan, Switch
+from algosat.brokers.faults.plan import AdjustablePlan, Fault, FaultPlan
 from algosat.domain.orders import Status, Trade
 from algosat.domain.orders.report import OrderReport
 from tests.app.events import wait_for
-from tests.app.exchange.market_rig import intent_of
+from tests.app.exchange.manual_exchange import terms_of
 
 NOW = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
 DELAY = 0.03
@@ -22,7 +22,7 @@ def report_of(*quantities: int, status: Status = Status.FILLED) -> OrderReport:
     trades = tuple(
         Trade(f"T{number}", Decimal(each), Decimal(100), NOW) for number, each in enumerate(quantities)
     )
-    return OrderReport("B1", "a1", status, intent_of(), Decimal(sum(quantities)), trades, NOW)
+    return OrderReport("B1", "a1", status, terms_of(), Decimal(sum(quantities)), trades, NOW)
 
 
 class Listener:
@@ -44,7 +44,9 @@ def connect(listener: Listener) -> Iterator[Callable[..., UnreliableChannel]]:
 
     def connected(*faults: Fault) -> UnreliableChannel:
         lines.append(
-            UnreliableChannel(Switch(FaultPlan(rates=dict.fromkeys(faults, 1.0), delay_seconds=DELAY)))
+            UnreliableChannel(
+                AdjustablePlan(FaultPlan(rates=dict.fromkeys(faults, 1.0), delay_seconds=DELAY))
+            )
         )
         lines[-1].connect(listener)
         return lines[-1]

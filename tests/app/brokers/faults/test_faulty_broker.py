@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from algosat.brokers.faults.faulty_broker import FaultyBroker
-from algosat.brokers.faults.plan import FILE_VARIABLE, Fault, FaultPlan, Switch
+from algosat.brokers.faults.plan import FILE_VARIABLE, AdjustablePlan, Fault, FaultPlan
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.build import paper_broker
 from algosat.config.settings import AlgosatFile
@@ -24,10 +24,10 @@ from algosat.errors import (
     BrokerUncertain,
 )
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.lives import order_of, quote
+from tests.app.brokers.paper.paper_brokers import order_of, quote
 from tests.app.builders import algosat_data
 from tests.app.events import wait_for
-from tests.app.exchange.market_rig import rules_of
+from tests.app.exchange.manual_exchange import rules_of
 
 DELAY = 0.05
 
@@ -36,7 +36,7 @@ class Setup:
     """A faulty broker that runs, what it pushes, and the exchange behind it."""
 
     def __init__(self, writer: Writer) -> None:
-        self.switch = Switch()
+        self.switch = AdjustablePlan()
         self.exchange = PaperBroker(rules_of(), writer, speed=1)
         self.broker = FaultyBroker(self.exchange, self.switch, cross=self.exchange.cross)
         self.pushed: list[OrderReport] = []

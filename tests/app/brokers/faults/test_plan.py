@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from algosat.brokers.faults import plan
-from algosat.brokers.faults.plan import OF_WRITES, Fault, FaultPlan, FileSwitch
+from algosat.brokers.faults.plan import OF_WRITES, Fault, FaultPlan, PlanFile
 from algosat.errors import ConfigurationError
 
 
@@ -35,7 +35,7 @@ def test_a_plan_without_rates_harms_nobody() -> None:
 
 def test_a_file_is_read_anew_whenever_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "faults.json"
-    switch = FileSwitch(path)
+    switch = PlanFile(path)
     assert switch() == FaultPlan()
     path.write_bytes(orjson.dumps({"seed": 5, "rates": {"down": 1}, "delay_seconds": 0.5}))
     assert switch() == FaultPlan(5, {Fault.DOWN: 1.0}, 0.5)

@@ -6,7 +6,7 @@ import pytest
 
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.lives import broker_on
+from tests.app.brokers.paper.paper_brokers import broker_on
 
 
 @pytest.fixture

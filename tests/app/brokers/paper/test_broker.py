@@ -17,8 +17,8 @@ from algosat.errors import BrokerNotReached, BrokerOrderGone, BrokerRejected
 from algosat.exchange.rules import Rules
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.lives import SYMBOL, Clock, broker_on, order_of, quote
-from tests.app.exchange.market_rig import UNIVERSE, rules_of
+from tests.app.brokers.paper.paper_brokers import SYMBOL, Clock, broker_on, order_of, quote
+from tests.app.exchange.manual_exchange import UNIVERSE, rules_of
 
 
 def test_a_market_order_is_filled_and_reported_with_its_trades(broker: PaperBroker) -> None:

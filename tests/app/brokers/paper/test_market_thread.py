@@ -13,9 +13,9 @@ from algosat.domain.orders import Status
 from algosat.domain.orders.report import OrderReport
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.lives import Failing, Racing, broker_on, order_of, quote, running
+from tests.app.brokers.paper.paper_brokers import Failing, Racing, broker_on, order_of, quote, running
 from tests.app.events import wait_for
-from tests.app.exchange.market_rig import UNIVERSE, rules_of
+from tests.app.exchange.manual_exchange import UNIVERSE, rules_of
 
 
 def test_many_threads_place_many_orders_and_each_gets_its_own(writer: Writer, database: Database) -> None:

@@ -13,7 +13,7 @@ from algosat.domain.market_phases import packaged
 from algosat.exchange.listings import tick_for
 from algosat.exchange.prices import random_walk, seeded
 from algosat.exchange.prices.random_walk import Paths
-from tests.app.exchange.market_rig import UNIVERSE, rules_of
+from tests.app.exchange.manual_exchange import UNIVERSE, rules_of
 from tests.app.thorough import examples
 
 DAY = date(2026, 11, 20)

@@ -14,7 +14,7 @@ from algosat.exchange.exchange_events import Tick
 from algosat.exchange.market import Market, step
 from algosat.exchange.prices import recording, replay
 from algosat.exchange.prices.recording import RecordedBar, RecordedTick
-from tests.app.exchange.market_rig import SHARE, UNIVERSE, rules_of
+from tests.app.exchange.manual_exchange import SHARE, UNIVERSE, rules_of
 from tests.app.thorough import examples
 
 BARS = f"""at,symbol,open,high,low,close,volume

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from algosat.errors import ConfigurationError, StoreDamaged
 from algosat.store import queries, schema_version
-from algosat.store.backup import sqlite_snapshot
+from algosat.store.backup import store_snapshot
 from algosat.store.database import Database
 from algosat.store.verify.verify import verify
 from algosat.store.writer import Writer
@@ -28,7 +28,7 @@ def database(on_postgresql: Database) -> Database:
 @pytest.fixture
 def copy(writer: Writer, database: Database, tmp_path: Path) -> Path:
     fill(writer, order_of(1), trade_of(1, "4"))
-    sqlite_snapshot.take(database, tmp_path / "copy.db")
+    store_snapshot.take(database, tmp_path / "copy.db")
     return tmp_path / "copy.db"
 
 
@@ -44,7 +44,7 @@ def test_restored_dump_brings_the_old_book_back_and_drops_what_came_later(
     writer.close()
     with database.engine.begin() as connection:
         connection.execute(text("CREATE TABLE of_a_later_release (id int)"))
-    sqlite_snapshot.restore(database, copy)
+    store_snapshot.restore(database, copy)
     assert ids(database) == [order_of(1).id]
     with database.read() as connection:
         assert connection.execute(text("SELECT to_regclass('of_a_later_release')")).scalar() is None
@@ -67,7 +67,7 @@ def test_client_that_is_newer_than_the_server_restores_all_the_same(
     newer.chmod(0o755)
     monkeypatch.setenv("PATH", f"{newer.parent}:{os.environ['PATH']}")
     writer.close()
-    sqlite_snapshot.restore(database, copy)
+    store_snapshot.restore(database, copy)
     assert ids(database) == [order_of(1).id]
 
 
@@ -81,7 +81,7 @@ def test_dump_is_proven_beside_the_store_and_leaves_nothing_there(database: Data
             return set(connection.execute(text("SELECT datname FROM pg_database")).scalars())
 
     before = databases()
-    with sqlite_snapshot.opened(copy, store) as opened:
+    with store_snapshot.opened(copy, store) as opened:
         schema_version.require_current(opened)
         with opened.read() as connection:
             assert verify(connection).clean
@@ -94,7 +94,7 @@ def test_dump_is_proven_beside_the_store_and_leaves_nothing_there(database: Data
 def test_damaged_dump_is_refused_and_the_store_stays(database: Database, copy: Path) -> None:
     copy.write_bytes(copy.read_bytes()[:-2000])
     with pytest.raises(StoreDamaged, match="damaged"):
-        sqlite_snapshot.restore(database, copy)
+        store_snapshot.restore(database, copy)
     assert ids(database) == [order_of(1).id]
 
 
@@ -102,7 +102,7 @@ def test_snapshot_of_the_other_kind_of_store_is_refused(
     database: Database, copy: Path, empty_store: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match="is of SQLite"):
-        sqlite_snapshot.restore(database, empty_store)
+        store_snapshot.restore(database, empty_store)
     with pytest.raises(ConfigurationError, match="is of PostgreSQL"):
-        sqlite_snapshot.restore(Database(f"sqlite:///{empty_store}"), copy)
+        store_snapshot.restore(Database(f"sqlite:///{empty_store}"), copy)
     assert ids(database) == [order_of(1).id]

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from algosat.domain.orders import Side
 from algosat.store.database import Database
-from algosat.store.verify.verify import Verdict, verify
+from algosat.store.verify.verify import VerifyResult, verify
 from algosat.store.writer import Writer
 from tests.app.store.conftest import fill, order_of, place, trade_of
 
@@ -18,7 +18,7 @@ def filled(writer: Writer, database: Database) -> Database:
     return database
 
 
-def verdict(database: Database) -> Verdict:
+def verdict(database: Database) -> VerifyResult:
     with database.read() as connection:
         return verify(connection)
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from algosat.errors import ConfigurationError, StoreDamaged
 from algosat.store import migrate, queries
-from algosat.store.backup import sqlite_snapshot
+from algosat.store.backup import store_snapshot
 from algosat.store.database import Database
 from algosat.store.writer import Writer
 from tests.app.store.conftest import order_of, place
@@ -25,22 +25,22 @@ def test_a_restored_snapshot_brings_the_old_book_back(
     writer: Writer, database: Database, tmp_path: Path
 ) -> None:
     place(writer, order_of(1))
-    sqlite_snapshot.take(database, tmp_path / "copy.db")
+    store_snapshot.take(database, tmp_path / "copy.db")
     place(writer, order_of(2))
     writer.close()
-    sqlite_snapshot.restore(database, tmp_path / "copy.db")
+    store_snapshot.restore(database, tmp_path / "copy.db")
     assert ids(database) == [order_of(1).id]
 
 
 def test_a_snapshot_is_readable_by_its_owner_only(database: Database, tmp_path: Path) -> None:
-    sqlite_snapshot.take(database, tmp_path / "copy.db")
+    store_snapshot.take(database, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").stat().st_mode & 0o077 == 0
 
 
 def test_an_existing_file_is_never_overwritten(database: Database, tmp_path: Path) -> None:
     (tmp_path / "copy.db").write_text("precious")
     with pytest.raises(ConfigurationError, match="exists already"):
-        sqlite_snapshot.take(database, tmp_path / "copy.db")
+        store_snapshot.take(database, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_text() == "precious"
 
 
@@ -48,12 +48,12 @@ def test_a_damaged_snapshot_is_refused_before_anything_is_touched(
     writer: Writer, database: Database, tmp_path: Path
 ) -> None:
     place(writer, order_of(1))
-    sqlite_snapshot.take(database, tmp_path / "copy.db")
+    store_snapshot.take(database, tmp_path / "copy.db")
     content = bytearray((tmp_path / "copy.db").read_bytes())
     content[4096 : 4096 * 3] = b"x" * (4096 * 2)
     (tmp_path / "copy.db").write_bytes(content)
     with pytest.raises(StoreDamaged):
-        sqlite_snapshot.restore(database, tmp_path / "copy.db")
+        store_snapshot.restore(database, tmp_path / "copy.db")
     assert ids(database) == [order_of(1).id]
 
 
@@ -61,27 +61,27 @@ def test_a_damaged_snapshot_is_refused_before_anything_is_touched(
 def test_a_foreign_file_is_refused(database: Database, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "foreign.db").write_bytes(content)
     with pytest.raises(StoreDamaged, match="not a store of Algosat"):
-        sqlite_snapshot.inspect(tmp_path / "foreign.db")
+        store_snapshot.inspect(tmp_path / "foreign.db")
 
 
 def test_a_snapshot_of_a_newer_schema_is_refused(database: Database, tmp_path: Path) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    sqlite_snapshot.take(database, tmp_path / "copy.db")
+    store_snapshot.take(database, tmp_path / "copy.db")
     with pytest.raises(StoreDamaged, match="newer one"):
-        sqlite_snapshot.inspect(tmp_path / "copy.db")
+        store_snapshot.inspect(tmp_path / "copy.db")
 
 
 def test_a_good_snapshot_tells_its_version(database: Database, tmp_path: Path) -> None:
-    sqlite_snapshot.take(database, tmp_path / "copy.db")
-    assert sqlite_snapshot.inspect(tmp_path / "copy.db") == migrate.head()
+    store_snapshot.take(database, tmp_path / "copy.db")
+    assert store_snapshot.inspect(tmp_path / "copy.db") == migrate.head()
 
 
 def test_a_store_that_is_damaged_is_said_to_be_and_leaves_no_copy(tmp_path: Path) -> None:
     (tmp_path / "algosat.db").write_bytes(b"not a database at all" * 1000)
     damaged = Database(f"sqlite:///{tmp_path}/algosat.db")
     with pytest.raises(StoreDamaged, match="restore a backup"):
-        sqlite_snapshot.take(damaged, tmp_path / "copy.db")
+        store_snapshot.take(damaged, tmp_path / "copy.db")
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
     damaged.close()
 
@@ -89,14 +89,14 @@ def test_a_store_that_is_damaged_is_said_to_be_and_leaves_no_copy(tmp_path: Path
 def test_a_store_that_is_lost_is_not_copied_as_an_empty_one(tmp_path: Path) -> None:
     lost = Database(f"sqlite:///{tmp_path}/lost.db")
     with pytest.raises(StoreDamaged, match="restore a backup"):
-        sqlite_snapshot.take(lost, tmp_path / "copy.db")
+        store_snapshot.take(lost, tmp_path / "copy.db")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_restore_that_is_cut_off_leaves_the_old_store_whole(
     writer: Writer, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sqlite_snapshot.take(database, tmp_path / "copy.db")
+    store_snapshot.take(database, tmp_path / "copy.db")
     place(writer, order_of(1))
     writer.close()
 
@@ -106,7 +106,7 @@ def test_a_restore_that_is_cut_off_leaves_the_old_store_whole(
     with monkeypatch.context() as power:
         power.setattr(Path, "rename", cut_off)
         with pytest.raises(SystemExit):
-            sqlite_snapshot.restore(database, tmp_path / "copy.db")
+            store_snapshot.restore(database, tmp_path / "copy.db")
     assert database.path is not None
     survivor = Database(f"sqlite:///{shutil.copy(database.path, tmp_path / 'survivor.db')}")
     assert ids(survivor) == [order_of(1).id]

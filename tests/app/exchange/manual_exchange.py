@@ -50,7 +50,7 @@ def quote_of(symbol: str = SHARE, *, at: datetime = NOW, **differences: str | De
     return Quote(symbol, at, **{name: Decimal(value) for name, value in {**fields, **differences}.items()})
 
 
-def intent_of(side: Side = Side.BUY, quantity: int | str = 100, **differences: Any) -> OrderTerms:
+def terms_of(side: Side = Side.BUY, quantity: int | str = 100, **differences: Any) -> OrderTerms:
     """A market order; naming a limit or a trigger price makes it the type that has them."""
     prices = {name: _price(differences.get(name)) for name in ("limit_price", "trigger_price")}
     kinds = {
@@ -64,7 +64,7 @@ def intent_of(side: Side = Side.BUY, quantity: int | str = 100, **differences: A
     return replace(terms, **{**differences, **prices})
 
 
-class Exchange:
+class ManualExchange:
     def __init__(self, rules: Rules | None = None, *, at: datetime = NOW) -> None:
         self.rules = rules or rules_of()
         self.market = Market()

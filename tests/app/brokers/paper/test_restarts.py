@@ -14,7 +14,7 @@ from algosat.domain.orders import Status
 from algosat.errors import BrokerNotReached, BrokerUncertain
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.lives import (
+from tests.app.brokers.paper.paper_brokers import (
     Clock,
     Failing,
     Racing,
@@ -25,7 +25,7 @@ from tests.app.brokers.paper.lives import (
     running,
 )
 from tests.app.events import wait_for
-from tests.app.exchange.market_rig import rules_of
+from tests.app.exchange.manual_exchange import rules_of
 
 
 def test_a_killed_exchange_goes_on_where_it_stood(writer: Writer) -> None:

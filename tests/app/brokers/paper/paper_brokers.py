@@ -15,7 +15,7 @@ from algosat.domain.orders import Order, create
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import StoreBusy
 from algosat.store.writer import Writer
-from tests.app.exchange.market_rig import intent_of, rules_of
+from tests.app.exchange.manual_exchange import rules_of, terms_of
 
 SYMBOL = "NOVA-EQ"
 
@@ -46,7 +46,7 @@ def reopened(store: Any, clock: Clock) -> PaperBroker:
 
 
 def order_of(number: int = 1, **differences: Any) -> Order:
-    terms = intent_of(**{"quantity": 10, "symbol": SYMBOL, **differences})
+    terms = terms_of(**{"quantity": 10, "symbol": SYMBOL, **differences})
     return create(f"a{number:017d}", terms, datetime(2026, 11, 20, 5, 0, tzinfo=UTC))
 
 
