@@ -1,1 +1,1 @@
-"""The HTTP API: routes with their access level, bodies and answers; one way for every error."""
+"""The HTTP API: routes with their access level, request and response models, and problem details."""

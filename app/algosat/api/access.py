@@ -1,7 +1,7 @@
-"""How much a route asks of its caller. Each states it where it is registered; there is no default.
+"""Access levels of routes. Every route states its level where it is registered; there is no default.
 
-The inventory may ask for more: `admin_only_endpoints` lifts a route to admin, and of the routes
-that are open, only those in `public_endpoints` answer to strangers.
+The inventory can be stricter: `admin_only_endpoints` lists routes that need an admin, and of the routes
+with level `open` only those in `public_endpoints` answer without a token.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from algosat.security.principals import Role
 
 
 class Access(StrEnum):
-    PUBLIC = "public"  # cannot be otherwise: who logs in has no token yet
-    OPEN = "open"  # public where the inventory says so, else for every user
+    PUBLIC = "public"  # always public: the login, which comes before any token
+    OPEN = "open"  # public if listed in `public_endpoints`, otherwise for every user
     VIEWER = "viewer"
     TRADER = "trader"
     ADMIN = "admin"
@@ -33,7 +33,7 @@ _ROLES: Final = {
 
 
 def needed_role(path: str, access: Access, control: AccessControlSettings) -> Role | None:
-    """The least role that may use the route `path`; None when everybody may."""
+    """Return the lowest role that may use the route `path`, or None if the route is public."""
     if path in control.admin_only_endpoints:
         return Role.ADMIN
     if access is Access.OPEN and path in control.public_endpoints:
@@ -42,7 +42,7 @@ def needed_role(path: str, access: Access, control: AccessControlSettings) -> Ro
 
 
 def problems(levels: Iterable[tuple[str, Access]], control: AccessControlSettings) -> list[Problem]:
-    """What the inventory says of routes that cannot be so. A misspelt protection must not pass silently."""
+    """Return the access rules that name an unknown route or cannot apply. A typo must not open a route."""
     known: dict[str, set[Access]] = {}
     for path, access in levels:
         known.setdefault(path, set()).add(access)
@@ -51,7 +51,7 @@ def problems(levels: Iterable[tuple[str, Access]], control: AccessControlSetting
         if path not in known:
             found.append(_problem("admin_only_endpoints", f"{path} is not a route of this server"))
         elif Access.PUBLIC in known[path]:
-            found.append(_problem("admin_only_endpoints", f"{path} must stay public: it is the way in"))
+            found.append(_problem("admin_only_endpoints", f"{path} must stay public: users log in here"))
     for path in control.public_endpoints:
         if path not in known:
             found.append(_problem("public_endpoints", f"{path} is not a route of this server"))

@@ -1,4 +1,4 @@
-"""Money and quantities as they come in: exact, and no larger than the store can hold."""
+"""Amounts in requests: exact decimals, no larger than the store can hold."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-_EXACT_DIGITS: Final = 15  # what a JSON number surely carries through every client
+_EXACT_DIGITS: Final = 15  # that a JSON number carries through every client unchanged
 _BOUND: Final = 10_000_000_000
 _FORM: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,8})?", re.ASCII)
 
 
 def _exact(value: Any) -> Decimal:
+    """Return a string or number as a decimal. Raises ValueError if digits may have been lost."""
     if isinstance(value, str):
         if not _FORM.fullmatch(value):
             raise ValueError("is not a plain decimal number of at most 10 digits and 8 decimals")

@@ -1,4 +1,4 @@
-"""The audit trail: what happened, who set it off, and whether anybody changed the record."""
+"""Routes of the audit trail and its verification."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AuditQuery(TimedQuery):
     kind: Annotated[Label | None, Field(examples=["user.logged_in"])] = None
     """Only events of this kind."""
     subject: Annotated[Label | None, Field(examples=["trader"])] = None
-    """Only events of this subject: an order, a user, a strategy ..."""
+    """Only events about this order, user, strategy or other subject."""
     actor: Annotated[Label | None, Field(examples=["user:admin"])] = None
     """Only events caused by this actor."""
 
@@ -33,17 +33,17 @@ class EventView(Output):
     seq: Annotated[int, Field(examples=[41])]
     """Position in the audit trail."""
     at: Timestamp
-    """When it happened."""
+    """Time of the event."""
     kind: Annotated[str, Field(examples=["user.logged_in"])]
-    """What happened."""
+    """Kind of event."""
     subject: Annotated[str, Field(examples=["trader"])]
-    """What it happened to: an order, a user, a strategy ..."""
+    """Order, user, strategy or other thing that the event is about."""
     actor: Actor
     correlation_id: CorrelationId
     data: Annotated[dict[str, Any], Field(examples=[{"address": "203.0.113.7"}])]
     """Details, depending on the kind."""
     hash: Annotated[str, Field(examples=["5f2d7c41a0b39e68d4c1725b90ae36f8cc0b7d1e4923f65a81d07b2e9f34c6a5"])]
-    """SHA-256 over this event and the hash of the one before."""
+    """SHA-256 over this event and the hash of the previous event."""
 
 
 class AuditVerification(Output):
@@ -57,7 +57,7 @@ class AuditVerification(Output):
 
 @routes.get("/audit", access=Access.ADMIN, query=AuditQuery, answer=Page[EventView])
 def list_events(query: AuditQuery) -> dict[str, Any]:
-    """Events of every kind, newest first"""
+    """List events of every kind, newest first"""
     with services().database.read() as connection:
         found = queries.events_page(
             connection,
@@ -73,7 +73,7 @@ def list_events(query: AuditQuery) -> dict[str, Any]:
 
 @routes.get("/audit/verify", access=Access.ADMIN, answer=AuditVerification)
 def verify() -> AuditVerification:
-    """Follow the chain of hashes from the first event to the last"""
+    """Verify the chain of hashes from the first event to the last"""
     with services().database.read() as connection:
         broken = audit.first_broken_link(connection)
     return {"intact": broken is None, "first_broken": broken}

@@ -1,4 +1,4 @@
-"""Logging in and out, sessions, the caller's own password."""
+"""Routes to log in and out, to list login sessions and to change one's own password."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RefreshBody(Input):
     refresh_token: Annotated[
         SecretStr, Field(min_length=1, max_length=4096, examples=["eyJhbGciOiJIUzI1NiJ9.refresh.signature"])
     ]
-    """The token from the last login or refresh; it can be used once."""
+    """Refresh token from the last login or refresh. A refresh token can be used once."""
 
 
 class PasswordChange(Input):
@@ -68,7 +68,7 @@ class Tokens(Output):
     """Tokens of a login session."""
 
     access_token: Annotated[str, Field(examples=["eyJhbGciOiJIUzI1NiJ9.access.signature"])]
-    """Send it as `Authorization: Bearer ACCESS_TOKEN`."""
+    """Token for the header `Authorization: Bearer ACCESS_TOKEN`."""
     token_type: Annotated[str, Field(examples=["bearer"])]
     """Always `bearer`."""
     expires_in: Annotated[int, Field(examples=[1800])]
@@ -76,7 +76,7 @@ class Tokens(Output):
     user_info: UserInfo
     """Name and role of the user."""
     refresh_token: Annotated[str, Field(examples=["eyJhbGciOiJIUzI1NiJ9.refresh.signature"])]
-    """Exchanges for new tokens at `POST /auth/refresh`, once."""
+    """Token that `POST /auth/refresh` exchanges, once, for new tokens."""
 
 
 class Message(Output):
@@ -92,17 +92,17 @@ class SessionView(Output):
     id: Annotated[str, Field(examples=["0f8c6a52-6f0b-4f0e-8a55-3f1f0d6f2c11"])]
     """Id of the session."""
     created_at: Timestamp
-    """When the user logged in."""
+    """Time of the login."""
     last_seen_at: Timestamp
-    """Last request, to the minute."""
+    """Time of the last request, to the minute."""
     expires_at: Timestamp
-    """When its refresh token expires."""
+    """Time at which the refresh token expires."""
     address: Annotated[str, Field(examples=["203.0.113.7"])]
     """IP address of the login."""
     user_agent: Annotated[str, Field(examples=["python-httpx/0.28.1"])]
     """`User-Agent` of the login."""
     current: Annotated[bool, Field(examples=[True])]
-    """Whether this request belongs to it."""
+    """Whether this request belongs to the session."""
 
 
 @routes.post(
@@ -113,7 +113,7 @@ class SessionView(Output):
     errors=(WrongCredentials, LockedOut),
 )
 def log_in(body: Credentials) -> Tokens:
-    """Name and password for tokens"""
+    """Exchange username and password for tokens"""
     client = Client(request.remote_addr or "unknown", request.headers.get("User-Agent", ""))
     password = body.password.get_secret_value()
     return _tokens(services().identity.log_in(body.username, password, client, correlation_id()))
@@ -123,20 +123,20 @@ def log_in(body: Credentials) -> Tokens:
     "/auth/refresh", access=Access.PUBLIC, body=RefreshBody, answer=Tokens, errors=(Unauthenticated,)
 )
 def refresh(body: RefreshBody) -> Tokens:
-    """New tokens for a refresh token, which is spent by it"""
+    """Exchange a refresh token, once, for new tokens"""
     return _tokens(services().identity.refresh(body.refresh_token.get_secret_value(), correlation_id()))
 
 
 @routes.post("/auth/logout", access=Access.VIEWER, answer=Message, errors=(NoSession,))
 def log_out() -> Message:
-    """End this session: its tokens are worth nothing from now on"""
+    """End the login session of the caller's token"""
     services().identity.log_out(_own_session(), cause(), caller().name)
     return {"message": "Logged out"}
 
 
 @routes.get("/auth/sessions", access=Access.VIEWER, answer=Everything[SessionView], errors=(NotFound,))
 def list_sessions() -> dict[str, Any]:
-    """The caller's own sessions"""
+    """List the caller's login sessions"""
     with services().database.read() as connection:
         user = users.get(connection, caller().name)
         found = sessions.alive(connection, user.id, services().clock())
@@ -145,14 +145,14 @@ def list_sessions() -> dict[str, Any]:
 
 @routes.delete("/auth/sessions/<uuid:session_id>", access=Access.VIEWER, answer=Message, errors=(NotFound,))
 def end_session(session_id: UUID) -> Message:
-    """End one of the caller's own sessions"""
+    """End one of the caller's login sessions"""
     with services().database.read() as connection:
         user = users.get(connection, caller().name)
         found = sessions.find(connection, str(session_id))
     if found is None or found.user_id != user.id:
         raise NotFound(f"you have no session {session_id}")
     services().identity.log_out(found.id, cause(), caller().name)
-    return {"message": "The session has ended"}
+    return {"message": "Session ended"}
 
 
 @routes.put(
@@ -163,7 +163,7 @@ def end_session(session_id: UUID) -> Message:
     errors=(WrongCredentials, LockedOut, WeakPassword, NoSession),
 )
 def change_password(body: PasswordChange) -> Message:
-    """Change the caller's password and end his other sessions"""
+    """Change the caller's password and end their other login sessions"""
     services().identity.change_password(
         caller().name,
         _own_session(),
@@ -172,13 +172,13 @@ def change_password(body: PasswordChange) -> Message:
         body.new_password.get_secret_value(),
         cause(),
     )
-    return {"message": "The password is changed; all other sessions have ended"}
+    return {"message": "Password changed; all other sessions ended"}
 
 
 def _own_session() -> str:
     session_id = caller().session_id
     if session_id is None:
-        raise NoSession("Authentication is switched off: there is no session")
+        raise NoSession("Authentication is disabled, so there is no session")
     return session_id
 
 

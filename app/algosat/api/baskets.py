@@ -1,4 +1,4 @@
-"""Several orders in one request: the legs of a basket, and the slices of a large order."""
+"""Routes that place several orders at once: the legs of a basket, or the slices of a large order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Basket(Input):
     """Orders to place together."""
 
     orders: Annotated[tuple[NewOrder, ...], Field(min_length=1, max_length=20)]
-    """The orders, placed in this sequence."""
+    """The legs, placed in this sequence."""
 
 
 @routes.post(
@@ -39,9 +39,9 @@ class Basket(Input):
 def place_basket(body: Basket) -> Response:
     """Place several orders
 
-    Each leg is judged on the book that those before it leave, and answered in its place: one that
-    was denied says so by its status, and keeps none of the others back. All are durable before the
-    answer, which does not wait for the broker.
+    The gate checks each leg with the legs before it counted as working. A denied leg has the status
+    `denied` in the response and does not affect the others. All orders are durable before the response,
+    which does not wait for the broker.
     """
     desk = services().desk
     key = required_key("POST /orders/basket", body)
@@ -60,8 +60,8 @@ def place_basket(body: Basket) -> Response:
 def place_sliced(body: NewOrder) -> Response:
     """Place an order above the freeze quantity
 
-    It is judged as a whole, then cut into slices the exchange takes, each an order of its own. The
-    answer does not wait for the broker.
+    The gate checks the whole quantity. The order is then cut into slices that the exchange accepts, each
+    an order of its own. The response does not wait for the broker.
     """
     desk = services().desk
     key = required_key("POST /orders/sliced", body)

@@ -1,4 +1,4 @@
-"""The book: trades, positions, funds, and the ways out of a position."""
+"""Routes for trades, positions and funds, and to close positions."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class PositionsQuery(Input):
 
 
 class PositionView(Output):
-    """What one strategy (or manual trading) holds of an instrument under one product."""
+    """Position of one strategy (or of manual trading) in one instrument under one product."""
 
     account: AccountName
     symbol: InstrumentSymbol
     strategy: StrategyName
     product: Product
-    """Product under which it is held."""
+    """Product of the position."""
     quantity: Quantity
     """Quantity held; negative for a short position."""
     average_price: Annotated[Price | None, Field(examples=["101.5"])]
@@ -68,16 +68,16 @@ class PositionView(Output):
 
 
 class PositionSelection(Input):
-    """Which of the positions in the instrument to close."""
+    """Selection among the positions in one instrument."""
 
     strategy: Label | None = None
-    """Strategy that holds it; without one, the position of manual orders."""
+    """Strategy that holds the position; without one, the position of manual orders."""
     product: Annotated[Product | None, Field(examples=["intraday"])] = None
-    """Product under which it is held; without one, every product."""
+    """Product of the position; without one, every product."""
 
 
 class AllPositions(Input):
-    """Which positions to close; without a field, all."""
+    """Selection of positions; without a field, all."""
 
     strategy: Annotated[Label | None, Field(examples=["opening-range"])] = None
     """Only positions of this strategy."""
@@ -107,7 +107,7 @@ class FundsView(Output):
 
 @routes.get("/trades", access=Access.VIEWER, query=TradesQuery, answer=Page[TradeView])
 def list_trades(query: TradesQuery) -> dict[str, Any]:
-    """Executions, newest first"""
+    """List trades, newest first"""
     with services().database.read() as connection:
         found = queries.trades_page(
             connection,
@@ -122,7 +122,7 @@ def list_trades(query: TradesQuery) -> dict[str, Any]:
 
 @routes.get("/positions", access=Access.VIEWER, query=PositionsQuery, answer=Everything[PositionView])
 def list_positions(query: PositionsQuery) -> dict[str, Any]:
-    """Open positions, each strategy's by itself; with `closed=true` also what was closed"""
+    """List positions, separately for each strategy; with `closed=true` also closed ones"""
     desk = services().desk
     read = queries.all_positions if query.closed else queries.open_positions
     with services().database.read() as connection:
@@ -148,7 +148,10 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
     errors=(NothingToClose,),
 )
 def close_position(symbol: str, body: PositionSelection) -> Response:
-    """Close what is left of a position after the orders already working, at the market"""
+    """Close a position at the market
+
+    Quantity that working orders already close is left out.
+    """
     key = optional_key(f"close {symbol}", body)
     placed = close.close_position(
         services().desk, symbol, cause(), strategy=body.strategy, product=body.product, key=key
@@ -167,7 +170,7 @@ def close_position(symbol: str, body: PositionSelection) -> Response:
     status=201,
 )
 def close_all_positions(body: AllPositions) -> Response:
-    """Close everything, or everything of one strategy"""
+    """Close all positions, or all positions of one strategy, at the market"""
     key = optional_key("close all", body)
     placed = close.close_all(services().desk, cause(), strategy=body.strategy, key=key)
     return all_placed(placed)
@@ -175,7 +178,7 @@ def close_all_positions(body: AllPositions) -> Response:
 
 @routes.get("/funds", access=Access.VIEWER, answer=FundsView)
 def show_funds() -> FundsView:
-    """The account's money: what there is, what is held fast, what is left"""
+    """Show the account's cash, equity, margin and available funds"""
     account = services().desk.account
     with services().database.read() as connection:
         found = funds.funds(connection, account)

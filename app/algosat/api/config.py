@@ -1,4 +1,4 @@
-"""The settings in force, and changing those that may be changed at run time."""
+"""Routes to read the settings, and to change those that may be changed at run time."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class SettingView(Output):
     origin: Literal["file", "override"]
     """Whether the value comes from the configuration file or was changed at run time."""
     changeable: Annotated[bool, Field(examples=[True])]
-    """Whether `PUT /config/update` may change it."""
+    """Whether `PUT /config/update` may change the setting."""
     inventory_variable: Annotated[str, Field(examples=["algosat_api_order_wait_seconds"])]
-    """Ansible variable that sets it."""
+    """Ansible variable of the setting."""
 
 
 _SETTING: Final = {
@@ -49,7 +49,7 @@ class ConfigSummary(Output):
     settings: Annotated[
         dict[str, dict[str, SettingView]], Field(examples=[{"api": {"order_wait_seconds": _SETTING}}])
     ]
-    """Section, then key, then setting."""
+    """Settings by section and key."""
 
 
 class ConfigUpdate(Input):
@@ -70,12 +70,12 @@ class ConfigSection(Output):
     section: Annotated[str, Field(examples=["api"])]
     """Section of the settings."""
     settings: Annotated[dict[str, SettingView], Field(examples=[{"order_wait_seconds": _SETTING}])]
-    """Key, then setting."""
+    """Settings by key."""
 
 
 @routes.get("/config/summary", access=Access.VIEWER, answer=ConfigSummary)
 def summary() -> dict[str, Any]:
-    """Every setting with its origin and owner; secrets are masked"""
+    """Show every setting with its origin and inventory variable; secrets are masked"""
     live = services().live
     return {"environment": live.current.algosat.environment, "settings": _summary()}
 
@@ -88,7 +88,7 @@ def summary() -> dict[str, Any]:
     errors=(ChangedElsewhere, OwnedByInventory, InvalidBody),
 )
 def update(body: ConfigUpdate) -> dict[str, Any]:
-    """Change settings that may be changed at run time, all of them or none"""
+    """Change settings at run time, all of them or none"""
     keys = {name: _changeable(body.section, name) for name in body.updates}
     wrong = [finding for name, key in keys.items() for finding in _problems(key, body.updates[name])]
     if wrong:
@@ -127,8 +127,8 @@ def _problems(key: Key, value: Any) -> list[dict[str, Any]]:
         key.parse(value)
     except ValidationError as error:
         return findings(error)
-    except TypeError:  # a number that no machine word holds
-        return [{"field": key.name, "detail": "is out of every range", "code": "out_of_range"}]
+    except TypeError:  # an integer too large for the type
+        return [{"field": key.name, "detail": "is out of range", "code": "out_of_range"}]
     return []
 
 

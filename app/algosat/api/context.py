@@ -1,4 +1,4 @@
-"""What a handler may ask for: the collaborators of this process, and who is asking."""
+"""What handlers use: the services of this process, the caller, and the correlation id."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME: Final = "algosat"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Built once in app.py."""
+    """The services behind the routes, built once in app.py."""
 
     live: LiveSettings
     database: Database
@@ -41,7 +41,7 @@ class Services:
     clock: Clock
 
     def close(self) -> None:
-        """Give everything back, once no request is under way."""
+        """Stop threads and close connections. No request may be under way."""
         self.waiting.close()
         self.health.close()
         self.errors.close()
@@ -51,17 +51,20 @@ class Services:
 
 
 def services() -> Services:
+    """Return the services of this process."""
     return cast(Services, current_app.extensions[NAME])
 
 
 def caller() -> Principal:
+    """Return the caller of this request."""
     return cast(Principal, cast(ApiRequest, request).caller)
 
 
 def correlation_id() -> str:
+    """Return the correlation id of this request."""
     return correlation.current.get()
 
 
 def cause() -> Cause:
-    """Who sets something off by this request."""
+    """Return the actor and correlation id for events that this request causes."""
     return Cause(caller().actor, correlation_id())

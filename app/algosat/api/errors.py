@@ -1,4 +1,4 @@
-"""What went wrong lately, for whoever operates the server."""
+"""Route that lists the server's own errors."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ class ErrorsQuery(Input):
 
 
 class ErrorView(Output):
-    """An error of the server, however often it occurred."""
+    """Occurrences of one error at one place."""
 
     code: Annotated[str, Field(examples=["store_busy"])]
     """Code of the error, or the name of its Python exception."""
     severity: Annotated[Severity, Field(examples=["error"])]
-    """How bad it is."""
+    """Severity of the error."""
     category: Annotated[Category, Field(examples=["store"])]
-    """What it concerns."""
+    """Part of the system that the error concerns."""
     place: Annotated[str, Field(examples=["/orders"])]
-    """Route or engine task where it occurred."""
+    """Route or engine task where the error occurred."""
     message: Annotated[str, Field(examples=["the store did not take the write within 5 s"])]
-    """Its latest message."""
+    """Latest message of the error."""
     correlation_id: CorrelationId
     count: Annotated[int, Field(examples=[2])]
-    """How often it occurred."""
+    """Number of occurrences."""
     first_at: Timestamp
-    """When it occurred first."""
+    """Time of the first occurrence."""
     last_at: Timestamp
-    """When it occurred last."""
+    """Time of the last occurrence."""
 
 
 @routes.get("/errors", access=Access.ADMIN, query=ErrorsQuery, answer=Everything[ErrorView])
 def list_errors(query: ErrorsQuery) -> dict[str, Any]:
-    """Errors that were our own or the store's, equal ones together, the latest first"""
+    """List errors of the server, equal ones together, latest first"""
     services().errors.flush()
     with services().database.read() as connection:
         found = error_log.latest(connection, limit=query.limit, severity=query.severity)

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is repeated is not done twice."""
+"""The Idempotency-Key header, with which a repeated request is not executed twice."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def optional_key(operation: str, body: Input, *, waits: bool = False) -> Idempot
 
 
 def replay_header(placed: Placed) -> dict[str, str]:
-    """Says of an answer that it is the one of before."""
+    """Return the header that marks a repeated response."""
     return {"Idempotency-Replayed": "true"} if placed.replayed else {}
 
 
 def all_placed(placed: Placed) -> Response:
-    """Several orders as they were placed: the answer does not wait for the broker."""
+    """Return the response for several orders. It does not wait for the broker."""
     views = (order_view(order) for order in placed.orders)
     return json_answer(page(views, None), 201, replay_header(placed))
 
 
 def _hash(operation: str, body: Input) -> str:
-    """Equal for bodies that mean the same, however they were written."""
+    """Return a hash of the operation and the parsed body; formatting of the body does not matter."""
     meant = orjson.dumps([operation, body.model_dump()], default=as_text, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(meant).hexdigest()

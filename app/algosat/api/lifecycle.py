@@ -27,6 +27,8 @@ _log = structlog.get_logger(__name__)
 
 
 class Lifecycle:
+    """Hooks that the application runs before and after each request, and on an error."""
+
     def __init__(
         self,
         routes: Iterable[Route],
@@ -51,6 +53,7 @@ class Lifecycle:
         self._errors = errors
 
     def attach(self, app: Flask) -> None:
+        """Register the hooks."""
         app.before_request(self._begin)
         app.after_request(self._finish)
         app.register_error_handler(Exception, self._answer)
@@ -86,7 +89,7 @@ class Lifecycle:
             raise refusal
         if caller is not None and policy.role is not None and not caller.role.covers(policy.role):
             metrics.SECURITY_EVENTS.labels("forbidden").inc()
-            raise Forbidden(f"This needs the role {policy.role}; {caller.name} is a {caller.role}")
+            raise Forbidden(f"The role {policy.role} is required; {caller.name} has the role {caller.role}")
         return caller
 
     def _answer(self, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""The market: what can be traded, at what price, and when."""
+"""Routes for instruments, quotes and market hours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 
 
 class InstrumentView(Output):
-    """Something that can be traded."""
+    """A share or contract that can be traded."""
 
     symbol: InstrumentSymbol
     name: Annotated[str, Field(examples=["Alpha Industries"])]
@@ -36,11 +36,11 @@ class InstrumentView(Output):
     segment: Annotated[str, Field(examples=["equity"])]
     """Market segment, which sets the trading hours."""
     tick: Annotated[Price, Field(examples=["0.05"])]
-    """Prices are multiples of it."""
+    """Tick size: prices are multiples of this number."""
     lot: Annotated[Quantity, Field(examples=["1"])]
-    """Quantities are multiples of it."""
+    """Lot size: quantities are multiples of this number."""
     freeze_quantity: Annotated[Quantity, Field(examples=["10000"])]
-    """Largest quantity the exchange takes in one order."""
+    """Largest quantity that the exchange accepts in one order."""
     has_derivatives: bool
     """Whether futures or options of this share are listed."""
     expiry: date | None
@@ -83,15 +83,15 @@ class SegmentView(Output):
     segment: Annotated[str, Field(examples=["equity"])]
     """Market segment."""
     has_derivatives: bool
-    """Whether these are the hours of shares with listed derivatives, which may have a closing auction."""
+    """Whether the hours apply to shares with listed derivatives, which may have a closing auction."""
     phase: Annotated[Phase | None, Field(examples=["continuous"])]
     """Phase of the trading day; null if the calendar does not cover this moment."""
     is_open: Annotated[bool, Field(examples=[True])]
-    """Whether continuous trading is under way."""
+    """Whether the segment is in continuous trading."""
     closes_at: Annotated[Timestamp | None, Field(examples=["2026-11-30T10:00:00Z"])]
-    """When continuous trading ends today; null if there is none, or if unknown."""
+    """End of today's continuous trading; null without any, or if unknown."""
     next_open: Annotated[Timestamp | None, Field(examples=["2026-12-01T03:45:00Z"])]
-    """When continuous trading begins next, or now if it is under way; null if unknown."""
+    """Next start of continuous trading, or the current time during it; null if unknown."""
 
 
 class MarketView(Output):
@@ -106,29 +106,29 @@ class MarketView(Output):
     segments: list[SegmentView]
     """Every segment that has instruments."""
     warning: str | None
-    """Says that the calendar ends soon, or null."""
+    """Warning that the trading calendar ends soon, or null."""
 
 
 @routes.get("/instruments", access=Access.VIEWER, answer=Everything[InstrumentView])
 def list_instruments() -> dict[str, Any]:
-    """Everything that can be traded"""
+    """List all instruments"""
     with services().database.read() as connection:
         return page((asdict(each) for each in queries.all_instruments(connection)), None)
 
 
 @routes.get("/quotes/<symbol:symbol>", access=Access.VIEWER, answer=QuoteView, errors=(NotFound,))
 def show_quote(symbol: str) -> dict[str, Any]:
-    """The latest price of a symbol"""
+    """Show the latest quote of an instrument"""
     with services().database.read() as connection:
         found = queries.quote(connection, symbol)
     if found is None:
-        raise NotFound(f"there is no quote of {symbol}; GET /instruments lists what is known")
+        raise NotFound(f"there is no quote of {symbol}; GET /instruments lists the instruments")
     return asdict(found)
 
 
 @routes.get("/market/status", access=Access.VIEWER, answer=MarketView)
 def market_status() -> MarketView:
-    """Which segments trade now, and when those that do not will"""
+    """Show which segments are open, and when the others open next"""
     desk = services().desk
     now = services().clock()
     with services().database.read() as connection:
@@ -158,7 +158,7 @@ def _segment(segment: str, has_derivatives: bool, now: datetime) -> SegmentView:
 
 
 def _known(ask: Callable[[], Answer]) -> Answer | None:
-    """What the calendar says, or None where it does not reach: trading is refused there."""
+    """Return the calendar's answer, or None for a moment it does not cover, where trading is denied."""
     try:
         return ask()
     except CalendarUnknown:

@@ -1,4 +1,4 @@
-"""Orders, events and trades as answers."""
+"""Response models of orders, their events and trades."""
 
 from __future__ import annotations
 
@@ -35,61 +35,61 @@ class OrderView(Output):
     account: AccountName
     symbol: InstrumentSymbol
     side: Side
-    """Whether it buys or sells."""
+    """Side of the order."""
     quantity: Quantity
     """Quantity of the whole order, filled or not."""
     type: Annotated[OrderType, Field(examples=["limit"])]
-    """How it is executed."""
+    """Type of the order."""
     limit_price: Annotated[Price | None, Field(examples=["101.5"])]
-    """Worst price it may trade at; null without a limit."""
+    """Worst price at which the order may trade; null without a limit."""
     trigger_price: Price | None
     """Price at which a stop order becomes active; null for other types."""
     protection_price: Price | None
-    """Worst price a market order may trade at, set by Algosat; null for limit orders."""
+    """Price protection: worst price at which a market or stop order may trade, set by the gate."""
     product: Product
-    """Delivery, intraday or carried forward."""
+    """Product of the order."""
     validity: Validity
-    """How long it stays at the exchange."""
+    """How long the order stays at the exchange: for the day, or immediate or cancel."""
     reduce_only: bool
-    """Whether it may only reduce a position, never open or reverse one."""
+    """Whether the order may only reduce a position, never open or reverse one."""
     strategy: StrategyName
     algo_id: str | None
     """The exchange's id of the algorithm, passed on to the broker."""
     status: Annotated[Status, Field(examples=["open"])]
     """State of the order."""
     pending: PendingRequest | None
-    """Cancel or modify request the broker has not answered yet."""
+    """Cancel or modify request that the broker has not answered yet."""
     filled_quantity: Annotated[Quantity, Field(examples=["0"])]
     """Quantity traded so far."""
     remaining_quantity: Quantity
     """Quantity still to trade."""
     average_price: Price | None
-    """Average price of the fills; null before the first."""
+    """Average price of the fills; null before the first fill."""
     broker_order_id: Annotated[str | None, Field(examples=["P-000017"])]
-    """The broker's id of the order; null before it is acknowledged."""
+    """The broker's id of the order; null before the acknowledgement."""
     code: DenialCode | str | None
-    """Why it was denied or rejected, for programs; codes that are not listed are the broker's own."""
+    """Reason of a denial or rejection, for programs. A code that is not listed is the broker's own."""
     reason: str | None
-    """The same as a sentence."""
+    """Reason of a denial or rejection as a sentence."""
     external: bool
-    """Whether it was placed outside Algosat; such orders are shown but never changed."""
+    """Whether the order was placed outside Algosat. Algosat counts such orders and never changes them."""
     version: Annotated[int, Field(examples=[3])]
-    """Number of events so far."""
+    """Number of events of the order so far."""
     created_at: Timestamp
-    """When it was placed."""
+    """Time at which the order was placed."""
     updated_at: Timestamp
-    """When it last changed."""
+    """Time of the last change."""
 
 
 class OrderEventView(Output):
-    """Something that happened to an order."""
+    """One event of an order."""
 
     seq: Annotated[int, Field(examples=[41])]
     """Position in the audit trail."""
     at: Timestamp
-    """When it happened."""
+    """Time of the event."""
     kind: Annotated[str, Field(examples=["order.accepted"])]
-    """What happened."""
+    """Kind of event."""
     actor: Actor
     correlation_id: CorrelationId
     data: Annotated[dict[str, Any], Field(examples=[{"broker_order_id": "P-000017"}])]
@@ -108,7 +108,7 @@ class TradeView(Output):
     product: Product
     """Product of the order."""
     side: Side
-    """Whether it bought or sold."""
+    """Side of the order."""
     quantity: Quantity
     """Quantity traded."""
     price: Price
@@ -122,6 +122,7 @@ class TradeView(Output):
 
 
 def order_view(order: Order) -> OrderView:
+    """Return the response model of an order."""
     terms = order.terms
     return {
         "id": order.id,
@@ -154,6 +155,7 @@ def order_view(order: Order) -> OrderView:
 
 
 def event_view(event: Event) -> OrderEventView:
+    """Return the response model of an order's event."""
     return {
         "seq": event.seq,
         "at": event.at,
@@ -165,6 +167,7 @@ def event_view(event: Event) -> OrderEventView:
 
 
 def trade_view(row: Row[Any]) -> TradeView:
+    """Return the response model of a trade."""
     return {
         "id": row.trade_id,
         "order_id": row.order_id,
@@ -182,5 +185,5 @@ def trade_view(row: Row[Any]) -> TradeView:
 
 
 def rounded(value: Decimal | None) -> Decimal | None:
-    """A quotient, to as many places as the store keeps."""
+    """Return a quotient rounded to the decimal places of the store."""
     return None if value is None else value.quantize(_PLACES, ROUND_HALF_EVEN).normalize()

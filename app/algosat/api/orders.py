@@ -1,4 +1,4 @@
-"""Orders: placing, changing, cancelling, and their history."""
+"""Routes to place, change and cancel orders, and to read their history."""
 
 from __future__ import annotations
 
@@ -33,27 +33,28 @@ class NewOrder(Input):
     symbol: Symbol
     """Instrument to trade; `GET /instruments` lists them."""
     side: Side
-    """Whether to buy or sell."""
+    """Side of the order."""
     quantity: Annotated[Amount, Field(examples=["10"])]
-    """Quantity to trade, a multiple of the instrument's lot."""
+    """Quantity to trade, a multiple of the instrument's lot size."""
     type: Annotated[OrderType, Field(examples=["limit"])]
-    """How to execute it. A limit needs `limit_price`, a stop `trigger_price`, a stop-limit both."""
+    """Type of the order. `limit` needs `limit_price`, `stop` needs `trigger_price`, `stop_limit` both."""
     limit_price: Annotated[Amount | None, Field(examples=["101.5"])] = None
-    """Worst price to trade at, a multiple of the instrument's tick."""
+    """Worst price at which the order may trade, a multiple of the instrument's tick size."""
     trigger_price: Amount | None = None
     """Price at which a stop order becomes active."""
     product: Product = Product.DELIVERY
-    """Delivery, intraday (closed before the market closes) or carried forward."""
+    """Product: shares paid in full, closed on the same day, or derivatives kept overnight."""
     validity: Validity = Validity.DAY
-    """How long it stays at the exchange."""
+    """How long the order stays at the exchange: for the day, or immediate or cancel."""
     reduce_only: bool = False
-    """Only reduce a position; deny the order if it would open or reverse one."""
+    """Deny the order if it would open or reverse a position instead of reducing one."""
     strategy: Label | None = None
-    """Strategy it belongs to; positions are kept per strategy."""
+    """Strategy that the order belongs to. Positions are kept per strategy."""
     algo_id: Label | None = None
     """The exchange's id of the algorithm, passed on to the broker."""
 
     def terms(self, account: str) -> OrderTerms:
+        """Return the order's terms for this account."""
         return OrderTerms(account=account, **dict(self))
 
 
@@ -61,7 +62,7 @@ class OrderModification(Input):
     """New terms of an order. Omitted fields keep their value."""
 
     quantity: Amount | None = None
-    """New quantity of the whole order; more than is filled already."""
+    """New quantity of the whole order, more than the quantity already filled."""
     limit_price: Annotated[Amount | None, Field(examples=["101.75"])] = None
     """New limit price."""
     trigger_price: Amount | None = None
@@ -69,7 +70,7 @@ class OrderModification(Input):
 
 
 class Selection(Input):
-    """Which orders to cancel; without a field, all."""
+    """Selection of orders; without a field, all."""
 
     symbol: Annotated[Symbol | None, Field(examples=["ALPHA-EQ"])] = None
     """Only orders in this instrument."""
@@ -99,9 +100,9 @@ class OrdersQuery(TimedQuery):
 def place_order(body: NewOrder) -> Response:
     """Place an order
 
-    It is durable before it is answered. The answer waits for the broker's first word as long as
-    `Prefer: wait` says, and comes with the order in whatever state it then is. The same
-    Idempotency-Key gives the same answer, however much has happened to the order since.
+    The order is durable before the response. The response waits for the broker's acknowledgement as long
+    as `Prefer: wait` says, and shows the order in its state at that moment. A repeated request with the
+    same Idempotency-Key gets the same response, whatever has happened to the order since.
     """
     desk, seconds = services().desk, _seconds_to_wait()
     key = required_key("POST /orders", body, waits=seconds > 0)
@@ -117,7 +118,7 @@ def place_order(body: NewOrder) -> Response:
 
 @routes.get("/orders", access=Access.VIEWER, query=OrdersQuery, answer=Page[OrderView])
 def list_orders(query: OrdersQuery) -> dict[str, Any]:
-    """Orders, newest first"""
+    """List orders, newest first"""
     with services().database.read() as connection:
         found = queries.orders_page(
             connection,
@@ -133,7 +134,7 @@ def list_orders(query: OrdersQuery) -> dict[str, Any]:
 
 @routes.get("/orders/<order:order_id>", access=Access.VIEWER, answer=OrderView, errors=(NotFound,))
 def show_order(order_id: str) -> OrderView:
-    """One order"""
+    """Show one order"""
     return order_view(_order(order_id))
 
 
@@ -144,7 +145,7 @@ def show_order(order_id: str) -> OrderView:
     errors=(NotFound,),
 )
 def list_order_events(order_id: str) -> dict[str, Any]:
-    """Everything that happened to an order, oldest first"""
+    """List the events of an order, oldest first"""
     with services().database.read() as connection:
         ledger.get(connection, order_id)
         return page((event_view(event) for event in audit.events_of(connection, order_id)), None)
@@ -161,10 +162,10 @@ def list_order_events(order_id: str) -> dict[str, Any]:
 def change_order(order_id: str, body: OrderModification) -> OrderView:
     """Change an order's quantity or prices
 
-    The new terms hold once the broker has confirmed them; until then the order is `pending`.
+    The new terms apply once the broker has confirmed them. Until then `pending` is `pending_modify`.
     """
     if not body.model_fields_set:
-        raise InvalidBody("Name at least one of quantity, limit_price and trigger_price")
+        raise InvalidBody("Give at least one of quantity, limit_price and trigger_price")
     changed = modify.modify_order(services().desk, order_id, ModifyRequest(**dict(body)), cause())
     return order_view(_waited(changed))
 
@@ -180,8 +181,8 @@ def change_order(order_id: str, body: OrderModification) -> OrderView:
 def cancel_order(order_id: str) -> OrderView:
     """Cancel an order
 
-    One that has not left yet is cancelled at once; else the broker is asked, and the order is
-    `pending` until it answers. To ask again changes nothing.
+    An order that has not been sent is cancelled at once. Otherwise the broker is asked, and `pending` is
+    `pending_cancel` until the broker answers. Cancelling again changes nothing.
     """
     cancelled = cancel.cancel_order(services().desk, order_id, cause())
     return order_view(_waited(cancelled))
@@ -196,7 +197,7 @@ def cancel_order(order_id: str) -> OrderView:
     answer=Everything[OrderView],
 )
 def cancel_all_orders(body: Selection) -> dict[str, Any]:
-    """Cancel every working order, or those of a symbol or strategy"""
+    """Cancel all working orders, or those of an instrument or strategy"""
     cancelled = cancel.cancel_all(services().desk, cause(), symbol=body.symbol, strategy=body.strategy)
     return page((order_view(order) for order in cancelled), None)
 

@@ -1,4 +1,4 @@
-"""Lists: a page of items, newest first, and the cursor that asks for those after them."""
+"""Lists in responses, and the cursor for the next page of a long list."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class PageQuery(Input):
 
     @property
     def after(self) -> int | None:
+        """The cursor as a number."""
         return None if self.cursor is None else int(self.cursor)
 
 
@@ -55,4 +56,5 @@ class TimedQuery(PageQuery):
 
 
 def page(items: Iterable[Any], next_cursor: int | None) -> dict[str, Any]:
+    """Return a list in the form of Page or Everything."""
     return {"items": list(items), "next_cursor": None if next_cursor is None else str(next_cursor)}

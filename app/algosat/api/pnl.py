@@ -1,4 +1,4 @@
-"""Profit and loss by trading day and strategy."""
+"""Route for profit and loss by trading day and strategy."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class PnlView(Output):
 
 @routes.get("/pnl", access=Access.VIEWER, query=PnlQuery, answer=Everything[PnlView])
 def list_pnl(query: PnlQuery) -> dict[str, Any]:
-    """What each trading day came to, newest first
+    """List realised profit and loss by trading day, newest first
 
-    `net` is what was realised, less fees. What open positions are worth now stands in `/positions`.
+    `GET /positions` shows the unrealised profit of open positions.
     """
     with services().database.read() as connection:
         rows = queries.days_of(

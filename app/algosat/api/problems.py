@@ -1,4 +1,4 @@
-"""One way for every error: RFC 9457 problem details, with the id under which the log has more."""
+"""Error responses: RFC 9457 problem details with the correlation id of the log."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ _log = structlog.get_logger(__name__)
 
 
 class Finding(Output, total=False):
-    """One field that is not valid."""
+    """One invalid field."""
 
     field: Annotated[str, Field(examples=["quantity"])]
-    """Path of the field, with dots."""
+    """Path of the field, its parts joined by dots."""
     detail: Annotated[str, Field(examples=["Field required"])]
-    """What is wrong with it."""
+    """Why the value is invalid."""
     code: Annotated[str, Field(examples=["missing"])]
-    """The rule that failed."""
+    """Name of the validation rule that failed."""
 
 
 class ExceptionDetails(Output):
-    """A Python exception."""
+    """The Python exception behind a server error."""
 
     type: Annotated[str, Field(examples=["ZeroDivisionError"])]
-    """Name of its class."""
+    """Class of the exception."""
     message: Annotated[str, Field(examples=["division by zero"])]
-    """Its message."""
+    """Message of the exception."""
     traceback: Annotated[list[str], Field(examples=[["Traceback (most recent call last):"]])]
-    """Lines of its traceback, causes included."""
+    """Lines of the traceback, causes included."""
 
 
 class Problem(Output):
@@ -56,18 +56,18 @@ class Problem(Output):
     type: Annotated[str, Field(examples=["urn:algosat:error:not_found"])]
     """`urn:algosat:error:` and the code."""
     title: Annotated[str, Field(examples=["Not found"])]
-    """Summary of the code, the same every time."""
+    """Summary, the same for every error with this code."""
     status: Annotated[int, Field(examples=[404])]
     """HTTP status."""
     detail: Annotated[str, Field(examples=["there is no order a7k2m4q6s3u5w7y2b4"])]
-    """What is wrong with this request, and the remedy."""
+    """Why this request failed, with the remedy."""
     code: Annotated[str, Field(examples=["not_found"])]
     """Stable name of the error for programs."""
     correlation_id: CorrelationId
     errors: list[Finding]
     """Every invalid field of the request; empty for other errors."""
     exception: NotRequired[ExceptionDetails]
-    """The exception behind a server error: only for admins, and only where the setting `debug` is on."""
+    """Exception of a server error. Only admins get it, and only with the setting `debug` on."""
 
 
 _STORE_TROUBLE: Final = (OperationalError, InterfaceError, PoolTimeout)
@@ -77,7 +77,7 @@ _HTTP: Final[dict[int, tuple[type[AlgosatError], str]]] = {
     400: (InvalidRequest, "The request is not well formed"),
     404: (NotFound, "There is no such route; /openapi.json lists them all"),
     405: (MethodNotAllowed, "The header Allow lists the methods of this route"),
-    413: (BodyTooLarge, "The body exceeds what this server takes"),
+    413: (BodyTooLarge, "The body is larger than this server accepts"),
 }
 
 
@@ -94,7 +94,7 @@ def answer_to(error: Exception, *, show_exception: bool = False) -> Response:
         return _of_http(error, error.code)
     if not isinstance(error, AlgosatError):
         _log.critical("unexpected_error", exc_info=error)
-        error = AlgosatError("Something broke here; the log has it under this correlation id")
+        error = AlgosatError("Unexpected error; the log has its traceback under this correlation id")
     return _of_ours(error, raised if show_exception and error.status >= 500 else None)
 
 

@@ -1,4 +1,4 @@
-"""Limits and the kill switch."""
+"""Routes for risk limits and halts."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from algosat.trading import account_book, daily_pnl, halts, limits
 from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
 
-routes = Routes("risk", "Limits, their usage, and the kill switch.")
+routes = Routes("risk", "Risk limits, their usage, and the kill switch.")
 
 
 @routes.get("/risk", access=Access.VIEWER, answer=RiskView)
 def show_risk() -> RiskView:
-    """What account and strategies are held to, how much of it is used, and whether trading is halted"""
+    """Show the limits of account and strategies, their usage, and halts"""
     desk = services().desk
     with services().database.read() as connection:
         in_force = halts.in_force(connection)
@@ -51,10 +51,10 @@ def show_risk() -> RiskView:
     "/risk/limits", access=Access.ADMIN, body=LimitsChange, answer=ScopedLimits, errors=(InvalidBody,)
 )
 def change_limits(body: LimitsChange) -> ScopedLimits:
-    """Change limits; the next order is judged by them"""
+    """Change limits, from the next order on"""
     values = body.limits.model_dump(mode="json", exclude_unset=True)
     if not values:
-        raise InvalidBody("Name at least one limit")
+        raise InvalidBody("Give at least one limit")
     return {
         "scope": body.scope,
         "limits": limits.change(services().desk, Scope.named(body.scope, IN_LIMITS), values, cause()),
@@ -65,9 +65,9 @@ def change_limits(body: LimitsChange) -> ScopedLimits:
     "/risk/halt", access=Access.TRADER, body=HaltBody, answer=HaltView, limited=False, errors=(NotFound,)
 )
 def halt_trading(body: HaltBody) -> HaltView:
-    """The kill switch: nothing new passes, working orders are cancelled, positions closed if asked
+    """Halt trading: deny new orders, cancel working ones, and close positions if asked
 
-    It survives restarts and works while the broker does not. Orders that reduce a position pass.
+    Reduce-only orders still pass. A halt survives restarts and needs no connection to the broker.
     """
     put = halts.halt_trading(
         services().desk,
@@ -82,7 +82,7 @@ def halt_trading(body: HaltBody) -> HaltView:
 
 @routes.post("/risk/resume", access=Access.ADMIN, body=ResumeBody, body_optional=True, answer=Resumption)
 def resume_trading(body: ResumeBody) -> Resumption:
-    """Let orders pass again"""
+    """Resume trading"""
     lifted = halts.resume_trading(services().desk, cause(), scope=Scope.named(body.scope, IN_HALTS))
     with services().database.read() as connection:
         in_force = halts.in_force(connection)
@@ -93,7 +93,7 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
     seen = account_book.read_book(connection, desk.account)
     try:
         day = desk.calendar.trading_day(desk.clock())
-    except CalendarUnknown:  # then nothing is traded, either
+    except CalendarUnknown:  # nothing is traded then
         orders_today, day_result = 0, Decimal(0)
     else:
         today = queries.days_of(connection, desk.account, since=day, until=day)

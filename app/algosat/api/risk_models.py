@@ -1,4 +1,4 @@
-"""Limits and halts as they come in and go out."""
+"""Request and response models of limits and halts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ else:
     LimitValues = create_model(
         "LimitValues",
         __base__=Input,
-        __doc__="Limits to change. Omitted ones keep their value; null restores the value of the settings.",
+        __doc__="Limits to change. Omitted limits keep their value; null restores the value of the settings.",
         **{
             each.name: (_REQUESTED[each.type] | None, Field(None, description=each.metadata["meaning"]))
             for each in fields(Limits)
@@ -71,20 +71,20 @@ class LimitsChange(Input):
 
 
 class HaltBody(Input):
-    """What to halt, and why."""
+    """Scope and reason of a halt."""
 
     reason: Reason
-    """Why trading is halted; kept in the audit trail."""
+    """Reason of the halt, kept in the audit trail."""
     cancel_orders: bool = True
-    """Also cancel working orders."""
+    """Whether to cancel working orders."""
     flatten: bool = False
-    """Also close all positions."""
+    """Whether to close all positions."""
     scope: Annotated[Label, Field(examples=[IN_HALTS])] = IN_HALTS
     """`all`, or the name of a strategy."""
 
 
 class ResumeBody(Input):
-    """What to resume."""
+    """Scope in which trading resumes."""
 
     scope: Annotated[Label, Field(examples=[IN_HALTS])] = IN_HALTS
     """`all`, or the name of a strategy."""
@@ -96,17 +96,17 @@ class HaltView(Output):
     scope: Annotated[str, Field(examples=["all"])]
     """`all`, or the name of a strategy."""
     at: Timestamp
-    """When trading was halted."""
+    """Time of the halt."""
     actor: Annotated[str, Field(examples=["user:trader"])]
-    """Who halted it."""
+    """Who halted trading."""
     reason: Annotated[str, Field(examples=["feed is stale"])]
-    """Why."""
+    """Reason of the halt."""
     flatten: bool
-    """Whether positions are being closed."""
+    """Whether the halt also closes positions."""
 
 
 class UsageView(Output):
-    """How much of the account's limits is used."""
+    """Usage of the account's limits."""
 
     gross_exposure: Annotated[Money, Field(examples=["2045"])]
     """Value of positions and working orders together."""
@@ -117,7 +117,7 @@ class UsageView(Output):
     day_result: Annotated[Money, Field(examples=["13.73"])]
     """Profit since the trading day began, open positions and fees included; negative for a loss."""
     unpriced_symbols: Annotated[list[str], Field(examples=[[]])]
-    """Instruments that are held but have no quote."""
+    """Instruments with a position but without a quote."""
 
 
 class ScopedLimits(Output):
@@ -148,7 +148,7 @@ class Resumption(Output):
     """Result of resuming."""
 
     was_halted: Annotated[bool, Field(examples=[True])]
-    """Whether this scope was halted."""
+    """Whether the scope was halted before."""
     halted: bool
     """Whether all trading is still halted."""
 

@@ -1,6 +1,6 @@
-"""Routes: path, access, input and answer stated together, where a route is registered.
+"""Declarations of routes: path, access, request and response models in one place.
 
-The same statement becomes the check at run time and the OpenAPI document.
+The checks at run time and the OpenAPI document are both made from them.
 """
 
 from __future__ import annotations
@@ -27,30 +27,32 @@ _PARAMETER: Final = re.compile(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
+    """One route, as its module declares it."""
+
     method: str
     rule: str  # in Werkzeug's form: /orders/<order:order_id>
     handler: Callable[..., Any]
     access: Access
-    answer: Any  # the type of the answer's body; None where it has none of ours
+    answer: Any  # model of the response body; None without one
     status: int = 200
-    also: tuple[int, ...] = ()  # other statuses that come with the same body
+    also: tuple[int, ...] = ()  # other statuses with the same body
     query: type[Input] | None = None
     body: type[Input] | None = None
     body_optional: bool = False
-    limited: bool = True  # whether it counts towards the client's rate; ways out of a position do not
-    headers: tuple[RequestHeader, ...] = ()  # request headers it reads
-    sets: tuple[str, ...] = ()  # response headers of its own
+    limited: bool = True  # whether requests count towards the client's rate limit; exits do not
+    headers: tuple[RequestHeader, ...] = ()  # request headers that the handler reads
+    sets: tuple[str, ...] = ()  # response headers that the handler sets
     content: Mapping[str, Any] = field(default_factory=dict)  # other content types, each with an example
-    errors: tuple[type[AlgosatError], ...] = ()  # besides those any route may answer with
+    errors: tuple[type[AlgosatError], ...] = ()  # besides those that any route can answer with
 
     @property
     def path(self) -> str:
-        """The template: what OpenAPI, metrics and the inventory call it."""
+        """The path template, as in OpenAPI, metrics and the inventory."""
         return _PARAMETER.sub(lambda found: "{" + found["name"] + "}", self.rule)
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Name and kind of what stands in the path."""
+        """Name and converter of each path parameter."""
         return {found["name"]: found["kind"] or "default" for found in _PARAMETER.finditer(self.rule)}
 
     @property
@@ -59,7 +61,7 @@ class Route:
 
 
 class Statement(TypedDict, total=False):
-    """What a registration says beside method and path. Access and answer have no default."""
+    """Declaration of a route besides method and path. Access and answer have no default."""
 
     access: Required[Access]
     answer: Required[Any]
@@ -125,13 +127,14 @@ CONVERTERS: Final[dict[str, type[BaseConverter]]] = {"symbol": _Symbol, "order":
 
 
 def prepare(app: Flask) -> None:
-    """One address for each route: no redirects, no OPTIONS of its own making."""
+    """Configure the URL map: one path for each route, no redirects, no automatic OPTIONS."""
     app.url_map.converters.update(CONVERTERS)
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
 
 def register(app: Flask, route: Route) -> None:
+    """Add a route to the application."""
     app.add_url_rule(route.rule, endpoint=route.endpoint, view_func=_view(route), methods=[route.method])
 
 
@@ -141,7 +144,7 @@ def _view(route: Route) -> Callable[..., Response]:
     )  # fmt: skip
 
     def view(**values: Any) -> Response:
-        incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the proxy costs
+        incoming = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the proxy takes longer
         parameters = query_of(incoming, query)
         if parameters is not None:
             values["query"] = parameters

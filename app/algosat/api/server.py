@@ -30,7 +30,7 @@ _KEEP_ALIVE: Final = 75  # seconds; longer than nginx keeps an idle connection o
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """Serves the application that `load` returns, called once in each worker after the fork."""
+    """A gunicorn server. Each worker calls `load` once, after the fork, for its application."""
 
     def __init__(self, settings: Settings, load: Callable[[], Flask]) -> None:
         self._settings = settings.algosat
@@ -60,7 +60,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "limit_request_line": 4094,
             "limit_request_fields": 50,
             "limit_request_field_size": 8190,
-            "worker_tmp_dir": str(self._settings.runtime_directory),  # in memory: a disk may stall
+            "worker_tmp_dir": str(self._settings.runtime_directory),  # in memory, because a disk can stall
             "reload": api.reload,
             "control_socket_disable": True,
             "logger_class": _Logger,
@@ -74,7 +74,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 
 class _Logger(Logger):  # type: ignore[misc]
-    """Passes gunicorn's messages on to the application's logging."""
+    """A logger that passes gunicorn's messages to the application's logging."""
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
@@ -90,9 +90,9 @@ def _when_ready(_server: Arbiter) -> None:
 
 
 def _write_problem(client: socket.socket, status: int, reason: str, _message: str) -> None:
-    """Replace gunicorn.util.write_error for requests that are not valid HTTP.
+    """Write the response to a request that is not valid HTTP, in place of gunicorn.util.write_error.
 
-    Its message repeats what was sent, so it is left out.
+    The message is left out, because it repeats parts of the request.
     """
     code = "invalid_request" if status == HTTPStatus.BAD_REQUEST else f"http_{status}"
     body = orjson.dumps(
@@ -100,7 +100,7 @@ def _write_problem(client: socket.socket, status: int, reason: str, _message: st
             "type": f"urn:algosat:error:{code}",
             "title": reason.capitalize(),
             "status": status,
-            "detail": "The request is not well-formed HTTP, or exceeds what this server takes",
+            "detail": "The request is not well-formed HTTP, or exceeds the limits of this server",
             "code": code,
             "correlation_id": correlation.new(),
             "errors": [],

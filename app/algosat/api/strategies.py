@@ -1,9 +1,9 @@
-"""Strategies: defining them, starting and stopping them, and how they are."""
+"""Routes to define, start and stop strategies, and to read their state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
@@ -45,7 +45,7 @@ class StrategyStatus(Output, total=False):
 
     state: Annotated[str, Field(examples=["running"])]
     """`stopped`, `starting`, `running`, `stopping`, `waiting` (crashed, restarts soon), `failed` (crashed too
-    often, start it again) or `unsupervised` (the supervisor does not run)."""
+    often; needs a new start) or `unsupervised` (the supervisor does not run)."""
     detail: Annotated[str, Field(examples=["started"])]
     """Reason for the state, if any."""
     pid: Annotated[int, Field(examples=[2345])]
@@ -55,7 +55,7 @@ class StrategyStatus(Output, total=False):
     memory: Annotated[int, Field(examples=[52428800])]
     """Resident memory in bytes."""
     crashes: Annotated[int, Field(examples=[0])]
-    """Recent crashes."""
+    """Number of recent crashes."""
 
 
 _OfClass = TypedDict("_OfClass", {"class": Annotated[ClassName, Field(description="Class of the strategy.")]})
@@ -74,11 +74,13 @@ class StrategyView(Output, _OfClass):
     ]
     version: Annotated[int, Field(description="Version of the definition.", examples=[2])]
     parameters: Annotated[ParameterValues, Field(description="Parameters in force.")]
-    wanted: Annotated[Wanted, Field(description="Whether it is meant to run.", examples=["running"])]
-    status: Annotated[StrategyStatus, Field(description="Current state of its process.")]
-    changed_at: Annotated[Timestamp, Field(description="When it was last defined, started or stopped.")]
+    wanted: Annotated[
+        Wanted, Field(description="Whether the strategy is meant to run.", examples=["running"])
+    ]
+    status: Annotated[StrategyStatus, Field(description="State of the strategy's process.")]
+    changed_at: Annotated[Timestamp, Field(description="Time of the last definition, start or stop.")]
     changed_by: Annotated[
-        str, Field(description="Who defined, started or stopped it last.", examples=["user:trader"])
+        str, Field(description="Who last defined, started or stopped the strategy.", examples=["user:trader"])
     ]
 
 
@@ -90,9 +92,9 @@ class VersionView(Output, _OfClass):
     parameters: ParameterValues
     """Parameters of this version."""
     created_at: Timestamp
-    """When it was defined."""
+    """Time of the definition."""
     created_by: Annotated[str, Field(examples=["user:trader"])]
-    """Who defined it."""
+    """Who defined the version."""
 
 
 class StrategyWithVersions(StrategyView):
@@ -124,16 +126,16 @@ class Strategies(Output):
 
 @routes.get("/strategies", access=Access.VIEWER, answer=Strategies)
 def list_strategies() -> dict[str, Any]:
-    """Every strategy and how it is, and the classes a strategy can be of"""
+    """List all strategies with their state, and the strategy classes"""
     with services().database.read() as connection:
-        told = status.statuses(connection, services().clock())
-        items = [_view(each, told) for each in definitions.list_all(connection)]
+        reported = status.statuses(connection, services().clock())
+        items = [_view(each, reported) for each in definitions.list_all(connection)]
     return {"items": items, "next_cursor": None, "classes": _classes()}
 
 
 @routes.get("/strategies/<name:name>", access=Access.VIEWER, answer=StrategyWithVersions, errors=(NotFound,))
 def show_strategy(name: str) -> dict[str, Any]:
-    """One strategy, and its versions, newest first"""
+    """Show one strategy with its versions, newest first"""
     with services().database.read() as connection:
         view = _view(definitions.find(connection, name), status.statuses(connection, services().clock()))
         versions = definitions.versions(connection, name, most=_MOST_VERSIONS)
@@ -148,13 +150,16 @@ def show_strategy(name: str) -> dict[str, Any]:
     errors=(InvalidBody,),
 )
 def define_strategy(name: str, body: StrategyBody) -> StrategyView:
-    """Define a strategy, or give it a new version; one that runs is started anew with it"""
+    """Define a strategy, or a new version of it
+
+    A running strategy restarts with the new version.
+    """
     return _now(manage.define(services().desk, name, body.class_name, body.parameters, cause()))
 
 
 @routes.post("/strategies/<name:name>/start", access=Access.TRADER, answer=StrategyView, errors=(NotFound,))
 def start_strategy(name: str) -> StrategyView:
-    """Have it run from now on, also after a restart of the server"""
+    """Start a strategy; it also runs again after a restart of the server"""
     return _now(manage.start(services().desk, name, cause()))
 
 
@@ -166,30 +171,30 @@ def start_strategy(name: str) -> StrategyView:
     limited=False,
 )
 def stop_strategy(name: str) -> StrategyView:
-    """Have it rest; its orders and positions stay as they are
+    """Stop a strategy; its orders and positions stay
 
-    To end those too, halt trading with the strategy's name as scope.
+    To cancel its orders and close its positions, halt trading with the strategy's name as scope.
     """
     return _now(manage.stop(services().desk, name, cause()))
 
 
 def _now(definition: Definition) -> StrategyView:
-    return _view(definition, _told(services().database))
+    return _view(definition, _reported(services().database))
 
 
-def _told(database: Database) -> Mapping[str, dict[str, Any]] | None:
+def _reported(database: Database) -> Mapping[str, dict[str, Any]] | None:
     with database.read() as connection:
         return status.statuses(connection, services().clock())
 
 
-def _view(definition: Definition, told: Mapping[str, dict[str, Any]] | None) -> StrategyView:
+def _view(definition: Definition, reported: Mapping[str, dict[str, Any]] | None) -> StrategyView:
     return {
         "name": definition.name,
         "class": definition.latest.class_name,
         "version": definition.latest.version,
         "parameters": dict(definition.latest.parameters),
         "wanted": definition.wanted,
-        "status": StrategyStatus(**status.status_of(definition, told)),  # type: ignore[typeddict-item]
+        "status": cast(StrategyStatus, status.status_of(definition, reported)),
         "changed_at": definition.changed_at,
         "changed_by": definition.changed_by,
     }

@@ -1,4 +1,4 @@
-"""The server itself: is it well, what does it measure, what does the machine below advise."""
+"""Routes for health, metrics and advice about the machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from algosat.monitoring import exposition
 from algosat.monitoring.health import State
 from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 
-routes = Routes("system", "Health, metrics and the machine below.")
+routes = Routes("system", "Health, metrics and the machine.")
 
 _STARTED: Final = time.time()
 _METRICS: Final = 'algosat_orders_total{outcome="accepted"} 12.0\n'
@@ -34,7 +34,7 @@ HealthState = Literal["healthy", "degraded", "unhealthy"]
 
 
 class Welcome(Output):
-    """Where to find the documentation."""
+    """Paths of the documentation."""
 
     name: Annotated[str, Field(examples=["Algosat"])]
     """Name of the service."""
@@ -50,9 +50,9 @@ class ComponentHealth(Output):
     """Health of one component."""
 
     ok: Annotated[bool, Field(examples=[True])]
-    """Whether it works."""
+    """Whether the component works."""
     detail: Annotated[str, Field(examples=["3 ms"])]
-    """The finding as a sentence, with the remedy if something is wrong."""
+    """Finding of the check as a sentence, with the remedy after a failure."""
 
 
 class Health(Output):
@@ -63,9 +63,9 @@ class Health(Output):
     timestamp: Timestamp
     """Time of the server."""
     components: Annotated[dict[str, bool], Field(examples=[{"database": True, "engine": True}])]
-    """Whether each component works."""
+    """Whether the component works, by name."""
     details: Annotated[dict[str, str], Field(examples=[{"database": "3 ms", "engine": "1 s ago"}])]
-    """The finding for each component as a sentence."""
+    """Finding of the check as a sentence, by name of the component."""
 
 
 class Alive(Output):
@@ -81,16 +81,16 @@ class Ready(Output):
     status: Literal["ready", "not_ready"]
     """Whether requests can be served."""
     detail: Annotated[str, Field(examples=["3 ms"])]
-    """The finding for the database as a sentence."""
+    """Finding of the database check as a sentence."""
 
 
 class Process(Output):
-    """The process that answered."""
+    """The server process behind this response."""
 
     pid: Annotated[int, Field(examples=[1234])]
     """Process id."""
     uptime_seconds: Annotated[float, Field(examples=[86400.5])]
-    """Seconds since it started."""
+    """Seconds since the start of the process."""
     memory_bytes: Annotated[int, Field(examples=[94371840])]
     """Resident memory in bytes."""
     threads: Annotated[int, Field(examples=[12])]
@@ -105,7 +105,7 @@ class SystemStatus(Output):
     environment: Annotated[str, Field(examples=["production"])]
     """Environment of the inventory."""
     status: HealthState
-    """As in `/health`."""
+    """State of the server, as in `/health`."""
     timestamp: Timestamp
     """Time of the server."""
     components: Annotated[
@@ -113,33 +113,33 @@ class SystemStatus(Output):
     ]
     """Health of each component."""
     process: Process
-    """The server process behind this response."""
+    """Process that answered."""
     host: Annotated[dict[str, Any], Field(examples=[{"cpu_count": 2, "memory_percent": 41.5}])]
     """Measurements of the machine: processor, memory, swap and disk."""
 
 
 class AdviceView(Output):
-    """Something to improve on the machine."""
+    """Advice about the machine."""
 
     subject: Annotated[str, Field(examples=["memory"])]
-    """What it is about: memory, cpu, disk or swap."""
+    """Subject of the advice: memory, cpu, disk or swap."""
     urgency: Literal["notice", "warning"]
-    """How soon to act."""
+    """Urgency of the advice."""
     finding: Annotated[str, Field(examples=["memory is 91 % used"])]
-    """What was measured."""
+    """Measurement behind the advice."""
     remedy: Annotated[str, Field(examples=["add memory, or lower api.workers"])]
-    """What to do."""
+    """Recommended action."""
 
 
 @routes.get("/", access=Access.OPEN, answer=Welcome)
 def welcome() -> Welcome:
-    """What this is, and where to read on"""
+    """Show the name of the service and the paths of its documentation"""
     return {"name": "Algosat", "status": "running", "documentation": "/docs", "openapi": "/openapi.json"}
 
 
 @routes.get("/health", access=Access.OPEN, answer=Health, also=(503,), limited=False)
 def health() -> Response:
-    """Whether every component answers; 503 when one that is vital does not"""
+    """Check every component; 503 if a vital one fails"""
     report = services().health.report()
     answer: Health = {
         "status": report.state.value,
@@ -152,13 +152,13 @@ def health() -> Response:
 
 @routes.get("/health/live", access=Access.PUBLIC, answer=Alive, limited=False)
 def live() -> Alive:
-    """Whether this process answers at all"""
+    """Check that this process answers"""
     return {"status": "alive"}
 
 
 @routes.get("/health/ready", access=Access.PUBLIC, answer=Ready, also=(503,), limited=False)
 def ready() -> Response:
-    """Whether requests can be served: the store answers and is of this release's version"""
+    """Check that requests can be served: the store answers and has this release's schema version"""
     finding = services().health.report().findings["database"]
     answer: Ready = {"status": "ready" if finding.ok else "not_ready", "detail": finding.detail}
     return json_answer(answer, 200 if finding.ok else 503)
@@ -173,10 +173,10 @@ def ready() -> Response:
     errors=(NotFound,),
 )
 def metrics() -> Response:
-    """What Prometheus collects: all processes of this server summed, its backups and its drift"""
+    """Show the metrics for Prometheus: totals of all processes, backups and drift"""
     settings = services().live.current.algosat
     if not settings.monitoring.metrics_enabled:
-        raise NotFound("Metrics are switched off (monitoring.metrics_enabled)")
+        raise NotFound("Metrics are disabled by monitoring.metrics_enabled")
     textfiles = Textfiles(settings.data_directory / DIRECTORY)
     body, content_type = exposition.generate(request.headers.get("Accept", ""), textfiles)
     return Response(body, content_type=content_type)
@@ -184,7 +184,7 @@ def metrics() -> Response:
 
 @routes.get("/system/status", access=Access.VIEWER, answer=SystemStatus)
 def status() -> SystemStatus:
-    """Health with its reasons, this process, and the machine"""
+    """Show health in detail, this process, and the machine"""
     report = services().health.report()
     settings = services().live.current.algosat
     return {
@@ -200,7 +200,7 @@ def status() -> SystemStatus:
 
 @routes.get("/system/recommendations", access=Access.VIEWER, answer=Everything[AdviceView])
 def recommendations() -> dict[str, Any]:
-    """What a person should do about the machine"""
+    """List advice about the machine"""
     settings = services().live.current.algosat
     advice = advisor.advise(probe.read(settings.data_directory), settings.vps)
     return page((asdict(each) for each in advice), None)

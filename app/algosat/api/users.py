@@ -1,4 +1,4 @@
-"""Users, for admins."""
+"""Routes to manage users."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NewUser(Input):
     password: NewPassword
     """First password."""
     role: Annotated[Role, Field(examples=["trader"])]
-    """What the user may do."""
+    """Role of the user."""
 
 
 class UserChange(Input):
@@ -45,7 +45,7 @@ class UserChange(Input):
     role: Annotated[Role | None, Field(examples=["viewer"])] = None
     """New role."""
     disabled: bool | None = None
-    """Whether the user is locked out."""
+    """Whether the user may no longer log in."""
     password: NewPassword | None = None
     """New password; it ends the user's sessions."""
 
@@ -58,23 +58,23 @@ class UserView(Output):
     role: Annotated[str, Field(examples=["trader"])]
     """`viewer`, `trader` or `admin`."""
     disabled: bool
-    """Whether the user is locked out."""
+    """Whether the user may no longer log in."""
     created_at: Timestamp
-    """When the user was added."""
+    """Time at which the user was added."""
     password_changed_at: Timestamp
-    """When the password last changed."""
+    """Time of the last change of the password."""
 
 
 @routes.get("/users", access=Access.ADMIN, answer=Everything[UserView])
 def list_users() -> dict[str, Any]:
-    """Every user"""
+    """List all users"""
     with services().database.read() as connection:
         return page((_view(user) for user in users.everybody(connection)), None)
 
 
 @routes.get("/users/<name:name>", access=Access.ADMIN, answer=UserView, errors=(NotFound,))
 def show_user(name: str) -> UserView:
-    """One user"""
+    """Show one user"""
     with services().database.read() as connection:
         return _view(users.get(connection, name))
 
@@ -107,12 +107,12 @@ def add_user(body: NewUser) -> UserView:
     errors=(NotFound, LastAdmin, WeakPassword),
 )
 def change_user(name: str, body: UserChange) -> UserView:
-    """Change a user's role or password, or switch him off"""
+    """Change a user's role or password, or disable the user"""
     return _view(services().writer.run(_change(name, body)))
 
 
 def _change(name: str, body: UserChange) -> Callable[[Connection], User]:
-    """All of it or nothing."""
+    """Return the unit of work that makes every change, or none."""
     now, why, hashed = services().clock(), cause(), None
     if body.password is not None:
         require_strong(body.password.get_secret_value(), name)

@@ -1,7 +1,7 @@
-"""Waiting for the broker's word on an order, without asking the store all the time.
+"""Waiting for an order's acknowledgement without polling the store all the time.
 
-The engine rings this process's bell with the id of every order it changed; one thread listens
-and wakes whoever waits for it. Should a ring be lost, the waiter looks by itself.
+The engine sends the id of every order it changes to this process's wake-up channel. One thread listens and
+wakes the request that waits for the order. If a signal is lost, the request polls.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from algosat.store.wakeup import backend, channels
 
 _log = structlog.get_logger(__name__)
 
-_FIRST_LOOK: Final = 0.01  # seconds until a waiter looks without having been rung: it may have come too late
-_LOOK: Final = 0.1  # ... and until he looks again
+_FIRST_POLL: Final = 0.01  # seconds until the first poll: the signal may have come before the wait began
+_POLL: Final = 0.1  # seconds between later polls
 _LISTEN: Final = 1.0
 _LONGEST: Final = 30.0
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)\"?\s*(?:$|[,;])")
@@ -34,23 +34,26 @@ Settled = Callable[[Order], bool]
 
 
 def is_acknowledged(order: Order) -> bool:
+    """Return True once the broker has answered about the order, or never will."""
     return order.is_acknowledged
 
 
 def has_no_request_pending(order: Order) -> bool:
+    """Return True once no cancel or modify request of the order awaits an answer."""
     return order.pending is None or not order.is_working
 
 
 def seconds_preferred(prefer: str | None, default: float) -> float:
-    """How long the client wants to wait (RFC 7240); what cannot be understood is ignored, as it asks."""
+    """Return the seconds to wait from a `Prefer` header. RFC 7240: an invalid preference is ignored."""
     found = _WAIT.search(prefer) if prefer else None
     return min(float(found[1]), _LONGEST) if found else default
 
 
 class Waiting:
+    """The requests of this process that wait for an order to change."""
+
     def __init__(self, database: Database, runtime_directory: Path, *, threads: int) -> None:
-        """`threads` is how many answer requests in this process: one of them never waits, as a halt must not
-        stand behind those who do."""
+        """Let all request threads but one wait: a halt must not queue behind waiting requests."""
         self._places = threading.BoundedSemaphore(max(threads - 1, 1))
         self._database = database
         self._directory = runtime_directory
@@ -60,11 +63,14 @@ class Waiting:
         self._closing = threading.Event()
 
     def close(self) -> None:
-        """Let the listener go; it looks up once a second."""
+        """Stop the listening thread, which checks once a second."""
         self._closing.set()
 
     def until(self, order: Order, settled: Settled, seconds: float) -> Order:
-        """The order once it is settled, or as it is when the time is up, or too many wait already."""
+        """Return the order once it is settled, or in its present state after `seconds`.
+
+        Returns at once if every other request thread waits already.
+        """
         if seconds <= 0 or settled(order) or not self._places.acquire(blocking=False):
             return order
         try:
@@ -74,12 +80,12 @@ class Waiting:
 
     def _wait(self, order: Order, settled: Settled, deadline: float) -> Order:
         self._listen()
-        pause = _FIRST_LOOK
-        with self._rung_for(order.id) as rung:
+        pause = _FIRST_POLL
+        with self._signal_for(order.id) as signal:
             while True:
-                rung.wait(max(min(deadline - time.monotonic(), pause), 0))
-                rung.clear()
-                order, pause = self._read(order.id), _LOOK
+                signal.wait(max(min(deadline - time.monotonic(), pause), 0))
+                signal.clear()
+                order, pause = self._read(order.id), _POLL
                 if settled(order) or time.monotonic() >= deadline:
                     return order
 
@@ -88,32 +94,32 @@ class Waiting:
             return ledger.get(connection, order_id)
 
     @contextmanager
-    def _rung_for(self, order_id: str) -> Iterator[threading.Event]:
-        rung = threading.Event()
+    def _signal_for(self, order_id: str) -> Iterator[threading.Event]:
+        signal = threading.Event()
         with self._lock:
-            self._waiters.setdefault(order_id, []).append(rung)
+            self._waiters.setdefault(order_id, []).append(signal)
         try:
-            yield rung
+            yield signal
         finally:
             with self._lock:
-                self._waiters[order_id].remove(rung)
+                self._waiters[order_id].remove(signal)
                 if not self._waiters[order_id]:
                     del self._waiters[order_id]
 
     def _listen(self) -> None:
-        """Start listening at the first wait: a thread would not survive the fork before it."""
+        """Start the listening thread at the first wait, because it would not survive the fork."""
         if self._process == os.getpid():
             return
         with self._lock:
             if self._process != os.getpid():
                 self._process = os.getpid()
-                threading.Thread(target=self._serve, name="web-bell", daemon=True).start()
+                threading.Thread(target=self._serve, name="order-signals", daemon=True).start()
 
     def _serve(self) -> None:
         try:
             listener = backend.listener(self._database, self._directory, channels.web())
         except OSError as error:
-            _log.warning("bell_not_hung", reason=str(error), consequence="waiters look by themselves")
+            _log.warning("wakeup_channel_failed", reason=str(error), consequence="waiting requests poll")
             return
         while not self._closing.is_set():
             for order_id in listener.wait(_LISTEN):

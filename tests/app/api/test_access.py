@@ -73,7 +73,7 @@ def test_access_rules_that_cannot_be_are_named() -> None:
     levels = [("/orders", Access.TRADER), ("/login", Access.PUBLIC)]
     assert [problem.text for problem in problems(levels, control)] == [
         "/postions is not a route of this server",
-        "/login must stay public: it is the way in",
+        "/login must stay public: users log in here",
         "/orders may not be public",
         "/nowhere is not a route of this server",
     ]
