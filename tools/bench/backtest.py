@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from algosat.backtest.run import Finished, Request, run
+from algosat.backtest.run import BacktestRequest, BacktestResult, run
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.exchange.prices import seeded
 from tools.bench.report import Figure
@@ -36,10 +36,12 @@ def figure(bars: int = _BARS) -> Figure:
     )
 
 
-def measure(bars: int = _BARS) -> Finished:
+def measure(bars: int = _BARS) -> BacktestResult:
     """Run a crossover strategy that trades now and then on seeded bars of one minute."""
     parameters = {"symbols": ["BENCH"], "fast": 10, "slow": 30, "quantity": 10}
-    return run(Request("moving-average-crossover", parameters), walk("BENCH", bars), {"file": "seeded walk"})
+    return run(
+        BacktestRequest("moving-average-crossover", parameters), walk("BENCH", bars), {"file": "seeded walk"}
+    )
 
 
 def walk(symbol: str, bars: int, *, seed: int = 1, price: int = 50_000) -> Iterator[str]:

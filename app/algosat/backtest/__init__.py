@@ -1,5 +1,5 @@
-"""The back-test: the same strategy class, the same gate, and the paper market, on recorded prices.
+"""The back-test: a strategy on recorded prices, with the gate and the exchange of the paper market.
 
-Everything is in memory and in one thread; the same data, parameters and seed give the same report, byte for
-byte. What it assumes stands in the report itself (`assumptions`).
+It runs in memory and in one thread. The same data, parameters and seed give the same report, byte for byte.
+The report lists what the back-test assumes (`assumptions`).
 """

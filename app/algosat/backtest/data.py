@@ -1,4 +1,4 @@
-"""A recording on its way into a back-test: read once, line by line, and never further than needed."""
+"""Recorded prices for a back-test, read once, line by line, and no further than needed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from algosat.exchange.prices import recording, replay
 from algosat.exchange.prices.recording import Recorded, RecordedBar
 from algosat.strategies.bars import window_of
 
-_LOOKED_AT: Final = 5_000  # lines, to find out how long a bar lasts
+_SAMPLE: Final = 5_000  # lines that are read to find the length of the bars
 _DAY: Final = timedelta(days=1)
 
 
 @dataclass(slots=True)
-class Data:
-    """A recording, and what was learnt of it on the way."""
+class RecordedData:
+    """A recording, and what is known of it so far."""
 
-    interval: timedelta | None  # how long its bars last; None: they are ticks
+    interval: timedelta | None  # length of a bar; None: the recording has ticks
     listings: dict[str, Listing] = field(default_factory=dict)  # grows as symbols turn up
     lines: int = 0
     first: datetime | None = None
@@ -34,11 +34,11 @@ class Data:
     _recording: Iterator[Recorded] = field(default_factory=lambda: iter(()))
 
     def quotes(self, seed: int) -> Iterator[Quote]:
-        """In order of time."""
+        """Yield the quotes in order of time."""
         bar = self.interval or timedelta(0)
-        return replay.quotes(self.listings, seed, self._noted(), bar=bar)
+        return replay.quotes(self.listings, seed, self._counted(), bar=bar)
 
-    def _noted(self) -> Iterator[Recorded]:
+    def _counted(self) -> Iterator[Recorded]:
         known = listings.packaged()
         for recorded in self._recording:
             symbol = recorded.symbol
@@ -50,22 +50,25 @@ class Data:
             yield recorded
 
 
-def read(lines: Iterable[str], interval: timedelta | None = None) -> Data:
-    """The recording in these lines; how long its bars last is found in the first ones if it is not given."""
+def read(lines: Iterable[str], interval: timedelta | None = None) -> RecordedData:
+    """Open a recording. Without `interval`, the length of its bars is found from its first lines.
+
+    Raises InvalidRequest.
+    """
     recorded = recording.read(lines)
-    beginning = list(islice(recorded, _LOOKED_AT))
+    beginning = list(islice(recorded, _SAMPLE))
     if not beginning:
         raise InvalidRequest("the recording has no prices")
     if not isinstance(beginning[0], RecordedBar):
-        return Data(None, _recording=chain(beginning, recorded))
+        return RecordedData(None, _recording=chain(beginning, recorded))
     interval = interval or _shortest_step(beginning)
     if interval > _DAY:
-        raise InvalidRequest(f"bars of more than a day ({interval}) cannot be traded on")
-    return Data(interval, _recording=_checked(chain(beginning, recorded), interval))
+        raise InvalidRequest(f"bars must not be longer than a day; these are {interval}")
+    return RecordedData(interval, _recording=_checked(chain(beginning, recorded), interval))
 
 
 def fingerprint(path: Path) -> str:
-    """What the file's content hashes to, so that a report names its data."""
+    """Return the SHA-256 of a file, by which the report identifies its data."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -79,21 +82,21 @@ def _shortest_step(beginning: Iterable[Recorded]) -> timedelta:
         before[recorded.symbol] = recorded.at
     if not steps or not min(steps):
         raise InvalidRequest(
-            "how long a bar lasts cannot be told from the recording, since two bars of one symbol begin "
-            "together or there is only one: name it with --interval"
+            "the length of the bars cannot be found from the recording, because a symbol has only one bar "
+            "or two bars that begin together: give it with --interval"
         )
     return min(steps)
 
 
 def _checked(recorded: Iterable[Recorded], interval: timedelta) -> Iterator[Recorded]:
-    """Bars that do not overlap. Days begin at midnight: when on the day their prices were is not known."""
+    """Yield the bars. A daily bar begins at midnight, whatever its time. Raises InvalidRequest on overlap."""
     ends: dict[str, datetime] = {}
     for each in recorded:
         bar = replace(each, at=window_of(each.at, 86_400)) if interval == _DAY else each
         if bar.at < ends.get(bar.symbol, bar.at):
             raise InvalidRequest(
-                f"the bar of {bar.symbol} at {bar.at:%Y-%m-%d %H:%M:%S} UTC begins before the one before "
-                f"it, of {interval}, has ended; name the length of the bars with --interval"
+                f"the bar of {bar.symbol} at {bar.at:%Y-%m-%d %H:%M:%S} UTC begins before the previous one, "
+                f"which lasts {interval}, has ended; give the length of the bars with --interval"
             )
         ends[bar.symbol] = bar.at + interval
         yield bar

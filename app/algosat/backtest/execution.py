@@ -1,7 +1,7 @@
-"""The paper market of a back-test, and the rule against looking ahead.
+"""Execution of a back-test's orders on the exchange, without look-ahead.
 
-What is decided at one price can only be carried out at a later one: an order waits until its symbol's
-next quote, and so does a change of one. A stop then waits before it, any other order meets it.
+An order, or a change of one, that was decided at a quote reaches the exchange with the symbol's next quote:
+a stop before that quote, so that the quote can trigger it, any other order after it.
 """
 
 from __future__ import annotations
@@ -20,36 +20,38 @@ from algosat.exchange.rules import Rules
 
 
 class Execution:
+    """The exchange, and the orders and changes on their way to it."""
+
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._market = Market()
-        self._waiting: dict[str, list[Order]] = {}  # by symbol
+        self._arriving: dict[str, list[Order]] = {}  # by symbol
         self._changes: dict[str, list[tuple[Order, OrderChange]]] = {}  # by symbol
         self._requests = count(1)
-        self._asked: dict[int, str] = {}  # whose change a request is for
+        self._changed: dict[int, str] = {}  # order of each modify request
         self._refused: list[str] = []
 
     def submit(self, order: Order) -> None:
-        """Send an order; it arrives with its symbol's next quote."""
-        self._waiting.setdefault(order.terms.symbol, []).append(order)
+        """Send an order. It arrives with its symbol's next quote."""
+        self._arriving.setdefault(order.terms.symbol, []).append(order)
 
     def cancel(self, order: Order, at: datetime) -> list[OrderReport]:
-        """Cancel an order at once; none to report where it has not arrived yet."""
-        waiting = self._waiting.get(order.terms.symbol, [])
-        if order in waiting:
-            waiting.remove(order)
+        """Cancel an order at once. Returns no report if the order has not arrived yet."""
+        arriving = self._arriving.get(order.terms.symbol, [])
+        if order in arriving:
+            arriving.remove(order)
             return []
         if order.broker_order_id is None:
             return []
         return self._step([Cancel(next(self._requests), order.broker_order_id, order.terms.symbol)], at)
 
     def modify(self, order: Order, change: OrderChange) -> None:
-        """Ask for an order's new terms; the request arrives with its symbol's next quote."""
+        """Send a change of an order. It arrives with the symbol's next quote."""
         self._changes.setdefault(order.terms.symbol, []).append((order, change))
 
     def tick(self, quote: Quote) -> list[OrderReport]:
-        """A new quote, and what waited for it; every change of an order, in order."""
-        arriving, changes = self._waiting.pop(quote.symbol, []), self._changes.pop(quote.symbol, [])
+        """Process a quote and what arrives with it. Returns the order reports in their sequence."""
+        arriving, changes = self._arriving.pop(quote.symbol, []), self._changes.pop(quote.symbol, [])
         if not arriving and not changes:
             return self._step([Tick(quote)], quote.at)
         stops = [order for order in arriving if order.terms.type.has_trigger]
@@ -58,7 +60,7 @@ class Execution:
         return self._step([*self._places(stops), Tick(quote), *modifies, *places], quote.at)
 
     def take_refused(self) -> list[str]:
-        """The orders whose change was refused since this was asked."""
+        """Return the orders whose change was refused since the last call."""
         refused, self._refused = self._refused, []
         return refused
 
@@ -69,7 +71,7 @@ class Execution:
         requests = []
         for order, change in changes:
             number = next(self._requests)
-            self._asked[number] = order.id
+            self._changed[number] = order.id
             requests.append(Modify(number, order.broker_order_id or "", order.terms.symbol, change))
         return requests
 
@@ -80,7 +82,7 @@ class Execution:
             for output in outputs:
                 if isinstance(output, Changed):
                     reports.append(output.order.report())
-                elif output.request in self._asked:
-                    changing = self._asked.pop(output.request)
+                elif output.request in self._changed:
+                    changing = self._changed.pop(output.request)
                     self._refused += [changing] if output.refusal else []
         return reports

@@ -1,4 +1,4 @@
-"""What a back-test's account is held to: a server's limits from its file, or the market's rules only."""
+"""Risk limits of a back-test: those of a server's file, or none besides the market's rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidRequest
 from algosat.validation_errors import findings, sentence
 
-# By type: as large as the settings allow. A window of zero seconds is none.
+# The largest value that the settings allow, by type. A window of 0 seconds is no window.
 _LARGEST: Final[Mapping[str, Any]] = {
     "Decimal": Decimal(10) ** 10,
     "int": 10**9,
@@ -29,12 +29,12 @@ UNLIMITED: Final = checked_limits(
         for limit in fields(Limits)
     }
 )
-# A recording's clock stands still between its lines: these two would judge the recording, not the strategy.
+# Time stands still between the lines of a recording: these limits would apply to the recording instead.
 _NOT_FOR_RECORDINGS: Final = ("stale_quote_seconds", "duplicate_window_seconds")
 
 
 def read(path: Path) -> Limits:
-    """Limits from algosat.yaml, or from a file with only its `risk` section. Raises InvalidRequest."""
+    """Read limits from algosat.yaml, or from a file with its `risk` section only. Raises InvalidRequest."""
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, yaml.YAMLError) as error:

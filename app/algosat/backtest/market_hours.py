@@ -1,4 +1,4 @@
-"""When the market of a back-test is open: as the exchange's calendar says, between two times, or always."""
+"""Market hours of a back-test: the exchange's calendar, between two times every day, or always."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _BETWEEN: Final = re.compile(r"(\d\d:\d\d)-(\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
-class EveryDay:
-    """Open between two exchange times on every day there are prices of: for years no calendar covers."""
+class DailyHours:
+    """Calendar that is open between two exchange times every day, for years that no calendar covers."""
 
     opens: time
     closes: time
@@ -48,7 +48,7 @@ class EveryDay:
 
 
 def calendar_for(text: str) -> Calendar:
-    """`always`, `exchange`, or two exchange times such as 09:15-15:30. Raises InvalidRequest."""
+    """Return the calendar of `always`, `exchange` or two times (09:15-15:30). Raises InvalidRequest."""
     if text == ALWAYS:
         return AlwaysOpen()
     if text == EXCHANGE:
@@ -61,5 +61,7 @@ def calendar_for(text: str) -> Calendar:
     except ValueError:
         opens = closes = time()
     if opens >= closes:
-        raise InvalidRequest(f"market hours are always, exchange, or like 09:15-15:30, not {text!r}")
-    return EveryDay(opens, closes)
+        raise InvalidRequest(
+            f"market hours are always, exchange, or two times such as 09:15-15:30, not {text!r}"
+        )
+    return DailyHours(opens, closes)

@@ -1,4 +1,4 @@
-"""A back-test from its parts: a class, parameters, a recording and terms in; a report out."""
+"""Running a back-test: from a request and a recording to a report."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 from algosat.backtest import data as recordings
 from algosat.backtest import market_hours
-from algosat.backtest.data import Data
+from algosat.backtest.data import RecordedData
 from algosat.backtest.limits import UNLIMITED
-from algosat.backtest.report.figures import Report, moment, report_of
-from algosat.backtest.simulation import Simulation, Terms
+from algosat.backtest.report.figures import BacktestReport, moment, report_of
+from algosat.backtest.simulation import Simulation, SimulationSettings
 from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidRequest
 from algosat.strategies import catalog
@@ -24,10 +24,10 @@ from algosat.strategies.base import Strategy
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What somebody wants to try."""
+class BacktestRequest:
+    """What to run, and under which assumptions."""
 
-    class_name: str  # of the catalogue, or FILE.py:Class
+    class_name: str  # a name of the catalogue, or FILE.py:Class
     parameters: Mapping[str, Any]
     seed: int = 1
     capital: Decimal = Decimal(1_000_000)
@@ -36,12 +36,14 @@ class Request:
     brokerage: str = "zerodha"
     charges_of: date | None = None
     square_off_minutes: int = 15
-    interval: timedelta | None = None  # how long the recording's bars last; None: as it seems
+    interval: timedelta | None = None  # length of a recorded bar; None: found from the recording
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    report: Report
+class BacktestResult:
+    """A report, and how long the run took."""
+
+    report: BacktestReport
     events: int
     seconds: float
 
@@ -50,18 +52,22 @@ class Finished:
         return self.events / self.seconds
 
 
-def from_file(request: Request, path: Path) -> Finished:
-    """Raises InvalidRequest or InvalidBody for what cannot be run, and what the strategy itself raises."""
+def from_file(request: BacktestRequest, path: Path) -> BacktestResult:
+    """Run a back-test on a file.
+
+    Raises InvalidRequest or InvalidBody if it cannot be run, and the exceptions of the strategy.
+    """
     named = {"file": path.name, "sha256": recordings.fingerprint(path)}
     with path.open(encoding="utf-8", newline="") as lines:
         return run(request, lines, named)
 
 
-def run(request: Request, lines: Iterable[str], named: Mapping[str, str]) -> Finished:
+def run(request: BacktestRequest, lines: Iterable[str], named: Mapping[str, str]) -> BacktestResult:
+    """Run a back-test on the lines of a recording; `named` identifies the recording in the report."""
     strategy = class_of(request.class_name)
     parameters = catalog.parameters_of(strategy, request.parameters)
     recording = recordings.read(lines, request.interval)
-    terms = Terms(
+    settings = SimulationSettings(
         seed=request.seed,
         capital=request.capital,
         calendar=market_hours.calendar_for(request.market),
@@ -71,34 +77,34 @@ def run(request: Request, lines: Iterable[str], named: Mapping[str, str]) -> Fin
         square_off_before_close=timedelta(minutes=request.square_off_minutes),
     )
     began = perf_counter()
-    outcome = Simulation(strategy, parameters, recording, terms).run()
+    outcome = Simulation(strategy, parameters, recording, settings).run()
     seconds = perf_counter() - began
     about = {
         "class": request.class_name,
         "parameters": parameters.model_dump(mode="json"),
-        "data": {**named, **_told_of(recording)},
-        "terms": _told_terms(request),
+        "data": {**named, **_described(recording)},
+        "terms": _terms(request),
     }
-    return Finished(report_of(outcome, about), outcome.events, seconds)
+    return BacktestResult(report_of(outcome, about), outcome.events, seconds)
 
 
 def class_of(name: str) -> type[Strategy[Any]]:
-    """A class of the catalogue, or one that is still being written: FILE.py:Class."""
-    path, separator, wanted = name.rpartition(":")
+    """Return a class of the catalogue or of a file (FILE.py:Class). Raises InvalidRequest or InvalidBody."""
+    path, separator, class_name = name.rpartition(":")
     if not separator:
         return catalog.class_named(name)
-    spec = importlib.util.spec_from_file_location("tried_strategy", path)
+    spec = importlib.util.spec_from_file_location("backtest_strategy", path)
     if spec is None or spec.loader is None or not Path(path).is_file():
-        raise InvalidRequest(f"{path} is no Python file")
+        raise InvalidRequest(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found = getattr(module, wanted, None)
+    found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, Strategy)):
-        raise InvalidRequest(f"{path} has no strategy class {wanted}")
+        raise InvalidRequest(f"{path} has no strategy class {class_name}")
     return found
 
 
-def _told_of(recording: Data) -> dict[str, Any]:
+def _described(recording: RecordedData) -> dict[str, Any]:
     return {
         "lines": recording.lines,
         "bars_last_seconds": recording.interval.total_seconds() if recording.interval else None,
@@ -107,7 +113,7 @@ def _told_of(recording: Data) -> dict[str, Any]:
     }
 
 
-def _told_terms(request: Request) -> dict[str, Any]:
+def _terms(request: BacktestRequest) -> dict[str, Any]:
     own = {
         name: str(getattr(request.limits, name))
         for name in Limits.__slots__
@@ -120,5 +126,5 @@ def _told_terms(request: Request) -> dict[str, Any]:
         "brokerage": request.brokerage,
         "charges_of": str(request.charges_of) if request.charges_of else "each trade's own day",
         "square_off_minutes": request.square_off_minutes,
-        "limits": own or "none beside the market's rules and the capital",
+        "limits": own or "none besides the market's rules and the capital",
     }

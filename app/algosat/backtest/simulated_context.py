@@ -1,4 +1,4 @@
-"""The trading floor of a back-test: the gate judges on the books in memory, the paper market carries out."""
+"""The context of a back-tested strategy: the gate checks its orders against the ledger in memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SECOND = timedelta(seconds=1)
 
 
 class SimulatedContext:
-    """A `runner.Host` whose time is that of the recording."""
+    """A `Driver` whose clock is the time of the recording."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class SimulatedContext:
         self.strategy = ledger.strategy
         self.now = datetime.min.replace(tzinfo=UTC)
         self.quotes: dict[str, Quote] = {}
-        self.denied: dict[str, int] = {}  # by code
+        self.denied: dict[str, int] = {}  # number of denials, by code
         self._ledger = ledger
         self._exchange = exchange
         self._listings = listings
@@ -61,21 +61,22 @@ class SimulatedContext:
         self._limits = limits
         self._square_off = square_off_before_close
         self._numbers = count(1)
-        self._placed: list[datetime] = []  # today, the last ones last
+        self._placed: list[datetime] = []  # times of today's orders
         self._day: date | None = None
-        self._opening = Decimal(0)  # worth when the day began
-        self._halts: tuple[str, ...] = ()  # of the day: somebody is taken to resume over night
-        self._cancelled: list[Order] = []  # that the strategy was not told of yet
+        self._baseline = Decimal(0)  # net P&L at the start of the day
+        self._halts: tuple[str, ...] = ()  # of the day: trading is assumed to resume on the next one
+        self._cancelled: list[Order] = []  # not delivered to the strategy yet
 
-    # --- occasions -------------------------------------------------------------------------------------
+    # --- events --------------------------------------------------------------------------------------
 
     def begin(self, event: StrategyEvent) -> None:
+        """Set the clock to the event."""
         self.now = event.at
 
     def end(self, event: StrategyEvent, state: Mapping[str, Any]) -> None:
-        """Nothing is to be kept."""
+        """Store nothing: a back-test has no checkpoint."""
 
-    # --- what is there to see --------------------------------------------------------------------------
+    # --- market, position and orders -----------------------------------------------------------------
 
     def instrument(self, symbol: str) -> Instrument:
         if symbol not in self._listings:
@@ -94,10 +95,10 @@ class SimulatedContext:
     def working(self) -> Sequence[Order]:
         return tuple(self._ledger.working.values())
 
-    # --- the verbs -------------------------------------------------------------------------------------
+    # --- orders --------------------------------------------------------------------------------------
 
     def place(self, terms: OrderTerms) -> Order:
-        terms, denial = gate.judge(terms, self._see(terms))
+        terms, denial = gate.judge(terms, self._snapshot(terms))
         order = create(f"a{next(self._numbers):017d}", terms, self.now)
         if denial is not None:
             self.denied[denial.code] = self.denied.get(denial.code, 0) + 1
@@ -113,22 +114,22 @@ class SimulatedContext:
         if not order.is_working:
             return order
         for report in self._exchange.cancel(order, self.now):
-            order = self._ledger.settle(report) or order
+            order = self._ledger.apply_report(report) or order
         if order.status is Status.CREATED:
             event = OrderEvent(EventKind.CANCELLED, self.now, reason="cancelled before it was sent")
             order = self._ledger.record(order, event)
         self._cancelled.append(order)
         return order
 
-    def modify(self, order_id: str, revision: ModifyRequest) -> Order:
+    def modify(self, order_id: str, request: ModifyRequest) -> Order:
         order = self._ledger.orders[order_id]
-        change = revision.of(order.terms)
+        change = request.of(order.terms)
         try:
             modification.require_changeable(order, change)
         except (IllegalTransition, Conflict):
             return order
         remaining = modification.remaining_terms(order, change)
-        outcome = modification.judge(remaining, change, self._see(remaining, without=order_id))
+        outcome = modification.judge(remaining, change, self._snapshot(remaining, without=order_id))
         if isinstance(outcome, Denial):
             self.denied[outcome.code] = self.denied.get(outcome.code, 0) + 1
             return order
@@ -144,8 +145,8 @@ class SimulatedContext:
             for piece in slicing.slices(terms.quantity, self.instrument(symbol))
         ]
 
-    def give_up_change(self, order_id: str) -> Order | None:
-        """The exchange refused a change; None where the order has ended meanwhile."""
+    def fail_change(self, order_id: str) -> Order | None:
+        """Record that the exchange refused a change. Returns None if the order has ended meanwhile."""
         order = self._ledger.orders[order_id]
         if not may_happen(order, EventKind.MODIFY_FAILED):
             return None
@@ -153,40 +154,40 @@ class SimulatedContext:
         return self._ledger.record(order, event)
 
     def take_cancelled(self) -> list[Order]:
-        """The orders that were cancelled, by whomever, since this was asked."""
+        """Return the orders that were cancelled since the last call."""
         cancelled, self._cancelled = self._cancelled, []
         return cancelled
 
-    # --- what the clock asks for -----------------------------------------------------------------------
+    # --- duties of the engine ------------------------------------------------------------------------
 
     def enter_day(self, day: date) -> None:
-        """Count what is counted by the day from here on."""
+        """Reset the day's orders, halts and P&L baseline if the trading day is a new one."""
         if day != self._day:
             self._day, self._placed, self._halts = day, [], ()
-            self._opening = self._ledger.worth(self.quotes)
+            self._baseline = self._ledger.net_pnl(self.quotes)
 
-    def trim(self) -> None:
-        """Cancel reduce-only orders that have outlived their position, as the engine would."""
+    def cancel_oversized_exits(self) -> None:
+        """Cancel reduce-only orders that have become larger than their position, as the engine does."""
         reducing = filter(reduce_only.is_exit, self.working())
         for order in list(reduce_only.oversized(reducing, self._ledger.positions.values())):
             self.cancel(order.id)
 
-    def watch_losses(self) -> None:
-        """Halt once the day's loss has reached its limit: what is working is cancelled, only exits pass."""
+    def check_daily_loss(self) -> None:
+        """Halt and cancel working orders if the day's loss has reached its limit. Exits still pass."""
         if self._limits is UNLIMITED or self._halts:
             return
-        result = self._ledger.worth(self.quotes) - self._opening
+        result = self._ledger.net_pnl(self.quotes) - self._baseline
         if -result >= self._limits.max_daily_loss:
             self._halts = (f"lost {-result:.2f} today; the limit is {self._limits.max_daily_loss}",)
             for order in self.working():
                 self.cancel(order.id)
 
     def square_off(self, symbol: str) -> None:
-        """Close an intraday position shortly before the market does, as the engine would."""
+        """Close an intraday position shortly before the market closes, as the engine does."""
         if self._ledger.product is not Product.INTRADAY or not self._is_closing(symbol):
             return
-        mine = [order for order in self.working() if order.terms.symbol == symbol]
-        for order in mine:
+        working = [order for order in self.working() if order.terms.symbol == symbol]
+        for order in working:
             if not order.terms.reduce_only or order.terms.type.has_trigger:
                 self.cancel(order.id)
         self.close(symbol)
@@ -196,19 +197,19 @@ class SimulatedContext:
         closes_at = self._calendar.closes_at(instrument.segment, instrument.has_derivatives, self.now)
         return closes_at is not None and closes_at - self._square_off <= self.now < closes_at
 
-    # --- what the gate sees ----------------------------------------------------------------------------
+    # --- risk snapshot -------------------------------------------------------------------------------
 
-    def _see(self, terms: OrderTerms, *, without: str | None = None) -> RiskSnapshot | Denial:
+    def _snapshot(self, terms: OrderTerms, *, without: str | None = None) -> RiskSnapshot | Denial:
         listing, quote = self._listings.get(terms.symbol), self.quotes.get(terms.symbol)
         if listing is None:
             return Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {terms.symbol!r} is known")
         if quote is None:
             return Denial(DenialCode.NO_QUOTE, f"there is no price of {terms.symbol}")
         instrument = listing.instrument
-        where = (instrument.segment, listing.has_derivatives, self.now)
+        market = (instrument.segment, listing.has_derivatives, self.now)
         try:
-            phase, day = self._calendar.phase(*where), self._calendar.trading_day(self.now)
-            closes_at = self._calendar.closes_at(*where)
+            phase, day = self._calendar.phase(*market), self._calendar.trading_day(self.now)
+            closes_at = self._calendar.closes_at(*market)
         except CalendarUnknown as error:
             return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
         lines = self._lines(without)
@@ -220,7 +221,7 @@ class SimulatedContext:
             trading_day=day,
             square_off_at=closes_at - self._square_off if closes_at else None,
             halts=self._halts,
-            position=self._own(terms, lines, instrument, quote),
+            position=self._position_line(terms, lines, instrument, quote),
             scopes=(self._scope(lines),),
             available=self._ledger.funds(lines).available,
             is_repeat=False,
@@ -234,10 +235,10 @@ class SimulatedContext:
             working_orders=len(self._ledger.working),
             orders_last_second=sum(at > self.now - _SECOND for at in self._placed),
             orders_today=len(self._placed),
-            day_result=self._ledger.worth(self.quotes) - self._opening,
+            day_result=self._ledger.net_pnl(self.quotes) - self._baseline,
         )
 
-    def _own(
+    def _position_line(
         self, terms: OrderTerms, lines: tuple[ExposureLine, ...], instrument: Instrument, quote: Quote
     ) -> ExposureLine:
         for line in lines:

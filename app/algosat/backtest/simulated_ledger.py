@@ -1,4 +1,4 @@
-"""The books of a back-test: what the store's ledger keeps, in memory and for one strategy."""
+"""The ledger of a back-test: orders, positions, trades and cash of one strategy, in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution, and what it did to the books."""
+    """One trade, with its charges and the position before and after."""
 
     at: datetime
     trade_id: str
@@ -41,21 +41,23 @@ class Fill:
 
 @dataclass(slots=True)
 class SimulatedLedger:
+    """The orders, positions and results of one strategy in one product."""
+
     account: str
     strategy: str
     product: Product
     deposited: Decimal
-    charges: Callable[[Order, Trade], Charges]  # of a trade that the order does not count yet
+    charges: Callable[[Order, Trade], Charges]  # for a trade that is not in the order yet
     orders: dict[str, Order] = field(default_factory=dict)
     working: dict[str, Order] = field(default_factory=dict)  # oldest first
     positions: dict[str, Position] = field(default_factory=dict)  # by symbol
     fills: list[Fill] = field(default_factory=list)
     realised: Decimal = _NOTHING
     fees: Decimal = _NOTHING
-    _booked: dict[str, set[str]] = field(default_factory=dict)  # trades, by order
+    _booked: dict[str, set[str]] = field(default_factory=dict)  # trade ids, by order
 
     def keep(self, order: Order) -> Order:
-        """The newest form of an order."""
+        """Store the present state of an order."""
         self.orders[order.id] = order
         if order.is_working:
             self.working[order.id] = order
@@ -64,17 +66,18 @@ class SimulatedLedger:
         return order
 
     def record(self, order: Order, event: OrderEvent) -> Order:
+        """Apply an event to an order, book its trade, and return the new order."""
         if event.trade is not None:
             self._book(order, event.trade)
         return self.keep(apply(order, event))
 
-    def settle(self, report: OrderReport) -> Order | None:
-        """Book what a report says; None when that is nothing new."""
+    def apply_report(self, report: OrderReport) -> Order | None:
+        """Apply an order report. Returns None if it says nothing new."""
         order = self.orders[report.tag or ""]
-        settlement = events_from(order, report, self._booked.get(order.id, frozenset()), report.at)
-        for event in settlement.events:
+        new = events_from(order, report, self._booked.get(order.id, frozenset()), report.at)
+        for event in new.events:
             order = self.record(order, event)
-        return order if settlement.events else None
+        return order if new.events else None
 
     def position(self, symbol: str) -> Position:
         return self.positions.get(symbol) or Position(self.account, self.strategy, symbol, self.product)
@@ -82,8 +85,8 @@ class SimulatedLedger:
     def unrealised(self, quotes: Mapping[str, Quote]) -> Decimal:
         return sum((each.unrealised(quotes[each.symbol].last) for each in self._open()), _NOTHING)
 
-    def worth(self, quotes: Mapping[str, Quote]) -> Decimal:
-        """Everything won and lost so far, open positions at their last price."""
+    def net_pnl(self, quotes: Mapping[str, Quote]) -> Decimal:
+        """Return the profit after fees so far, with open positions valued at their last price."""
         return self.realised - self.fees + self.unrealised(quotes)
 
     def exposure(self, quotes: Mapping[str, Quote]) -> Decimal:
@@ -96,7 +99,7 @@ class SimulatedLedger:
         *,
         without: str | None = None,
     ) -> tuple[ExposureLine, ...]:
-        """What is held and working, as the gate sees it; without the order that is to be replaced."""
+        """Return the exposure lines of positions and working orders, except those of the order `without`."""
         working = [order for order in self.working.values() if order.id != without]
         symbols = {each.symbol for each in self._open()} | {order.terms.symbol for order in working}
         return tuple(

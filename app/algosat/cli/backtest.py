@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from algosat.backtest.run import Finished
+    from algosat.backtest.run import BacktestResult
 
 
 class _Amount(click.ParamType[Decimal]):
@@ -92,7 +92,7 @@ def command(
     from algosat.backtest.report import files
     from algosat.cli.strategy import parameters_from
 
-    request = run.Request(
+    request = run.BacktestRequest(
         class_name=strategy,
         parameters=parameters_from(params),
         seed=seed,
@@ -114,12 +114,12 @@ def _day(at: datetime | None) -> date | None:
     return at.date() if at else None
 
 
-def _print_result(finished: Finished) -> None:
+def _print_result(finished: BacktestResult) -> None:
     result = finished.report.result
     trips, drawdown = result["round_trips"], result["drawdown"]
     click.echo(f"profit after fees: {result['profit']} ({result['profit_percent']} %)")
     click.echo(f"fees: {result['fees']['total']}, turnover: {result['turnover']['value']}")
-    click.echo(f"worst drawdown: {drawdown['amount']} ({drawdown['percent']} %)")
+    click.echo(f"maximum drawdown: {drawdown['amount']} ({drawdown['percent']} %)")
     click.echo(
         f"round trips: {trips['number']}, won: {trips['won']}; orders: {result['orders']['by_status']}"
     )

@@ -12,17 +12,17 @@ from tests.app.backtest.recordings import bars, ticks
 HEAD = "at,symbol,open,high,low,close,volume\n"
 
 
-def test_the_length_of_bars_is_found_in_the_recording() -> None:
+def test_length_of_bars_is_found_from_the_recording() -> None:
     assert data.read(bars("100", "100", "100", minutes=5)).interval == timedelta(minutes=5)
     assert data.read(ticks("100", "100")).interval is None
 
 
-def test_a_night_between_bars_does_not_make_them_longer() -> None:
+def test_night_between_bars_does_not_count_as_their_length() -> None:
     lines = [*bars("100", "100"), "2026-11-23T09:15:00+05:30,TEST,90,90,90,90,1000\n"]
     assert data.read(lines).interval == timedelta(minutes=1)
 
 
-def test_daily_bars_begin_at_midnight_whatever_time_they_are_stamped_with() -> None:
+def test_daily_bars_begin_at_midnight_whatever_their_time() -> None:
     lines = [HEAD, *(f"2026-11-{day}T09:15:00+05:30,TEST,90,95,85,90,1000\n" for day in (19, 20))]
     recorded = data.read(lines)
     times = [f"{quote.at:%d %H:%M}" for quote in recorded.quotes(seed=1)]
@@ -38,7 +38,7 @@ def test_daily_bars_begin_at_midnight_whatever_time_they_are_stamped_with() -> N
     ]
 
 
-def test_what_was_read_is_known_afterwards() -> None:
+def test_lines_listings_and_times_are_known_after_reading() -> None:
     recorded = data.read(bars("100", "100"))
     assert len(list(recorded.quotes(seed=1))) == 8
     assert (recorded.lines, list(recorded.listings)) == (2, ["TEST"])
@@ -46,7 +46,7 @@ def test_what_was_read_is_known_afterwards() -> None:
     assert recorded.last == recorded.first + timedelta(minutes=1)
 
 
-def test_a_listed_symbol_has_its_own_tick_and_lot() -> None:
+def test_listed_symbol_has_its_own_lot() -> None:
     recorded = data.read(
         [HEAD, *(f"2026-11-20T09:1{n}:00,NOVA-FUT,1520,1521,1519,1520,5000\n" for n in (5, 6))]
     )
@@ -65,12 +65,12 @@ def test_a_listed_symbol_has_its_own_tick_and_lot() -> None:
         (["at,price\n"], "first line"),
     ],
 )
-def test_what_is_no_recording_is_refused(lines: list[str], reason: str) -> None:
+def test_invalid_recording_is_refused(lines: list[str], reason: str) -> None:
     with pytest.raises(InvalidRequest, match=reason):
         list(data.read(lines, timedelta(minutes=1) if reason == "begins before" else None).quotes(seed=1))
 
 
-def test_a_file_is_named_by_what_is_in_it(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_the_content(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("abc")
     assert data.fingerprint(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

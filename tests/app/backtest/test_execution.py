@@ -14,17 +14,17 @@ from tests.app.exchange.manual_exchange import UNIVERSE
 from tests.app.strategies.fakes import MORNING
 
 
-def test_a_change_the_exchange_refuses_is_told_once_and_the_order_stays() -> None:
+def test_refused_change_is_reported_once_and_leaves_the_order() -> None:
     exchange = Execution(Rules(universe=UNIVERSE, calendar=AlwaysOpen(), seed=7))
     quote = quote_of(LIMIT.symbol, MORNING, "101")
     order = order_after(EventKind.SUBMITTING, EventKind.ACCEPTED)
     exchange.submit(order)
     (report,) = exchange.tick(quote)
     assert report.status is Status.OPEN
-    known = replace(order, broker_order_id=report.broker_order_id)
-    exchange.modify(known, OrderChange(Decimal(10), Decimal("100.001"), None))
+    acknowledged = replace(order, broker_order_id=report.broker_order_id)
+    exchange.modify(acknowledged, OrderChange(Decimal(10), Decimal("100.001"), None))
     exchange.tick(quote_of(LIMIT.symbol, MORNING + timedelta(seconds=1), "101"))
     assert exchange.take_refused() == [order.id]
     assert exchange.take_refused() == []
-    (cancelled,) = exchange.cancel(known, MORNING + timedelta(seconds=2))
+    (cancelled,) = exchange.cancel(acknowledged, MORNING + timedelta(seconds=2))
     assert cancelled.terms.limit_price == LIMIT.limit_price

@@ -13,7 +13,7 @@ OPENS = datetime(2019, 11, 20, 3, 45, tzinfo=UTC)  # 09:15 in exchange time
 WHERE = ("equity", False)
 
 
-def test_between_two_times_it_is_open_on_every_day() -> None:
+def test_market_is_open_between_two_times_every_day() -> None:
     calendar = calendar_for("09:15-15:30")
     closes = OPENS + timedelta(hours=6, minutes=15)
     phases = [calendar.phase(*WHERE, at) for at in (OPENS - timedelta(seconds=1), OPENS, closes)]
@@ -24,12 +24,12 @@ def test_between_two_times_it_is_open_on_every_day() -> None:
     assert str(calendar.trading_day(OPENS)) == "2019-11-20"
 
 
-def test_always_and_the_exchange_are_the_markets_own_calendars() -> None:
+def test_always_and_exchange_are_calendars_of_the_domain() -> None:
     assert isinstance(calendar_for("always"), AlwaysOpen)
     assert isinstance(calendar_for("exchange"), ExchangeCalendar)
 
 
 @pytest.mark.parametrize("text", ["", "9-15", "15:30-09:15", "09:15-09:15", "25:00-26:00", "sometimes"])
-def test_other_hours_are_refused(text: str) -> None:
+def test_other_market_hours_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="09:15-15:30"):
         calendar_for(text)

@@ -1,4 +1,4 @@
-"""What a back-test may and may not do, seen by a strategy that does what the test says."""
+"""The rules of a back-test, tested with the scripted strategy."""
 
 from __future__ import annotations
 
@@ -11,102 +11,102 @@ import pytest
 
 from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.report.files import as_json
-from algosat.backtest.run import Finished
+from algosat.backtest.run import BacktestResult
 from algosat.backtest.simulated_ledger import Fill
 from algosat.domain.orders import Order, PendingRequest, Side, Status, Validity
 from algosat.errors import InvalidRequest
 from algosat.strategies.bars import Bar
-from tests.app.backtest.recordings import SYMBOL, Prices, at, bars, ticks, tried
+from tests.app.backtest.recordings import SYMBOL, Prices, at, backtest, bars, ticks
 from tests.app.strategies.fakes import MORNING, Scripted
 
 TEN = Decimal(10)
 pytestmark = pytest.mark.usefixtures("scripted")
 
 
-def fills(finished: Finished) -> list[Fill]:
+def fills(finished: BacktestResult) -> list[Fill]:
     return finished.report.outcome.ledger.fills
 
 
-def orders(finished: Finished) -> list[Order]:
+def orders(finished: BacktestResult) -> list[Order]:
     return list(finished.report.outcome.ledger.orders.values())
 
 
-def test_an_order_decided_at_a_bars_end_fills_at_the_next_bars_open(scripted: type[Scripted]) -> None:
+def test_order_decided_at_the_end_of_a_bar_fills_at_the_next_open(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(0, lambda own: own.buy(SYMBOL, TEN))
     lines = bars("100", ("100.50", "102", "99", "101"), "101")
-    (fill,) = fills(tried(lines))
+    (fill,) = fills(backtest(lines))
     assert fill.at == MORNING + timedelta(minutes=1)
-    assert Decimal("100.50") <= fill.price <= Decimal("100.55")  # the spread that is displayed
+    assert Decimal("100.50") <= fill.price <= Decimal("100.55")  # the spread around the open
 
 
-def test_what_comes_after_a_decision_cannot_change_it(scripted: type[Scripted]) -> None:
+def test_later_prices_do_not_change_a_decision(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = lambda own, bar: own.buy(SYMBOL, TEN) if bar.close > bar.open else None
     known: list[Prices] = ["100", ("100", "103", "99", "102"), "102.40", ("103", "106", "101", "105")]
-    up, down = fills(tried(bars(*known, "105.50"))), fills(tried(bars(*known, "104.50")))
+    up, down = fills(backtest(bars(*known, "105.50"))), fills(backtest(bars(*known, "104.50")))
     assert len(up) == 2
     assert up[0] == down[0]
     assert up[1].price > down[1].price
     assert [fill.at for fill in up] == [MORNING + timedelta(minutes=minute) for minute in (2, 4)]
 
 
-def test_an_order_decided_at_a_quote_fills_at_the_next_one(scripted: type[Scripted]) -> None:
+def test_order_decided_at_a_quote_fills_at_the_next_one(scripted: type[Scripted]) -> None:
     scripted.script["quote"] = at(1, lambda own: own.buy(SYMBOL, TEN))
-    (fill,) = fills(tried(ticks("100", "100.20", "100.50", "110")))
+    (fill,) = fills(backtest(ticks("100", "100.20", "100.50", "110")))
     assert fill.at == MORNING + timedelta(seconds=2)
     assert Decimal("100.50") <= fill.price <= Decimal("100.55")
 
 
-def test_an_order_decided_at_a_fill_fills_at_the_quote_after_it(scripted: type[Scripted]) -> None:
+def test_order_decided_at_a_fill_fills_at_the_next_quote(scripted: type[Scripted]) -> None:
     scripted.script["quote"] = at(0, lambda own: own.buy(SYMBOL, TEN))
     scripted.script["order"] = lambda own, order: (
         own.sell(SYMBOL, TEN) if order.terms.side is Side.BUY and order.status is Status.FILLED else None
     )
-    assert [fill.at.second for fill in fills(tried(ticks("100", "100.20", "100.40", "100.60")))] == [1, 2]
+    assert [fill.at.second for fill in fills(backtest(ticks("100", "100.20", "100.40", "100.60")))] == [1, 2]
 
 
-def test_an_immediate_order_meets_the_next_quote_and_does_not_wait(scripted: type[Scripted]) -> None:
+def test_ioc_order_fills_at_the_next_quote_or_is_cancelled(scripted: type[Scripted]) -> None:
     def place(own: Scripted) -> None:
         own.buy(SYMBOL, TEN, limit=Decimal("99.00"), validity=Validity.IOC)
         own.buy(SYMBOL, TEN, limit=Decimal("101.50"), validity=Validity.IOC)
 
     scripted.script["quote"] = at(0, place)
-    missed, met = orders(tried(ticks("100", "101", "90")))
+    missed, met = orders(backtest(ticks("100", "101", "90")))
     assert (missed.status, met.status) == (Status.CANCELLED, Status.FILLED)
 
 
-def test_a_stop_waits_for_its_price_and_slips_through_a_gap(scripted: type[Scripted]) -> None:
+def test_stop_waits_for_its_trigger_and_slips_through_a_gap(scripted: type[Scripted]) -> None:
     scripted.script["quote"] = at(0, lambda own: own.buy(SYMBOL, TEN, trigger=Decimal("102.00")))
-    (fill,) = fills(tried(ticks("100", "101", "102.50", "104")))
+    (fill,) = fills(backtest(ticks("100", "101", "102.50", "104")))
     assert fill.at == MORNING + timedelta(seconds=2)
     assert fill.price >= Decimal("102.50")
 
 
-def test_a_market_order_rests_at_its_protection_when_the_market_leaps_away(scripted: type[Scripted]) -> None:
+def test_market_order_rests_at_its_protection_price_after_a_gap(scripted: type[Scripted]) -> None:
     scripted.script["quote"] = at(0, lambda own: own.buy(SYMBOL, TEN))
-    (fill,) = fills(tried(ticks("100", "110", "102.50", "101.50", "100.50")))
+    (fill,) = fills(backtest(ticks("100", "110", "102.50", "101.50", "100.50")))
     assert fill.at == MORNING + timedelta(seconds=3)
-    assert fill.price <= 102  # two percent above the price it was decided at
+    assert fill.price <= 102  # 2 % above the price at the decision
 
 
-def test_a_limit_order_rests_until_the_market_comes(scripted: type[Scripted]) -> None:
+def test_limit_order_rests_until_the_market_reaches_it(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(0, lambda own: own.buy(SYMBOL, TEN, limit=Decimal("95.00")))
     lines = bars("100", ("100", "101", "96", "100"), ("100", "100", "94", "99"))
-    (fill,) = fills(tried(lines))
+    (fill,) = fills(backtest(lines))
     assert fill.price <= 95
     assert MORNING + timedelta(minutes=2) < fill.at < MORNING + timedelta(minutes=3)
 
 
-def test_a_cancel_before_the_next_quote_prevents_the_fill(scripted: type[Scripted]) -> None:
+def test_cancel_before_the_next_quote_prevents_the_fill(scripted: type[Scripted]) -> None:
     def place(own: Scripted) -> None:
         own.buy(SYMBOL, TEN)
         own.cancel_working(SYMBOL)
 
     scripted.script["bar"] = at(0, place)
-    (order,) = orders(tried(bars("100", "100", "100")))
+    (order,) = orders(backtest(bars("100", "100", "100")))
     assert (order.status, order.reason) == (Status.CANCELLED, "cancelled before it was sent")
 
 
-def test_a_changed_order_meets_the_quote_after_the_change(scripted: type[Scripted]) -> None:
+def test_changed_order_fills_at_the_quote_after_the_change(scripted: type[Scripted]) -> None:
     def act(own: Scripted, bar: Bar) -> None:
         if bar.start == MORNING:
             own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
@@ -115,7 +115,7 @@ def test_a_changed_order_meets_the_quote_after_the_change(scripted: type[Scripte
             assert changed.pending is (PendingRequest.PENDING_MODIFY if bar.start > MORNING else None)
 
     scripted.script["bar"] = act
-    finished = tried(bars("100", "99", "100"))
+    finished = backtest(bars("100", "99", "100"))
     (order,) = orders(finished)
     (fill,) = fills(finished)
     assert (order.status, order.pending) == (Status.FILLED, None)
@@ -123,7 +123,7 @@ def test_a_changed_order_meets_the_quote_after_the_change(scripted: type[Scripte
     assert fill.price <= Decimal("100.05")
 
 
-def test_a_change_the_gate_denies_leaves_the_order_and_is_counted(scripted: type[Scripted]) -> None:
+def test_denied_change_leaves_the_order_and_is_counted(scripted: type[Scripted]) -> None:
     def act(own: Scripted, _bar: Bar) -> None:
         for order in own.working(SYMBOL):
             assert own.change(order, quantity=Decimal(10**9)) == order
@@ -131,23 +131,23 @@ def test_a_change_the_gate_denies_leaves_the_order_and_is_counted(scripted: type
             own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
 
     scripted.script["bar"] = act
-    finished = tried(bars("100", "100", "100"))
+    finished = backtest(bars("100", "100", "100"))
     (order,) = orders(finished)
     assert order.terms.quantity == TEN
     assert sum(finished.report.outcome.denied.values()) == 2
 
 
-def test_a_change_of_an_order_that_has_not_arrived_is_none(scripted: type[Scripted]) -> None:
+def test_change_of_an_order_that_has_not_arrived_is_ignored(scripted: type[Scripted]) -> None:
     def place_and_change(own: Scripted) -> None:
         order = own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
         assert own.change(order, limit=Decimal("99.00")) == order
 
     scripted.script["bar"] = at(0, place_and_change)
-    (order,) = orders(tried(bars("100", "100", "100")))
+    (order,) = orders(backtest(bars("100", "100", "100")))
     assert order.terms.limit_price == 98
 
 
-def test_a_change_that_comes_too_late_changes_nothing(scripted: type[Scripted]) -> None:
+def test_change_after_the_fill_changes_nothing(scripted: type[Scripted]) -> None:
     def act(own: Scripted, _bar: Bar) -> None:
         for order in own.working(SYMBOL):
             own.change(order, limit=Decimal("97.00"))
@@ -155,12 +155,12 @@ def test_a_change_that_comes_too_late_changes_nothing(scripted: type[Scripted]) 
             own.buy(SYMBOL, TEN, limit=Decimal("98.00"))
 
     scripted.script["bar"] = act
-    (order,) = orders(tried(bars("100", "100", "97.50")))
+    (order,) = orders(backtest(bars("100", "100", "97.50")))
     assert (order.status, order.pending_change) == (Status.FILLED, None)
     assert order.terms.limit_price == Decimal("98.00")
 
 
-def test_a_resting_order_can_be_cancelled(scripted: type[Scripted]) -> None:
+def test_resting_order_can_be_cancelled(scripted: type[Scripted]) -> None:
     def act(own: Scripted, _bar: object) -> None:
         if own.working(SYMBOL):
             own.cancel_working(SYMBOL)
@@ -168,25 +168,25 @@ def test_a_resting_order_can_be_cancelled(scripted: type[Scripted]) -> None:
             own.buy(SYMBOL, TEN, limit=Decimal("95.00"))
 
     scripted.script["bar"] = act
-    finished = tried(bars("100", "100", "100"))
+    finished = backtest(bars("100", "100", "100"))
     assert [order.status for order in orders(finished)] == [Status.CANCELLED, Status.CREATED]
 
 
-def test_a_strategy_is_told_of_its_own_cancels_too(scripted: type[Scripted]) -> None:
+def test_cancels_of_the_strategy_are_delivered_to_it(scripted: type[Scripted]) -> None:
     def act(own: Scripted, _bar: object) -> None:
         if own.working(SYMBOL):
             own.cancel_working(SYMBOL)
         elif not own.state.get("placed"):
             own.state["placed"] = bool(own.buy(SYMBOL, TEN, limit=Decimal("95.00")))
 
-    told: list[Status] = []
+    statuses: list[Status] = []
     scripted.script["bar"] = act
-    scripted.script["order"] = lambda _own, order: told.append(order.status)
-    tried(bars("100", "100", "100"))
-    assert told == [Status.OPEN, Status.CANCELLED]
+    scripted.script["order"] = lambda _own, order: statuses.append(order.status)
+    backtest(bars("100", "100", "100"))
+    assert statuses == [Status.OPEN, Status.CANCELLED]
 
 
-def test_an_exit_that_outlives_its_position_opens_none(scripted: type[Scripted]) -> None:
+def test_exit_without_a_position_is_cancelled(scripted: type[Scripted]) -> None:
     def act(own: Scripted, bar: Bar) -> None:
         match (bar.start - MORNING) // timedelta(minutes=1):
             case 0:
@@ -197,12 +197,12 @@ def test_an_exit_that_outlives_its_position_opens_none(scripted: type[Scripted])
                 own.sell(SYMBOL, TEN)
 
     scripted.script["bar"] = act
-    finished = tried(bars("100", "100", "100", "100", "94", "93"))
+    finished = backtest(bars("100", "100", "100", "100", "94", "93"))
     assert [fill.after.quantity for fill in fills(finished)] == [TEN, 0]
     assert orders(finished)[1].status is Status.CANCELLED
 
 
-def test_a_day_that_is_lost_halts_what_is_working_and_what_comes_after(scripted: type[Scripted]) -> None:
+def test_daily_loss_cancels_working_orders_and_denies_new_ones(scripted: type[Scripted]) -> None:
     def act(own: Scripted, bar: Bar) -> None:
         if bar.start == MORNING:
             own.buy(SYMBOL, TEN)
@@ -212,13 +212,13 @@ def test_a_day_that_is_lost_halts_what_is_working_and_what_comes_after(scripted:
 
     scripted.script["bar"] = act
     limits = replace(UNLIMITED, max_daily_loss=Decimal(50))
-    finished = tried(bars("100", "100", "94", "89", "101", "101"), limits=limits)
+    finished = backtest(bars("100", "100", "94", "89", "101", "101"), limits=limits)
     assert [fill.after.quantity for fill in fills(finished)] == [TEN]
     assert orders(finished)[1].status is Status.CANCELLED
     assert finished.report.result["orders"]["denied"] == {"halted": 2}
 
 
-def test_a_change_under_way_takes_room_from_what_comes_after(scripted: type[Scripted]) -> None:
+def test_pending_change_counts_towards_the_exposure(scripted: type[Scripted]) -> None:
     def act(own: Scripted, _bar: Bar) -> None:
         for order in own.working(SYMBOL):
             own.change(order, quantity=Decimal(20))
@@ -226,73 +226,73 @@ def test_a_change_under_way_takes_room_from_what_comes_after(scripted: type[Scri
 
     scripted.script["bar"] = act
     limits = replace(UNLIMITED, max_position_value=Decimal(2500))
-    finished = tried(bars("100", "100"), limits=limits)
+    finished = backtest(bars("100", "100"), limits=limits)
     assert finished.report.result["orders"]["denied"] == {"position_value": 1}
 
 
-def test_a_day_order_does_not_outlive_its_day(scripted: type[Scripted]) -> None:
+def test_day_order_expires_at_the_end_of_its_day(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(0, lambda own: own.buy(SYMBOL, TEN, limit=Decimal("95.00")))
     lines = [*bars("100", "100"), f"2026-11-23T09:15:00+05:30,{SYMBOL},90,90,90,90,1000\n"]
-    finished = tried(lines, parameters={"product": "delivery"})
+    finished = backtest(lines, parameters={"product": "delivery"})
     assert [order.status for order in orders(finished)] == [Status.EXPIRED]
 
 
-def test_the_gate_denies_and_the_strategy_is_told_why(scripted: type[Scripted]) -> None:
+def test_denied_order_is_returned_with_its_code(scripted: type[Scripted]) -> None:
     denied: list[Any] = []
     scripted.script["bar"] = at(0, lambda own: denied.append(own.buy(SYMBOL, Decimal("1.5"))))
-    finished = tried(bars("100", "100"))
+    finished = backtest(bars("100", "100"))
     assert (denied[0].status, denied[0].code) == (Status.DENIED, "off_lot")
     assert finished.report.result["orders"]["denied"] == {"off_lot": 1}
     assert fills(finished) == []
 
 
-def test_capital_is_not_exceeded(scripted: type[Scripted]) -> None:
+def test_order_above_the_capital_is_denied(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(0, lambda own: own.buy(SYMBOL, Decimal(200)))
-    finished = tried(bars("100", "100"), parameters={"product": "delivery"}, capital=Decimal(10_000))
+    finished = backtest(bars("100", "100"), parameters={"product": "delivery"}, capital=Decimal(10_000))
     assert finished.report.result["orders"]["denied"] == {"insufficient_funds": 1}
 
 
-def test_shares_that_are_not_held_are_not_sold_for_delivery(scripted: type[Scripted]) -> None:
+def test_delivery_sale_without_holdings_is_denied(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(0, lambda own: own.sell(SYMBOL, TEN))
-    finished = tried(bars("100", "100"), parameters={"product": "delivery"})
+    finished = backtest(bars("100", "100"), parameters={"product": "delivery"})
     assert finished.report.result["orders"]["denied"] == {"no_holdings": 1}
 
 
-def test_outside_its_hours_the_market_takes_no_orders(scripted: type[Scripted]) -> None:
+def test_order_outside_market_hours_is_denied(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(1, lambda own: own.buy(SYMBOL, TEN))
-    finished = tried(bars("100", "100", "100"), market="09:15-09:17")
+    finished = backtest(bars("100", "100", "100"), market="09:15-09:17")
     assert finished.report.result["orders"]["denied"] == {"market_closed": 1}
 
 
-def test_intraday_positions_are_closed_before_the_market_is(scripted: type[Scripted]) -> None:
+def test_intraday_position_is_squared_off_before_the_close(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(0, lambda own: own.buy(SYMBOL, TEN))
-    finished = tried(bars(*["100"] * 6), market="09:15-09:20", square_off_minutes=2)
+    finished = backtest(bars(*["100"] * 6), market="09:15-09:20", square_off_minutes=2)
     _, sold = fills(finished)
     assert (sold.side, sold.quantity) == (Side.SELL, TEN)
     assert MORNING + timedelta(minutes=3) <= sold.at < MORNING + timedelta(minutes=5)
     assert finished.report.result["open_positions"] == {}
 
 
-def test_closing_sends_what_is_left_and_not_more(scripted: type[Scripted]) -> None:
-    def leave(own: Scripted) -> None:
+def test_close_leaves_out_what_working_orders_close(scripted: type[Scripted]) -> None:
+    def close_twice(own: Scripted) -> None:
         own.close(SYMBOL)
         assert own.close(SYMBOL) == []
 
-    scripted.script["bar"] = lambda own, told: (
-        at(0, lambda _: own.buy(SYMBOL, TEN))(own, told) if own.position(SYMBOL) == 0 else leave(own)
+    scripted.script["bar"] = lambda own, bar: (
+        at(0, lambda _: own.buy(SYMBOL, TEN))(own, bar) if own.position(SYMBOL) == 0 else close_twice(own)
     )
-    _, sold = fills(tried(bars("100", "100", "100", "100")))
+    _, sold = fills(backtest(bars("100", "100", "100", "100")))
     assert (sold.side, sold.quantity, sold.after.quantity) == (Side.SELL, TEN, Decimal(0))
 
 
-def test_what_is_won_is_what_the_account_grew_by(scripted: type[Scripted]) -> None:
+def test_profit_is_the_growth_of_the_account(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = lambda own, bar: (
         own.buy(SYMBOL, TEN) if bar.close > bar.open else own.close(SYMBOL)
     )
     lines = bars(
         ("100", "104", "99", "103"), ("103", "103", "97", "98"), ("98", "105", "98", "104"), "104", "101"
     )
-    finished = tried(lines)
+    finished = backtest(lines)
     result, ledger = finished.report.result, finished.report.outcome.ledger
     spent = sum(fill.value * -fill.side.sign for fill in ledger.fills) - ledger.fees
     held = sum(
@@ -306,52 +306,52 @@ def test_what_is_won_is_what_the_account_grew_by(scripted: type[Scripted]) -> No
     assert ledger.fees > 0
 
 
-def test_the_same_run_is_the_same_report_byte_for_byte(scripted: type[Scripted]) -> None:
+def test_same_run_gives_the_same_report_byte_for_byte(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = lambda own, bar: (
         own.buy(SYMBOL, TEN) if bar.close > bar.open else own.close(SYMBOL)
     )
     lines = bars(*[(str(100 + n % 3), "110", "90", str(100 + n % 5)) for n in range(40)])
-    first, second, other = (as_json(tried(lines, seed=seed).report.data()) for seed in (1, 1, 2))
+    first, second, other = (as_json(backtest(lines, seed=seed).report.data()) for seed in (1, 1, 2))
     assert first == second
     assert first != other
 
 
-def test_the_callbacks_of_a_run_come_in_the_order_of_time(scripted: type[Scripted]) -> None:
-    tried(bars("100", "101"))
+def test_callbacks_are_in_order_of_time(scripted: type[Scripted]) -> None:
+    backtest(bars("100", "101"))
     calls = [name for name, *_ in scripted.calls]
     assert calls == ["start", *["quote"] * 4, "bar", *["quote"] * 4, "bar", "stop"]
 
 
-def test_a_symbol_the_recording_lacks_is_named() -> None:
+def test_symbol_that_the_recording_lacks_is_named() -> None:
     with pytest.raises(InvalidRequest, match="no prices of OTHER; it has TEST"):
-        tried(bars("100", "100"), parameters={"symbols": [SYMBOL, "OTHER"]})
+        backtest(bars("100", "100"), parameters={"symbols": [SYMBOL, "OTHER"]})
 
 
-def test_bars_that_cannot_be_made_of_the_recordings_are_refused() -> None:
+def test_bars_that_are_no_multiple_of_the_recorded_ones_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="set bar_seconds to a multiple"):
-        tried(bars("100", "100", minutes=5), parameters={"bar_seconds": 60})
+        backtest(bars("100", "100", minutes=5), parameters={"bar_seconds": 60})
 
 
-def test_longer_bars_are_made_of_the_recordings(scripted: type[Scripted]) -> None:
-    tried(bars(("100", "109", "100", "101"), ("101", "102", "95", "98")), parameters={"bar_seconds": 900})
+def test_longer_bars_are_built_from_the_recorded_ones(scripted: type[Scripted]) -> None:
+    backtest(bars(("100", "109", "100", "101"), ("101", "102", "95", "98")), parameters={"bar_seconds": 900})
     (bar,) = [call[1] for call in scripted.calls if call[0] == "bar"]
     assert [bar.open, bar.high, bar.low, bar.close] == [100, 109, 95, 98]
 
 
-def test_days_without_charges_are_refused_with_the_remedy(scripted: type[Scripted]) -> None:
+def test_day_without_charges_is_refused_with_the_remedy(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(0, lambda own: own.buy(SYMBOL, TEN))
     old = [line.replace("2026-11-20", "2019-11-20") for line in bars("100", "100")]
     with pytest.raises(InvalidRequest, match="--charges-of"):
-        tried(old)
+        backtest(old)
 
 
-def test_days_the_exchanges_calendar_lacks_are_refused_with_the_remedy() -> None:
+def test_day_that_the_calendar_lacks_is_refused_with_the_remedy() -> None:
     old = [line.replace("2026-11-20", "2019-11-20") for line in bars("100", "100")]
     with pytest.raises(InvalidRequest, match="--market"):
-        tried(old, market="exchange")
+        backtest(old, market="exchange")
 
 
-def test_what_a_live_process_could_not_keep_is_refused(scripted: type[Scripted]) -> None:
+def test_state_that_is_not_json_is_refused(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = lambda own, bar: own.state.update(last=bar.close)
     with pytest.raises(TypeError, match="Decimal"):
-        tried(bars("100", "100"))
+        backtest(bars("100", "100"))

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from algosat.backtest.run import Finished
+from algosat.backtest.run import BacktestResult
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.orders import Side
 from algosat.strategies.bars import Bar, Bars
@@ -82,7 +82,7 @@ def wave() -> list[str]:
     return lines
 
 
-def crossed() -> Finished:
+def crossed() -> BacktestResult:
     return backtest(
         wave(),
         strategy="moving-average-crossover",
@@ -123,7 +123,7 @@ def test_prices_after_a_split_are_not_rounded_to_the_tick_before_it(scripted: ty
     assert bars_told(scripted)[-1] == "09:18 2105.35 2105.35 2105.35 2105.35"
 
 
-def held_intraday(market: str) -> Finished:
+def held_intraday(market: str) -> BacktestResult:
     """Buy in the first minutes of a day at 1000; the next day is at 950."""
     first, second = ist(2026, 11, 2, 9, 15), ist(2026, 11, 3, 9, 15)
     lines = [BARS, *minutes("ITD", first, 375, "1000", 100_000), *minutes("ITD", second, 375, "950", 100_000)]

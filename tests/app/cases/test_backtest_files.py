@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from algosat.backtest.run import Finished, Request, from_file
+from algosat.backtest.run import BacktestRequest, BacktestResult, from_file
 from algosat.errors import InvalidRequest
 from tests.app.cases.backtests import RATES_OF, recording
 
@@ -26,10 +26,10 @@ TEXT = "".join(
 PROFIT = "8.51"
 
 
-def run_file(path: Path, content: bytes) -> Finished:
+def run_file(path: Path, content: bytes) -> BacktestResult:
     path.write_bytes(content)
     parameters = {"symbols": ["XX"], "quantity": 10, "product": "delivery"}
-    return from_file(Request("once", parameters, charges_of=RATES_OF), path)
+    return from_file(BacktestRequest("once", parameters, charges_of=RATES_OF), path)
 
 
 def profit(path: Path, content: bytes) -> str | None:

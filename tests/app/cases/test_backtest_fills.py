@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from algosat.backtest.run import Finished
+from algosat.backtest.run import BacktestResult
 from algosat.domain.orders import Side
 from tests.app.cases.backtests import (
     DAY,
@@ -32,7 +32,7 @@ AFTER = """
 """
 
 
-def stopped(bar: str) -> Finished:
+def stopped(bar: str) -> BacktestResult:
     """Hold 100, bought at 1000.30, with a stop at 980 while this bar passes."""
     lines = recording(f"{BEFORE.rstrip()}\n2026-11-02 10:00,SBR,{bar},800000{AFTER}")
     finished = backtest(lines, symbols=["SBR"], quantity=100, bar_seconds=900, stop="980")
@@ -60,7 +60,7 @@ def test_a_stop_jumped_by_a_gap_between_bars_fills_at_the_open() -> None:
     assert all(Decimal("959.50") <= price <= 960 for _, price in prices(finished, Side.SELL))
 
 
-def daily(text: str, **parameters: Any) -> Finished:
+def daily(text: str, **parameters: Any) -> BacktestResult:
     return backtest(recording(text), symbols=["ABC"], quantity=10, bar_seconds=DAY, **parameters)
 
 
@@ -95,7 +95,9 @@ def test_an_entry_decided_at_the_close_fills_at_the_next_open() -> None:
     assert prices(finished, Side.BUY) == [(10, Decimal(2060))]
 
 
-def bought_by_volume(symbol: str, price: int, quantity: int, volume: int, **parameters: Any) -> Finished:
+def bought_by_volume(
+    symbol: str, price: int, quantity: int, volume: int, **parameters: Any
+) -> BacktestResult:
     """Buy more than is displayed, in bars whose volume four does not divide; close after the third."""
     values = f"{symbol},{price},{price + 1},{price - 1},{price},{volume}"
     bars = "\n".join(f"2026-11-02 09:{minute},{values}" for minute in range(15, 22))

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, drawn without scripts; colours are the page's: it may be light or dark."""
+"""Charts as inline SVG without scripts. The style sheet of the page sets light and dark colours."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from algosat.domain.calendar import EXCHANGE_TIME
 Series = Sequence[tuple[datetime, Decimal]]
 
 _WIDTH: Final = 960
-_LEFT: Final = 84  # room for the labels of the value axis
+_LEFT: Final = 84  # width of the labels of the value axis
 _RIGHT: Final = 16
 _TOP: Final = 12
 _BOTTOM: Final = 28
-_BUCKETS: Final = 400  # of points that fall on nearly the same pixel, the lowest and the highest are drawn
+_BUCKETS: Final = 400  # groups of neighbouring points; the lowest and highest of each are drawn
 _STEPS: Final = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
-_MARKS: Final = {"buy": "M0,-7 L6,4 L-6,4 Z", "sell": "M0,7 L6,-4 L-6,-4 Z"}
+_SHAPES: Final = {"buy": "M0,-7 L6,4 L-6,4 Z", "sell": "M0,7 L6,-4 L-6,-4 Z"}
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that happened at a point of a chart."""
+class ChartMark:
+    """A trade, marked on a chart."""
 
     at: datetime
     value: Decimal
@@ -36,7 +36,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From times and values to pixels. Times are evenly spaced: a night takes no room."""
+    """Conversion of times and values to pixels. Points are evenly spaced, so nights take no width."""
 
     times: Sequence[datetime]
     low: Decimal
@@ -52,8 +52,8 @@ class Scale:
         return f"{_TOP + (1 - share) * (self.height - _TOP - _BOTTOM):.1f}"
 
 
-def line(title: str, series: Series, *, height: int = 260, marks: Sequence[Mark] = ()) -> str:
-    """Values over time, with a scale that fits them."""
+def line(title: str, series: Series, *, height: int = 260, marks: Sequence[ChartMark] = ()) -> str:
+    """Return a line chart of values over time."""
     values = [value for _, value in series] + [mark.value for mark in marks]
     ticks = steps(min(values), max(values))
     scale = Scale([at for at, _ in series], ticks[0], ticks[-1], height)
@@ -62,21 +62,23 @@ def line(title: str, series: Series, *, height: int = 260, marks: Sequence[Mark]
     return _frame(title, scale, ticks, f'<polyline class="line" points="{path}"/>{drawn}')
 
 
-def area(title: str, series: Series, *, height: int = 140, falls: bool = False) -> str:
-    """Amounts over time, filled from nought; hanging from it where they are falls."""
-    sign = -1 if falls else 1
+def area(title: str, series: Series, *, height: int = 140, downwards: bool = False) -> str:
+    """Return an area chart of amounts over time, filled from zero up, or down with `downwards`."""
+    sign = -1 if downwards else 1
     signed = [(at, sign * value) for at, value in series]
     values = [value for _, value in signed]
     ticks = steps(min([*values, Decimal(0)]), max([*values, Decimal(0)]))
     scale = Scale([at for at, _ in series], ticks[0], ticks[-1], height)
     path = " ".join(f"{scale.x(at)},{scale.y(value)}" for at, value in thinned(signed))
-    ground = scale.y(Decimal(0))
-    points = f"{scale.x(scale.times[0])},{ground} {path} {scale.x(scale.times[-1])},{ground}"
-    return _frame(title, scale, ticks, f'<polygon class="{"fall" if falls else "area"}" points="{points}"/>')
+    zero = scale.y(Decimal(0))
+    points = f"{scale.x(scale.times[0])},{zero} {path} {scale.x(scale.times[-1])},{zero}"
+    return _frame(
+        title, scale, ticks, f'<polygon class="{"fall" if downwards else "area"}" points="{points}"/>'
+    )
 
 
 def thinned(series: Series) -> Series:
-    """The series with no more points than can be told apart, every extreme kept."""
+    """Return the series without points that cannot be told apart; every extreme is kept."""
     if len(series) <= 2 * _BUCKETS:
         return series
     kept = [series[0]]
@@ -89,7 +91,7 @@ def thinned(series: Series) -> Series:
 
 
 def steps(low: Decimal, high: Decimal) -> list[Decimal]:
-    """Three to six round values from at or below the low to at or above the high."""
+    """Return two to six round values, the first at or below `low`, the last at or above `high`."""
     span = (high - low) or max(abs(high) / 10, Decimal(1))
     magnitude = Decimal(10) ** ((span / 4).adjusted())
     step = next(each * magnitude for each in _STEPS if each * magnitude * 4 >= span)
@@ -123,10 +125,10 @@ def _times(scale: Scale) -> str:
     return "".join(labels)
 
 
-def _mark(scale: Scale, mark: Mark) -> str:
-    place = f"translate({scale.x(mark.at)},{scale.y(mark.value)})"
+def _mark(scale: Scale, mark: ChartMark) -> str:
+    position = f"translate({scale.x(mark.at)},{scale.y(mark.value)})"
     return (
-        f'<path class="{mark.kind}" d="{_MARKS[mark.kind]}" transform="{place}">'
+        f'<path class="{mark.kind}" d="{_SHAPES[mark.kind]}" transform="{position}">'
         f"<title>{escape(mark.text)}</title></path>"
     )
 

@@ -1,4 +1,4 @@
-"""How the account's worth went: sampled at every bar's end, with the worst fall from a height."""
+"""The equity curve, sampled at the end of each bar, and its largest drawdown."""
 
 from __future__ import annotations
 
@@ -10,47 +10,51 @@ _NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class EquityPoint:
+    """One sample of the account."""
+
     at: datetime
     equity: Decimal
-    exposure: Decimal  # value of all positions, long and short alike, at their last prices
-    drawdown: Decimal  # how far below the greatest height so far
+    exposure: Decimal  # absolute value of all positions at their last prices
+    drawdown: Decimal  # distance below the highest equity so far
 
 
 @dataclass(frozen=True, slots=True)
 class Drawdown:
-    """The worst fall."""
+    """The largest fall of equity from a peak."""
 
     amount: Decimal
-    share: Decimal  # of the height it fell from
-    fell_from: datetime
+    share: Decimal  # of the peak's equity
+    peak: datetime
     bottom: datetime
-    recovered: datetime | None  # when that height was reached again
+    recovered: datetime | None  # when the peak's equity was reached again
 
 
 @dataclass(slots=True)
-class Curve:
-    points: list[Point] = field(default_factory=list)
-    _height: Decimal | None = None
+class EquityCurve:
+    """Samples of equity and exposure, in order of time."""
+
+    points: list[EquityPoint] = field(default_factory=list)
+    _highest: Decimal | None = None
 
     def add(self, at: datetime, equity: Decimal, exposure: Decimal) -> None:
-        self._height = equity if self._height is None else max(self._height, equity)
-        self.points.append(Point(at, equity, exposure, self._height - equity))
+        self._highest = equity if self._highest is None else max(self._highest, equity)
+        self.points.append(EquityPoint(at, equity, exposure, self._highest - equity))
 
     def worst(self) -> Drawdown | None:
-        """None where it never fell."""
+        """Return the largest drawdown; None if equity never fell."""
         bottom = max(self.points, key=lambda point: point.drawdown, default=None)
         if bottom is None or not bottom.drawdown:
             return None
-        height = bottom.equity + bottom.drawdown
-        fell_from = next(
-            point for point in reversed(self.points) if point.at < bottom.at and point.equity == height
+        highest = bottom.equity + bottom.drawdown
+        peak = next(
+            point for point in reversed(self.points) if point.at < bottom.at and point.equity == highest
         )
-        recovered = (point.at for point in self.points if point.at > bottom.at and point.equity >= height)
+        recovered = (point.at for point in self.points if point.at > bottom.at and point.equity >= highest)
         return Drawdown(
             amount=bottom.drawdown,
-            share=bottom.drawdown / height if height > 0 else _NOTHING,
-            fell_from=fell_from.at,
+            share=bottom.drawdown / highest if highest > 0 else _NOTHING,
+            peak=peak.at,
             bottom=bottom.at,
             recovered=next(recovered, None),
         )
@@ -62,7 +66,7 @@ class Curve:
         return max((point.exposure for point in self.points), default=_NOTHING)
 
     def share_invested(self) -> Decimal:
-        """In what share of the samples there was a position."""
+        """Return the share of the samples with an open position."""
         return _mean([Decimal(point.exposure > 0) for point in self.points])
 
 

@@ -1,4 +1,4 @@
-"""What a run came to, as plain values: the same run, the same values, in the same order."""
+"""The figures of a report: plain values, the same for the same run, in a fixed order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from algosat.backtest.report.round_trips import RoundTrip, round_trips
-from algosat.backtest.simulation import Outcome
+from algosat.backtest.simulation import SimulationOutcome
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.fees import Charges
 from algosat.domain.orders import Status
@@ -21,28 +21,30 @@ _PLACES: Final = Decimal("0.0001")
 _INSTANT: Final = timedelta(microseconds=1)
 
 ASSUMPTIONS: Final = (
-    "An order is carried out by the first quote after the one, or after the bar, it was decided on.",
-    "A recorded bar is taken as four trades: open, the extreme away from the close, the other one, close.",
-    "Bid, ask and what is displayed there are made up around the last price where the recording is silent.",
-    "Orders at rest trade by a share of the recorded volume, behind those who would have stood before them.",
-    "Our own trading does not move the recorded prices.",
-    "Charges are those of the packaged table; depository charges and interest are not in it.",
-    "Positions open at the end are valued at the last price, without the cost of leaving them.",
-    "Drawdown and exposure are measured at the ends of bars.",
-    "Whatever fits the past by chance looks like skill here: this tests a program, and promises nothing.",
+    "An order is executed at the first quote after the quote, or the bar, on which it was decided.",
+    "A recorded bar becomes four trades: open, the extreme farther from the close, the other extreme, close.",
+    "Bid, ask and displayed quantities that the recording lacks are generated around the last price.",
+    "A resting order trades a share of the recorded volume, behind the orders that were there before it.",
+    "The strategy's own trades do not move the recorded prices.",
+    "Charges come from the packaged table, without depository charges and interest.",
+    "Positions open at the end are valued at the last price, without the cost of closing them.",
+    "Drawdown and exposure are measured at the end of each bar.",
+    "Parameters that fit the past by chance look like skill: a back-test promises nothing.",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    about: dict[str, Any]  # what was run, on what, under which terms
+class BacktestReport:
+    """Everything a back-test reports."""
+
+    about: dict[str, Any]  # class, parameters, data and terms of the run
     result: dict[str, Any]
-    days: list[dict[str, Any]]  # how each trading day ended
+    days: list[dict[str, Any]]  # equity and profit at the end of each trading day
     trips: Sequence[RoundTrip]
-    outcome: Outcome
+    outcome: SimulationOutcome
 
     def data(self) -> dict[str, Any]:
-        """Everything but the single samples, ready for JSON."""
+        """Return report.json as data: everything except the samples of the equity curve."""
         return {
             "about": self.about,
             "result": self.result,
@@ -67,14 +69,15 @@ class Report:
         }
 
 
-def report_of(outcome: Outcome, about: dict[str, Any]) -> Report:
+def report_of(outcome: SimulationOutcome, about: dict[str, Any]) -> BacktestReport:
+    """Return the report of a run."""
     trips = round_trips(outcome.ledger.fills)
-    return Report(about, _result(outcome, trips), _days(outcome), trips, outcome)
+    return BacktestReport(about, _result(outcome, trips), _days(outcome), trips, outcome)
 
 
-def _result(outcome: Outcome, trips: Sequence[RoundTrip]) -> dict[str, Any]:
+def _result(outcome: SimulationOutcome, trips: Sequence[RoundTrip]) -> dict[str, Any]:
     ledger, curve = outcome.ledger, outcome.curve
-    equity = ledger.deposited + ledger.worth(outcome.quotes)
+    equity = ledger.deposited + ledger.net_pnl(outcome.quotes)
     profit = equity - ledger.deposited
     turnover = sum((fill.value for fill in ledger.fills), _NOTHING)
     return {
@@ -95,7 +98,7 @@ def _result(outcome: Outcome, trips: Sequence[RoundTrip]) -> dict[str, Any]:
         "turnover": {"value": money(turnover), "times_capital": ratio(turnover, ledger.deposited)},
         "orders": _orders(outcome),
         "round_trips": _summary(trips),
-        "held_throughout_percent": _held_throughout(outcome),
+        "held_throughout_percent": _buy_and_hold(outcome),
         "open_positions": {
             symbol: plain(position.quantity)
             for symbol, position in sorted(ledger.positions.items())
@@ -104,7 +107,7 @@ def _result(outcome: Outcome, trips: Sequence[RoundTrip]) -> dict[str, Any]:
     }
 
 
-def _charges(outcome: Outcome) -> dict[str, str]:
+def _charges(outcome: SimulationOutcome) -> dict[str, str]:
     fills = outcome.ledger.fills
     return {
         field.name: money(sum((getattr(fill.charges, field.name) for fill in fills), _NOTHING))
@@ -112,20 +115,20 @@ def _charges(outcome: Outcome) -> dict[str, str]:
     }
 
 
-def _drawdown(outcome: Outcome) -> dict[str, Any]:
+def _drawdown(outcome: SimulationOutcome) -> dict[str, Any]:
     worst = outcome.curve.worst()
     if worst is None:
         return {"amount": money(_NOTHING), "percent": percent(_NOTHING, Decimal(1))}
     return {
         "amount": money(worst.amount),
         "percent": percent(worst.share, Decimal(1)),
-        "from": moment(worst.fell_from),
+        "from": moment(worst.peak),
         "bottom": moment(worst.bottom),
         "recovered": moment(worst.recovered) if worst.recovered else None,
     }
 
 
-def _orders(outcome: Outcome) -> dict[str, Any]:
+def _orders(outcome: SimulationOutcome) -> dict[str, Any]:
     ended = Counter(order.status.value for order in outcome.ledger.orders.values())
     return {
         "placed": len(outcome.ledger.orders),
@@ -139,30 +142,30 @@ def _orders(outcome: Outcome) -> dict[str, Any]:
 def _summary(trips: Sequence[RoundTrip]) -> dict[str, Any]:
     won = [trip.result for trip in trips if trip.result > 0]
     lost = [trip.result for trip in trips if trip.result <= 0]
-    gains, daily_loss = sum(won, _NOTHING), -sum(lost, _NOTHING)
+    gains, losses = sum(won, _NOTHING), -sum(lost, _NOTHING)
     return {
         "number": len(trips),
         "won": len(won),
         "won_percent": percent(Decimal(len(won)), Decimal(len(trips))),
-        "mean": money((gains - daily_loss) / len(trips)) if trips else None,
+        "mean": money((gains - losses) / len(trips)) if trips else None,
         "mean_gain": money(gains / len(won)) if won else None,
-        "mean_loss": money(daily_loss / len(lost)) if lost else None,
+        "mean_loss": money(losses / len(lost)) if lost else None,
         "best": money(max(trip.result for trip in trips)) if trips else None,
         "worst": money(min(trip.result for trip in trips)) if trips else None,
-        "gains_to_losses": ratio(gains, daily_loss),
+        "gains_to_losses": ratio(gains, losses),
     }
 
 
-def _held_throughout(outcome: Outcome) -> str | None:
-    """What equal parts in all symbols, bought at the first price and kept, would have made before costs."""
+def _buy_and_hold(outcome: SimulationOutcome) -> str | None:
+    """Return the percentage gain of equal parts in all symbols, bought at the first price, before costs."""
     growth = [
         outcome.quotes[symbol].last / first.last - 1 for symbol, first in sorted(outcome.firsts.items())
     ]
     return percent(sum(growth, _NOTHING), Decimal(len(growth)))
 
 
-def _days(outcome: Outcome) -> list[dict[str, Any]]:
-    """The last sample of each exchange date, and what the day brought."""
+def _days(outcome: SimulationOutcome) -> list[dict[str, Any]]:
+    """Return equity at the last sample of each exchange date, and the day's profit."""
     ends: dict[date, Decimal] = {}
     for point in outcome.curve.points:
         # A bar that ends at midnight belongs to the day before.
@@ -175,6 +178,7 @@ def _days(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def trip_data(trip: RoundTrip) -> dict[str, str]:
+    """Return a round trip as JSON data."""
     return {
         "symbol": trip.symbol,
         "side": trip.side,
@@ -190,20 +194,25 @@ def trip_data(trip: RoundTrip) -> dict[str, str]:
 
 
 def money(amount: Decimal) -> str:
+    """Return an amount, rounded to the paisa."""
     return format(amount.quantize(_PAISA), "f")
 
 
 def plain(number: Decimal) -> str:
+    """Return a number without an exponent."""
     return format(number, "f")
 
 
 def percent(part: Decimal, whole: Decimal) -> str | None:
+    """Return a part of a whole in percent, with two places; None if the whole is 0."""
     return None if not whole else format((100 * part / whole).quantize(_PAISA), "f")
 
 
 def ratio(part: Decimal, whole: Decimal) -> str | None:
+    """Return a part divided by a whole, with two places; None if the whole is 0."""
     return None if not whole else format((part / whole).quantize(_PAISA), "f")
 
 
 def moment(at: datetime) -> str:
+    """Return a time in exchange time, in ISO 8601."""
     return at.astimezone(EXCHANGE_TIME).isoformat()

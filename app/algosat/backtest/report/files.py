@@ -1,4 +1,4 @@
-"""A report on disk: report.json, trades.csv, round_trips.csv, equity.csv and report.html."""
+"""The files of a report: report.json, trades.csv, round_trips.csv, equity.csv and report.html."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from algosat.backtest.report.figures import Report, moment, money, trip_data
+from algosat.backtest.report.figures import BacktestReport, moment, money, trip_data
 from algosat.backtest.report.html import page
 
 _TRADES = ("at", "id", "order", "symbol", "side", "quantity", "price", "realised", "fees", "position")
@@ -21,8 +21,8 @@ _TRIPS = (
 _EQUITY = ("at", "equity", "exposure", "drawdown")
 
 
-def write(report: Report, directory: Path) -> list[Path]:
-    """Write all files of a report, over those of an earlier one."""
+def write(report: BacktestReport, directory: Path) -> list[Path]:
+    """Write the files of a report, replacing older ones. Returns their paths, report.html last."""
     data = report.data()
     points = (
         {
@@ -47,6 +47,7 @@ def write(report: Report, directory: Path) -> list[Path]:
 
 
 def as_json(data: dict[str, Any]) -> bytes:
+    """Return the bytes of report.json."""
     return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 

@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: no script, no other server, light or dark."""
+"""The HTML page of a report, self-contained: no scripts, no other files, light or dark."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from importlib.resources import files
 from typing import Any, Final
 
 from algosat.backtest.report import charts
-from algosat.backtest.report.charts import Mark
-from algosat.backtest.report.figures import ASSUMPTIONS, Report, moment, plain, trip_data
+from algosat.backtest.report.charts import ChartMark
+from algosat.backtest.report.figures import ASSUMPTIONS, BacktestReport, moment, plain, trip_data
 
-_MOST_ROWS: Final = 500
-_MOST_SYMBOLS: Final = 6
-_MOST_MARKS: Final = 400  # more would hide the price they are to explain
+_MAX_ROWS: Final = 500
+_MAX_SYMBOLS: Final = 6
+_MAX_MARKS: Final = 400  # more would hide the price
 
 
-def page(report: Report) -> str:
+def page(report: BacktestReport) -> str:
+    """Return the whole page."""
     about, result = report.about, report.result
     title = f"Back-test of {about['class']}"
     style = files(__package__).joinpath("page.css").read_text("utf-8")
@@ -29,11 +30,11 @@ def page(report: Report) -> str:
             f"<h1>{escape(title)}</h1><p class='under'>{_span(about)}</p>",
             _figures(result),
             _charts(report),
-            _section("What it came to", _pairs(result)),
+            _section("Result", _pairs(result)),
             _section(f"Round trips ({len(report.trips)})", _trips(report)),
             _section(f"Days ({len(report.days)})", _days(report)),
-            _section("What was run", _pairs(about)),
-            _section("What is assumed", _list(ASSUMPTIONS)),
+            _section("Run", _pairs(about)),
+            _section("Assumptions", _list(ASSUMPTIONS)),
             "</main></body></html>\n",
         )
     )
@@ -50,41 +51,41 @@ def _figures(result: dict[str, Any]) -> str:
     drawdown, trips = result["drawdown"], result["round_trips"]
     figures = (
         ("Profit after fees", result["profit"], f"{result['profit_percent']} % of capital"),
-        ("Fees", result["fees"]["total"], f"{result['profit_before_fees']} before them"),
-        ("Worst drawdown", drawdown["amount"], f"{drawdown['percent']} %"),
+        ("Fees", result["fees"]["total"], f"profit before fees {result['profit_before_fees']}"),
+        ("Maximum drawdown", drawdown["amount"], f"{drawdown['percent']} %"),
         ("Round trips", str(trips["number"]), f"{trips['won_percent'] or '–'} % won"),
         ("Turnover", result["turnover"]["value"], f"{result['turnover']['times_capital']} × capital"),
-        ("Holding instead", f"{result['held_throughout_percent']} %", "before costs"),
+        ("Buy and hold", f"{result['held_throughout_percent']} %", "before costs"),
     )
     return (
         '<div class="figures">'
         + "".join(
             f"<div><span>{escape(name)}</span><strong{_tone(value)}>{_grouped(value)}</strong>"
-            f"<small>{escape(_grouped(under))}</small></div>"
-            for name, value, under in figures
+            f"<small>{escape(_grouped(note))}</small></div>"
+            for name, value, note in figures
         )
         + "</div>"
     )
 
 
-def _charts(report: Report) -> str:
+def _charts(report: BacktestReport) -> str:
     points = report.outcome.curve.points
     drawn = [
-        charts.line("Worth of the account", [(point.at, point.equity) for point in points]),
-        charts.area("Drawdown", [(point.at, point.drawdown) for point in points], falls=True),
+        charts.line("Equity", [(point.at, point.equity) for point in points]),
+        charts.area("Drawdown", [(point.at, point.drawdown) for point in points], downwards=True),
         charts.area("Exposure", [(point.at, point.exposure) for point in points]),
     ]
     closes = report.outcome.closes
-    for symbol in list(closes)[:_MOST_SYMBOLS]:
+    for symbol in list(closes)[:_MAX_SYMBOLS]:
         marks = _marks(report, symbol)
-        note = "" if len(marks) <= _MOST_MARKS else f", the first {_MOST_MARKS} of {len(marks)} trades"
-        drawn.append(charts.line(f"{symbol}{note}", closes[symbol], marks=marks[:_MOST_MARKS]))
+        note = "" if len(marks) <= _MAX_MARKS else f", the first {_MAX_MARKS} of {len(marks)} trades"
+        drawn.append(charts.line(f"{symbol}{note}", closes[symbol], marks=marks[:_MAX_MARKS]))
     return "".join(drawn)
 
 
-def _marks(report: Report, symbol: str) -> list[Mark]:
+def _marks(report: BacktestReport, symbol: str) -> list[ChartMark]:
     return [
-        Mark(
+        ChartMark(
             fill.at,
             fill.price,
             fill.side.value,
@@ -95,12 +96,12 @@ def _marks(report: Report, symbol: str) -> list[Mark]:
     ]
 
 
-def _trips(report: Report) -> str:
-    rows = [trip_data(trip) for trip in report.trips[:_MOST_ROWS]]
+def _trips(report: BacktestReport) -> str:
+    rows = [trip_data(trip) for trip in report.trips[:_MAX_ROWS]]
     if not rows:
-        return "<p>None was completed.</p>"
+        return "<p>No round trip was completed.</p>"
     more = len(report.trips) - len(rows)
-    rest = f"<p>{more} more stand in round_trips.csv.</p>" if more else ""
+    rest = f"<p>{more} more are in round_trips.csv.</p>" if more else ""
     return _table([name.replace("_", " ") for name in rows[0]], [_short(row) for row in rows]) + rest
 
 
@@ -108,10 +109,10 @@ def _short(row: dict[str, str]) -> list[str]:
     return [value[:16].replace("T", " ") if name.endswith("_at") else value for name, value in row.items()]
 
 
-def _days(report: Report) -> str:
-    shown = report.days[-_MOST_ROWS:]
+def _days(report: BacktestReport) -> str:
+    shown = report.days[-_MAX_ROWS:]
     return _table(
-        ["day", "worth", "profit"], [[each["day"], each["equity"], each["profit"]] for each in shown]
+        ["day", "equity", "profit"], [[each["day"], each["equity"], each["profit"]] for each in shown]
     )
 
 
@@ -123,9 +124,9 @@ def _pairs(values: dict[str, Any]) -> str:
     return f"<dl>{''.join(rows)}</dl>"
 
 
-def _rows(values: dict[str, Any], under: str = "") -> Iterable[tuple[str, str]]:
+def _rows(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
     for name, value in values.items():
-        label = f"{under}{name.replace('_', ' ')}"
+        label = f"{prefix}{name.replace('_', ' ')}"
         if isinstance(value, dict):
             yield from _rows(value, f"{label} · ")
         else:
@@ -148,8 +149,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table>{names}{body}</table></div>'
 
 
-def _head(name: str, below: str) -> str:
-    return f"<th{' class=number' if _is_number(below) else ''}>{escape(name)}</th>"
+def _head(name: str, first: str) -> str:
+    return f"<th{' class=number' if _is_number(first) else ''}>{escape(name)}</th>"
 
 
 def _cell(value: str) -> str:
@@ -157,7 +158,7 @@ def _cell(value: str) -> str:
 
 
 def _grouped(value: str) -> str:
-    """Amounts with their thousands set apart."""
+    """Return the text with thousands separators in its amounts."""
     return " ".join(_group(word) for word in value.split(" "))
 
 

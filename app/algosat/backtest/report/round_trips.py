@@ -1,4 +1,4 @@
-"""Trades as a trader counts them: from flat, through whatever was added and taken off, to flat again."""
+"""Round trips: the trades of a symbol from a flat position to the next flat position."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _PAISA = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
+    """A position from its opening to its closing."""
+
     symbol: str
-    side: Side  # buy: it was long
+    side: Side  # buy for a long position
     opened_at: datetime
     closed_at: datetime
-    quantity: Decimal  # entered in all
+    quantity: Decimal  # the sum of all entries
     entry_price: Decimal  # average
     exit_price: Decimal
     realised: Decimal
@@ -35,39 +37,39 @@ class RoundTrip:
 class _Open:
     side: Side
     since: datetime
-    entered: Decimal = _NOTHING
-    entered_value: Decimal = _NOTHING
-    left: Decimal = _NOTHING
-    left_value: Decimal = _NOTHING
+    entry_quantity: Decimal = _NOTHING
+    entry_value: Decimal = _NOTHING
+    exit_quantity: Decimal = _NOTHING
+    exit_value: Decimal = _NOTHING
     realised: Decimal = _NOTHING
     fees: Decimal = _NOTHING
 
 
 def round_trips(fills: Iterable[Fill]) -> list[RoundTrip]:
-    """Those that are complete, in the order in which they were closed."""
-    under_way: dict[str, _Open] = {}
-    done: list[RoundTrip] = []
+    """Return the completed round trips, in the order of their closing."""
+    open_trips: dict[str, _Open] = {}
+    completed: list[RoundTrip] = []
     for fill in fills:
-        closing = min(abs(fill.before.quantity), fill.quantity) if _is_against(fill) else _NOTHING
+        closing = min(abs(fill.before.quantity), fill.quantity) if _reduces(fill) else _NOTHING
         opening = fill.quantity - closing
         closing_fees = (fill.charges.total * closing / fill.quantity).quantize(_PAISA)
         if closing:
-            trip = under_way[fill.symbol]
-            trip.left += closing
-            trip.left_value += closing * fill.price
+            trip = open_trips[fill.symbol]
+            trip.exit_quantity += closing
+            trip.exit_value += closing * fill.price
             trip.realised += fill.after.realised - fill.before.realised
             trip.fees += closing_fees
             if closing == abs(fill.before.quantity):
-                done.append(_closed(fill, under_way.pop(fill.symbol)))
+                completed.append(_closed(fill, open_trips.pop(fill.symbol)))
         if opening:
-            trip = under_way.setdefault(fill.symbol, _Open(fill.side, fill.at))
-            trip.entered += opening
-            trip.entered_value += opening * fill.price
+            trip = open_trips.setdefault(fill.symbol, _Open(fill.side, fill.at))
+            trip.entry_quantity += opening
+            trip.entry_value += opening * fill.price
             trip.fees += fill.charges.total - closing_fees
-    return done
+    return completed
 
 
-def _is_against(fill: Fill) -> bool:
+def _reduces(fill: Fill) -> bool:
     return fill.before.quantity * fill.side.sign < 0
 
 
@@ -77,9 +79,9 @@ def _closed(fill: Fill, trip: _Open) -> RoundTrip:
         side=trip.side,
         opened_at=trip.since,
         closed_at=fill.at,
-        quantity=trip.entered,
-        entry_price=trip.entered_value / trip.entered,
-        exit_price=trip.left_value / trip.left,
+        quantity=trip.entry_quantity,
+        entry_price=trip.entry_value / trip.entry_quantity,
+        exit_price=trip.exit_value / trip.exit_quantity,
         realised=trip.realised,
         fees=trip.fees,
     )

@@ -3,13 +3,13 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from algosat.backtest.report.equity_curve import Curve, Drawdown
+from algosat.backtest.report.equity_curve import Drawdown, EquityCurve
 from tests.app.strategies.fakes import MORNING
 
 
-def curve_of(*worth: int, exposure: int = 0) -> Curve:
-    curve = Curve()
-    for minute, equity in enumerate(worth):
+def curve_of(*equities: int, exposure: int = 0) -> EquityCurve:
+    curve = EquityCurve()
+    for minute, equity in enumerate(equities):
         curve.add(
             MORNING + timedelta(minutes=minute), Decimal(equity), Decimal(exposure if minute % 2 else 0)
         )
@@ -20,28 +20,28 @@ def minute(number: int | None) -> object:
     return None if number is None else MORNING + timedelta(minutes=number)
 
 
-def drawdown_of(*worth: int) -> Drawdown:
-    worst = curve_of(*worth).worst()
+def drawdown_of(*equities: int) -> Drawdown:
+    worst = curve_of(*equities).worst()
     assert worst is not None
     return worst
 
 
-def test_the_worst_fall_is_measured_from_the_height_before_it() -> None:
+def test_drawdown_is_measured_from_the_peak_before_it() -> None:
     worst = drawdown_of(100, 120, 110, 90, 130, 125)
     assert (worst.amount, worst.share) == (Decimal(30), Decimal("0.25"))
-    assert (worst.fell_from, worst.bottom, worst.recovered) == (minute(1), minute(3), minute(4))
+    assert (worst.peak, worst.bottom, worst.recovered) == (minute(1), minute(3), minute(4))
 
 
-def test_a_fall_that_was_not_made_good_has_no_end() -> None:
+def test_drawdown_that_was_not_recovered_has_no_end() -> None:
     assert drawdown_of(100, 90, 95).recovered is None
 
 
-def test_the_first_sample_can_be_the_height() -> None:
+def test_first_sample_can_be_the_peak() -> None:
     worst = drawdown_of(100, 99)
-    assert (worst.fell_from, worst.amount) == (minute(0), Decimal(1))
+    assert (worst.peak, worst.amount) == (minute(0), Decimal(1))
 
 
-def test_what_never_falls_has_no_drawdown() -> None:
+def test_equity_that_never_falls_has_no_drawdown() -> None:
     assert curve_of(100, 100, 105).worst() is None
     assert curve_of().worst() is None
 

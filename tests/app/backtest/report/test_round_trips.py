@@ -34,7 +34,7 @@ def trips_of(*trades: tuple[Side, int, int], fees: str = "3") -> list[RoundTrip]
     return round_trips(fills)
 
 
-def test_in_and_out_is_one() -> None:
+def test_entry_and_exit_are_one_round_trip() -> None:
     (trip,) = trips_of((Side.BUY, 10, 100), (Side.SELL, 10, 105))
     assert (trip.side, trip.quantity, trip.realised, trip.fees) == (
         Side.BUY,
@@ -45,23 +45,23 @@ def test_in_and_out_is_one() -> None:
     assert trip.result == Decimal(44)
 
 
-def test_parts_belong_to_the_same_one() -> None:
+def test_partial_entries_and_exits_belong_to_one_round_trip() -> None:
     (trip,) = trips_of((Side.BUY, 10, 100), (Side.BUY, 10, 110), (Side.SELL, 5, 120), (Side.SELL, 15, 120))
     assert (trip.entry_price, trip.exit_price) == (Decimal(105), Decimal(120))
     assert (trip.quantity, trip.realised, trip.fees) == (Decimal(20), Decimal(300), Decimal(12))
 
 
-def test_a_short_one_wins_when_the_price_falls() -> None:
+def test_short_round_trip_gains_when_the_price_falls() -> None:
     (trip,) = trips_of((Side.SELL, 10, 100), (Side.BUY, 10, 90))
     assert (trip.side, trip.realised) == (Side.SELL, Decimal(100))
 
 
-def test_a_turn_ends_one_and_begins_another_and_its_fees_are_split() -> None:
+def test_reversal_ends_one_round_trip_and_starts_another_and_splits_its_fees() -> None:
     first, second = trips_of((Side.BUY, 10, 100), (Side.SELL, 30, 100), (Side.BUY, 20, 95))
     assert (first.quantity, second.quantity, second.side) == (Decimal(10), Decimal(20), Side.SELL)
     assert (first.fees, second.fees) == (Decimal(4), Decimal(5))
     assert second.realised == Decimal(100)
 
 
-def test_one_that_is_under_way_is_not_counted() -> None:
+def test_open_round_trip_is_not_counted() -> None:
     assert trips_of((Side.BUY, 10, 100), (Side.SELL, 5, 105)) == []
