@@ -1,9 +1,11 @@
-"""Each role's README.md, written from its specs and defaults: `python -m tools.role_docs`.
+"""README.md of each role: description and variables from its specs, examples and warnings written by hand.
 
-The specs are what a run is held against, so the page cannot promise a variable that does not exist.
+`make docs` writes the generated parts and keeps the text between "## Example" and "## Variables". The specs
+are what a run is validated against, so the page cannot name a variable that does not exist.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,27 +17,28 @@ from tools.say import note
 
 ROLES = ROOT / "roles"
 LONG = 48
+BY_HAND = re.compile(r"^## Example$.*?(?=^## Variables$)", re.MULTILINE | re.DOTALL)
 
 
 def main() -> None:
-    """Write every role's page anew."""
+    """Write the page of every role."""
     for role in roles():
         page(role).write_text(text(role))
         note(str(page(role).relative_to(ROOT)))
 
 
 def roles() -> list[str]:
-    """The roles that have specs."""
+    """Return the names of all roles that have specs."""
     return sorted(it.parts[-3] for it in ROLES.glob("*/meta/argument_specs.yml"))
 
 
 def page(role: str) -> Path:
-    """Where the role's page lies."""
+    """Return the path of the role's page."""
     return ROLES / role / "README.md"
 
 
 def text(role: str) -> str:
-    """The page as it must be."""
+    """Return the text that the role's page must have."""
     entry = _load(role, "meta/argument_specs.yml")["argument_specs"]["main"]
     defaults = _load(role, "defaults/main.yml")
     return "\n".join(
@@ -45,14 +48,22 @@ def text(role: str) -> str:
             f"{entry['short_description']}.",
             "",
             *(f"{paragraph}\n" for paragraph in _paragraphs(entry.get("description", []))),
+            *_by_hand(role),
+            "## Variables",
+            "",
             "| variable | type | default | meaning |",
             "|---|---|---|---|",
             *_rows(entry.get("options") or {}, defaults),
             "",
-            "_Written by `python -m tools.role_docs` from the specs (`meta/`) and the `defaults/`._",
+            "_`make docs` writes the description and the table from `meta/` and `defaults/`._",
             "",
         ]
     )
+
+
+def _by_hand(role: str) -> list[str]:
+    found = BY_HAND.search(page(role).read_text()) if page(role).exists() else None
+    return [f"{found[0].strip()}\n"] if found else []
 
 
 def _load(role: str, file: str) -> dict[str, Any]:

@@ -77,4 +77,4 @@ def test_arming_an_armed_switch_fails(host: Host) -> None:
     arm(host)
     second = host.run(f"deadman arm test true {FILE}")
     assert second.rc == 1
-    assert "armed already" in second.stderr
+    assert "already armed" in second.stderr

@@ -46,7 +46,7 @@ def test_unconfirmed_change_is_undone(deadman: Deadman, changed: Path) -> None:
     changed.write_text("new")
     fired = deadman("fire", "test")
     assert (fired.returncode, changed.read_text()) == (0, "old")
-    assert "nobody confirmed the change of test" in fired.stderr
+    assert "the change of test was not confirmed" in fired.stderr
 
 
 def test_failed_restore_keeps_the_copy_and_prints_both_remedies(

@@ -70,7 +70,7 @@ def commands(place: Path) -> list[str]:
 
 def test_certificate_is_issued_and_loaded_once(renew: Renew, tmp_path: Path) -> None:
     first, second = renew(), renew()
-    assert (first.returncode, first.stdout) == (0, "issued: no authority that outlives a certificate\n")
+    assert (first.returncode, first.stdout) == (0, "issued: no CA that outlives a certificate\n")
     assert (second.returncode, second.stdout, second.stderr) == (0, "kept\n", "")
     assert commands(tmp_path) == ["reload nginx.service"]
 
@@ -79,8 +79,8 @@ def test_failed_reload_is_repeated_until_it_succeeds(renew: Renew, tmp_path: Pat
     renew()
     (tmp_path / "broken").touch()
     failed = renew("now")
-    assert (failed.returncode, failed.stdout) == (3, "issued: as you wished\n")
-    assert "shows the one before" in failed.stderr
+    assert (failed.returncode, failed.stdout) == (3, "issued: requested\n")
+    assert "still uses the old certificate" in failed.stderr
     assert renew().returncode == 3
     (tmp_path / "broken").unlink()
     assert (renew().returncode, renew().stdout) == (0, "kept\n")
@@ -105,7 +105,8 @@ def test_changed_authority_issues_at_once_and_the_same_one_does_not(renew: Renew
     results = [
         renew(tls_mode="acme", tls_acme_directory_url=url).stdout for url in (trial, trial, real, real)
     ]
-    assert results == ["issued: none with its key\n", "kept\n", "issued: another authority\n", "kept\n"]
+    first, other = "issued: no certificate that matches its key\n", "issued: another CA\n"
+    assert results == [first, "kept\n", other, "kept\n"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the report is written as its directory's owner")

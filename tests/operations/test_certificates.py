@@ -88,7 +88,7 @@ def test_unreachable_authority_keeps_the_current_certificate(
 ) -> None:
     before = serial(host)
     output = provision(controller, authority, "https://localhost:14009/nowhere")
-    assert "the authority issued no certificate; the one before stays" in output
+    assert "the CA issued no certificate; the old one stays" in output
     assert serial(host) == before
 
 

@@ -78,6 +78,6 @@ def test_changed_port_of_a_refused_release_keeps_the_api_reachable(
     assert trader.buy(trader.instrument()["symbol"], 2).status == 201
     both = ("site.yml", "--tags=nginx,algosat")
     refused = controller.attempt(*both, '--extra-vars={"algosat_api_port": 18080}')
-    assert "a restart now would cut into trading" in refused.stdout
+    assert "a restart now would interrupt trading" in refused.stdout
     assert trader.client.get("/health/live").status == 200
     controller.play(*both)

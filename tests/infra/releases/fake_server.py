@@ -75,7 +75,7 @@ class FakeServer:
         return subprocess.CompletedProcess(line, code, output, f"{line} refused" if code else "")
 
     def wait(self, here: Layout) -> None:
-        if not self.healthy(here.running()):
+        if not self.healthy(here.current_release()):
             raise Failed("not healthy")
 
 

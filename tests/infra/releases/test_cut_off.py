@@ -30,7 +30,7 @@ def interrupted(server: FakeServer, monkeypatch: pytest.MonkeyPatch, name: str) 
         killed.setattr(machine, "attempt", attempt)
         with pytest.raises(SystemExit):
             switch.switch(server.layout, release)
-    assert server.layout.running() == release
+    assert server.layout.current_release() == release
     return release
 
 
@@ -40,7 +40,7 @@ def test_current_release_that_was_never_started_is_started(
     server.activate("1.0-a")
     release = interrupted(server, monkeypatch, "1.0-b")
     changed = switch.switch(server.layout, release)
-    assert changed == ["release 1.0-b, whose switch was cut off: another one may still run"]
+    assert changed == ["release 1.0-b, whose switch was interrupted: another one may still run"]
     assert restarted(server) == ["algosat-engine.service", "algosat.service"]
     assert switch.switch(server.layout, release) == []
 
@@ -81,7 +81,7 @@ def test_services_left_stopped_are_started_while_the_market_is_open(server: Fake
 
 def test_symbolic_link_in_place_of_the_lock_is_not_followed(server: FakeServer, tmp_path: Path) -> None:
     (server.layout.runtime / "changeover.lock").symlink_to(tmp_path / "nologin")
-    with pytest.raises(OSError, match="symbolic link"), store.services_held(server.layout):
+    with pytest.raises(OSError, match="symbolic link"), store.services_stopped(server.layout):
         pass
     assert not (tmp_path / "nologin").exists()
 
@@ -96,7 +96,7 @@ def test_restored_store_is_unpacked_privately_before_its_owner_changes(
         member = tarfile.TarInfo("algosat-20261122T000000Z-before-migration/database/algosat.db")
         member.size = 5
         tar.addfile(member, io.BytesIO(b"store"))
-    store.put_back(server.layout, server.install("1.0-a"), archive)
+    store.restore(server.layout, server.install("1.0-a"), archive)
     work = changed[-1]
     assert changed == [work / "algosat.db", work]
     assert work.parent == server.layout.home

@@ -14,7 +14,7 @@ from tests.infra.releases.fake_server import STANDBY, FakeServer, restarted
 def test_unhealthy_release_is_rolled_back_with_its_configuration(server: FakeServer) -> None:
     server.activate("1.0-a")
     server.healthy = lambda running: running is not None and running.name == "1.0-a"
-    with pytest.raises(Failed, match=r"(?s)1.0-b failed: not healthy.*1.0-a is in force again, and healthy"):
+    with pytest.raises(Failed, match=r"(?s)1.0-b failed: not healthy.*1.0-a is current again, and healthy"):
         switch.switch(server.layout, server.install("1.0-b", "two"))
     assert server.layout.current.readlink() == Path("releases/1.0-a")
     assert server.configuration() == "setting: one\n"
@@ -28,7 +28,7 @@ def test_configuration_that_makes_a_release_unhealthy_is_undone(server: FakeServ
     release = server.activate("1.0-a")
     (release.configuration / "algosat.yaml").write_text("setting: bad\n")
     server.healthy = lambda _: "bad" not in server.configuration()
-    with pytest.raises(Failed, match=r"1\.0-a is in force again"):
+    with pytest.raises(Failed, match=r"1\.0-a is current again"):
         switch.switch(server.layout, release)
     assert server.configuration() == "setting: one\n"
     assert (release.configuration / "algosat.yaml").read_text() == "setting: one\n"
@@ -36,7 +36,7 @@ def test_configuration_that_makes_a_release_unhealthy_is_undone(server: FakeServ
 
 def test_failed_first_release_leaves_nothing_running(server: FakeServer) -> None:
     server.healthy = lambda _: False
-    with pytest.raises(Failed, match="There was no release before it"):
+    with pytest.raises(Failed, match="There was no previous release"):
         switch.switch(server.layout, server.install("1.0-a"))
     assert not server.layout.current.is_symlink()
     assert any(it.startswith("systemctl disable --now") for it in server.commands)
@@ -66,11 +66,11 @@ def test_store_is_restored_if_the_migrated_release_is_unhealthy(
     server.failures["1.0-b/bin/algosat db current"] = store.BEHIND
     server.outputs["backup.sh"] = "/backups/one.tar.gz\n"
     server.healthy = lambda running: running is not None and running.name == "1.0-a"
-    put_back: list[tuple[str, Path]] = []
+    restored: list[tuple[str, Path]] = []
     monkeypatch.setattr(
-        store, "put_back", lambda _, release, archive: put_back.append((release.name, archive))
+        store, "restore", lambda _, release, archive: restored.append((release.name, archive))
     )
-    with pytest.raises(Failed, match=r"1\.0-a is in force again"):
+    with pytest.raises(Failed, match=r"1\.0-a is current again"):
         switch.switch(server.layout, server.install("1.0-b"))
-    assert put_back == [("1.0-a", Path("/backups/one.tar.gz"))]
+    assert restored == [("1.0-a", Path("/backups/one.tar.gz"))]
     assert "1.0-a/bin/algosat risk resume" in server.commands[-1]

@@ -11,7 +11,7 @@ from algosat_release.machine import Refused
 from tests.infra.releases.fake_server import FakeServer, call
 
 
-@pytest.mark.parametrize("code", [guard.MARKET_OPEN, guard.UNDER_WAY])
+@pytest.mark.parametrize("code", [guard.MARKET_OPEN, guard.IN_FLIGHT])
 def test_switch_during_trading_is_refused_with_the_remedy(server: FakeServer, code: int) -> None:
     server.activate("1.0-a")
     server.failures["1.0-a/bin/algosat engine idle"] = code
@@ -34,7 +34,7 @@ def test_forced_switch_during_trading_is_made(server: FakeServer, monkeypatch: p
 def test_switch_waits_for_pending_requests(server: FakeServer) -> None:
     server.activate("1.0-a")
     switch.switch(server.layout, server.install("1.0-b"))
-    assert any(it.endswith(f"engine idle --within={guard.LULL_SECONDS}") for it in server.commands)
+    assert any(it.endswith(f"engine idle --within={guard.IDLE_WAIT_SECONDS}") for it in server.commands)
 
 
 def test_switch_without_changes_needs_no_guard(server: FakeServer) -> None:

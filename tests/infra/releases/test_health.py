@@ -18,5 +18,5 @@ from algosat_release import health
     ],
 )
 def test_health_response_is_evaluated(status: int, body: object, complaint: str | None) -> None:
-    found = health.judge(status, body)
+    found = health.problem_in(status, body)
     assert (found is None) if complaint is None else (found is not None and complaint in found)

@@ -27,14 +27,14 @@ def archive_of(directory: Path, *names: str) -> Path:
 def test_archive_with_a_path_outside_the_release_is_rejected(
     server: FakeServer, tmp_path: Path, inside: str
 ) -> None:
-    with pytest.raises(Refused, match="is no release"):
+    with pytest.raises(Refused, match="is not a release"):
         install(server.layout, "1.0-a", archive_of(tmp_path, inside))
     assert not server.layout.release("1.0-a").directory.exists()
 
 
 def test_archive_with_an_absolute_path_is_rejected(server: FakeServer, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
-    with pytest.raises(Refused, match="is no release"):
+    with pytest.raises(Refused, match="is not a release"):
         install(server.layout, "1.0-a", archive_of(tmp_path, str(elsewhere)))
     assert not elsewhere.exists()
 
@@ -42,6 +42,6 @@ def test_archive_with_an_absolute_path_is_rejected(server: FakeServer, tmp_path:
 def test_file_that_is_not_an_archive_is_rejected(server: FakeServer, tmp_path: Path) -> None:
     file = tmp_path / "1.0-a.tar"
     file.write_text("text")
-    with pytest.raises(Refused, match="is no release"):
+    with pytest.raises(Refused, match="is not a release"):
         install(server.layout, "1.0-a", file)
     assert not server.layout.release("1.0-a").directory.exists()

@@ -27,12 +27,12 @@ def reject_current_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the older release reject the current configuration, once."""
     answers = iter([Refused("colour is not a known setting")])
 
-    def accept(layout: Layout, release: Release, *options: str) -> None:
+    def check_configuration(layout: Layout, release: Release, *options: str) -> None:
         for refusal in answers:
             raise refusal
-        switch.accept(layout, release, *options)
+        switch.check_configuration(layout, release, *options)
 
-    monkeypatch.setattr(command, "accept", accept)
+    monkeypatch.setattr(command, "check_configuration", check_configuration)
 
 
 def test_rollback_does_not_restore_replaced_keys(
@@ -56,7 +56,8 @@ def test_rollback_uses_the_old_configuration_if_the_current_is_rejected(
     assert call(server, monkeypatch, "rollback") == 0
     assert server.configuration() == "setting: one\n"
     assert (old.configuration / "algosat.yaml").read_text() == "setting: one\n"
-    assert "the configuration it last ran with: colour is not a known setting" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "using the configuration that 1.0-a ran with last: colour is not a known setting" in said
 
 
 @pytest.mark.parametrize("wanted", [["rollback"], ["rollback", "1.0-x"], ["switch", "1.0-x"]])

@@ -16,7 +16,7 @@ def test_switch_with_an_unexpectedly_empty_store_is_refused(server: FakeServer, 
     running = server.activate("1.0-a")
     server.active = not stopped
     server.outputs["1.0-a/bin/algosat db current"] = "none 0001\n"
-    with pytest.raises(Refused, match=r"1\.0-a is in force, but its store is empty: .*restore\.yml"):
+    with pytest.raises(Refused, match=r"1\.0-a is current, but its store is empty: .*restore\.yml"):
         switch.switch(server.layout, running if stopped else server.install("1.0-b"))
     assert not any("systemctl" in it and "show" not in it for it in server.commands)
 

@@ -100,7 +100,7 @@ def test_second_concurrent_switch_is_refused(
     with (server.layout.home / ".release.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         assert call(server, monkeypatch, "switch", "1.0-a") == 1
-    assert "another release is under way" in capsys.readouterr().err
+    assert "another release is in progress" in capsys.readouterr().err
 
 
 def test_oldest_releases_are_removed_but_not_the_previous_one(server: FakeServer) -> None:

@@ -1,4 +1,4 @@
-"""Releases on the server: install one beside the running one, switch to it, go back when it is not healthy.
+"""Releases on the server: install one beside the current one, switch to it, roll back if it is unhealthy.
 
-Runs as root under the system's own Python, so that it depends on no release.
+Runs as root with the system's Python, so that it depends on no release.
 """

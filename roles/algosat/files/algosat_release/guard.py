@@ -1,32 +1,34 @@
-"""Nothing is restarted while the market is open or a request to the broker is under way, unless told so."""
+"""Guard against restarts that interrupt trading: market open, or a request to the broker in flight."""
 
 from __future__ import annotations
 
 from algosat_release.layout import Layout
 from algosat_release.machine import Refused, unit_states
-from algosat_release.store import ask_running
+from algosat_release.store import ask_current
 
-MARKET_OPEN, UNDER_WAY = 5, 6  # how `algosat engine idle` ends when a restart would cut into something
-LULL_SECONDS = 10  # how long a moment is sought in which no request is under way
+MARKET_OPEN, IN_FLIGHT = 5, 6  # exit codes of `algosat engine idle`
+IDLE_WAIT_SECONDS = 10  # how long to wait for a moment without a request in flight
 
 
 def require_idle(layout: Layout) -> None:
-    """Return at a moment at which the services may be restarted.
+    """Return at a moment when the services may be restarted.
 
-    The release in force is asked: it knows its calendar and its orders. One that cannot answer is no
-    reason to keep a better one out, nor is one that was cut off already: its engine is stopped. Raises
-    Refused with what speaks against it, and the remedy.
+    The current release decides, because it knows its calendar and its orders. If it cannot answer, or if an
+    interrupted switch has stopped its engine, the restart is allowed.
+
+    Raises:
+        Refused: A restart now would interrupt trading. The message names the reason and the remedy.
     """
-    running = layout.running()
-    if running is None or _no_engine_runs(layout):
+    current = layout.current_release()
+    if current is None or _no_engine_runs(layout):
         return
-    # It looks again by itself: on a slow server each start of it takes longer than a lull lasts.
-    answer = ask_running(layout, running, "engine", "idle", f"--within={LULL_SECONDS}")
-    if answer.returncode in (MARKET_OPEN, UNDER_WAY):
+    # One process polls: on a slow server each start of the program takes longer than an idle moment lasts.
+    answer = ask_current(layout, current, "engine", "idle", f"--within={IDLE_WAIT_SECONDS}")
+    if answer.returncode in (MARKET_OPEN, IN_FLIGHT):
         raise Refused(
-            f"a restart now would cut into trading:\n{answer.stdout.strip()[:2000]}\n"
-            "Wait until the market has closed and every order has come to rest, or, if it must be now,"
-            " repeat it with -e algosat_force=true (on the server: --force)"
+            f"a restart now would interrupt trading:\n{answer.stdout.strip()[:2000]}\n"
+            "Wait until the market has closed and no request is in flight. To restart in spite of that,"
+            " repeat it with -e algosat_force=true (on the server: --force)."
         )
 
 

@@ -1,4 +1,4 @@
-"""Whether the release answers as a client sees it: over HTTPS, through nginx, its certificate proven."""
+"""Health of the release as a client sees it: over HTTPS through nginx, with its certificate verified."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ NEEDED = ("database", "config", "engine")
 
 
 def wait(layout: Layout) -> None:
-    """Return once the release is healthy. Raises Failed with what it last said when that takes too long."""
+    """Return once the release is healthy. Raises Failed with the last problem after the timeout."""
     deadline = time.monotonic() + layout.health_wait_seconds
-    while (complaint := _complaint(layout)) is not None:
+    while (problem := _problem(layout)) is not None:
         if time.monotonic() > deadline:
-            raise Failed(f"not healthy within {layout.health_wait_seconds:.0f} s: {complaint}")
+            raise Failed(f"not healthy within {layout.health_wait_seconds:.0f} s: {problem}")
         time.sleep(PAUSE_SECONDS)
 
 
-def _complaint(layout: Layout) -> str | None:
+def _problem(layout: Layout) -> str | None:
     for unit, state in unit_states(layout.units).items():
         if state["ActiveState"] != "active":
             return f"{unit} is {state['ActiveState']}"
@@ -33,11 +33,11 @@ def _complaint(layout: Layout) -> str | None:
         status, body = _ask(layout)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"https://{layout.server_name}/health does not answer: {error}"
-    return judge(status, body)
+    return problem_in(status, body)
 
 
-def judge(status: int, body: Any) -> str | None:
-    """What is wrong with an answer of /health, or None."""
+def problem_in(status: int, body: Any) -> str | None:
+    """Return the problem that a response of /health reports, or None."""
     if not isinstance(body, dict):
         return f"/health answered {status} with something else than an object"
     if status != http.client.OK or body.get("status") not in ("healthy", "degraded"):
@@ -49,7 +49,7 @@ def judge(status: int, body: Any) -> str | None:
 
 def _ask(layout: Layout) -> tuple[int, Any]:
     trust = ssl.create_default_context()
-    if layout.ca_file.exists():  # beside those that everybody knows
+    if layout.ca_file.exists():  # in addition to the system's CAs
         trust.load_verify_locations(layout.ca_file)
     with socket.create_connection(("127.0.0.1", 443), timeout=5) as plain:
         connection = http.client.HTTPSConnection(layout.server_name, timeout=5)

@@ -1,4 +1,4 @@
-"""The release log: one line for every switch, tried or done."""
+"""The release log: one line for each switch, successful or not."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 
-def record(log: Path, release: str, before: str | None, outcome: str) -> None:
-    """Add a line: when, which release, which one before it, and how it ended."""
+def record(log: Path, release: str, previous: str | None, outcome: str) -> None:
+    """Append a line with the time, the release, the previous release and the outcome."""
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     first_line = (outcome.splitlines() or [""])[0]
     with log.open("a") as file:
-        file.write(f"{moment}\t{release}\tfrom {before or 'nothing'}\t{first_line}\n")
+        file.write(f"{moment}\t{release}\tfrom {previous or 'nothing'}\t{first_line}\n")

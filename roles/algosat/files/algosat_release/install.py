@@ -1,4 +1,4 @@
-"""Installing a release from its archive, without a network."""
+"""Installation of a release from its archive, without network access."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from algosat_release.machine import Failed, Refused, run
 
 
 def install(layout: Layout, name: str, archive: Path) -> bool:
-    """Make releases/NAME from the archive and remove that; False if it is there already.
+    """Install releases/NAME from the archive, then remove the archive.
 
-    A half-made one is made anew.
+    An incomplete installation is replaced. Returns False if the release is already installed.
     """
     release = layout.release(name)
     if release.is_complete:
@@ -37,13 +37,13 @@ def install(layout: Layout, name: str, archive: Path) -> bool:
 
 
 def prune(layout: Layout, keep: set[str | None]) -> None:
-    """Remove the oldest releases beyond the number to keep; never one that is named."""
+    """Remove the oldest releases beyond the number to keep, except those named in `keep`."""
     for release in layout.installed()[layout.kept :]:
         if release.name not in keep:
             shutil.rmtree(release.directory)
-    for archive in (layout.home / "releases").glob("*.tar"):  # of an installation that was cut off
+    for archive in (layout.home / "releases").glob("*.tar"):  # left by an interrupted installation
         archive.unlink()
-    for store in layout.home.glob(".store-*"):  # of a way back that was cut off
+    for store in layout.home.glob(".store-*"):  # left by an interrupted rollback
         shutil.rmtree(store)
 
 
@@ -54,14 +54,14 @@ def _unpack(archive: Path, directory: Path) -> None:
             for member in tar:
                 _write(directory, member.name, tar.extractfile(member), archive)
     except (OSError, tarfile.TarError) as error:
-        raise Refused(f"{archive} is no release: {error}") from error
+        raise Refused(f"{archive} is not a release: {error}") from error
 
 
 def _write(directory: Path, name: str, content: IO[bytes] | None, archive: Path) -> None:
-    # By hand, because Debian 12's Python does not know extractall's `filter` yet.
+    # extractall(filter=...) does not exist in Debian 12's Python.
     target = directory / name
     if content is None or ".." in target.parts or not target.is_relative_to(directory):
-        raise Refused(f"{archive} is no release: it holds {name}")
+        raise Refused(f"{archive} is not a release: it contains {name}")
     target.write_bytes(content.read())
 
 

@@ -1,4 +1,4 @@
-"""Where everything lies, and what this server was told about its releases."""
+"""Paths of the releases on the server, and the settings that Ansible wrote to release.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COMPLETE = "complete"  # the last file of an installation
 
 @dataclass(frozen=True)
 class Release:
-    """One installed release: a virtual environment, and the configuration it is to run with."""
+    """An installed release: a virtual environment and the configuration for it."""
 
     directory: Path
 
@@ -35,7 +35,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Layout:
-    """The server's paths and names, as Ansible wrote them to release.json."""
+    """Paths, names and limits of this server, from release.json."""
 
     home: Path
     configuration: Path
@@ -43,7 +43,7 @@ class Layout:
     user: str
     group: str
     units: tuple[str, ...]  # in the order in which they start
-    standby: str  # a second engine, for the moments in which the first one restarts
+    standby: str  # the unit of a second engine, which leads while the first one restarts
     unit_directory: Path
     server_name: str
     ca_file: Path
@@ -64,35 +64,36 @@ class Layout:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The units that run the release; a socket outlives them and keeps clients waiting."""
+        """The services of the release. During their restart the socket unit queues connections."""
         return tuple(unit for unit in self.units if unit.endswith(".service"))
 
     def release(self, name: str) -> Release:
         return Release(self.home / "releases" / name)
 
-    def running(self) -> Release | None:
-        """The release that `current` points to."""
+    def current_release(self) -> Release | None:
+        """Return the release that the link `current` points to."""
         return self.release(self.current.readlink().name) if self.current.is_symlink() else None
 
     def installed(self) -> list[Release]:
-        """Every release on the server, the newest first."""
+        """Return every release on the server, the newest first."""
         found = [Release(it.parent) for it in (self.home / "releases").glob(f"*/{COMPLETE}")]
         return sorted(found, key=lambda it: (it.directory / COMPLETE).stat().st_mtime, reverse=True)
 
 
 def read(file: Path) -> Layout:
-    told = json.loads(file.read_text())
+    """Read release.json, whose directory is the home of the releases."""
+    values = json.loads(file.read_text())
     return Layout(
         home=file.parent,
-        configuration=Path(told["configuration"]),
-        runtime=Path(told["runtime"]),
-        user=told["user"],
-        group=told["group"],
-        units=tuple(told["units"]),
-        standby=told["standby"],
-        unit_directory=Path(told["unit_directory"]),
-        server_name=told["server_name"],
-        ca_file=Path(told["ca_file"]),
-        health_wait_seconds=float(told["health_wait_seconds"]),
-        kept=int(told["kept"]),
+        configuration=Path(values["configuration"]),
+        runtime=Path(values["runtime"]),
+        user=values["user"],
+        group=values["group"],
+        units=tuple(values["units"]),
+        standby=values["standby"],
+        unit_directory=Path(values["unit_directory"]),
+        server_name=values["server_name"],
+        ca_file=Path(values["ca_file"]),
+        health_wait_seconds=float(values["health_wait_seconds"]),
+        kept=int(values["kept"]),
     )

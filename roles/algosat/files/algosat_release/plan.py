@@ -1,4 +1,4 @@
-"""What is between the server as it is and the server as it is to be."""
+"""Differences between the server and a release with its configuration, and the record of the last switch."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ STARTED_AT_BOOT = {"enabled", "static"}
 
 
 def changes(layout: Layout, release: Release) -> list[str]:
-    """What makes a restart necessary, in words: another release, configuration or unit."""
+    """Describe each difference that requires a restart: another release, configuration or unit file."""
     found = []
-    running = layout.running()
-    if running is None or running.name != release.name:
-        found.append(f"release {running.name if running else 'none'} -> {release.name}")
+    current = layout.current_release()
+    if current is None or current.name != release.name:
+        found.append(f"release {current.name if current else 'none'} -> {release.name}")
     elif state(layout).get("release", release.name) != release.name:
-        found.append(f"release {release.name}, whose switch was cut off: another one may still run")
+        found.append(f"release {release.name}, whose switch was interrupted: another one may still run")
     found += [
         f"configuration {layout.configuration / name}"
         for name in CONFIGURATION
         if _content(release.configuration / name) != _content(layout.configuration / name)
     ]
-    return found + [f"unit {unit}" for unit in stale(layout, layout.units)]
+    return found + [f"unit {unit}" for unit in outdated_units(layout, layout.units)]
 
 
-def stale(layout: Layout, units: Sequence[str]) -> list[str]:
-    """Units whose file is not the one they were last started with."""
-    started_with, seals = state(layout).get("units", {}), unit_seals(layout)
-    return [unit for unit in units if started_with.get(unit) != seals.get(unit)]
+def outdated_units(layout: Layout, units: Sequence[str]) -> list[str]:
+    """Return the units whose file has changed since they were started."""
+    started_with, digests = state(layout).get("units", {}), unit_digests(layout)
+    return [unit for unit in units if started_with.get(unit) != digests.get(unit)]
 
 
-def sleepers(layout: Layout) -> list[str]:
-    """Units that do not run now, or would not after a reboot."""
+def inactive_units(layout: Layout) -> list[str]:
+    """Describe each unit that is not running, or would not start at boot."""
     return [
         f"unit {unit} is {it['ActiveState']}, {it['UnitFileState'] or 'unknown'}"
         for unit, it in unit_states(layout.units).items()
@@ -45,32 +45,32 @@ def sleepers(layout: Layout) -> list[str]:
     ]
 
 
-def unit_seals(layout: Layout) -> dict[str, str]:
-    """A digest of each unit file, to see later whether the unit runs as its file says."""
+def unit_digests(layout: Layout) -> dict[str, str]:
+    """Return the SHA-256 digest of each unit file."""
     files = {unit: _content(layout.unit_directory / unit) for unit in layout.units}
     return {unit: hashlib.sha256(content).hexdigest() for unit, content in files.items() if content}
 
 
 def state(layout: Layout) -> dict[str, Any]:
-    """What the last switch that went well wrote down; empty before the first, and if that cannot be read."""
+    """Return the record of the last successful switch; empty if there is none or it is unreadable."""
     try:
-        written: dict[str, Any] = json.loads(layout.state.read_text())
+        record: dict[str, Any] = json.loads(layout.state.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return written
+    return record
 
 
 def write_state(layout: Layout, release: Release, previous: Release | None) -> None:
-    """Remember what runs now, and what ran before."""
+    """Record the current and the previous release, and the unit files they were started with."""
     last = state(layout)
-    # A switch that was cut off wrote nothing down: the last that did is the one before.
+    # An interrupted switch records nothing, so the last record names the release that ran before.
     before = last.get("previous" if last.get("release") == release.name else "release")
     if previous and previous.name != release.name:
         before = previous.name
-    told = {"release": release.name, "previous": before, "units": unit_seals(layout)}
-    beside = layout.state.with_suffix(".new")
-    beside.write_text(json.dumps(told, indent=2) + "\n")
-    beside.rename(layout.state)
+    record = {"release": release.name, "previous": before, "units": unit_digests(layout)}
+    temporary = layout.state.with_suffix(".new")
+    temporary.write_text(json.dumps(record, indent=2) + "\n")
+    temporary.rename(layout.state)
 
 
 def _content(file: Path) -> bytes | None:

@@ -1,8 +1,7 @@
-"""The store on a release's way: is there something to migrate, do it, and take it back.
+"""The store during a switch: check its schema version, migrate it, restore it after a failure.
 
-Trading is halted from before the copy is made until the release has proven itself. So nothing can
-be accepted in between that going back to the copy would lose; what a broker does meanwhile is found
-again by reconciliation.
+Trading is halted from before the backup until the new release is healthy. No order is accepted in between
+that a restoration of the backup would lose. Reconciliation finds what the broker did meanwhile.
 """
 
 from __future__ import annotations
@@ -23,133 +22,137 @@ from algosat_release.layout import Layout, Release
 from algosat_release.machine import Failed, Refused, as_service, attempt, run, systemctl, tail
 
 SNAPSHOT = "database/algosat.db"
-CURRENT, BEHIND, NEWER = 0, 3, 4  # how `algosat db current` ends
-A_RELEASES_HALT = re.compile(r"^all\t.*\trelease \S+ is being proven$", re.MULTILINE)
+CURRENT, BEHIND, NEWER = 0, 3, 4  # exit codes of `algosat db current`
+RELEASE_HALT = re.compile(r"^all\t.*\trelease \S+ is being proven$", re.MULTILINE)
 
 
 def algosat(layout: Layout, release: Release, *arguments: str) -> str:
-    """Run the release's own program on its own configuration."""
+    """Run the release's program with the release's own configuration. Raises Failed if it fails."""
     return run(_command(layout, release, release.configuration, arguments))
 
 
 def ask(layout: Layout, release: Release, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The same, and hand back whatever became of it."""
+    """Run the release's program with the release's own configuration, whatever its exit code."""
     return attempt(_command(layout, release, release.configuration, arguments))
 
 
-def ask_running(layout: Layout, running: Release, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Ask the release in force with what is in force: its own files may be those it is to run with next."""
-    return attempt(_command(layout, running, layout.configuration, arguments))
+def ask_current(layout: Layout, current: Release, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the current release's program with the configuration in /etc, whatever its exit code.
+
+    The release's own copy may already be the configuration for its next start.
+    """
+    return attempt(_command(layout, current, layout.configuration, arguments))
 
 
-def tell_running(layout: Layout, running: Release, *arguments: str) -> str:
-    """The same, and it must end well."""
-    return run(_command(layout, running, layout.configuration, arguments))
+def run_current(layout: Layout, current: Release, *arguments: str) -> str:
+    """Run the current release's program with the configuration in /etc. Raises Failed if it fails."""
+    return run(_command(layout, current, layout.configuration, arguments))
 
 
 def must_migrate(layout: Layout, release: Release) -> bool:
-    """Whether the store is at an older schema version than the release works with.
+    """Return True if the store's schema version is older than the release's.
 
-    Raises Refused when it is at one that the release does not know.
+    Raises Refused if the store's schema version is newer than the release knows.
     """
     answer = ask(layout, release, "db", "current")
     if answer.returncode == NEWER:
         version = answer.stdout.split()[0]
         raise Refused(
-            f"the store is at schema version {version}, which {release.name} does not know; restore an"
-            " archive from before the migration (restore.sh), or deploy a newer release"
+            f"the store has schema version {version}, which {release.name} does not know; restore an archive"
+            " from before the migration (restore.sh), or deploy a newer release"
         )
     if answer.returncode not in (CURRENT, BEHIND):
         raise Failed(f"the store's schema version cannot be read:\n{tail(answer)}")
     return answer.returncode == BEHIND
 
 
-def require_there(layout: Layout) -> None:
-    """Raises Refused when a release is in force whose store is gone: an empty one knows of no position."""
-    running = layout.running()
-    if running and ask_running(layout, running, "db", "current").stdout.split()[:1] == ["none"]:
+def require_store(layout: Layout) -> None:
+    """Raise Refused if there is a current release but its store is empty: a new one has no positions."""
+    current = layout.current_release()
+    if current and ask_current(layout, current, "db", "current").stdout.split()[:1] == ["none"]:
         raise Refused(
-            f"{running.name} is in force, but its store is empty: put a backup back (playbooks/restore.yml),"
-            " or, to begin with nothing, run `sudo algosat db upgrade`"
+            f"{current.name} is current, but its store is empty: restore a backup (playbooks/restore.yml),"
+            " or, to begin with an empty store, run `sudo algosat db upgrade`"
         )
 
 
 def migrate(layout: Layout, release: Release) -> None:
-    """Bring the store to the release's schema version; one transaction, so all of it or nothing."""
+    """Migrate the store to the release's schema version, in one transaction."""
     algosat(layout, release, "db", "upgrade")
 
 
 @contextmanager
-def trading_halted(layout: Layout, release: Release | None, proven: str) -> Iterator[None]:
-    """Accept no new orders while a release is proven; leave working ones alone, and anybody else's halt."""
+def trading_halted(layout: Layout, release: Release | None, candidate: str) -> Iterator[None]:
+    """Halt trading until the candidate is healthy. Working orders stay; a halt of somebody else stays too."""
     if release is None:
         yield
         return
-    status = tell_running(layout, release, "risk", "status")
-    if status.startswith("halted") and not A_RELEASES_HALT.search(status):
+    status = run_current(layout, release, "risk", "status")
+    if status.startswith("halted") and not RELEASE_HALT.search(status):
         yield
         return
-    reason = f"release {proven} is being proven"
-    tell_running(layout, release, "risk", "halt", "--no-cancel", "--reason", reason)
+    # The words of RELEASE_HALT, by which a later switch recognizes a halt of this program.
+    reason = f"release {candidate} is being proven"
+    run_current(layout, release, "risk", "halt", "--no-cancel", "--reason", reason)
     try:
         yield
     finally:
-        _resume(layout, layout.running() or release)
+        _resume(layout, layout.current_release() or release)
 
 
-def resume_what_was_cut_off(layout: Layout, release: Release) -> None:
-    """End the halt of a switch that was cut off before its release, or a later one, had proven itself."""
-    if A_RELEASES_HALT.search(ask_running(layout, release, "risk", "status").stdout):
+def resume_after_interruption(layout: Layout, release: Release) -> None:
+    """End the halt that an interrupted switch has left."""
+    if RELEASE_HALT.search(ask_current(layout, release, "risk", "status").stdout):
         _resume(layout, release)
 
 
 def _resume(layout: Layout, release: Release) -> None:
-    status = ask_running(layout, release, "risk", "status")
+    status = ask_current(layout, release, "risk", "status")
     halts = [line for line in status.stdout.splitlines() if line.startswith("all\t")]
-    if halts and not A_RELEASES_HALT.search(halts[0]):
-        print(f"trading stays halted, as somebody has asked for meanwhile: {halts[0]}", file=sys.stderr)
+    if halts and not RELEASE_HALT.search(halts[0]):
+        print(f"trading stays halted, because somebody halted it meanwhile: {halts[0]}", file=sys.stderr)
         return
-    resumed = ask_running(layout, release, "risk", "resume")
+    resumed = ask_current(layout, release, "risk", "resume")
     if resumed.returncode != 0:
         print(f"trading is still halted; run: algosat risk resume\n{tail(resumed)}", file=sys.stderr)
 
 
 @contextmanager
-def services_held(layout: Layout) -> Iterator[None]:
-    """Stop the services, and let those that are woken meanwhile wait: their clients wait in the socket."""
+def services_stopped(layout: Layout) -> Iterator[None]:
+    """Stop the services and hold the lock that delays their next start. Clients wait in the socket."""
     with open(layout.runtime / "changeover.lock", "a", opener=_no_link) as handle:
         shutil.chown(handle.fileno(), layout.user, layout.group)
         fcntl.flock(handle, fcntl.LOCK_EX)
-        # A switch that was cut off may have left a second engine.
+        # An interrupted switch may have left a standby engine.
         systemctl("stop", layout.standby, *layout.services)
         yield
 
 
 def _no_link(path: str, flags: int) -> int:
-    """Its directory is the services': a link there could lead root to a file that is nobody's business."""
+    """Open the file, but no symlink: the services own the directory and could direct root to another file."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o640)
 
 
 def back_up(layout: Layout, label: str) -> Path:
-    """The archive of a backup made now."""
-    made = run([layout.home / "bin" / "backup.sh", "--label", label])
-    return Path(made.strip().splitlines()[-1])
+    """Make a backup now and return its archive."""
+    output = run([layout.home / "bin" / "backup.sh", "--label", label])
+    return Path(output.strip().splitlines()[-1])
 
 
-def put_back(layout: Layout, release: Release, archive: Path) -> None:
-    """Give the release the store again that the archive holds."""
-    # Neither in memory nor in /tmp, which may be memory: a store can be larger than that.
+def restore(layout: Layout, release: Release, archive: Path) -> None:
+    """Restore the release's store from the archive."""
+    # On disk, not in memory or in /tmp, which may be in memory: a store can be larger than that.
     with tempfile.TemporaryDirectory(prefix=".store-", dir=layout.home) as work:
         snapshot = Path(work) / "algosat.db"
         with tarfile.open(archive) as tar:
             member = next((it for it in tar if it.name.endswith(f"/{SNAPSHOT}")), None)
             content = tar.extractfile(member) if member else None
             if content is None:
-                raise Failed(f"{archive} holds no store")
+                raise Failed(f"{archive} contains no store")
             with snapshot.open("wb") as file:
                 shutil.copyfileobj(content, file)
         shutil.chown(snapshot, layout.user, layout.group)
-        shutil.chown(work, layout.user, layout.group)  # last: from here on its owner may put links there
+        shutil.chown(work, layout.user, layout.group)  # last: from here on its owner could put symlinks there
         algosat(layout, release, "store", "restore", str(snapshot))
 
 

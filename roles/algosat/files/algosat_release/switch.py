@@ -1,4 +1,4 @@
-"""From the running release to another one, and back again if it is not healthy."""
+"""The switch from the current release to another one, and the rollback if that one is unhealthy."""
 
 from __future__ import annotations
 
@@ -11,55 +11,56 @@ from pathlib import Path
 from algosat_release import guard, health, history, plan, store
 from algosat_release.install import prune
 from algosat_release.layout import CONFIGURATION, Layout, Release
-from algosat_release.machine import Failed, Refused, install_file, last_words, point, systemctl
+from algosat_release.machine import Failed, Refused, install_file, journal_tails, replace_link, systemctl
 
 
 @dataclass
-class Before:
-    """What a failed switch goes back to."""
+class Previous:
+    """The state that a failed switch restores."""
 
     release: Release | None
     configuration: dict[str, bytes]
     archive: Path | None = None  # of the store, once a migration has begun
 
     @classmethod
-    def of(cls, layout: Layout) -> Before:
+    def of(cls, layout: Layout) -> Previous:
         files = {name: layout.configuration / name for name in CONFIGURATION}
-        kept = {name: file.read_bytes() for name, file in files.items() if file.exists()}
-        return cls(layout.running(), kept)
+        contents = {name: file.read_bytes() for name, file in files.items() if file.exists()}
+        return cls(layout.current_release(), contents)
 
 
 def differences(layout: Layout, release: Release) -> list[str]:
-    """Everything a switch to the release would change; empty when it is in force."""
-    return plan.changes(layout, release) + plan.sleepers(layout)
+    """Describe everything that a switch to the release would change."""
+    return plan.changes(layout, release) + plan.inactive_units(layout)
 
 
 def switch(layout: Layout, release: Release, *, force: bool = False) -> list[str]:
-    """Put the release and its configuration in force; what that changed, in words.
+    """Make the release and its configuration current. Returns a description of each change.
 
-    Raises Refused when the release is not complete or does not accept its configuration, or when the restart
-    would cut into trading and nobody said `force`: nothing was changed. Raises Failed when it did not come up
-    healthy: what ran before runs again.
+    Raises:
+        Refused: The release is incomplete, refuses its configuration, or the restart would interrupt trading
+            and `force` is not set. Nothing was changed.
+        Failed: The release did not become healthy. The previous one runs again.
     """
     if not release.is_complete:
         raise Refused(f"{release.name} is not installed; see `release list`")
     changed = plan.changes(layout, release)
-    asleep = plan.sleepers(layout)
-    if changed or asleep:
-        store.require_there(layout)
+    inactive = plan.inactive_units(layout)
+    if changed or inactive:
+        store.require_store(layout)
     if changed:
-        accept(layout, release)
+        check_configuration(layout, release)
         if not force:
             guard.require_idle(layout)
         _change_over(layout, release)
-    elif asleep:
+    elif inactive:
         systemctl("enable", "--now", *layout.units)
         health.wait(layout)
-    return changed + asleep
+    return changed + inactive
 
 
-def accept(layout: Layout, release: Release, *options: str) -> None:
-    """Let the release judge the configuration it is to run with, before anything counts on it."""
+def check_configuration(layout: Layout, release: Release, *options: str) -> None:
+    """Raise Refused if the release does not accept the configuration for it."""
     try:
         store.algosat(layout, release, "config", "check", *options)
     except Failed as failure:
@@ -67,46 +68,46 @@ def accept(layout: Layout, release: Release, *options: str) -> None:
 
 
 def _change_over(layout: Layout, release: Release) -> None:
-    before = Before.of(layout)
+    previous = Previous.of(layout)
     if store.must_migrate(layout, release):
-        with store.trading_halted(layout, before.release, release.name):
-            _try(layout, release, before, migrating=True)
+        with store.trading_halted(layout, previous.release, release.name):
+            _attempt(layout, release, previous, migrating=True)
     else:
-        _try(layout, release, before, migrating=False)
-        store.resume_what_was_cut_off(layout, release)
-    plan.write_state(layout, release, before.release)
+        _attempt(layout, release, previous, migrating=False)
+        store.resume_after_interruption(layout, release)
+    plan.write_state(layout, release, previous.release)
     prune(layout, keep={release.name, plan.state(layout)["previous"]})
 
 
-def _try(layout: Layout, release: Release, before: Before, *, migrating: bool) -> None:
-    """Put the release in force; on any trouble go back to what was before, and raise Failed."""
-    previous = before.release.name if before.release else None
+def _attempt(layout: Layout, release: Release, previous: Previous, *, migrating: bool) -> None:
+    """Make the release current. Rolls back and raises Failed if any step fails."""
+    name = previous.release.name if previous.release else None
     began = time.strftime("%Y-%m-%d %H:%M:%S")
     try:
         if migrating:
-            _migrate(layout, release, before)
-        _point(layout, release)
+            _migrate(layout, release, previous)
+        _make_current(layout, release)
         _restart(layout)
         health.wait(layout)
     except (Failed, OSError, KeyboardInterrupt) as failure:
-        reason = f"{failure}\n{last_words((layout.standby, *layout.services), began)}".strip()
-        history.record(layout.history, release.name, previous, f"failed: {reason}")
-        raise Failed(f"{release.name} failed: {reason}\n\n{_go_back(layout, before)}") from failure
-    history.record(layout.history, release.name, previous, "in force")
+        reason = f"{failure}\n{journal_tails((layout.standby, *layout.services), began)}".strip()
+        history.record(layout.history, release.name, name, f"failed: {reason}")
+        raise Failed(f"{release.name} failed: {reason}\n\n{_roll_back(layout, previous)}") from failure
+    history.record(layout.history, release.name, name, "in force")
 
 
-def _migrate(layout: Layout, release: Release, before: Before) -> None:
-    with store.services_held(layout):
-        if before.release:
-            before.archive = store.back_up(layout, "before-migration")
+def _migrate(layout: Layout, release: Release, previous: Previous) -> None:
+    with store.services_stopped(layout):
+        if previous.release:
+            previous.archive = store.back_up(layout, "before-migration")
         store.migrate(layout, release)
-        _point(layout, release)  # before a waiting client starts the service
+        _make_current(layout, release)  # before a waiting client starts the service
 
 
-def _point(layout: Layout, release: Release) -> None:
+def _make_current(layout: Layout, release: Release) -> None:
     for name in CONFIGURATION:
         install_file(release.configuration / name, layout.configuration / name, layout.group)
-    point(layout.current, release.directory)
+    replace_link(layout.current, release.directory)
 
 
 def _restart(layout: Layout) -> None:
@@ -114,23 +115,23 @@ def _restart(layout: Layout) -> None:
     systemctl("enable", *layout.units)
     systemctl("reset-failed", *layout.units)
     sockets = [unit for unit in layout.units if unit not in layout.services]
-    if plan.stale(layout, sockets):  # a socket cannot be replaced under the service that holds it
+    if plan.outdated_units(layout, sockets):  # systemd cannot replace a socket while its service runs
         systemctl("stop", *layout.services, *sockets)
     systemctl("start", *sockets)
     engine, *others = layout.services
-    with _stand_in(layout):
+    with _standby_engine(layout):
         systemctl("restart", engine)
     systemctl("restart", *others)
 
 
 @contextmanager
-def _stand_in(layout: Layout) -> Iterator[None]:
-    """A second engine of the new release stands by, and leads while the first one restarts.
+def _standby_engine(layout: Layout) -> Iterator[None]:
+    """Run a standby engine of the new release, which leads while the first engine restarts.
 
-    So orders wait for moments, however long a start takes; and a release whose engine does not start
-    never takes the old one away.
+    Orders wait only for moments, however long a start takes. If the new engine does not start, the old one is
+    not stopped.
     """
-    systemctl("stop", layout.standby)  # of a switch that was cut off
+    systemctl("stop", layout.standby)  # left by an interrupted switch
     try:
         systemctl("start", layout.standby)
         yield
@@ -138,28 +139,29 @@ def _stand_in(layout: Layout) -> Iterator[None]:
         systemctl("stop", layout.standby)
 
 
-def _go_back(layout: Layout, before: Before) -> str:
-    """Undo a switch; how that went, in words."""
+def _roll_back(layout: Layout, previous: Previous) -> str:
+    """Restore the previous state. Returns a sentence about the outcome."""
     try:
-        if before.release is None:
-            _undo_first(layout)
-            return "There was no release before it: the services are stopped."
-        for name, content in before.configuration.items():
-            (before.release.configuration / name).write_bytes(content)
-        if before.archive:
-            with store.services_held(layout):
-                store.put_back(layout, before.release, before.archive)
-                _point(layout, before.release)
+        if previous.release is None:
+            _undo_first_release(layout)
+            return "There was no previous release: the services are stopped."
+        for name, content in previous.configuration.items():
+            (previous.release.configuration / name).write_bytes(content)
+        if previous.archive:
+            with store.services_stopped(layout):
+                store.restore(layout, previous.release, previous.archive)
+                _make_current(layout, previous.release)
         else:
-            _point(layout, before.release)
+            _make_current(layout, previous.release)
         _restart(layout)
         health.wait(layout)
     except (Failed, OSError) as failure:
-        return f"And the way back to {before.release.name if before.release else 'nothing'} failed: {failure}"
-    return f"{before.release.name} is in force again, and healthy."
+        name = previous.release.name if previous.release else "nothing"
+        return f"The rollback to {name} failed too: {failure}"
+    return f"{previous.release.name} is current again, and healthy."
 
 
-def _undo_first(layout: Layout) -> None:
+def _undo_first_release(layout: Layout) -> None:
     systemctl("disable", "--now", *reversed(layout.units))
     layout.current.unlink(missing_ok=True)
     for name in CONFIGURATION:
