@@ -27,7 +27,7 @@ class RecordedData:
     """A recording, and what is known of it so far."""
 
     interval: timedelta | None  # length of a bar; None: the recording has ticks
-    listings: dict[str, Listing] = field(default_factory=dict)  # grows as symbols turn up
+    listings: dict[str, Listing] = field(default_factory=dict)  # filled while reading
     lines: int = 0
     first: datetime | None = None
     last: datetime | None = None

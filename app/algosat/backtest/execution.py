@@ -28,7 +28,7 @@ class Execution:
         self._arriving: dict[str, list[Order]] = {}  # by symbol
         self._changes: dict[str, list[tuple[Order, OrderChange]]] = {}  # by symbol
         self._requests = count(1)
-        self._changed: dict[int, str] = {}  # order of each modify request
+        self._changed: dict[int, str] = {}  # order id, by number of the modify request
         self._refused: list[str] = []
 
     def submit(self, order: Order) -> None:

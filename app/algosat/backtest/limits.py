@@ -29,7 +29,7 @@ UNLIMITED: Final = checked_limits(
         for limit in fields(Limits)
     }
 )
-# Time stands still between the lines of a recording: these limits would apply to the recording instead.
+# Time stands still between two lines of a recording: these limits would measure the recording only.
 _NOT_FOR_RECORDINGS: Final = ("stale_quote_seconds", "duplicate_window_seconds")
 
 

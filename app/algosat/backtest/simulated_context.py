@@ -38,7 +38,7 @@ _SECOND = timedelta(seconds=1)
 
 
 class SimulatedContext:
-    """A `Driver` whose clock is the time of the recording."""
+    """The `Driver` of a back-test. Its clock is the time of the recording."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class SimulatedContext:
         self._placed: list[datetime] = []  # times of today's orders
         self._day: date | None = None
         self._baseline = Decimal(0)  # net P&L at the start of the day
-        self._halts: tuple[str, ...] = ()  # of the day: trading is assumed to resume on the next one
+        self._halts: tuple[str, ...] = ()  # today's; trading is assumed to resume on the next day
         self._cancelled: list[Order] = []  # not delivered to the strategy yet
 
     # --- events --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The simulation: processes a recording quote by quote and collects the outcome."""
+"""The simulation of a back-test: a recording, processed quote by quote, and the outcome."""
 
 from __future__ import annotations
 

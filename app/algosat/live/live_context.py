@@ -39,7 +39,7 @@ _SAVE_EVERY: Final = 1.0  # seconds, if only the state has changed
 
 
 class LiveContext:
-    """A `Driver` on the store."""
+    """The `Driver` of a live strategy, on the store."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class LiveContext:
         self._write_checkpoint(interrupted=[])
 
     def _save_event(self) -> None:
-        """Before the first order of an event, store the event so that a new process handles it again."""
+        """Store the event before its first order, so that the next process handles it again if this one dies."""
         data = checkpoint.event_data(self._event) if self._event and not self._keys else None
         if data is not None:
             self._write_checkpoint(interrupted=[data])

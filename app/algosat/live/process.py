@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 def await_store(
     database: Database, watchdog: WatchdogPipe, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Wait until the store's server is there, and ping meanwhile: its absence is no crash of the strategy."""
+    """Wait until the store's server is there, and ping meanwhile: its absence is not a crash."""
 
     def pause(seconds: float) -> None:
         watchdog.ping()

@@ -1,4 +1,4 @@
-"""Supervision of one strategy: starts, stops and restarts its process. Times are monotonic seconds."""
+"""Supervision of one strategy: start, stop and restart of its process. Times are monotonic seconds."""
 
 from __future__ import annotations
 
