@@ -14,7 +14,7 @@ from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, Orde
 
 SECRET_KEY = "kV9wq2Zb7RtYx4Lm8NcD3fGhJ5sPaQ1e"
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
-LIMIT = OrderTerms("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.LIMIT, Decimal(100))
+LIMIT = OrderTerms("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.LIMIT, limit_price=Decimal(100))
 FERNET_KEY = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k="
 
 

@@ -94,7 +94,7 @@ def intent_of(
     """A limit order for the first share, unless the test says otherwise; without a limit, at the market."""
     kind = OrderType.MARKET if limit is None else OrderType.LIMIT
     price = None if limit is None else Decimal(limit)
-    terms = OrderTerms("paper", SHARE, side, Decimal(quantity), kind, price)
+    terms = OrderTerms("paper", SHARE, side, Decimal(quantity), kind, limit_price=price)
     return replace(terms, **differences)
 
 

@@ -120,7 +120,7 @@ def elsewhere(
     number: str, *trades: Trade, status: Status = Status.OPEN, tag: str | None = None
 ) -> OrderReport:
     """A report of an order that somebody placed in the broker's own application."""
-    terms = OrderTerms("paper", SHARE, Side.BUY, Decimal(10), OrderType.LIMIT, Decimal(100))
+    terms = OrderTerms("paper", SHARE, Side.BUY, Decimal(10), OrderType.LIMIT, limit_price=Decimal(100))
     filled = sum((trade.quantity for trade in trades), Decimal(0))
     at = datetime.fromisoformat("2026-11-20T05:30:00+00:00")
     return OrderReport(number, tag, status, terms, filled, trades, at)

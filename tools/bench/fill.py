@@ -104,7 +104,7 @@ def _life_of(number: int) -> tuple[Order, list[OrderEvent], Trade]:
     side = Side.BUY if number % 2 == 0 else Side.SELL
     price = Decimal(100) + Decimal(number % 200) / 20
     terms = OrderTerms(
-        "paper", "BENCH-EQ", side, Decimal(10), OrderType.LIMIT, price, product=Product.INTRADAY
+        "paper", "BENCH-EQ", side, Decimal(10), OrderType.LIMIT, limit_price=price, product=Product.INTRADAY
     )
     trade = Trade(f"T{number}", Decimal(10), price, at)
     events = [

@@ -125,12 +125,11 @@ class SimulatedLedger:
             if terms.symbol != symbol:
                 continue
             working[terms.side] += order.remaining_quantity
-            prices = [terms.limit_price, terms.protection_price, terms.trigger_price]
+            price = terms.dearest(price)
             change = order.pending_change
             if change is not None:  # it may be carried out by now: it counts beside what stands
                 working[terms.side] += max(change.quantity - terms.quantity, _NOTHING)
-                prices += [change.limit_price, change.protection_price, change.trigger_price]
-            price = max([price, *(each for each in prices if each is not None)])
+                price = change.dearest(price)
         return ExposureLine(
             strategy=self.strategy,
             symbol=symbol,

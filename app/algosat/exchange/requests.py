@@ -90,7 +90,7 @@ def _modify(
     refusal = validation.refusal_of_change(rules, listing, book, order, request.change, at)
     if refusal:
         return book, (Answered(request.request, order, refusal),)
-    terms = validation.changed_terms(order, request.change)
+    terms = request.change.applied_to(order.terms)
     keeps_place = (
         order.limit is not None
         and terms.quantity < order.terms.quantity

@@ -58,21 +58,11 @@ def refusal_of_change(
         return gone(order)
     if change.quantity <= order.filled_quantity:
         return Refusal("below_filled_quantity", f"{order.filled_quantity} are filled already")
-    terms = changed_terms(order, change)
+    terms = change.applied_to(order.terms)
     if order.has_triggered:  # validated as what it became: the trigger price no longer matters
         became = OrderType.LIMIT if terms.type.has_limit else OrderType.MARKET
         terms = replace(terms, type=became, trigger_price=None)
     return refusal_of_order(rules, listing, book, terms, at)
-
-
-def changed_terms(order: BookOrder, change: OrderChange) -> OrderTerms:
-    return replace(
-        order.terms,
-        quantity=change.quantity,
-        limit_price=change.limit_price,
-        trigger_price=change.trigger_price,
-        protection_price=change.protection_price,
-    )
 
 
 def gone(order: BookOrder) -> Refusal:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import (
+    PRICES,
     EventKind,
     Order,
     OrderChange,
@@ -25,6 +27,8 @@ from algosat.domain.orders import (
 )
 from algosat.domain.positions import Position
 
+_TERMS: Final = tuple(each.name for each in fields(OrderTerms))
+
 
 def order_values(order: Order) -> dict[str, Any]:
     terms = order.terms
@@ -35,9 +39,6 @@ def order_values(order: Order) -> dict[str, Any]:
         "side": terms.side.value,
         "quantity": terms.quantity,
         "type": terms.type.value,
-        "limit_price": terms.limit_price,
-        "trigger_price": terms.trigger_price,
-        "protection_price": terms.protection_price,
         "product": terms.product.value,
         "validity": terms.validity.value,
         "reduce_only": terms.reduce_only,
@@ -53,9 +54,7 @@ def order_state(order: Order) -> dict[str, Any]:
     """The columns that events change."""
     return {
         "quantity": order.terms.quantity,
-        "limit_price": order.terms.limit_price,
-        "trigger_price": order.terms.trigger_price,
-        "protection_price": order.terms.protection_price,
+        **order.terms.prices,
         "status": order.status.value,
         "overlay": order.pending.value if order.pending else None,
         "filled_quantity": order.filled_quantity,
@@ -78,9 +77,7 @@ def order_from(row: Row[Any]) -> Order:
             side=Side(row.side),
             quantity=row.quantity,
             type=OrderType(row.type),
-            limit_price=row.limit_price,
-            trigger_price=row.trigger_price,
-            protection_price=row.protection_price,
+            **{name: getattr(row, name) for name in PRICES},
             product=Product(row.product),
             validity=Validity(row.validity),
             reduce_only=row.reduce_only,
@@ -104,7 +101,7 @@ def order_from(row: Row[Any]) -> Order:
 
 def terms_data(order: Order) -> dict[str, Any]:
     """An order's terms as the data of its `created` event."""
-    terms = ((name, getattr(order.terms, name)) for name in OrderTerms.__slots__)
+    terms = ((name, getattr(order.terms, name)) for name in _TERMS)
     data = {name: _plain(value) for name, value in terms if value is not None}
     return {**data, "external": order.external}
 
@@ -116,9 +113,7 @@ def terms_from(data: dict[str, Any]) -> OrderTerms:
         side=Side(data["side"]),
         quantity=Decimal(data["quantity"]),
         type=OrderType(data["type"]),
-        limit_price=_decimal(data.get("limit_price")),
-        trigger_price=_decimal(data.get("trigger_price")),
-        protection_price=_decimal(data.get("protection_price")),
+        **_prices_from(data),
         product=Product(data["product"]),
         validity=Validity(data["validity"]),
         reduce_only=data["reduce_only"],
@@ -186,7 +181,7 @@ def _change_data(change: OrderChange | None) -> dict[str, Any] | None:
 
 
 def _values(value: OrderChange | Trade) -> dict[str, Any]:
-    return {name: _plain(getattr(value, name)) for name in value.__slots__}
+    return {name: _plain(getattr(value, name)) for name in (each.name for each in fields(value))}
 
 
 def _change_from(data: dict[str, Any] | None) -> OrderChange | None:
@@ -194,10 +189,12 @@ def _change_from(data: dict[str, Any] | None) -> OrderChange | None:
         return None
     return OrderChange(
         quantity=Decimal(data["quantity"]),
-        limit_price=_decimal(data["limit_price"]),
-        trigger_price=_decimal(data["trigger_price"]),
-        protection_price=_decimal(data["protection_price"]),
+        **_prices_from(data),
     )
+
+
+def _prices_from(data: dict[str, Any]) -> dict[str, Decimal | None]:
+    return {name: _decimal(data.get(name)) for name in PRICES}
 
 
 def _decimal(text: str | None) -> Decimal | None:

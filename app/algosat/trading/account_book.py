@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 
 from algosat.domain.instruments import InstrumentKind
-from algosat.domain.orders import Order, OrderChange, Product, Side
+from algosat.domain.orders import PRICES, Order, OrderChange, Product, Side
 from algosat.domain.risk import ExposureLine
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
@@ -50,9 +50,7 @@ _SUMS = (
         func.count().label("number"),
         func.count(orders.c.pending_change).label("changing"),
         type_coerce(func.sum(orders.c.quantity - orders.c.filled_quantity), Scaled).label("remaining"),
-        func.max(orders.c.limit_price).label("limit_price"),
-        func.max(orders.c.protection_price).label("protection_price"),
-        func.max(orders.c.trigger_price).label("trigger_price"),
+        *(func.max(orders.c[name]).label(name) for name in PRICES),
     )
     .where(*_IS_WORKING)
     .group_by(*(orders.c[name] for name in _LINE), orders.c.side)
@@ -130,7 +128,7 @@ class _Tally:
             self.buys += quantity
         else:
             self.sells += quantity
-        given = (prices.limit_price, prices.protection_price, prices.trigger_price)
+        given = (getattr(prices, name) for name in PRICES)
         self.dearest = max([self.dearest, *(price for price in given if price is not None)])
 
 

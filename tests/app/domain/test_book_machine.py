@@ -50,7 +50,9 @@ class Book(RuleBasedStateMachine):
 
     @rule(side=st.sampled_from(Side), quantity=QUANTITIES, kind=st.sampled_from(OrderType))
     def place(self, side: Side, quantity: Decimal, kind: OrderType) -> None:
-        terms = OrderTerms("paper", "ALPHA-EQ", side, quantity, kind, Decimal(10), Decimal(11))
+        terms = OrderTerms(
+            "paper", "ALPHA-EQ", side, quantity, kind, limit_price=Decimal(10), trigger_price=Decimal(11)
+        )
         self.placed.append(create(f"a{len(self.orders):017d}", terms, NOW))
         self.orders.append(self.placed[-1])
         self.histories.append([])
@@ -63,7 +65,12 @@ class Book(RuleBasedStateMachine):
     @rule(which=st.integers(0), quantity=QUANTITIES, price=PRICES)
     def a_change_is_asked_for(self, which: int, quantity: Decimal, price: Decimal) -> None:
         self._happen(
-            which, OrderEvent(EventKind.MODIFY_REQUESTED, NOW, change=OrderChange(quantity, price, None))
+            which,
+            OrderEvent(
+                EventKind.MODIFY_REQUESTED,
+                NOW,
+                change=OrderChange(quantity, limit_price=price, trigger_price=None),
+            ),
         )
 
     @rule(which=st.integers(0), quantity=QUANTITIES, price=PRICES, fees=st.integers(0, 300))

@@ -28,7 +28,7 @@ from algosat.errors import IllegalTransition, Overfill
 from tests.app.builders import LIMIT, NOW, order_after
 
 STOP = OrderTerms("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.STOP, trigger_price=Decimal(105))
-CHANGE = OrderChange(Decimal(20), Decimal(101), None)
+CHANGE = OrderChange(Decimal(20), limit_price=Decimal(101), trigger_price=None)
 
 
 def event(kind: EventKind, **fields: object) -> OrderEvent:

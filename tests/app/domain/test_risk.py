@@ -75,7 +75,7 @@ PICTURE = RiskSnapshot(
     available=D(1_000_000),
     is_repeat=False,
 )
-BUY = OrderTerms("paper", "ALPHA-EQ", Side.BUY, D(10), OrderType.LIMIT, D(100))
+BUY = OrderTerms("paper", "ALPHA-EQ", Side.BUY, D(10), OrderType.LIMIT, limit_price=D(100))
 MARKET = replace(BUY, type=OrderType.MARKET, limit_price=None, protection_price=D(101))
 STOP = replace(MARKET, type=OrderType.STOP, trigger_price=D(102), protection_price=D(103))
 STOP_LIMIT = replace(BUY, type=OrderType.STOP_LIMIT, trigger_price=D(102), limit_price=D(103))

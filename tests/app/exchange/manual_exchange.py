@@ -10,7 +10,7 @@ from typing import Any
 
 from algosat.domain.calendar import AlwaysOpen, Calendar
 from algosat.domain.instruments import Quote
-from algosat.domain.orders import OrderChange, OrderTerms, OrderType, Side, Trade, Validity
+from algosat.domain.orders import PRICES, OrderChange, OrderTerms, OrderType, Side, Trade, Validity
 from algosat.exchange import listings
 from algosat.exchange.exchange_events import (
     Answered,
@@ -105,15 +105,9 @@ class ManualExchange:
 
     def modify(self, order: BookOrder, **differences: Any) -> Answered:
         terms = order.terms
-        whole = {
-            "quantity": terms.quantity,
-            "limit_price": terms.limit_price,
-            "trigger_price": terms.trigger_price,
-            "protection_price": terms.protection_price,
-            **differences,
-        }
-        names = ("limit_price", "trigger_price", "protection_price")
-        change = OrderChange(Decimal(whole["quantity"]), *(_price(whole[name]) for name in names))
+        whole = {"quantity": terms.quantity, **terms.prices, **differences}
+        prices = {name: _price(whole[name]) for name in PRICES}
+        change = OrderChange(Decimal(whole["quantity"]), **prices)
         return self._answer(Modify(next(self._numbers), order.id, terms.symbol, change))
 
     def cross(self, order: BookOrder, quantity: int) -> Answered:

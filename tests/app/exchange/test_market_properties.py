@@ -134,7 +134,11 @@ class Run:
                 if order is None:
                     return Clock()
                 terms = order.terms
-                change = OrderChange(quantity, price if terms.limit_price else None, terms.trigger_price)
+                change = OrderChange(
+                    quantity,
+                    limit_price=price if terms.limit_price else None,
+                    trigger_price=terms.trigger_price,
+                )
                 return Modify(next(self._numbers), order.id, terms.symbol, change)
         raise AssertionError(happening)
 
@@ -229,7 +233,9 @@ def test_the_same_seed_and_events_give_the_same_book_byte_for_byte(story: list[A
 
 
 def test_another_seed_gives_other_fills() -> None:
-    story = [OrderTerms("paper", SHARE, Side.BUY, Decimal(4000), OrderType.LIMIT, Decimal("101.0"))]
+    story = [
+        OrderTerms("paper", SHARE, Side.BUY, Decimal(4000), OrderType.LIMIT, limit_price=Decimal("101.0"))
+    ]
     filled = {
         tuple(order.trades for order in Run(replace(RULES, seed=seed), story).orders().values())
         for seed in range(5)

@@ -19,7 +19,9 @@ BOOKS = Bookkeeping(trading_day=lambda at: at.date(), fees=lambda order, trade: 
 
 
 def order_of(number: int, *, side: Side = Side.BUY, quantity: str = "10") -> Order:
-    terms = OrderTerms("paper", "ALPHA-EQ", side, Decimal(quantity), OrderType.LIMIT, Decimal("100.05"))
+    terms = OrderTerms(
+        "paper", "ALPHA-EQ", side, Decimal(quantity), OrderType.LIMIT, limit_price=Decimal("100.05")
+    )
     return create(f"a{number:017d}", terms, NOW)
 
 

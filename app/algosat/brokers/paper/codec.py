@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 
 from algosat.domain.instruments import Quote
 from algosat.domain.market_phases import Phase
-from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Status, Trade, Validity
+from algosat.domain.orders import PRICES, OrderTerms, OrderType, Product, Side, Status, Trade, Validity
 from algosat.exchange.order_book import BookOrder, SymbolBook
 from algosat.exchange.prices.random_walk import Path
 
@@ -145,9 +145,7 @@ def _terms_from(data: dict[str, Any]) -> OrderTerms:
             "side": Side(data["side"]),
             "quantity": Decimal(data["quantity"]),
             "type": OrderType(data["type"]),
-            "limit_price": _decimal(data["limit_price"]),
-            "trigger_price": _decimal(data["trigger_price"]),
-            "protection_price": _decimal(data["protection_price"]),
+            **{name: _decimal(data[name]) for name in PRICES},
             "product": Product(data["product"]),
             "validity": Validity(data["validity"]),
         }

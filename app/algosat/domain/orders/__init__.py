@@ -8,6 +8,7 @@ from __future__ import annotations
 from algosat.domain.orders.events import EventKind, OrderEvent
 from algosat.domain.orders.order import LIVE, TERMINAL, UNSENT, WORKING, Order, PendingRequest, Status
 from algosat.domain.orders.terms import (
+    PRICES,
     ModifyRequest,
     OrderChange,
     OrderTerms,
@@ -22,6 +23,7 @@ from algosat.domain.orders.transitions import ALLOWED, apply, create, may_happen
 __all__ = [
     "ALLOWED",
     "LIVE",
+    "PRICES",
     "TERMINAL",
     "UNSENT",
     "WORKING",

@@ -173,4 +173,4 @@ def _terms(report: OrderReport, order: Order) -> OrderChange:
 
 def _own(order: Order) -> OrderChange:
     terms = order.terms
-    return OrderChange(terms.quantity, terms.limit_price, terms.trigger_price, terms.protection_price)
+    return OrderChange(terms.quantity, **terms.prices)

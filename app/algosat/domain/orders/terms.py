@@ -1,11 +1,12 @@
-"""What somebody wants traded, in words and values, and what came of it at the market."""
+"""The terms of an order, its prices, changes of them, and its trades."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 
 class Side(StrEnum):
@@ -47,18 +48,44 @@ class Validity(StrEnum):
     IOC = "ioc"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """The prices of an order, by their names in the store and the API; None: the order has no such price.
+
+    Every list of an order's prices is made from this class: a new kind of price is a field here.
+    """
+
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    # The worst price a market order may trade at. The gate sets it; it moves with the trigger or the market.
+    protection_price: Decimal | None = None
+
+    @property
+    def prices(self) -> dict[str, Decimal | None]:
+        """All prices by name."""
+        return {
+            "limit_price": self.limit_price,
+            "trigger_price": self.trigger_price,
+            "protection_price": self.protection_price,
+        }
+
+    def dearest(self, at_least: Decimal) -> Decimal:
+        """Return the highest of the prices and `at_least`."""
+        return max(at_least, *(price for price in self.prices.values() if price is not None))
+
+
+PRICES: Final = tuple(each.name for each in fields(Prices))
+
+
 @dataclass(frozen=True, slots=True)
-class OrderTerms:
-    """What somebody wants traded; everything the gate judges and the broker is told."""
+class OrderTerms(Prices):
+    """The terms of an order: what the gate judges and the broker is sent."""
 
     account: str
     symbol: str
     side: Side
     quantity: Decimal
     type: OrderType
-    limit_price: Decimal | None = None
-    trigger_price: Decimal | None = None
-    protection_price: Decimal | None = None  # the worst a market order may trade at; set by the gate
     product: Product = Product.DELIVERY
     validity: Validity = Validity.DAY
     reduce_only: bool = False
@@ -67,28 +94,36 @@ class OrderTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderChange:
-    """The full intended terms of a modified order (never a difference: a lost update must not matter)."""
+class OrderChange(Prices):
+    """The full terms an order is to have (never a difference, so that a lost update does not matter)."""
 
     quantity: Decimal
-    limit_price: Decimal | None
-    trigger_price: Decimal | None
-    protection_price: Decimal | None = None  # set by the gate: it moves with the trigger or the market
+
+    def applied_to(self, terms: OrderTerms) -> OrderTerms:
+        """Return the terms with this change made."""
+        return replace(
+            terms,
+            quantity=self.quantity,
+            limit_price=self.limit_price,
+            trigger_price=self.trigger_price,
+            protection_price=self.protection_price,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ModifyRequest:
-    """What somebody wants to be other in an order; None stays as it is when the change is made."""
+    """What to change in an order; None leaves a value as it is when the change is made."""
 
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
     trigger_price: Decimal | None = None
 
     def of(self, terms: OrderTerms) -> OrderChange:
+        """Return the change of these terms. The gate sets its protection price."""
         return OrderChange(
-            terms.quantity if self.quantity is None else self.quantity,
-            terms.limit_price if self.limit_price is None else self.limit_price,
-            terms.trigger_price if self.trigger_price is None else self.trigger_price,
+            quantity=terms.quantity if self.quantity is None else self.quantity,
+            limit_price=terms.limit_price if self.limit_price is None else self.limit_price,
+            trigger_price=terms.trigger_price if self.trigger_price is None else self.trigger_price,
         )
 
 

@@ -113,14 +113,7 @@ def _with_change(order: Order) -> Order:
         return order
     # A fill may have overtaken the change: the quantity never falls below what was filled.
     quantity = max(change.quantity, order.filled_quantity)
-    terms = replace(
-        order.terms,
-        quantity=quantity,
-        limit_price=change.limit_price,
-        trigger_price=change.trigger_price,
-        protection_price=change.protection_price,
-    )
-    return replace(order, terms=terms)
+    return replace(order, terms=replace(change.applied_to(order.terms), quantity=quantity))
 
 
 def _next_status(order: Order, event: OrderEvent) -> Status:

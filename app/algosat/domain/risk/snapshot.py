@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import reduce
 
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
@@ -99,5 +98,4 @@ class RiskSnapshot:
 
 def price_of(terms: OrderTerms, last: Decimal) -> Decimal:
     """What the order is valued at: the dearest it may trade at, and never below the last price."""
-    position = (terms.limit_price, terms.protection_price, terms.trigger_price)
-    return reduce(max, (price for price in position if price is not None), last)
+    return terms.dearest(last)

@@ -87,7 +87,9 @@ def test_a_request_that_never_arrives_leaves_the_exchange_as_it_was(
     with pytest.raises(error):
         line.broker.cancel(order_of(1))
     with pytest.raises(error):
-        line.broker.modify(order_of(1), OrderChange(Decimal(5), Decimal(1000), None))
+        line.broker.modify(
+            order_of(1), OrderChange(Decimal(5), limit_price=Decimal(1000), trigger_price=None)
+        )
     assert line.exchange.reports() == before
 
 

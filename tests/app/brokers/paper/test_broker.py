@@ -49,13 +49,13 @@ def test_an_order_is_changed_and_cancelled(broker: PaperBroker) -> None:
     far = quote(broker).bid - 20
     order = order_of(limit_price=far)
     assert broker.place(order).status is Status.OPEN
-    changed = broker.modify(order, OrderChange(Decimal(20), far - 1, None))
+    changed = broker.modify(order, OrderChange(Decimal(20), limit_price=far - 1, trigger_price=None))
     assert (changed.terms.quantity, changed.terms.limit_price) == (Decimal(20), far - 1)
     assert broker.cancel(order).status is Status.CANCELLED
     with pytest.raises(BrokerOrderGone):
         broker.cancel(order)
     with pytest.raises(BrokerOrderGone):
-        broker.modify(order, OrderChange(Decimal(30), far, None))
+        broker.modify(order, OrderChange(Decimal(30), limit_price=far, trigger_price=None))
 
 
 def test_an_order_the_exchange_never_had_cannot_be_cancelled(broker: PaperBroker) -> None:

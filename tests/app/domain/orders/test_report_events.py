@@ -128,7 +128,7 @@ def wanting(change: OrderChange) -> Order:
     return apply(order, OrderEvent(EventKind.MODIFY_REQUESTED, NOW, change=change))
 
 
-CHANGE = OrderChange(Decimal(20), Decimal(101), None)
+CHANGE = OrderChange(Decimal(20), limit_price=Decimal(101), trigger_price=None)
 CHANGED = replace(LIMIT, quantity=Decimal(20), limit_price=Decimal(101))
 
 
