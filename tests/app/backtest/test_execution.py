@@ -22,7 +22,9 @@ def test_refused_change_is_reported_once_and_leaves_the_order() -> None:
     (report,) = exchange.tick(quote)
     assert report.status is Status.OPEN
     acknowledged = replace(order, broker_order_id=report.broker_order_id)
-    exchange.modify(acknowledged, OrderChange(Decimal(10), limit_price=Decimal("100.001"), trigger_price=None))
+    exchange.modify(
+        acknowledged, OrderChange(Decimal(10), limit_price=Decimal("100.001"), trigger_price=None)
+    )
     exchange.tick(quote_of(LIMIT.symbol, MORNING + timedelta(seconds=1), "101"))
     assert exchange.take_refused() == [order.id]
     assert exchange.take_refused() == []
