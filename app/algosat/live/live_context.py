@@ -86,7 +86,7 @@ class LiveContext:
         self._write_checkpoint(interrupted=[])
 
     def _save_event(self) -> None:
-        """Store the event before its first order, so that the next process handles it again if this one dies."""
+        """Store the event before its first order, so that the next process can repeat it if this one dies."""
         data = checkpoint.event_data(self._event) if self._event and not self._keys else None
         if data is not None:
             self._write_checkpoint(interrupted=[data])
