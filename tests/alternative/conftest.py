@@ -9,14 +9,14 @@ from tests.host.variables import Variables
 
 
 @pytest.fixture
-def much(variables: Variables) -> None:
+def full(variables: Variables) -> None:
     """Skip the test on the server whose optional features are off."""
     if not variables["fail2ban_enabled"]:
         pytest.skip("the optional features are off on this server")
 
 
 @pytest.fixture
-def little(variables: Variables) -> None:
+def minimal(variables: Variables) -> None:
     """Skip the test on the server whose optional features are on."""
     if variables["fail2ban_enabled"]:
         pytest.skip("the optional features are on on this server")

@@ -11,7 +11,7 @@ from tests.host.client import Client
 from tests.host.variables import Variables
 
 
-@pytest.mark.usefixtures("little")
+@pytest.mark.usefixtures("minimal")
 @pytest.mark.parametrize(
     ("package", "path"),
     [
@@ -63,7 +63,7 @@ def test_additional_firewall_rules_apply_to_their_sources_only(host: Host, varia
             ]
 
 
-@pytest.mark.usefixtures("little")
+@pytest.mark.usefixtures("minimal")
 def test_disabled_ipv6_is_dropped(host: Host) -> None:
     assert host.check_output("ip6tables --list-rules OUTPUT").startswith("-P OUTPUT DROP")
     assert "[::]:443 " not in host.check_output("ss --listening --tcp --numeric --no-header")
@@ -121,7 +121,7 @@ def test_certificate_has_all_names_and_http_redirects_to_the_port(
     assert client.get_http("/x").headers["location"] == f"https://{client.server_name}{suffix}/x"
 
 
-@pytest.mark.usefixtures("much")
+@pytest.mark.usefixtures("full")
 def test_redis_has_the_configured_memory_policy_and_socket(host: Host, variables: Variables) -> None:
     command = f"runuser -u redis -- redis-cli -s {variables['redis_unixsocket']} INFO memory"
     output = host.check_output(command)
@@ -130,7 +130,7 @@ def test_redis_has_the_configured_memory_policy_and_socket(host: Host, variables
     assert not host.file("/run/redis/redis-server.sock").exists
 
 
-@pytest.mark.usefixtures("much")
+@pytest.mark.usefixtures("full")
 def test_audit_rules_and_limits_are_the_configured_ones(host: Host, variables: Variables) -> None:
     rules = host.file("/etc/audit/rules.d/50-hardening.rules").content_string
     assert all(rule in rules for rule in variables["auditing_rules"])
@@ -152,13 +152,13 @@ def test_backup_timer_has_the_configured_schedule(
     assert f"OnCalendar={variables[variable]} ;" in times
 
 
-@pytest.mark.usefixtures("much")
+@pytest.mark.usefixtures("full")
 def test_time_servers_are_the_configured_ones(host: Host, variables: Variables) -> None:
     settings = host.check_output("systemd-analyze cat-config systemd/timesyncd.conf").splitlines()
     assert f"NTP={' '.join(variables['common_ntp_servers'])}" in settings
 
 
-@pytest.mark.usefixtures("much")
+@pytest.mark.usefixtures("full")
 def test_own_certificate_is_served_and_verifies(host: Host, client: Client, variables: Variables) -> None:
     assert client.server_name == variables["algosat_server_name"]
     assert client.get("/health").status == 200
@@ -166,7 +166,7 @@ def test_own_certificate_is_served_and_verifies(host: Host, client: Client, vari
     assert shown.strip() == variables["tls_certificate"].strip()
 
 
-@pytest.mark.usefixtures("much")
+@pytest.mark.usefixtures("full")
 def test_configured_number_of_off_site_copies_is_kept(host: Host, variables: Variables) -> None:
     for _ in range(variables["backup_restic_keep"]["last"] + 1):
         host.check_output("systemctl start algosat-backup.service")
@@ -174,7 +174,7 @@ def test_configured_number_of_off_site_copies_is_kept(host: Host, variables: Var
     assert listed.count('"short_id"') == variables["backup_restic_keep"]["last"]
 
 
-@pytest.mark.usefixtures("little")
+@pytest.mark.usefixtures("minimal")
 def test_off_site_copies_are_on_the_other_server(host: Host, variables: Variables) -> None:
     listed = host.check_output(variables.expand("{algosat_home}/bin/offsite.sh snapshots --json"))
     assert listed.count('"short_id"') > 0
