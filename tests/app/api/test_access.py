@@ -31,7 +31,7 @@ def a_request(route: Route) -> str:
     return path
 
 
-def test_every_route_of_the_application_has_a_stated_access(calm_app: Flask) -> None:
+def test_every_route_declares_its_access_level(calm_app: Flask) -> None:
     stated = {route.endpoint for route in ROUTES if isinstance(route.access, Access)}
     assert {rule.endpoint for rule in calm_app.url_map.iter_rules()} == stated
 
@@ -39,7 +39,7 @@ def test_every_route_of_the_application_has_a_stated_access(calm_app: Flask) -> 
 @pytest.mark.parametrize(
     "route", [route for route in ROUTES if route.access in LEAST], ids=lambda route: route.endpoint
 )
-def test_closed_route_turns_strangers_away(stranger: Client, route: Route) -> None:
+def test_closed_route_refuses_requests_without_a_token(stranger: Client, route: Route) -> None:
     send = getattr(stranger, route.method.lower())
     assert problem_of(send(a_request(route))) == (401, "unauthenticated")
 
@@ -49,24 +49,24 @@ def test_closed_route_turns_strangers_away(stranger: Client, route: Route) -> No
     [route for route in ROUTES if route.access in (Access.TRADER, Access.ADMIN)],
     ids=lambda route: route.endpoint,
 )
-def test_route_asks_for_more_than_a_viewer(viewer: Client, route: Route) -> None:
+def test_trader_and_admin_routes_refuse_a_viewer(viewer: Client, route: Route) -> None:
     send = getattr(viewer, route.method.lower())
     assert problem_of(send(a_request(route))) == (403, "forbidden")
 
 
-def test_inventory_lifts_a_route_to_admin() -> None:
+def test_inventory_makes_a_route_admin_only() -> None:
     control = AccessControlSettings(admin_only_endpoints=("/positions",), public_endpoints=())
     assert needed_role("/positions", Access.VIEWER, control) is Role.ADMIN
     assert needed_role("/orders", Access.VIEWER, control) is Role.VIEWER
 
 
-def test_open_route_is_public_only_where_the_inventory_says_so() -> None:
+def test_open_route_is_public_only_if_the_inventory_lists_it() -> None:
     control = AccessControlSettings(admin_only_endpoints=(), public_endpoints=("/health",))
     assert needed_role("/health", Access.OPEN, control) is None
     assert needed_role("/metrics", Access.OPEN, control) is Role.VIEWER
 
 
-def test_access_rules_that_cannot_be_are_named() -> None:
+def test_invalid_access_rules_are_listed() -> None:
     control = AccessControlSettings(
         admin_only_endpoints=("/postions", "/login"), public_endpoints=("/orders", "/nowhere", "/login")
     )

@@ -31,7 +31,7 @@ def read(raw: str) -> Decimal:
         ("123456789012.5e-3", "123456789.0125"),
     ],
 )
-def test_amount_is_taken_exactly_as_written(raw: str, value: str) -> None:
+def test_amount_is_read_exactly_as_written(raw: str, value: str) -> None:
     assert read(raw) == Decimal(value)
 
 
@@ -41,12 +41,12 @@ def test_amount_is_taken_exactly_as_written(raw: str, value: str) -> None:
      "NaN", "1e400", "true", "null", "[]", "{}", '"0.000000001"', "10000000000", '"10000000000"',
      "1" + "0" * 400, "1234567.890123456789", '"1\\u0000"'],
 )  # fmt: skip
-def test_what_is_no_amount_is_refused(raw: str) -> None:
+def test_invalid_amount_is_refused(raw: str) -> None:
     with pytest.raises(ValidationError):
         read(raw)
 
 
-def test_refusal_can_be_told_as_json() -> None:
+def test_refused_amount_is_valid_json() -> None:
     with pytest.raises(ValidationError) as caught:
         read("-1")
     assert orjson.dumps(caught.value.errors(include_context=False))

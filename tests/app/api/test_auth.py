@@ -24,7 +24,7 @@ def kinds(services: Services) -> list[str]:
         return [event.kind for event in audit.all_events(connection)]
 
 
-def test_login_gives_tokens_and_who_one_is(stranger: Client) -> None:
+def test_login_returns_tokens_and_the_user(stranger: Client) -> None:
     answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
     assert answer.status_code == 200
     assert answer.json["token_type"] == "bearer"
@@ -33,7 +33,7 @@ def test_login_gives_tokens_and_who_one_is(stranger: Client) -> None:
     assert set(answer.json) == {"access_token", "token_type", "expires_in", "user_info", "refresh_token"}
 
 
-def test_wrong_name_and_wrong_password_are_told_alike(stranger: Client) -> None:
+def test_wrong_name_and_wrong_password_get_the_same_answer(stranger: Client) -> None:
     answers = [
         stranger.post("/auth/login", json={"username": name, "password": "wrong password"})
         for name in ("trader", "nobody-known")
@@ -42,14 +42,14 @@ def test_wrong_name_and_wrong_password_are_told_alike(stranger: Client) -> None:
     assert answers[0].json["detail"] == answers[1].json["detail"]
 
 
-def test_disabled_user_cannot_log_in_and_is_out_at_once(admin: Client, trader: Client) -> None:
+def test_disabled_user_cannot_log_in_and_loses_open_sessions(admin: Client, trader: Client) -> None:
     assert admin.patch("/users/trader", json={"disabled": True}).status_code == 200
     assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
     answer = trader.post("/auth/login", json={"username": "trader", "password": PASSWORD})
     assert problem_of(answer) == (401, "wrong_credentials")
 
 
-def test_guessing_locks_the_guesser_out_with_the_right_password_too(stranger: Client) -> None:
+def test_locked_out_client_is_refused_with_the_right_password_too(stranger: Client) -> None:
     for _ in range(5):
         stranger.post("/auth/login", json={"username": "trader", "password": "wrong password"})
     answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
@@ -57,7 +57,7 @@ def test_guessing_locks_the_guesser_out_with_the_right_password_too(stranger: Cl
     assert 0 < int(answer.headers["Retry-After"]) <= 901
 
 
-def test_guessing_elsewhere_does_not_lock_the_owner_out(app: Flask, stranger: Client) -> None:
+def test_failed_logins_from_another_address_do_not_lock_the_user_out(app: Flask, stranger: Client) -> None:
     elsewhere = app.test_client()
     for _ in range(6):
         elsewhere.post(
@@ -73,7 +73,7 @@ def guess(client: Client, *names: str) -> list[int]:
     return [client.post("/auth/login", json={"username": name, **body}).status_code for name in names]
 
 
-def test_trying_many_names_raises_an_alert_and_blocks_the_address(
+def test_failed_logins_under_many_names_alert_and_block_the_address(
     services: Services, stranger: Client
 ) -> None:
     names = [f"name-{number}" for number in range(12)]
@@ -83,7 +83,7 @@ def test_trying_many_names_raises_an_alert_and_blocks_the_address(
     assert kinds(services).count("security.alert") == 1
 
 
-def test_address_is_only_told_of_where_blocking_is_switched_off(
+def test_address_is_only_reported_if_blocking_is_disabled(
     services: Services, admin: Client, stranger: Client
 ) -> None:
     admin.put(
@@ -93,12 +93,12 @@ def test_address_is_only_told_of_where_blocking_is_switched_off(
     assert kinds(services).count("security.alert") == 1
 
 
-def test_successes_are_not_held_against_an_address(stranger: Client) -> None:
+def test_successful_logins_do_not_count_against_an_address(stranger: Client) -> None:
     for _ in range(12):
         stranger.log_in("trader")
 
 
-def test_success_forgets_earlier_failures(stranger: Client) -> None:
+def test_successful_login_clears_earlier_failures(stranger: Client) -> None:
     for _ in range(2):
         for _ in range(4):
             stranger.post("/auth/login", json={"username": "trader", "password": "wrong password"})
@@ -143,7 +143,7 @@ def test_access_token_does_not_refresh_and_refresh_token_gives_no_access(trader:
     ["Bearer", "Bearer x.y.z", "Basic dXNlcjpwdw==", "Bearer " + "a" * 5000, "Bearer ä.ö.ü", "Bearer ....",
      "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."],
 )  # fmt: skip
-def test_what_is_no_token_of_ours_is_refused(stranger: Client, authorization: str) -> None:
+def test_foreign_or_malformed_token_is_refused(stranger: Client, authorization: str) -> None:
     answer = stranger.get("/funds", headers={"Authorization": authorization.encode().decode("latin-1")})
     assert problem_of(answer) == (401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -156,14 +156,14 @@ def test_token_with_a_changed_signature_is_refused(trader: Client) -> None:
     assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
 
 
-def test_session_left_idle_ends(services: Services, trader: Client, admin: Client) -> None:
+def test_idle_session_ends(services: Services, trader: Client, admin: Client) -> None:
     change = {"section": "authentication", "updates": {"session_timeout": 1}}
     assert admin.put("/config/update", json=change).status_code == 200
     time.sleep(1.1)
     assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
 
 
-def test_new_role_counts_from_the_next_request_on(admin: Client, viewer: Client) -> None:
+def test_new_role_applies_from_the_next_request_on(admin: Client, viewer: Client) -> None:
     assert problem_of(viewer.post("/orders/cancel-all")) == (403, "forbidden")
     assert admin.patch("/users/viewer", json={"role": "trader"}).status_code == 200
     assert viewer.post("/orders/cancel-all").status_code == 200
@@ -179,7 +179,7 @@ def test_own_sessions_are_listed_and_one_can_be_ended(app: Flask, trader: Client
     assert trader.get("/funds").status_code == 200
 
 
-def test_somebody_elses_session_is_not_there(viewer: Client, trader: Client) -> None:
+def test_session_of_another_user_is_not_found(viewer: Client, trader: Client) -> None:
     theirs = trader.get("/auth/sessions").json["items"][0]["id"]
     assert problem_of(viewer.delete(f"/auth/sessions/{theirs}")) == (404, "not_found")
     assert trader.get("/funds").status_code == 200
@@ -204,7 +204,7 @@ def test_changed_password_ends_all_other_sessions(app: Flask, trader: Client) ->
         (PASSWORD, "x" * 300, (422, "invalid_body")),
     ],
 )
-def test_password_change_that_will_not_do_changes_nothing(
+def test_refused_password_change_changes_nothing(
     app: Flask, trader: Client, current: str, new: str, outcome: tuple[int, str]
 ) -> None:
     answer = trader.put("/auth/password", json={"current_password": current, "new_password": new})
@@ -223,7 +223,7 @@ def test_failed_login_is_in_the_audit_trail_without_unknown_names(
 
 
 @pytest.mark.parametrize("outdated", [False, True])
-def test_a_login_that_a_new_password_overtakes_opens_nothing_and_changes_nothing(
+def test_login_with_a_password_changed_meanwhile_opens_no_session(
     stranger: Client, services: Services, monkeypatch: pytest.MonkeyPatch, *, outdated: bool
 ) -> None:
     judge = Passwords.fits
@@ -245,7 +245,7 @@ def test_a_login_that_a_new_password_overtakes_opens_nothing_and_changes_nothing
     assert stranger.post("/auth/login", json=new).status_code == 200
 
 
-def test_who_is_logged_in_may_look_when_nothing_can_be_written(
+def test_reads_work_while_the_store_cannot_write(
     trader: Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long_ago = clock.now() - timedelta(minutes=5)

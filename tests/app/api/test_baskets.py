@@ -14,9 +14,7 @@ def keyed(key: str) -> dict[str, str]:
     return {"Idempotency-Key": key}
 
 
-def test_each_leg_is_answered_in_its_place_and_a_denied_one_spares_the_others(
-    desk: Desk, trader: Client
-) -> None:
+def test_denied_leg_keeps_its_place_and_does_not_affect_the_others(desk: Desk, trader: Client) -> None:
     answer = trader.post(
         "/orders/basket",
         json={"orders": [leg("10"), leg("10", "NOVA-FUT"), leg("20", "BRAVO-EQ")]},
@@ -30,7 +28,7 @@ def test_each_leg_is_answered_in_its_place_and_a_denied_one_spares_the_others(
     ]
 
 
-def test_a_basket_sent_again_under_its_key_places_nothing_more(desk: Desk, trader: Client) -> None:
+def test_repeated_basket_places_nothing(desk: Desk, trader: Client) -> None:
     basket = {"orders": [leg("10"), leg("20", "BRAVO-EQ")]}
     first = trader.post("/orders/basket", json=basket, headers=keyed("basket-1"))
     trader.delete(f"/orders/{first.json['items'][0]['id']}")
@@ -40,19 +38,19 @@ def test_a_basket_sent_again_under_its_key_places_nothing_more(desk: Desk, trade
     assert len(trader.get("/orders").json["items"]) == 2
 
 
-def test_an_empty_or_oversized_basket_is_refused_and_changes_nothing(desk: Desk, trader: Client) -> None:
+def test_empty_or_oversized_basket_is_refused_and_changes_nothing(desk: Desk, trader: Client) -> None:
     for legs in ([], [leg("1")] * 21):
         answer = trader.post("/orders/basket", json={"orders": legs}, headers=keyed("basket-1"))
         assert problem_of(answer) == (422, "invalid_body")
     assert trader.get("/orders").json["items"] == []
 
 
-def test_a_basket_without_a_key_is_refused_with_the_remedy(desk: Desk, trader: Client) -> None:
+def test_basket_without_a_key_is_refused_with_the_remedy(desk: Desk, trader: Client) -> None:
     answer = trader.post("/orders/basket", json={"orders": [leg("1")]}, headers={"Idempotency-Key": ""})
     assert answer.status_code == 400
 
 
-def test_a_large_order_is_cut_into_slices_that_are_orders_of_their_own(desk: Desk, trader: Client) -> None:
+def test_large_order_becomes_one_order_for_each_slice(desk: Desk, trader: Client) -> None:
     answer = trader.post("/orders/sliced", json=leg("2300"), headers=keyed("sliced-1"))
     assert answer.status_code == 201
     assert [each["quantity"] for each in answer.json["items"]] == ["1000", "1000", "300"]

@@ -7,7 +7,7 @@ from tests.app.client import Client, problem_of
 from tests.app.desks import hold, set_prices
 
 
-def test_position_shows_what_it_cost_and_is_worth(desk: Desk, viewer: Client) -> None:
+def test_position_shows_average_price_and_unrealised_profit(desk: Desk, viewer: Client) -> None:
     hold(desk, "10", at="100")
     set_prices(desk, ALPHA="110")
     (position,) = viewer.get("/positions").json["items"]
@@ -23,7 +23,7 @@ def test_positions_are_filtered_by_strategy(desk: Desk, viewer: Client) -> None:
     assert (position["strategy"], position["quantity"]) == ("one", "10")
 
 
-def test_closing_sends_what_is_left_of_the_position(desk: Desk, trader: Client) -> None:
+def test_closing_leaves_out_what_working_orders_close(desk: Desk, trader: Client) -> None:
     hold(desk, "10")
     answer = trader.post("/positions/ALPHA-EQ/close")
     assert answer.status_code == 201
@@ -32,7 +32,7 @@ def test_closing_sends_what_is_left_of_the_position(desk: Desk, trader: Client) 
     assert problem_of(trader.post("/positions/ALPHA-EQ/close")) == (409, "nothing_to_close")
 
 
-def test_closing_again_under_the_same_key_gives_the_same_order(desk: Desk, trader: Client) -> None:
+def test_closing_again_with_the_same_key_returns_the_same_order(desk: Desk, trader: Client) -> None:
     hold(desk, "10")
     headers = {"Idempotency-Key": "close-1"}
     first, again = (trader.post("/positions/ALPHA-EQ/close", headers=headers) for _ in range(2))
@@ -41,7 +41,7 @@ def test_closing_again_under_the_same_key_gives_the_same_order(desk: Desk, trade
     assert problem_of(other) == (409, "idempotency_key_reused")
 
 
-def test_closing_everything_closes_each_book(desk: Desk, trader: Client) -> None:
+def test_closing_all_closes_the_positions_of_each_strategy(desk: Desk, trader: Client) -> None:
     hold(desk, "10", strategy="one")
     hold(desk, "20")
     orders = trader.post("/positions/close-all").json["items"]

@@ -22,7 +22,7 @@ def test_summary_shows_every_value_and_no_secret(viewer: Client) -> None:
     assert settings["risk"]["max_order_value"]["value"] == "1000000"
 
 
-def test_change_counts_at_once_here_and_is_shown_with_its_origin(admin: Client) -> None:
+def test_change_applies_at_once_and_shows_its_origin(admin: Client) -> None:
     change = {"section": "vps", "updates": {"cpu_threshold": 50}}
     answer = admin.put("/config/update", json=change)
     assert answer.status_code == 200
@@ -32,7 +32,7 @@ def test_change_counts_at_once_here_and_is_shown_with_its_origin(admin: Client) 
     assert shown["disk_threshold"]["origin"] == "file"
 
 
-def test_change_reaches_another_process_within_its_next_look(
+def test_change_reaches_another_process_at_its_next_refresh(
     settings: Settings, directory: Path, admin: Client
 ) -> None:
     other = create_app(settings, directory, passwords=fakes.quick_passwords())
@@ -44,7 +44,7 @@ def test_change_reaches_another_process_within_its_next_look(
     services.close()
 
 
-def test_null_gives_a_key_back_to_the_file(admin: Client) -> None:
+def test_null_restores_the_value_of_the_file(admin: Client) -> None:
     for value in (50, None):
         admin.put("/config/update", json={"section": "vps", "updates": {"cpu_threshold": value}})
     shown = admin.get("/config/summary").json["settings"]["vps"]["cpu_threshold"]
@@ -61,7 +61,7 @@ def test_null_gives_a_key_back_to_the_file(admin: Client) -> None:
         ("", "debug", "algosat_debug"),
     ],
 )
-def test_key_that_belongs_to_the_inventory_is_refused_naming_its_variable(
+def test_key_owned_by_the_inventory_is_refused_with_its_variable(
     admin: Client, section: str, key: str, owner: str
 ) -> None:
     answer = admin.put("/config/update", json={"section": section, "updates": {key: 1}})
@@ -69,7 +69,7 @@ def test_key_that_belongs_to_the_inventory_is_refused_naming_its_variable(
     assert owner in answer.json["detail"]
 
 
-def test_limits_are_sent_to_their_own_route(admin: Client) -> None:
+def test_limits_are_refused_with_the_route_that_changes_them(admin: Client) -> None:
     answer = admin.put("/config/update", json={"section": "risk", "updates": {"max_open_orders": 5}})
     assert problem_of(answer) == (409, "changed_elsewhere")
 
@@ -87,13 +87,13 @@ def test_limits_are_sent_to_their_own_route(admin: Client) -> None:
         {"section": "logging", "updates": {"level": "LOUD"}},
     ],
 )
-def test_update_that_does_not_fit_changes_nothing(admin: Client, update: dict[str, Any]) -> None:
+def test_invalid_update_changes_nothing(admin: Client, update: dict[str, Any]) -> None:
     before = admin.get("/config/summary").json
     assert problem_of(admin.put("/config/update", json=update))[0] == 422
     assert admin.get("/config/summary").json == before
 
 
-def test_update_is_in_the_audit_trail_with_old_and_new(services: Services, admin: Client) -> None:
+def test_audit_trail_has_old_and_new_values_of_an_update(services: Services, admin: Client) -> None:
     admin.put("/config/update", json={"section": "vps", "updates": {"cpu_threshold": 50}})
     with services.database.read() as connection:
         event = [e for e in audit.all_events(connection) if e.kind == "config.changed"][-1]
@@ -101,7 +101,7 @@ def test_update_is_in_the_audit_trail_with_old_and_new(services: Services, admin
     assert event.data == {"cpu_threshold": {"from": 90, "to": 50}}
 
 
-def test_rate_limit_changed_at_run_time_counts(admin: Client, viewer: Client) -> None:
+def test_rate_limit_changed_at_run_time_applies(admin: Client, viewer: Client) -> None:
     admin.put("/config/update", json={"section": "security", "updates": {"rate_limit_requests": 3}})
     codes = [viewer.get("/funds").status_code for _ in range(5)]
     assert codes == [200, 200, 200, 429, 429]
@@ -110,7 +110,7 @@ def test_rate_limit_changed_at_run_time_counts(admin: Client, viewer: Client) ->
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-def test_overrides_that_cannot_be_read_leave_the_settings_as_they_were(
+def test_unreadable_overrides_leave_the_settings_unchanged(
     trader: Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:

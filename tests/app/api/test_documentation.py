@@ -24,7 +24,7 @@ def operations(spec: dict[str, Any]) -> dict[str, Any]:
     return {each["operationId"]: each for path in spec["paths"].values() for each in path.values()}
 
 
-def test_document_names_every_route_once(spec: dict[str, Any]) -> None:
+def test_document_lists_every_route_once(spec: dict[str, Any]) -> None:
     documented = {
         f"{method.upper()} {path}" for path, operations in spec["paths"].items() for method in operations
     }
@@ -138,13 +138,13 @@ def test_every_denial_code_is_explained(spec: dict[str, Any]) -> None:
         assert f"`{code.value}`: {code.help_text}" in spec["info"]["description"]
 
 
-def test_closed_routes_ask_for_a_token(spec: dict[str, Any]) -> None:
+def test_closed_routes_require_a_token(spec: dict[str, Any]) -> None:
     assert spec["paths"]["/orders"]["post"]["security"] == [{"bearer": []}]
     assert spec["paths"]["/health"]["get"]["security"] == [{"bearer": []}, {}]
     assert "security" not in spec["paths"]["/auth/login"]["post"]
 
 
-def test_page_asks_no_other_server(calm_app: Flask) -> None:
+def test_page_loads_nothing_from_other_servers(calm_app: Flask) -> None:
     client = Client(calm_app)
     page = client.get("/docs")
     assert page.content_type == "text/html; charset=utf-8"

@@ -57,7 +57,7 @@ def schema(wild_app: Flask) -> Any:
     "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value
 )
 @pytest.mark.filterwarnings("ignore")
-def test_route_keeps_to_its_document_whatever_is_sent(
+def test_responses_conform_to_the_document(
     wild_app: Flask, schema: Any, admin: Client, endpoint: str, mode: GenerationMode, examples: int
 ) -> None:
     method, path = endpoint.split()
@@ -100,5 +100,5 @@ def contents(app: Flask) -> dict[str, list[Any]]:
         }
 
 
-def test_what_is_left_out_is_there() -> None:
+def test_excluded_routes_exist() -> None:
     assert {route.endpoint for route in ROUTES} >= LEFT_OUT

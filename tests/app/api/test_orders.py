@@ -23,7 +23,7 @@ def count(desk: Desk) -> int:
         return len(queries.orders_page(connection, limit=1000).rows)
 
 
-def test_placed_order_is_stored_and_answered_with_its_address(desk: Desk, trader: Client) -> None:
+def test_placed_order_is_stored_and_returned_with_its_location(desk: Desk, trader: Client) -> None:
     answer = trader.place(**LIMIT)
     assert answer.status_code == 201
     assert answer.headers["Location"] == f"/orders/{answer.json['id']}"
@@ -31,7 +31,9 @@ def test_placed_order_is_stored_and_answered_with_its_address(desk: Desk, trader
     assert trader.get(answer.headers["Location"]).json == answer.json
 
 
-def test_answer_waits_for_the_brokers_word(desk: Desk, trader: Client, broker: Callable[[], None]) -> None:
+def test_response_waits_for_the_acknowledgement(
+    desk: Desk, trader: Client, broker: Callable[[], None]
+) -> None:
     broker()
     started = time.monotonic()
     answer = trader.place(wait=30, **LIMIT)
@@ -39,7 +41,7 @@ def test_answer_waits_for_the_brokers_word(desk: Desk, trader: Client, broker: C
     assert time.monotonic() - started < 25
 
 
-def test_answer_comes_without_the_brokers_word_when_the_time_is_up(desk: Desk, trader: Client) -> None:
+def test_response_comes_without_acknowledgement_after_the_timeout(desk: Desk, trader: Client) -> None:
     started = time.monotonic()
     assert trader.place(wait=0.2, **LIMIT).json["status"] == "created"
     assert 0.2 <= time.monotonic() - started < 25
@@ -55,13 +57,13 @@ def test_order_carries_the_correlation_id_of_its_request(desk: Desk, trader: Cli
     ]
 
 
-def test_same_key_gives_the_same_order(desk: Desk, trader: Client) -> None:
+def test_same_key_returns_the_same_order(desk: Desk, trader: Client) -> None:
     first, again = (trader.place("key-1", **LIMIT) for _ in range(2))
     assert (again.status_code, again.json) == (201, first.json)
     assert count(desk) == 1
 
 
-def test_same_meaning_written_differently_is_the_same_request(desk: Desk, trader: Client) -> None:
+def test_equivalent_body_is_the_same_request(desk: Desk, trader: Client) -> None:
     first = trader.place("key-1", **LIMIT)
     again = trader.place("key-1", quantity=10.0, type="limit", limit_price=100, reduce_only=False)
     assert again.json["id"] == first.json["id"]
@@ -73,12 +75,12 @@ def test_same_key_for_another_request_is_a_conflict(desk: Desk, trader: Client) 
     assert count(desk) == 1
 
 
-def test_same_key_of_another_user_is_another_order(desk: Desk, trader: Client, admin: Client) -> None:
+def test_same_key_of_another_user_places_another_order(desk: Desk, trader: Client, admin: Client) -> None:
     first, second = (client.place("key-1", **LIMIT).json["id"] for client in (trader, admin))
     assert first != second
 
 
-def test_twenty_equal_requests_at_once_give_one_order_and_equal_answers(
+def test_twenty_concurrent_equal_requests_place_one_order_with_equal_responses(
     app: Flask, desk: Desk, trader: Client, broker: Callable[[], None]
 ) -> None:
     def place(_: int) -> Any:
@@ -95,7 +97,7 @@ def test_twenty_equal_requests_at_once_give_one_order_and_equal_answers(
     assert count(desk) == 1
 
 
-def test_a_repeated_request_is_answered_as_the_first_time_to_the_byte(desk: Desk, trader: Client) -> None:
+def test_repeated_request_gets_the_first_response_byte_for_byte(desk: Desk, trader: Client) -> None:
     first = trader.place("key-1", wait=0.1, **LIMIT)  # nobody sends it: it waits in vain
     accepted(desk, order_now(desk, first.json["id"]))
     again = trader.place("key-1", wait=5, **LIMIT)
@@ -105,7 +107,7 @@ def test_a_repeated_request_is_answered_as_the_first_time_to_the_byte(desk: Desk
     assert trader.get(first.headers["Location"]).json["status"] == "open"
 
 
-def test_those_who_wait_are_answered_as_the_one_who_did_not(
+def test_waiting_repeats_get_the_response_of_the_request_that_did_not_wait(
     app: Flask, desk: Desk, trader: Client, broker: Callable[[], None]
 ) -> None:
     patient = Client(app)
@@ -130,7 +132,7 @@ def test_order_without_a_usable_key_is_refused_with_the_remedy(
     assert count(desk) == 0
 
 
-def test_denied_order_is_answered_with_its_code_and_stored(desk: Desk, trader: Client) -> None:
+def test_denied_order_is_stored_and_returns_its_code(desk: Desk, trader: Client) -> None:
     answer = trader.place(symbol="NOVA-FUT", quantity="51", product="carry", **LIMIT)
     assert problem_of(answer) == (422, DenialCode.OFF_LOT)
     stored = trader.get(answer.headers["Location"]).json
@@ -154,14 +156,12 @@ def test_repeated_key_of_a_denied_order_is_denied_again(desk: Desk, trader: Clie
      {"reduce_only": "yes"}, {"strategy": "a b"}, {"limit_price": "0"}, {"symbol": "x\x00y"},
      {"validity": "gtc"}, {"account": "another"}, {"symbol": "x" * 65}, {"algo_id": ""}],
 )  # fmt: skip
-def test_body_that_does_not_fit_changes_nothing(
-    desk: Desk, trader: Client, difference: dict[str, Any]
-) -> None:
+def test_invalid_body_changes_nothing(desk: Desk, trader: Client, difference: dict[str, Any]) -> None:
     assert problem_of(trader.place(**{**LIMIT, **difference})) == (422, "invalid_body")
     assert count(desk) == 0
 
 
-def test_orders_come_in_pages_newest_first_without_gap_or_repeat(desk: Desk, trader: Client) -> None:
+def test_order_pages_are_newest_first_without_gap_or_repeat(desk: Desk, trader: Client) -> None:
     placed = [trader.place(**LIMIT).json["id"] for _ in range(5)]
     found, cursor = [], ""
     for _ in range(3):
@@ -187,14 +187,14 @@ def test_orders_are_filtered(desk: Desk, trader: Client) -> None:
     assert symbols("symbol=nothing-like-it") == []
 
 
-def test_order_that_has_not_left_is_cancelled_at_once(desk: Desk, trader: Client) -> None:
+def test_order_not_sent_yet_is_cancelled_at_once(desk: Desk, trader: Client) -> None:
     placed = trader.place(**LIMIT).json
     answer = trader.delete(f"/orders/{placed['id']}")
     assert (answer.status_code, answer.json["status"]) == (200, "cancelled")
     assert problem_of(trader.delete(f"/orders/{placed['id']}")) == (409, "illegal_transition")
 
 
-def test_order_the_broker_has_is_pending_until_it_answers(desk: Desk, trader: Client) -> None:
+def test_order_at_the_broker_is_pending_until_the_broker_answers(desk: Desk, trader: Client) -> None:
     placed = trader.place(**LIMIT).json
     accepted(desk, order_now(desk, placed["id"]))
     for _ in range(2):
@@ -202,7 +202,7 @@ def test_order_the_broker_has_is_pending_until_it_answers(desk: Desk, trader: Cl
         assert (answer.json["status"], answer.json["pending"]) == ("open", "pending_cancel")
 
 
-def test_changed_order_keeps_what_is_not_named(desk: Desk, trader: Client) -> None:
+def test_changed_order_keeps_omitted_fields(desk: Desk, trader: Client) -> None:
     placed = trader.place(**LIMIT).json
     accepted(desk, order_now(desk, placed["id"]))
     headers = {"Prefer": "wait=0"}
@@ -213,13 +213,13 @@ def test_changed_order_keeps_what_is_not_named(desk: Desk, trader: Client) -> No
     assert (str(change.quantity), str(change.limit_price)) == ("20", "100")
 
 
-def test_change_of_nothing_is_refused(desk: Desk, trader: Client) -> None:
+def test_empty_change_is_refused(desk: Desk, trader: Client) -> None:
     placed = trader.place(**LIMIT).json
     accepted(desk, order_now(desk, placed["id"]))
     assert problem_of(trader.patch(f"/orders/{placed['id']}", json={})) == (422, "invalid_body")
 
 
-def test_change_past_a_limit_is_denied_and_the_order_stays(desk: Desk, trader: Client) -> None:
+def test_change_above_a_limit_is_denied_and_the_order_stays(desk: Desk, trader: Client) -> None:
     placed = trader.place(**LIMIT).json
     accepted(desk, order_now(desk, placed["id"]))
     answer = trader.patch(f"/orders/{placed['id']}", json={"limit_price": "150"})
@@ -228,7 +228,7 @@ def test_change_past_a_limit_is_denied_and_the_order_stays(desk: Desk, trader: C
 
 
 @pytest.mark.parametrize("path", ["/orders/azzzzzzzzzzzzzzzzz", "/orders/1", "/orders/%00"])
-def test_order_that_is_not_there_is_not_found(trader: Client, path: str) -> None:
+def test_unknown_order_is_not_found(trader: Client, path: str) -> None:
     assert problem_of(trader.get(path)) == (404, "not_found")
     assert problem_of(trader.delete(path)) == (404, "not_found")
 
@@ -242,7 +242,7 @@ def test_all_orders_of_a_symbol_are_cancelled(desk: Desk, trader: Client) -> Non
     assert len(trader.post("/orders/cancel-all").json["items"]) == 1
 
 
-def test_way_out_is_not_rate_limited(desk: Desk, trader: Client, admin: Client) -> None:
+def test_exits_are_not_rate_limited(desk: Desk, trader: Client, admin: Client) -> None:
     placed = trader.place(**LIMIT).json["id"]
     admin.put("/config/update", json={"section": "security", "updates": {"rate_limit_requests": 1}})
     for _ in range(3):

@@ -40,12 +40,12 @@ def test_unknown_path_is_not_found(stranger: Client) -> None:
 @pytest.mark.parametrize(
     "path", ["/orders/", "/health//live", "/Orders", "/orders/%00", "/quotes/a%2Fb", "/quotes/é"]
 )
-def test_nearly_right_path_is_not_found_and_never_redirects(trader: Client, path: str) -> None:
+def test_similar_path_is_not_found_and_never_redirects(trader: Client, path: str) -> None:
     assert problem_of(trader.get(path)) == (404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["DELETE", "OPTIONS", "TRACE", "FOO"])
-def test_wrong_method_names_the_right_ones(app: Flask, method: str) -> None:
+def test_wrong_method_is_answered_with_the_allowed_ones(app: Flask, method: str) -> None:
     answer = app.test_client().open("/orders", method=method)
     assert problem_of(answer) == (405, "method_not_allowed")
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
@@ -74,7 +74,7 @@ def test_body_of_another_type_is_refused(trader: Client, content_type: str) -> N
     assert problem_of(answer) == (415, "unsupported_media_type")
 
 
-def test_large_body_is_refused_whoever_sends_it(trader: Client, stranger: Client) -> None:
+def test_large_body_is_refused_with_and_without_a_token(trader: Client, stranger: Client) -> None:
     body = b"x" * (2 * 1024 * 1024)
     for client in (trader, stranger):
         answer = client.post("/orders", data=body, headers={"Content-Type": "application/json"})
@@ -91,7 +91,7 @@ def test_large_body_without_a_stated_length_is_refused_too(trader: Client) -> No
     assert problem_of(answer) == (413, "body_too_large")
 
 
-def test_every_finding_of_a_body_is_listed_without_what_was_sent(trader: Client) -> None:
+def test_every_invalid_field_of_a_body_is_listed_without_its_value(trader: Client) -> None:
     body = {"symbol": "x y", "side": "hold", "quantity": "0", "type": "market", "surprise": "pa55word"}
     answer = trader.post("/orders", json=body, headers=KEY)
     assert problem_of(answer) == (422, "invalid_body")
@@ -103,17 +103,15 @@ def test_every_finding_of_a_body_is_listed_without_what_was_sent(trader: Client)
     "query", ["limit=0", "limit=1001", "limit=x", "cursor=-1", "cursor=abc", "page=2", "limit=1&limit=2",
               "since=yesterday", "since=2026-01-01T00:00:00", "status=lost", "symbol=%00", "limit=1e2"],
 )  # fmt: skip
-def test_query_that_does_not_fit_is_refused(viewer: Client, query: str) -> None:
+def test_invalid_query_is_refused(viewer: Client, query: str) -> None:
     assert problem_of(viewer.get(f"/orders?{query}")) == (400, "invalid_query")
 
 
-def test_route_without_parameters_takes_none(viewer: Client) -> None:
+def test_route_without_parameters_refuses_any(viewer: Client) -> None:
     assert problem_of(viewer.get("/funds?verbose=1")) == (400, "invalid_query")
 
 
-def test_our_own_fault_is_a_problem_that_tells_nothing(
-    viewer: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_error_hides_its_exception(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("the secret is swordfish")
 
@@ -123,7 +121,7 @@ def test_our_own_fault_is_a_problem_that_tells_nothing(
     assert "swordfish" not in answer.text
 
 
-def test_store_that_does_not_answer_is_told_as_such(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_store_is_a_503(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise OperationalError("SELECT", {}, Exception("disk I/O error"))
 
@@ -138,13 +136,13 @@ def test_request_id_of_the_caller_is_kept(stranger: Client) -> None:
 
 
 @pytest.mark.parametrize("offered", ["short", "x" * 65, "with space", "line\u0007feed", "ümläute-in-it", ""])
-def test_request_id_that_does_not_belong_into_a_log_is_replaced(stranger: Client, offered: str) -> None:
+def test_invalid_request_id_is_replaced(stranger: Client, offered: str) -> None:
     answer = stranger.get("/nowhere", headers={"X-Request-ID": offered})
     assert answer.headers["X-Request-ID"] != offered
     assert len(answer.headers["X-Request-ID"]) == 32
 
 
-def test_every_answer_carries_the_protective_headers(stranger: Client) -> None:
+def test_every_response_has_the_security_headers(stranger: Client) -> None:
     for path in ("/", "/nowhere", "/docs", "/openapi.json"):
         headers = stranger.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"

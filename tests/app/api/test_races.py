@@ -57,7 +57,7 @@ def placed(server: Running) -> list[dict[str, Any]]:
     return orders
 
 
-def test_of_fifty_for_the_last_of_a_limit_exactly_one_passes(server: Running) -> None:
+def test_one_of_fifty_concurrent_orders_takes_the_rest_of_a_limit(server: Running) -> None:
     admin = server.log_in("admin")
     status, _ = server.ask("PUT", "/risk/limits", {"limits": {"max_position_value": "1000"}}, **admin)
     assert status == 200
@@ -66,7 +66,7 @@ def test_of_fifty_for_the_last_of_a_limit_exactly_one_passes(server: Running) ->
     assert Counter(order["code"] for order in placed(server)) == {None: 1, DenialCode.POSITION_VALUE: 49}
 
 
-def test_twenty_with_one_key_get_one_order_and_the_same_bytes(server: Running) -> None:
+def test_twenty_concurrent_requests_with_one_key_get_the_same_bytes(server: Running) -> None:
     answers = at_once(20, server, **{"Idempotency-Key": "the-only-one", "Prefer": "wait=0.5"})
     assert len(set(answers)) == 1
     assert answers[0][0] == 201

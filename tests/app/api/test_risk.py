@@ -12,7 +12,7 @@ from tests.app.desks import hold, set_prices
 LIMIT: dict[str, Any] = {"type": "limit", "limit_price": "100"}
 
 
-def test_risk_shows_limits_and_how_much_is_used(desk: Desk, trader: Client) -> None:
+def test_risk_shows_limits_and_their_usage(desk: Desk, trader: Client) -> None:
     trader.place(**LIMIT)
     risk = trader.get("/risk").json
     assert (risk["halted"], risk["halts"]) == (False, [])
@@ -21,7 +21,7 @@ def test_risk_shows_limits_and_how_much_is_used(desk: Desk, trader: Client) -> N
     assert (risk["usage"]["orders_today"], risk["usage"]["day_result"]) == (1, "0")
 
 
-def test_the_days_loss_is_shown_as_it_is_judged(desk: Desk, trader: Client) -> None:
+def test_daily_loss_is_shown_as_the_gate_counts_it(desk: Desk, trader: Client) -> None:
     trader.place(**LIMIT)
     hold(desk, "10")
     set_prices(desk, ALPHA="97")
@@ -29,7 +29,7 @@ def test_the_days_loss_is_shown_as_it_is_judged(desk: Desk, trader: Client) -> N
     assert -32 < lost < -30  # and charges
 
 
-def test_limits_of_a_strategy_are_there_to_be_seen(desk: Desk, admin: Client) -> None:
+def test_limits_of_a_strategy_are_shown(desk: Desk, admin: Client) -> None:
     admin.put("/risk/limits", json={"scope": "trend", "limits": {"max_open_orders": 3}})
     risk = admin.get("/risk").json
     assert [(each["scope"], each["limits"]["max_open_orders"]) for each in risk["strategies"]] == [
@@ -38,7 +38,7 @@ def test_limits_of_a_strategy_are_there_to_be_seen(desk: Desk, admin: Client) ->
     assert risk["limits"]["max_open_orders"] != 3
 
 
-def test_changed_limit_holds_for_the_next_order(desk: Desk, admin: Client, trader: Client) -> None:
+def test_changed_limit_applies_to_the_next_order(desk: Desk, admin: Client, trader: Client) -> None:
     answer = admin.put("/risk/limits", json={"limits": {"max_order_quantity": "5"}})
     assert (answer.status_code, answer.json["limits"]["max_order_quantity"]) == (200, "5")
     assert problem_of(trader.place(**LIMIT))[0] == 422
@@ -50,7 +50,7 @@ def test_changed_limit_holds_for_the_next_order(desk: Desk, admin: Client, trade
     "limits", [{}, {"max_order_quantity": "-1"}, {"max_open_orders": 1.5}, {"max_open_orders": 10**30},
                {"max_lunch": 1}, {"allowed_symbols": ["a b"]}, {"stale_quote_seconds": "10"}],
 )  # fmt: skip
-def test_limits_that_cannot_hold_change_nothing(desk: Desk, admin: Client, limits: dict[str, Any]) -> None:
+def test_invalid_limits_change_nothing(desk: Desk, admin: Client, limits: dict[str, Any]) -> None:
     before = admin.get("/risk").json["limits"]
     assert problem_of(admin.put("/risk/limits", json={"limits": limits}))[0] == 422
     assert admin.get("/risk").json["limits"] == before

@@ -45,21 +45,21 @@ def test_socket_of_systemd_is_served_by_all_workers(server: Running) -> None:
         (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Many: 1\r\n" * 60 + b"\r\n", 431),
     ],
 )
-def test_what_is_no_request_gets_a_problem_too(server: Running, raw: bytes, status: int) -> None:
+def test_malformed_http_gets_a_problem(server: Running, raw: bytes, status: int) -> None:
     head, _, body = server.say(raw).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status}".encode())
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == status
 
 
-def test_logout_in_one_worker_counts_in_the_other(server: Running) -> None:
+def test_logout_in_one_worker_applies_in_the_other(server: Running) -> None:
     bearer = server.log_in("trader")
     assert {server.ask("GET", "/funds", **bearer)[0] for _ in range(10)} == {200}
     assert server.ask("POST", "/auth/logout", **bearer)[0] == 200
     assert {server.ask("GET", "/funds", **bearer)[0] for _ in range(10)} == {401}
 
 
-def test_killed_worker_is_replaced_and_nobody_is_refused(server: Running) -> None:
+def test_killed_worker_is_replaced_without_a_refused_request(server: Running) -> None:
     wait_for(lambda: len(server.workers) == 2)
     victim = min(server.workers)
     os.kill(victim, signal.SIGKILL)
@@ -67,6 +67,6 @@ def test_killed_worker_is_replaced_and_nobody_is_refused(server: Running) -> Non
     wait_for(lambda: len(server.workers - {victim}) == 2)
 
 
-def test_server_ends_in_peace_when_it_is_told(server: Running) -> None:
+def test_server_exits_with_0_on_sigterm(server: Running) -> None:
     server.process.terminate()
     assert server.process.wait(PATIENCE) == 0

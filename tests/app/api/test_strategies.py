@@ -21,9 +21,7 @@ def define(client: Client, name: str = "trend", **parameters: Any) -> Any:
     )
 
 
-def test_a_strategy_is_defined_shown_and_listed_with_the_classes_there_are(
-    desk: Desk, trader: Client
-) -> None:
+def test_defined_strategy_is_shown_and_listed_with_the_classes(desk: Desk, trader: Client) -> None:
     defined = define(trader)
     assert (defined.status_code, defined.json["version"]) == (200, 1)
     assert defined.json["parameters"]["slow"] == 30
@@ -34,7 +32,7 @@ def test_a_strategy_is_defined_shown_and_listed_with_the_classes_there_are(
     assert "quantity" in listed["classes"][0]["parameters"]["properties"]
 
 
-def test_every_version_stays_with_who_made_it(desk: Desk, trader: Client, viewer: Client) -> None:
+def test_every_version_is_kept_with_its_author(desk: Desk, trader: Client, viewer: Client) -> None:
     define(trader)
     define(trader, fast=5)
     shown = viewer.get("/strategies/trend").json
@@ -42,14 +40,14 @@ def test_every_version_stays_with_who_made_it(desk: Desk, trader: Client, viewer
     assert shown["changed_by"] == shown["versions"][0]["created_by"] == "user:trader"
 
 
-def test_started_without_a_supervisor_it_is_said_to_be_unsupervised(desk: Desk, trader: Client) -> None:
+def test_started_strategy_without_a_supervisor_is_unsupervised(desk: Desk, trader: Client) -> None:
     define(trader)
     started = trader.post("/strategies/trend/start").json
     assert (started["wanted"], started["status"]["state"]) == ("running", "unsupervised")
     assert trader.post("/strategies/trend/stop").json["wanted"] == "stopped"
 
 
-def test_what_the_supervisor_says_is_shown(desk: Desk, trader: Client) -> None:
+def test_state_reported_by_the_supervisor_is_shown(desk: Desk, trader: Client) -> None:
     define(trader)
     trader.post("/strategies/trend/start")
     supervisor = Supervisor(desk, Children(), fence=lambda _: None)
@@ -72,7 +70,7 @@ def test_what_the_supervisor_says_is_shown(desk: Desk, trader: Client) -> None:
         {"more": 1},
     ],
 )
-def test_what_cannot_be_a_strategy_is_refused_and_nothing_is_defined(
+def test_invalid_strategy_is_refused_and_not_defined(
     desk: Desk, trader: Client, difference: dict[str, Any]
 ) -> None:
     status, _ = problem_of(trader.put("/strategies/trend", json={**BODY, **difference}))
@@ -81,11 +79,11 @@ def test_what_cannot_be_a_strategy_is_refused_and_nothing_is_defined(
 
 
 @pytest.mark.parametrize("name", ["all", "account", "Trend", "a.b"])
-def test_a_name_that_could_be_mistaken_is_refused(desk: Desk, trader: Client, name: str) -> None:
+def test_ambiguous_name_is_refused(desk: Desk, trader: Client, name: str) -> None:
     assert problem_of(define(trader, name)) == (422, "invalid_body")
 
 
-def test_who_may_only_look_changes_nothing(desk: Desk, trader: Client, viewer: Client) -> None:
+def test_viewer_cannot_change_strategies(desk: Desk, trader: Client, viewer: Client) -> None:
     define(trader)
     assert problem_of(define(viewer)) == (403, "forbidden")
     for verb in ("start", "stop"):
@@ -93,7 +91,7 @@ def test_who_may_only_look_changes_nothing(desk: Desk, trader: Client, viewer: C
     assert viewer.get("/strategies/trend").json["version"] == 1
 
 
-def test_what_does_not_exist_is_not_found(desk: Desk, trader: Client) -> None:
+def test_unknown_strategy_is_not_found(desk: Desk, trader: Client) -> None:
     for answer in (
         trader.get("/strategies/nobody"),
         trader.post("/strategies/nobody/start"),

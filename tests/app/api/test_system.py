@@ -30,7 +30,7 @@ def components(client: Client) -> dict[str, bool]:
     return found
 
 
-def test_server_is_healthy_while_its_engine_beats(services: Services, stranger: Client) -> None:
+def test_server_is_healthy_with_a_recent_engine_heartbeat(services: Services, stranger: Client) -> None:
     beat(services)
     answer = stranger.get("/health")
     assert set(answer.json) == {"status", "timestamp", "components", "details"}
@@ -46,7 +46,9 @@ def test_server_is_unhealthy_without_its_engine(stranger: Client) -> None:
 
 
 @pytest.mark.parametrize("ago", [60, -60], ids=["long ago", "before the clock was put back"])
-def test_silent_engine_is_noticed(services: Services, stranger: Client, ago: float) -> None:
+def test_engine_without_a_recent_heartbeat_is_unhealthy(
+    services: Services, stranger: Client, ago: float
+) -> None:
     beat(services, ago=ago)
     assert components(stranger)["engine"] is False
 
@@ -58,7 +60,7 @@ def test_server_is_degraded_while_its_broker_is_down(services: Services, strange
     assert answer.json["components"]["broker"] is False
 
 
-def test_server_is_degraded_while_something_held_has_no_price_and_tells_strangers_not_what(
+def test_position_without_a_price_degrades_health_without_naming_it(
     services: Services, stranger: Client
 ) -> None:
     beat(services, unpriced=["ALPHA-EQ"])
@@ -68,7 +70,7 @@ def test_server_is_degraded_while_something_held_has_no_price_and_tells_stranger
     assert "ALPHA" not in answer.text
 
 
-def test_broken_file_on_disk_is_told_before_the_next_start(
+def test_invalid_configuration_file_is_reported_before_the_next_start(
     directory: Path, services: Services, stranger: Client
 ) -> None:
     beat(services)
@@ -83,7 +85,7 @@ def test_process_is_alive_and_ready(stranger: Client) -> None:
     assert stranger.get("/health/ready").json["status"] == "ready"
 
 
-def test_metrics_are_counted_by_template_and_never_by_path(viewer: Client) -> None:
+def test_metrics_are_labelled_by_template_and_never_by_path(viewer: Client) -> None:
     for _ in range(2):
         viewer.get("/orders/azzzzzzzzzzzzzzzzz")
     viewer.get("/no/such/path/at/all")
@@ -120,7 +122,7 @@ def report_drill(reports: Path, *, success: int, due: float) -> None:
         (1, -30, "server: the next one is 30 h overdue"),
     ],
 )
-def test_backup_is_well_only_while_its_drill_succeeds_and_the_next_one_is_not_due(
+def test_backup_is_healthy_only_after_a_recent_successful_restore_drill(
     services: Services, stranger: Client, reports: Path, success: int, hours_to_go: int, detail: str
 ) -> None:
     report_drill(reports, success=success, due=services.clock().timestamp() + hours_to_go * 3600)
@@ -137,7 +139,7 @@ def test_drift_makes_the_server_degraded(services: Services, stranger: Client, r
     assert answer.json["details"]["drift"].startswith("2 things are not as the inventory says")
 
 
-def test_comparison_without_a_difference_says_when_it_was_made(stranger: Client, reports: Path) -> None:
+def test_comparison_without_drift_shows_its_date(stranger: Client, reports: Path) -> None:
     (reports / "drift.prom").write_text(
         "algosat_drift_differences 0\nalgosat_drift_timestamp_seconds 1795000000\n"
     )
@@ -153,7 +155,7 @@ def test_comparison_without_a_difference_says_when_it_was_made(stranger: Client,
         ("", None, "nobody has looked at them yet", True),
     ],
 )
-def test_unit_that_failed_or_is_not_looked_at_degrades_health(
+def test_failed_or_unwatched_unit_degrades_health(
     services: Services,
     stranger: Client,
     reports: Path,
@@ -177,7 +179,7 @@ def test_unit_that_failed_or_is_not_looked_at_degrades_health(
         (None, "nobody has looked at it yet"),
     ],
 )
-def test_certificate_is_well_until_its_renewal_is_overdue(
+def test_certificate_is_healthy_until_its_renewal_is_overdue(
     services: Services, stranger: Client, reports: Path, hours_to_go: int | None, detail: str
 ) -> None:
     if hours_to_go is not None:
@@ -189,7 +191,7 @@ def test_certificate_is_well_until_its_renewal_is_overdue(
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
-def test_metrics_show_our_textfiles_and_survive_broken_ones(
+def test_metrics_include_own_textfiles_and_skip_invalid_ones(
     viewer: Client, reports: Path, accept: str
 ) -> None:
     report_drill(reports, success=1, due=1e9)
@@ -202,7 +204,7 @@ def test_metrics_show_our_textfiles_and_survive_broken_ones(
     assert "node_load1" not in text
 
 
-def test_status_tells_of_process_and_machine(viewer: Client) -> None:
+def test_status_shows_process_and_machine(viewer: Client) -> None:
     status = viewer.get("/system/status").json
     assert status["environment"] == "testing"
     assert status["host"]["memory_total"] > 0
@@ -215,9 +217,9 @@ def test_recommendations_are_a_list(viewer: Client) -> None:
     assert all(set(item) == {"subject", "urgency", "finding", "remedy"} for item in answer["items"])
 
 
-def test_root_says_where_to_read_on(stranger: Client) -> None:
+def test_root_shows_the_paths_of_the_documentation(stranger: Client) -> None:
     assert stranger.get("/").json["documentation"] == "/docs"
 
 
-def test_path_kept_for_users_is_closed_to_strangers(stranger: Client) -> None:
+def test_status_requires_a_token(stranger: Client) -> None:
     assert problem_of(stranger.get("/system/status")) == (401, "unauthenticated")

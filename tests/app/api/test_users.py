@@ -19,7 +19,7 @@ def test_added_user_can_log_in(app: Flask, admin: Client) -> None:
     assert Client(app).log_in("ann", ANN["password"]).get("/funds").status_code == 200
 
 
-def test_name_that_is_taken_is_a_conflict(admin: Client) -> None:
+def test_existing_username_is_a_conflict(admin: Client) -> None:
     admin.post("/users", json=ANN)
     assert problem_of(admin.post("/users", json=ANN)) == (409, "user_exists")
 
@@ -29,7 +29,7 @@ def test_name_that_is_taken_is_a_conflict(admin: Client) -> None:
     [{"username": "a b"}, {"username": ""}, {"username": "x" * 65}, {"username": "ann\x00"}, {"role": "root"},
      {"password": "short"}, {"password": None}, {"role": 1}, {"is_admin": True}],
 )  # fmt: skip
-def test_user_that_will_not_do_is_not_added(admin: Client, difference: dict[str, Any]) -> None:
+def test_invalid_user_is_not_added(admin: Client, difference: dict[str, Any]) -> None:
     assert problem_of(admin.post("/users", json={**ANN, **difference}))[0] == 422
     assert len(admin.get("/users").json["items"]) == 3
 
@@ -40,13 +40,13 @@ def test_last_admin_can_neither_be_disabled_nor_demoted(admin: Client) -> None:
     assert admin.get("/users/admin").json["role"] == "admin"
 
 
-def test_refused_part_of_a_change_undoes_the_rest(admin: Client) -> None:
+def test_refused_part_of_a_change_rolls_back_the_rest(admin: Client) -> None:
     answer = admin.patch("/users/trader", json={"role": "viewer", "password": "short"})
     assert problem_of(answer) == (422, "weak_password")
     assert admin.get("/users/trader").json["role"] == "trader"
 
 
-def test_admin_gives_a_new_password_and_ends_the_sessions(app: Flask, admin: Client, trader: Client) -> None:
+def test_password_set_by_an_admin_ends_the_sessions(app: Flask, admin: Client, trader: Client) -> None:
     assert admin.patch("/users/trader", json={"password": "another long secret"}).status_code == 200
     assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
     assert Client(app).log_in("trader", "another long secret").token
@@ -57,7 +57,7 @@ def test_unknown_user_is_not_found(admin: Client) -> None:
     assert problem_of(admin.patch("/users/nobody", json={"role": "viewer"})) == (404, "not_found")
 
 
-def test_changes_of_users_are_in_the_audit_trail_with_their_author(services: Services, admin: Client) -> None:
+def test_audit_trail_has_the_author_of_changes_to_users(services: Services, admin: Client) -> None:
     admin.post("/users", json=ANN)
     admin.patch("/users/ann", json={"role": "viewer", "disabled": True})
     with services.database.read() as connection:

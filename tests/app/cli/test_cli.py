@@ -178,7 +178,7 @@ def test_user_is_added_once(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "password"), [("a b", PASSWORD), ("ann", "short\n"), ("ann", "\n"), ("-x", PASSWORD)]
 )
-def test_user_that_will_not_do_is_not_added(run: Run, name: str, password: str) -> None:
+def test_invalid_user_is_not_added(run: Run, name: str, password: str) -> None:
     result = run("user", "add", "--role", "admin", "--password-stdin", "--", name, text=password)
     assert refused(result)
     assert name not in run("user", "list").output
