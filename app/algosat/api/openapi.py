@@ -15,6 +15,7 @@ from algosat.api.problems import Problem
 from algosat.api.responses import JSON, PROBLEM
 from algosat.api.routes import CONVERTERS, Route, Routes
 from algosat.api.schemas import REFERENCE, Schemas
+from algosat.domain.reason_codes import Code, EngineCode
 from algosat.domain.risk import DenialCode
 from algosat.errors import (
     AlgosatError,
@@ -95,13 +96,19 @@ def document(areas: Sequence[Routes]) -> dict[str, Any]:
 
 
 def _description() -> str:
-    rows = "\n".join(f"- `{code.value}`: {code.help_text}" for code in DenialCode)
     return (
         "Errors are `application/problem+json` (RFC 9457) with a `code` for programs and a `correlation_id`, "
         "under which the log has more. Money, prices and quantities are strings in responses, so that they "
         "stay exact. Times are UTC.\n\n"
-        "An order that a risk check denies is answered with 422 and one of these codes:\n\n" + rows
+        "If the gate denies an order, the response is 422 with one of these codes:\n\n"
+        f"{_listed(DenialCode)}\n\n"
+        "If the engine rejects an order, or gives up a cancel or modify request, `code` of the order is one "
+        f"of these. Other codes in this field are the broker's own:\n\n{_listed(EngineCode)}"
     )
+
+
+def _listed(codes: Iterable[Code]) -> str:
+    return "\n".join(f"- `{code.value}`: {code.help_text}" for code in codes)
 
 
 def _tags(areas: Iterable[Routes]) -> list[dict[str, str]]:

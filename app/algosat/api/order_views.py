@@ -22,6 +22,7 @@ from algosat.api.fields import (
 )
 from algosat.api.responses import Output
 from algosat.domain.orders import Order, OrderType, PendingRequest, Product, Side, Status, Validity
+from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk import DenialCode
 from algosat.store.audit import Event
 
@@ -67,7 +68,7 @@ class OrderView(Output):
     """Average price of the fills; null before the first fill."""
     broker_order_id: Annotated[str | None, Field(examples=["P-000017"])]
     """The broker's id of the order; null before the acknowledgement."""
-    code: DenialCode | str | None
+    code: DenialCode | EngineCode | str | None
     """Reason of a denial or rejection, for programs. A code that is not listed is the broker's own."""
     reason: str | None
     """Reason of a denial or rejection as a sentence."""

@@ -9,6 +9,7 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 
 from algosat.api.all_routes import ROUTES
+from algosat.domain.reason_codes import Code, EngineCode
 from algosat.domain.risk import DenialCode
 from tests.app.client import Client
 
@@ -131,10 +132,11 @@ def test_response_headers_are_documented(operations: dict[str, Any]) -> None:
     assert set(cancel["429"]["headers"]) == {"X-Request-ID", "Retry-After"}
 
 
-def test_every_denial_code_is_explained(spec: dict[str, Any]) -> None:
-    explained = spec["components"]["schemas"]["DenialCode"]["x-enum-descriptions"]
-    assert explained == {code.value: code.help_text for code in DenialCode}
-    for code in DenialCode:
+@pytest.mark.parametrize("codes", [DenialCode, EngineCode])
+def test_every_reason_code_is_explained(spec: dict[str, Any], codes: type[Code]) -> None:
+    explained = spec["components"]["schemas"][codes.__name__]["x-enum-descriptions"]
+    assert explained == {code.value: code.help_text for code in codes}
+    for code in codes:
         assert f"`{code.value}`: {code.help_text}" in spec["info"]["description"]
 
 
