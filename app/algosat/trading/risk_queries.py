@@ -1,7 +1,9 @@
-"""What the gate judges by, read in as few statements as can be: each costs more than what it reads."""
+"""The statements behind a risk snapshot. There are few: a statement costs more than what it reads."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -18,7 +20,8 @@ from sqlalchemy import (
     text,
 )
 
-from algosat.domain.orders import OrderTerms
+from algosat.domain.orders import PRICES, OrderTerms
+from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import IN_BASELINES, IN_HALTS, IN_LIMITS
 from algosat.store.prepared import Prepared
 from algosat.store.tables import NOT_DENIED, balances, days, halts, instruments, limits, orders, quotes
@@ -32,14 +35,14 @@ _ACCOUNT_OPENING, _STRATEGY_OPENING = all_openings.alias(), all_openings.alias()
 _TODAY = (days.c.account == bindparam("account"), days.c.day == bindparam("day"))
 
 
-def _opens(opening: FromClause, book: Any) -> ColumnElement[bool]:
+def _has_baseline(opening: FromClause, book: Any) -> ColumnElement[bool]:
     columns = opening.c
     return and_(
         columns.account == bindparam("account"), columns.strategy == book, columns.day == bindparam("day")
     )
 
 
-_AROUND = Prepared(
+_CONTEXT = Prepared(
     select(
         instruments,
         *(column for column in quotes.c if column is not quotes.c.symbol),
@@ -62,17 +65,19 @@ _AROUND = Prepared(
     .outerjoin(_STRATEGY_HALTED, _STRATEGY_HALTED.c.scope == _STRATEGY)
     .outerjoin(_ACCOUNT_LIMITS, _ACCOUNT_LIMITS.c.scope == IN_LIMITS)
     .outerjoin(_STRATEGY_LIMITS, _STRATEGY_LIMITS.c.scope == _STRATEGY)
-    .outerjoin(_ACCOUNT_OPENING, _opens(_ACCOUNT_OPENING, IN_BASELINES))
-    .outerjoin(_STRATEGY_OPENING, _opens(_STRATEGY_OPENING, _STRATEGY))
+    .outerjoin(_ACCOUNT_OPENING, _has_baseline(_ACCOUNT_OPENING, IN_BASELINES))
+    .outerjoin(_STRATEGY_OPENING, _has_baseline(_STRATEGY_OPENING, _STRATEGY))
     .where(instruments.c.symbol == bindparam("symbol"))
 )
+# The protection price is the gate's: it moves with the market, and equal orders may differ in it.
+_CHOSEN_PRICES = tuple(name for name in PRICES if name != "protection_price")
 _SINCE = (
     orders.c.account == bindparam("account"),
     orders.c.created_at > bindparam("since"),
     orders.c.created_at < bindparam("until"),
     text(NOT_DENIED),
 )
-_LATELY = Prepared(
+_RECENT = Prepared(
     select(
         func.count().label("of_account"),
         func.count(case((orders.c.strategy == _STRATEGY, 1))).label("of_strategy"),
@@ -84,33 +89,49 @@ _EQUAL = Prepared(
         *_SINCE,
         *(orders.c[name] == bindparam(name) for name in ("symbol", "strategy", "side")),
         *(orders.c[name] == bindparam(name) for name in ("quantity", "type", "product")),
-        *(
-            orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled))
-            for name in ("limit_price", "trigger_price")
-        ),
+        *(orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled)) for name in _CHOSEN_PRICES),
     )
     .limit(1)
 )
 
 
-def around(connection: Connection, terms: OrderTerms, day: date | None) -> Any:
-    """A row of the instrument, its price, and of the account and the intent's strategy: money, halts, changed
-    limits, the day's opening and number of orders. What is not there is null; None for an unknown instrument.
+@dataclass(frozen=True, slots=True)
+class RiskFacts:
+    """What the store holds about an order that the gate judges, besides the account's book."""
+
+    row: (
+        Any  # instrument, quote, balance, halts, changed limits, baselines, orders of the day; null if absent
+    )
+    limits: tuple[Limits, ...]  # the account's, then the strategy's if it has any
+    recent: Any  # orders of the last second: `of_account` and `of_strategy`
+    is_repeat: bool  # an equal order was placed within the duplicate window
+
+
+def read_facts(
+    connection: Connection,
+    terms: OrderTerms,
+    day: date | None,
+    at: datetime,
+    limits_of: Callable[[Any], tuple[Limits, ...]],
+    *,
+    may_repeat: bool = False,
+) -> RiskFacts | None:
+    """Return the facts about an order, or None for an unknown instrument.
+
+    `limits_of` makes the limits from the row. With `may_repeat`, equal orders are not searched for.
     """
-    return _AROUND.first(
-        connection, symbol=terms.symbol, account=terms.account, strategy=terms.strategy or "", day=day
-    )
+    strategy = terms.strategy or ""
+    row = _CONTEXT.first(connection, symbol=terms.symbol, account=terms.account, strategy=strategy, day=day)
+    if row is None:
+        return None
+    limits = limits_of(row)
+    window = max(each.duplicate_window_seconds for each in limits)
+    recent = _RECENT.first(connection, **_around_now(at, 1), account=terms.account, strategy=strategy)
+    return RiskFacts(row, limits, recent, not may_repeat and _is_repeat(connection, terms, at, window))
 
 
-def lately(connection: Connection, terms: OrderTerms, at: datetime) -> Any:
-    """How many orders came in the last second: `of_account`, and `of_strategy`, the intent's."""
-    return _LATELY.first(
-        connection, **_around_now(at, 1), account=terms.account, strategy=terms.strategy or ""
-    )
-
-
-def is_repeat(connection: Connection, terms: OrderTerms, at: datetime, window: float) -> bool:
-    """Whether an equal order came within these seconds."""
+def _is_repeat(connection: Connection, terms: OrderTerms, at: datetime, window: float) -> bool:
+    """Return whether an equal order was placed within the last `window` seconds."""
     if not window:
         return False
     equal = _EQUAL.first(
@@ -122,14 +143,13 @@ def is_repeat(connection: Connection, terms: OrderTerms, at: datetime, window: f
         side=terms.side.value,
         quantity=terms.quantity,
         type=terms.type.value,
-        limit_price=terms.limit_price,
-        trigger_price=terms.trigger_price,
         product=terms.product.value,
+        **{name: value for name, value in terms.prices.items() if name in _CHOSEN_PRICES},
     )
     return equal is not None
 
 
 def _around_now(at: datetime, seconds: float) -> dict[str, datetime]:
-    """Since when, and until when: what is ahead of now by more was placed before the clock was put back."""
+    """Return the bounds of the search. Orders beyond it were placed before the clock was put back."""
     span = timedelta(seconds=seconds)
     return {"since": at - span, "until": at + span}

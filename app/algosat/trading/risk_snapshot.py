@@ -1,7 +1,6 @@
-"""The picture the gate judges by, read within the unit of work that places the order.
+"""The risk snapshot of an order, read within the unit of work that places it.
 
-What cannot be seen cannot be judged: an unknown instrument, a missing price, a day the calendar
-does not cover are denials here.
+What cannot be read is denied here: an unknown instrument, a missing price, a day the calendar does not cover.
 """
 
 from __future__ import annotations
@@ -17,12 +16,14 @@ from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms
 from algosat.domain.risk import Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot
+from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
 from algosat.errors import CalendarUnknown
 from algosat.store.rows import instrument_from, quote_from
 from algosat.trading import account_book, daily_pnl, funds, limits, risk_queries
 from algosat.trading.account_book import AccountBook
 from algosat.trading.desk import Desk
+from algosat.trading.risk_queries import RiskFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,28 @@ class _Hours:
 def read_snapshot(
     connection: Connection, desk: Desk, terms: OrderTerms, at: datetime, *, replacing: str | None = None
 ) -> RiskSnapshot | Denial:
-    """The market and the book around an intent; without the order that it is to replace."""
+    """Return the snapshot for an order at this moment, without the order `replacing` that it replaces."""
     day = _trading_day(desk, at)
-    around = risk_queries.around(connection, terms, None if isinstance(day, Denial) else day)
-    if around is None:
+    facts = risk_queries.read_facts(
+        connection,
+        terms,
+        None if isinstance(day, Denial) else day,
+        at,
+        lambda row: _limits(desk, terms, row),
+        may_repeat=replacing is not None,
+    )
+    if facts is None:
         return Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {terms.symbol!r} is known")
-    seen = account_book.read_book(connection, desk.account, without=replacing)
-    if around.last is None or (seen.unpriced and not terms.reduce_only):
-        missing = terms.symbol if around.last is None else ", ".join(sorted(seen.unpriced))
+    book = account_book.read_book(connection, desk.account, without=replacing)
+    if facts.row.last is None or (book.unpriced and not terms.reduce_only):
+        missing = terms.symbol if facts.row.last is None else ", ".join(sorted(book.unpriced))
         return Denial(DenialCode.NO_QUOTE, f"there is no price of {missing}")
-    instrument, quote = instrument_from(around), quote_from(around)
+    instrument, quote = instrument_from(facts.row), quote_from(facts.row)
     hours = _hours(desk, instrument, at)
     if isinstance(day, Denial):
         return day
     if isinstance(hours, Denial):
         return hours
-    scopes = tuple(_scopes(connection, desk, terms, at, day, seen, around))
-    window = max(scope.limits.duplicate_window_seconds for scope in scopes)
     return RiskSnapshot(
         at=at,
         instrument=instrument,
@@ -58,11 +64,11 @@ def read_snapshot(
         phase=hours.phase,
         trading_day=day,
         square_off_at=hours.square_off_at,
-        halts=_halts(terms, around),
-        position=_own_line(seen, terms, instrument, quote),
-        scopes=scopes,
-        available=funds.funds_of(seen, around).available,
-        is_repeat=replacing is None and risk_queries.is_repeat(connection, terms, at, window),
+        halts=_halts(terms, facts.row),
+        position=_position(book, terms, instrument, quote),
+        scopes=tuple(_scopes(connection, desk, terms, day, book, facts)),
+        available=funds.funds_of(book, facts.row).available,
+        is_repeat=facts.is_repeat,
     )
 
 
@@ -83,63 +89,61 @@ def _hours(desk: Desk, instrument: Instrument, at: datetime) -> _Hours | Denial:
     return _Hours(phase, closes_at - desk.square_off_before_close if closes_at else None)
 
 
-def _halts(terms: OrderTerms, around: Any) -> tuple[str, ...]:
-    """Why nothing may be opened now; of the strategy's own halts only a strategy's orders know."""
-    found = ((around.all_halted, IN_HALTS), (around.strategy_halted, terms.strategy))
+def _limits(desk: Desk, terms: OrderTerms, row: Any) -> tuple[Limits, ...]:
+    """Return the account's limits, then the strategy's if it has limits of its own."""
+    of_account = limits.with_changes(desk.defaults, row.account_limits or {})
+    if not terms.strategy or row.strategy_limits is None:
+        return (of_account,)
+    return of_account, limits.with_changes(desk.defaults, row.strategy_limits)
+
+
+def _halts(terms: OrderTerms, row: Any) -> tuple[str, ...]:
+    """Return the reasons of the halts that apply to the order: the account's, and its strategy's."""
+    found = ((row.all_halted, IN_HALTS), (row.strategy_halted, terms.strategy))
     return tuple(f"{reason} ({scope})" for reason, scope in found if reason is not None)
 
 
-def _own_line(seen: AccountBook, terms: OrderTerms, instrument: Instrument, quote: Quote) -> ExposureLine:
+def _position(book: AccountBook, terms: OrderTerms, instrument: Instrument, quote: Quote) -> ExposureLine:
     key = (terms.strategy or "", terms.symbol, terms.product)
-    for line in seen.lines:
+    for line in book.lines:
         if (line.strategy, line.symbol, line.product) == key:
             return line
     return ExposureLine(*key, kind=instrument.kind, last=quote.last, price=quote.last)
 
 
 def _scopes(
-    connection: Connection,
-    desk: Desk,
-    terms: OrderTerms,
-    at: datetime,
-    day: date,
-    seen: AccountBook,
-    around: Any,
+    connection: Connection, desk: Desk, terms: OrderTerms, day: date, book: AccountBook, facts: RiskFacts
 ) -> list[RiskScope]:
-    """The account's, and the strategy's if it has limits of its own."""
-    lately = risk_queries.lately(connection, terms, at)
-    earned = (around.realised or Decimal(0)) - (around.fees or Decimal(0))
+    """Return the account's scope, and the strategy's if it has limits of its own."""
+    row, recent = facts.row, facts.recent
+    earned = (row.realised or Decimal(0)) - (row.fees or Decimal(0))
+    equity = earned + book.unrealised()
     scopes = [
         RiskScope(
             name="the account",
-            limits=limits.with_changes(desk.defaults, around.account_limits or {}),
-            lines=seen.lines,
-            working_orders=sum(seen.working_orders.values()),
-            orders_last_second=lately.of_account,
-            orders_today=around.account_orders or 0,
+            limits=facts.limits[0],
+            lines=book.lines,
+            working_orders=sum(book.working_orders.values()),
+            orders_last_second=recent.of_account,
+            orders_today=row.account_orders or 0,
             day_result=daily_pnl.pnl_since(
-                connection,
-                desk.account,
-                ACCOUNT,
-                day,
-                earned + seen.unrealised(),
-                around.account_opening,
+                connection, desk.account, ACCOUNT, day, equity, row.account_opening
             ),
         )
     ]
-    strategy = terms.strategy
-    if strategy and around.strategy_limits is not None:
-        worth = account_book.equity(connection, desk.account, seen, strategy)
+    for of_strategy in facts.limits[1:]:
+        strategy = terms.strategy or ""
+        equity = account_book.equity(connection, desk.account, book, strategy)
         scopes.append(
             RiskScope(
                 name=f"strategy {strategy}",
-                limits=limits.with_changes(desk.defaults, around.strategy_limits),
-                lines=seen.lines_of(strategy),
-                working_orders=seen.working_orders.get(strategy, 0),
-                orders_last_second=lately.of_strategy,
-                orders_today=around.strategy_orders or 0,
+                limits=of_strategy,
+                lines=book.lines_of(strategy),
+                working_orders=book.working_orders.get(strategy, 0),
+                orders_last_second=recent.of_strategy,
+                orders_today=row.strategy_orders or 0,
                 day_result=daily_pnl.pnl_since(
-                    connection, desk.account, Scope(strategy), day, worth, around.strategy_opening
+                    connection, desk.account, Scope(strategy), day, equity, row.strategy_opening
                 ),
             )
         )

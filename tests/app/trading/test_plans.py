@@ -23,7 +23,7 @@ _STATEMENTS = {
     for name, statement in vars(module).items()
     if isinstance(statement, Prepared)
 }
-_LATELY = "account=? AND created_at>? AND created_at<?"
+
 # Small for ever, and read from its end with a limit.
 _MAY_SCAN = {
     "algosat.trading.halts._ALL_HALTS",
@@ -38,7 +38,7 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
 
 
 def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) -> None:
-    (search,) = _plan(desk, _STATEMENTS["algosat.trading.risk_queries._LATELY"])
+    (search,) = _plan(desk, _STATEMENTS["algosat.trading.risk_queries._RECENT"])
     assert (
         search
         == "SEARCH orders USING COVERING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
