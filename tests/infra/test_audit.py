@@ -69,7 +69,7 @@ def test_newest_server_policy_of_the_distribution_is_chosen(distribution: str, p
 def test_unreachable_server_is_an_error() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # bound, but not listening
-        with pytest.raises(Trouble, match="no verdict"):
+        with pytest.raises(Trouble, match="no result"):
             secure_shell.objections(bound.getsockname()[1])
 
 

@@ -67,6 +67,6 @@ def _said(*arguments: str) -> str:
     done = shell.attempt([*_COMMAND, *arguments])
     if done.returncode not in _VERDICTS:
         raise Trouble(
-            f"ssh-audit came to no verdict\n{shell.tail(done)}", "see that this machine is not banned"
+            f"ssh-audit gave no result\n{shell.tail(done)}", "check that this machine is not banned"
         )
     return done.stdout
