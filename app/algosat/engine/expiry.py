@@ -22,7 +22,7 @@ def expire(desk: Desk, report_processor: ReportProcessor, book_read_at: datetime
     """Expire working orders whose trading day had ended when the broker's order book was read."""
     with desk.database.read() as connection:
         # No order ends sooner than the grace after it was placed.
-        working = queries.working_since(connection, desk.account, book_read_at - _GRACE)
+        working = queries.working_placed_by(connection, desk.account, book_read_at - _GRACE)
         symbols = {order.terms.symbol for order in working}
         instruments = {symbol: queries.instrument(connection, symbol) for symbol in symbols}
     for order in working:

@@ -1,1 +1,1 @@
-"""The store: what must survive. SQLite by default, PostgreSQL by URL."""
+"""The store: all durable data, in SQLite by default or in PostgreSQL."""

@@ -1,7 +1,7 @@
-"""The event log: append-only, each event hashed with the one before it.
+"""The event log: append-only, each event hashed together with the one before it.
 
-It is the history of every order and the audit trail of everything else a person or a process
-decided. Changing, removing or slipping in an event breaks the chain from there on.
+It holds the history of every order and the audit trail of all other decisions of people and processes.
+Changing, removing or inserting an event breaks the chain of hashes from there on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from algosat.store.prepared import Prepared
 from algosat.store.tables import events
 
 GENESIS: Final = "0" * 64
-STRATEGY: Final = "strategy:"  # how the actor begins that is a strategy; its name follows
+STRATEGY: Final = "strategy:"  # prefix of the actor if it is a strategy; the name follows
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Who set something off, and the request it goes back to."""
+    """Who caused an event, and the request that it belongs to."""
 
     actor: str
     correlation_id: str
@@ -32,7 +32,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is to be added to the log."""
+    """An event to append."""
 
     at: datetime
     kind: str
@@ -42,6 +42,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """A stored event."""
+
     seq: int
     at: datetime
     kind: str
@@ -61,12 +63,12 @@ _INSERT = Prepared(
 def append(
     connection: Connection, at: datetime, kind: str, subject: str, cause: Cause, data: dict[str, Any]
 ) -> None:
-    """Add one event at the end of the chain, within the caller's unit of work."""
+    """Append one event, within the caller's unit of work."""
     append_all(connection, [Entry(at, kind, subject, data)], cause)
 
 
 def append_all(connection: Connection, entries: Iterable[Entry], cause: Cause) -> None:
-    """Add events that have one cause, in their order."""
+    """Append events of one cause, in this order."""
     link = _LAST_HASH.scalar(connection) or GENESIS
     for entry in entries:
         link = chain(link, entry.at, entry.kind, entry.subject, cause, entry.data)
@@ -85,7 +87,7 @@ def append_all(connection: Connection, entries: Iterable[Entry], cause: Cause) -
 
 
 def chain(previous: str, at: datetime, kind: str, subject: str, cause: Cause, data: dict[str, Any]) -> str:
-    """The hash of an event that follows one with the hash `previous`."""
+    """Return the hash of an event that follows the event with the hash `previous`."""
     body = orjson.dumps(
         [previous, at.isoformat(), kind, subject, cause.actor, cause.correlation_id, data],
         option=orjson.OPT_SORT_KEYS,
@@ -94,7 +96,7 @@ def chain(previous: str, at: datetime, kind: str, subject: str, cause: Cause, da
 
 
 def all_events(connection: Connection, *, since: int = 0) -> Iterator[Event]:
-    """Every event after `since`, oldest first, without holding them all in memory."""
+    """Yield every event after number `since`, oldest first, without holding all of them in memory."""
     statement = select(events).where(events.c.seq > since).order_by(events.c.seq)
     rows = connection.execution_options(yield_per=1000).execute(statement)
     for row in rows:
@@ -107,7 +109,7 @@ def events_of(connection: Connection, subject: str) -> list[Event]:
 
 
 def first_broken_link(connection: Connection) -> int | None:
-    """The number of the first event that does not follow from the one before it; None when all do."""
+    """Return the number of the first event whose hash does not follow from the one before; None if all do."""
     previous = GENESIS
     for event in all_events(connection):
         cause = Cause(event.actor, event.correlation_id)

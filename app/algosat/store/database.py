@@ -1,4 +1,4 @@
-"""Connections to the store: one engine to read, one to write."""
+"""Connections to the store: many to read, one to write."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16000",
-    "PRAGMA wal_autocheckpoint = 4000",  # 16 MB: a page that changes often is copied less often
+    "PRAGMA wal_autocheckpoint = 4000",  # 16 MB: pages that change often are copied less often
 )
 
 _BEGIN = Prepared(text("BEGIN"))
-# A transaction that would write later could fail half-way. That this one can't begin is to be told.
+# A read transaction that writes later could fail midway. This one fails at its beginning or not at all.
 _BEGIN_TO_WRITE = Prepared(text("BEGIN IMMEDIATE"))
 
 
@@ -36,11 +36,11 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 5, max_overflow: int = 5) -> None:
         self.url: URL = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        # The database file, when there is one.
+        # The database file; None on PostgreSQL.
         self.path = Path(self.url.database) if self.is_sqlite and self.url.database else None
         if self.is_sqlite:
             self._require_directory()
-            # Each thread that reads has a connection, which costs next to nothing.
+            # Connections to a file are cheap: every reading thread has its own.
             options: dict[str, Any] = {"poolclass": NullPool, "connect_args": {"check_same_thread": False}}
         else:
             options = {
@@ -50,23 +50,23 @@ class Database:
                 "pool_pre_ping": True,
                 "connect_args": {"connect_timeout": 5},
             }
-        # What an error says is logged and shown; values may be hashes of passwords.
+        # Error texts are logged and shown. Parameter values may be password hashes.
         self.engine: Engine = create_engine(self.url, hide_parameters=True, **options)
         if self.is_sqlite:
-            event.listen(self.engine, "connect", _prepare)
+            event.listen(self.engine, "connect", _configure)
             event.listen(self.engine, "begin", _begin)
-        # To a file they are kept: taking one from the pool costs as much as a small commit.
+        # SQLite connections are kept here: taking one from a pool costs as much as a small commit.
         self._writing: Connection | None = None
-        self._reading: list[Connection] = []  # those that nobody reads with now
+        self._reading: list[Connection] = []  # idle
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view: everything read within sees the same moment."""
+        """Open a read transaction: all reads within it see the same state."""
         if not self.is_sqlite:
             with self.engine.begin() as connection:
                 yield connection
             return
-        connection = self._to_read()
+        connection = self._read_connection()
         try:
             with connection.begin():
                 yield connection
@@ -75,7 +75,10 @@ class Database:
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
-        """A transaction of the one who may write; unless it is durable, the disk is not waited for."""
+        """Open a write transaction. The caller must hold the write lock.
+
+        With `durable=False` the commit does not wait for the disk.
+        """
         if not self.is_sqlite:
             with self.engine.begin() as connection:
                 if not durable:
@@ -84,26 +87,26 @@ class Database:
             return
         if self._writing is None:
             self._writing = self.engine.connect().execution_options(writes=True)
-        _synchronise(self._writing, "FULL" if durable else "NORMAL")
+        _set_synchronous(self._writing, "FULL" if durable else "NORMAL")
         try:
             with self._writing.begin():
                 yield self._writing
         except BaseException:
-            # A commit that SQLite refuses leaves the transaction open, and everybody else out.
+            # A commit that SQLite refuses leaves the transaction open, and the store locked.
             if _driver(self._writing).in_transaction:
                 self._writing.close()
                 self._writing = None
             raise
 
     def close(self) -> None:
-        """Give every connection back; whoever reads or writes again gets a new one."""
+        """Close all connections. Later reads and writes open new ones."""
         for connection in (*self._reading, self._writing):
             if connection is not None:
                 connection.close()
         self._reading, self._writing = [], None
         self.engine.dispose()
 
-    def _to_read(self) -> Connection:
+    def _read_connection(self) -> Connection:
         try:
             return self._reading.pop()
         except IndexError:
@@ -117,8 +120,8 @@ class Database:
             raise ConfigurationError(f"database.url: the directory {path.parent} does not exist")
 
 
-def _prepare(connection: SqliteConnection, _record: object) -> None:
-    # We, not the driver, begin transactions: the driver's own habit breaks savepoints.
+def _configure(connection: SqliteConnection, _record: object) -> None:
+    # `_begin` starts transactions: those that the driver starts by itself break savepoints.
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(pragma)
@@ -129,8 +132,8 @@ def _begin(connection: Connection) -> None:
     (_BEGIN_TO_WRITE if writes else _BEGIN).run(connection, {})
 
 
-def _synchronise(connection: Connection, mode: str) -> None:
-    """Before a transaction: within one it would be ignored."""
+def _set_synchronous(connection: Connection, mode: str) -> None:
+    """Set the synchronous mode. Must be called before the transaction: within one SQLite ignores it."""
     if connection.info.get("synchronous", "FULL") != mode:
         _driver(connection).execute(f"PRAGMA synchronous = {mode}")
         connection.info["synchronous"] = mode

@@ -1,4 +1,4 @@
-"""Orders as they were at an earlier moment: replayed from their events."""
+"""Earlier states of orders, replayed from their events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVENTS = Prepared(
     .where(events.c.subject == bindparam("order_id"), events.c.kind.startswith("order."))
     .order_by(events.c.seq)
 )
-_TOLD_AT = Prepared(
+_REPORTED_AT = Prepared(
     select(events.c.at)
     .where(
         events.c.subject == bindparam("order_id"),
@@ -31,6 +31,7 @@ _TOLD_AT = Prepared(
 
 
 def at_version(connection: Connection, order_id: str, version: int) -> Order:
+    """Return the order at this version. Raises NotFound if there is none."""
     for order, _ in _steps(connection, order_id):
         if order.version == version:
             return order
@@ -38,26 +39,29 @@ def at_version(connection: Connection, order_id: str, version: int) -> Order:
 
 
 def as_acknowledged(connection: Connection, order_id: str) -> Order | None:
-    """As the first report about it left it, all of whose events happened at one time; None before that."""
-    if len(_TOLD_AT.all(connection, order_id=order_id)) == 1:  # nothing has happened since: no need to replay
+    """Return the order after its first order report; None if none has arrived.
+
+    All events of one report have the same time.
+    """
+    if len(_REPORTED_AT.all(connection, order_id=order_id)) == 1:  # no event since: no need to replay
         order = ledger.get(connection, order_id)
         return order if order.is_acknowledged else None
-    told: tuple[Order, datetime] | None = None
+    found: tuple[Order, datetime] | None = None
     for order, at in _steps(connection, order_id):
-        if told is not None and at != told[1]:
+        if found is not None and at != found[1]:
             break
         if order.is_acknowledged:
-            told = order, at
-    return None if told is None else told[0]
+            found = order, at
+    return None if found is None else found[0]
 
 
 def _steps(connection: Connection, order_id: str) -> Iterator[tuple[Order, datetime]]:
-    """The order after each of its events, and when that happened."""
+    """Yield the order after each of its events, and the time of the event."""
     order: Order | None = None
     for row in _EVENTS.all(connection, order_id=order_id):
         if order is not None:
             order = apply(order, event_from(row.kind, row.at, row.data))
-        elif row.kind == EventKind.CREATED:  # an imported order has an event before it
+        elif row.kind == EventKind.CREATED:  # an external order has an earlier event
             order = create(order_id, terms_from(row.data), row.at, external=row.data["external"])
         if order is not None:
             yield order, row.at

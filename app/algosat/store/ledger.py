@@ -1,4 +1,4 @@
-"""The ledger: orders, their events, and the book that fills add up to.
+"""The ledger: orders, their events, and the positions, balances and daily totals that result from fills.
 
 Everything here runs inside a unit of work of the writer (or a read), so an order, its event,
 trade, position, balance and day change together or not at all.
@@ -42,14 +42,14 @@ _ADD_TRADE = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class Bookkeeping:
-    """What the ledger must be told to book a fill: which day it belongs to, and what it cost."""
+    """Rules for booking a fill: the trading day it belongs to, and its fees."""
 
     trading_day: Callable[[datetime], date]
     fees: Callable[[Order, Trade], Decimal]
 
 
 def add(connection: Connection, order: Order, cause: Cause) -> Order:
-    """Write a new order and its `created` event."""
+    """Store a new order and its `created` event."""
     values = {**order_values(order), "actor": cause.actor, "correlation_id": cause.correlation_id}
     _ADD.run(connection, values)
     audit.append(connection, order.created_at, EventKind.CREATED, order.id, cause, terms_data(order))
@@ -57,6 +57,7 @@ def add(connection: Connection, order: Order, cause: Cause) -> Order:
 
 
 def get(connection: Connection, order_id: str) -> Order:
+    """Return an order by id. Raises NotFound."""
     row = _BY_ID.first(connection, order_id=order_id)
     if row is None:
         raise NotFound(f"there is no order {order_id}")
@@ -66,10 +67,10 @@ def get(connection: Connection, order_id: str) -> Order:
 def record(
     connection: Connection, order: Order, event: OrderEvent, cause: Cause, books: Bookkeeping
 ) -> Order:
-    """Apply an event to an order and book what follows from it.
+    """Apply an event to an order and book its trade.
 
-    `order` must have been read in the same unit of work. A trade that was booked before changes
-    nothing, and the order comes back as it was.
+    `order` must have been read in the same unit of work. A trade that is already booked changes nothing, and
+    the order is returned unchanged.
     """
     return record_all(connection, order, [event], cause, books)
 
@@ -77,7 +78,7 @@ def record(
 def record_all(
     connection: Connection, order: Order, events: Iterable[OrderEvent], cause: Cause, books: Bookkeeping
 ) -> Order:
-    """The same for several, one after the other."""
+    """Apply several events to an order, as `record` does, in this order."""
     recorded: list[OrderEvent] = []
     changed = order
     for event in events:
@@ -95,18 +96,18 @@ def record_all(
 
 
 def count_order(connection: Connection, order: Order, day: date) -> None:
-    """Count a new order towards its day."""
-    _add_up(connection, days, _day_key(order, day), {"orders": 1})
+    """Add a new order to the order count of its day."""
+    _add_totals(connection, days, _day_key(order, day), {"orders": 1})
 
 
 def deposit(connection: Connection, account: str, amount: Decimal) -> None:
-    """Open an account with this much cash, unless it is open already."""
+    """Open an account with this amount of cash, unless it is already open."""
     row = {"account": account, "deposited": amount, "realised": Decimal(0), "fees": Decimal(0)}
     connection.execute(insert_into(balances, connection.dialect.name).on_conflict_do_nothing(), row)
 
 
 def _put_state(connection: Connection, before: Order, after: Order) -> None:
-    """Only what has changed: an index is written anew for every column of it that is named."""
+    """Update the changed columns only: naming an unchanged column rewrites the indexes it is in."""
     known = order_state(before)
     state = {name: value for name, value in order_state(after).items() if value != known[name]}
     _update(tuple(state)).run(connection, {"order_id": after.id, **state})
@@ -128,9 +129,9 @@ def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping
     realised = after.realised - before.realised
     _ADD_TRADE.run(connection, _trade_values(order, trade, realised, fees))
     _put_position(connection, after, trade.at)
-    _add_up(connection, balances, {"account": order.terms.account}, {"realised": realised, "fees": fees})
+    _add_totals(connection, balances, {"account": order.terms.account}, {"realised": realised, "fees": fees})
     day = books.trading_day(trade.at)
-    _add_up(connection, days, _day_key(order, day), {"trades": 1, "realised": realised, "fees": fees})
+    _add_totals(connection, days, _day_key(order, day), {"trades": 1, "realised": realised, "fees": fees})
 
 
 def _position(connection: Connection, order: Order) -> Position:
@@ -174,7 +175,7 @@ def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) 
     }
 
 
-def _add_up(connection: Connection, table: Table, key: dict[str, Any], amounts: dict[str, Any]) -> None:
-    """Add amounts to a row of running totals, which begins at nought."""
+def _add_totals(connection: Connection, table: Table, key: dict[str, Any], amounts: dict[str, Any]) -> None:
+    """Add amounts to a row of running totals, which starts at 0."""
     zeros = {column.name: 0 for column in table.columns if column.name not in key}
     add_to_rows(table, tuple(amounts)).run(connection, {**zeros, **amounts, **key})

@@ -1,4 +1,4 @@
-"""The schema's version, and the way from one to the next."""
+"""Schema migrations with Alembic."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from algosat.store.write_lock import exclusive
 
 
 def head() -> str:
-    """The version this release works with."""
+    """Return the schema version of this release."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     if revision is None:
-        raise ConfigurationError("this release carries no migrations: it was built wrongly")
+        raise ConfigurationError("this release contains no migrations: it was built incorrectly")
     return revision
 
 
 def known_versions() -> frozenset[str]:
-    """Every version this release can upgrade from, its own included."""
+    """Return all schema versions this release can upgrade from, including its own."""
     return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def current(database: Database) -> str | None:
-    """The version the store is at; None when it is empty."""
+    """Return the schema version of the store; None if the store is empty."""
     with database.read() as connection:
         return version_of(connection)
 
@@ -39,9 +39,9 @@ def version_of(connection: Connection) -> str | None:
 
 
 def upgrade(database: Database) -> None:
-    """Bring the store to this release's version, in one transaction, with every writer kept out."""
+    """Upgrade the store to this release's schema version, in one transaction, under the write lock."""
     if database.path is not None:
-        database.path.touch(mode=0o640)  # SQLite would make it readable for everybody
+        database.path.touch(mode=0o640)  # SQLite would create it readable for all users
     with exclusive(database), database.write() as connection:
         config = _config()
         config.attributes["connection"] = connection

@@ -1,4 +1,4 @@
-"""Settings that were changed at run time, as the store keeps them."""
+"""Overrides: settings changed at run time, kept in the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALL = Prepared(
 
 
 def read(database: Database) -> list[Override]:
-    """Every override. Raises StoreBusy when the store does not answer."""
+    """Return all overrides. Raises StoreBusy if the store does not answer."""
     try:
         with database.read() as connection:
             return [Override(*row) for row in _ALL.each(connection)]
@@ -41,7 +41,7 @@ def put(
     at: datetime,
     cause: Cause,
 ) -> None:
-    """Keep new values of a section; None gives a key back to the files. `before` is for the audit trail."""
+    """Store new values of a section. None removes the override of a key. `before` is for the audit trail."""
     for key, value in updates.items():
         connection.execute(delete(overrides).where(overrides.c.section == section, overrides.c.key == key))
         if value is not None:

@@ -1,6 +1,6 @@
-"""What is read from the store: pages of orders and trades, the book, the market.
+"""Queries: pages of orders, trades and events, positions, balances and market data.
 
-Lists are paged by key, never by offset: the millionth page costs what the first does.
+Lists are paged by key, not by offset: the last page costs no more than the first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _WORKING_SINCE = Prepared(_ALL_WORKING.where(orders.c.created_at <= bindparam("a
 _REDUCING = Prepared(_ALL_WORKING.where(orders.c.reduce_only))
 _QUOTE = Prepared(select(quotes).where(quotes.c.symbol == bindparam("symbol")))
 _INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
-_LISTED = Prepared(
+_INSTRUMENT_WITH_QUOTE = Prepared(
     select(instruments, *(column for column in quotes.c if column is not quotes.c.symbol))
     .outerjoin(quotes, quotes.c.symbol == instruments.c.symbol)
     .where(instruments.c.symbol == bindparam("symbol"))
@@ -50,7 +50,7 @@ _BALANCE = Prepared(select(balances).where(balances.c.account == bindparam("acco
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows, newest first, and the key to ask for those after them."""
+    """Rows, newest first, and the cursor of the next page; None on the last page."""
 
     rows: Sequence[Row[Any]]
     next_cursor: int | None
@@ -64,7 +64,7 @@ def orders_page(
     since: datetime | None = None,
     **equal: str | None,
 ) -> Page:
-    """Orders whose columns named in `equal` (status, symbol, strategy) have these values."""
+    """Return orders. `equal` filters by the values of columns (status, symbol, strategy)."""
     statement = select(orders)
     if since is not None:
         statement = statement.where(orders.c.created_at >= since)
@@ -74,6 +74,7 @@ def orders_page(
 def trades_page(
     connection: Connection, *, limit: int, cursor: int | None = None, **equal: str | None
 ) -> Page:
+    """Return trades. `equal` filters by the values of columns."""
     return _page(connection, trades, select(trades), limit, cursor, equal)
 
 
@@ -85,7 +86,7 @@ def events_page(
     since: datetime | None = None,
     **equal: str | None,
 ) -> Page:
-    """Events of the audit trail whose columns named in `equal` (kind, subject, actor) have these values."""
+    """Return events of the audit trail. `equal` filters by the values of columns (kind, subject, actor)."""
     statement = select(events)
     if since is not None:
         statement = statement.where(events.c.at >= since)
@@ -93,27 +94,28 @@ def events_page(
 
 
 def working(connection: Connection, account: str) -> list[Order]:
-    """The account's orders that are not at an end, oldest first."""
+    """Return the working orders of an account, oldest first."""
     return [order_from(row) for row in _WORKING_OF.all(connection, account=account)]
 
 
-def working_since(connection: Connection, account: str, at: datetime) -> list[Order]:
-    """Those of them that were placed at that moment or before."""
+def working_placed_by(connection: Connection, account: str, at: datetime) -> list[Order]:
+    """Return the working orders placed at or before `at`, oldest first."""
     return [order_from(row) for row in _WORKING_SINCE.all(connection, account=account, at=at)]
 
 
 def working_reduce_only(connection: Connection, account: str) -> list[Order]:
-    """Those of them that may only reduce."""
+    """Return the working reduce-only orders of an account, oldest first."""
     return [order_from(row) for row in _REDUCING.all(connection, account=account)]
 
 
 def open_positions(connection: Connection, account: str) -> list[Position]:
+    """Return the positions of an account that are not flat."""
     statement = select(positions).where(positions.c.account == account, positions.c.quantity != Decimal(0))
     return [position_from(row) for row in connection.execute(statement)]
 
 
 def all_positions(connection: Connection, account: str) -> list[Position]:
-    """Also those that are closed by now, for what they realised."""
+    """Return all positions of an account, closed ones included for their realised P&L."""
     statement = select(positions).where(positions.c.account == account)
     return [position_from(row) for row in connection.execute(statement)]
 
@@ -126,7 +128,7 @@ def days_of(
     since: date | None = None,
     until: date | None = None,
 ) -> Sequence[Row[Any]]:
-    """What each trading day came to, by strategy, newest first."""
+    """Return the daily totals of each strategy, newest first."""
     statement = select(days).where(days.c.account == account)
     if strategy is not None:
         statement = statement.where(days.c.strategy == strategy)
@@ -138,7 +140,7 @@ def days_of(
 
 
 def balance(connection: Connection, account: str) -> Any:
-    """The row of an account's balance; None before it was opened."""
+    """Return the balance row of an account; None if it is not open."""
     return _BALANCE.first(connection, account=account)
 
 
@@ -148,8 +150,8 @@ def instrument(connection: Connection, symbol: str) -> Instrument | None:
 
 
 def listed(connection: Connection, symbol: str) -> tuple[Instrument | None, Quote | None]:
-    """An instrument and its price, as far as they are known."""
-    row = _LISTED.first(connection, symbol=symbol)
+    """Return an instrument and its quote, each None if unknown."""
+    row = _INSTRUMENT_WITH_QUOTE.first(connection, symbol=symbol)
     if row is None:
         return None, None
     return instrument_from(row), None if row.last is None else quote_from(row)

@@ -1,4 +1,7 @@
-"""How long the store keeps what is no part of the ledger: orders, events and trades stay for ever."""
+"""Retention: how long the store keeps rows that are not part of the ledger.
+
+Orders, events and trades are never deleted.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,24 @@ from sqlalchemy import Connection, delete, false, select, tuple_
 from algosat.store.audit import STRATEGY
 from algosat.store.tables import errors, login_failures, replies, sessions
 
-# By which column a row is old, and when it goes.
+# The column that gives the age of a row, and the age at which the row is deleted.
 KEPT: Final = (
-    (replies.c.created_at, timedelta(days=90)),  # then an Idempotency-Key is new again
+    (replies.c.created_at, timedelta(days=90)),  # after that an Idempotency-Key counts as new
     (sessions.c.expires_at, timedelta(days=30)),
     (errors.c.last_at, timedelta(days=90)),
     (login_failures.c.last_at, timedelta(days=30)),
 )
-# A strategy may come back to an occasion after years: its keys never become new again.
-_STAYS: Final = {replies: replies.c.principal.startswith(STRATEGY)}
-_AT_ONCE: Final = 200  # of each: orders wait for the store meanwhile
+# A strategy may repeat an event years later, so its keys must never count as new.
+_NEVER_DELETED: Final = {replies: replies.c.principal.startswith(STRATEGY)}
+_BATCH: Final = 200  # rows of each table: orders wait for the store meanwhile
 
 
 def sweep(connection: Connection, now: datetime) -> int:
-    """Remove a handful of what is too old. How many rows went; when it was some, there may be more."""
+    """Delete a batch of expired rows. Returns the number of rows; if it is not 0, there may be more."""
     removed = 0
     for column, age in KEPT:
         key = column.table.primary_key.columns
-        stays = _STAYS.get(column.table, false())
-        old = select(*key).where(column < now - age, ~stays).limit(_AT_ONCE)
+        kept = _NEVER_DELETED.get(column.table, false())
+        old = select(*key).where(column < now - age, ~kept).limit(_BATCH)
         removed += connection.execute(delete(column.table).where(tuple_(*key).in_(old))).rowcount
     return removed

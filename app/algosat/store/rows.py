@@ -1,4 +1,4 @@
-"""Between domain values and rows: explicit functions, one pair per value."""
+"""Conversion of domain values to rows and JSON data, and back: one pair of functions per value."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def order_values(order: Order) -> dict[str, Any]:
 
 
 def order_state(order: Order) -> dict[str, Any]:
-    """The columns that events change."""
+    """Return the columns that events change."""
     return {
         "quantity": order.terms.quantity,
         **order.terms.prices,
@@ -100,7 +100,7 @@ def order_from(row: Row[Any]) -> Order:
 
 
 def terms_data(order: Order) -> dict[str, Any]:
-    """An order's terms as the data of its `created` event."""
+    """Return an order's terms as the data of its `created` event."""
     terms = ((name, getattr(order.terms, name)) for name in _TERMS)
     data = {name: _plain(value) for name, value in terms if value is not None}
     return {**data, "external": order.external}

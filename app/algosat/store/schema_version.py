@@ -1,7 +1,7 @@
-"""Whether the store is at the version this release works with.
+"""The schema version that this release needs, and the check of a store's version.
 
-Asked at every start and health check, so it must not load Alembic, which takes a third of a second
-and eleven megabytes. A test holds HEAD to the migrations.
+The check runs at every start and health check, so it must not import Alembic, which takes a third of a
+second and 11 MB. A test compares HEAD with the migrations.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _VERSION = Prepared(select(column("version_num")).select_from(table("alembic_ver
 
 
 def require_current(database: Database) -> None:
-    """Refuse to work on a store of another version.
+    """Raise ConfigurationError if the store has another schema version.
 
-    Raises ConfigurationError, or StoreBusy when the store does not answer: that says nothing of its version.
+    Raises StoreBusy if the store does not answer, so that its version is not known.
     """
     try:
         with database.read() as connection:
@@ -52,7 +52,10 @@ def await_current(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """The same for a process that goes on: its store's server may be starting, too."""
+    """Check the version as `require_current` does, but wait up to `patience` seconds for the store to answer.
+
+    For processes started at boot: the database server may still be starting.
+    """
     deadline = clock() + patience
     while True:
         try:
@@ -67,9 +70,10 @@ def await_current(
 
 
 def _is_missing(error: DBAPIError) -> bool:
-    """Whether the table of the version is what is not there."""
+    """Whether the error is that the version table does not exist."""
     return isinstance(error, ProgrammingError) or "no such table" in str(error.orig)
 
 
 def read_version(connection: Connection) -> str | None:
+    """Return the schema version of the store; None if the version table is empty."""
     return cast(str | None, _VERSION.scalar(connection))

@@ -1,4 +1,4 @@
-"""How values lie in the store: money and quantities as scaled integers, time as microseconds UTC."""
+"""Column types: money and quantities as scaled integers, time as microseconds since 1970 in UTC, JSON."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import orjson
 from sqlalchemy import BigInteger, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-SCALE: Final = 10**8  # eight decimals: paise and the smallest part of a coin alike; up to about 92 billion
+SCALE: Final = 10**8  # eight decimal places; values up to about 92 billion
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Scaled(TypeDecorator[Decimal]):
-    """A Decimal with at most eight places; more places are an error, never rounded away silently."""
+    """A Decimal with at most eight decimal places. More places are an error and are never rounded."""
 
     impl = BigInteger
     cache_ok = True
 
-    # Processors, not the methods that a decorator's own processors call: a call less for each value.
+    # Processors instead of `process_…` methods: one call less for each value.
     def bind_processor(self, dialect: Dialect) -> Callable[[Decimal | None], int | None]:
         return _scaled
 
@@ -42,12 +42,14 @@ def _scaled(value: Decimal | None) -> int | None:
     return whole
 
 
-@lru_cache(maxsize=4096)  # the same prices and quantities come again and again
+@lru_cache(maxsize=4096)  # the same prices and quantities recur
 def _unscaled(value: int | None) -> Decimal | None:
     return None if value is None else Decimal(value) / SCALE
 
 
 class UtcTime(TypeDecorator[datetime]):
+    """An aware datetime, read back in UTC."""
+
     impl = BigInteger
     cache_ok = True
 
@@ -67,7 +69,7 @@ def _time(value: int | None) -> datetime | None:
 
 
 class Json(TypeDecorator[Any]):
-    """JSON text with sorted keys, so that equal values are equal bytes and can be hashed."""
+    """JSON text with sorted keys: equal values give equal bytes and hashes."""
 
     impl = Text
     cache_ok = True

@@ -1,7 +1,7 @@
-"""Whose turn it is to write to a file, over all processes of the host.
+"""The write lock of a SQLite store: one writer at a time over all processes of the host, in turn.
 
-SQLite's own waiting would starve some of them (docs/decisions/0002-group-commit.md). Whoever waits for his
-turn stands in the gate meanwhile, so that nobody who comes later slips in before him.
+SQLite's own waiting would starve some processes (docs/decisions/0002-group-commit.md). A waiting process
+holds a second lock, the queue, so that no later process can take the write lock before it.
 """
 
 from __future__ import annotations
@@ -17,27 +17,31 @@ from algosat.store.database import Database
 
 
 def acquire(database: Path, *, wait: bool = True) -> int | None:
-    """A handle; to close it ends the turn, as dying would. None when there would be something to wait for."""
+    """Take the write lock.
+
+    Returns: a file handle that holds the lock until it is closed or the process ends; None if `wait` is
+    False and the lock or the queue is taken.
+    """
     how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
-    gate = os.open(queue_file(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    queue = os.open(queue_file(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(gate, how)
-        return _locked(lock_file(database), how)
+        fcntl.flock(queue, how)
+        return _lock(lock_file(database), how)
     except BlockingIOError:
         return None
     finally:
-        os.close(gate)
+        os.close(queue)
 
 
 @contextmanager
 def exclusive(database: Database) -> Iterator[None]:
-    """Keeps every other writer out, in this process and in others. PostgreSQL's own lock does it there."""
-    turn = None if database.path is None else acquire(database.path)
+    """Hold the write lock of a SQLite store. On PostgreSQL, which has its own lock, do nothing."""
+    handle = None if database.path is None else acquire(database.path)
     try:
         yield
     finally:
-        if turn is not None:
-            os.close(turn)
+        if handle is not None:
+            os.close(handle)
 
 
 @cache
@@ -47,10 +51,10 @@ def lock_file(database: Path) -> Path:
 
 @cache
 def queue_file(database: Path) -> Path:
-    return database.with_name(database.name + ".gate")
+    return database.with_name(database.name + ".gate")  # as earlier releases name it
 
 
-def _locked(path: Path, how: int) -> int:
+def _lock(path: Path, how: int) -> int:
     handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, how)

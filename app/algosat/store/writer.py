@@ -1,17 +1,17 @@
-"""The one way to write: units of work, grouped into commits.
+"""The writer: every write to the store is a unit of work, and units are grouped into commits.
 
-Every process has one writer thread. What has queued up while the disk was busy shares the next
-transaction, and who shared the last one is waited for a little; nobody is answered before the
-commit is on disk. Should a unit fail, what the group has written is taken back, and each runs once
-more, in a savepoint of its own. Who is the only one to write, over all processes, does it in his
-own thread: waking another costs more than a small unit itself (docs/decisions/0002-group-commit.md).
+Every process has one writer thread. Units queued while the disk was busy share the next transaction, and
+the thread waits briefly for the callers that shared the last one. `run` returns only when the commit is on
+disk. If a unit fails, the group is rolled back, and each unit runs again in a savepoint of its own. If no
+other unit is waiting in any process, the caller's thread writes directly: waking the writer thread would
+cost more than a small unit itself (docs/decisions/0002-group-commit.md).
 
-A unit that nobody is answered by, such as a price, may go without waiting for the disk: it is on
-disk with the next one that does wait. A power cut takes the newest of such units, never one that
-came before something that was answered.
+A unit whose result nobody waits for, such as a quote, need not wait for the disk (`durable=False`): it is
+on disk after the next durable commit. A power cut loses only such units that came after the last durable
+commit.
 
-Since units run one after another, over all processes, a unit that reads the book, judges and
-writes cannot be raced.
+Units run one after another over all processes. A unit can therefore read positions, check an order and
+store it, and no other write comes in between.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 _LARGEST_GROUP: Final = 64
-_LINGER: Final = 0.006  # seconds: about what eight requests cost a worker besides
-_POSTGRES_LOCK: Final = 0x616C676F  # any number will do, as long as every writer names the same
+_LINGER: Final = 0.006  # seconds: about the time a worker spends on eight requests outside the store
+_POSTGRES_LOCK: Final = 0x616C676F  # an arbitrary number that all writers share
 
 _LOCK_POSTGRES = Prepared(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
 _BEGIN_UNIT = Prepared(text("SAVEPOINT unit"))
@@ -48,65 +48,66 @@ _KEEP_PART = Prepared(text("RELEASE SAVEPOINT part"))
 
 
 class _Unit:
-    """Work, and the promise of its outcome. A Future would do, and cost more than a small unit itself."""
+    """A unit of work and its outcome. A Future would cost more than a small unit itself."""
 
-    __slots__ = ("_claims", "_settled", "durable", "failure", "result", "work")
+    __slots__ = ("_claims", "_done", "durable", "failure", "result", "work")
 
     def __init__(self, work: Work[Any], *, durable: bool) -> None:
         self.work, self.durable = work, durable
         self.result: Any = None
         self.failure: BaseException | None = None
         self._claims = [None]
-        self._settled = threading.Lock()
-        self._settled.acquire()
+        self._done = threading.Lock()
+        self._done.acquire()
 
     def claim(self) -> bool:
-        """To begin it, or to give it up: only the first who asks may."""
+        """Claim the unit, to run it or to give it up. True for the first caller only."""
         try:
             self._claims.pop()
         except IndexError:
             return False
         return True
 
-    def settle(self, result: Any, failure: BaseException | None) -> None:
+    def finish(self, result: Any, failure: BaseException | None) -> None:
         self.result, self.failure = result, failure
-        self._settled.release()
+        self._done.release()
 
     def wait(self, seconds: float = -1) -> bool:
-        """Whether it was settled within these seconds; without them, wait until it is."""
-        return self._settled.acquire(timeout=seconds)
+        """Wait until the unit is finished, at most `seconds` if given. True if it is finished."""
+        return self._done.acquire(timeout=seconds)
 
 
 _Outcome = tuple[_Unit, Any, BaseException | None]
 
 
 class Writer:
-    """Runs units of work for all threads of a process. Its thread does not cross a fork: build it after."""
+    """Runs units of work for all threads of a process. Create it after a fork: its thread is not copied."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._closing = False
-        self._callers: list[_Unit] = []  # those within `run`
-        self._shared = 1  # how many had the last commit together
-        self._missing = 0  # how many of them are waited for
-        self._complete = threading.Event()  # set once they came: to wake the thread for each costs more
+        self._running: list[_Unit] = []  # units whose callers are in `run`
+        self._group_size = 1  # of the last commit
+        self._expected = 0  # number of units the thread waits for
+        self._complete = threading.Event()  # set once: waking the thread for each costs more
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
     def run(self, work: Work[T], *, timeout: float = 10.0, durable: bool = True) -> T:
-        """The result of `work`, once it is committed. What it raises is raised here, and nothing of it stays.
+        """Run a unit of work and return its result when it is committed.
 
-        It may run twice, when another in its group fails: what it does is to be undone with the transaction.
-        Raises StoreBusy when it did not begin within `timeout` seconds; then it never will.
+        An exception of `work` rolls the unit back and is raised here. If another unit of the group fails,
+        `work` runs a second time, so all its effects must be undone by a rollback.
+        Raises StoreBusy if the unit did not begin within `timeout` seconds. It will not run later.
         """
         unit = _Unit(work, durable=durable)
-        self._callers.append(unit)
+        self._running.append(unit)
         try:
-            if not self._at_once(unit):
-                self._in_a_group(unit, timeout)
+            if not self._run_directly(unit):
+                self._run_in_group(unit, timeout)
         finally:
-            self._callers.remove(unit)
+            self._running.remove(unit)
         if unit.failure is not None:
             raise unit.failure
         return cast(T, unit.result)
@@ -116,32 +117,32 @@ class Writer:
         self._queue.put(None)
         self._thread.join()
 
-    def _at_once(self, unit: _Unit) -> bool:
-        """Do it here if there is nobody to share a commit with, and nobody to wait for."""
+    def _run_directly(self, unit: _Unit) -> bool:
+        """Run the unit in the caller's thread if no other unit is waiting. True if it has run."""
         path = self._database.path
-        if path is None or self._shared > 1 or len(self._callers) > 1:
+        if path is None or self._group_size > 1 or len(self._running) > 1:
             return False
         try:
-            turn = acquire(path, wait=False)
-            if turn is None:
+            lock = acquire(path, wait=False)
+            if lock is None:
                 return False
             try:
-                outcomes = self._together([unit])
+                outcomes = self._run_together([unit])
             finally:
-                os.close(turn)
-        except BaseException as error:  # noqa: BLE001 - raised once it is clear what it means
-            outcomes = [(unit, None, _heard(error))]
-        _settle(outcomes)
+                os.close(lock)
+        except BaseException as error:  # noqa: BLE001 - raised by `run`
+            outcomes = [(unit, None, _translated(error))]
+        _finish(outcomes)
         return True
 
-    def _in_a_group(self, unit: _Unit, timeout: float) -> None:
+    def _run_in_group(self, unit: _Unit, timeout: float) -> None:
         self._queue.put(unit)
-        if 0 < self._missing <= self._queue.qsize():
+        if 0 < self._expected <= self._queue.qsize():
             self._complete.set()
         if not unit.wait(timeout):
             if unit.claim():
                 raise StoreBusy(f"the store did not take the write within {timeout:g} s")
-            unit.wait()  # it has begun: its outcome must be known, not guessed
+            unit.wait()  # it has begun: the caller needs its real outcome
 
     def _serve(self) -> None:
         while not self._closing:
@@ -151,15 +152,15 @@ class Writer:
                 self._commit(group)
 
     def _gather(self, group: list[_Unit]) -> None:
-        """Who shared the last commit will mostly be back soon, and another process can write meanwhile."""
+        """Wait briefly for the callers that shared the last commit. Another process can write meanwhile."""
         self._complete.clear()
-        self._missing = self._shared - len(group)
-        if self._queue.qsize() < self._missing:
+        self._expected = self._group_size - len(group)
+        if self._queue.qsize() < self._expected:
             self._complete.wait(_LINGER)
-        self._missing = 0
+        self._expected = 0
 
     def _take(self, group: list[_Unit], *, wait: bool = True) -> bool:
-        """Add the next in the queue to the group; whether there was one."""
+        """Add the next queued unit to the group. True if there was one."""
         try:
             unit = self._queue.get(block=wait)
         except Empty:
@@ -171,31 +172,32 @@ class Writer:
         return True
 
     def _commit(self, group: list[_Unit]) -> None:
-        begun: list[_Unit] = []
+        claimed: list[_Unit] = []
         outcomes: list[_Outcome] = []
         try:
             with exclusive(self._database):
-                # Whoever came while another process had the lock joins in.
+                # Units queued while another process held the lock join the group.
                 while len(group) < _LARGEST_GROUP and self._take(group, wait=False):
                     pass
-                self._shared = len(group)
-                begun = _begun(group)
-                if not begun:
-                    return  # everybody gave up meanwhile
-                outcomes = self._together(begun) or self._apart(begun)
-        except BaseException as error:  # noqa: BLE001 - whatever it was, every caller must hear of it
-            outcomes = [(unit, None, _heard(error)) for unit in begun or _begun(group)]
-        _settle(outcomes)
+                self._group_size = len(group)
+                claimed = _claimed(group)
+                if not claimed:
+                    return  # every caller has given up
+                outcomes = self._run_together(claimed) or self._run_separately(claimed)
+        except BaseException as error:  # noqa: BLE001 - raised in every caller
+            outcomes = [(unit, None, _translated(error)) for unit in claimed or _claimed(group)]
+        _finish(outcomes)
 
-    def _together(self, group: list[_Unit]) -> list[_Outcome]:
-        """All without ceremony; nothing, and nothing is written, when one of several fails."""
+    def _run_together(self, group: list[_Unit]) -> list[_Outcome]:
+        """Run the units without savepoints. If one of several fails, write nothing and return nothing."""
         try:
             with self._transaction(group) as connection:
-                return _done(connection, group)
-        except _OneOfSeveral:
+                return _results(connection, group)
+        except _UnitOfGroupFailed:
             return []
 
-    def _apart(self, group: list[_Unit]) -> list[_Outcome]:
+    def _run_separately(self, group: list[_Unit]) -> list[_Outcome]:
+        """Run each unit in a savepoint."""
         with self._transaction(group) as connection:
             return [(unit, *_attempt(connection, unit.work)) for unit in group]
 
@@ -207,27 +209,27 @@ class Writer:
             yield connection
 
 
-def _begun(group: list[_Unit]) -> list[_Unit]:
-    """Those whose callers have not given up; from now on they cannot any more."""
+def _claimed(group: list[_Unit]) -> list[_Unit]:
+    """Claim the units whose callers have not given up, and return them."""
     return [unit for unit in group if unit.claim()]
 
 
-def _done(connection: Connection, group: list[_Unit]) -> list[_Outcome]:
+def _results(connection: Connection, group: list[_Unit]) -> list[_Outcome]:
     try:
         return [(unit, unit.work(connection), None) for unit in group]
     except Exception as error:
         if len(group) == 1:
             raise
-        raise _OneOfSeveral from error
+        raise _UnitOfGroupFailed from error
 
 
-class _OneOfSeveral(Exception):
-    """A unit has failed. A commit that fails is not this: it may have happened all the same."""
+class _UnitOfGroupFailed(Exception):
+    """One unit of several has failed. Not raised for a failed commit, which may have taken effect."""
 
 
 @contextmanager
 def part(connection: Connection) -> Iterator[None]:
-    """A part of a unit of work that may fail by itself: what it raises leaves the rest as it was."""
+    """Run a part of a unit of work in a savepoint. An exception undoes this part only, and is raised."""
     _BEGIN_PART.run(connection, {})
     try:
         yield
@@ -241,21 +243,21 @@ def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseExceptio
     _BEGIN_UNIT.run(connection, {})
     try:
         result = work(connection)
-    except Exception as error:  # noqa: BLE001 - handed to the caller; the others in the group go on
+    except Exception as error:  # noqa: BLE001 - raised in the caller; the rest of the group continues
         _DROP_UNIT.run(connection, {})
         return None, error
     _KEEP_UNIT.run(connection, {})
     return result, None
 
 
-def _settle(outcomes: list[_Outcome]) -> None:
+def _finish(outcomes: list[_Outcome]) -> None:
     for unit, result, failure in outcomes:
-        unit.settle(result, failure)
+        unit.finish(result, failure)
 
 
-def _heard(error: BaseException) -> BaseException:
-    """What the caller hears of it."""
-    # The system's own errors are of the lock's file: where that cannot be opened, nothing can be written.
+def _translated(error: BaseException) -> BaseException:
+    """Return the error to raise in the caller: StoreBusy if the store cannot be written now."""
+    # An OSError comes from opening the lock file: if that fails, the store cannot be written either.
     if isinstance(error, OSError) or (isinstance(error, DBAPIError) and "locked" in str(error)):
         return StoreBusy(f"the store refused the write: {error}")
     return error

@@ -81,7 +81,7 @@ def test_who_shared_a_commit_is_waited_for_with_the_next(
         with monkeypatch.context() as patience:
             patience.setattr("algosat.store.writer._LINGER", 10.0)
             first = pool.submit(writer.run, uncommitted)
-            wait_for(lambda: len(writer._callers) == 1)  # noqa: SLF001
+            wait_for(lambda: len(writer._running) == 1)  # noqa: SLF001
             time.sleep(0.05)  # it would be long done
             assert (writer.run(uncommitted), first.result()) == (2, 1)
     assert writer.run(uncommitted) == 1  # nobody comes: it is written all the same

@@ -1,1 +1,1 @@
-"""Copies of the store: a snapshot of SQLite, a dump of PostgreSQL."""
+"""Snapshots of the store: a file copy of SQLite, a dump of PostgreSQL."""

@@ -1,4 +1,4 @@
-"""Copies of a store on PostgreSQL, by the distribution's own pg_dump and pg_restore."""
+"""Dump and restore of a store on PostgreSQL, with the distribution's pg_dump and pg_restore."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from algosat.store.migrate import upgrade
 
 _MAGIC: Final = b"PGDMP"
 _EMPTY: Final = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-# A setting that servers before 17 do not know, and pg_restore from 17 on writes into every script.
+# pg_restore from version 17 on writes this setting into every script. Older servers do not know it.
 _NEW_SETTING: Final = b"SET transaction_timeout = 0;"
 _UNLIMITED: Final = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'"
 _PREAMBLE_BYTES: Final = 4096
@@ -28,63 +28,66 @@ _PORTABLE: Final = ("--no-owner", "--no-privileges")
 
 
 def is_dump(file: Path) -> bool:
+    """Whether the file is a dump in pg_dump's custom format."""
     with file.open("rb") as opened:
         return opened.read(len(_MAGIC)) == _MAGIC
 
 
 def take(database: Database, target: Path) -> None:
-    """Dump the store to a file, as it is at one moment, while everybody goes on working."""
-    _run("pg_dump", "--format=custom", *_PORTABLE, f"--file={target}", *_at(database.url), url=database.url)
+    """Dump the store to a file, as of one moment. Other processes keep working."""
+    _run(
+        "pg_dump", "--format=custom", *_PORTABLE, f"--file={target}", *_dbname(database.url), url=database.url
+    )
 
 
 def version(dump: Path) -> str | None:
-    """The schema version in it; None when it is no store of ours.
+    """Return the schema version of a dump; None if the dump is not of an Algosat store.
 
-    Raises StoreDamaged unless all of it can be read.
+    Reads the whole dump. Raises StoreDamaged if any of it cannot be read.
     """
     try:
         _run("pg_restore", "--file=/dev/null", str(dump))
-        said = _run("pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(dump))
+        output = _run("pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(dump))
     except StoreBusy as error:
         raise StoreDamaged(f"{dump} is damaged: {error.detail}") from error
-    _, _, rows = said.partition("FROM stdin;\n")
+    _, _, rows = output.partition("FROM stdin;\n")
     return rows.split("\n", 1)[0] if rows and not rows.startswith("\\.") else None
 
 
 def restore(database: Database, dump: Path) -> None:
-    """Put the dump in the store's place, in one transaction. API and engine must be stopped."""
-    _fill(database.url, dump, dump.with_name(dump.name + ".sql"))
+    """Replace the store by the dump, in one transaction. API and engine must be stopped."""
+    _load(database.url, dump, dump.with_name(dump.name + ".sql"))
 
 
 @contextmanager
 def opened(database: Database, dump: Path) -> Iterator[Database]:
-    """The dump in a database beside the store's, at this release's version, while somebody looks at it."""
+    """Open the dump in a temporary database on the same server, upgraded to this release's schema version."""
     name = f"algosat_opened_{token_hex(6)}"
     url = database.url.set(database=name)
-    _tell(database.url, f"CREATE DATABASE {name}")
+    _execute(database.url, f"CREATE DATABASE {name}")
     try:
-        _fill(url, dump, dump.with_name(dump.name + ".sql"))
+        _load(url, dump, dump.with_name(dump.name + ".sql"))
         with closing(Database(url.render_as_string(hide_password=False))) as copy:
             upgrade(copy)
             yield copy
     finally:
-        _tell(database.url, f"DROP DATABASE {name}")
+        _execute(database.url, f"DROP DATABASE {name}")
 
 
-def _fill(url: URL, dump: Path, script: Path) -> None:
-    # By way of a script: pg_restore alone would leave tables that the dump does not know.
+def _load(url: URL, dump: Path, script: Path) -> None:
+    # Restored through a script: pg_restore alone would keep tables that are not in the dump.
     try:
         _run("pg_restore", *_PORTABLE, "--schema=public", f"--file={script}", str(dump))
-        _make_readable_for_older_servers(script)
+        _comment_out_new_setting(script)
         options = ("--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1")
         commands = (f"--command={_UNLIMITED}", f"--command={_EMPTY}", f"--file={script}")
-        _run("psql", *options, *commands, *_at(url), url=url)
+        _run("psql", *options, *commands, *_dbname(url), url=url)
     finally:
         script.unlink(missing_ok=True)
 
 
-def _make_readable_for_older_servers(script: Path) -> None:
-    """Make a comment of the setting; in its place, for the script is as large as the store."""
+def _comment_out_new_setting(script: Path) -> None:
+    """Turn the setting into a comment, in place: the script is as large as the store."""
     with script.open("r+b") as opened:
         at = opened.read(_PREAMBLE_BYTES).find(_NEW_SETTING)
         if at >= 0:
@@ -92,7 +95,7 @@ def _make_readable_for_older_servers(script: Path) -> None:
             opened.write(b"---")
 
 
-def _tell(url: URL, statement: str) -> None:
+def _execute(url: URL, statement: str) -> None:
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
@@ -101,9 +104,9 @@ def _tell(url: URL, statement: str) -> None:
         engine.dispose()
 
 
-def _at(url: URL) -> tuple[str]:
-    """Where the server is, without the password: anybody may read a command line."""
-    plain = url.set(drivername="postgresql")._replace(password=None)  # `set` takes None for "as it is"
+def _dbname(url: URL) -> tuple[str]:
+    """Return the --dbname option, without the password: all users can read command lines."""
+    plain = url.set(drivername="postgresql")._replace(password=None)  # `set` takes None as "unchanged"
     return (f"--dbname={plain.render_as_string()}",)
 
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: migrates the connection it is handed by `algosat.store.migrate`."""
+"""Alembic's environment: migrates the connection passed in by `algosat.store.migrate`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""What all tables have in common."""
+"""Metadata shared by all tables."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only in an INTEGER primary key.
+# SQLite assigns row numbers only to an INTEGER primary key.
 Sequence = BigInteger().with_variant(Integer, "sqlite")

@@ -1,4 +1,4 @@
-"""What is set while the server runs, and what its processes say of themselves."""
+"""Tables of run-time control: halts, limits, overrides, heartbeats, idempotency records and errors."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from algosat.store.types import Json, UtcTime
 halts = Table(
     "halts",
     metadata,
-    Column("scope", String(64), primary_key=True),  # 'all', or a strategy's name
+    Column("scope", String(64), primary_key=True),  # 'all' or the name of a strategy
     Column("at", UtcTime, nullable=False),
     Column("actor", String(128), nullable=False),
     Column("reason", Text, nullable=False),
     Column("flatten", Boolean, nullable=False),
-    Column("cancels_up_to", BigInteger),  # the last order that it cancels, by its number; none: they stay
+    Column("cancels_up_to", BigInteger),  # `seq` of the last order to cancel; NULL: cancel none
 )
 
 limits = Table(
     "limits",
     metadata,
-    Column("scope", String(64), primary_key=True),  # 'account', or a strategy's name
-    Column("values", Json, nullable=False),  # what differs from the settings
+    Column("scope", String(64), primary_key=True),  # 'account' or the name of a strategy
+    Column("values", Json, nullable=False),  # limits that differ from the settings
     Column("changed_at", UtcTime, nullable=False),
     Column("changed_by", String(128), nullable=False),
 )
@@ -53,11 +53,11 @@ replies = Table(
     Column("key", String(255), primary_key=True),  # the Idempotency-Key
     Column("body_hash", String(64), nullable=False),
     Column("order_ids", Json, nullable=False),
-    Column("versions", Json),  # in which each was answered; none where the first report tells
+    Column("versions", Json),  # order versions in the answer; NULL: those after the first report
     Column("created_at", UtcTime, nullable=False, index=True),
 )
 
-# Equal errors share a row: a thousand of them are one thing to look at.
+# Equal errors share a row.
 errors = Table(
     "errors",
     metadata,
@@ -65,7 +65,7 @@ errors = Table(
     Column("code", String(64), nullable=False),
     Column("severity", String(16), nullable=False),
     Column("category", String(16), nullable=False),
-    Column("place", String(128), nullable=False),  # a route's template, or a part of the engine
+    Column("place", String(128), nullable=False),  # a route or a part of the engine
     Column("message", Text, nullable=False),  # of the last one
     Column("correlation_id", String(64), nullable=False),  # of the last one
     Column("count", Integer, nullable=False),

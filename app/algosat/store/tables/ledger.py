@@ -1,4 +1,4 @@
-"""The ledger: orders, their events, and the book that fills add up to."""
+"""Tables of the ledger: orders, events, trades, positions, balances, and daily totals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from algosat.domain.orders import WORKING, Status
 from algosat.store.tables.base import Sequence, metadata
 from algosat.store.types import Json, Scaled, UtcTime
 
-# The same words stand in a partial index and in the queries that are to use it.
+# The same SQL must be in a partial index and in the queries that use it.
 WORKING_STATUS = f"status IN ({', '.join(sorted(repr(status.value) for status in WORKING))})"
 NOT_DENIED = f"status != '{Status.DENIED.value}'"
 
@@ -45,23 +45,23 @@ orders = Table(
     Column("actor", String(128), nullable=False),
     Column("correlation_id", String(64), nullable=False),
 )
-# The gate adds the working orders up for every new one: it must not pay for the old ones, nor sort, nor go to
-# each row for what it adds. By the migration these are as partial on PostgreSQL; to name that here would load
-# its dialect into every process.
-_ADDED_UP = (
+# The gate sums up the working orders for every new order. With this index it reads no final orders, sorts
+# nothing and fetches no rows. The migration makes these indexes partial on PostgreSQL, too; saying so here
+# would load that dialect into every process.
+_SUMMED = (
     "account", "strategy", "symbol", "product", "side", "quantity", "filled_quantity",
     "limit_price", "protection_price", "trigger_price", "pending_change", "status", "id",
 )  # fmt: skip
-Index("ix_orders_working", *(orders.c[name] for name in _ADDED_UP), sqlite_where=text(WORKING_STATUS))
+Index("ix_orders_working", *(orders.c[name] for name in _SUMMED), sqlite_where=text(WORKING_STATUS))
 Index("ix_orders_status_seq", orders.c.status, orders.c.seq)
 Index("ix_orders_symbol_seq", orders.c.symbol, orders.c.seq)
 Index("ix_orders_strategy_seq", orders.c.strategy, orders.c.seq)
-# The engine looks for them whenever it is rung; hardly ever is there one.
+# Pending requests: the engine looks for them at every wake-up, and there is hardly ever one.
 Index("ix_orders_overlay", orders.c.account, orders.c.seq, sqlite_where=text("overlay IS NOT NULL"))
-# Nor does the gate go to each row to count those of the last second, and to find those that equal a new one.
+# From this index the gate counts the orders of the last second and finds duplicates of a new one.
 _COUNTED = ("account", "created_at", "strategy", "status", "symbol", "quantity")
 Index("ix_orders_lately", *(orders.c[name] for name in _COUNTED), sqlite_where=text(NOT_DENIED))
-# The broker's own number finds the orders that were placed elsewhere, and those whose tag he mangled.
+# Finds external orders, and orders whose tag the broker has changed, by the broker's number.
 Index("ix_orders_broker_order_id", orders.c.account, orders.c.broker_order_id)
 
 events = Table(
@@ -70,11 +70,11 @@ events = Table(
     Column("seq", Sequence, primary_key=True, autoincrement=True),
     Column("at", UtcTime, nullable=False),
     Column("kind", String(64), nullable=False),
-    Column("subject", String(128), nullable=False),  # an order's id, a user's name, a setting's key
+    Column("subject", String(128), nullable=False),  # an order id, a user name, a key of the settings
     Column("actor", String(128), nullable=False),
     Column("correlation_id", String(64), nullable=False),
     Column("data", Json, nullable=False),
-    Column("hash", String(64), nullable=False),  # of the event before and of this one: a chain
+    Column("hash", String(64), nullable=False),  # of this event together with the hash of the one before
 )
 Index("ix_events_subject_seq", events.c.subject, events.c.seq)
 
@@ -107,7 +107,7 @@ positions = Table(
     Column("symbol", String(64), primary_key=True),
     Column("product", String(16), primary_key=True),
     Column("quantity", Scaled, nullable=False),
-    Column("cost", Scaled, nullable=False),  # signed: what the open quantity was bought or sold for
+    Column("cost", Scaled, nullable=False),  # signed value for which the open quantity was bought or sold
     Column("realised", Scaled, nullable=False),
     Column("fees", Scaled, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
@@ -122,7 +122,7 @@ balances = Table(
     Column("fees", Scaled, nullable=False),
 )
 
-# What a trading day came to, per strategy: daily loss and order counts are read here, never summed.
+# Totals of a trading day by strategy: daily loss and order counts are read from here, not summed up.
 days = Table(
     "days",
     metadata,
@@ -135,8 +135,8 @@ days = Table(
     Column("fees", Scaled, nullable=False),
 )
 
-# What a book was worth when its trading day began, open positions at their price then: the day's loss is
-# measured against it. The first order of the day to be judged writes it.
+# Daily P&L baselines: the value from which the day's profit or loss is counted, with open positions at their
+# price then. Written when the gate checks the first order of the day.
 openings = Table(
     "openings",
     metadata,

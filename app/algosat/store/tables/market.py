@@ -1,4 +1,4 @@
-"""What can be traded, and at what price."""
+"""Tables of market data: instruments and their latest quotes."""
 
 from __future__ import annotations
 

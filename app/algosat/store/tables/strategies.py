@@ -1,4 +1,4 @@
-"""What is wanted of strategies, and what they remember."""
+"""Tables of strategies: wanted state, versions, and checkpoints."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from sqlalchemy import Column, Integer, String, Table, Text
 from algosat.store.tables.base import metadata
 from algosat.store.types import Json, UtcTime
 
-# What is wanted of a strategy. Its class and parameters stand in its version.
+# The wanted state of a strategy. Its class and parameters are in its version.
 strategies = Table(
     "strategies",
     metadata,
     Column("name", String(48), primary_key=True),
     Column("version", Integer, nullable=False),
     Column("wanted", String(16), nullable=False),  # running or stopped
-    Column("generation", Integer, nullable=False),  # how often it was told to start
-    Column("failure", Text),  # why it was given up; the next start clears it
+    Column("generation", Integer, nullable=False),  # number of starts requested
+    Column("failure", Text),  # why it is no longer restarted; cleared by the next start
     Column("changed_at", UtcTime, nullable=False),
     Column("changed_by", String(128), nullable=False),
 )
@@ -31,14 +31,14 @@ strategy_versions = Table(
     Column("created_by", String(128), nullable=False),
 )
 
-# What a strategy remembers, and how far it has come.
+# The checkpoint of a strategy: its state, and the updates it has handled.
 strategy_states = Table(
     "strategy_states",
     metadata,
     Column("name", String(48), primary_key=True),
-    Column("version", Integer, nullable=False),  # under whose parameters it was kept
+    Column("version", Integer, nullable=False),  # of the strategy when the checkpoint was stored
     Column("state", Json, nullable=False),
-    Column("seen", Json, nullable=False),  # of its orders: how much of each it was told
-    Column("pending", Json),  # the occasion it had ordered on, but not lived through, when this was kept
+    Column("seen", Json, nullable=False),  # by order: how much of it the strategy was notified of
+    Column("pending", Json),  # an event on which it had placed orders but which was not handled completely
     Column("saved_at", UtcTime, nullable=False),
 )

@@ -1,4 +1,4 @@
-"""Who may come in, who has, and who tried."""
+"""Tables of users, their login sessions, and failed logins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ sessions = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("user_id", Sequence, nullable=False, index=True),
-    Column("refresh_hash", String(64), nullable=False),  # of the one refresh token that is good now
+    Column("refresh_hash", String(64), nullable=False),  # of the refresh token that is valid now
     Column("created_at", UtcTime, nullable=False),
     Column("last_seen_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
@@ -36,7 +36,7 @@ sessions = Table(
 login_failures = Table(
     "login_failures",
     metadata,
-    Column("subject", String(160), primary_key=True),  # a user's name or an address
+    Column("subject", String(160), primary_key=True),  # a user name or an address
     Column("count", Integer, nullable=False),
     Column("last_at", UtcTime, nullable=False),
     Column("locked_until", UtcTime),

@@ -1,1 +1,1 @@
-"""Checks that the event log and everything derived from it agree."""
+"""Verification that the event log and everything derived from it agree."""

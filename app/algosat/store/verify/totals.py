@@ -1,4 +1,4 @@
-"""The book against what it adds up: positions, balances and days against all fills, and orders counted."""
+"""Comparison of totals: positions, balances and days with all fills, and order counts with all orders."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _NOTHING_FILLED: Final[_Filled] = (_ZERO, _ZERO)
 
 
 def compare_book(connection: Connection) -> Iterator[str]:
-    """Positions, balances and days against the sum of all fills; each order's fills against its trades."""
-    book: dict[tuple[str, str, str, str], Position] = {}
+    """Compare positions, balances and days with all fills, and each order's fills with its trades."""
+    replayed: dict[tuple[str, str, str, str], Position] = {}
     filled: dict[str, _Filled] = defaultdict(lambda: _NOTHING_FILLED)
     number: Counter[tuple[str, str]] = Counter()
     rows = connection.execution_options(yield_per=1000).execute(select(trades).order_by(trades.c.seq))
     for row in rows:
         key = (row.account, row.strategy, row.symbol, row.product)
-        before = book.get(key, Position(*key))
-        after = book[key] = fill(before, Side(row.side), row.quantity, row.price, row.fees)
+        before = replayed.get(key, Position(*key))
+        after = replayed[key] = fill(before, Side(row.side), row.quantity, row.price, row.fees)
         if after.realised - before.realised != row.realised:
             yield f"trade {row.trade_id}: realised {row.realised}, not {after.realised - before.realised}"
         quantity, value = filled[row.order_id]
@@ -41,26 +41,26 @@ def compare_book(connection: Connection) -> Iterator[str]:
         (row.account, row.strategy, row.symbol, row.product): position_from(row)
         for row in connection.execute(select(positions))
     }
-    for key in book.keys() | stored.keys():
-        if book.get(key) != stored.get(key):
-            yield f"position {'/'.join(key)}: stored {stored.get(key)}, its fills give {book.get(key)}"
-    yield from _compare_totals(connection, book, number)
+    for key in replayed.keys() | stored.keys():
+        if replayed.get(key) != stored.get(key):
+            yield f"position {'/'.join(key)}: stored {stored.get(key)}, its fills give {replayed.get(key)}"
+    yield from _compare_totals(connection, replayed, number)
     statement = select(orders.c.id, orders.c.filled_quantity, orders.c.filled_value)
     filled_rows = connection.execute(statement.where(orders.c.filled_quantity != 0))
     in_rows = {row.id: (row.filled_quantity, row.filled_value) for row in filled_rows}
     for order_id in in_rows.keys() | filled.keys():
         stated, summed = in_rows.get(order_id, _NOTHING_FILLED), filled[order_id]
         if stated != summed:
-            yield f"order {order_id}: filled {_words(stated)}, its trades sum to {_words(summed)}"
+            yield f"order {order_id}: filled {_as_text(stated)}, its trades sum to {_as_text(summed)}"
 
 
 def _compare_totals(
-    connection: Connection, book: dict[Any, Position], number: Counter[tuple[str, str]]
+    connection: Connection, replayed: dict[Any, Position], number: Counter[tuple[str, str]]
 ) -> Iterator[str]:
-    """The account's balance, and the days of each strategy, against the positions that all fills give."""
+    """Compare balances and days with the positions replayed from all fills."""
     accounts: dict[str, _Total] = defaultdict(lambda: (_ZERO, _ZERO))
     strategies: dict[tuple[str, str], _Total] = defaultdict(lambda: (_ZERO, _ZERO))
-    for each in book.values():
+    for each in replayed.values():
         of_account, of_strategy = accounts[each.account], strategies[each.account, each.strategy]
         accounts[each.account] = (of_account[0] + each.realised, of_account[1] + each.fees)
         strategies[each.account, each.strategy] = (
@@ -80,13 +80,15 @@ def _compare_totals(
             yield f"days of {'/'.join(key)}: {counted.get(key)}, its fills give {wanted}"
 
 
-def _words(filled: _Filled) -> str:
+def _as_text(filled: _Filled) -> str:
     return f"{filled[0]} for {filled[1]}"
 
 
 def compare_counts(connection: Connection, replayed: Iterable[Order]) -> Iterator[str]:
-    """How many orders each day counts, by strategy: those the gate let pass. It lets none pass on a day that
-    does not trade, so the day is the exchange's date."""
+    """Compare the order count of each day and strategy with the replayed orders that passed the gate.
+
+    Orders pass the gate on trading days only, so the day is the exchange's date.
+    """
     wanted: Counter[tuple[str, str, date]] = Counter(
         (
             order.terms.account,
@@ -101,4 +103,4 @@ def compare_counts(connection: Connection, replayed: Iterable[Order]) -> Iterato
     for key in sorted(counted.keys() | wanted.keys()):
         stated, number = counted.get(key, 0), wanted[key]
         if stated != number:
-            yield f"days of {'/'.join(map(str, key))}: {stated} orders, {number} were let pass"
+            yield f"days of {'/'.join(map(str, key))}: {stated} orders, but {number} passed the gate"

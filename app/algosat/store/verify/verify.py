@@ -1,4 +1,4 @@
-"""Proof on a live store that it is whole: the chain holds, and replaying events gives the rows."""
+"""Verification of a live store: the hash chain is intact, and replaying all events gives the stored rows."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from algosat.store.verify.totals import compare_book, compare_counts
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
+    """Numbers of what was verified, and the findings."""
+
     events: int
     orders: int
     trades: int
@@ -29,7 +31,7 @@ class VerifyResult:
 
 
 def verify(connection: Connection) -> VerifyResult:
-    """Replay everything in the store and compare. Findings are sentences that name what is wrong."""
+    """Replay all events and fills, and compare the result with the stored rows."""
     replayed, events, findings = _replay(connection)
     findings += _compare_orders(connection, replayed)
     findings += compare_book(connection)
@@ -52,7 +54,7 @@ def _replay(connection: Connection) -> tuple[dict[str, Order], int, list[str]]:
             event.data,
         )
         if link != event.hash:
-            findings.append(f"event {event.seq}: it does not follow from the one before it, or was changed")
+            findings.append(f"event {event.seq} was changed, or does not follow from the event before")
         previous = event.hash
         if event.kind.startswith("order."):
             findings += _step(replayed, event)
@@ -82,9 +84,9 @@ def _compare_orders(connection: Connection, replayed: dict[str, Order]) -> Itera
         seen += 1
         stored, wanted = order_from(row), replayed.get(row.id)
         if wanted is None:
-            yield f"order {row.id}: it has no events"
+            yield f"order {row.id} has no events"
         elif stored != wanted:
-            yield f"order {row.id} differs from what its events say: {_difference(stored, wanted)}"
+            yield f"order {row.id} differs from its events: {_difference(stored, wanted)}"
     if seen < len(replayed):
         yield f"{len(replayed) - seen} orders have events but no row"
 

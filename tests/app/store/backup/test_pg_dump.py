@@ -101,8 +101,8 @@ def test_damaged_dump_is_refused_and_the_store_stays(database: Database, copy: P
 def test_snapshot_of_the_other_kind_of_store_is_refused(
     database: Database, copy: Path, empty_store: Path
 ) -> None:
-    with pytest.raises(ConfigurationError, match="is of SQLite"):
+    with pytest.raises(ConfigurationError, match="is a SQLite snapshot"):
         store_snapshot.restore(database, empty_store)
-    with pytest.raises(ConfigurationError, match="is of PostgreSQL"):
+    with pytest.raises(ConfigurationError, match="is a PostgreSQL dump"):
         store_snapshot.restore(Database(f"sqlite:///{empty_store}"), copy)
     assert ids(database) == [order_of(1).id]

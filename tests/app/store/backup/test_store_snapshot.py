@@ -39,7 +39,7 @@ def test_a_snapshot_is_readable_by_its_owner_only(database: Database, tmp_path: 
 
 def test_an_existing_file_is_never_overwritten(database: Database, tmp_path: Path) -> None:
     (tmp_path / "copy.db").write_text("precious")
-    with pytest.raises(ConfigurationError, match="exists already"):
+    with pytest.raises(ConfigurationError, match="already exists"):
         store_snapshot.take(database, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_text() == "precious"
 
@@ -60,7 +60,7 @@ def test_a_damaged_snapshot_is_refused_before_anything_is_touched(
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
 def test_a_foreign_file_is_refused(database: Database, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "foreign.db").write_bytes(content)
-    with pytest.raises(StoreDamaged, match="not a store of Algosat"):
+    with pytest.raises(StoreDamaged, match="not an Algosat store"):
         store_snapshot.inspect(tmp_path / "foreign.db")
 
 

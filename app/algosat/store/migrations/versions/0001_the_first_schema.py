@@ -1,4 +1,4 @@
-"""The first schema"""
+"""Schema version 0001: all tables of the first release."""
 
 from __future__ import annotations
 
