@@ -42,7 +42,7 @@ def test_restore_after_data_loss_recovers_orders_positions_and_users(
     host.check_output("systemctl stop 'algosat*' && rm -rf /var/lib/algosat/*")
     refused = controller.attempt("deploy.yml")
     assert refused.returncode != 0
-    assert "its store is empty: put a backup back" in " ".join(refused.stdout.split())
+    assert "its store is empty: restore a backup" in " ".join(refused.stdout.split())
 
     controller.play("restore.yml", f"--extra-vars=archive_from={archive}")
     assert host.run("algosat store verify").rc == 0
