@@ -1,4 +1,4 @@
-"""Packages of the developer's own machine: installed where that needs no asking, else named exactly."""
+"""Packages of the developer's machine, installed unless that needs a password."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from tools import locks, shell
 from tools.say import Trouble, step
 
-# The package that brings each command.
+# The package of each command.
 COMMANDS = {
     "podman": "podman",
     "runc": "runc",
@@ -24,19 +24,23 @@ COMMANDS = {
 
 
 def ensure_commands(*commands: str) -> None:
-    """Install what brings the commands that are missing; fails as `ensure` does."""
+    """Install the packages of the commands that are missing. Raises `Trouble` as `ensure` does."""
     ensure(*(COMMANDS[command] for command in commands if not _found(command)))
 
 
 def ensure(*packages: str) -> None:
-    """Install packages of the distribution; `Trouble` with the command to type where that may not be done."""
+    """Install packages of the distribution.
+
+    Raises:
+        Trouble: this user may not install packages; the remedy is the command to type.
+    """
     wanted = sorted(set(packages))
     if not wanted:
         return
     by_hand = f"sudo apt-get update && sudo apt-get install -y {' '.join(wanted)}"
     missing = Trouble(f"this machine lacks {', '.join(wanted)}", by_hand)
     if shutil.which("apt-get") is None:
-        missing.remedy = f"install {', '.join(wanted)} by this system's own means; it is no Debian or Ubuntu"
+        missing.remedy = f"install {', '.join(wanted)} by this system's own means; it is not Debian or Ubuntu"
         raise missing
     if not _allowed():
         raise missing
@@ -46,7 +50,7 @@ def ensure(*packages: str) -> None:
 
 
 def offered(package: str) -> bool:
-    """Whether this machine's distribution has the package."""
+    """Return whether this machine's distribution has the package."""
     listed = shell.attempt(["apt-cache", "show", "--no-all-versions", package])
     return listed.returncode == 0 and bool(listed.stdout.strip())
 
@@ -57,12 +61,12 @@ def _found(command: str) -> bool:
 
 
 def _allowed() -> bool:
-    """Root may, and so may a person whose sudo does not ask for a password."""
+    """Return whether this user is root or has sudo without a password."""
     return os.geteuid() == 0 or (
         shutil.which("sudo") is not None and shell.attempt(["sudo", "-n", "true"]).returncode == 0
     )
 
 
 def _apt_get(*arguments: str, remedy: str) -> None:
-    unasked: Sequence[str] = ("env", "DEBIAN_FRONTEND=noninteractive")
-    shell.output([*shell.as_root(), *unasked, "apt-get", *arguments], remedy=remedy)
+    noninteractive: Sequence[str] = ("env", "DEBIAN_FRONTEND=noninteractive")
+    shell.output([*shell.as_root(), *noninteractive, "apt-get", *arguments], remedy=remedy)

@@ -1,7 +1,7 @@
-"""Packages that machines have already downloaded, kept for the next machine of the same distribution.
+"""Cache of downloaded packages, shared by the machines of one distribution.
 
-Each machine sees them through an overlay of its own, so that several may install at once and none changes
-what another reads. A package appears in the cache only when it is complete.
+Each machine mounts the cache through its own overlay, so that several can install at once without changing
+what the others read. A package appears in the cache only when it is complete.
 """
 
 import subprocess
@@ -15,14 +15,14 @@ ARCHIVES = "/var/cache/apt/archives"
 
 
 def mount(distro: str) -> tuple[str, ...]:
-    """Podman options that show the kept packages to a new machine."""
+    """Return the podman options that mount the cache in a new machine."""
     directory = _directory(distro)
     directory.mkdir(parents=True, exist_ok=True)
     return (f"--volume={directory}:{ARCHIVES}:O",)
 
 
 def harvest(machine: str, distro: str) -> None:
-    """Keep what the machine has downloaded, if it is running; a package kept already is left as it is."""
+    """Copy the packages that a running machine has downloaded into the cache, except those already in it."""
     kept = _directory(distro)
     listed = podman.attempt(
         "exec", machine, "find", ARCHIVES, "-maxdepth", "1", "-name", "*.deb", "-printf", "%f\\n"

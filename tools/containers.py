@@ -1,4 +1,4 @@
-"""Throw-away machines: containers that run systemd and are reached over real SSH, like a VPS.
+"""Disposable machines: containers that run systemd and are reached over SSH, like a VPS.
 
 python -m tools.containers run NAME [--distro debian-13]   prints the ssh command and an inventory line
 python -m tools.containers list | restart NAME | remove NAME
@@ -20,14 +20,14 @@ NETWORK = "algosat"
 LABEL = "algosat.distro"
 INSIDE = (22, 80, 443)
 BOOTED = {"running", "degraded"}
-# On a machine with mixed cgroups the container still gets the unified view that every server has; systemd 258
-# (Ubuntu 26.04) would not start without it.
+# On a host with mixed cgroups, give the container the unified hierarchy that every server has: systemd 258
+# (Ubuntu 26.04) does not start without it.
 INIT_WITH_UNIFIED_CGROUPS = (
     "/bin/sh",
     "-c",
     "umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup /sys/fs/cgroup && exec /sbin/init",
 )
-# Adds the key on standard input, unless root has been given keys already.
+# Authorise the key on standard input, unless root has authorised keys already.
 AUTHORISE = (
     "cd /root && test -e .ssh/authorized_keys || { umask 077; mkdir -p .ssh; cat > .ssh/authorized_keys; }"
 )
@@ -35,23 +35,23 @@ AUTHORISE = (
 
 @dataclass(frozen=True)
 class Machine:
-    """A container as the outside sees it; its ports are on 127.0.0.1."""
+    """A container as seen from the host. Its ports are published on 127.0.0.1."""
 
     name: str
     distro: str
     ssh_port: int
     http_port: int
     https_port: int
-    moved_ssh_port: int = 0  # leads to the port that SSH moves to, where it moves
+    moved_ssh_port: int = 0  # published for the port that the inventory moves SSH to; 0 if it does not
 
     @property
     def ssh(self) -> list[str]:
-        """The whole ssh command to it, as root."""
+        """The ssh command that logs in as root."""
         return ssh.command(self.name, self.ssh_port)
 
     @property
     def variables(self) -> dict[str, str | int]:
-        """What an inventory must say for Ansible to reach it, and how the outside looks from it."""
+        """Inventory variables: how Ansible reaches the machine, and the address it sees this host at."""
         return {
             "ansible_host": "127.0.0.1",
             "ansible_port": self.moved_ssh_port or self.ssh_port,
@@ -64,17 +64,21 @@ class Machine:
 
 
 def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0), moves_to: int = 0) -> Machine:
-    """A running machine of that name: a new one, or the one there is if it is of this distribution.
+    """Return a running machine of that name, created if there is none.
 
-    `ports` are the wished ports on 127.0.0.1 for 22, 80 and 443; another is taken where 0 or in use.
-    `moves_to` is the port on the machine that its inventory moves SSH to.
+    Args:
+        ports: preferred ports on 127.0.0.1 for 22, 80 and 443. A free one is chosen for 0 or a port in use.
+        moves_to: port on the machine that its inventory moves SSH to.
+
+    Raises:
+        Trouble: a machine of that name runs another distribution.
     """
     found = find(name)
     if found and found.distro != distro.name:
         raise Trouble(f"{name} runs {found.distro}, not {distro.name}", "remove it first (`make down`)")
     if not found:
         image = images.ensure(distro)
-        # Ports that are free stay free, and the network stays, until the machine has them.
+        # No other process may take the ports or remove the network before the machine has started.
         with step(f"starting the machine {name} ({distro.name})"), locks.exclusive("machines"):
             _create(name, distro, image, ports, moves_to)
             podman.podman("start", name)
@@ -82,31 +86,31 @@ def run(name: str, distro: Distro, ports: tuple[int, int, int] = (0, 0, 0), move
 
 
 def start(name: str) -> Machine:
-    """Start the machine if it is stopped; return once systemd has booted and sshd answers."""
+    """Start the machine if it is stopped. Returns once systemd has booted and sshd answers."""
     machine = find(name)
     if machine is None:
         raise Trouble(f"there is no machine {name}")
     podman.podman("start", name)
     _wait_for_boot(name)
-    _let_in(machine)
+    _authorise(machine)
     ssh.wait(name, machine.ssh_port, machine.moved_ssh_port)
     return machine
 
 
 def restart(name: str) -> Machine:
-    """Switch the machine off and on again; return once it has booted."""
+    """Stop and start the machine. Returns once it has booted."""
     podman.podman("stop", "--ignore", name)
     return start(name)
 
 
 def gateway() -> str:
-    """The address from which a machine sees what comes in through its published ports."""
+    """Return the source address of connections that reach a machine through its published ports."""
     network = json.loads(podman.podman("network", "inspect", NETWORK))[0]
     return str(network["subnets"][0]["gateway"])
 
 
 def find(name: str) -> Machine | None:
-    """The machine of that name, running or not."""
+    """Return the machine of that name, running or not, or None."""
     if not podman.answers("container", "exists", name):
         return None
     facts = json.loads(podman.podman("container", "inspect", name))[0]
@@ -117,14 +121,14 @@ def find(name: str) -> Machine | None:
 
 
 def write_variables(variables: Mapping[str, str | int], file: Path) -> None:
-    """Write a machine's `variables` where an inventory finds them (host_vars/NAME.yml)."""
+    """Write a machine's `variables` to a file of the inventory (host_vars/NAME.yml)."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = (f"{key}: {json.dumps(value)}\n" for key, value in variables.items())
-    file.write_text("# How this machine is reached; written anew whenever it is started.\n" + "".join(lines))
+    file.write_text("# How this machine is reached. Written whenever it is started.\n" + "".join(lines))
 
 
 def remove(name: str) -> None:
-    """Delete the machine and all it holds; what it downloaded from the archive is kept for the next one."""
+    """Delete the machine and its data. Packages it has downloaded stay in the cache."""
     machine = find(name)
     if machine is not None:
         apt_cache.harvest(name, machine.distro)
@@ -136,13 +140,13 @@ def remove(name: str) -> None:
 
 
 def names() -> list[str]:
-    """Every machine made here, running or not."""
+    """Return the names of all machines, running or not."""
     return podman.podman("ps", "--all", "--filter", f"label={LABEL}", "--format", "{{.Names}}").split()
 
 
-def free_port(wish: int) -> int:
-    """The wished port if nothing listens on it, else one the kernel knows to be free."""
-    for candidate in (wish, 0):
+def free_port(preferred: int) -> int:
+    """Return the preferred port if it is free, otherwise one that the kernel chooses."""
+    for candidate in (preferred, 0):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", candidate))
@@ -166,7 +170,10 @@ def _create(name: str, distro: Distro, image: str, ports: tuple[int, int, int], 
         "--cgroupns=private",
         *podman.limits(),
         *apt_cache.mount(distro.name),
-        *(f"--publish=127.0.0.1:{free_port(wish)}:{port}" for wish, port in zip(ports, INSIDE, strict=True)),
+        *(
+            f"--publish=127.0.0.1:{free_port(preferred)}:{port}"
+            for preferred, port in zip(ports, INSIDE, strict=True)
+        ),
         *([f"--publish=127.0.0.1:{free_port(0)}:{moves_to}"] if moves_to else []),
         image,
         *(() if podman.unified_cgroups() else INIT_WITH_UNIFIED_CGROUPS),
@@ -178,12 +185,12 @@ def _wait_for_boot(name: str, seconds: float = 60) -> None:
     while (state := _state(name)) not in BOOTED:
         if time.monotonic() > deadline:
             raise Trouble(
-                f"systemd in {name} did not come up, it says: {state or 'nothing'}",
+                f"systemd in {name} has not booted; its state is {state or 'unknown'}",
                 f"look at `podman logs {name}` and `podman exec {name} systemctl list-jobs`",
             )
         time.sleep(0.3)
     if state == "degraded":
-        note(f"    {name} is degraded, failed units: {_failed_units(name) or 'none'}")
+        note(f"    {name} is degraded; failed units: {_failed_units(name) or 'none'}")
 
 
 def _state(name: str) -> str:
@@ -195,8 +202,8 @@ def _failed_units(name: str) -> str:
     return ", ".join(line.split()[0] for line in listed.splitlines())
 
 
-def _let_in(machine: Machine) -> None:
-    """Do what a provider does for its customer: authorise his key for root, show him the host key."""
+def _authorise(machine: Machine) -> None:
+    """Authorise this checkout's key for root and pin the machine's host key, as a provider does."""
     key = ssh.public_key() + "\n"
     podman.podman("exec", "--interactive", machine.name, "sh", "-c", AUTHORISE, stdin=key)
     host_key = podman.podman("exec", machine.name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
@@ -211,14 +218,14 @@ def _show(machine: Machine) -> None:
 
 
 def main() -> None:
-    """Run, list and remove machines by hand."""
+    """Run, list, restart or remove machines."""
     parser = argparse.ArgumentParser(prog="python -m tools.containers", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     runs = verbs.add_parser("run")
     runs.add_argument("name")
     runs.add_argument("--distro", default=DEFAULT, choices=DISTROS)
-    runs.add_argument("--host-vars", type=Path, help="also write what Ansible needs to reach it to this file")
-    runs.add_argument("--moves-to", type=int, default=0, help="the port that its inventory moves SSH to")
+    runs.add_argument("--host-vars", type=Path, help="also write the inventory variables to this file")
+    runs.add_argument("--moves-to", type=int, default=0, help="port that the inventory moves SSH to")
     for verb in ("restart", "remove"):
         verbs.add_parser(verb).add_argument("name")
     verbs.add_parser("list")

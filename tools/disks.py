@@ -1,4 +1,4 @@
-"""Disks of virtual machines: the bare VPS of `images` with a kernel of its own, as a file that QEMU boots."""
+"""Disk images of virtual machines: the bare VPS of `images` with a kernel, as files that QEMU boots."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from tools.paths import CACHE, ROOT
 from tools.say import step
 
 DIRECTORY = CACHE / "disks"
-SIZE = "10G"  # sparse: what is not written takes no room
+SIZE = "10G"  # sparse: unwritten blocks take no space
 KERNELS = {"debian": "linux-image-cloud-amd64", "ubuntu": "linux-image-virtual"}
-# Besides the kernel: what checks its disk, what knows its name without asking the net at every sudo, and what
-# takes QEMU long to install.
+# Besides the kernel: fsck, a resolver for the machine's own name (sudo asks for it each time), and a package
+# that takes long to install under QEMU.
 PACKAGES = ("e2fsprogs", "initramfs-tools", "libnss-myhostname", "python3-venv")
-# A provider shows his customer on the console which host key is the machine's.
+# A provider shows the host key on the console.
 TELL_HOST_KEY_UNIT = """\
 [Unit]
 Description=Show the SSH host key on the console
@@ -35,7 +35,7 @@ WantedBy=multi-user.target
 """
 HOOKS = (
     f"cat > \"$1\"/etc/systemd/system/tell-host-key.service <<'UNIT'\n{TELL_HOST_KEY_UNIT}UNIT",
-    # The network is configured by what the kernel's command line says of it.
+    # systemd-networkd reads the network configuration from the kernel's command line.
     'chroot "$1" systemctl enable tell-host-key.service systemd-networkd.service',
     'echo "nameserver 10.0.2.3" > "$1"/etc/resolv.conf',
     'echo "/dev/vda / ext4 errors=remount-ro 0 1" > "$1"/etc/fstab',
@@ -44,7 +44,7 @@ HOOKS = (
 
 @dataclass(frozen=True)
 class Disk:
-    """What a machine of one distribution starts from."""
+    """The files from which a machine of one distribution starts."""
 
     root: Path
     kernel: Path
@@ -52,7 +52,7 @@ class Disk:
 
 
 def ensure(distro: Distro) -> Disk:
-    """The distribution's disk, built first if its recipe has changed or it is not there."""
+    """Return the distribution's disk, built if it is missing or its recipe has changed."""
     directory = DIRECTORY / f"{distro.name}-{digest(distro)}"
     if not directory.exists():
         apt.ensure_commands("mke2fs")
@@ -66,7 +66,7 @@ def ensure(distro: Distro) -> Disk:
 
 
 def digest(distro: Distro) -> str:
-    """What tells a disk from one made by another recipe."""
+    """Return the digest of the disk's recipe."""
     recipe = json.dumps([_bootstrap(distro), SIZE])
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
@@ -74,19 +74,19 @@ def digest(distro: Distro) -> str:
 def _bootstrap(distro: Distro) -> list[str]:
     kernel = KERNELS[distro.name.partition("-")[0]]
     bare = images.bootstrap(distro, packages=(kernel, *PACKAGES, *_of_roles()), hooks=HOOKS)
-    # The archive's index too: QEMU takes a minute to unpack it.
+    # Keep the archive's index: QEMU takes a minute to unpack it.
     return [*bare, "--skip=cleanup/apt/lists"]
 
 
 def _of_roles() -> list[str]:
-    """What the roles would install. QEMU is long about it, and that they do is proven in containers."""
+    """Return the packages that the roles install: under QEMU that takes long, and containers prove it."""
     defaults = [yaml.safe_load(file.read_text()) or {} for file in ROOT.glob("roles/*/defaults/main.yml")]
     lists = (found[name] for found in defaults for name in found if name.endswith("_packages"))
     return sorted({package for packages in lists for package in packages} - set(images.PACKAGES))
 
 
 def _build(distro: Distro, keys: Path, target: Path) -> None:
-    # Under a name of its own until it is whole, should this be cut off half-way.
+    # A temporary name until it is complete: the build may be interrupted.
     unfinished = target.with_name("unfinished")
     root = shell.as_root()
     shell.output([*root, "rm", "-rf", str(unfinished)])

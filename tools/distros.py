@@ -1,4 +1,4 @@
-"""The distributions a server may run, as far as building one of their images needs to know."""
+"""Distributions that a server may run, with what is needed to build their images."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from tools.say import Trouble
 
 @dataclass(frozen=True)
 class Distro:
-    """One release of a distribution."""
+    """A release of a distribution."""
 
     name: str
     suite: str
     components: str
-    keyring: str  # the package that holds the keys its archive is signed with
-    keys: str  # the file of that package under /usr/share/keyrings
+    keyring: str  # package of the archive's signing keys
+    keys: str  # file of that package in /usr/share/keyrings
 
 
 def _debian(release: str, suite: str) -> Distro:
@@ -34,12 +34,16 @@ DISTROS = {
     )
 }
 DEFAULT = "debian-12"
-# Has the keys of every distribution above in its own archive.
+# Its archive has the keyring packages of all distributions above.
 KEYS_DONOR = "debian-13"
 
 
 def named(name: str) -> Distro:
-    """The distribution of that name; `Trouble` listing the known ones otherwise."""
+    """Return the distribution of that name.
+
+    Raises:
+        Trouble: the name is unknown; the remedy lists the known ones.
+    """
     try:
         return DISTROS[name]
     except KeyError:

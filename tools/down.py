@@ -1,4 +1,4 @@
-"""`make down`: remove the throw-away server and all that was made for it."""
+"""`make down`: remove the trial server and everything that was made for it."""
 
 import argparse
 import shutil
@@ -9,11 +9,11 @@ from tools.say import finish, note, step
 
 
 def main() -> None:
-    """Remove the machine, its inventory, its secrets; with --caches what makes the next one quick, too."""
+    """Remove the machine, its inventory and its secrets, and with --caches the caches."""
     parser = argparse.ArgumentParser(prog="python -m tools.down", description=__doc__)
-    parser.add_argument("--caches", action="store_true", help="also the images and downloaded packages")
+    parser.add_argument("--caches", action="store_true", help="also remove images and downloaded packages")
     caches = parser.parse_args().caches
-    with step(f"removing {up.NAME} and what was made for it"):
+    with step(f"removing {up.NAME}, its inventory and its secrets"):
         containers.remove(up.NAME)
         local_inventory.remove()
         up.FACTS.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""What on the servers is not as the inventory says: a report here, and a metric on each server.
+"""Differences between the servers and their inventory: a report here, and a metric on each server.
 
-python -m tools.drift ENV [--limit HOST]      ends with 3 when anything differs, so that a timer tells
+python -m tools.drift ENV [--limit HOST]      exits with 3 if anything differs, for use in a timer
 """
 
 import argparse
@@ -23,7 +23,7 @@ DRIFTED = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that a run would change: a file by its path, a unit by its name, else what the task says."""
+    """One thing that a run would change. `what` is a file's path, a unit's name, or else the task's name."""
 
     what: str
     task: str
@@ -31,17 +31,17 @@ class Difference:
 
 
 def main() -> int:
-    """Compare, report, and push each server's count to it."""
+    """Compare, write the report, and send each server its number of differences."""
     parser = argparse.ArgumentParser(prog="python -m tools.drift", description=__doc__)
-    parser.add_argument("environment", help="a directory of inventories/")
-    parser.add_argument("--limit", default="algosat", help="only these hosts")
+    parser.add_argument("environment", help="directory in inventories/")
+    parser.add_argument("--limit", default="algosat", help="compare only these hosts")
     asked = parser.parse_args()
     inventory = Path(asked.environment)
     if not inventory.is_dir():
         inventory = ROOT / "inventories" / asked.environment
     if not inventory.is_dir():
         raise Trouble(f"there is no inventory {inventory}", "`make new-inventory ENV=…` makes one")
-    with step(f"comparing the servers of {inventory.name} with their inventory; nothing is changed"):
+    with step(f"comparing the servers of {inventory.name} with their inventory, without changing them"):
         found = differences(ask(ROOT / "playbooks" / "site.yml", inventory, asked.limit))
     if not found:
         raise Trouble(f"no host of {inventory.name} is in {asked.limit}", "name a host of the group algosat")
@@ -52,13 +52,17 @@ def main() -> int:
     note(text)
     note(f"this report is in {file}")
     counts = {host: len(its) for host, its in found.items()}
-    told = json.dumps({"drift_differences": counts})
-    play("drift.yml", inventory, "drift", "--limit", ",".join(counts), "--extra-vars", told)
+    variables = json.dumps({"drift_differences": counts})
+    play("drift.yml", inventory, "drift", "--limit", ",".join(counts), "--extra-vars", variables)
     return DRIFTED if any(counts.values()) else 0
 
 
 def ask(playbook: Path, inventory: Path, limit: str) -> dict[str, Any]:
-    """What Ansible answers to a run in check mode; `Trouble` when a host could not be asked to the end."""
+    """Return the output of Ansible's check mode as JSON.
+
+    Raises:
+        Trouble: a host could not be compared completely.
+    """
     command: Sequence[str | Path] = (
         VENV_BIN / "ansible-playbook", f"--inventory={inventory}", f"--limit={limit}", "--check", "--diff",
         "--extra-vars=at_a_time=100%", playbook,
@@ -78,7 +82,7 @@ def ask(playbook: Path, inventory: Path, limit: str) -> dict[str, Any]:
 
 
 def differences(answer: Mapping[str, Any]) -> dict[str, list[Difference]]:
-    """What differs on each host that was asked; an empty list for one that is as it should be."""
+    """Return the differences of each host; an empty list for a host without any."""
     found: dict[str, list[Difference]] = {host: [] for host in answer["stats"]}
     for host, task, result in _results(answer):
         if result.get("changed"):
@@ -87,17 +91,17 @@ def differences(answer: Mapping[str, Any]) -> dict[str, list[Difference]]:
 
 
 def report(found: Mapping[str, Sequence[Difference]], inventory: Path) -> str:
-    """The report in words: every difference by name, the server's lines with -, the inventory's with +."""
+    """Return the report: each difference by name, the server's lines with -, the inventory's with +."""
     lines = [f"{inventory.name}, compared {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"]
     for host, its in sorted(found.items()):
-        lines.append(f"{host}: {f'{len(its)} not as the inventory says' if its else 'as the inventory says'}")
+        lines.append(f"{host}: {f'{len(its)} differ from the inventory' if its else 'as in the inventory'}")
         for difference in its:
             lines.append(f"  {difference.what}   ({difference.task})")
             lines += [INDENT + line for line in difference.lines]
     astray = [host for host, its in sorted(found.items()) if its]
     if astray:
         site = f".venv/bin/ansible-playbook -i {inventory} playbooks/site.yml"
-        lines.append(f"to mend it: {site} --limit {','.join(astray)}")
+        lines.append(f"to repair: {site} --limit {','.join(astray)}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What git is told of this checkout: which hooks guard it, and how an encrypted inventory is shown."""
+"""Git configuration of this checkout: its hooks, and how git shows an encrypted inventory."""
 
 import shutil
 
@@ -7,14 +7,14 @@ from tools.paths import ROOT
 
 SETTINGS = {
     "core.hooksPath": "tools/hooks",
-    # Never cached: git would keep the secrets in clear in its own store.
+    # Never cached: git would keep the decrypted secrets in its object store.
     "diff.ansible-vault.textconv": "tools/vault-textconv",
     "diff.ansible-vault.cachetextconv": "false",
 }
 
 
 def configure() -> None:
-    """Tell git, unless this is an unpacked archive and no checkout."""
+    """Set git's configuration, unless this is an unpacked archive instead of a checkout."""
     if shutil.which("git") and (ROOT / ".git").exists():
         for name, value in SETTINGS.items():
             shell.output(["git", "-C", str(ROOT), "config", name, value])

@@ -1,4 +1,4 @@
-"""Images of a bare VPS: systemd, an SSH server and Python, built from the distribution's own archive."""
+"""Images of a bare VPS: systemd, an SSH server and Python, built from the distribution's archive."""
 
 import argparse
 import hashlib
@@ -13,7 +13,7 @@ from tools.distros import DEFAULT, DISTROS, KEYS_DONOR, Distro, named
 from tools.podman import answers, attempt, command, podman
 from tools.say import Trouble, finish, step
 
-# What every provider's image holds besides the essential packages, and no more.
+# What every provider's image contains besides the essential packages.
 PACKAGES = (
     "apt",
     "ca-certificates",
@@ -29,7 +29,7 @@ PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
-# Each machine makes host keys of its own at its first boot, as a VPS does.
+# Each machine generates its host keys at its first boot, as a VPS does.
 HOST_KEYS_UNIT = """\
 [Unit]
 Description=Make this machine's SSH host keys
@@ -53,13 +53,13 @@ CHANGES = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3")
 
 
 def image_of(distro: Distro) -> str:
-    """The name of the distribution's image; another recipe gives another name."""
+    """Return the name of the distribution's image, which contains a digest of its recipe."""
     recipe = json.dumps([bootstrap(distro), CHANGES])
     return f"{_repository(distro)}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
 def bootstrap(distro: Distro, packages: Iterable[str] = (), hooks: Iterable[str] = ()) -> list[str]:
-    """The command that makes a bare server of the distribution; its target is still to be named."""
+    """Return the command that builds a bare server, without its last argument, the target."""
     return [
         "mmdebstrap",
         "--variant=minbase",
@@ -71,7 +71,7 @@ def bootstrap(distro: Distro, packages: Iterable[str] = (), hooks: Iterable[str]
 
 
 def ensure(distro: Distro) -> str:
-    """The name of the distribution's image, built first if its recipe has changed or it is not there."""
+    """Return the name of the distribution's image, built if it is missing or its recipe has changed."""
     image = image_of(distro)
     with locks.exclusive(f"image-{distro.name}"):
         if not answers("image", "exists", image):
@@ -83,13 +83,13 @@ def ensure(distro: Distro) -> str:
 
 
 def archive_keys(distro: Distro) -> Path:
-    """The keys of the distribution's archive, and with them all that building from it takes."""
+    """Return the keys of the distribution's archive; also install what building from it needs."""
     apt.ensure_commands("mmdebstrap", "gpg")
     return keyrings.on_this_machine(distro) or keyrings.taken_from(ensure(named(KEYS_DONOR)), distro)
 
 
 def refused(distro: Distro, words: list[str]) -> Trouble:
-    """What to tell when the archive gave nothing; `words` are the bootstrap's."""
+    """Return the error for an archive that gave no image; `words` is the output of mmdebstrap."""
     errors = "\n".join(line for line in words if line.startswith(("E:", "W:", "Err:")))
     return Trouble(
         f"the {distro.name} archive gave no image\n{errors or words[-1]}",
@@ -99,7 +99,7 @@ def refused(distro: Distro, words: list[str]) -> Trouble:
 
 
 def remove_all() -> None:
-    """Delete every image this module built, unless a machine runs on it."""
+    """Delete every image that this module built, except those that a machine uses."""
     for distro in DISTROS.values():
         _remove_others(distro, keep="")
 
@@ -111,7 +111,7 @@ def _repository(distro: Distro) -> str:
 def _build(distro: Distro, image: str, keys: Path) -> None:
     changes = [f"--change={change}" for change in CHANGES]
     make = [*shell.as_root(), *bootstrap(distro), f"--keyring={keys}", "-"]
-    # Under a name of its own until it is whole, should this be cut off half-way.
+    # A temporary name until it is complete: the build may be interrupted.
     unfinished = f"{_repository(distro)}:unfinished"
     keep = [*command(), "import", *changes, "-", unfinished]
     with (
@@ -134,7 +134,7 @@ def _build(distro: Distro, image: str, keys: Path) -> None:
 def _remove_others(distro: Distro, keep: str) -> None:
     for image in _built(distro):
         if image != keep:
-            # Without force: one that a machine still runs on stays until that machine is gone.
+            # Without force: an image that a machine uses stays until that machine is removed.
             attempt("rmi", image)
 
 
@@ -144,7 +144,7 @@ def _built(distro: Distro) -> Iterator[str]:
 
 
 def main() -> None:
-    """Build one image and print its name."""
+    """Build an image and print its name."""
     parser = argparse.ArgumentParser(prog="python -m tools.images", description=main.__doc__)
     parser.add_argument("distro", nargs="?", default=DEFAULT, choices=DISTROS)
     print(ensure(named(parser.parse_args().distro)))

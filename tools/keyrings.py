@@ -1,4 +1,4 @@
-"""The keys a distribution signs its archive with, by a chain of trust that starts on this machine."""
+"""Signing keys of distributions' archives, by a chain of trust that starts on this machine."""
 
 import base64
 from pathlib import Path
@@ -12,7 +12,7 @@ TAKEN = CACHE / "keyrings"
 
 
 def on_this_machine(distro: Distro) -> Path | None:
-    """The file of keys, installed from this machine's own distribution if need be; None if that has none."""
+    """Return the file of keys, installed from this machine's distribution if necessary, or None."""
     for directory in (INSTALLED, TAKEN):
         if (directory / distro.keys).exists():
             return directory / distro.keys
@@ -23,7 +23,7 @@ def on_this_machine(distro: Distro) -> Path | None:
 
 
 def taken_from(image: str, distro: Distro) -> Path:
-    """The file of keys, fetched by the package manager of another distribution's image."""
+    """Return the file of keys, fetched by the package manager of another distribution's image."""
     install = f"apt-get -qq update && apt-get -qq install -y {distro.keyring} >&2"
     keys = podman.podman(
         "run", "--rm", *podman.limits(), image, "sh", "-c", f"{install} && base64 {INSTALLED / distro.keys}"

@@ -1,4 +1,4 @@
-"""inventories/local: the throw-away server of `make up`, with secrets that live as long as it does."""
+"""inventories/local: the trial server of `make up`, with secrets that are removed with it."""
 
 import shutil
 
@@ -17,22 +17,22 @@ algosat:
       ansible_user: {operator}
 """
 SETTINGS = """\
-# What the throw-away server has otherwise than the defaults; written anew by every `make up`.
+# Values of the trial server that differ from the defaults. Written by every `make up`.
 algosat_environment: development
 
 users_operators:
   - name: {operator}
     keys: ["{key}"]
 
-# It is reached through ports that podman forwards.
+# Podman forwards the ports.
 algosat_server_name: localhost
 algosat_https_port: "{{{{ machine_https_port }}}}"
 algosat_operator_addresses: ["{{{{ machine_seen_from }}}}/32"]
 
-# A trial may be run at any hour.
+# The market is always open.
 algosat_paper_always_open: true
 
-# Secrets, each taken from the vault once: `make vault-edit ENV=local`.
+# Secrets from the vault: `make vault-edit ENV=local`.
 algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"
 algosat_security_previous_secret_keys: "{{{{ vault_algosat_security_previous_secret_keys | default([]) }}}}"
 algosat_encryption_keys: "{{{{ vault_algosat_encryption_keys }}}}"
@@ -41,7 +41,7 @@ algosat_admin_password: "{{{{ vault_algosat_admin_password }}}}"
 
 
 def write(machine: Machine) -> None:
-    """Describe the machine as an environment; secrets that are there already stay."""
+    """Write the inventory of the machine. Existing secrets are kept."""
     values = {"name": machine.name, "operator": OPERATOR, "key": ssh.public_key()}
     group = DIRECTORY / "group_vars" / "algosat"
     group.mkdir(parents=True, exist_ok=True)
@@ -53,6 +53,6 @@ def write(machine: Machine) -> None:
 
 
 def remove() -> None:
-    """Forget the environment, its secrets and their password."""
+    """Delete the inventory, its secrets and their password."""
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     passwords.file_of(ENVIRONMENT).unlink(missing_ok=True)

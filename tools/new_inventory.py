@@ -1,4 +1,4 @@
-"""A new environment beside staging and production: its servers, its operator, and fresh secrets, encrypted.
+"""Creating an environment beside staging and production: servers, an operator, and new encrypted secrets.
 
 python -m tools.new_inventory ENV [--hosts NAME=ADDRESS,…] [--user NAME] [--from ADDRESS,…]
 """
@@ -21,25 +21,25 @@ ENVIRONMENTS = ("development", "testing", "staging", "production")
 EXAMPLE = "trade.example.com=203.0.113.10"
 
 HOSTS = """\
-# Servers of {environment}. Playbooks take them one after another and stop at the first that fails
-# (-e at_a_time=50% for more at a time; --limit NAME for one).
+# Servers of {environment}. Playbooks change one server at a time and stop at the first failure
+# (-e at_a_time=50% for several at a time; --limit NAME for one).
 algosat:
   hosts:
 {hosts}"""
 MAIN = """\
-# What {environment} has otherwise than the defaults of the roles and playbooks/group_vars/all.
+# Values of {environment} that differ from the defaults of the roles and playbooks/group_vars/all.
 algosat_environment: {kind}
 
-# Who may log in to the servers and administer them.
+# Users who may log in to the servers and administer them.
 users_operators:
   - name: {user}
     keys:
       - {key}
 
-# Where the operators work, addresses or networks: never throttled by nginx nor banned.
+# Addresses and networks of the operators: nginx does not limit them, fail2ban does not ban them.
 algosat_operator_addresses: [{addresses}]
 
-# Secrets, each taken from the vault once: `make vault-edit ENV={environment}`.
+# Secrets from the vault: `make vault-edit ENV={environment}`.
 algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"
 algosat_security_previous_secret_keys: "{{{{ vault_algosat_security_previous_secret_keys | default([]) }}}}"
 algosat_encryption_keys: "{{{{ vault_algosat_encryption_keys }}}}"
@@ -48,16 +48,16 @@ algosat_admin_password: "{{{{ vault_algosat_admin_password }}}}"
 
 
 def main() -> None:
-    """Write the environment, and say what is left to fill in."""
+    """Write the environment and print the next steps."""
     parser = argparse.ArgumentParser(prog="python -m tools.new_inventory", description=__doc__)
     parser.add_argument("environment")
-    parser.add_argument("--hosts", default=EXAMPLE, help="NAME=ADDRESS, several separated by commas")
+    parser.add_argument("--hosts", default=EXAMPLE, help="NAME=ADDRESS, separated by commas")
     parser.add_argument("--user", default="operator", help="the operator's login on the servers")
     parser.add_argument(
         "--from",
         dest="addresses",
         default="",
-        help="where the operator works: ADDRESS, several separated by commas",
+        help="the operator's addresses, separated by commas",
     )
     asked = parser.parse_args()
     addresses = [it for it in asked.addresses.split(",") if it]
@@ -75,15 +75,18 @@ def main() -> None:
 def write(
     root: Path, environment: str, hosts: list[str], user: str, key: str, addresses: Sequence[str] = ()
 ) -> None:
-    """Write hosts.yml and main.yml, and make the environment's vault known to ansible.cfg."""
+    """Write hosts.yml and main.yml, and add the environment's vault to ansible.cfg."""
     if not NAME.fullmatch(environment):
-        raise Trouble(f"{environment} is no name", "lowercase letters, digits and dashes, a letter first")
+        raise Trouble(
+            f"{environment} is not a valid name",
+            "use lowercase letters, digits and dashes, and a letter first",
+        )
     directory = root / "inventories" / environment
     if directory.exists():
-        raise Trouble(f"{directory} exists already", "take another name, or edit it")
+        raise Trouble(f"{directory} exists already", "choose another name, or edit it")
     found = [it for it in map(HOST.fullmatch, hosts) if it]
     if len({it["name"] for it in found}) != len(hosts):
-        raise Trouble(f"{','.join(hosts)} names no hosts, or one twice", f"for example HOSTS={EXAMPLE}")
+        raise Trouble(f"{','.join(hosts)} is not a list of different hosts", f"for example HOSTS={EXAMPLE}")
     for address in addresses:
         _require_address(address)
     login = _quoted(user)
@@ -99,11 +102,11 @@ def write(
     (group / "main.yml").write_text(
         MAIN.format(environment=environment, kind=kind, user=login, key=_quoted(key), addresses=quoted)
     )
-    _make_known(root / "ansible.cfg", environment)
+    _add_identity(root / "ansible.cfg", environment)
 
 
 def _quoted(text: str) -> str:
-    """As YAML reads it whatever is in it: the comment of a key may be anything."""
+    """Return the text as a quoted YAML scalar: the comment of a key may contain any character."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -115,18 +118,18 @@ def _require_address(text: str) -> None:
 
 
 def find_key(directory: Path) -> str:
-    """The operator's public key, the strongest there is; a reminder if there is none."""
+    """Return the operator's strongest public key, or a placeholder with the command that creates one."""
     for name in ("id_ed25519_sk.pub", "id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"):
         if (directory / name).exists():
             return (directory / name).read_text().strip()
     return "ssh-ed25519 … your public key: ssh-keygen -t ed25519"
 
 
-def _make_known(configuration: Path, environment: str) -> None:
-    """Ansible decrypts only with the identities it is told of."""
+def _add_identity(configuration: Path, environment: str) -> None:
+    """Add the environment to vault_identity_list: Ansible decrypts only with the identities listed there."""
     text = configuration.read_text()
     identity = f"{environment}@tools/vault-client"
-    if not re.search(rf"(?<![\w-]){re.escape(identity)}", text):  # `mine` is no part of `gold-mine`
+    if not re.search(rf"(?<![\w-]){re.escape(identity)}", text):  # `mine` does not match `gold-mine`
         configuration.write_text(IDENTITIES.sub(lambda line: f"{line[0]}, {identity}", text))
 
 

@@ -1,4 +1,4 @@
-"""Where the developer's verbs read and write; everything they make lies under .local and .cache."""
+"""Paths of the repository. Everything that the verbs create is in .local and .cache."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Running a playbook: a few lines on the terminal, every word in a log, the figures of its recap."""
+"""Running a playbook: its plays and roles on the terminal, its output in a log, the counts of its recap."""
 
 import os
 import re
@@ -13,33 +13,34 @@ from tools.say import Trouble, note
 TASK = re.compile(r"^TASK \[(?:(?P<role>[\w.-]+) : )?(?P<name>.+?)\] \*+$")
 PLAY = re.compile(r"^PLAY \[(?P<name>.+?)\] \*+$")
 RECAP = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+.*)$")
-# Where Ansible begins to say what went wrong.
+# The first line of an error.
 FAILURE = re.compile(r"^(\[ERROR\]|fatal: |failed: |ERROR! )")
 SHOWN = 60
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a playbook came to: seconds it took, and Ansible's counts for each host."""
+    """The outcome of a playbook: its duration in seconds, and Ansible's counts for each host."""
 
     seconds: float
     hosts: dict[str, dict[str, int]]
 
     @property
     def tasks(self) -> int:
-        """Tasks that ran on the host that had most of them."""
+        """The number of tasks on the host with the most tasks."""
         return max((counts["ok"] + counts["skipped"] for counts in self.hosts.values()), default=0)
 
     @property
     def changed(self) -> dict[str, int]:
-        """The hosts that were changed, and by how many tasks."""
+        """The number of changed tasks of each host that was changed."""
         return {host: counts["changed"] for host, counts in self.hosts.items() if counts["changed"]}
 
 
 def play(playbook: str, inventory: Path | str, log: str, *arguments: str) -> Outcome:
-    """Run playbooks/`playbook` and return its outcome; `Trouble` with Ansible's words when it fails.
+    """Run a playbook of playbooks/ and return its outcome. The output goes to .local/logs/`log`.log.
 
-    The whole output goes to .local/logs/`log`.log.
+    Raises:
+        Trouble: the playbook failed; the message contains the output of the failed task.
     """
     file = LOCAL / "logs" / f"{log}.log"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -54,10 +55,10 @@ def play(playbook: str, inventory: Path | str, log: str, *arguments: str) -> Out
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         ) as ansible,
     ):  # fmt: skip
-        followed = _Followed(began)
+        progress = _Progress(began)
         for line in ansible.stdout or ():
             written.write(line)
-            followed.see(line)
+            progress.read(line)
             if recap := RECAP.match(line):
                 hosts[recap["host"]] = _counts(recap["counts"])
     if ansible.returncode != 0:
@@ -68,14 +69,14 @@ def play(playbook: str, inventory: Path | str, log: str, *arguments: str) -> Out
     return Outcome(time.monotonic() - began, hosts)
 
 
-class _Followed:
-    """Says which part of the work is going on, once for each play and role."""
+class _Progress:
+    """Prints each play and role when it begins."""
 
     def __init__(self, began: float) -> None:
         self._began = began
         self._part = ""
 
-    def see(self, line: str) -> None:
+    def read(self, line: str) -> None:
         task = TASK.match(line)
         part = task["role"] if task and task["role"] else ""
         if played := PLAY.match(line):
@@ -90,7 +91,7 @@ def _counts(text: str) -> dict[str, int]:
 
 
 def _failure(file: Path) -> str:
-    """From the title of the last task that failed onwards."""
+    """Return the log from the title of the last failed task."""
     lines = file.read_text().splitlines()
     failed = max((number for number, line in enumerate(lines) if FAILURE.match(line)), default=len(lines))
     titles = (number for number, line in enumerate(lines[:failed]) if TASK.match(line))
@@ -99,7 +100,7 @@ def _failure(file: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """What ansible-playbook is started with, wherever that happens."""
+    """Return the environment in which ansible-playbook is started."""
     return {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

@@ -1,4 +1,4 @@
-"""Podman as this machine needs to be asked: which runtime, which limits. Found out, never assumed."""
+"""Podman commands with the runtime and the limits that this machine requires."""
 
 import functools
 import re
@@ -8,41 +8,41 @@ from pathlib import Path
 from tools import apt, shell
 
 CAP_SYS_RESOURCE = 1 << 24
-# conmon, from which a container descends, lowers its own limit of processes to this.
+# conmon, the parent of a container, lowers its limit of processes to this.
 PROCESSES_UNDER_CONMON = 32768
 UNLIMITED = 1 << 20
 
 
 @functools.cache
 def command() -> tuple[str, ...]:
-    """The beginning of every podman command: as root, with a runtime that this kernel's cgroups suit."""
+    """Return the beginning of every podman command: as root, with a runtime for this kernel's cgroups."""
     apt.ensure_commands("podman")
     return (*shell.as_root(), "podman", *_runtime())
 
 
 def podman(*arguments: str, stdin: str | None = None, remedy: str = "") -> str:
-    """Run podman and return what it prints."""
+    """Run podman and return its output."""
     return shell.output([*command(), *arguments], stdin=stdin, remedy=remedy)
 
 
 def attempt(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run podman and return whatever became of it."""
+    """Run podman and return the finished process, whether it succeeded or not."""
     return shell.attempt([*command(), *arguments])
 
 
 def answers(*arguments: str) -> bool:
-    """Whether podman ends that command well, as with `image exists`."""
+    """Return whether a podman command such as `image exists` succeeds."""
     return attempt(*arguments).returncode == 0
 
 
 def unified_cgroups() -> bool:
-    """Whether this machine has the one hierarchy of today's distributions, not the mixed one before it."""
+    """Return whether this machine has the unified cgroup hierarchy (v2) rather than the mixed one."""
     return Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
 
 @functools.cache
 def limits() -> tuple[str, ...]:
-    """`--ulimit` options, where podman's own defaults are beyond what its user may grant."""
+    """Return `--ulimit` options if podman's defaults exceed the limits of its user."""
     process = shell.output([*shell.as_root(), "cat", "/proc/self/status", "/proc/self/limits"])
     if _has_capability(process, CAP_SYS_RESOURCE):
         return ()
@@ -52,7 +52,7 @@ def limits() -> tuple[str, ...]:
 
 
 def _runtime() -> tuple[str, ...]:
-    """crun refuses the mixed (v1 and v2) cgroup hierarchy of some kernels; runc accepts it."""
+    """Return runc on a mixed (v1 and v2) cgroup hierarchy, which crun refuses."""
     if unified_cgroups():
         return ()
     apt.ensure_commands("runc")

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs, for tests that start a server of their own."""
+"""PostgreSQL's programs, for tests that start a server."""
 
 from pathlib import Path
 
@@ -6,13 +6,17 @@ from tools import apt, shell
 from tools.say import Trouble
 
 _DEBIAN = Path("/usr/lib/postgresql")
-# The distribution starts a server for everybody with the package, unless it is told not to.
+# Without this the package starts a server.
 _NO_SERVER = "create_main_cluster = false\n"
 _SETTINGS = Path("/etc/postgresql-common/createcluster.conf")
 
 
 def programs() -> Path:
-    """The directory of initdb and pg_ctl, the newest there is. Raises Trouble when there is none."""
+    """Return the directory of the newest initdb and pg_ctl.
+
+    Raises:
+        Trouble: PostgreSQL is not installed.
+    """
     found = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name))
     if not found:
         raise Trouble("this machine has no PostgreSQL", "sudo apt-get install -y postgresql")
@@ -20,7 +24,7 @@ def programs() -> Path:
 
 
 def ensure() -> None:
-    """Install it where it is missing, without a server that would run from then on."""
+    """Install PostgreSQL if it is missing, without starting a server."""
     try:
         programs()
     except Trouble:

@@ -1,6 +1,6 @@
-"""Releases of the app, named by what is in them.
+"""Releases of the app, named by a digest of their content.
 
-`id` is quick; `build` makes the archive that a server installs without a network.
+`id` builds nothing; `build` makes the archive that a server installs without a network.
 
 python -m tools.release id|build --python 3.11.2 --machine x86_64
 """
@@ -21,16 +21,16 @@ from tools.say import finish
 from tools.wheels import Locked, Target, applying, collect, digest
 
 APP = ROOT / "app"
-# One fixed time in every archive: the same sources give the same bytes, whenever they are built.
+# The time in every archive: the same sources give the same bytes.
 EPOCH = 1_577_836_800
-# The checks of several servers, side by side, deploy no more different releases than this.
+# More than the releases that the checks of several servers deploy side by side.
 KEPT = 30
 
 
 def identity(app: Path, target: Target) -> str:
-    """`VERSION-DIGEST` over the sources and the locked wheels that apply to the target.
+    """Return VERSION-DIGEST, with a digest of the sources and of the locked wheels for the target.
 
-    Nothing is built or fetched for it, so a run that has nothing to deploy finds out in no time.
+    This builds and fetches nothing, so that a run with nothing to deploy is quick.
     """
     content = hashlib.sha256(target.tag.encode())
     for file in _sources(app):
@@ -41,12 +41,12 @@ def identity(app: Path, target: Target) -> str:
 
 
 def build(app: Path, target: Target, directory: Path) -> Path:
-    """The release's archive: `wheels/` and a hashed `requirements.txt`. One that exists is taken as it is."""
+    """Return the release's archive, built if missing: `wheels/` and a `requirements.txt` with hashes."""
     archive = directory / f"{identity(app, target)}.tar"
     directory.mkdir(parents=True, exist_ok=True)
     with locks.exclusive("releases"):
         if archive.exists():
-            archive.touch()  # one in use is not pruned
+            archive.touch()  # pruning removes the oldest
         else:
             _build_archive(app, target, archive)
             _prune(directory)
@@ -109,7 +109,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 def _main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.release", description=__doc__)
     parser.add_argument("verb", choices=["id", "build"])
-    parser.add_argument("--python", required=True, help="the server's whole Python version, such as 3.11.2")
+    parser.add_argument("--python", required=True, help="the server's full Python version, such as 3.11.2")
     parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
     arguments = parser.parse_args()
     target = Target(arguments.python, arguments.machine)

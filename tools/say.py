@@ -1,4 +1,4 @@
-"""What a person follows while a verb works, and how it ends when something is missing."""
+"""Console output of a verb: its progress, and the error and remedy when it cannot go on."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Trouble(Exception):
-    """Something the person in front of the terminal must know; `remedy` says what to do about it."""
+    """An error for the user of a verb; `remedy` says what to do about it."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what)
@@ -16,13 +16,13 @@ class Trouble(Exception):
 
 
 def note(text: str) -> None:
-    """One line of plain progress."""
+    """Print a line of progress."""
     print(text, flush=True)
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Announce a piece of work, and say how long it took."""
+    """Print a title before a piece of work and its duration after it."""
     note(f"==> {text}")
     began = time.monotonic()
     yield
@@ -30,7 +30,7 @@ def step(text: str) -> Iterator[None]:
 
 
 def finish(verb: Callable[[], int | None]) -> None:
-    """Run a verb and leave the process: its own code, 1 after a trouble, 130 after Ctrl-C."""
+    """Run a verb and exit: with its own code, 1 after `Trouble`, 130 after Ctrl-C."""
     try:
         sys.exit(verb() or 0)
     except Trouble as trouble:

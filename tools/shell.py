@@ -1,4 +1,4 @@
-"""Running other programs: quiet while they succeed, their own words when they fail."""
+"""Running other programs. Their output is shown only if they fail."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ TAIL = 25
 
 
 def as_root() -> list[str]:
-    """The prefix that makes a command run as root: nothing for root, sudo for anybody else."""
+    """Return the prefix that runs a command as root: empty for root, sudo for other users."""
     if os.geteuid() == 0:
         return []
     if shutil.which("sudo") is None:
@@ -26,7 +26,11 @@ def output(
     remedy: str = "",
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """What the command prints; `Trouble` with the end of its error output if it fails."""
+    """Run the command and return its output.
+
+    Raises:
+        Trouble: the command failed; the message contains the end of its error output.
+    """
     done = attempt(command, stdin=stdin, env=env)
     if done.returncode != 0:
         raise Trouble(f"`{' '.join(command)}` failed ({done.returncode})\n{tail(done)}", remedy)
@@ -36,7 +40,7 @@ def output(
 def attempt(
     command: Sequence[str], *, stdin: str | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command and hand back whatever became of it."""
+    """Run the command and return the finished process, whether it succeeded or not."""
     return subprocess.run(
         command,
         input=stdin,
@@ -49,10 +53,10 @@ def attempt(
 
 
 def stream(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run the command on this terminal; its exit code."""
+    """Run the command on this terminal and return its exit code."""
     return subprocess.run(command, env={**os.environ, **(env or {})}, check=False).returncode
 
 
 def tail(done: subprocess.CompletedProcess[str]) -> str:
-    """The last lines of what a finished command said."""
+    """Return the last lines of a finished command's output."""
     return "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-TAIL:])

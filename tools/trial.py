@@ -1,4 +1,4 @@
-"""A trial order, placed as any client places one: log in, order, wait for the fill, read the book."""
+"""A trial order over the API: log in, place an order, wait for its fill, read the position."""
 
 import ssl
 import time
@@ -15,15 +15,15 @@ FINAL = {"filled", "cancelled", "rejected", "expired", "denied", "not_found"}
 
 
 def trade(url: str, ca_file: Path | None, username: str, password: str) -> None:
-    """Buy one lot of the first instrument and print the order, its fill and the position it made."""
+    """Buy one lot of the first instrument and print the order and the position."""
     verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
     with httpx.Client(base_url=url, verify=verify, timeout=30) as client:
         client.headers["Authorization"] = f"Bearer {_login(client, username, password)}"
         order = _filled(client, _place(client, _instrument(client)))
-        note(f"    order {order['id']} is {order['status']}: {_told(order, 'side', 'quantity', 'symbol')}")
+        note(f"    order {order['id']} is {order['status']}: {_values(order, 'side', 'quantity', 'symbol')}")
         for position in _answer(client.get("/positions"))["items"]:
             if position["symbol"] == order["symbol"]:
-                note(f"    position: {_told(position, *position)}")
+                note(f"    position: {_values(position, *position)}")
 
 
 def _login(client: httpx.Client, username: str, password: str) -> str:
@@ -58,7 +58,7 @@ def _filled(client: httpx.Client, order: dict[str, Any]) -> dict[str, Any]:
     if order["status"] != "filled":
         raise Trouble(
             f"the trial order {order['id']} is {order['status']} after {PATIENCE_SECONDS} s, not filled",
-            "see its story: GET /orders/ID/events, and `journalctl -u algosat-engine` on the server",
+            "see its events: GET /orders/ID/events, and `journalctl -u algosat-engine` on the server",
         )
     return order
 
@@ -71,5 +71,5 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
     return answer
 
 
-def _told(row: dict[str, Any], *keys: str) -> str:
+def _values(row: dict[str, Any], *keys: str) -> str:
     return ", ".join(f"{key} {row[key]}" for key in keys if row.get(key) is not None)

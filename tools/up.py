@@ -1,4 +1,4 @@
-"""`make up`: a throw-away server, provisioned by production's own playbooks, and a first trade on it."""
+"""`make up`: a trial server, provisioned by the playbooks of production, and a first trade on it."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from tools.playbook import play
 from tools.say import finish, note, step
 
 NAME = "algosat-local"
-WISHED_PORTS = (2222, 8880, 8443)
+PREFERRED_PORTS = (2222, 8880, 8443)
 FACTS = LOCAL / "up.json"
 CA_FILE = LOCAL / "ca.pem"
 ADMIN = "admin"
@@ -24,7 +24,7 @@ ADMIN = "admin"
 
 @dataclass(frozen=True)
 class Facts:
-    """What scripts need to use the server; kept in .local/up.json for nobody but its owner."""
+    """What scripts need to use the server; stored in .local/up.json, readable only by its owner."""
 
     url: str
     ca_file: str
@@ -34,11 +34,11 @@ class Facts:
 
 
 def main() -> None:
-    """Bring the server up, trade once on it, and say what to do next."""
+    """Create the server, trade once on it, and print the next steps."""
     parser = argparse.ArgumentParser(prog="python -m tools.up", description=__doc__)
     parser.add_argument("--distro", default=DEFAULT)
     distro = named(parser.parse_args().distro)
-    machine = containers.run(NAME, distro, WISHED_PORTS)
+    machine = containers.run(NAME, distro, PREFERRED_PORTS)
     local_inventory.write(machine)
     with step(f"creating the operator on {NAME}"):
         play("bootstrap.yml", local_inventory.DIRECTORY, "up-bootstrap")
@@ -74,11 +74,11 @@ def _say_what_next(facts: Facts) -> None:
 Algosat is up.
   address   {facts.url}  (certificate authority: {ca_file})
   login     {facts.username}  {facts.password}
-  all this  {FACTS.relative_to(ROOT)}
+  as JSON   {FACTS.relative_to(ROOT)}
 
 Next
   curl --cacert {ca_file} {facts.url}/health
-  open {facts.url}/docs           every route, to try in the browser
+  open {facts.url}/docs           all routes, to try in the browser
   {facts.ssh}
   make no-change                  provision again: nothing may change
   make down                       remove it""")

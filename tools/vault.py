@@ -1,9 +1,9 @@
-"""The encrypted inventories: fresh secrets, and how ansible, git and people get to see inside.
+"""Encrypted inventories: new secrets, and decryption for Ansible, git and people.
 
-python -m tools.vault new|show|edit|rekey ENV        the verbs behind `make vault-…`
+python -m tools.vault new|show|edit|rekey ENV        the commands behind `make vault-…`
 python -m tools.vault rotate ENV [--revoke]          new keys in front of the old ones: rotate_secrets.yml
-python -m tools.vault password --vault-id ENV        what ansible asks, through tools/vault-client
-python -m tools.vault textconv FILE                  what git asks, for a diff that can be read
+python -m tools.vault password --vault-id ENV        the password, for Ansible through tools/vault-client
+python -m tools.vault textconv FILE                  the file decrypted, for git diff
 """
 
 import argparse
@@ -23,23 +23,23 @@ SIGNING = "vault_algosat_security_secret_key"
 PREVIOUS = "vault_algosat_security_previous_secret_keys"
 ENCRYPTION = "vault_algosat_encryption_keys"
 SIGNERS_KEPT = 2
-NO_SUCH_PASSWORD = 2  # ansible's word for: I know no password of that environment
+NO_SUCH_PASSWORD = 2  # the exit code by which a vault client says that it has no password
 
 
 def file_of(environment: str) -> Path:
-    """The encrypted file of an environment's inventory."""
+    """Return the encrypted file of an environment's inventory."""
     return ROOT / "inventories" / environment / "group_vars" / "algosat" / "vault.yml"
 
 
 def environment_of(file: Path) -> str | None:
-    """For which environment a file is encrypted; None if it is not."""
+    """Return the environment a file is encrypted for, or None if it is not encrypted."""
     with file.open() as lines:
         header = HEADER.match(lines.readline().strip())
     return header["environment"] if header else None
 
 
 def new(environment: str) -> None:
-    """Fresh secrets for an environment that has none; a password is made with them if there is none."""
+    """Create the secrets of an environment that has none, and a password if there is none."""
     file = file_of(environment)
     if file.exists():
         raise Trouble(f"{file.relative_to(ROOT)} exists already", f"make vault-edit ENV={environment}")
@@ -51,25 +51,25 @@ def new(environment: str) -> None:
 
 
 def show(environment: str) -> str:
-    """The secrets of an environment, in clear."""
+    """Return the decrypted secrets of an environment."""
     return _ansible_vault(environment, "view", str(_existing(environment)))
 
 
 def edit(environment: str) -> None:
-    """Open an environment's secrets in $EDITOR; what is saved is encrypted again."""
+    """Open an environment's secrets in $EDITOR and encrypt them again."""
     file = str(_existing(environment))
     command = [str(VENV_BIN / "ansible-vault"), "edit", *_identity(environment)]
     if shell.stream([*command, "--encrypt-vault-id", environment, file]) != 0:
-        raise Trouble("the secrets were left as they were", passwords.remedy(environment))
+        raise Trouble("the secrets are unchanged", passwords.remedy(environment))
 
 
 def rekey(environment: str) -> None:
-    """Encrypt an environment's secrets with a new password; an example's documented one goes away."""
+    """Encrypt an environment's secrets with a new password, and remove an example's documented one."""
     if passwords.in_variable(environment):
         name = passwords.variable_of(environment)
-        raise Trouble(f"{name} would stay the password", f"unset {name}, once it is kept elsewhere")
+        raise Trouble(f"{name} would stay the password", f"unset {name}, after storing it elsewhere")
     password = passwords.made()
-    # Both are on disk before either counts: neither a full disk nor a cut leaves secrets that nothing opens.
+
     encrypted = _encrypted(environment, show(environment), {passwords.variable_of(environment): password})
     passwords.keep(environment, password)
     encrypted.replace(file_of(environment))
@@ -78,11 +78,10 @@ def rekey(environment: str) -> None:
 
 
 def rotate(environment: str, *, revoke: bool) -> None:
-    """Fresh keys for tokens and encryption; what the old ones signed and encrypted stays good.
+    """Put new keys for tokens and encryption before the old ones, which remain valid.
 
-    Of the keys for tokens the last two stay: a rotation that was not deployed may be followed by another.
-    With `revoke` they go at once, and everybody has to log in again. Keys for encryption stay, behind the
-    new one.
+    The last two keys for tokens stay, since a rotation may follow another that was not deployed. With
+    `revoke` they are removed, and all users have to log in again. All keys for encryption stay.
     """
     secrets = yaml.safe_load(show(environment))
     made = yaml.safe_load(shell.output([str(VENV_BIN / "algosat"), "credentials", "generate"]))
@@ -93,7 +92,7 @@ def rotate(environment: str, *, revoke: bool) -> None:
 
 
 def textconv(file: Path) -> str:
-    """The file in clear for those who have its password; for everybody else as it is."""
+    """Return the decrypted file if its password is known, otherwise the file as it is."""
     environment = environment_of(file)
     if environment is None or passwords.find(environment) is None:
         return file.read_text()
@@ -111,10 +110,10 @@ def _write(environment: str, plain: str) -> None:
     _encrypted(environment, plain).replace(file_of(environment))
 
 
-def _encrypted(environment: str, plain: str, told: Mapping[str, str] | None = None) -> Path:
-    """The secrets in a file beside the environment's, which they are to replace."""
+def _encrypted(environment: str, plain: str, env: Mapping[str, str] | None = None) -> Path:
+    """Encrypt the secrets into a temporary file beside the one that it is to replace."""
     arguments = ("--encrypt-vault-id", environment, "--output", "-", "-")
-    text = _ansible_vault(environment, "encrypt", *arguments, stdin=plain, told=told)
+    text = _ansible_vault(environment, "encrypt", *arguments, stdin=plain, env=env)
     return passwords.beside(file_of(environment), text)
 
 
@@ -123,10 +122,10 @@ def _ansible_vault(
     verb: str,
     *arguments: str,
     stdin: str | None = None,
-    told: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     command = [str(VENV_BIN / "ansible-vault"), verb, *_identity(environment), *arguments]
-    return shell.output(command, stdin=stdin, remedy=passwords.remedy(environment), env=told)
+    return shell.output(command, stdin=stdin, remedy=passwords.remedy(environment), env=env)
 
 
 def _identity(environment: str) -> tuple[str, str]:
@@ -146,7 +145,7 @@ def _main() -> int:
     rotates = verbs.add_parser("rotate")
     rotates.add_argument("environment")
     rotates.add_argument(
-        "--revoke", action="store_true", help="the old key for tokens is worth nothing at once"
+        "--revoke", action="store_true", help="remove the old keys for tokens: all users log in again"
     )
     verbs.add_parser("password").add_argument("--vault-id", dest="environment", required=True)
     verbs.add_parser("textconv").add_argument("file", type=Path)

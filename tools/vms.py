@@ -1,10 +1,10 @@
-"""Virtual machines, for what a container cannot show: a kernel of its own, reboots, and power that fails.
+"""Virtual machines, for what a container cannot show: kernel settings, reboots and power cuts.
 
 python -m tools.vms run NAME [--distro debian-13]   prints the ssh command
 python -m tools.vms list | start NAME | cut NAME | restart NAME | remove NAME
 
-QEMU translates the guest's code (TCG): that runs anywhere, 5 to 8 times slower. Each machine has a line to
-this one alone, on which all its ports are reached, and QEMU's own network to the outside.
+QEMU translates the guest's code (TCG): that runs on any host, 5 to 8 times slower. Each machine has a tap
+interface to this host, which reaches all its ports, and QEMU's user network to the outside.
 """
 
 import argparse
@@ -28,15 +28,15 @@ DIRECTORY = LOCAL / "vms"
 MEGABYTES = 2048
 PROCESSORS = 2
 LINES = range(100)
-# Half a minute on a quiet machine, two and a half on a busy one were seen.
+# Observed: half a minute on an idle host, two and a half minutes on a busy one.
 BOOT_SECONDS = 900
-# Anywhere in a line: the prompt for a login may stand before it.
+# Anywhere in a line: the login prompt may precede it.
 HOST_KEY = re.compile(r"\bhost-key (ssh-ed25519 \S+)")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A virtual machine as the outside sees it; `line` numbers the network between it and this machine."""
+    """A virtual machine as seen from the host. `line` is the number of the network between the two."""
 
     name: str
     distro: str
@@ -48,7 +48,7 @@ class Machine:
 
     @property
     def console(self) -> Path:
-        """What the machine says while it boots."""
+        """The output of the machine's console."""
         return self.directory / "console.log"
 
     @property
@@ -61,17 +61,17 @@ class Machine:
 
     @property
     def seen_from(self) -> str:
-        """This machine's address, as that one sees it."""
+        """The host's address as the machine sees it."""
         return f"10.213.{self.line}.1"
 
     @property
     def ssh(self) -> list[str]:
-        """The whole ssh command to it, as root."""
+        """The ssh command that logs in as root."""
         return ssh.command(self.name, 22, address=self.address)
 
     @property
     def variables(self) -> dict[str, str | int]:
-        """What an inventory must say for Ansible to reach it, and how the outside looks from it."""
+        """Inventory variables: how Ansible reaches the machine, and the address it sees this host at."""
         return {
             "ansible_host": self.address,
             "ansible_port": 22,
@@ -83,7 +83,11 @@ class Machine:
 
 
 def run(name: str, distro: Distro) -> Machine:
-    """A running machine of that name: a new one, or the one there is if it is of this distribution."""
+    """Return a running machine of that name, created if there is none.
+
+    Raises:
+        Trouble: a machine of that name runs another distribution.
+    """
     machine = find(name)
     if machine and machine.distro != distro.name:
         raise Trouble(f"{name} runs {machine.distro}, not {distro.name}", "remove it first")
@@ -98,14 +102,14 @@ def run(name: str, distro: Distro) -> Machine:
 
 
 def start(name: str) -> Machine:
-    """Switch the machine on unless it is; return once sshd answers."""
+    """Switch the machine on if it is off. Returns once sshd answers."""
     machine = find(name)
     if machine is None:
         raise Trouble(f"there is no machine {name}")
     apt.ensure_commands("qemu-system-x86_64", "ip")
     if _process(machine) is None:
         with step(f"booting {name} ({machine.distro})"):
-            _lay_line(machine)
+            _create_line(machine)
             machine.console.unlink(missing_ok=True)
             shell.output(_qemu(machine))
             if not ssh.known_hosts(name).exists():
@@ -115,7 +119,7 @@ def start(name: str) -> Machine:
 
 
 def cut(name: str) -> None:
-    """Cut the machine's power: nothing is told to it, and what it had not flushed to its disk is gone."""
+    """Cut the machine's power without notice: data that it had not flushed to its disk is lost."""
     machine = find(name)
     process = _process(machine) if machine else None
     if process is None:
@@ -126,19 +130,19 @@ def cut(name: str) -> None:
 
 
 def restart(name: str) -> Machine:
-    """Switch the machine off and on again, without asking it; return once sshd answers."""
+    """Cut the machine's power and switch it on again. Returns once sshd answers."""
     cut(name)
     return start(name)
 
 
 def find(name: str) -> Machine | None:
-    """The machine of that name, running or not."""
+    """Return the machine of that name, running or not, or None."""
     file = DIRECTORY / name / "machine.json"
     return Machine(**json.loads(file.read_text())) if file.exists() else None
 
 
 def remove(name: str) -> None:
-    """Delete the machine and all it holds."""
+    """Delete the machine and its data."""
     machine = find(name)
     if machine is not None:
         if _process(machine) is not None:
@@ -150,7 +154,7 @@ def remove(name: str) -> None:
 
 
 def names() -> list[str]:
-    """Every machine made here, running or not."""
+    """Return the names of all machines, running or not."""
     return sorted(file.parent.name for file in DIRECTORY.glob("*/machine.json"))
 
 
@@ -160,12 +164,12 @@ def _qemu(machine: Machine) -> list[str]:
         "qemu-system-x86_64",
         *("-name", machine.name),
         *("-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512"),
-        # Page tables of four levels, which translated code walks quicker than five.
+        # Page tables of four levels: translated code walks them faster than five.
         *("-cpu", "max,la57=off", "-smp", str(PROCESSORS), "-m", str(MEGABYTES)),
         *("-kernel", f"{own}/vmlinuz", "-initrd", f"{own}/initrd.img"),
         *("-append", " ".join(kernel_command_line(machine))),
-        # What the machine has written is in the page cache here, which survives QEMU though not this machine:
-        # enough to cut the power of the one, and much quicker than to wait for a disk at each flush.
+        # The host's page cache keeps what the machine has flushed. It survives QEMU, which a power cut of the
+        # machine ends, and is much faster than waiting for a disk at each flush.
         *("-drive", f"file={own}/root,format=raw,if=virtio,cache=unsafe"),
         *("-nic", f"user,ipv6=off,model=virtio-net-pci,mac=52:54:00:00:{machine.line:02x}:01"),
         *("-nic", ",".join((
@@ -178,19 +182,19 @@ def _qemu(machine: Machine) -> list[str]:
 
 
 def kernel_command_line(machine: Machine) -> Iterator[str]:
-    """What the kernel and systemd are told; the rest of the machine is the distribution's own."""
+    """Yield the kernel's parameters. Everything else on the machine is as the distribution has it."""
     yield from ("root=/dev/vda", "rw", "console=ttyS0", "quiet", "net.ifnames=0")
-    # They are for a real processor's flaws, and cost translated code dearly.
+    # Mitigations are for flaws of real processors, and slow translated code down.
     yield "mitigations=off"
     yield f"systemd.hostname={machine.name}"
     yield "ip=eth0:dhcp"
     yield f"ip={machine.address}:::255.255.255.0::eth1:off"
-    # As a provider does it: his customer's key for root, unless root has been given keys already.
+    # As a provider does: the customer's key for root, unless root has authorised keys already.
     yield f'"systemd.set_credential=ssh.authorized_keys.root:{ssh.public_key()}"'
 
 
-def _lay_line(machine: Machine) -> None:
-    """The network between this machine and that one; QEMU's own user may use it."""
+def _create_line(machine: Machine) -> None:
+    """Create the network between host and machine, which QEMU's user may use."""
     if _has_line(machine.line):
         return
     ip = [*shell.as_root(), "ip"]
@@ -214,7 +218,7 @@ def _has_line(line: int) -> bool:
 
 
 def _process(machine: Machine) -> int | None:
-    """QEMU's process, if it is this machine's: a process number alone may be somebody else's by now."""
+    """Return the machine's QEMU process, or None if another process has its recorded number by now."""
     try:
         process = int((machine.directory / "pid").read_text())
         command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
@@ -224,11 +228,11 @@ def _process(machine: Machine) -> int | None:
 
 
 def _host_key(machine: Machine) -> str:
-    """Read on the machine's console, where it shows it when it has booted."""
+    """Return the host key that the machine prints on its console when it has booted."""
     deadline = time.monotonic() + BOOT_SECONDS
     while True:
-        said = machine.console.read_text(errors="replace") if machine.console.exists() else ""
-        if found := HOST_KEY.search(said):
+        output = machine.console.read_text(errors="replace") if machine.console.exists() else ""
+        if found := HOST_KEY.search(output):
             return found[1]
         if time.monotonic() > deadline:
             raise Trouble(f"{machine.name} did not boot", f"see {machine.console}")
@@ -236,13 +240,13 @@ def _host_key(machine: Machine) -> str:
 
 
 def main() -> None:
-    """Run, list, cut and remove virtual machines by hand."""
+    """Run, list, start, restart, cut or remove virtual machines."""
     parser = argparse.ArgumentParser(prog="python -m tools.vms", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     runs = verbs.add_parser("run")
     runs.add_argument("name")
     runs.add_argument("--distro", default=DEFAULT, choices=DISTROS)
-    runs.add_argument("--host-vars", type=Path, help="also write what Ansible needs to reach it to this file")
+    runs.add_argument("--host-vars", type=Path, help="also write the inventory variables to this file")
     for verb in ("start", "restart", "cut", "remove"):
         verbs.add_parser(verb).add_argument("name")
     verbs.add_parser("list")

@@ -1,4 +1,4 @@
-"""The locked wheels of the app for one kind of server, found in the cache or fetched into it."""
+"""Locked wheels of the app for a server's Python and processor, cached and downloaded."""
 
 import hashlib
 import sys
@@ -13,16 +13,16 @@ from tools import locks, shell
 from tools.paths import CACHE
 from tools.say import Trouble
 
-# The oldest C library among the supported distributions is Debian 12's: glibc 2.36.
+# The oldest C library of the supported distributions is Debian 12's: glibc 2.36.
 GLIBC_MINORS = range(5, 37)
 HASH = "--hash="
 
 
 @dataclass(frozen=True)
 class Target:
-    """A server, as far as a wheel cares."""
+    """The properties of a server that decide which wheel fits."""
 
-    python: str  # the whole version, such as 3.11.2: markers of the lock compare its last number too
+    python: str  # the full version, such as 3.11.2: markers of the lock compare its last number too
     machine: str  # x86_64 or aarch64
 
     @property
@@ -34,7 +34,7 @@ class Target:
         return f"cp{self.series.replace('.', '')}-{self.machine}"
 
     def markers(self) -> dict[str, str]:
-        """What environment markers are to be judged by: the server's facts, not this machine's."""
+        """Return the values for environment markers: the server's, not this machine's."""
         return {
             "implementation_name": "cpython",
             "implementation_version": self.python,
@@ -50,7 +50,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Locked:
-    """One requirement of the lock that applies to a target."""
+    """A requirement of the lock file that applies to a target."""
 
     name: str
     version: str
@@ -62,12 +62,12 @@ class Locked:
 
 
 def applying(lock: str, target: Target) -> tuple[Locked, ...]:
-    """What of a universal lock file one target installs."""
+    """Return the requirements of a universal lock file that a target installs."""
     return tuple(_locked(line) for line in _logical_lines(lock) if _applies(line, target))
 
 
 def collect(wanted: Iterable[Locked], target: Target) -> list[Path]:
-    """The wheel of each requirement, its digest proven; the missing ones are fetched first, in one go."""
+    """Return the wheel of each requirement, with its digest verified. Missing wheels are downloaded first."""
     directory = CACHE / "wheels" / target.tag
     directory.mkdir(parents=True, exist_ok=True)
     wanted = list(wanted)
@@ -106,7 +106,7 @@ def _download(wanted: Iterable[Locked], target: Target, directory: Path) -> None
             *(*platforms, f"--platform=manylinux2014_{target.machine}"),
             *("--dest", str(directory), "--requirement", str(requirements)),
         ],
-        remedy="see that this machine reaches PyPI, and that every line of app/requirements.lock"
+        remedy="check that this machine reaches PyPI, and that every line of app/requirements.lock"
         f" has a wheel for Python {target.series} on {target.machine}",
     )
     requirements.unlink()

@@ -95,7 +95,7 @@ def test_password_file_is_private(nowhere: Path) -> None:
 def test_password_file_readable_by_others_is_rejected(nowhere: Path) -> None:
     passwords.keep("qa")
     passwords.file_of("qa").chmod(0o644)
-    with pytest.raises(Trouble, match="may be read by others") as trouble:
+    with pytest.raises(Trouble, match="other users may read") as trouble:
         passwords.find("qa")
     assert trouble.value.remedy.startswith("chmod 600")
 

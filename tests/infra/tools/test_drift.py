@@ -84,6 +84,6 @@ def test_report_names_units_and_hides_secrets() -> None:
     found = drift.differences(answer)
     assert [it.what for it in found["trade"]] == ["algosat-drill.timer", "/etc/x"]
     text = drift.report(found, Path("inventories/production"))
-    assert "trade: 2 not as the inventory says" in text
-    assert "spare: as the inventory says" in text
+    assert "trade: 2 differ from the inventory" in text
+    assert "spare: as in the inventory" in text
     assert text.rstrip().endswith("--limit trade")
