@@ -1,4 +1,4 @@
-"""A client of the API, with as little of HTTP showing in tests as possible."""
+"""A client of the API that keeps HTTP out of the tests."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ PASSWORD: Final = "correct horse battery"
 
 
 class Client:
+    """A client with the tokens of one login session, or without."""
+
     def __init__(self, app: Flask) -> None:
         self._client = app.test_client(use_cookies=False)
         self.token: str | None = None
@@ -86,7 +88,7 @@ def problem_codes() -> dict[str, set[str]]:
 
 
 def problem_of(answer: Any) -> tuple[int, str]:
-    """Status and code of a problem, having seen that it is a whole one."""
+    """Return status and code of a problem, after checking that no field is missing."""
     assert answer.content_type == "application/problem+json", answer.text
     problem = answer.json
     assert set(problem) == {"type", "title", "status", "detail", "code", "correlation_id", "errors"}

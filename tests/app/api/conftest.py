@@ -1,4 +1,4 @@
-"""A market with prices for the API's tests, and a broker's word when a test wants one."""
+"""Fixtures for the API's tests: a market with prices, and a broker that answers on request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.app.events import PATIENCE
 
 @pytest.fixture
 def desk(services: Services) -> Desk:
-    """The API's own desk, with instruments, prices and a million in cash."""
+    """The desk of the API, with instruments, prices and a million in cash."""
     desk = services.desk
     replace_instruments(desk, instruments())
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(1_000_000)))
@@ -30,7 +30,7 @@ def desk(services: Services) -> Desk:
 
 @pytest.fixture
 def broker(desk: Desk) -> Iterator[Callable[[], None]]:
-    """Call it, and the next order that is placed will be accepted and filled, and the web be told."""
+    """A function after whose call the next order is accepted and filled, and the API notified."""
     with ThreadPoolExecutor(1) as pool:
 
         def fill_next() -> None:
@@ -54,4 +54,4 @@ def _next_order(desk: Desk) -> Order:
         if working:
             return working[0]
         time.sleep(0.005)
-    raise AssertionError("no order came")
+    raise AssertionError("no order was placed")

@@ -226,17 +226,17 @@ def test_failed_login_is_in_the_audit_trail_without_unknown_names(
 def test_login_with_a_password_changed_meanwhile_opens_no_session(
     stranger: Client, services: Services, monkeypatch: pytest.MonkeyPatch, *, outdated: bool
 ) -> None:
-    judge = Passwords.fits
+    check = Passwords.fits
 
-    def overtaken(self: Passwords, stored: str | None, password: str) -> bool:
-        verdict = judge(self, stored, password)
+    def changed_meanwhile(self: Passwords, stored: str | None, password: str) -> bool:
+        fits = check(self, stored, password)
         new_hash = services.passwords.hash("another fine long secret")
         services.writer.run(
             lambda connection: users.set_password(connection, "trader", new_hash, clock.now(), CAUSE)
         )
-        return verdict
+        return fits
 
-    monkeypatch.setattr(Passwords, "fits", overtaken)
+    monkeypatch.setattr(Passwords, "fits", changed_meanwhile)
     monkeypatch.setattr(Passwords, "is_outdated", lambda *_: outdated)
     answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
     monkeypatch.undo()

@@ -168,7 +168,7 @@ def references_in(value: Any) -> set[str]:
 
 
 def contents(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every request body and response of the document, with its content type."""
+    """Yield every request body and response of the document, by operation and content type."""
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
             bodies = {"body": operation.get("requestBody", {}), **operation["responses"]}
@@ -178,7 +178,7 @@ def contents(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def codes_of(spec: dict[str, Any], operation: dict[str, Any]) -> list[str]:
-    """The problem codes an operation lists."""
+    """Return the problem codes that an operation lists."""
     content = operation["responses"]["500"]["content"]["application/problem+json"]
     problem = spec["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[1]]
     found: list[str] = problem["properties"]["code"]["enum"]

@@ -1,4 +1,4 @@
-"""Every route against its own document, whatever is sent; and what is refused changes nothing."""
+"""Generated requests to every route: responses conform to the document, refused ones change nothing."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from algosat.domain.risk import DenialCode
 from algosat.store.tables import metadata, sessions
 from tests.app.client import Client
 
-EXAMPLES = [3, pytest.param(15, marks=pytest.mark.slow)]  # of each route in each mode
-# What ends the session that the others need, or stands open without an engine beside it.
+EXAMPLES = [3, pytest.param(15, marks=pytest.mark.slow)]  # for each route and mode
+# Routes that would end the session of the other requests, or that need a running engine.
 LEFT_OUT = {"POST /auth/logout", "PUT /auth/password", "DELETE /auth/sessions/{session_id}", "GET /health"}
 FUZZED = sorted(
     route.endpoint
@@ -33,7 +33,7 @@ FUZZED = sorted(
     if route.endpoint not in LEFT_OUT and (route.query or route.body or route.parameters)
 )
 TABLES = metadata.sorted_tables
-# Refusals that are outcomes, and what they leave behind.
+# Tables that a refused request may change, by its problem code.
 LEAVES = {
     **{code.value: {"orders", "events", "replies", "openings"} for code in DenialCode},
     "wrong_credentials": {"events", "login_failures"},
@@ -90,7 +90,7 @@ def test_responses_conform_to_the_document(
 
 
 def contents(app: Flask) -> dict[str, list[Any]]:
-    """Every row of every table, but for when a session was last seen."""
+    """Return every row of every table, without the time a session was last seen."""
     services: Services = app.extensions[NAME]
     tables = {table.name: [it for it in table.c if it is not sessions.c.last_seen_at] for table in TABLES}
     with services.database.read() as connection:

@@ -1,4 +1,4 @@
-"""What a client generated from the OpenAPI document can do, without a line of its own."""
+"""The OpenAPI document in the hands of a validator and of a client generator."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def generated(programs: Path, document: Path) -> tuple[Path, str]:
 
 @pytest.fixture
 def load(generated: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    """Imports a module of the generated package."""
+    """A function that imports a module of the generated package."""
     monkeypatch.syspath_prepend(generated[0])
     yield lambda name: importlib.import_module(f"algosat_client.{name}")
     for name in [name for name in sys.modules if name.split(".")[0] == "algosat_client"]:
@@ -111,7 +111,7 @@ def access_token(app: Flask, load: Callable[[str], Any]) -> str:
 
 
 def over(app: Flask, **headers: str) -> httpx.Client:
-    """An HTTP client that calls the application in this process."""
+    """Return an HTTP client that calls the application in this process."""
     return httpx.Client(transport=httpx.WSGITransport(app=app), base_url=BASE, headers=headers)
 
 

@@ -98,7 +98,7 @@ def test_twenty_concurrent_equal_requests_place_one_order_with_equal_responses(
 
 
 def test_repeated_request_gets_the_first_response_byte_for_byte(desk: Desk, trader: Client) -> None:
-    first = trader.place("key-1", wait=0.1, **LIMIT)  # nobody sends it: it waits in vain
+    first = trader.place("key-1", wait=0.1, **LIMIT)  # without an engine the wait times out
     accepted(desk, order_now(desk, first.json["id"]))
     again = trader.place("key-1", wait=5, **LIMIT)
     assert (again.status_code, again.data) == (first.status_code, first.data)

@@ -1,4 +1,4 @@
-"""Many clients at once, over HTTP, at a server of two processes: the store alone can keep them apart."""
+"""Concurrent clients over HTTP, at a server of two processes that share only the store."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ ORDER = {
 
 @pytest.fixture
 def server(tmp_path: Path, fresh_store: Path) -> Iterator[Running]:
-    """With instruments and their prices, but no engine: what is placed stays where it is."""
+    """A server with instruments and prices but no engine: orders stay `created`."""
     several = {"api__workers": 2, "api__threads": 8}
-    storage = f"redis+unix://{tmp_path}/no-redis.sock"  # not there: each process counts for itself
+    storage = f"redis+unix://{tmp_path}/no-redis.sock"  # does not exist: each process counts on its own
     limits = {"security__rate_limit_storage": storage, "risk__stale_quote_seconds": 3600}
     write_configuration(tmp_path, algosat_data(tmp_path, **several, **limits))
     shutil.copy(fresh_store, tmp_path / "data" / "algosat.db")
@@ -40,7 +40,7 @@ def server(tmp_path: Path, fresh_store: Path) -> Iterator[Running]:
 
 
 def at_once(clients: int, server: Running, **headers: str) -> list[tuple[int, bytes]]:
-    """Their answers to the same order, each over a connection of its own."""
+    """Return the responses to the same order, sent by each client over its own connection."""
     trader = server.log_in("trader")
 
     def place(number: int) -> tuple[int, bytes]:

@@ -26,7 +26,7 @@ def test_daily_loss_is_shown_as_the_gate_counts_it(desk: Desk, trader: Client) -
     hold(desk, "10")
     set_prices(desk, ALPHA="97")
     lost = Decimal(trader.get("/risk").json["usage"]["day_result"])
-    assert -32 < lost < -30  # and charges
+    assert -32 < lost < -30  # and fees
 
 
 def test_limits_of_a_strategy_are_shown(desk: Desk, admin: Client) -> None:

@@ -1,4 +1,4 @@
-"""The API as it runs on a server: gunicorn, two workers, a socket that systemd would hand over."""
+"""The API as it runs on a server: gunicorn, two workers, a socket passed as systemd does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("server")
-    # Redis is named and is not there: that must be no more than a matter of how requests are counted.
+    # The Redis socket does not exist: each worker must then count requests on its own.
     storage = f"redis+unix://{directory}/no-redis.sock"
     data = algosat_data(directory, api__workers=2, security__rate_limit_storage=storage)
     write_configuration(directory, data)

@@ -20,7 +20,7 @@ def beat(services: Services, *, ago: float = 0, active: bool = True, **more: lis
 
 @pytest.fixture(autouse=True)
 def _roomy_machine(admin: Client) -> None:
-    """Whatever else this machine is doing while the tests run."""
+    """Keep the load of this machine from degrading health."""
     thresholds = dict.fromkeys(("cpu_threshold", "memory_threshold", "disk_threshold"), 100)
     admin.put("/config/update", json={"section": "vps", "updates": thresholds})
 

@@ -1,4 +1,4 @@
-"""Waiting for the broker's word, from inside one worker."""
+"""Waiting for an acknowledgement inside one worker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_last_request_thread_of_a_worker_never_waits(desk: Desk, tmp_path: Path)
     with ThreadPoolExecutor(1) as others:
         first = others.submit(waiting.until, order, settled, PATIENCE)
         assert looks.acquire(timeout=PATIENCE)
-        assert looks.acquire(timeout=PATIENCE)  # it looks again after a while
+        assert looks.acquire(timeout=PATIENCE)  # the waiting request polls
         assert waiting.until(order, lambda _: False, PATIENCE) == order
         assert not first.done()
         is_settled.set()
