@@ -23,6 +23,10 @@ def _no_server_of_ours() -> None:
         raise Trouble("the audit needs a server of its own, and `make up` has made one", "make down")
 
 
+def _install_containers() -> None:
+    apt.ensure_commands(*checks.CONTAINERS)
+
+
 def _audited(distro: str) -> Part:
     made = f"make up audit DISTRO={distro}"
     return Part(
@@ -35,15 +39,7 @@ def _audited(distro: str) -> Part:
 
 
 def _scenario(name: str, proves: str, **env: str) -> Part:
-    needs = checks.CONTAINERS
-    return Part(
-        name,
-        proves,
-        (*_MOLECULE, name),
-        pytest_totals,
-        env=env,
-        prepare=lambda: apt.ensure_commands(*needs),
-    )
+    return Part(name, proves, (*_MOLECULE, name), pytest_totals, env=env, prepare=_install_containers)
 
 
 def _property_tests() -> tuple[str, ...]:
@@ -96,6 +92,13 @@ PARTS = (
         summary,
     ),
     _scenario("operations", "every test of operations on Debian 12 and on Debian 13", OPERATIONS="all"),
+    Part(
+        "alternative",
+        "check mode with other values than the defaults, on machines that have nothing yet",
+        ("molecule", "check", "--no-command-borders", "--scenario-name=alternative"),
+        lines(r"^alternative-\S+ +: ok="),
+        prepare=_install_containers,
+    ),
     _scenario("ubuntu", "the whole site on Ubuntu 24.04 and 26.04"),
     _scenario("vm", "kernel settings, restarts and power cuts on a virtual machine"),
 )

@@ -31,6 +31,8 @@ def test_every_scenario_runs_or_is_named_as_left_out(monkeypatch: pytest.MonkeyP
 def test_chosen_scenario_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCENARIO", "ubuntu")
     assert [check.name for check in checks.molecule()] == ["molecule ubuntu"]
+    monkeypatch.setenv("SCENARIO", "default vm")
+    assert [check.name for check in checks.molecule()] == ["molecule default", "molecule vm"]
 
 
 def test_summary_has_a_line_for_each_check_and_the_time_of_all() -> None:
