@@ -33,7 +33,8 @@ class Phase(StrEnum):
 _TAKES: Final[Mapping[Phase, frozenset[OrderType]]] = {
     Phase.PRE_OPEN: frozenset({OrderType.LIMIT, OrderType.MARKET}),
     Phase.PRE_OPEN_LIMIT: frozenset({OrderType.LIMIT}),
-    Phase.CONTINUOUS: frozenset(OrderType),
+    # By name: a new order type is denied until it is added here.
+    Phase.CONTINUOUS: frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT}),
     Phase.AUCTION: frozenset({OrderType.LIMIT, OrderType.MARKET}),
     Phase.AUCTION_LIMIT: frozenset({OrderType.LIMIT}),
     Phase.POST_CLOSE: frozenset({OrderType.MARKET}),

@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
 
 import pytest
 
@@ -189,6 +191,14 @@ def test_each_phase_takes_its_kinds_of_orders(
     phase: Phase, order_type: OrderType, validity: Validity, taken: bool
 ) -> None:
     assert takes(phase, order_type, validity) is taken
+
+
+def test_order_type_that_no_phase_names_is_accepted_in_none() -> None:
+    class Later(StrEnum):
+        TRAILING_STOP = "trailing_stop"
+
+    unnamed: Any = Later.TRAILING_STOP
+    assert [phase for phase in Phase if takes(phase, unnamed, Validity.DAY)] == []
 
 
 def test_a_special_session_may_have_windows_of_its_own() -> None:
