@@ -98,7 +98,7 @@ class Lifecycle:
         is_admin = caller is not None and caller.role is Role.ADMIN
         answer = answer_to(error, show_exception=self._debug and is_admin)
         if answer.status_code >= 500:
-            self._errors.note(error, incoming.policy.path)
+            self._errors.record(error, incoming.policy.path)
         return answer
 
     def _finish(self, response: Response) -> Response:

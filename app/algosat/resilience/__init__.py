@@ -1,1 +1,1 @@
-"""What went wrong, kept so that a person can look at it."""
+"""Handling of failures: a circuit breaker, and the log of unexpected errors."""

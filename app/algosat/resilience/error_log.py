@@ -1,7 +1,7 @@
-"""Errors, kept so that a person can look at them: equal ones in one row, with how many and when.
+"""The error log: errors in the store, equal ones in one row with their number and times.
 
-Noting one costs its caller nothing: a thread writes what has gathered once a second, and a store
-that does not answer makes it wait, not fail.
+Recording an error costs its caller little: a thread writes the collected errors once a second.
+While the store is unavailable they are kept in memory.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from algosat.store.writer import Writer
 
 _log = structlog.get_logger(__name__)
 
-_EVERY: Final = 1.0  # seconds
-_DISTINCT: Final = 200  # that may gather while the store does not answer
-_LONGEST: Final = 500
+_FLUSH_EVERY: Final = 1.0  # seconds
+_MAX_DISTINCT: Final = 200  # kept in memory while the store is unavailable
+_MAX_MESSAGE: Final = 500  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorEntry:
-    """One kind of error at one place, as often as it was met since the last writing."""
+    """One kind of error at one place, with the number of occurrences since the last flush."""
 
     fingerprint: str
     code: str
@@ -51,52 +51,54 @@ class ErrorLog:
         self._writer = writer
         self._clock = clock
         self._lock = threading.Lock()
-        self._gathered: dict[str, ErrorEntry] = {}
+        self._unwritten: dict[str, ErrorEntry] = {}
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
 
-    def note(self, error: Exception, place: str) -> None:
-        seen = _sighting(error, place, self._clock())
+    def record(self, error: Exception, place: str) -> None:
+        """Count an error at a place, such as a route's path. Errors beyond the maximum are dropped."""
+        entry = _entry_of(error, place, self._clock())
         with self._lock:
-            if len(self._gathered) < _DISTINCT or seen.fingerprint in self._gathered:
-                self._gathered[seen.fingerprint] = _together(self._gathered.get(seen.fingerprint), seen)
+            if len(self._unwritten) < _MAX_DISTINCT or entry.fingerprint in self._unwritten:
+                self._unwritten[entry.fingerprint] = _merged(self._unwritten.get(entry.fingerprint), entry)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="error-tracker", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="error-log", daemon=True)
                 self._thread.start()
 
     def flush(self) -> None:
-        """Write what has gathered. What cannot be written now is kept for the next time."""
+        """Write the collected errors, or keep them for the next flush if the store is unavailable."""
         with self._lock:
-            batch, self._gathered = self._gathered, {}
+            batch, self._unwritten = self._unwritten, {}
         if not batch:
             return
         try:
-            self._writer.run(lambda connection: _put_all(connection, batch.values()))
+            self._writer.run(lambda connection: _write_all(connection, batch.values()))
         except (StoreBusy, SQLAlchemyError) as error:
             _log.warning("errors_not_written", reason=str(error))
             with self._lock:
-                self._gathered = {**batch, **self._gathered}
+                self._unwritten = {**batch, **self._unwritten}
 
     def close(self) -> None:
+        """End the thread, and write what it left."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
         self.flush()
 
-    def _serve(self) -> None:
-        while not self._closing.wait(_EVERY):
+    def _run(self) -> None:
+        while not self._closing.wait(_FLUSH_EVERY):
             self.flush()
 
 
 def latest(connection: Connection, *, limit: int, severity: str | None = None) -> Sequence[Row[Any]]:
-    """The kinds of errors met last, newest first."""
+    """Return the errors that occurred last, newest first."""
     statement = select(errors).order_by(errors.c.last_at.desc()).limit(limit)
     if severity is not None:
         statement = statement.where(errors.c.severity == severity)
     return connection.execute(statement).all()
 
 
-def _sighting(error: Exception, place: str, at: datetime) -> ErrorEntry:
+def _entry_of(error: Exception, place: str, at: datetime) -> ErrorEntry:
     if isinstance(error, AlgosatError):
         code, severity, category = error.reported_code, error.severity, error.category
         message = error.detail
@@ -110,7 +112,7 @@ def _sighting(error: Exception, place: str, at: datetime) -> ErrorEntry:
         severity=severity.value,
         category=category.value,
         place=place[:128],
-        message=message[:_LONGEST].replace("\x00", ""),
+        message=message[:_MAX_MESSAGE].replace("\x00", ""),
         correlation_id=correlation.current.get(),
         count=1,
         first_at=at,
@@ -118,22 +120,22 @@ def _sighting(error: Exception, place: str, at: datetime) -> ErrorEntry:
     )
 
 
-def _together(known: ErrorEntry | None, seen: ErrorEntry) -> ErrorEntry:
+def _merged(known: ErrorEntry | None, entry: ErrorEntry) -> ErrorEntry:
     if known is None:
-        return seen
-    return replace(seen, count=known.count + seen.count, first_at=known.first_at)
+        return entry
+    return replace(entry, count=known.count + entry.count, first_at=known.first_at)
 
 
-def _put_all(connection: Connection, batch: Iterable[ErrorEntry]) -> None:
-    for seen in batch:
-        _put(connection, seen)
+def _write_all(connection: Connection, batch: Iterable[ErrorEntry]) -> None:
+    for entry in batch:
+        _write(connection, entry)
 
 
-def _put(connection: Connection, seen: ErrorEntry) -> None:
-    values = {name: getattr(seen, name) for name in ErrorEntry.__slots__}
-    known = connection.execute(select(errors).where(errors.c.fingerprint == seen.fingerprint)).first()
+def _write(connection: Connection, entry: ErrorEntry) -> None:
+    values = {name: getattr(entry, name) for name in ErrorEntry.__slots__}
+    known = connection.execute(select(errors).where(errors.c.fingerprint == entry.fingerprint)).first()
     if known is None:
         connection.execute(insert(errors), values)
         return
-    values |= {"count": known._mapping["count"] + seen.count, "first_at": known.first_at}
-    connection.execute(update(errors).where(errors.c.fingerprint == seen.fingerprint).values(**values))
+    values |= {"count": known._mapping["count"] + entry.count, "first_at": known.first_at}
+    connection.execute(update(errors).where(errors.c.fingerprint == entry.fingerprint).values(**values))

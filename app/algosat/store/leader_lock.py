@@ -1,8 +1,8 @@
-"""One engine leads; any other on the same store stands by and takes over when the lead is free.
+"""The leader lock: one engine leads on a store, and others stand by until the lock is free.
 
-On SQLite the lead is a lock on a file beside the store, which the kernel takes back when its holder
-dies. On PostgreSQL it is an advisory lock held by a connection of its own; before orders are
-committed as submitting, `fence` makes sure within the same transaction that the lock still stands.
+On SQLite it is a lock on a file beside the store, which the kernel releases when its holder dies.
+On PostgreSQL it is an advisory lock on a connection of its own: `fence` checks the lock in the
+transaction that commits orders as `submitting`.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from sqlalchemy import Connection, text
 from algosat.errors import AlgosatError, Category, Severity
 from algosat.store.database import Database
 
-_LOCKS: Final = {"engine": 0x616C6700, "strategies": 0x616C6701}
+_KEYS: Final = {"engine": 0x616C6700, "strategies": 0x616C6701}
 
 
 class NotLeading(AlgosatError):
-    """Another engine leads, or may: nothing may be sent by this one any more."""
+    """Another engine leads or may lead: this one must send nothing more."""
 
-    code, title = "not_leading", "This engine does not lead any more"
+    code, title = "not_leading", "This engine no longer leads"
     severity, category = Severity.CRITICAL, Category.TRADING
 
 
 class LeaderLock(Protocol):
     def acquire(self) -> bool:
-        """Take the lead if it is free."""
+        """Take the lock if it is free. Return whether it was taken."""
 
     def fence(self, connection: Connection) -> None:
-        """Raise NotLeading unless this engine leads; within the transaction it is asked for."""
+        """Raise NotLeading unless the lock is held, as seen by the connection's transaction."""
 
     def release(self) -> None: ...
 
 
 def leader_lock_of(database: Database, process: str = "engine") -> LeaderLock:
-    """Of the engine, or of the supervisor of strategies: of each one leads, whatever the other does.
+    """Return the leader lock of the engine, or of the supervisor of strategies (`strategies`).
 
-    It goes with the store, whatever else two configurations that name the same one differ in.
+    The lock belongs to the store: configurations that name the same store share it.
     """
     if database.path is not None:
         store = database.path.resolve()
         return FileLeaderLock(store.with_name(f"{store.name}.{process}.lock"))
-    return PostgresLeaderLock(database, _LOCKS[process])
+    return PostgresLeaderLock(database, _KEYS[process])
 
 
 class FileLeaderLock:
@@ -65,7 +65,7 @@ class FileLeaderLock:
 
     def fence(self, connection: Connection) -> None:  # noqa: ARG002
         held = None if self._handle is None else os.fstat(self._handle).st_ino
-        # Somebody may have deleted the file; the next engine would then lock another one of its name.
+        # If the file was deleted, the next engine locks a new file of the same name.
         if held is None or not self._path.exists() or self._path.stat().st_ino != held:
             raise NotLeading(f"the lock on {self._path} is lost")
 
@@ -97,10 +97,10 @@ class PostgresLeaderLock:
             "AND classid = 0 AND objid = :key"
         )
         if connection.execute(statement, {"holder": self._holder, "key": self._key}).first() is None:
-            raise NotLeading("the connection that held the lead is gone")
+            raise NotLeading("the connection that held the leader lock is gone")
 
     def release(self) -> None:
         if self._connection is not None:
-            self._connection.invalidate()  # not back to the pool: the lock ends with the session
+            self._connection.invalidate()  # do not return it to the pool: the lock ends with the connection
             self._connection.close()
             self._connection = None
