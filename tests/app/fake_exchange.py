@@ -1,4 +1,4 @@
-"""An exchange in memory: it takes whatever it is sent, duplicates included, and remembers."""
+"""An exchange in memory that accepts every order, duplicates included, and records what it was sent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from tests.app.fakes import FakeClock
 
 
 class FakeExchange:
-    """`before` is called with the name of a request before it is carried out, `after` once it is, before
-    the answer: raising there is a request that was lost, or an answer."""
+    """Calls `before` with the name of each request before it takes effect, and `after` before the answer.
+
+    A hook that raises stands for a lost request, or a lost answer.
+    """
 
     name = "fake"
     account = "paper"
@@ -27,7 +29,7 @@ class FakeExchange:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.book: dict[str, OrderReport] = {}
-        self.sent: list[str] = []  # the tag of every order that was placed, in their order
+        self.sent: list[str] = []  # the tags of the orders placed, oldest first
         self.active = True
         self.before: Callable[[str], None] = lambda _request: None
         self.after: Callable[[str], None] = lambda _request: None
@@ -39,7 +41,7 @@ class FakeExchange:
         return
 
     def session(self) -> BrokerSession:
-        return BrokerSession(self.active, "as the test wants it")
+        return BrokerSession(self.active, "set by the test")
 
     def place(self, order: Order) -> OrderReport:
         self.before("place")
@@ -86,10 +88,10 @@ class FakeExchange:
     def quotes(self) -> Sequence[Quote]:
         return []
 
-    # --- what tests do to it ---------------------------------------------------------------------
+    # --- for tests ---------------------------------------------------------------------------------
 
     def fill(self, order: Order, quantity: str, price: str = "100") -> OrderReport:
-        """Trade against an order of ours, and tell nobody."""
+        """Fill an order without pushing a report."""
         report = self._of(order)
         trade = Trade(
             f"{report.broker_order_id}-{len(report.trades)}", Decimal(quantity), Decimal(price), self.clock()
@@ -119,7 +121,7 @@ class FakeExchange:
 def elsewhere(
     number: str, *trades: Trade, status: Status = Status.OPEN, tag: str | None = None
 ) -> OrderReport:
-    """A report of an order that somebody placed in the broker's own application."""
+    """Return a report of an external order."""
     terms = OrderTerms("paper", SHARE, Side.BUY, Decimal(10), OrderType.LIMIT, limit_price=Decimal(100))
     filled = sum((trade.quantity for trade in trades), Decimal(0))
     at = datetime.fromisoformat("2026-11-20T05:30:00+00:00")

@@ -1,4 +1,4 @@
-"""The broker goes away and comes back, seen by a client: API and engine as the processes they are."""
+"""A broker that becomes unavailable and returns, as a client of the API sees it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def server(directory: Path, settings: Settings) -> Iterator[Running]:
 
 def health(server: Running) -> dict[str, Any]:
     status, report = server.ask("GET", "/health")
-    assert status in (200, 503)  # the latter until the engine has spoken
+    assert status in (200, 503)  # 503 until the engine's first heartbeat
     found: dict[str, Any] = report
     return found
 
 
-def broker_is_there(server: Running) -> bool:
+def broker_is_available(server: Running) -> bool:
     return bool(health(server)["components"]["broker"])
 
 
-def test_orders_are_refused_in_time_health_says_so_and_all_recovers_by_itself(
+def test_orders_are_rejected_in_time_and_trading_recovers_when_the_broker_returns(
     server: Running, directory: Path, settings: Settings
 ) -> None:
     trader = server.log_in("trader")
@@ -64,17 +64,17 @@ def test_orders_are_refused_in_time_health_says_so_and_all_recovers_by_itself(
     def latest() -> str:
         return f"/orders/{order('/orders?limit=1')['items'][0]['id']}"
 
-    wait_for(lambda: broker_is_there(server))
+    wait_for(lambda: broker_is_available(server))
     assert place("before", 10)[0] == 201
     before = latest()
     wait_for(lambda: order(before)["status"] == "filled")
 
     (directory / FAULTS).write_text('{"rates": {"down": 1}}')
-    wait_for(lambda: not broker_is_there(server))
+    wait_for(lambda: not broker_is_available(server))
     assert health(server)["status"] == "degraded"
     began = time.monotonic()
     answer = place("meanwhile", 1)
-    assert time.monotonic() - began < 30  # its wait of a second, and what a busy machine adds
+    assert time.monotonic() - began < 30  # the wait of one second, with room for a busy machine
     assert answer[0] == 201
     meanwhile = latest()
     wait_for(lambda: order(meanwhile)["status"] == "rejected")
@@ -82,7 +82,7 @@ def test_orders_are_refused_in_time_health_says_so_and_all_recovers_by_itself(
     assert place("meanwhile", 1) == answer
 
     (directory / FAULTS).unlink()
-    wait_for(lambda: broker_is_there(server))
+    wait_for(lambda: broker_is_available(server))
     assert place("after", 10)[0] == 201
     after = latest()
     wait_for(lambda: order(after)["status"] == "filled")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from algosat.config.settings import EngineSettings
 from algosat.domain.orders import Order
 from algosat.engine.assembly import Components, assemble
+from algosat.store import queries
 from algosat.trading.desk import Desk
-from tests.app.desks import order_now
+from tests.app.desks import order_now, set_prices
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import InlineWorkers
 
@@ -23,18 +25,29 @@ class EngineRig:
     components: Components
 
     def route(self) -> bool:
-        """Whether some orders or wishes wait."""
+        """Send what is due. Return whether orders or pending requests wait."""
         return self.components.send_due() is not None
 
-    def look(self) -> None:
-        """Read the exchange's whole book, a moment after everything before."""
+    def send(self, order: Order) -> Order:
+        """Send what is due, and return the order as it is then."""
+        self.route()
+        return order_now(self.desk, order)
+
+    def reconcile(self) -> None:
+        """Read the exchange's order book, a millisecond later so that it is newer than all orders."""
         self.exchange.clock.forward(milliseconds=1)
         self.components.reconciler.read_book()
 
-    def sent(self, order: Order) -> Order:
-        """The order once the engine has taken it."""
-        self.route()
-        return order_now(self.desk, order)
+    def do_duties(self, moment: datetime) -> None:
+        """Set the clock, renew the prices, and do the periodic duties that are due then."""
+        self.exchange.clock.at = moment
+        set_prices(self.desk)
+        self.components.duties.step(self.components.reconciler.read_at)
+
+    def working(self) -> list[Order]:
+        """Return the working orders of the account."""
+        with self.desk.database.read() as connection:
+            return queries.working(connection, self.desk.account)
 
 
 def build_rig(
@@ -43,6 +56,7 @@ def build_rig(
     rules: EngineSettings,
     fence: Callable[[Connection], None] = lambda _connection: None,
 ) -> EngineRig:
+    """Build a rig whose reconciler has read the order book."""
     components = assemble(
         desk, exchange, rules, order_workers=InlineWorkers(), cancel_workers=InlineWorkers(), fence=fence
     )
@@ -51,10 +65,14 @@ def build_rig(
 
 
 def failing(error: Exception, *requests: str) -> Callable[[str], None]:
-    """Has these requests fail; for an exchange's `before` or `after`."""
+    """Return a hook for an exchange's `before` or `after` that makes these requests fail."""
 
     def fail(request: str) -> None:
         if request in requests:
             raise error
 
     return fail
+
+
+def no_fault(_request: str) -> None:
+    """Hook for an exchange's `before` or `after` that lets every request pass."""

@@ -1,4 +1,4 @@
-"""The day's loss where something that is held has no price, and where losses came before the first look."""
+"""The daily loss limit: of the account and strategies, with unpriced positions, before the first check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.app.desks import CAUSE, SECOND, SHARE, buy, hold, instruments, open_d
 from tests.app.engine.rig import EngineRig
 from tests.app.fakes import FakeClock
 
-TRADED = 1000  # at 100 each: a rupee of price is 1,000 of loss
+TRADED = 1000  # shares at 100: one rupee of price is 1,000 rupees of loss
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def desk(settings: Settings, clock: FakeClock) -> Iterator[Desk]:
         yield replace(desk, calendar=ExchangeCalendar(market_phases.packaged()))
 
 
-def look(rig: EngineRig) -> None:
+def check(rig: EngineRig) -> None:
     rig.components.duties.daily_loss.check(rig.desk)
 
 
@@ -43,7 +43,7 @@ def halted(desk: Desk) -> list[Scope]:
         return [each.scope for each in halts.in_force(connection)]
 
 
-def forget_price(desk: Desk, symbol: str) -> None:
+def delete_quote(desk: Desk, symbol: str) -> None:
     desk.writer.run(lambda connection: connection.execute(delete(quotes).where(quotes.c.symbol == symbol)))
 
 
@@ -51,12 +51,12 @@ def unlist(desk: Desk, symbol: str) -> None:
     replace_instruments(desk, [each for each in instruments() if each.symbol != symbol])
 
 
-def warnings(desk: Desk) -> list[str]:
+def alerts(desk: Desk) -> list[str]:
     with desk.database.read() as connection:
         return [each.subject for each in audit.all_events(connection) if each.kind == "risk.unpriced"]
 
 
-def day_result(desk: Desk) -> Decimal:
+def pnl_today(desk: Desk) -> Decimal:
     with desk.database.read() as connection:
         worth = account_book.equity(
             connection, desk.account, account_book.read_book(connection, desk.account)
@@ -65,46 +65,77 @@ def day_result(desk: Desk) -> Decimal:
         return daily_pnl.daily_pnl(connection, desk.account, ACCOUNT, day, worth)
 
 
-def test_a_symbol_without_a_price_keeps_no_loss_of_another_from_halting(rig: EngineRig) -> None:
+def test_daily_loss_of_the_account_halts_all_trading(rig: EngineRig) -> None:
     hold(rig.desk, str(TRADED))
-    hold(rig.desk, "10", symbol=SECOND)
-    look(rig)
-    forget_price(rig.desk, SECOND)
-    look(rig)
-    assert halted(rig.desk) == []
-    set_prices(rig.desk, ALPHA="99.40")
-    forget_price(rig.desk, SECOND)
-    look(rig)
+    check(rig)
+    set_prices(rig.desk, ALPHA="99.50")
+    check(rig)
+    with rig.desk.database.read() as connection:
+        (halt,) = halts.in_force(connection)
+    assert (halt.scope, halt.actor) == (ACCOUNT, "clock")
+    check(rig)
     assert halted(rig.desk) == [ACCOUNT]
 
 
-def test_what_was_lost_for_good_counts_whatever_has_no_price(rig: EngineRig) -> None:
+def test_daily_loss_of_a_strategy_halts_only_that_strategy(rig: EngineRig) -> None:
+    limits.change(rig.desk, ACCOUNT, {"max_daily_loss": "100000"}, CAUSE)
+    limits.change(rig.desk, Scope("trend"), {"max_daily_loss": "500"}, CAUSE)
+    hold(rig.desk, str(TRADED), strategy="trend")
+    check(rig)
+    set_prices(rig.desk, ALPHA="99.40")
+    check(rig)
+    assert halted(rig.desk) == [Scope("trend")]
+
+
+def test_new_day_has_a_new_baseline(rig: EngineRig, clock: FakeClock) -> None:
+    hold(rig.desk, str(TRADED))
+    check(rig)
+    clock.forward(days=3)  # from Friday to Monday
+    set_prices(rig.desk, ALPHA="99.00")
+    check(rig)
+    assert halted(rig.desk) == []
+
+
+def test_unpriced_symbol_does_not_prevent_a_halt_for_another_symbols_loss(rig: EngineRig) -> None:
+    hold(rig.desk, str(TRADED))
+    hold(rig.desk, "10", symbol=SECOND)
+    check(rig)
+    delete_quote(rig.desk, SECOND)
+    check(rig)
+    assert halted(rig.desk) == []
+    set_prices(rig.desk, ALPHA="99.40")
+    delete_quote(rig.desk, SECOND)
+    check(rig)
+    assert halted(rig.desk) == [ACCOUNT]
+
+
+def test_realised_loss_counts_while_another_symbol_has_no_price(rig: EngineRig) -> None:
     hold(rig.desk, "10", symbol=SECOND)
     hold(rig.desk, str(TRADED))
-    look(rig)
-    forget_price(rig.desk, SECOND)
+    check(rig)
+    delete_quote(rig.desk, SECOND)
     sold = sell(rig.desk, str(TRADED), limit="99.40", reduce_only=True)
     rig.route()
     rig.exchange.fill(sold, str(TRADED), "99.40")
-    rig.look()
-    look(rig)
+    rig.reconcile()
+    check(rig)
     assert halted(rig.desk) == [ACCOUNT]
 
 
-def test_what_is_listed_no_more_counts_at_its_last_known_price(rig: EngineRig) -> None:
+def test_unlisted_position_counts_at_its_last_known_price(rig: EngineRig) -> None:
     hold(rig.desk, str(TRADED))
-    look(rig)
+    check(rig)
     set_prices(rig.desk, ALPHA="99.40")
     unlist(rig.desk, SHARE)
-    look(rig)
+    check(rig)
     assert halted(rig.desk) == [ACCOUNT]
 
 
-def test_what_never_had_a_price_has_won_and_lost_nothing_yet(rig: EngineRig) -> None:
+def test_position_that_never_had_a_price_counts_at_cost(rig: EngineRig) -> None:
     hold(rig.desk, str(TRADED), at="97")
-    look(rig)
-    forget_price(rig.desk, SHARE)
-    look(rig)
+    check(rig)
+    delete_quote(rig.desk, SHARE)
+    check(rig)
     with rig.desk.database.read() as connection:
         seen = account_book.read_book(connection, rig.desk.account)
         (stranded,) = seen.stranded
@@ -112,109 +143,109 @@ def test_what_never_had_a_price_has_won_and_lost_nothing_yet(rig: EngineRig) -> 
         assert seen.unrealised("trend") == 0
 
 
-def test_nothing_is_opened_while_something_held_has_no_price(rig: EngineRig) -> None:
+def test_entries_are_denied_while_a_position_has_no_price(rig: EngineRig) -> None:
     hold(rig.desk, "10", symbol=SECOND)
-    forget_price(rig.desk, SECOND)
-    look(rig)
+    delete_quote(rig.desk, SECOND)
+    check(rig)
     assert buy(rig.desk).code == DenialCode.NO_QUOTE
 
 
-def test_a_loss_that_the_first_price_shows_counts(rig: EngineRig) -> None:
+def test_loss_shown_by_the_first_price_counts(rig: EngineRig) -> None:
     hold(rig.desk, str(TRADED))
-    forget_price(rig.desk, SHARE)
-    look(rig)
+    delete_quote(rig.desk, SHARE)
+    check(rig)
     set_prices(rig.desk, ALPHA="99.40")
-    look(rig)
+    check(rig)
     assert halted(rig.desk) == [ACCOUNT]
 
 
-def test_a_gain_that_the_first_price_shows_hides_no_loss_of_today(rig: EngineRig) -> None:
+def test_gain_shown_by_the_first_price_hides_no_loss_of_today(rig: EngineRig) -> None:
     hold(rig.desk, str(TRADED), strategy="trend")
     limits.change(rig.desk, Scope("trend"), {"max_daily_loss": "500"}, CAUSE)
-    forget_price(rig.desk, SHARE)
-    look(rig)
+    delete_quote(rig.desk, SHARE)
+    check(rig)
     set_prices(rig.desk, ALPHA="104")
-    look(rig)
-    assert day_result(rig.desk) <= 0
+    check(rig)
+    assert pnl_today(rig.desk) <= 0
     set_prices(rig.desk, ALPHA="103.40")
-    look(rig)
+    check(rig)
     assert set(halted(rig.desk)) == {ACCOUNT, Scope("trend")}
 
 
-def test_a_strategys_first_price_moves_only_what_it_is_measured_against(rig: EngineRig) -> None:
+def test_gain_shown_by_the_first_price_raises_only_its_strategys_baseline(rig: EngineRig) -> None:
     hold(rig.desk, str(TRADED), strategy="trend")
     for scope in ("trend", "other"):
         limits.change(rig.desk, Scope(scope), {"max_daily_loss": "500"}, CAUSE)
-    forget_price(rig.desk, SHARE)
-    look(rig)
+    delete_quote(rig.desk, SHARE)
+    check(rig)
     set_prices(rig.desk, ALPHA="104")
-    look(rig)
+    check(rig)
     day = rig.desk.calendar.trading_day(rig.desk.clock())
     with rig.desk.database.read() as connection:
         results = {
             name: daily_pnl.daily_pnl(connection, rig.desk.account, Scope(name), day, worth)
             for name, worth in (("trend", Decimal(4000)), ("other", Decimal(0)))
         }
-    assert results["trend"] <= 100  # without the gain of 4,000; fees aside
+    assert results["trend"] <= 100  # without the gain of 4,000, apart from fees
     assert results["other"] == 0
 
 
-def test_the_operator_hears_of_it_once_and_health_says_so_until_it_is_over(rig: EngineRig) -> None:
+def test_unpriced_position_raises_one_alert_and_is_reported_until_it_has_a_price(rig: EngineRig) -> None:
     hold(rig.desk, "10", symbol=SECOND)
-    forget_price(rig.desk, SECOND)
-    look(rig)
-    look(rig)
-    assert warnings(rig.desk) == [SECOND]
+    delete_quote(rig.desk, SECOND)
+    check(rig)
+    check(rig)
+    assert alerts(rig.desk) == [SECOND]
     heartbeat = EngineHeartbeat(rig.desk, rig.components)
     for expected in ([SECOND], []):
         heartbeat.write()
         with rig.desk.database.read() as connection:
             assert connection.execute(heartbeats.select()).one().data["unpriced"] == expected
         set_prices(rig.desk)
-        look(rig)
-    assert warnings(rig.desk) == [SECOND]
+        check(rig)
+    assert alerts(rig.desk) == [SECOND]
 
 
-def test_an_order_on_a_symbol_without_price_alone_strands_nothing(rig: EngineRig) -> None:
-    order = rig.sent(buy(rig.desk, symbol=SECOND))
-    forget_price(rig.desk, SECOND)
-    look(rig)
+def test_working_order_on_an_unpriced_symbol_raises_no_alert(rig: EngineRig) -> None:
+    order = rig.send(buy(rig.desk, symbol=SECOND))
+    delete_quote(rig.desk, SECOND)
+    check(rig)
     assert order.status is Status.OPEN
-    assert warnings(rig.desk) == []
+    assert alerts(rig.desk) == []
 
 
-def test_what_was_lost_today_before_the_first_look_counts(rig: EngineRig, clock: FakeClock) -> None:
-    """As when the engine was away, and the broker's book shows on its return what was traded meanwhile."""
+def test_loss_of_today_before_the_first_check_counts(rig: EngineRig, clock: FakeClock) -> None:
+    """The engine was stopped, and reads trades of that time from the order book when it returns."""
     hold(rig.desk, str(TRADED))
-    look(rig)
-    out = rig.sent(sell(rig.desk, str(TRADED), limit="99.40"))
+    check(rig)
+    out = rig.send(sell(rig.desk, str(TRADED), limit="99.40"))
     clock.forward(days=3)  # from Friday to Monday
     rig.exchange.fill(out, str(TRADED), "99.40")
-    rig.look()
+    rig.reconcile()
     set_prices(rig.desk)
-    look(rig)
+    check(rig)
     assert halted(rig.desk) == [ACCOUNT]
 
 
-def test_what_was_won_today_before_the_first_look_hides_no_loss(rig: EngineRig, clock: FakeClock) -> None:
+def test_gain_of_today_before_the_first_check_hides_no_loss(rig: EngineRig, clock: FakeClock) -> None:
     hold(rig.desk, str(TRADED))
-    out = rig.sent(sell(rig.desk, str(TRADED), limit="101"))
+    out = rig.send(sell(rig.desk, str(TRADED), limit="101"))
     clock.forward(days=3)
     rig.exchange.fill(out, str(TRADED), "101")
-    rig.look()
+    rig.reconcile()
     set_prices(rig.desk)
-    look(rig)
-    assert day_result(rig.desk) == 0
+    check(rig)
+    assert pnl_today(rig.desk) == 0
 
 
-def test_a_limit_set_at_noon_counts_what_the_strategy_lost_in_the_morning(rig: EngineRig) -> None:
+def test_limit_set_at_noon_counts_the_losses_of_the_morning(rig: EngineRig) -> None:
     limits.change(rig.desk, ACCOUNT, {"max_daily_loss": "100000"}, CAUSE)
     hold(rig.desk, str(TRADED), strategy="trend")
-    rig.sent(sold := sell(rig.desk, str(TRADED), limit="99.40", strategy="trend"))
+    rig.send(sold := sell(rig.desk, str(TRADED), limit="99.40", strategy="trend"))
     rig.exchange.fill(sold, str(TRADED), "99.40")
-    rig.look()
-    look(rig)
+    rig.reconcile()
+    check(rig)
     limits.change(rig.desk, Scope("trend"), {"max_daily_loss": "500"}, CAUSE)
-    look(rig)
+    check(rig)
     assert halted(rig.desk) == [Scope("trend")]
     halts.resume_trading(rig.desk, CAUSE, scope=Scope("trend"))

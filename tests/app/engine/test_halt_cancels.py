@@ -1,4 +1,4 @@
-"""A halt's cancels against a broker that refuses them, is away, or has orders that nobody knew of."""
+"""Cancels of a halt when the broker refuses them, is unavailable, or has orders that were unknown here."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from algosat.store import audit, queries
 from algosat.trading import cancel, halts, modify
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, FUTURE, advance, buy, hold, instruments, order_now, sell, set_prices
-from tests.app.engine.rig import EngineRig, build_rig, failing
-from tests.app.engine.test_sender import quiet
+from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -27,11 +26,11 @@ REFUSED = BrokerRejected("not in this phase")
 
 
 def working(rig: EngineRig) -> Order:
-    return rig.sent(buy(rig.desk))
+    return rig.send(buy(rig.desk))
 
 
-def live_through(rig: EngineRig, seconds: int) -> None:
-    """Second by second, everything the engine does then."""
+def run_for(rig: EngineRig, seconds: int) -> None:
+    """Run everything the engine does, second by second."""
     for _ in range(seconds):
         rig.exchange.clock.forward(seconds=1)
         rig.components.duties.step(rig.components.reconciler.read_at)
@@ -39,19 +38,21 @@ def live_through(rig: EngineRig, seconds: int) -> None:
         rig.route()
 
 
-def refusing(rig: EngineRig, asked: list[float], *, after: Callable[[int], bool] = lambda _: True) -> None:
-    """Have it refuse cancels, and note when each came; `after` says of its number whether it is refused."""
+def refuse_cancels(
+    rig: EngineRig, cancels: list[float], *, refused: Callable[[int], bool] = lambda _: True
+) -> None:
+    """Make the exchange refuse those cancels for whose number `refused` is true, and record their times."""
 
     def before(request: str) -> None:
         if request == "cancel":
-            asked.append(rig.exchange.clock.seconds())
-            if after(len(asked)):
+            cancels.append(rig.exchange.clock.seconds())
+            if refused(len(cancels)):
                 raise REFUSED
 
     rig.exchange.before = before
 
 
-def requests(desk: Desk, order: Order) -> int:
+def cancel_requests(desk: Desk, order: Order) -> int:
     with desk.database.read() as connection:
         return sum(
             event.kind == EventKind.CANCEL_REQUESTED and event.subject == order.id
@@ -59,72 +60,70 @@ def requests(desk: Desk, order: Order) -> int:
         )
 
 
-def test_a_refused_cancel_is_asked_for_again_until_the_broker_gives_in(rig: EngineRig) -> None:
-    order, asked = working(rig), list[float]()
-    refusing(rig, asked, after=lambda number: number < 3)
+def test_refused_cancel_is_repeated_until_the_broker_accepts_it(rig: EngineRig) -> None:
+    order, cancels = working(rig), list[float]()
+    refuse_cancels(rig, cancels, refused=lambda number: number < 3)
     halts.halt_trading(rig.desk, CAUSE, "stop")
     rig.route()
     assert order_now(rig.desk, order).status is Status.OPEN
-    live_through(rig, 30)
+    run_for(rig, 30)
     assert order_now(rig.desk, order).status is Status.CANCELLED
-    assert len(asked) == 3
+    assert len(cancels) == 3
 
 
-def test_refused_again_and_again_it_is_asked_for_less_often_but_for_ever(rig: EngineRig) -> None:
-    _, asked = working(rig), list[float]()
-    refusing(rig, asked)
+def test_cancel_is_repeated_less_often_the_longer_it_is_refused(rig: EngineRig) -> None:
+    _, cancels = working(rig), list[float]()
+    refuse_cancels(rig, cancels)
     halts.halt_trading(rig.desk, CAUSE, "stop")
-    live_through(rig, 600)
-    waits = [later - sooner for sooner, later in pairwise(asked)]
+    run_for(rig, 600)
+    waits = [later - sooner for sooner, later in pairwise(cancels)]
     assert min(waits) >= 5
     assert max(waits) <= 36
     assert waits[-1] > waits[0]
-    assert asked[-1] > rig.exchange.clock.seconds() - 40
+    assert cancels[-1] > rig.exchange.clock.seconds() - 40
 
 
-def test_a_halt_that_is_lifted_asks_no_more(rig: EngineRig) -> None:
-    order, asked = working(rig), list[float]()
-    refusing(rig, asked)
+def test_no_cancels_are_requested_after_trading_is_resumed(rig: EngineRig) -> None:
+    order, cancels = working(rig), list[float]()
+    refuse_cancels(rig, cancels)
     halts.halt_trading(rig.desk, CAUSE, "stop")
-    live_through(rig, 20)
+    run_for(rig, 20)
     halts.resume_trading(rig.desk, CAUSE)
-    before = len(asked)
+    before = len(cancels)
     assert before >= 2
-    live_through(rig, 120)
-    assert len(asked) == before
+    run_for(rig, 120)
+    assert len(cancels) == before
     assert (order_now(rig.desk, order).status, order_now(rig.desk, order).pending) == (Status.OPEN, None)
 
 
-def test_a_broker_that_was_away_cancels_once_it_is_back(rig: EngineRig) -> None:
+def test_cancel_is_sent_when_the_broker_returns(rig: EngineRig) -> None:
     order = working(rig)
     rig.exchange.before = failing(BrokerNotReached("away"), "cancel", "find", "reports")
     halts.halt_trading(rig.desk, CAUSE, "stop")
-    live_through(rig, 120)
+    run_for(rig, 120)
     assert order_now(rig.desk, order).pending is PendingRequest.PENDING_CANCEL
-    rig.exchange.before = quiet
-    live_through(rig, 10)
+    rig.exchange.before = no_fault
+    run_for(rig, 10)
     assert order_now(rig.desk, order).status is Status.CANCELLED
 
 
 @pytest.mark.parametrize("kinds", [(EventKind.SUBMITTING,), (EventKind.SUBMITTING, EventKind.UNCERTAIN)])
-def test_an_order_that_comes_to_work_after_the_halt_is_cancelled(
+def test_order_that_begins_to_work_after_the_halt_is_cancelled(
     rig: EngineRig, kinds: tuple[EventKind, ...]
 ) -> None:
     order = advance(rig.desk, buy(rig.desk), *kinds)
     rig.exchange.place(order)
-    asked: list[float] = []
-    refusing(rig, asked, after=lambda number: number < 2)
+    cancels: list[float] = []
+    refuse_cancels(rig, cancels, refused=lambda number: number < 2)
     halts.halt_trading(rig.desk, CAUSE, "stop")
     assert order_now(rig.desk, order).status is not Status.OPEN
-    rig.look()
-    live_through(rig, 20)
+    rig.reconcile()
+    run_for(rig, 20)
     assert order_now(rig.desk, order).status is Status.CANCELLED
-    assert len(asked) == 2
+    assert len(cancels) == 2
 
 
-def test_what_a_halt_could_not_cancel_is_cancelled_by_the_engine(
-    rig: EngineRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_engine_cancels_what_the_halt_could_not(rig: EngineRig, monkeypatch: pytest.MonkeyPatch) -> None:
     order = working(rig)
 
     def broken(*_: object) -> None:
@@ -135,119 +134,119 @@ def test_what_a_halt_could_not_cancel_is_cancelled_by_the_engine(
         with pytest.raises(ValueError, match="no"):
             halts.halt_trading(rig.desk, CAUSE, "stop")
     assert order_now(rig.desk, order).pending is None
-    live_through(rig, 2)
+    run_for(rig, 2)
     assert order_now(rig.desk, order).status is Status.CANCELLED
 
 
-def test_a_way_out_taken_while_halted_is_not_recalled_whatever_the_clock(
+def test_exit_placed_after_the_halt_is_kept_when_the_clock_is_set_back(
     rig: EngineRig, clock: FakeClock
 ) -> None:
     hold(rig.desk, "30")
-    before = rig.sent(sell(rig.desk, "10", limit="104", reduce_only=True))
-    asked: list[float] = []
-    refusing(rig, asked, after=lambda number: number < 2)
+    before = rig.send(sell(rig.desk, "10", limit="104", reduce_only=True))
+    cancels: list[float] = []
+    refuse_cancels(rig, cancels, refused=lambda number: number < 2)
     halts.halt_trading(rig.desk, CAUSE, "stop")
     clock.forward(hours=-1)
     set_prices(rig.desk)
-    out = rig.sent(sell(rig.desk, "10", limit="104", reduce_only=True))
-    live_through(rig, 20)
+    out = rig.send(sell(rig.desk, "10", limit="104", reduce_only=True))
+    run_for(rig, 20)
     assert order_now(rig.desk, before).status is Status.CANCELLED
     assert order_now(rig.desk, out).status is Status.OPEN
 
 
-def test_exits_of_a_flattening_halt_survive_a_clock_that_is_put_back(
+def test_exits_of_a_flattening_halt_are_kept_when_the_clock_is_set_back(
     rig: EngineRig, clock: FakeClock
 ) -> None:
     hold(rig.desk, "30")
-    clock.forward(hours=1)  # by which its price is stale: it cannot be closed at once
+    clock.forward(hours=1)  # the quote is stale then, and the position cannot be closed at once
     halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
     clock.forward(hours=-1)
     for _ in range(25):
         set_prices(rig.desk)
-        live_through(rig, 1)
+        run_for(rig, 1)
     assert len(rig.exchange.sent) == 1
 
 
-def test_a_halt_that_leaves_orders_working_recalls_none(rig: EngineRig) -> None:
+def test_halt_without_cancels_cancels_nothing(rig: EngineRig) -> None:
     order = working(rig)
     halts.halt_trading(rig.desk, CAUSE, "stop", cancel_orders=False)
-    live_through(rig, 10)
+    run_for(rig, 10)
     assert order_now(rig.desk, order).pending is None
-    assert requests(rig.desk, order) == 0
+    assert cancel_requests(rig.desk, order) == 0
 
 
-def test_a_second_halt_does_not_call_off_the_first_ones_cancels(rig: EngineRig) -> None:
-    order, asked = working(rig), list[float]()
-    refusing(rig, asked, after=lambda number: number < 2)
+def test_second_halt_does_not_withdraw_the_cancels_of_the_first(rig: EngineRig) -> None:
+    order, cancels = working(rig), list[float]()
+    refuse_cancels(rig, cancels, refused=lambda number: number < 2)
     halts.halt_trading(rig.desk, CAUSE, "stop")
     rig.route()
     halts.halt_trading(rig.desk, CAUSE, "stay", cancel_orders=False)
-    live_through(rig, 20)
+    run_for(rig, 20)
     assert order_now(rig.desk, order).status is Status.CANCELLED
 
 
-def test_a_strategys_halt_recalls_its_orders_alone(rig: EngineRig) -> None:
-    own, other = rig.sent(buy(rig.desk, strategy="trend")), working(rig)
-    asked: list[float] = []
-    refusing(rig, asked, after=lambda number: number < 2)
+def test_halt_of_a_strategy_cancels_only_its_orders(rig: EngineRig) -> None:
+    own, other = rig.send(buy(rig.desk, strategy="trend")), working(rig)
+    cancels: list[float] = []
+    refuse_cancels(rig, cancels, refused=lambda number: number < 2)
     halts.halt_trading(rig.desk, CAUSE, "stop", scope=Scope("trend"))
-    live_through(rig, 20)
+    run_for(rig, 20)
     assert order_now(rig.desk, own).status is Status.CANCELLED
-    assert requests(rig.desk, other) == 0
+    assert cancel_requests(rig.desk, other) == 0
 
 
-def test_a_change_that_the_cancel_outweighed_does_not_keep_it_from_being_asked_again(rig: EngineRig) -> None:
+def test_refused_cancel_is_repeated_although_a_change_is_pending(rig: EngineRig) -> None:
     order = working(rig)
     modify.modify_order(rig.desk, order.id, ModifyRequest(Decimal(20), None, None), CAUSE)
-    asked: list[float] = []
-    refusing(rig, asked, after=lambda number: number < 2)
+    cancels: list[float] = []
+    refuse_cancels(rig, cancels, refused=lambda number: number < 2)
     halts.halt_trading(rig.desk, CAUSE, "stop")
-    live_through(rig, 30)
+    run_for(rig, 30)
     gone = order_now(rig.desk, order)
     assert (gone.status, gone.terms.quantity) == (Status.CANCELLED, Decimal(10))
 
 
-def test_a_used_up_day_keeps_no_recall_waiting(
+def test_cancels_are_sent_when_the_days_orders_are_used_up(
     desk: Desk, exchange: FakeExchange, settings: Settings
 ) -> None:
     rules = settings.algosat.engine.model_copy(update={"orders_per_day": 1})
     rig = build_rig(desk, exchange, rules)
-    order, asked = working(rig), list[float]()
-    refusing(rig, asked, after=lambda number: number < 2)
+    order, cancels = working(rig), list[float]()
+    refuse_cancels(rig, cancels, refused=lambda number: number < 2)
     halts.halt_trading(desk, CAUSE, "stop")
-    live_through(rig, 20)
+    run_for(rig, 20)
     assert order_now(desk, order).status is Status.CANCELLED
 
 
-def test_a_refused_cancel_of_a_flattening_halt_is_not_asked_for_every_time(rig: EngineRig) -> None:
+def test_refused_cancel_of_a_flattening_halt_is_repeated_with_delays(rig: EngineRig) -> None:
     hold(rig.desk, "10", side=Side.BUY)
-    order, asked = rig.sent(sell(rig.desk, "10", limit="104")), list[float]()
-    refusing(rig, asked)
+    order, cancels = rig.send(sell(rig.desk, "10", limit="104")), list[float]()
+    refuse_cancels(rig, cancels)
     rig.exchange.clock.forward(seconds=1)
     halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
-    live_through(rig, 300)
+    run_for(rig, 300)
     assert order_now(rig.desk, order).status is Status.OPEN
-    assert 10 <= len(asked) <= 20
+    assert 10 <= len(cancels) <= 20
 
 
-def test_a_lost_answer_is_looked_up_and_asks_no_second_time(rig: EngineRig) -> None:
+def test_cancel_whose_answer_is_lost_is_not_requested_twice(rig: EngineRig) -> None:
     order = working(rig)
     rig.exchange.after = failing(BrokerUncertain("lost"), "cancel")
     halts.halt_trading(rig.desk, CAUSE, "stop")
-    live_through(rig, 10)
+    run_for(rig, 10)
     assert order_now(rig.desk, order).status is Status.CANCELLED
-    assert requests(rig.desk, order) == 1
+    assert cancel_requests(rig.desk, order) == 1
 
 
-def test_an_exit_that_is_denied_is_not_tried_every_few_seconds(rig: EngineRig) -> None:
-    """A part of a lot is left, as when lots have changed: no order takes it off."""
+def test_denied_exit_is_retried_with_growing_delays(rig: EngineRig) -> None:
+    """The position is part of a lot, as after a change of lot sizes: no order can close it."""
     hold(rig.desk, "50", symbol=FUTURE, product=Product.INTRADAY)
-    unwieldy = [replace(each, lot=Decimal(75)) for each in instruments()]
-    replace_instruments(rig.desk, unwieldy)
+    larger_lots = [replace(each, lot=Decimal(75)) for each in instruments()]
+    replace_instruments(rig.desk, larger_lots)
     halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True)
     for _ in range(600):
         set_prices(rig.desk)
-        live_through(rig, 1)
+        run_for(rig, 1)
     with rig.desk.database.read() as connection:
         rows = queries.orders_page(connection, limit=1000, status="denied").rows
     assert {row.code for row in rows} == {"off_lot"}

@@ -1,7 +1,7 @@
-"""The engine killed at every step of an order's journey: nothing acknowledged is lost, nothing sent twice.
+"""The engine killed at every step of an order's journey: no order is lost, and none is sent twice.
 
-A kill is a BaseException out of the store or the exchange; the components are dropped as they are, and new
-ones begin on the same store, as a new process would.
+A kill is a BaseException raised by the store or the exchange. The components are dropped, and new ones
+start on the same store, as a new process would.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from tests.app.fakes import FakeClock
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 
-MOST_STEPS = 200  # more than a journey has
-CALLED_OFF = datetime(2026, 11, 20, 6, tzinfo=UTC)
+MOST_STEPS = 200  # more than one run has
+GIVE_UP_AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 @dataclass
-class Reaper:
-    """Counts the steps of a journey and ends it at one of them; before 1 it only counts."""
+class Killer:
+    """Counts steps, and kills the process at step `at`; 0 only counts."""
 
     at: int = 0
     steps: int = 0
@@ -55,11 +55,11 @@ class Reaper:
             raise Killed(name)
 
 
-class MortalWriter:
-    """A writer whose process may die just before a commit, or just after it."""
+class KillableWriter:
+    """A writer whose process may be killed just before or just after a commit."""
 
-    def __init__(self, writer: Writer, reaper: Reaper) -> None:
-        self._writer, self._reaper = writer, reaper
+    def __init__(self, writer: Writer, killer: Killer) -> None:
+        self._writer, self._reaper = writer, killer
 
     def run(self, work: Callable[..., Any], *, timeout: float = 10.0) -> Any:
         self._reaper.step("before a commit")
@@ -69,38 +69,40 @@ class MortalWriter:
 
 
 @contextmanager
-def mortal(desk: Desk, exchange: FakeExchange, reaper: Reaper, settings: Settings) -> Iterator[EngineRig]:
-    """An engine that dies where the reaper says; what it leaves is what was committed."""
-    exchange.before = lambda request: reaper.step(f"before {request}")
-    exchange.after = lambda request: reaper.step(f"after {request}")
-    doomed = replace(desk, writer=MortalWriter(desk.writer, reaper))  # type: ignore[arg-type]
+def killable_engine(
+    desk: Desk, exchange: FakeExchange, killer: Killer, settings: Settings
+) -> Iterator[EngineRig]:
+    """Yield an engine that is killed at a step. Only what it committed is left."""
+    exchange.before = lambda request: killer.step(f"before {request}")
+    exchange.after = lambda request: killer.step(f"after {request}")
+    killable_desk = replace(desk, writer=KillableWriter(desk.writer, killer))  # type: ignore[arg-type]
     try:
-        yield build_rig(doomed, exchange, settings.algosat.engine)
+        yield build_rig(killable_desk, exchange, settings.algosat.engine)
     finally:
         exchange.before = exchange.after = lambda _request: None
 
 
-def journey(rig: EngineRig, desk: Desk, orders: list[Order], clock: FakeClock) -> None:
-    """Three orders are sent; one is changed, one cancelled; fills come in, each told twice."""
+def run_engine(rig: EngineRig, desk: Desk, orders: list[Order], clock: FakeClock) -> None:
+    """Send three orders, change one, cancel one, and process fills, each reported twice."""
     rig.components.reconciler.mark_interrupted()
-    rig.look()
+    rig.reconcile()
     rig.route()
-    ask_for_more(desk, orders)
+    change_and_cancel(desk, orders)
     clock.forward(seconds=1)
     rig.route()
     for order in orders:
         if order_now(desk, order).status in LIVE:
             report = rig.exchange.fill(order, "4")
             rig.components.report_processor.process([report, report])
-    rig.look()
+    rig.reconcile()
 
 
-def prepare(desk: Desk) -> list[Order]:
+def place_orders(desk: Desk) -> list[Order]:
     return [buy(desk), buy(desk, symbol=SECOND), buy(desk, strategy="trend")]
 
 
-def ask_for_more(desk: Desk, orders: list[Order]) -> None:
-    """A change of the first and the end of the second, as soon as they are at the exchange."""
+def change_and_cancel(desk: Desk, orders: list[Order]) -> None:
+    """Change the first order and cancel the second, once the exchange has them."""
     if order_now(desk, orders[0]).status in LIVE and order_now(desk, orders[0]).pending is None:
         modify.modify_order(desk, orders[0].id, ModifyRequest(Decimal(12), Decimal(99), None), CAUSE)
     if order_now(desk, orders[1]).status in LIVE:
@@ -108,30 +110,30 @@ def ask_for_more(desk: Desk, orders: list[Order]) -> None:
 
 
 def recover(desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock) -> EngineRig:
-    """A new engine on what the dead one left, running until everything is decided."""
+    """Start a new engine on the same store, and run it until every outcome is known."""
     rig = build_rig(desk, exchange, settings.algosat.engine)
     rig.components.reconciler.mark_interrupted()
-    rig.look()
-    while _undecided(desk):
+    rig.reconcile()
+    while _has_open_outcomes(desk):
         clock.forward(seconds=1)
         rig.route()
         rig.components.reconciler.step()
-        assert clock() < CALLED_OFF, "some orders are never decided"
-    rig.look()
+        assert clock() < GIVE_UP_AT, "the outcome of some orders stays open"
+    rig.reconcile()
     return rig
 
 
-def _undecided(desk: Desk) -> bool:
-    open_ends = (Status.CREATED, Status.SUBMITTING, Status.UNKNOWN)
+def _has_open_outcomes(desk: Desk) -> bool:
+    undecided = (Status.CREATED, Status.SUBMITTING, Status.UNKNOWN)
     with desk.database.read() as connection:
         working = queries.working(connection, desk.account)
-    return any(order.status in open_ends or order.pending for order in working)
+    return any(order.status in undecided or order.pending for order in working)
 
 
 @pytest.mark.parametrize(
     ("every", "second_kill"), [(1, 0), (4, 3)], ids=["one kill", "and another in the recovery"]
 )
-def test_killed_at_every_step_no_order_is_lost_or_sent_twice(
+def test_no_order_is_lost_or_sent_twice_when_the_engine_is_killed_at_any_step(
     settings: Settings, every: int, second_kill: int, tmp_path: Path
 ) -> None:
     reached: set[str] = set()
@@ -139,14 +141,14 @@ def test_killed_at_every_step_no_order_is_lost_or_sent_twice(
         clock = FakeClock()
         exchange = FakeExchange(clock)
         with open_desk(_own_store(settings, tmp_path, at), clock) as desk:
-            orders = prepare(desk)
-            reaper = Reaper(at)
-            finished = _survives(desk, exchange, reaper, settings, orders)
-            reached.add(reaper.where[-1])
+            orders = place_orders(desk)
+            killer = Killer(at)
+            finished = _runs_to_the_end(desk, exchange, killer, settings, orders)
+            reached.add(killer.where[-1])
             if second_kill:
-                _survives(desk, exchange, Reaper(second_kill), settings, orders)
+                _runs_to_the_end(desk, exchange, Killer(second_kill), settings, orders)
             rig = recover(desk, exchange, settings, clock)
-            _everything_is_right(rig, orders)
+            _assert_consistent(rig, orders)
         if finished:
             break
     assert finished
@@ -161,19 +163,19 @@ def _own_store(settings: Settings, directory: Path, number: int) -> Settings:
     return settings.model_copy(update={"algosat": settings.algosat.model_copy(update={"database": database})})
 
 
-def _survives(
-    desk: Desk, exchange: FakeExchange, reaper: Reaper, settings: Settings, orders: list[Order]
+def _runs_to_the_end(
+    desk: Desk, exchange: FakeExchange, killer: Killer, settings: Settings, orders: list[Order]
 ) -> bool:
-    """Whether a journey came to its end alive."""
+    """Return whether the engine reached the end without being killed."""
     try:
-        with mortal(desk, exchange, reaper, settings) as rig:
-            journey(rig, desk, orders, exchange.clock)
+        with killable_engine(desk, exchange, killer, settings) as rig:
+            run_engine(rig, desk, orders, exchange.clock)
     except Killed:
         return False
     return True
 
 
-def _everything_is_right(rig: EngineRig, orders: list[Order]) -> None:
+def _assert_consistent(rig: EngineRig, orders: list[Order]) -> None:
     tags = rig.exchange.sent
     assert len(tags) == len(set(tags)), "an order was sent twice"
     for order in orders:
@@ -181,7 +183,7 @@ def _everything_is_right(rig: EngineRig, orders: list[Order]) -> None:
         assert now.status not in (Status.CREATED, Status.SUBMITTING, Status.UNKNOWN)
         assert now.pending is None
         if order.id not in tags:
-            # It never left, or never arrived; nobody says it did.
+            # The order was never sent or never arrived, and its status does not claim otherwise.
             assert now.status in (Status.NOT_FOUND, Status.REJECTED)
         else:
             report = next(each for each in rig.exchange.book.values() if each.tag == order.id)

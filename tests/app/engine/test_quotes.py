@@ -7,7 +7,7 @@ from tests.app.desks import SECOND, SHARE, instruments, quote_of
 from tests.app.fakes import FakeClock
 
 
-def test_only_the_latest_price_of_each_symbol_is_written(desk: Desk, clock: FakeClock) -> None:
+def test_only_the_latest_quote_of_each_symbol_is_written(desk: Desk, clock: FakeClock) -> None:
     board = QuoteBoard(desk)
     board.update([quote_of(SHARE, clock(), "101"), quote_of(SECOND, clock(), "50")])
     board.update([quote_of(SHARE, clock(), "102")])
@@ -18,11 +18,11 @@ def test_only_the_latest_price_of_each_symbol_is_written(desk: Desk, clock: Fake
     assert kept[SECOND].last == 50
 
 
-def test_without_news_nothing_is_written(desk: Desk) -> None:
+def test_flush_without_new_quotes_writes_nothing(desk: Desk) -> None:
     assert QuoteBoard(desk).flush() == 0
 
 
-def test_what_the_broker_no_longer_lists_is_gone(desk: Desk) -> None:
+def test_instruments_no_longer_listed_are_deleted(desk: Desk) -> None:
     replace_instruments(desk, instruments()[:1])
     with desk.database.read() as connection:
         assert [each.symbol for each in queries.all_instruments(connection)] == [SHARE]

@@ -1,9 +1,9 @@
-"""Long random walks through everything that can happen to orders at once, each the same for its seed.
+"""Long random walks through everything that happens to orders, reproducible by their seed.
 
-People place, change and cancel; the exchange fills, triggers, ends and changes orders, and tells of it late,
-twice or never; requests and answers get lost; trading is halted and resumed; engines end; the clock is put
-back. When calm returns, the exchange's book and ours must say the same. Nothing is sent
-twice, or while halted.
+Orders are placed, changed and cancelled. The exchange fills, triggers, ends and changes them, and
+reports it late, twice or never. Requests and answers are lost, trading is halted and resumed, engines
+restart, and the clock is set back. Once the faults end, the exchange's order book and ours must
+agree; nothing is sent twice, or under a halt.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Walk:
         self.rules = settings.algosat.engine
         self.rig = build_rig(desk, exchange, self.rules)
         self.share_of_faults = 0.0
-        self.told: list[OrderReport] = []
+        self.reports: list[OrderReport] = []
         exchange.before = exchange.after = self._fault
         self.steps: dict[Callable[[], None], float] = {
-            self.engine_works: 20, self.place: 12, self.stop: 2, self.change: 5, self.cancel: 3,
+            self.run_engine: 20, self.place: 12, self.stop: 2, self.change: 5, self.cancel: 3,
             self.close: 0.5, self.fill: 6, self.change_elsewhere: 2, self.end_elsewhere: 1.5,
-            self.tell_again: 3, self.halt: 0.5, self.resume: 2, self.faults: 2, self.put_back: 0.5,
+            self.report_again: 3, self.halt: 0.5, self.resume: 2, self.faults: 2, self.set_clock_back: 0.5,
             self.restart: 0.5,
         }  # fmt: skip
 
@@ -70,7 +70,7 @@ class Walk:
             (step,) = self.chance.choices(list(self.steps), list(self.steps.values()))
             step()
 
-    def calm(self) -> None:
+    def settle(self) -> None:
         self.share_of_faults = 0
         self.resume()
         for _ in range(60):
@@ -78,47 +78,47 @@ class Walk:
             set_prices(self.desk)
             self.rig.route()
             self.rig.components.reconciler.step()
-            self.rig.look()
+            self.rig.reconcile()
 
     def _fault(self, request: str) -> None:
-        self.told += list(self.exchange.book.values())[-3:]
+        self.reports += list(self.exchange.book.values())[-3:]
         if self.chance.random() < self.share_of_faults:
             fault = self.chance.choice(FAULTS)
             raise fault if request != "place" else BrokerUncertain("lost")
 
     # --- the engine ----------------------------------------------------------------------------------
 
-    def engine_works(self) -> None:
+    def run_engine(self) -> None:
         self.exchange.clock.forward(seconds=self.chance.choice([0.1, 0.6, 3, 6, 20]))
         set_prices(self.desk, ALPHA=f"{100 + self.chance.randint(-20, 20) * 0.05:.2f}")
         components, sent = self.rig.components, len(self.exchange.sent)
         with self.desk.database.read() as connection:
-            stops = halts.in_force(connection)
+            in_force = halts.in_force(connection)
         work: list[Callable[[], object]] = [
             self.rig.route,
             self.rig.route,
-            self.rig.look,
+            self.rig.reconcile,
             components.reconciler.step,
             lambda: components.duties.step(components.reconciler.read_at),
         ]
         self.chance.choice(work)()
         for tag in self.exchange.sent[sent:]:
             terms = order_now(self.desk, tag).terms
-            assert terms.reduce_only or not any(stop.covers(terms.strategy) for stop in stops)
+            assert terms.reduce_only or not any(halt.covers(terms.strategy) for halt in in_force)
 
     def restart(self) -> None:
         self.rig.components.router.stop()
         self.rig = build_rig(self.desk, self.exchange, self.rules)
         self.rig.components.reconciler.mark_interrupted()
 
-    def put_back(self) -> None:
+    def set_clock_back(self) -> None:
         self.exchange.clock.forward(seconds=-self.chance.choice([0.5, 30, 3600, 36 * 3600]))
         set_prices(self.desk)
 
     def faults(self) -> None:
         self.share_of_faults = self.chance.choice([0, 0, 0, 0.2, 0.7])
 
-    # --- people --------------------------------------------------------------------------------------
+    # --- traders -------------------------------------------------------------------------------------
 
     def place(self) -> None:
         terms = intent_of(
@@ -176,7 +176,7 @@ class Walk:
         for report in self._alive():
             left = report.terms.quantity - report.filled_quantity
             quantity = min(left, Decimal(self.chance.choice([1, 2, 5, 1000])))
-            self._perhaps_tell(self.exchange.fill(self._ours(report), str(quantity)))
+            self._perhaps_report(self.exchange.fill(self._ours(report), str(quantity)))
 
     def change_elsewhere(self) -> None:
         for report in self._alive():
@@ -187,13 +187,13 @@ class Walk:
         for report in self._alive():
             waits = report.status is Status.TRIGGER_PENDING
             ends = [Status.OPEN] if waits else [Status.CANCELLED, Status.EXPIRED, Status.REJECTED]
-            self._perhaps_tell(self._put(replace(report, status=self.chance.choice(ends))))
+            self._perhaps_report(self._put(replace(report, status=self.chance.choice(ends))))
             if not waits and self.chance.random() < 0.3:
                 self.exchange.fill(self._ours(report), "1")
 
-    def tell_again(self) -> None:
-        if self.told:
-            self.rig.components.report_processor.process([self.chance.choice(self.told[-20:])])
+    def report_again(self) -> None:
+        if self.reports:
+            self.rig.components.report_processor.process([self.chance.choice(self.reports[-20:])])
 
     def _alive(self) -> list[OrderReport]:
         alive = [report for report in self.exchange.book.values() if report.status in LIVE]
@@ -206,8 +206,8 @@ class Walk:
         self.exchange.book[report.broker_order_id] = replace(report, at=self.exchange.clock())
         return self.exchange.book[report.broker_order_id]
 
-    def _perhaps_tell(self, report: OrderReport) -> None:
-        self.told.append(report)
+    def _perhaps_report(self, report: OrderReport) -> None:
+        self.reports.append(report)
         if self.chance.random() < 0.6:
             self.rig.components.report_processor.process([report])
 
@@ -219,9 +219,9 @@ def walk(request: pytest.FixtureRequest, settings: Settings, clock: FakeClock) -
         yield Walk(request.param, desk, FakeExchange(clock), settings)
 
 
-def test_when_calm_returns_both_books_say_the_same_and_nothing_was_sent_twice(walk: Walk) -> None:
+def test_both_order_books_agree_after_faults_and_nothing_is_sent_twice(walk: Walk) -> None:
     walk.go()
-    walk.calm()
+    walk.settle()
     desk, exchange = walk.desk, walk.exchange
     assert len(set(exchange.sent)) == len(exchange.sent) > 0
     positions: dict[tuple[str, str], Decimal] = defaultdict(Decimal)

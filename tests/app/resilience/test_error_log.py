@@ -22,10 +22,10 @@ def database(settings: Settings) -> Iterator[Database]:
 
 
 @pytest.fixture
-def tracker(writer: Writer, clock: FakeClock) -> Iterator[ErrorLog]:
-    tracker = ErrorLog(writer, clock)
-    yield tracker
-    tracker.close()
+def error_log(writer: Writer, clock: FakeClock) -> Iterator[ErrorLog]:
+    error_log = ErrorLog(writer, clock)
+    yield error_log
+    error_log.close()
 
 
 def rows(database: Database, **wanted: Any) -> list[Any]:
@@ -34,22 +34,22 @@ def rows(database: Database, **wanted: Any) -> list[Any]:
 
 
 def test_equal_errors_share_a_row_that_counts_them(
-    tracker: ErrorLog, clock: FakeClock, database: Database
+    error_log: ErrorLog, clock: FakeClock, database: Database
 ) -> None:
     for _ in range(3):
-        tracker.note(ZeroDivisionError("division by zero"), "/orders")
-        tracker.flush()
+        error_log.record(ZeroDivisionError("division by zero"), "/orders")
+        error_log.flush()
         clock.forward(minutes=1)
     (row,) = rows(database)
     assert (row.code, row.severity, row._mapping["count"]) == ("ZeroDivisionError", "critical", 3)
     assert (row.last_at - row.first_at).total_seconds() == 120
 
 
-def test_errors_of_different_places_are_told_apart(tracker: ErrorLog, database: Database) -> None:
+def test_errors_of_different_places_have_different_rows(error_log: ErrorLog, database: Database) -> None:
     for place in ("/orders", "/trades"):
-        tracker.note(StoreBusy("no answer"), place)
-    tracker.note(NotFound("nothing"), "/orders")
-    tracker.flush()
+        error_log.record(StoreBusy("no answer"), place)
+    error_log.record(NotFound("nothing"), "/orders")
+    error_log.flush()
     assert len(rows(database)) == 3
     assert len(rows(database, severity="error")) == 2
 
@@ -57,8 +57,8 @@ def test_errors_of_different_places_are_told_apart(tracker: ErrorLog, database: 
 @pytest.mark.parametrize(
     "error", [StoreBusy("no answer"), OperationalError("", {}, Exception("database or disk is full"))]
 )
-def test_errors_wait_while_the_store_does_not_answer(
-    tracker: ErrorLog,
+def test_errors_are_kept_while_the_store_is_unavailable(
+    error_log: ErrorLog,
     database: Database,
     writer: Writer,
     monkeypatch: pytest.MonkeyPatch,
@@ -69,15 +69,15 @@ def test_errors_wait_while_the_store_does_not_answer(
 
     with monkeypatch.context() as patched:
         patched.setattr(writer, "run", busy)
-        tracker.note(ZeroDivisionError(), "/orders")
-        tracker.flush()
-    tracker.flush()
+        error_log.record(ZeroDivisionError(), "/orders")
+        error_log.flush()
+    error_log.flush()
     assert len(rows(database)) == 1
 
 
-def test_number_of_different_errors_that_wait_is_bounded(tracker: ErrorLog, database: Database) -> None:
+def test_number_of_different_errors_kept_is_bounded(error_log: ErrorLog, database: Database) -> None:
     for number in range(300):
-        tracker.note(ZeroDivisionError(), f"/place-{number}")
-    tracker.flush()
+        error_log.record(ZeroDivisionError(), f"/place-{number}")
+    error_log.flush()
     with database.read() as connection:
         assert len(latest(connection, limit=1000)) == 200

@@ -13,7 +13,7 @@ from algosat.store.leader_lock import FileLeaderLock, NotLeading, leader_lock_of
 from algosat.trading.desk import Desk
 
 
-def test_only_one_leads(tmp_path: Path) -> None:
+def test_only_one_process_holds_the_lock(tmp_path: Path) -> None:
     first, second = FileLeaderLock(tmp_path / "engine.lock"), FileLeaderLock(tmp_path / "engine.lock")
     assert first.acquire()
     assert not second.acquire()
@@ -23,7 +23,7 @@ def test_only_one_leads(tmp_path: Path) -> None:
 
 
 @pytest.mark.sqlite
-def test_of_all_engines_on_one_store_one_leads_however_they_name_it(tmp_path: Path) -> None:
+def test_engines_on_one_store_share_a_lock_whatever_path_names_it(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "other").symlink_to(tmp_path / "store")
     engines = [leader_lock_of(Database(f"sqlite:///{tmp_path}/{name}/a.db")) for name in ("store", "other")]
@@ -34,11 +34,11 @@ def test_of_all_engines_on_one_store_one_leads_however_they_name_it(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_lead_is_free_once_its_holder_was_killed(tmp_path: Path) -> None:
+def test_lock_is_free_once_its_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "engine.lock"
     holder = (
-        "import sys, time; from pathlib import Path; from algosat.store.leader_lock import FileLeadership\n"
-        "lead = FileLeadership(Path(sys.argv[1])); print(lead.acquire(), flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from algosat.store.leader_lock import FileLeaderLock\n"
+        "lead = FileLeaderLock(Path(sys.argv[1])); print(lead.acquire(), flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", holder, str(path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -52,7 +52,7 @@ def test_the_lead_is_free_once_its_holder_was_killed(tmp_path: Path) -> None:
     heir.release()
 
 
-def test_a_leader_whose_lock_was_deleted_may_send_nothing(tmp_path: Path, desk: Desk) -> None:
+def test_fence_fails_when_the_lock_file_was_deleted(tmp_path: Path, desk: Desk) -> None:
     path = tmp_path / "engine.lock"
     lead = FileLeaderLock(path)
     assert lead.acquire()
@@ -64,6 +64,6 @@ def test_a_leader_whose_lock_was_deleted_may_send_nothing(tmp_path: Path, desk: 
     lead.release()
 
 
-def test_who_never_led_may_send_nothing(tmp_path: Path, desk: Desk) -> None:
+def test_fence_fails_without_the_lock(tmp_path: Path, desk: Desk) -> None:
     with desk.database.read() as connection, pytest.raises(NotLeading):
         FileLeaderLock(tmp_path / "engine.lock").fence(connection)

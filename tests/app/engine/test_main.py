@@ -1,4 +1,4 @@
-"""The engine as the process that systemd starts, with the paper broker, a standby, signals and sd_notify."""
+"""The engine as a process with the paper broker: standby, signals and notifications to systemd."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import Status
-from algosat.store import queries
+from algosat.store import heartbeats, queries
 from algosat.store.database import Database
-from algosat.store.tables import heartbeats
 from algosat.store.verify.verify import verify
 from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
@@ -31,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def live_desk(settings: Settings) -> Iterator[Desk]:
-    """A desk without a market of its own: the engine brings it."""
+    """Yield a desk whose instruments and quotes come from the engine."""
     database = Database(settings.algosat.database.url.get_secret_value())
     writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
     yield desks.build(settings, database, writer, notifier)
@@ -41,19 +39,19 @@ def live_desk(settings: Settings) -> Iterator[Desk]:
 
 
 def heartbeat(desk: Desk) -> dict[str, Any]:
-    """What the engine last said of itself."""
+    """Return the data of the engine's last heartbeat."""
     with desk.database.read() as connection:
-        statement = select(heartbeats.c.data).where(heartbeats.c.process == "engine")
-        return connection.execute(statement).scalar() or {}
+        last = heartbeats.read(connection, heartbeats.ENGINE)
+    return {} if last is None else last.data
 
 
 def leader(desk: Desk) -> int | None:
-    """The process that leads, as the store knows it."""
-    said = heartbeat(desk)
-    return said["pid"] if said.get("leading") else None
+    """Return the process ID of the leading engine, or None."""
+    data = heartbeat(desk)
+    return data["pid"] if data.get("leading") else None
 
 
-def test_an_order_is_filled_and_the_next_engine_goes_on_where_the_killed_one_ended(
+def test_standby_takes_over_and_fills_orders_when_the_leader_is_killed(
     directory: Path, live_desk: Desk
 ) -> None:
     desk = live_desk
@@ -73,7 +71,7 @@ def test_an_order_is_filled_and_the_next_engine_goes_on_where_the_killed_one_end
         assert verify(connection).clean
 
 
-def test_it_tells_systemd_that_it_lives_and_ends_when_told(directory: Path, live_desk: Desk) -> None:
+def test_engine_notifies_systemd_and_ends_on_sigterm(directory: Path, live_desk: Desk) -> None:
     path = directory / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(path))
@@ -88,7 +86,7 @@ def test_it_tells_systemd_that_it_lives_and_ends_when_told(directory: Path, live
 
 
 @pytest.mark.sqlite
-def test_a_store_without_schema_is_refused_with_the_remedy(directory: Path) -> None:
+def test_store_without_schema_ends_the_process_with_the_remedy(directory: Path) -> None:
     (directory / "data" / "algosat.db").unlink()
     with engine(directory) as process:
         assert process.wait(PATIENCE) == 78
