@@ -64,7 +64,7 @@ class UserInfo(Output):
     """`viewer`, `trader` or `admin`."""
 
 
-class Tokens(Output):
+class TokensView(Output):
     """Tokens of a login session."""
 
     access_token: Annotated[str, Field(examples=["eyJhbGciOiJIUzI1NiJ9.access.signature"])]
@@ -109,10 +109,10 @@ class SessionView(Output):
     "/auth/login",
     access=Access.PUBLIC,
     body=Credentials,
-    answer=Tokens,
+    answer=TokensView,
     errors=(WrongCredentials, LockedOut),
 )
-def log_in(body: Credentials) -> Tokens:
+def log_in(body: Credentials) -> TokensView:
     """Exchange username and password for tokens"""
     client = Client(request.remote_addr or "unknown", request.headers.get("User-Agent", ""))
     password = body.password.get_secret_value()
@@ -120,9 +120,9 @@ def log_in(body: Credentials) -> Tokens:
 
 
 @routes.post(
-    "/auth/refresh", access=Access.PUBLIC, body=RefreshBody, answer=Tokens, errors=(Unauthenticated,)
+    "/auth/refresh", access=Access.PUBLIC, body=RefreshBody, answer=TokensView, errors=(Unauthenticated,)
 )
-def refresh(body: RefreshBody) -> Tokens:
+def refresh(body: RefreshBody) -> TokensView:
     """Exchange a refresh token, once, for new tokens"""
     return _tokens(services().identity.refresh(body.refresh_token.get_secret_value(), correlation_id()))
 
@@ -182,7 +182,7 @@ def _own_session() -> str:
     return session_id
 
 
-def _tokens(grant: Grant) -> Tokens:
+def _tokens(grant: Grant) -> TokensView:
     return {
         "access_token": grant.access_token,
         "token_type": "bearer",

@@ -28,7 +28,7 @@ from algosat.monitoring import correlation, metrics
 _log = structlog.get_logger(__name__)
 
 
-class Finding(Output, total=False):
+class FieldError(Output, total=False):
     """One invalid field."""
 
     field: Annotated[str, Field(examples=["quantity"])]
@@ -64,7 +64,7 @@ class Problem(Output):
     code: Annotated[str, Field(examples=["not_found"])]
     """Stable name of the error for programs."""
     correlation_id: CorrelationId
-    errors: list[Finding]
+    errors: list[FieldError]
     """Every invalid field of the request; empty for other errors."""
     exception: NotRequired[ExceptionDetails]
     """Exception of a server error. Only admins get it, and only with the setting `debug` on."""

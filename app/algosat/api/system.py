@@ -55,7 +55,7 @@ class ComponentHealth(Output):
     """Finding of the check as a sentence, with the remedy after a failure."""
 
 
-class Health(Output):
+class HealthView(Output):
     """Health of the server and its components."""
 
     status: HealthState
@@ -137,11 +137,11 @@ def welcome() -> Welcome:
     return {"name": "Algosat", "status": "running", "documentation": "/docs", "openapi": "/openapi.json"}
 
 
-@routes.get("/health", access=Access.OPEN, answer=Health, also=(503,), limited=False)
+@routes.get("/health", access=Access.OPEN, answer=HealthView, also=(503,), limited=False)
 def health() -> Response:
     """Check every component; 503 if a vital one fails"""
     report = services().health.report()
-    answer: Health = {
+    answer: HealthView = {
         "status": report.state.value,
         "timestamp": services().clock(),
         "components": {name: finding.ok for name, finding in report.findings.items()},
