@@ -1,6 +1,6 @@
-"""When may be traded. Moments come and go in UTC; only the calendar knows exchange time.
+"""The trading calendar. Its arguments and results are in UTC; only the calendar knows exchange time.
 
-What the calendar does not cover is refused (`CalendarUnknown`), never guessed.
+It raises CalendarUnknown for what it does not cover and never guesses.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ _SATURDAY: Final = 5
 
 
 class Calendar(Protocol):
-    """What a market's calendar answers. Every `at` is an aware moment."""
+    """The calendar of a market. Every `at` is an aware datetime."""
 
     def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase: ...
 
     def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:
-        """The phase with its times, or None when it is closed, or never closes."""
+        """Return the phase with its times, or None for a market that is closed or never closes."""
 
     def trading_day(self, at: datetime) -> date:
-        """The exchange's date, or the next trading day when that date is none."""
+        """Return the exchange's date if it is a trading day, otherwise the next trading day."""
 
     def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
-        """When continuous trading begins on the exchange's date of `at`; None when that day has none."""
+        """Return when continuous trading begins on the exchange's date of `at`, or None."""
 
     def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
-        """When continuous trading ends on the exchange's date of `at`; None when that day has none."""
+        """Return when continuous trading ends on the exchange's date of `at`, or None."""
 
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
-        """When continuous trading next begins; `at` itself while it is under way."""
+        """Return when continuous trading next begins; `at` itself during continuous trading."""
 
     def warning(self, at: datetime) -> str | None:
-        """What the operator must know of the calendar's own end."""
+        """Return a warning for the operator if the calendar ends soon or has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeCalendar:
-    """The exchange's days as its circulars state them."""
+    """The exchange's trading days and phases, as its circulars state them."""
 
     sessions: Sessions
 
@@ -61,7 +61,7 @@ class ExchangeCalendar:
         return day.weekday() < _SATURDAY and day not in self.sessions.holidays
 
     def windows(self, segment: str, has_derivatives: bool, day: date) -> tuple[Window, ...]:
-        """The phases of a day, in order; none when it does not trade."""
+        """Return the phases of a day in order; empty if the exchange does not trade."""
         if segment not in self.sessions.segments:
             known = ", ".join(self.sessions.segments)
             raise CalendarUnknown(f"the trading calendar knows the segments {known}, not {segment}")
@@ -114,7 +114,7 @@ class ExchangeCalendar:
         return f"the trading calendar ends on {end}, in {left} days: {remedy}"
 
     def _continuous(self, segment: str, has_derivatives: bool, day: date) -> list[Window]:
-        """In order; a special day may have several, with a pause between."""
+        """Return the windows of continuous trading; a special day may have several, with pauses between."""
         windows = self.windows(segment, has_derivatives, day)
         return [each for each in windows if each.phase is Phase.CONTINUOUS]
 
@@ -151,10 +151,10 @@ class AlwaysOpen:
 
 
 def calendar_for(*, always_open: bool) -> Calendar:
-    """The packaged exchange calendar, or the one that never closes."""
+    """Return the packaged exchange calendar, or the calendar of a market that never closes."""
     return AlwaysOpen() if always_open else ExchangeCalendar(market_phases.packaged())
 
 
 def moment(day: date, at: time) -> datetime:
-    """An exchange date and time as a moment in UTC."""
+    """Return a date and time of the exchange in UTC."""
     return datetime.combine(day, at, EXCHANGE_TIME).astimezone(UTC)

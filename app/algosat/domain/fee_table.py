@@ -1,4 +1,4 @@
-"""The dated table of charges and the brokers' plans, read from `fees.yaml`."""
+"""The dated table of charges and brokerage plans, read from `fees.yaml`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CLASSES: Final = ("equity_delivery", "equity_intraday", "future", "option")
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Shares of turnover (0.001 is a thousandth) that held for one class of trades on a day."""
+    """The rates for one class of trades on a day, as fractions of turnover (0.001 is a thousandth)."""
 
     stt_buy: Decimal
     stt_sell: Decimal
@@ -36,7 +36,7 @@ class Rates:
 class Plan:
     """A broker's price for an executed order."""
 
-    share: Decimal | None  # of the order's value; none: always the flat amount
+    share: Decimal | None  # fraction of the order's value; None: always the flat amount
     most: Decimal
 
     def brokerage(self, value: Decimal) -> Decimal:
@@ -63,7 +63,7 @@ class FeeTable:
         return self.plans[broker][_class_of(kind, product)]
 
     def warning(self, on: date) -> str | None:
-        """What the operator must know when the table was last looked at too long ago.
+        """Return a warning for the operator if the table was last reviewed too long ago.
 
         Charges are still computed then: a fill that has happened must be booked.
         """
@@ -74,13 +74,13 @@ class FeeTable:
 
 @cache
 def packaged() -> FeeTable:
-    """The charges this release knows."""
+    """Return the table packaged with this release."""
     text = files("algosat.domain").joinpath("fees.yaml").read_text("utf-8")
     return read(yaml.load(text, Loader=yaml.CSafeLoader))
 
 
 def read(data: Mapping[str, Any]) -> FeeTable:
-    """A table from the shape of `fees.yaml`."""
+    """Return a table from parsed `fees.yaml`."""
     return FeeTable(
         periods=tuple(
             (period["from"], {name: _rates(period, period[name]) for name in _CLASSES})
@@ -96,7 +96,7 @@ def read(data: Mapping[str, Any]) -> FeeTable:
 
 def _class_of(kind: InstrumentKind, product: Product) -> str:
     if kind is not InstrumentKind.EQUITY:
-        return kind.value  # a future or an option costs the same in every product
+        return kind.value  # futures and options are charged the same under every product
     if product is Product.CARRY:
         raise FeesUnknown(
             "shares are traded for delivery or intraday: there are no charges for carrying them"

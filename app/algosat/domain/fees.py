@@ -1,4 +1,4 @@
-"""What trading costs: brokerage, taxes and charges, by the dated table of `fee_table`.
+"""Fees: brokerage, taxes and charges, by the dated table of `fee_table`.
 
 A broker charges by the contract note: brokerage per executed order, everything else on a day's
 turnover in one symbol and product. `charges` computes that. Booking cannot wait for the day's
@@ -29,7 +29,7 @@ _RUPEE: Final = Decimal(1)
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """What is taken for trades, in rupees."""
+    """The charges for trades, in rupees."""
 
     brokerage: Decimal = _NOTHING
     stt: Decimal = _NOTHING  # securities transaction tax
@@ -48,11 +48,11 @@ class Charges:
 
 @dataclass(frozen=True, slots=True)
 class Turnover:
-    """What was traded of one kind and product on one day, in rupees."""
+    """The turnover of one kind and product on one day, in rupees."""
 
     bought: Decimal = _NOTHING
     sold: Decimal = _NOTHING
-    orders: tuple[Decimal, ...] = ()  # the value of each executed order, for brokerage is per order
+    orders: tuple[Decimal, ...] = ()  # the value of each executed order: brokerage is per order
 
     @classmethod
     def of_order(cls, side: Side, value: Decimal) -> Turnover:
@@ -71,7 +71,7 @@ def charges(
     broker: str = "zerodha",
     exchange: str = "nse",
 ) -> Charges:
-    """The charges on a day's turnover in one symbol and product. Raises FeesUnknown, and never guesses."""
+    """Return the charges on a day's turnover in one symbol and product. Raises FeesUnknown."""
     rates, plan = table.rates(kind, product, on), table.plan(broker, kind, product)
     if exchange not in rates.exchange:
         raise FeesUnknown(f"no transaction charge is known for the exchange {exchange!r}")
@@ -99,7 +99,7 @@ def charges_of_fill(
     broker: str = "zerodha",
     exchange: str = "nse",
 ) -> Charges:
-    """What an order's charges grow by with a trade; the order as it was before it."""
+    """Return by how much a trade raises the charges of an order, given the order before the trade."""
 
     def until(value: Decimal) -> Charges:
         turnover = Turnover.of_order(order.terms.side, value)

@@ -1,4 +1,4 @@
-"""What can be traded, and the latest price of it."""
+"""Instruments and their quotes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Instrument:
     segment: str  # names the sessions in the calendar: "equity", "derivatives" …
     tick: Decimal  # prices are whole multiples of it
     lot: Decimal  # quantities are whole multiples of it
-    freeze_quantity: Decimal  # the exchange takes no single order above it
-    has_derivatives: bool = False  # such shares have a closing auction, and so other hours
+    freeze_quantity: Decimal  # the largest quantity of one order that the exchange accepts
+    has_derivatives: bool = False  # shares with derivatives have a closing auction, and so other hours
     expiry: date | None = None
 
     def takes_price(self, price: Decimal) -> bool:

@@ -1,7 +1,7 @@
-"""How much money positions and orders hold fast.
+"""The margin that positions and orders need.
 
-These are Algosat's own shares for the paper market and the gate. A broker's may be higher; it then
-rejects what the gate let pass.
+These are Algosat's own rates, used by the gate and the paper market. A broker's may be higher; it then
+rejects an order that passed the gate.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from algosat.domain.orders import Product
 _WHOLE: Final = Decimal(1)
 _FIFTH: Final = Decimal("0.2")
 
-# Pairs that are not named cannot be traded here; where somebody did elsewhere, they count whole. Options can
-# be bought only: what their writer owes is not a share of the premium.
+# Pairs that are not named cannot be traded here; positions in them that come from elsewhere count in full.
+# Options can only be bought: the margin of a writer is not a fraction of the premium.
 SHARES: Final[Mapping[tuple[InstrumentKind, Product], Decimal]] = {
     (InstrumentKind.EQUITY, Product.DELIVERY): _WHOLE,
     (InstrumentKind.EQUITY, Product.INTRADAY): _FIFTH,
@@ -33,5 +33,5 @@ def may_trade(kind: InstrumentKind, product: Product) -> bool:
 
 
 def required(kind: InstrumentKind, product: Product, exposure: Decimal) -> Decimal:
-    """The margin for this much exposure."""
+    """Return the margin for an exposure."""
     return exposure * SHARES.get((kind, product), _WHOLE)

@@ -1,4 +1,4 @@
-"""The phases of an exchange's day, what each takes, and `sessions.yaml` read into them."""
+"""The phases of an exchange's day, the orders each accepts, and how `sessions.yaml` is read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TAKES: Final[Mapping[Phase, frozenset[OrderType]]] = {
 
 
 def takes(phase: Phase, order_type: OrderType, validity: Validity) -> bool:
-    """Whether the exchange accepts such an order in this phase."""
+    """Return whether the exchange accepts such an order in this phase."""
     if validity is Validity.IOC and phase is not Phase.CONTINUOUS:
         return False
     return order_type in _TAKES.get(phase, frozenset())
@@ -60,7 +60,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The windows of a segment's day, from a date on."""
+    """The windows of a segment's day, valid from a date on."""
 
     since: date
     windows: tuple[Window, ...]
@@ -72,24 +72,24 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """All that the exchange's circulars say of its days."""
+    """The exchange's days, as its circulars state them."""
 
     covered_from: date
     valid_through: date
     segments: Mapping[str, tuple[Schedule, ...]]  # oldest first
     holidays: Mapping[date, str]
-    special: Mapping[date, tuple[Window, ...] | None]  # None: trades as any other day does
+    special: Mapping[date, tuple[Window, ...] | None]  # None: an ordinary trading day
 
 
 @cache
 def packaged() -> Sessions:
-    """The sessions this release knows."""
+    """Return the sessions packaged with this release."""
     text = files("algosat.domain").joinpath("sessions.yaml").read_text("utf-8")
     return read(yaml.load(text, Loader=yaml.CSafeLoader))
 
 
 def read(data: Mapping[str, Any]) -> Sessions:
-    """Sessions from the shape of `sessions.yaml`. Raises KeyError or ValueError where it has another."""
+    """Return sessions from parsed `sessions.yaml`. Raises KeyError or ValueError for malformed content."""
     pieces = {name: tuple(map(_window, windows)) for name, windows in data["pieces"].items()}
     return Sessions(
         covered_from=data["covers"]["from"],

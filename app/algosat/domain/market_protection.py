@@ -1,4 +1,4 @@
-"""The price a market order is protected by: since April 2026 none may trade at any price.
+"""The protection price of market orders: since April 2026 no market order may trade at any price.
 
 Distances from the price by kind and price band, as brokers publish them; for cheap options an
 absolute one.
@@ -12,19 +12,19 @@ from typing import Final
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import OrderTerms, Side
 
-# (price up to which, share of it)
+# (highest price of the band, protection as a fraction of the price)
 _SHARE: Final = (
     (Decimal(100), Decimal("0.02")),
     (Decimal(1000), Decimal("0.01")),
     (Decimal("Infinity"), Decimal("0.005")),
 )
-# (premium up to which, distance); above the last one a share of it
+# (highest premium of the band, distance); above the last band it is a fraction of the premium
 _OPTION_DISTANCE: Final = ((Decimal(500), Decimal(5)), (Decimal(1000), Decimal(10)))
 _OPTION_SHARE: Final = Decimal("0.01")
 
 
 def protection_price(terms: OrderTerms, instrument: Instrument, quote: Quote) -> Decimal | None:
-    """The worst price the order may trade at; None for orders that have a limit of their own.
+    """Return the worst price the order may trade at; None for orders with a limit.
 
     A stop is protected from its trigger on, any other from the last price on.
     """
@@ -34,9 +34,9 @@ def protection_price(terms: OrderTerms, instrument: Instrument, quote: Quote) ->
 
 
 def protected_from(price: Decimal, instrument: Instrument, quote: Quote, side: Side) -> Decimal:
-    """The limit that protects a market order at `price`: on the tick, and no worse than the circuit.
+    """Return the limit that protects a market order at `price`: on the tick and within the circuit.
 
-    Rounded towards the better price, so that it never protects less than the band.
+    It is rounded towards the better price, so that it never allows more than the published distance.
     """
     bound = price + side.sign * _distance(instrument, price)
     if side is Side.BUY:

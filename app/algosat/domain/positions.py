@@ -1,7 +1,7 @@
-"""Positions: what the fills of an order book sum up to.
+"""Positions: the sums of fills.
 
-A position keeps what its open quantity cost, not an average: the cost is split exactly when part
-of it is closed, so that cash is conserved to the last decimal.
+A position keeps the cost of its open quantity, not an average price: the cost is split exactly when part of
+it is closed, so that cash is conserved to the last decimal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from algosat.domain.orders import Side
 
-_SMALLEST: Final = Decimal("0.00000001")  # what the store can hold
+_SMALLEST: Final = Decimal("0.00000001")  # the smallest amount the store can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Position:
         return self.cost / self.quantity if self.quantity else None
 
     def unrealised(self, last: Decimal) -> Decimal:
-        """Profit if all of it were closed at `last`."""
+        """Return the profit if the position were closed at `last`."""
         return self.quantity * last - self.cost
 
 
 def fill(position: Position, side: Side, quantity: Decimal, price: Decimal, fees: Decimal) -> Position:
-    """The position after a fill: it grows, shrinks, closes, or closes and turns."""
+    """Return the position after a fill, which opens, adds, reduces, closes or flips it."""
     signed = side.sign * quantity
     closing = _closing_part(position.quantity, signed)
     released = _share(position.cost, closing, position.quantity)
@@ -53,7 +53,7 @@ def fill(position: Position, side: Side, quantity: Decimal, price: Decimal, fees
 
 
 def _closing_part(held: Decimal, signed: Decimal) -> Decimal:
-    """How much of what is held the fill closes, with the sign of what is held."""
+    """Return the quantity that the fill closes, with the sign of the position."""
     if held * signed >= 0:
         return Decimal(0)
     return held if abs(signed) >= abs(held) else -signed

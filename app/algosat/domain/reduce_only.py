@@ -1,7 +1,7 @@
-"""Reduce-only orders that have outlived what they were to reduce.
+"""Reduce-only orders that are larger than the position they reduce.
 
-Another order of the same book may close the position first; what is then left working would open
-one the other way, so it is cancelled, the newest first.
+Another order of the same book may close the position first. A reduce-only order that still works would then
+open a position on the other side, so it is cancelled, the newest first.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ Key = tuple[str, str, str]  # strategy, symbol, product
 
 
 def is_exit(order: Order) -> bool:
-    """Whether it may only reduce, is ours, and nobody has asked for its cancelling yet."""
+    """Return whether the order is reduce-only, ours, and not being cancelled."""
     return (
         order.terms.reduce_only and not order.external and order.pending is not PendingRequest.PENDING_CANCEL
     )
 
 
 def oversized(exits: Iterable[Order], held: Iterable[Position]) -> Iterator[Order]:
-    """Those of the exits, oldest first, for which nothing is left once the older ones are filled."""
+    """Yield the exits that exceed what is left of their position once the older ones are filled.
+
+    `exits` are sorted from the oldest to the newest.
+    """
     left: dict[Key, Decimal] = defaultdict(Decimal)
     for position in held:
         left[position.strategy, position.symbol, position.product] = position.quantity

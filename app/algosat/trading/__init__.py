@@ -1,5 +1,5 @@
-"""The verbs of trading: what people, strategies and the clock may ask for, and what a broker's word leads to.
+"""Use cases of trading: place, modify, cancel, close, halt, and apply a broker's report.
 
-Each verb is one unit of work on the store. The gate (`algosat.domain.risk`) stands inside `place` and
-`modify`; nothing here speaks to a broker, that is the engine's.
+Each use case is one unit of work on the store. `place` and `modify` run the gate (`algosat.domain.risk`).
+Nothing here calls a broker: only the engine does.
 """

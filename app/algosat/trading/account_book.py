@@ -1,4 +1,4 @@
-"""The account's book as the gate needs it: what is held and working, line by line, and what it is worth."""
+"""The account's book: positions and working orders, line by line, and their value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Key = tuple[str, str, str]  # strategy, symbol, product
 
 _ZERO: Final = Decimal(0)
 _LINE = ("strategy", "symbol", "product")
-_MARK = (instruments.c.kind, quotes.c.last)  # null where the instrument, or its price, is not known
+_MARK = (instruments.c.kind, quotes.c.last)  # null if the instrument or its price is unknown
 _OF_ACCOUNT = Prepared(
     select(type_coerce(balances.c.realised - balances.c.fees, Scaled).label("earned")).where(
         balances.c.account == bindparam("account")
@@ -42,7 +42,7 @@ _IS_WORKING = (
     orders.c.id != bindparam("without"),
     text(WORKING_STATUS),
 )
-# Added up by the database: whoever has hundreds of orders working pays little more for the next one.
+# Summed by the database, so that the next order costs little more when hundreds are working.
 _SUMS = (
     select(
         *(orders.c[name] for name in _LINE),
@@ -66,11 +66,11 @@ _CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.
 
 @dataclass(frozen=True, slots=True)
 class UnpricedPosition:
-    """A position without instrument or price. Nothing can be opened meanwhile, but its result counts.
+    """A position whose instrument or price is missing. No position can be opened meanwhile.
 
-    It is valued by what was observed, never by what would have to be made up (the order of IFRS 13): at the
-    last known price, although the instrument is not listed any more; where none was ever seen, at the
-    price of its own trades (13.57 to 60), by which it has won or lost nothing yet.
+    Its profit or loss counts. It is valued by observed prices only, in the order of IFRS 13.57 to 60: at the
+    last known price, even if the instrument is no longer listed; if there is none, at the price of its own
+    trades, at which it has neither won nor lost.
     """
 
     strategy: str
@@ -88,25 +88,25 @@ class UnpricedPosition:
 class AccountBook:
     lines: tuple[ExposureLine, ...]
     working_orders: dict[str, int]  # by strategy
-    unpriced: frozenset[str]  # symbols in the book without instrument or price: their lines are missing
-    stranded: tuple[UnpricedPosition, ...] = ()  # what is held of them
+    unpriced: frozenset[str]  # symbols without instrument or price; they have no lines
+    stranded: tuple[UnpricedPosition, ...] = ()  # the positions in these symbols
 
     def lines_of(self, strategy: str) -> tuple[ExposureLine, ...]:
         return tuple(line for line in self.lines if line.strategy == strategy)
 
     def unrealised(self, strategy: str | None = None) -> Decimal:
-        """What open positions have won at their last price; of one strategy, or of all."""
+        """Return the unrealised profit of a strategy, or of all, at the last prices."""
         return sum((each.unrealised for each in self.valued if strategy in (None, each.strategy)), _ZERO)
 
     @property
     def valued(self) -> tuple[ExposureLine | UnpricedPosition, ...]:
-        """All that has a value, one way or another."""
+        """All positions, priced or not."""
         return (*self.lines, *self.stranded) if self.stranded else self.lines
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What a line adds up to while rows are read."""
+    """The sums of a line while rows are read."""
 
     kind: str | None
     last: Decimal | None
@@ -120,7 +120,7 @@ class _Tally:
         self._add(row.side, row.remaining, row)
 
     def add_change(self, order: Order, change: OrderChange) -> None:
-        """The broker may have carried it out by now: what it asks for counts beside what stands."""
+        """Count a pending change beside the order as it is: the broker may have made the change already."""
         self._add(order.terms.side, max(change.quantity - order.terms.quantity, _ZERO), change)
 
     def _add(self, side: str, quantity: Decimal, prices: Any) -> None:
@@ -133,7 +133,7 @@ class _Tally:
 
 
 def read_book(connection: Connection, account: str, *, without: str | None = None) -> AccountBook:
-    """The book, but for the order `without`, which is about to be replaced."""
+    """Return the account's book, leaving out the order `without`, which is about to be replaced."""
     tallies: dict[Key, _Tally] = {}
     working: dict[str, int] = {}
     for row in _HELD.all(connection, account=account):
@@ -164,7 +164,7 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
 
 
 def equity(connection: Connection, account: str, of: AccountBook, strategy: str | None = None) -> Decimal:
-    """Everything won and lost so far, fees included, open positions at their last price."""
+    """Return the profit so far, fees included, with open positions at their last prices."""
     earned = (
         _OF_ACCOUNT.scalar(connection, account=account)
         if strategy is None
@@ -174,7 +174,7 @@ def equity(connection: Connection, account: str, of: AccountBook, strategy: str 
 
 
 def _line(key: Key, tally: _Tally) -> ExposureLine | None:
-    """None where there is no instrument or no price."""
+    """Return the line, or None if the instrument or its price is missing."""
     if tally.kind is None or tally.last is None:
         return None
     strategy, symbol, product = key

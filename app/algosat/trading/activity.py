@@ -1,4 +1,4 @@
-"""What a restart of the processes would cut into now."""
+"""Activity that a restart of the processes would interrupt: open markets and requests under way."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from algosat.errors import CalendarUnknown
 from algosat.store import queries
 from algosat.store.database import Database
 
-# Of these the broker has not said yet what became of them; the others rest in his book, whoever restarts.
+# The broker has not acknowledged these yet. All others rest in the broker's book during a restart.
 _ON_THEIR_WAY = UNSENT | {Status.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """What is going on, in words: nothing when a restart would cut into nothing."""
+    """What a restart would interrupt, in words; both lists are empty if it would interrupt nothing."""
 
     markets: list[str]
     under_way: list[str]
 
 
 def interruption(database: Database, account: str, calendar: Calendar) -> Interruption:
-    """What a restart at this moment would cut into."""
+    """Return what a restart would interrupt now."""
     with database.read() as connection:
         instruments = queries.all_instruments(connection)
         orders = queries.working(connection, account)
@@ -35,19 +35,19 @@ def interruption(database: Database, account: str, calendar: Calendar) -> Interr
 
 
 def open_markets(instruments: Sequence[Instrument], calendar: Calendar, at: datetime) -> Iterator[str]:
-    """The segments that trade now, in words. A market that never closes is a trial, and counts as none."""
+    """Yield the segments that trade now, in words. A market that never closes is not counted."""
     for segment, has_derivatives in sorted({(each.segment, each.has_derivatives) for each in instruments}):
         try:
             window = calendar.window(segment, has_derivatives, at)
         except CalendarUnknown:
-            continue  # all trading is refused there
+            continue  # the gate denies all orders there
         if window is not None:
             kind = " with derivatives" if has_derivatives else ""
             yield f"{segment}{kind} is in {window.phase.value} until {window.end:%H:%M} {EXCHANGE_TIME}"
 
 
 def on_their_way(orders: Sequence[Order]) -> Iterator[str]:
-    """The orders with a request under way, in words."""
+    """Yield the orders with a request under way, in words."""
     for order in orders:
         if order.status in _ON_THEIR_WAY:
             yield f"order {order.id} is {order.status.value}"

@@ -1,4 +1,4 @@
-"""Taking a broker's report into the ledger: whose order it is, what follows, all in one unit of work."""
+"""Apply a broker's report: find or import its order and record the events, in one unit of work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from algosat.store.tables import orders, trades
 from algosat.trading.desk import Desk
 
 ACTOR = "engine"
-_LONGEST_READING = timedelta(minutes=1)  # of the broker's book; his calls have time-outs far below it
+_LONGEST_READING = timedelta(minutes=1)  # of the broker's book; the time-outs of its calls are far shorter
 
 _log = structlog.get_logger(__name__)
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
@@ -33,24 +33,22 @@ _TRADES = Prepared(select(trades.c.trade_id).where(trades.c.order_id == bindpara
 
 @dataclass(frozen=True, slots=True)
 class AppliedReport:
-    """What became of a report."""
+    """The outcome of a report."""
 
     order: Order
     cause: Cause
     events: tuple[OrderEvent, ...]
-    overfills: tuple[
-        Trade, ...
-    ] = ()  # trades beyond the order's quantity: booked nowhere, a person must look
-    is_ghost: bool = False  # the broker still works an order that is at its end here
+    overfills: tuple[Trade, ...] = ()  # trades beyond the order's quantity: not booked; a person must decide
+    is_ghost: bool = False  # the order is live at the broker although it has ended here
 
 
 def apply_report(
     connection: Connection, desk: Desk, report: OrderReport, *, read_at: datetime | None = None
 ) -> AppliedReport:
-    """Book everything that is new in a report; a report that says nothing new changes nothing.
+    """Record what is new in a report; a report without news changes nothing.
 
-    `read_at` is when the reading of the broker's book began that the report comes from; None for
-    one that was pushed, or came as an answer.
+    `read_at` is when the reading of the broker's book began; None for a report that was pushed, or that
+    answers a request.
     """
     row = _row_of(connection, report)
     order, cause = _import(connection, desk, report) if row is None else (order_from(row), cause_of(row))
@@ -66,7 +64,7 @@ def apply_report(
 
 
 def is_news(connection: Connection, desk: Desk, report: OrderReport, read_at: datetime) -> bool:
-    """Whether receiving the report would change anything, or call for anybody; most need no write."""
+    """Return whether applying the report would change anything or raise an alert; most reports do neither."""
     row = _row_of(connection, report)
     if row is None:
         return True
@@ -87,15 +85,15 @@ def _settle(
 
 
 def _is_fresh(desk: Desk, order: Order, read_at: datetime | None) -> bool:
-    """Whether the book was read after everything we know of the order had been written."""
+    """Return whether the broker's book was read after the last change of the order was stored."""
     if read_at is None:
         return False
-    # What is ahead of now was written before the clock was put back, and a reading of now began after that.
+    # An update in the future was stored before the clock was put back, so this reading began after it.
     return order.updated_at < read_at or read_at <= desk.clock() < order.updated_at - _LONGEST_READING
 
 
 def tracked(connection: Connection, order_id: str) -> tuple[Order, Cause]:
-    """An order, and the cause that what the engine does with it goes back to."""
+    """Return an order, and the cause to which the engine's actions on it are attributed. Raises NotFound."""
     row = _BY_ID.first(connection, order_id=order_id)
     if row is None:
         raise NotFound(f"there is no order {order_id}")
@@ -107,7 +105,10 @@ def cause_of(row: Any) -> Cause:
 
 
 def _row_of(connection: Connection, report: OrderReport) -> Any:
-    """Ours by its tag, unless the broker has a second order under it; else one that was imported before."""
+    """Return the row of the order with the report's tag, or of the imported order; None if there is neither.
+
+    A second order of the broker under the same tag counts as an external one.
+    """
     if report.tag is not None:
         row = _BY_ID.first(connection, order_id=report.tag)
         if row is not None and row.broker_order_id in (None, report.broker_order_id):
@@ -116,7 +117,7 @@ def _row_of(connection: Connection, report: OrderReport) -> Any:
 
 
 def _import(connection: Connection, desk: Desk, report: OrderReport) -> tuple[Order, Cause]:
-    """An order that was placed elsewhere. It counts in the book, and is never touched."""
+    """Store an external order. It counts in the book, and the engine never changes it."""
     cause = Cause(ACTOR, report.broker_order_id)
     terms = replace(report.terms, account=desk.account)
     order = create(_imported_id(report), terms, desk.clock(), external=True)
@@ -127,7 +128,7 @@ def _import(connection: Connection, desk: Desk, report: OrderReport) -> tuple[Or
 
 
 def _imported_id(report: OrderReport) -> str:
-    """The same for the same order, so that it is imported once."""
+    """Return an id derived from the broker's, so that an external order is imported only once."""
     digest = hashlib.sha256(report.broker_order_id.encode()).digest()
     return "a" + base64.b32encode(digest).decode().lower()[:17]
 

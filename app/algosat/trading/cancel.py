@@ -1,4 +1,4 @@
-"""Cancelling: at once while an order has not left, else as a wish the engine carries out."""
+"""Cancel orders: at once if they have not been sent, otherwise by a request that the engine sends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NOT_THERE: Final = "given up: the broker's book does not have it"
 
 
 def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
-    """Cancel an order, or ask for it. To ask again changes nothing.
+    """Cancel an order, or request its cancel. A second request changes nothing.
 
-    Raises NotFound, Conflict for an order that was placed elsewhere, IllegalTransition for one at its end.
+    Raises NotFound, Conflict for an external order, and IllegalTransition for one that has ended.
     """
     order = desk.writer.run(
         lambda connection: request(connection, desk, ledger.get(connection, order_id), cause)
@@ -31,7 +31,7 @@ def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
 def cancel_all(
     desk: Desk, cause: Cause, *, symbol: str | None = None, strategy: str | None = None
 ) -> list[Order]:
-    """Cancel every working order, or those of a symbol or strategy. Those placed elsewhere stay."""
+    """Cancel all working orders, or those of a symbol or strategy. External orders are left alone."""
 
     def chosen(order: Order) -> bool:
         return symbol in (None, order.terms.symbol) and strategy in (None, order.terms.strategy or "")
@@ -42,8 +42,10 @@ def cancel_all(
 
 
 def cancel_found(desk: Desk, cause: Cause, find: Callable[[Connection], Sequence[Order]]) -> None:
-    """Cancel what `find` finds. Mostly it is nothing, and nothing is written then; what has changed between
-    the look and the write is looked at again."""
+    """Cancel the orders that `find` returns.
+
+    `find` runs once on a read connection and, only if it returns orders, again in the write.
+    """
     with desk.database.read() as connection:
         if not find(connection):
             return
@@ -79,7 +81,7 @@ def _event(desk: Desk, order: Order) -> OrderEvent:
     if order.status is Status.CREATED:
         return OrderEvent(EventKind.CANCELLED, at, reason="cancelled before it was sent")
     if order.status is Status.NOT_FOUND:
-        # Sought in vain in the broker's book; should it turn up after all, the reconciler cancels it there.
+        # The broker's book does not have it. If it appears there later, the reconciler cancels it.
         return OrderEvent(EventKind.CANCELLED, at, reason=NOT_THERE)
     return OrderEvent(EventKind.CANCEL_REQUESTED, at)
 

@@ -1,4 +1,4 @@
-"""Closing positions: what is left of them after the orders already working, for each book by itself."""
+"""Close positions: market orders for what working orders do not close already, for each book separately."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def close_position(
     key: IdempotencyKey | None = None,
     if_any: bool = False,
 ) -> Placed:
-    """Close one symbol in a strategy's book (None: those placed by hand), at the market.
+    """Close one symbol in a strategy's book (None: positions opened by hand), at the market.
 
     Raises NothingToClose. With `if_any` an empty result is valid and is stored under the key.
     """
@@ -50,7 +50,7 @@ def close_position(
 def close_all(
     desk: Desk, cause: Cause, *, strategy: str | None = None, key: IdempotencyKey | None = None
 ) -> Placed:
-    """Close everything, or everything of one strategy; nothing to close is no error."""
+    """Close all positions, or all of one strategy; an empty result is no error."""
 
     def chosen(line: ExposureLine) -> bool:
         return strategy in (None, line.strategy)
@@ -61,7 +61,7 @@ def close_all(
 def exits(
     connection: Connection, desk: Desk, cause: Cause, chosen: Callable[[ExposureLine], bool]
 ) -> list[Order]:
-    """Market orders that take off what is left of the chosen lines."""
+    """Place market orders for what is left of the chosen lines."""
     lines = [line for line in account_book.read_book(connection, desk.account).lines if chosen(line)]
     legs = [exit_terms(desk.account, line) for line in lines if is_left(line)]
     return [order for terms in legs for order in slicing.admit(connection, desk, terms, cause)]

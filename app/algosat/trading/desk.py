@@ -1,4 +1,4 @@
-"""What the verbs work with: built once per process and handed in."""
+"""The trading desk: what the use cases work with, built once per process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Desk:
     notifier: Notifier
     calendar: Calendar
     books: Bookkeeping
-    defaults: Limits  # those of the settings; the store knows what was changed since
+    defaults: Limits  # limits of the settings; the store holds what has been changed since
     square_off_before_close: timedelta
     clock: Clock = now
 
@@ -69,8 +69,10 @@ def build(
 
 
 def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
-    """Which day something is booked under. Past the calendar's end nothing new is placed, but a fill that
-    has happened must be booked: then the exchange's date has to do."""
+    """Return the function that gives the day under which a moment is booked.
+
+    Beyond the end of the calendar a fill must still be booked; then it is the exchange's date.
+    """
 
     def day(at: datetime) -> date:
         try:
@@ -82,7 +84,7 @@ def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
 
 
 class Fees:
-    """What a fill costs, by the packaged table."""
+    """The fees of a fill, by the packaged table of charges."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -90,14 +92,14 @@ class Fees:
         self._kinds: dict[str, InstrumentKind] = {}
 
     def __call__(self, order: Order, trade: Trade) -> Decimal:
-        """The fees of a trade that the order already counts."""
+        """Return the fees of a trade that the order already includes."""
         before = replace(order, filled_value=order.filled_value - trade.quantity * trade.price)
         try:
             kind = self._kind(order.terms.symbol)
             day = trade.at.astimezone(EXCHANGE_TIME).date()
             return charges_of_fill(self._table, kind, before, trade, day).total
         except FeesUnknown as error:
-            # The fill has happened: a book without it would be worse than one without its fees.
+            # The fill has happened: a book without the fill would be worse than one without its fees.
             _log.error("fees_unknown", order=order.id, trade=trade.id, detail=error.detail)
             return Decimal(0)
 

@@ -1,8 +1,8 @@
-"""Idempotency: which orders a key stands for, and how they were answered.
+"""Idempotency records: which orders an Idempotency-Key stands for, and how the request was answered.
 
-A request that is repeated is not done twice, and is answered as it was the first time. An answer
-that did not wait for the broker, or waited in vain, is pinned by the version of each order. One
-that came with the broker's word needs nothing written: the order's events say which that was.
+A repeated request places nothing and gets the first answer. An answer that did not wait for the broker, or
+whose wait ended without an acknowledgement, is pinned to the version of each order. An answer with an
+acknowledgement needs no pin: the order's events contain it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _PIN = Prepared(update(replies).where(*_IS_OF_KEY), ["versions"])
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """An Idempotency-Key, with whose it is and which request he sent under it."""
+    """An Idempotency-Key, its owner, and a hash of the request sent under it."""
 
     principal: str
     key: str
     body_hash: str
-    waits: bool = False  # whether this one's answer waits for the broker's word
+    waits: bool = False  # whether the answer waits for the broker's acknowledgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Reply:
         return self.versions is not None
 
     def orders(self, connection: Connection) -> tuple[Order, ...]:
-        """As they were answered; as they are now, where that is still open."""
+        """Return the orders as they were answered, or as they are now if no answer is pinned."""
         if self.versions is None:
             return tuple(ledger.get(connection, order_id) for order_id in self.order_ids)
         answered = zip(self.order_ids, self.versions, strict=True)
@@ -55,7 +55,7 @@ class Reply:
 
 
 def find(connection: Connection, key: IdempotencyKey) -> Reply | None:
-    """What is kept under the key; None when it is new. Raises KeyReused."""
+    """Return the record of the key, or None for a new key. Raises KeyReused for a different request."""
     row = _row(connection, key)
     if row is None:
         return None
@@ -65,13 +65,13 @@ def find(connection: Connection, key: IdempotencyKey) -> Reply | None:
 
 
 def placed_under(connection: Connection, key: IdempotencyKey) -> tuple[Order, ...] | None:
-    """The orders of a key, whatever the request was; None when it was not used."""
+    """Return the orders of a key, whatever its request was; None if the key was never used."""
     row = _row(connection, key)
     return None if row is None else Reply(row.order_ids, row.versions).orders(connection)
 
 
 def keep(connection: Connection, key: IdempotencyKey, orders: Sequence[Order], at: datetime) -> Reply:
-    """Have the key stand for these orders, as they are now unless the answer waits."""
+    """Record the orders of a key; they are pinned as they are now unless the answer waits."""
     is_open = key.waits and not all(order.is_acknowledged for order in orders)
     reply = Reply([order.id for order in orders], None if is_open else [order.version for order in orders])
     _KEEP.run(
@@ -89,7 +89,7 @@ def keep(connection: Connection, key: IdempotencyKey, orders: Sequence[Order], a
 
 
 def first_answer(desk: Desk, key: IdempotencyKey, order: Order) -> Order:
-    """The only order of a key as everybody who asks under it is told of it, now that waiting is over."""
+    """Return the order in the state that every request with this key gets, pinning it if necessary."""
     if order.is_acknowledged:
         with desk.database.read() as connection:
             return _answered(connection, key, order.id)

@@ -1,4 +1,4 @@
-"""Changing an order that the broker has: judged like a new one, carried out by the engine."""
+"""Modify an order at the broker: the gate judges the new terms, the engine sends the request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from algosat.trading.desk import Desk
 
 
 def modify_order(desk: Desk, order_id: str, revision: ModifyRequest, cause: Cause) -> Order:
-    """Ask for an order's new terms. They hold once the broker has confirmed them.
+    """Request new terms for an order. They apply once the broker has confirmed them.
 
     Raises NotFound, IllegalTransition or Conflict when the order cannot be changed now, Denied when the gate
     says no; then the order stays as it is.

@@ -1,4 +1,4 @@
-"""Placing orders: judged and written in one unit of work, before anybody is told of them."""
+"""Place orders: judged and stored in one unit of work, before the engine or the client learns of them."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ _RANDOM_BYTES: Final = 11
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What became of the intents, in their order. A denial is an outcome too: the order's status says so."""
+    """The stored orders, in the sequence of the request. A denied order is an outcome: see its status."""
 
     orders: tuple[Order, ...]
-    replayed: bool  # the key was used before: these are the orders of then
-    pinned: bool = False  # ... as they were answered; else as they are now
+    replayed: bool  # the key was used before, and these are its orders
+    pinned: bool = False  # the replayed orders are in their answered state, otherwise in their present one
 
     @property
     def order(self) -> Order:
-        """The only one, where one was placed."""
+        """The order, if exactly one was requested."""
         (order,) = self.orders
         return order
 
 
 def place_order(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey | None = None) -> Placed:
-    """Place one order. Returns once it is durable; the engine sends it then.
+    """Place one order. Returns once the order is durable; the engine then sends it.
 
-    Raises KeyReused when the key stands for another request.
+    Raises KeyReused if the key was used for another request.
     """
     return place_basket(desk, [terms], cause, key=key)
 
@@ -52,12 +52,12 @@ def place_order(desk: Desk, terms: OrderTerms, cause: Cause, *, key: Idempotency
 def place_basket(
     desk: Desk, legs: Sequence[OrderTerms], cause: Cause, *, key: IdempotencyKey | None = None
 ) -> Placed:
-    """Place several orders; each is judged on the book that those before it left."""
+    """Place several orders. Each is judged on the book with the orders before it."""
     return once(desk, key, lambda connection: [admit(connection, desk, terms, cause) for terms in legs])
 
 
 def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Sequence[Order]]) -> Placed:
-    """The orders that `work` writes; with a key, the work is done once however often it is asked for."""
+    """Return the orders that `work` stores. With a key, `work` runs once for all repeats of a request."""
 
     def unit(connection: Connection) -> Placed:
         if key is None:
@@ -80,9 +80,9 @@ def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Se
 def admit(
     connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause, *, is_slice: bool = False
 ) -> Order:
-    """Judge an intent on the book as it is, and write the order that comes of it: created, or denied.
+    """Judge an order on the present book and store it as created or denied.
 
-    The slices of one order are equal on purpose: that makes none of them suspicious.
+    Slices of one order are equal by design, so they are not suspected of being repeats.
     """
     at = desk.clock()
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
@@ -104,5 +104,5 @@ def write(
 
 
 def new_id() -> str:
-    """18 characters that fit every broker's tag: lowercase alphanumeric, the first one a letter."""
+    """Return a new id that fits any broker's tag: 18 lowercase alphanumeric characters, first a letter."""
     return "a" + base64.b32encode(secrets.token_bytes(_RANDOM_BYTES))[:_RANDOM_CHARACTERS].decode().lower()

@@ -1,4 +1,4 @@
-"""Orders above the exchange's freeze quantity: cut into slices, each a durable order of its own."""
+"""Place an order above the exchange's freeze quantity as slices, each a durable order."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
 
-MOST: Final = 10  # slices: brokers take no more at once
+MOST: Final = 10  # slices of one order that brokers accept
 
 
 def sliced(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey | None = None) -> Placed:
-    """Place one order in as many slices as the freeze quantity asks for."""
+    """Place one order in as many slices as the freeze quantity requires."""
     return place.once(desk, key, lambda connection: admit(connection, desk, terms, cause))
 
 
 def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> list[Order]:
-    """Judge the whole before it is cut: slices must not slip under the limits of one order.
+    """Judge the whole order before it is sliced, so that slices do not evade the limits on one order.
 
-    A way out has as many slices as it needs; the engine sends them as fast as the broker takes them.
+    An exit may have any number of slices; the engine sends them as fast as the broker accepts them.
     """
     at = desk.clock()
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
@@ -54,7 +54,7 @@ def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -
 def _was_cut_before(
     connection: Connection, desk: Desk, terms: OrderTerms, largest: Decimal, at: datetime
 ) -> bool:
-    """Whether slices of an equal order were placed just before: the first of them looks like ours."""
+    """Return whether slices of an equal order were just placed: their first equals this order's first."""
     if not 0 < largest < terms.quantity:
         return False
     first = risk_snapshot.read_snapshot(connection, desk, replace(terms, quantity=largest), at)

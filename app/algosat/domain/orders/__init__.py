@@ -1,4 +1,4 @@
-"""Orders: what was asked, what may happen to them, and where each event leads.
+"""Orders: their terms, their events, and the states that events lead to.
 
 An order changes only by `apply`: replaying its events gives the order.
 """

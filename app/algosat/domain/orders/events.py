@@ -1,4 +1,4 @@
-"""What may happen to an order."""
+"""The events of an order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderEvent:
-    """Something that happened to an order. Only the fields of its kind are set."""
+    """An event of an order. Only the fields of its kind are set."""
 
     kind: EventKind
     at: datetime  # UTC

@@ -1,4 +1,4 @@
-"""An order, and the states it may be in."""
+"""An order and its states."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Status(StrEnum):
     NOT_FOUND = "not_found"
 
 
-# The broker has them, or may have them: they count towards exposure, and can be cancelled.
+# The broker has these orders or may have them: they count towards exposure and can be cancelled.
 WORKING: Final = frozenset(
     {
         Status.CREATED,
@@ -36,18 +36,18 @@ WORKING: Final = frozenset(
         Status.TRIGGER_PENDING,
         Status.PARTIALLY_FILLED,
         Status.UNKNOWN,
-        Status.NOT_FOUND,  # not seen is not the same as not there: the operator decides
+        Status.NOT_FOUND,  # not found is no proof of absence: the operator decides
     }
 )
-# What the broker's book shows as alive.
+# Orders that the broker's book shows as live.
 LIVE: Final = frozenset({Status.OPEN, Status.TRIGGER_PENDING, Status.PARTIALLY_FILLED})
 TERMINAL: Final = frozenset(Status) - WORKING
-# The broker has said nothing of them yet.
+# The broker has not acknowledged these orders.
 UNSENT: Final = frozenset({Status.CREATED, Status.SUBMITTING})
 
 
 class PendingRequest(StrEnum):
-    """A request under way on top of a status."""
+    """A request to the broker that is under way, beside the status of the order."""
 
     PENDING_MODIFY = "pending_modify"
     PENDING_CANCEL = "pending_cancel"
@@ -55,7 +55,7 @@ class PendingRequest(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as its events so far made it."""
+    """An order, as made by its events."""
 
     id: str  # also the tag the broker sees: 18 characters, lowercase alphanumeric, first letter `a`
     terms: OrderTerms
@@ -69,8 +69,8 @@ class Order:
     code: str | None = None
     reason: str | None = None
     pending_change: OrderChange | None = None
-    external: bool = False  # placed elsewhere, imported from the broker's book, never touched
-    version: int = 1  # how many events made it
+    external: bool = False  # placed elsewhere and imported from the broker's book; never changed by us
+    version: int = 1  # number of its events
 
     @property
     def intent(self) -> OrderTerms:
@@ -93,5 +93,5 @@ class Order:
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether the broker has said anything of it, or never will."""
+        """Whether the broker has acknowledged the order, or never will."""
         return self.status not in UNSENT

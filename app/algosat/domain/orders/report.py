@@ -1,4 +1,4 @@
-"""What a broker says of an order."""
+"""A broker's report of an order."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from algosat.domain.orders.terms import OrderTerms, Trade
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """All a broker knows of one order at one moment."""
+    """The state of one order at the broker at one moment."""
 
     broker_order_id: str
-    tag: str | None  # our order's id; none for one that was placed elsewhere
+    tag: str | None  # our order's id; None for an external order
     status: Status  # open, trigger_pending, partially_filled, filled, cancelled, rejected or expired
     terms: OrderTerms  # as the broker has them now; its quantity and prices are the truth after a change
     filled_quantity: Decimal

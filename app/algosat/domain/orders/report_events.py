@@ -1,8 +1,8 @@
-"""What a broker's report means for an order: the events it leads to.
+"""The events that follow from a broker's report of an order.
 
-Reports may come twice, late and out of order, so the merge only ever moves forward: trades are
-counted by their ids, an end is an end (but a late trade still counts), and what a report says of
-the terms is believed only of a change we are waiting for, or when it was read afresh.
+Reports may come twice, late and out of order, so only progress is taken from them: trades count once by their
+ids, and a final state stays final (but a late trade still counts). The terms in a report count only if they
+answer a change under way, or if the report was read from the broker's book after our last update.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ENDS: Final = {
 
 @dataclass(slots=True)
 class ReportEvents:
-    """The events in their order, the order they lead to, and the trades that would overfill it."""
+    """The events in sequence, the order they lead to, and the trades that would overfill it."""
 
     order: Order
     at: datetime
@@ -65,101 +65,103 @@ class ReportEvents:
 def events_from(
     order: Order, report: OrderReport, known_trades: AbstractSet[str], at: datetime, *, fresh: bool = False
 ) -> ReportEvents:
-    """What follows from a report for an order whose trades with these ids are booked already.
+    """Return the events that follow from a report, given the ids of the trades already booked.
 
-    `fresh` says that the report was read from the broker's book after everything we know of the
-    order had been written.
+    `fresh`: the report was read from the broker's book after the last change of the order was stored.
     """
-    settlement = ReportEvents(order, at)
-    _confirm(settlement, report)
-    _trigger(settlement, report)
-    _change(settlement, report, fresh=fresh)
-    _outgrow(settlement, report)
-    _fill(settlement, report.trades, known_trades)
-    _fall_short(settlement, report)
-    _end(settlement, report)
-    return settlement
+    outcome = ReportEvents(order, at)
+    _confirm(outcome, report)
+    _trigger(outcome, report)
+    _change(outcome, report, fresh=fresh)
+    _outgrow(outcome, report)
+    _fill(outcome, report.trades, known_trades)
+    _fall_short(outcome, report)
+    _end(outcome, report)
+    return outcome
 
 
-def _confirm(settlement: ReportEvents, report: OrderReport) -> None:
-    if settlement.order.status is Status.CREATED:
-        # Only a store that was put back to an earlier moment, or an import, sees this.
-        settlement.add(EventKind.SUBMITTING, reason="found in the broker's book")
-    if settlement.order.status in _UNCONFIRMED and report.status is not Status.REJECTED:
-        settlement.add(EventKind.ACCEPTED, broker_order_id=report.broker_order_id)
+def _confirm(outcome: ReportEvents, report: OrderReport) -> None:
+    if outcome.order.status is Status.CREATED:
+        # Happens only to imported orders, and after the store was restored to an earlier moment.
+        outcome.add(EventKind.SUBMITTING, reason="found in the broker's book")
+    if outcome.order.status in _UNCONFIRMED and report.status is not Status.REJECTED:
+        outcome.add(EventKind.ACCEPTED, broker_order_id=report.broker_order_id)
 
 
-def _trigger(settlement: ReportEvents, report: OrderReport) -> None:
-    if settlement.order.status is Status.TRIGGER_PENDING and report.status is Status.OPEN:
-        settlement.add(EventKind.TRIGGERED)
+def _trigger(outcome: ReportEvents, report: OrderReport) -> None:
+    if outcome.order.status is Status.TRIGGER_PENDING and report.status is Status.OPEN:
+        outcome.add(EventKind.TRIGGERED)
 
 
-def _change(settlement: ReportEvents, report: OrderReport, *, fresh: bool) -> None:
-    order = settlement.order
+def _change(outcome: ReportEvents, report: OrderReport, *, fresh: bool) -> None:
+    order = outcome.order
     if order.status not in LIVE:
         return
     if order.pending_change is not None:
         if _terms(report, order) == order.pending_change:
-            settlement.add(EventKind.MODIFIED)
+            outcome.add(EventKind.MODIFIED)
     elif fresh and order.pending is None and report.status in LIVE and _terms(report, order) != _own(order):
-        _take_over(settlement, report)
+        _take_over(outcome, report)
 
 
-def _outgrow(settlement: ReportEvents, report: OrderReport) -> None:
-    """Trades for all we know of the order, and the broker has more of it: a change held that we gave up, or
-    that somebody made elsewhere. Its trades prove it, however the report came."""
-    order, traded = settlement.order, sum(trade.quantity for trade in report.trades)
+def _outgrow(outcome: ReportEvents, report: OrderReport) -> None:
+    """Adopt a larger quantity of the broker's once our quantity is filled.
+
+    The broker made a change that we gave up on, or that was requested elsewhere. Its trades prove it, however
+    the report came.
+    """
+    order, traded = outcome.order, sum(trade.quantity for trade in report.trades)
     if (
         order.status in LIVE
         and order.terms.quantity <= traded <= report.terms.quantity != order.terms.quantity
     ):
-        _take_over(settlement, report)
+        _take_over(outcome, report)
 
 
-def _fall_short(settlement: ReportEvents, report: OrderReport) -> None:
-    """The same where the broker has less of it: what he filled whole has no more to come."""
-    order = settlement.order
+def _fall_short(outcome: ReportEvents, report: OrderReport) -> None:
+    """Adopt a smaller quantity of the broker's once the broker reports the order filled at it."""
+    order = outcome.order
     if (
         order.status in LIVE
         and report.status is Status.FILLED
         and order.filled_quantity == report.terms.quantity < order.terms.quantity
     ):
-        _take_over(settlement, report)
+        _take_over(outcome, report)
 
 
-def _take_over(settlement: ReportEvents, report: OrderReport) -> None:
-    """The broker's terms for ours; who wanted the order gone still does."""
-    order = settlement.order
+def _take_over(outcome: ReportEvents, report: OrderReport) -> None:
+    """Adopt the broker's terms; a cancel under way stays requested."""
+    order = outcome.order
     change = _terms(report, order)
-    settlement.add(EventKind.MODIFY_REQUESTED, change=change, reason="changed at the broker")
-    settlement.add(EventKind.MODIFIED)
-    if order.pending is PendingRequest.PENDING_CANCEL and settlement.order.status in LIVE:
-        settlement.add(EventKind.CANCEL_REQUESTED)
+    outcome.add(EventKind.MODIFY_REQUESTED, change=change, reason="changed at the broker")
+    outcome.add(EventKind.MODIFIED)
+    if order.pending is PendingRequest.PENDING_CANCEL and outcome.order.status in LIVE:
+        outcome.add(EventKind.CANCEL_REQUESTED)
 
 
-def _fill(settlement: ReportEvents, trades: Iterable[Trade], known: AbstractSet[str]) -> None:
+def _fill(outcome: ReportEvents, trades: Iterable[Trade], known: AbstractSet[str]) -> None:
     seen = set(known)
     for trade in trades:
         if trade.id in seen:
             continue
         seen.add(trade.id)
-        if trade.quantity > settlement.order.remaining_quantity:
-            settlement.overfills.append(trade)
-        elif may_happen(settlement.order, EventKind.FILLED):
-            settlement.add(EventKind.FILLED, trade=trade)
+        if trade.quantity > outcome.order.remaining_quantity:
+            outcome.overfills.append(trade)
+        elif may_happen(outcome.order, EventKind.FILLED):
+            outcome.add(EventKind.FILLED, trade=trade)
 
 
-def _end(settlement: ReportEvents, report: OrderReport) -> None:
-    order, kind = settlement.order, _ENDS.get(report.status)
+def _end(outcome: ReportEvents, report: OrderReport) -> None:
+    order, kind = outcome.order, _ENDS.get(report.status)
     if kind is None or order.status in TERMINAL:
         return
     code = REJECTED if kind is EventKind.REJECTED else None
     broker_order_id = report.broker_order_id if order.broker_order_id is None else None
-    settlement.add(kind, code=code, reason=report.reason, broker_order_id=broker_order_id)
+    outcome.add(kind, code=code, reason=report.reason, broker_order_id=broker_order_id)
 
 
 def _terms(report: OrderReport, order: Order) -> OrderChange:
-    """The report's terms, as far as they are the order's to choose: brokers fill in the rest as they like."""
+    """Return the report's terms where the order's type has them; brokers fill in the others freely."""
     wanted = order.pending_change or _own(order)
     terms = report.terms
     waits = order.status is Status.TRIGGER_PENDING

@@ -1,6 +1,6 @@
-"""From which states an event may come, and where it leads: the whole state machine.
+"""The state machine of an order: the states in which each event is allowed, and the state it leads to.
 
-What the two tables do not name cannot happen.
+Transitions that the two tables do not name are illegal.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ _ANY_SENT = frozenset(
     {_S.SUBMITTING, _S.OPEN, _S.TRIGGER_PENDING, _S.PARTIALLY_FILLED, _S.UNKNOWN, _S.NOT_FOUND}
 )
 
-# From which states an event may come. Where it leads stands in `_next_status`.
+# The states in which each event is allowed. `_next_status` gives the state it leads to.
 ALLOWED: Final[dict[EventKind, frozenset[Status]]] = {
     _E.DENIED: frozenset({_S.CREATED}),
     _E.SUBMITTING: frozenset({_S.CREATED}),
-    # From unknown and not_found: the order turned up in the broker's book after all.
+    # From unknown and not_found: the order appeared in the broker's book later.
     _E.ACCEPTED: frozenset({_S.SUBMITTING, _S.UNKNOWN, _S.NOT_FOUND}),
     _E.TRIGGERED: frozenset({_S.TRIGGER_PENDING}),
-    # From created: it could not be sent before its deadline. From live states: exchanges do take
-    # an acceptance back.
+    # From created: it could not be sent before its deadline. From live states: exchanges do revoke an
+    # acceptance.
     _E.REJECTED: _ANY_SENT | {_S.CREATED},
     _E.UNCERTAIN: frozenset({_S.SUBMITTING}),
     _E.NOT_FOUND: frozenset({_S.UNKNOWN}),
-    # Trades are the truth. A fill may overtake its acknowledgement (submitting, unknown, not_found), a lost
-    # trigger update (trigger_pending), and arrive after any end: a cancel that crossed it on the wire.
+    # Trades are the truth. A fill may overtake its acknowledgement (submitting, unknown, not_found) or a lost
+    # trigger update (trigger_pending), and arrive after any final state: a cancel that crossed it.
     _E.FILLED: _ANY_SENT | {_S.CANCELLED, _S.EXPIRED, _S.REJECTED},
-    # From created: cancelled here before it was ever sent.
+    # From created: cancelled by us before it was sent.
     _E.CANCELLED: _ANY_SENT | {_S.CREATED},
     _E.EXPIRED: _ANY_SENT | {_S.CREATED},
     _E.MODIFY_REQUESTED: LIVE,
     _E.MODIFIED: LIVE,
     _E.MODIFY_FAILED: LIVE,
-    # Also while submitting or unknown: the wish is kept, and carried out once the order is seen.
+    # Also while submitting or unknown: the request is kept, and sent once the order is acknowledged.
     _E.CANCEL_REQUESTED: _ANY_SENT,
     _E.CANCEL_FAILED: _ANY_SENT,
 }
@@ -66,13 +66,13 @@ def may_happen(order: Order, kind: EventKind) -> bool:
 
 
 def apply(order: Order, event: OrderEvent) -> Order:
-    """The order after the event. That no trade is counted twice is the ledger's care: it knows all ids.
+    """Return the order after the event. The ledger ensures that no trade is applied twice: it knows all ids.
 
     Raises IllegalTransition where the table does not allow it, and Overfill when a trade would
     take the order past its quantity.
     """
     if not may_happen(order, event.kind):
-        raise IllegalTransition(f"order {order.id} is {order.status}: {event.kind} cannot happen to it")
+        raise IllegalTransition(f"order {order.id} is {order.status}: {event.kind} is not allowed now")
     changed = order
     if event.kind is _E.FILLED:
         changed = _with_trade(order, event.trade)
@@ -84,7 +84,7 @@ def apply(order: Order, event: OrderEvent) -> Order:
         updated_at=max(order.updated_at, event.at),
         version=order.version + 1,
         status=status,
-        pending=_next_overlay(changed, event, status),
+        pending=_next_pending(changed, event, status),
         pending_change=_next_change(changed, event, status),
         broker_order_id=event.broker_order_id or order.broker_order_id,
         code=event.code or order.code,
@@ -111,7 +111,7 @@ def _with_change(order: Order) -> Order:
     change = order.pending_change
     if change is None:
         return order
-    # A fill may have overtaken the change: the quantity never falls below what was filled.
+    # A fill may have overtaken the change: the quantity never falls below the filled quantity.
     quantity = max(change.quantity, order.filled_quantity)
     return replace(order, terms=replace(change.applied_to(order.terms), quantity=quantity))
 
@@ -125,20 +125,20 @@ def _next_status(order: Order, event: OrderEvent) -> Status:
         if order.remaining_quantity == 0:
             return _S.FILLED
         if event.kind is _E.MODIFIED or order.status in TERMINAL:
-            return order.status  # a late fill after the end counts, but does not revive the order
+            return order.status  # a late fill after a final state counts, but does not revive the order
         return _S.PARTIALLY_FILLED
     return _LEADS_TO.get(event.kind, order.status)
 
 
-def _next_overlay(order: Order, event: OrderEvent, status: Status) -> PendingRequest | None:
+def _next_pending(order: Order, event: OrderEvent, status: Status) -> PendingRequest | None:
     if event.kind is _E.MODIFY_REQUESTED:
         return PendingRequest.PENDING_MODIFY
     if event.kind is _E.CANCEL_REQUESTED:
-        return PendingRequest.PENDING_CANCEL  # a cancel outweighs a change under way
+        return PendingRequest.PENDING_CANCEL  # a cancel takes precedence over a change under way
     if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED) and order.pending is PendingRequest.PENDING_CANCEL:
         return order.pending
     if event.kind is _E.CANCEL_FAILED and order.pending_change is not None:
-        return PendingRequest.PENDING_MODIFY  # the change that the cancel outweighed is still to be answered
+        return PendingRequest.PENDING_MODIFY  # the change that the cancel preceded is still unanswered
     if event.kind in (_E.MODIFIED, _E.MODIFY_FAILED, _E.CANCEL_FAILED):
         return None
     return order.pending if status in WORKING else None

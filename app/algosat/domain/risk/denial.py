@@ -1,4 +1,4 @@
-"""Why the gate says no."""
+"""Denials: why the gate rejects an order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from algosat.domain.reason_codes import Code
 
 
 class DenialCode(Code):
-    """Every reason for a denial, with the words that the API's documentation gives it."""
+    """Every reason for a denial, with the help text that the API's documentation shows."""
 
     # What cannot be checked is denied.
     UNKNOWN_SYMBOL = "unknown_symbol", "No instrument of this name is known."
@@ -21,7 +21,7 @@ class DenialCode(Code):
     CONTRACT_EXPIRED = "contract_expired", "The contract has expired."
     PRODUCT_NOT_ALLOWED = "product_not_allowed", "The instrument cannot be traded under this product."
     MARKET_CLOSED = "market_closed", "The session takes no orders of this kind now."
-    AFTER_SQUARE_OFF = "after_square_off", "Intraday positions are being closed; none may be opened."
+    AFTER_SQUARE_OFF = "after_square_off", "Intraday positions are being closed; no new ones may be opened."
 
     OFF_TICK = "off_tick", "A price is not a multiple of the instrument's tick."
     OFF_LOT = "off_lot", "The quantity is not a multiple of the instrument's lot."
@@ -50,4 +50,4 @@ class DenialCode(Code):
 @dataclass(frozen=True, slots=True)
 class Denial:
     code: DenialCode
-    detail: str  # one sentence with the figures
+    detail: str  # one sentence with figures

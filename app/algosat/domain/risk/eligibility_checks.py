@@ -1,4 +1,4 @@
-"""Checks of when and under which product an order may be placed."""
+"""Checks of whether trading in an instrument, under a product, is open to an order now."""
 
 from __future__ import annotations
 

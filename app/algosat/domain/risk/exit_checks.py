@@ -1,4 +1,4 @@
-"""Checks of orders that take something away: never more than is there."""
+"""Checks of orders that reduce a position: never by more than is held."""
 
 from __future__ import annotations
 

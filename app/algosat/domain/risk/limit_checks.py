@@ -1,4 +1,4 @@
-"""Checks of what a book is held to. None of them keeps anybody from leaving a position."""
+"""Checks of the limits and of funds. None of them applies to reduce-only orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of an order's own terms: its prices against its type, the instrument and the market."""
+"""Checks of an order's prices and quantity against its type, the instrument and the market."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def quote_is_fresh(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     allowed = min(scope.limits.stale_quote_seconds for scope in snapshot.scopes)
     if abs(age) <= allowed:
         return None
-    if age < 0:  # the clock was set back: nobody knows how old it is
+    if age < 0:  # the clock was put back: the age of the quote is unknown
         return Denial(
             DenialCode.STALE_QUOTE, f"the price of {terms.symbol} is from {-age:.1f} s ahead of now"
         )
@@ -100,7 +100,7 @@ def trigger_is_ahead(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None
 
 
 def _prices(terms: OrderTerms) -> tuple[Decimal, ...]:
-    """Those that a person gave; the protection price is the gate's own."""
+    """Return the prices the client gave; the protection price is the gate's."""
     given = (
         terms.limit_price if terms.type is not OrderType.MARKET else None,
         terms.trigger_price,

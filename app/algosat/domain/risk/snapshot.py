@@ -1,4 +1,4 @@
-"""What the gate sees when it judges an order: the market and the book at one moment."""
+"""The risk snapshot: the market and the account's book at one moment, as the gate judges an order by them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from algosat.domain.risk.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class ExposureLine:
-    """What one strategy holds, and has working, in one symbol under one product."""
+    """The position and working orders of one strategy in one symbol under one product."""
 
     strategy: str  # '' for orders placed by hand
     symbol: str
     product: Product
     kind: InstrumentKind
     last: Decimal  # the last price
-    price: Decimal  # the dearest of the last price and the prices of its working orders
+    price: Decimal  # the highest of the last price and the prices of its working orders
     quantity: Decimal = Decimal(0)  # negative: short
     cost: Decimal = Decimal(0)
     working_buys: Decimal = Decimal(0)
@@ -29,7 +29,7 @@ class ExposureLine:
 
     @property
     def worst_quantity(self) -> Decimal:
-        """The largest position, long or short, that could come of it if orders fill in the worst order."""
+        """The largest position, long or short, if the working orders fill in the worst sequence."""
         return max(self.quantity + self.working_buys, self.working_sells - self.quantity)
 
     @property
@@ -41,12 +41,12 @@ class ExposureLine:
         return self.quantity * self.last - self.cost
 
     def left_to_reduce(self, side: Side) -> Decimal:
-        """How much an order of this side could still take off the position."""
+        """Return by how much an order of this side could still reduce the position."""
         working = self.working_buys if side is Side.BUY else self.working_sells
         return max(-side.sign * self.quantity - working, Decimal(0))
 
     def with_order(self, terms: OrderTerms) -> ExposureLine:
-        """This line once the order is working too."""
+        """Return the line with this order working too."""
         price = max(self.price, price_of(terms, self.last))
         if terms.side is Side.BUY:
             return replace(self, price=price, working_buys=self.working_buys + terms.quantity)
@@ -55,7 +55,7 @@ class ExposureLine:
 
 @dataclass(frozen=True, slots=True)
 class RiskScope:
-    """A book and its limits: the whole account's, or one strategy's."""
+    """The exposure, activity and limits of the account or of one strategy."""
 
     name: str
     limits: Limits
@@ -63,7 +63,7 @@ class RiskScope:
     working_orders: int
     orders_last_second: int
     orders_today: int
-    day_result: Decimal  # what the book has won (negative: lost) since the trading day began, fees included
+    day_result: Decimal  # profit (negative: loss) since the trading day began, fees included
 
     @property
     def exposure(self) -> Decimal:
@@ -81,21 +81,21 @@ class RiskSnapshot:
     phase: Phase
     trading_day: date
     square_off_at: datetime | None  # when intraday positions of this segment are closed; None: never
-    halts: tuple[str, ...]  # the reasons of all that hold for this order
+    halts: tuple[str, ...]  # reasons of the halts that apply to the order
     position: ExposureLine  # of the order's strategy, symbol and product
     scopes: tuple[RiskScope, ...]  # the account's, then the strategy's if it has limits of its own
-    available: Decimal  # funds that no position or order needs as margin
+    available: Decimal  # funds that are not used as margin
     is_repeat: bool  # an equal order was placed within the duplicate window
 
     def added_exposure(self, terms: OrderTerms) -> Decimal:
-        """By how much the order could raise the exposure; nought when the worst case stays as bad."""
+        """Return by how much the order could raise the exposure; zero if the worst case stays the same."""
         return max(self.position.with_order(terms).exposure - self.position.exposure, Decimal(0))
 
     def is_exit(self, terms: OrderTerms) -> bool:
-        """Whether the order can only reduce its own book's position, said so or not."""
+        """Return whether the order can only reduce its position, marked reduce-only or not."""
         return terms.quantity <= self.position.left_to_reduce(terms.side)
 
 
 def price_of(terms: OrderTerms, last: Decimal) -> Decimal:
-    """What the order is valued at: the dearest it may trade at, and never below the last price."""
+    """Return the price at which the order is valued: the highest it names, and at least the last price."""
     return terms.dearest(last)
