@@ -1,4 +1,4 @@
-"""A paper exchange to drive by hand: every event is told, every output kept."""
+"""The simulated exchange, driven event by event by a test."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rules_of(*, calendar: Calendar | None = None, **differences: Any) -> Rules:
 
 
 def quote_of(symbol: str = SHARE, *, at: datetime = NOW, **differences: str | Decimal) -> Quote:
-    """Around 100, a thousand at bid and ask; `last="101"` changes one field."""
+    """Return a quote around 100 with 1000 at bid and ask; `last="101"` changes one field."""
     fields = {
         "last": "100", "bid": "99.90", "ask": "100.10", "bid_quantity": "1000", "ask_quantity": "1000",
         "volume": "50000", "open": "100", "high": "200", "low": "50",
@@ -51,7 +51,7 @@ def quote_of(symbol: str = SHARE, *, at: datetime = NOW, **differences: str | De
 
 
 def terms_of(side: Side = Side.BUY, quantity: int | str = 100, **differences: Any) -> OrderTerms:
-    """A market order; naming a limit or a trigger price makes it the type that has them."""
+    """Return the terms of a market order; a limit or trigger price makes it the type that has them."""
     prices = {name: _price(differences.get(name)) for name in ("limit_price", "trigger_price")}
     kinds = {
         (False, False): OrderType.MARKET,
@@ -65,6 +65,8 @@ def terms_of(side: Side = Side.BUY, quantity: int | str = 100, **differences: An
 
 
 class ManualExchange:
+    """Applies events to the exchange, and keeps its state and all outputs."""
+
     def __init__(self, rules: Rules | None = None, *, at: datetime = NOW) -> None:
         self.rules = rules or rules_of()
         self.market = Market()
@@ -72,49 +74,50 @@ class ManualExchange:
         self.outputs: list[Output] = []
         self._numbers = count(1)
 
-    def happen(self, event: Event) -> list[Output]:
+    def apply(self, event: Event) -> list[Output]:
         self.market, outputs = step(self.rules, self.market, event, self.at)
         self.outputs += outputs
         return list(outputs)
 
     def quote(self, symbol: str = SHARE, **differences: str | Decimal) -> list[Output]:
-        return self.happen(Tick(quote_of(symbol, at=self.at, **differences)))
+        return self.apply(Tick(quote_of(symbol, at=self.at, **differences)))
 
     def wait(self, seconds: float = 1) -> list[Output]:
         self.at += timedelta(seconds=seconds)
-        return self.happen(Clock())
+        return self.apply(Clock())
 
     def until(self, at: datetime) -> list[Output]:
         self.at = at
-        return self.happen(Clock())
+        return self.apply(Clock())
 
     def place(self, terms: OrderTerms, tag: str = "a00000000000000001") -> BookOrder:
-        """The order right after it has arrived."""
-        answer = self._answer(Place(next(self._numbers), tag, terms))
+        """Place an order. Returns the order as answered."""
+        answer = self._ask(Place(next(self._numbers), tag, terms))
         assert answer.refusal is None, answer.refusal
         assert answer.order is not None
         return answer.order
 
     def refusal(self, terms: OrderTerms) -> Refusal:
-        answer = self._answer(Place(next(self._numbers), "a00000000000000001", terms))
+        """Place an order that must be refused. Returns the refusal."""
+        answer = self._ask(Place(next(self._numbers), "a00000000000000001", terms))
         assert answer.refusal is not None
         return answer.refusal
 
     def cancel(self, order: BookOrder) -> Answered:
-        return self._answer(Cancel(next(self._numbers), order.id, order.terms.symbol))
+        return self._ask(Cancel(next(self._numbers), order.id, order.terms.symbol))
 
     def modify(self, order: BookOrder, **differences: Any) -> Answered:
         terms = order.terms
         whole = {"quantity": terms.quantity, **terms.prices, **differences}
         prices = {name: _price(whole[name]) for name in PRICES}
         change = OrderChange(Decimal(whole["quantity"]), **prices)
-        return self._answer(Modify(next(self._numbers), order.id, terms.symbol, change))
+        return self._ask(Modify(next(self._numbers), order.id, terms.symbol, change))
 
     def cross(self, order: BookOrder, quantity: int) -> Answered:
-        return self._answer(Cross(next(self._numbers), order.id, order.terms.symbol, Decimal(quantity)))
+        return self._ask(Cross(next(self._numbers), order.id, order.terms.symbol, Decimal(quantity)))
 
     def order(self, order: BookOrder) -> BookOrder:
-        """Its newest form."""
+        """Return the latest version of an order."""
         changes = [out.order for out in self.outputs if isinstance(out, Changed) and out.order.id == order.id]
         return changes[-1]
 
@@ -125,8 +128,8 @@ class ManualExchange:
         newest = {output.order.id: output.order for output in self.outputs if isinstance(output, Changed)}
         return [trade for order in newest.values() for trade in order.trades]
 
-    def _answer(self, request: Event) -> Answered:
-        answers = [output for output in self.happen(request) if isinstance(output, Answered)]
+    def _ask(self, request: Event) -> Answered:
+        answers = [output for output in self.apply(request) if isinstance(output, Answered)]
         return answers[-1]
 
 

@@ -1,4 +1,4 @@
-"""What holds for every sequence of orders, changes, cancels, ticks and waits."""
+"""Properties of every sequence of orders, modifications, cancels, ticks and waits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ quantities = st.integers(1, 8).map(lambda lots: Decimal(500 * lots))
 
 
 @st.composite
-def legs(draw: st.DrawFn) -> OrderTerms:
+def order_terms(draw: st.DrawFn) -> OrderTerms:
     kind = draw(st.sampled_from(OrderType))
     return OrderTerms(
         account="paper",
@@ -70,9 +70,9 @@ def ticks(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-happenings = st.lists(
+action_lists = st.lists(
     st.one_of(
-        legs(),
+        order_terms(),
         ticks(),
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("modify"), st.integers(0, 30), quantities, prices),
@@ -84,21 +84,21 @@ happenings = st.lists(
 
 
 class Run:
-    """One history: the events as the market got them, and all it said."""
+    """One run of the exchange: its steps and all outputs."""
 
-    def __init__(self, rules: Rules, story: list[Any]) -> None:
+    def __init__(self, rules: Rules, actions: list[Any]) -> None:
         self.rules, self.market, self.at = rules, Market(), NOW
         self.outputs: list[Output] = []
         self.steps: list[tuple[Market, Event, Market, tuple[Output, ...]]] = []
         self._numbers = count(1)
         self._volume: dict[str, Decimal] = defaultdict(lambda: Decimal(50_000))
         for symbol in (SHARE, FUTURE):
-            self._happen(Tick(quote_of(symbol, at=self.at)))
-        for happening in story:
+            self._apply(Tick(quote_of(symbol, at=self.at)))
+        for action in actions:
             self.at += timedelta(milliseconds=15)
-            self._happen(self._event(happening))
+            self._apply(self._event(action))
         self.at += timedelta(seconds=1)
-        self._happen(Clock())
+        self._apply(Clock())
 
     def orders(self) -> dict[str, BookOrder]:
         return {output.order.id: output.order for output in self.outputs if isinstance(output, Changed)}
@@ -110,19 +110,19 @@ class Run:
                 histories[output.order.id].append(output.order)
         return histories
 
-    def _happen(self, happening: Event) -> None:
-        for event in (Arrive(), happening):  # what was under way is a step by itself
+    def _apply(self, action: Event) -> None:
+        for event in (Arrive(), action):  # requests that arrive are a step of their own
             before = self.market
             self.market, outputs = step(self.rules, before, event, self.at)
             self.outputs += outputs
             self.steps.append((before, event, self.market, outputs))
 
-    def _event(self, happening: Any) -> Event:
-        match happening:
+    def _event(self, action: Any) -> Event:
+        match action:
             case OrderTerms():
-                return Place(next(self._numbers), "a00000000000000001", happening)
+                return Place(next(self._numbers), "a00000000000000001", action)
             case dict():
-                return Tick(self._quote(happening))
+                return Tick(self._quote(action))
             case ("wait", seconds):
                 self.at += timedelta(seconds=seconds)
                 return Clock()
@@ -140,7 +140,7 @@ class Run:
                     trigger_price=terms.trigger_price,
                 )
                 return Modify(next(self._numbers), order.id, terms.symbol, change)
-        raise AssertionError(happening)
+        raise AssertionError(action)
 
     def _quote(self, tick: dict[str, Any]) -> Quote:
         self._volume[tick["symbol"]] += tick["more"]
@@ -156,9 +156,9 @@ thorough = settings(max_examples=examples(30))
 
 
 @thorough
-@given(happenings)
-def test_no_order_is_ever_filled_beyond_its_quantity_and_fills_are_its_trades(story: list[Any]) -> None:
-    for order in Run(RULES, story).orders().values():
+@given(action_lists)
+def test_filled_quantity_is_the_sum_of_trades_and_never_exceeds_the_order(actions: list[Any]) -> None:
+    for order in Run(RULES, actions).orders().values():
         assert order.filled_quantity == sum((trade.quantity for trade in order.trades), Decimal(0))
         if order.status is not Status.REJECTED:
             assert order.filled_quantity <= order.terms.quantity
@@ -166,9 +166,9 @@ def test_no_order_is_ever_filled_beyond_its_quantity_and_fills_are_its_trades(st
 
 
 @thorough
-@given(happenings)
-def test_no_fill_is_worse_than_the_limit_of_its_order_at_that_moment(story: list[Any]) -> None:
-    for history in Run(RULES, story).histories().values():
+@given(action_lists)
+def test_no_fill_is_worse_than_the_limit(actions: list[Any]) -> None:
+    for history in Run(RULES, actions).histories().values():
         known = 0
         for order in history:
             for trade in order.trades[known:]:
@@ -178,9 +178,9 @@ def test_no_fill_is_worse_than_the_limit_of_its_order_at_that_moment(story: list
 
 
 @thorough
-@given(happenings)
-def test_every_fill_is_in_whole_lots_on_the_tick_and_within_the_circuit(story: list[Any]) -> None:
-    for order in Run(RULES, story).orders().values():
+@given(action_lists)
+def test_fills_are_in_whole_lots_on_the_tick_within_the_circuit_limits(actions: list[Any]) -> None:
+    for order in Run(RULES, actions).orders().values():
         instrument = UNIVERSE[order.terms.symbol].instrument
         for trade in order.trades:
             assert instrument.takes_quantity(trade.quantity)
@@ -189,9 +189,9 @@ def test_every_fill_is_in_whole_lots_on_the_tick_and_within_the_circuit(story: l
 
 
 @thorough
-@given(happenings)
-def test_filled_quantities_only_grow_and_an_end_is_an_end(story: list[Any]) -> None:
-    for history in Run(RULES, story).histories().values():
+@given(action_lists)
+def test_filled_quantity_only_grows_and_final_orders_never_change(actions: list[Any]) -> None:
+    for history in Run(RULES, actions).histories().values():
         for before, after in pairwise(history):
             assert after.filled_quantity >= before.filled_quantity
             assert after.trades[: len(before.trades)] == before.trades
@@ -200,9 +200,9 @@ def test_filled_quantities_only_grow_and_an_end_is_an_end(story: list[Any]) -> N
 
 
 @thorough
-@given(happenings)
-def test_orders_never_take_more_than_is_displayed_or_their_share_of_the_volume(story: list[Any]) -> None:
-    for before, event, after, outputs in Run(RULES, story).steps:
+@given(action_lists)
+def test_fills_never_exceed_the_display_and_the_share_of_the_volume(actions: list[Any]) -> None:
+    for before, event, after, outputs in Run(RULES, actions).steps:
         if not isinstance(event, Tick):
             continue
         symbol = event.quote.symbol
@@ -218,26 +218,26 @@ def test_orders_never_take_more_than_is_displayed_or_their_share_of_the_volume(s
 
 
 @thorough
-@given(happenings)
-def test_the_live_orders_of_the_book_are_those_last_said_to_be_live(story: list[Any]) -> None:
-    run = Run(RULES, story)
-    said = {number for number, order in run.orders().items() if order.status in LIVE}
-    kept = {order.id for book in run.market.books.values() for order in book.orders}
-    assert kept == said
+@given(action_lists)
+def test_live_orders_of_the_book_match_the_outputs(actions: list[Any]) -> None:
+    run = Run(RULES, actions)
+    reported = {number for number, order in run.orders().items() if order.status in LIVE}
+    stored = {order.id for book in run.market.books.values() for order in book.orders}
+    assert stored == reported
 
 
 @thorough
-@given(happenings)
-def test_the_same_seed_and_events_give_the_same_book_byte_for_byte(story: list[Any]) -> None:
-    assert repr(Run(RULES, story).outputs) == repr(Run(RULES, story).outputs)
+@given(action_lists)
+def test_same_seed_and_events_give_the_same_outputs_byte_for_byte(actions: list[Any]) -> None:
+    assert repr(Run(RULES, actions).outputs) == repr(Run(RULES, actions).outputs)
 
 
-def test_another_seed_gives_other_fills() -> None:
-    story = [
+def test_other_seed_gives_other_fills() -> None:
+    actions = [
         OrderTerms("paper", SHARE, Side.BUY, Decimal(4000), OrderType.LIMIT, limit_price=Decimal("101.0"))
     ]
     filled = {
-        tuple(order.trades for order in Run(replace(RULES, seed=seed), story).orders().values())
+        tuple(order.trades for order in Run(replace(RULES, seed=seed), actions).orders().values())
         for seed in range(5)
     }
     assert len(filled) == 5

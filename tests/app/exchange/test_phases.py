@@ -10,7 +10,7 @@ from algosat.domain.market_phases import packaged
 from algosat.domain.orders import Side, Status
 from tests.app.exchange.manual_exchange import SHARE, UNIVERSE, ManualExchange, ioc, rules_of, terms_of
 
-WITH_DERIVATIVES = "NOVA-EQ"  # has a future: ends in the closing auction
+WITH_DERIVATIVES = "NOVA-EQ"  # has a future, and so a closing auction
 RULES = rules_of(calendar=ExchangeCalendar(packaged()), stale_after=timedelta(days=1))
 
 
@@ -28,7 +28,7 @@ def share(side: Side = Side.BUY, quantity: int = 100, **differences: object):  #
     return terms_of(side, quantity, symbol=WITH_DERIVATIVES, **differences)
 
 
-def test_the_shares_under_a_future_are_known() -> None:
+def test_shares_with_derivatives_are_known() -> None:
     assert {symbol for symbol, each in UNIVERSE.items() if each.instrument.has_derivatives} == {
         "NOVA-EQ",
         "GRANITE-EQ",
@@ -36,24 +36,24 @@ def test_the_shares_under_a_future_are_known() -> None:
 
 
 @pytest.mark.parametrize("clock", ["08:00", "09:11", "09:13", "15:16", "15:31", "15:40", "16:00"])
-def test_a_shut_session_takes_no_order(clock: str) -> None:
+def test_closed_phase_refuses_orders(clock: str) -> None:
     assert opened_at(clock).refusal(share(limit_price="99")).code == "session_closed"
 
 
 @pytest.mark.parametrize("clock", ["09:01", "15:21"])
-def test_an_auction_takes_no_stops_and_nothing_immediate(clock: str) -> None:
+def test_auction_refuses_stop_and_ioc_orders(clock: str) -> None:
     exchange = opened_at(clock)
     assert exchange.refusal(share(trigger_price="105")).code == "session_closed"
     assert exchange.refusal(ioc(share(limit_price="100"))).code == "session_closed"
 
 
-def test_the_second_half_of_an_auction_takes_limits_only() -> None:
+def test_second_half_of_an_auction_accepts_limit_orders_only() -> None:
     exchange = opened_at("15:26")
     assert exchange.refusal(share()).code == "session_closed"
     assert exchange.place(share(limit_price="100")).status is Status.OPEN
 
 
-def test_order_entry_ends_at_a_random_moment_that_the_seed_decides() -> None:
+def test_random_close_of_order_entry_follows_the_seed() -> None:
     closes = []
     for seed in range(30):
         exchange = ManualExchange(rules_of(calendar=RULES.calendar, seed=seed), at=at("15:28"))
@@ -69,49 +69,49 @@ def test_order_entry_ends_at_a_random_moment_that_the_seed_decides() -> None:
     assert len(set(closes)) > 10
 
 
-def test_the_pre_open_session_matches_at_one_price_and_hands_the_rest_on() -> None:
+def test_pre_open_session_matches_at_one_price_and_keeps_the_rest() -> None:
     exchange = opened_at("09:01")
     market, limit = (
         exchange.place(share(quantity=200)),
         exchange.place(share(quantity=300, limit_price="103")),
     )
-    beside = exchange.place(share(quantity=50, limit_price="90"))
+    away = exchange.place(share(quantity=50, limit_price="90"))
     exchange.at = at("09:10")
     exchange.quote(WITH_DERIVATIVES, last="102", bid="101.90", ask="102.10", volume="1")
     exchange.wait()
     exchange.until(at("09:15"))
     assert exchange.trades(market) == [(200, "102")]
     assert exchange.trades(limit) == [(300, "102")]
-    assert exchange.order(beside).status is Status.OPEN
+    assert exchange.order(away).status is Status.OPEN
 
 
-def test_a_market_order_left_over_from_an_auction_goes_on_at_its_price() -> None:
+def test_remainder_of_a_market_order_gets_the_auction_price_as_limit() -> None:
     exchange = opened_at("09:01")
     order = exchange.place(share(quantity=90_000))
     exchange.until(at("09:10"))
     exchange.until(at("09:15"))
-    left = exchange.order(order)
-    assert (left.status, left.limit) == (Status.PARTIALLY_FILLED, Decimal(100))
+    remainder = exchange.order(order)
+    assert (remainder.status, remainder.limit) == (Status.PARTIALLY_FILLED, Decimal(100))
 
 
-def test_a_market_order_that_meets_nobody_in_an_auction_is_newer_by_its_price() -> None:
+def test_unmatched_market_order_of_an_auction_gets_a_new_version() -> None:
     exchange = opened_at("09:01")
     order = exchange.place(share())
     exchange.quote(WITH_DERIVATIVES, ask_quantity="0")
     exchange.until(at("09:10"))
-    left = exchange.order(order)
-    assert (left.filled_quantity, left.limit) == (Decimal(0), Decimal(100))
-    assert left.version > order.version
+    remainder = exchange.order(order)
+    assert (remainder.filled_quantity, remainder.limit) == (Decimal(0), Decimal(100))
+    assert remainder.version > order.version
 
 
-def test_nothing_trades_while_an_auction_collects() -> None:
+def test_nothing_trades_during_order_entry_of_an_auction() -> None:
     exchange = opened_at("15:21")
     order = exchange.place(share())
     exchange.quote(WITH_DERIVATIVES, last="90", bid="89", ask="91", volume="90000")
     assert exchange.order(order).filled_quantity == 0
 
 
-def test_the_closing_auction_takes_over_limits_within_its_band_and_cancels_the_rest() -> None:
+def test_closing_auction_keeps_limit_orders_within_its_band_only() -> None:
     exchange = opened_at("15:10")
     near = exchange.place(share(limit_price="99"))
     far, stop = exchange.place(share(limit_price="96")), exchange.place(share(trigger_price="110"))
@@ -121,7 +121,7 @@ def test_the_closing_auction_takes_over_limits_within_its_band_and_cancels_the_r
     assert exchange.order(stop).status is Status.CANCELLED
 
 
-def test_a_price_outside_the_auctions_band_is_refused() -> None:
+def test_price_outside_the_auction_band_is_refused() -> None:
     exchange = opened_at("15:10")
     exchange.until(at("15:15"))
     exchange.until(at("15:21"))
@@ -129,7 +129,7 @@ def test_a_price_outside_the_auctions_band_is_refused() -> None:
     assert exchange.place(share(limit_price="97")).status is Status.OPEN
 
 
-def test_the_closing_auction_matches_at_one_price_and_cancels_what_is_left() -> None:
+def test_closing_auction_matches_at_one_price_and_cancels_the_rest() -> None:
     exchange = opened_at("15:21")
     buy, sell = exchange.place(share(limit_price="101")), exchange.place(share(Side.SELL, limit_price="101"))
     exchange.until(at("15:30"))
@@ -138,18 +138,18 @@ def test_the_closing_auction_matches_at_one_price_and_cancels_what_is_left() -> 
     assert exchange.order(sell).status is Status.CANCELLED
 
 
-def test_a_share_without_derivatives_trades_on_through_the_auction_of_others() -> None:
+def test_share_without_derivatives_has_no_closing_auction() -> None:
     exchange = opened_at("15:21", SHARE)
     assert exchange.place(terms_of()).status is Status.FILLED
 
 
-def test_after_the_close_market_orders_trade_at_the_closing_price() -> None:
+def test_post_close_market_orders_trade_at_the_closing_price() -> None:
     exchange = opened_at("15:51")
     assert exchange.trades(exchange.place(share(quantity=10))) == [(10, "100")]
     assert exchange.trades(exchange.place(share(Side.SELL, quantity=10))) == [(10, "100")]
 
 
-def test_day_orders_expire_when_the_day_is_over() -> None:
+def test_day_orders_expire_at_the_close() -> None:
     exchange = opened_at("15:00", SHARE)
     order = exchange.place(terms_of(limit_price="90"))
     exchange.until(at("15:29"))
@@ -158,7 +158,7 @@ def test_day_orders_expire_when_the_day_is_over() -> None:
     assert (exchange.order(order).status, exchange.order(order).reason) == (Status.EXPIRED, "the day is over")
 
 
-def test_orders_of_a_day_the_exchange_slept_through_expire_first_of_all() -> None:
+def test_orders_of_an_earlier_day_expire_before_anything_trades() -> None:
     exchange = opened_at("15:00", SHARE)
     order = exchange.place(terms_of(limit_price="99"))
     exchange.at = at("10:00", "2026-11-23")
@@ -167,7 +167,7 @@ def test_orders_of_a_day_the_exchange_slept_through_expire_first_of_all() -> Non
     assert exchange.order(order).filled_quantity == 0
 
 
-def test_in_the_market_that_never_closes_day_orders_expire_at_the_exchanges_midnight() -> None:
+def test_day_orders_expire_at_midnight_in_a_market_that_never_closes() -> None:
     exchange = ManualExchange(rules_of(calendar=AlwaysOpen()), at=at("23:59"))
     exchange.quote()
     order = exchange.place(terms_of(limit_price="90"))
@@ -175,7 +175,7 @@ def test_in_the_market_that_never_closes_day_orders_expire_at_the_exchanges_midn
     assert exchange.order(order).status is Status.EXPIRED
 
 
-def test_past_its_calendars_end_the_exchange_is_shut() -> None:
+def test_exchange_is_closed_after_the_end_of_its_calendar() -> None:
     exchange = ManualExchange(RULES, at=at("10:00", "2027-01-04"))
     exchange.quote()
     assert exchange.refusal(terms_of()).code == "session_closed"

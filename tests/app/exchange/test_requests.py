@@ -33,14 +33,12 @@ def exchange() -> ManualExchange:
         ({"protection_price": Decimal("79.95")}, "outside_circuit"),
     ],
 )
-def test_an_order_the_exchange_does_not_take_is_rejected(
-    exchange: ManualExchange, differences: dict[str, Any], code: str
-) -> None:
+def test_invalid_order_is_rejected(exchange: ManualExchange, differences: dict[str, Any], code: str) -> None:
     assert exchange.refusal(terms_of(**differences)).code == code
     assert exchange.market.book("EMBER-EQ").orders == ()
 
 
-def test_a_rejected_order_stands_in_the_book_as_such(exchange: ManualExchange) -> None:
+def test_rejected_order_is_reported_with_its_reason(exchange: ManualExchange) -> None:
     exchange.refusal(terms_of(quantity="1.5"))
     (rejected,) = [output.order for output in exchange.outputs if hasattr(output, "order") and output.order][
         :1
@@ -48,62 +46,62 @@ def test_a_rejected_order_stands_in_the_book_as_such(exchange: ManualExchange) -
     assert (rejected.status, rejected.reason) == (Status.REJECTED, "1.5 is not a multiple of the lot of 1")
 
 
-def test_a_future_off_its_lot_is_rejected(exchange: ManualExchange) -> None:
+def test_future_off_its_lot_is_rejected(exchange: ManualExchange) -> None:
     assert exchange.refusal(replace(terms_of(quantity=501), symbol=FUTURE)).code == "quantity_off_lot"
 
 
-def test_a_limit_order_without_a_limit_is_rejected(exchange: ManualExchange) -> None:
+def test_limit_order_without_a_limit_price_is_rejected(exchange: ManualExchange) -> None:
     terms = replace(terms_of(limit_price="100"), limit_price=None)
     assert exchange.refusal(terms).code == "limit_price_missing"
 
 
-def test_a_stop_without_a_trigger_is_rejected(exchange: ManualExchange) -> None:
+def test_stop_order_without_a_trigger_price_is_rejected(exchange: ManualExchange) -> None:
     terms = replace(terms_of(trigger_price="105"), trigger_price=None)
     assert exchange.refusal(terms).code == "trigger_price_missing"
 
 
-def test_an_unknown_symbol_is_refused(exchange: ManualExchange) -> None:
+def test_unknown_symbol_is_refused(exchange: ManualExchange) -> None:
     assert exchange.refusal(replace(terms_of(), symbol="NOBODY-EQ")).code == "unknown_symbol"
 
 
-def test_a_symbol_without_a_price_is_refused() -> None:
+def test_symbol_without_a_quote_is_refused() -> None:
     assert ManualExchange().refusal(terms_of()).code == "no_market"
 
 
-def test_the_same_tag_twice_is_two_orders(exchange: ManualExchange) -> None:
+def test_same_tag_twice_is_two_orders(exchange: ManualExchange) -> None:
     first, second = exchange.place(terms_of(), "a1"), exchange.place(terms_of(), "a1")
     assert first.id < second.id
     assert (first.tag, second.tag) == ("a1", "a1")
 
 
-def test_a_cancel_ends_an_order_and_keeps_its_fills(exchange: ManualExchange) -> None:
+def test_cancelled_order_keeps_its_fills(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of(quantity=1500, limit_price="100.10"))
     answer = exchange.cancel(order)
     assert answer.order is not None
     assert (answer.order.status, int(answer.order.filled_quantity)) == (Status.CANCELLED, 1000)
 
 
-def test_a_cancel_that_comes_too_late_says_so(exchange: ManualExchange) -> None:
+def test_late_cancel_is_refused_as_gone(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of())
     refusal = exchange.cancel(order).refusal
     assert refusal is not None
     assert (refusal.code, refusal.gone) == ("order_already_complete", True)
 
 
-def test_a_change_that_comes_too_late_says_so(exchange: ManualExchange) -> None:
+def test_late_modification_is_refused_as_gone(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of())
     refusal = exchange.modify(order, quantity=200).refusal
     assert refusal is not None
     assert refusal.gone
 
 
-def test_a_changed_price_is_matched_at_once(exchange: ManualExchange) -> None:
+def test_changed_price_is_matched_at_once(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of(limit_price="99"))
     exchange.modify(order, limit_price="100.10")
     assert exchange.trades(order) == [(100, "100.10")]
 
 
-def test_a_smaller_quantity_keeps_the_place_in_the_queue(exchange: ManualExchange) -> None:
+def test_smaller_quantity_keeps_the_queue_position(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of(quantity=200, limit_price="99.90"))
     exchange.quote(last="99.90", volume="50400")
     exchange.modify(order, quantity=150)
@@ -111,7 +109,7 @@ def test_a_smaller_quantity_keeps_the_place_in_the_queue(exchange: ManualExchang
     assert (int(kept.queue_ahead), int(kept.terms.quantity)) == (600, 150)
 
 
-def test_a_larger_quantity_joins_the_queue_anew(exchange: ManualExchange) -> None:
+def test_larger_quantity_loses_the_queue_position(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of(quantity=200, limit_price="99.90"))
     exchange.quote(last="99.90", volume="50400")
     exchange.modify(order, quantity=250)
@@ -128,7 +126,7 @@ def test_a_larger_quantity_joins_the_queue_anew(exchange: ManualExchange) -> Non
         ({"limit_price": "121"}, "outside_circuit"),
     ],
 )
-def test_a_change_the_exchange_does_not_take_changes_nothing(
+def test_refused_modification_changes_nothing(
     exchange: ManualExchange, differences: dict[str, Any], code: str
 ) -> None:
     order = exchange.place(terms_of(quantity=1500, limit_price="100.10"))
@@ -139,28 +137,28 @@ def test_a_change_the_exchange_does_not_take_changes_nothing(
     assert exchange.market == before
 
 
-def test_a_resting_market_order_can_be_given_a_price(exchange: ManualExchange) -> None:
+def test_resting_market_order_can_get_a_limit_price(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of(Side.SELL, 90_000))
     answer = exchange.modify(order, limit_price="90")
     assert answer.order is not None
     assert answer.order.limit == 90
 
 
-def test_a_resting_market_order_can_be_protected_anew(exchange: ManualExchange) -> None:
+def test_resting_market_order_can_get_a_new_protection_price(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of(quantity=90_000))
     answer = exchange.modify(order, protection_price="105.02")
     assert answer.order is not None
     assert answer.order.limit == Decimal("105.00")
 
 
-def test_a_crossing_trade_fills_whatever_is_displayed(exchange: ManualExchange) -> None:
+def test_cross_fills_regardless_of_the_display(exchange: ManualExchange) -> None:
     order = exchange.place(terms_of(limit_price="90"))
     exchange.cross(order, 40)
     exchange.cross(order, 400)
     assert exchange.trades(order) == [(40, "90"), (60, "90")]
 
 
-def test_a_request_takes_its_time_to_arrive() -> None:
+def test_request_arrives_after_the_latency() -> None:
     exchange = ManualExchange(rules_of(latency=timedelta(milliseconds=100), jitter=0.5))
     exchange.quote()
     with pytest.raises(IndexError):  # no answer yet
@@ -183,7 +181,7 @@ def test_requests_arrive_in_the_order_they_were_sent() -> None:
     assert [answer.request for answer in answers] == list(range(1, 21))
 
 
-def test_an_order_that_fills_while_its_cancel_travels_is_filled() -> None:
+def test_order_that_fills_while_its_cancel_is_on_its_way_is_filled() -> None:
     exchange = ManualExchange(rules_of(latency=timedelta(milliseconds=100), jitter=0))
     exchange.quote()
     with pytest.raises(IndexError):

@@ -1,4 +1,4 @@
-"""A real store in a temporary directory, and short ways to fill it."""
+"""Orders, events and trades on a real store, for the tests of the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def order_of(number: int, *, side: Side = Side.BUY, quantity: str = "10") -> Ord
     return create(f"a{number:017d}", terms, NOW)
 
 
-def happened(kind: EventKind, *, trade: Trade | None = None) -> OrderEvent:
+def event_of(kind: EventKind, *, trade: Trade | None = None) -> OrderEvent:
     return OrderEvent(kind, NOW, trade=trade, broker_order_id="B1" if kind is EventKind.ACCEPTED else None)
 
 
@@ -41,23 +41,23 @@ def place(writer: Writer, order: Order) -> Order:
     return writer.run(work)
 
 
-def record(writer: Writer, order_id: str, *happenings: OrderEvent) -> Order:
+def record(writer: Writer, order_id: str, *events: OrderEvent) -> Order:
     def work(connection: Connection) -> Order:
         order = ledger.get(connection, order_id)
-        for happening in happenings:
-            order = ledger.record(connection, order, happening, CAUSE, BOOKS)
+        for event in events:
+            order = ledger.record(connection, order, event, CAUSE, BOOKS)
         return order
 
     return writer.run(work)
 
 
 def fill(writer: Writer, order: Order, *trades: Trade) -> Order:
-    """Place an order, have it accepted and filled by these trades."""
+    """Place an order, accept it, and fill it by these trades."""
     place(writer, order)
     return record(
         writer,
         order.id,
-        happened(EventKind.SUBMITTING),
-        happened(EventKind.ACCEPTED),
-        *(happened(EventKind.FILLED, trade=trade) for trade in trades),
+        event_of(EventKind.SUBMITTING),
+        event_of(EventKind.ACCEPTED),
+        *(event_of(EventKind.FILLED, trade=trade) for trade in trades),
     )

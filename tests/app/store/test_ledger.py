@@ -9,21 +9,21 @@ from algosat.errors import IllegalTransition, NotFound, Overfill
 from algosat.store import audit, ledger, queries
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-from tests.app.store.conftest import BOOKS, CAUSE, NOW, fill, happened, order_of, place, record, trade_of
+from tests.app.store.conftest import BOOKS, CAUSE, NOW, event_of, fill, order_of, place, record, trade_of
 
 
-def test_an_order_comes_back_equal(writer: Writer, database: Database) -> None:
+def test_stored_order_is_read_back_equal(writer: Writer, database: Database) -> None:
     order = place(writer, order_of(1))
     with database.read() as connection:
         assert ledger.get(connection, order.id) == order
 
 
-def test_an_unknown_order_is_not_found(database: Database) -> None:
+def test_unknown_order_is_not_found(database: Database) -> None:
     with database.read() as connection, pytest.raises(NotFound, match="a404"):
         ledger.get(connection, "a404")
 
 
-def test_a_fill_changes_order_trade_position_balance_and_day_together(
+def test_fill_changes_order_trade_position_balance_and_day_together(
     writer: Writer, database: Database
 ) -> None:
     writer.run(lambda connection: ledger.deposit(connection, "paper", Decimal(1000)))
@@ -40,30 +40,30 @@ def test_a_fill_changes_order_trade_position_balance_and_day_together(
     assert [(row.trade_id, row.realised) for row in page.rows] == [("T2", 40), ("T1", 0)]
 
 
-def test_a_trade_seen_twice_is_booked_once(writer: Writer, database: Database) -> None:
+def test_trade_seen_twice_is_booked_once(writer: Writer, database: Database) -> None:
     order = fill(writer, order_of(1), trade_of(1, "4"))
-    again = record(writer, order.id, happened(EventKind.FILLED, trade=trade_of(1, "4")))
+    again = record(writer, order.id, event_of(EventKind.FILLED, trade=trade_of(1, "4")))
     assert again == order
     assert again.filled_quantity == 4
 
 
-def test_an_overfill_is_refused_and_changes_nothing(writer: Writer, database: Database) -> None:
+def test_overfill_is_refused_and_changes_nothing(writer: Writer, database: Database) -> None:
     order = fill(writer, order_of(1), trade_of(1, "9"))
     with pytest.raises(Overfill):
-        record(writer, order.id, happened(EventKind.FILLED, trade=trade_of(2, "2")))
+        record(writer, order.id, event_of(EventKind.FILLED, trade=trade_of(2, "2")))
     with database.read() as connection:
         assert ledger.get(connection, order.id) == order
 
 
-def test_an_illegal_event_is_refused_and_leaves_no_trace(writer: Writer, database: Database) -> None:
+def test_illegal_event_is_refused_and_not_logged(writer: Writer, database: Database) -> None:
     order = place(writer, order_of(1))
     with pytest.raises(IllegalTransition):
-        record(writer, order.id, happened(EventKind.TRIGGERED))
+        record(writer, order.id, event_of(EventKind.TRIGGERED))
     with database.read() as connection:
         assert [event.kind for event in audit.events_of(connection, order.id)] == [EventKind.CREATED]
 
 
-def test_working_orders_are_those_not_at_an_end(writer: Writer, database: Database) -> None:
+def test_working_orders_exclude_final_ones(writer: Writer, database: Database) -> None:
     fill(writer, order_of(1), trade_of(1, "10"))
     place(writer, order_of(2))
     with database.read() as connection:
@@ -85,7 +85,7 @@ def test_pages_follow_one_another_without_gap_or_overlap(writer: Writer, databas
     assert seen == [order_of(number).id for number in reversed(range(5))]
 
 
-def test_a_page_filters_by_column(writer: Writer, database: Database) -> None:
+def test_page_is_filtered_by_column(writer: Writer, database: Database) -> None:
     fill(writer, order_of(1), trade_of(1, "10"))
     place(writer, order_of(2))
     with database.read() as connection:

@@ -59,7 +59,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def test_values_come_back_as_they_were_given(database: Database) -> None:
+def test_values_are_read_back_equal(database: Database) -> None:
     with database.read() as connection:
         ADD.run(connection, ROW)
         row = BY_NAME.first(connection, name="one")
@@ -67,21 +67,21 @@ def test_values_come_back_as_they_were_given(database: Database) -> None:
     assert row._asdict() == dict(usual._mapping) == {"id": 1, **ROW}
 
 
-def test_nothing_is_found_where_nothing_is(database: Database) -> None:
+def test_empty_result_is_none_or_an_empty_list(database: Database) -> None:
     with database.read() as connection:
         assert BY_NAME.first(connection, name="none") is None
         assert PRICES.scalar(connection) is None
         assert PRICES.all(connection) == []
 
 
-def test_every_row_is_written_and_read(database: Database) -> None:
+def test_run_each_writes_every_row(database: Database) -> None:
     rows = [{**ROW, "name": str(number), "price": Decimal(number)} for number in range(3)]
     with database.read() as connection:
         ADD.run_each(connection, rows)
         assert [row.price for row in PRICES.all(connection)] == [Decimal(0), Decimal(1), Decimal(2)]
 
 
-def test_update_says_how_many_rows_it_touched(database: Database) -> None:
+def test_update_returns_the_number_of_affected_rows(database: Database) -> None:
     rename = Prepared(update(things).where(things.c.name == bindparam("known_as")), ("name",))
     with database.read() as connection:
         ADD.run(connection, ROW)
@@ -90,7 +90,7 @@ def test_update_says_how_many_rows_it_touched(database: Database) -> None:
         assert BY_NAME.first(connection, name="two").price == Decimal("1.25")
 
 
-def test_constants_of_a_statement_are_kept(database: Database) -> None:
+def test_constants_of_a_statement_are_bound(database: Database) -> None:
     cheap = Prepared(
         select(things.c.name).where(things.c.price < Decimal(2), things.c.flag.is_(True)).limit(2)
     )
@@ -105,7 +105,7 @@ def test_list_of_values_is_refused(database: Database) -> None:
         some.all(connection)
 
 
-def test_it_is_part_of_the_transaction_of_its_connection(database: Database) -> None:
+def test_statement_is_part_of_the_transaction_of_its_connection(database: Database) -> None:
     for transaction in (database.read, database.write, database.engine.begin):
         with pytest.raises(IntegrityError), transaction() as connection:
             ADD.run_each(connection, [ROW, ROW])
@@ -123,12 +123,12 @@ def test_errors_are_those_of_sqlalchemy(database: Database) -> None:
             PRICES.all(connection)
 
 
-def test_value_that_is_not_given_is_an_error(database: Database) -> None:
+def test_missing_value_is_an_error(database: Database) -> None:
     with database.read() as connection, pytest.raises(KeyError, match="name"):
         BY_NAME.first(connection)
 
 
-def test_words_that_differ_between_databases_are_built_for_the_one_at_hand(database: Database) -> None:
+def test_statement_function_is_called_with_the_dialect(database: Database) -> None:
     asked: list[str] = []
 
     def build(dialect: str) -> object:
@@ -141,7 +141,7 @@ def test_words_that_differ_between_databases_are_built_for_the_one_at_hand(datab
     assert asked == ["sqlite"]
 
 
-def test_a_statement_that_was_compiled_beforehand_is_not_compiled_again(database: Database) -> None:
+def test_compiled_statement_is_not_compiled_again(database: Database) -> None:
     compiled_for = []
 
     def statement(dialect: str) -> Select[tuple[str]]:

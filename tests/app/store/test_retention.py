@@ -13,11 +13,11 @@ from algosat.store.types import UtcTime
 from algosat.store.writer import Writer
 from tests.app.store.conftest import NOW
 
-FOR_EVER = {"orders", "events", "trades", "positions", "balances", "days", "openings"}
+KEPT_FOREVER = {"orders", "events", "trades", "positions", "balances", "days", "openings"}
 
 
 def row(column: Column[Any], number: int, at: datetime) -> dict[str, Any]:
-    """Any values for a row, but the time by which it is old."""
+    """Return any values for a row, with `at` as the time that decides its age."""
     needed = (each for each in column.table.columns if not each.nullable)
     return {**{each.name: any_value(each, number) for each in needed}, column.name: at}
 
@@ -33,39 +33,39 @@ def add(connection: Connection, column: Column[Any], *times: datetime) -> None:
         connection.execute(insert(column.table), row(column, number, at))
 
 
-def left(database: Database, column: Column[Any]) -> list[datetime]:
+def remaining(database: Database, column: Column[Any]) -> list[datetime]:
     with database.read() as connection:
         return list(connection.execute(select(column).order_by(column)).scalars())
 
 
 @pytest.mark.parametrize(("column", "age"), retention.KEPT, ids=lambda each: str(each))
-def test_what_is_too_old_goes_and_the_rest_stays(
+def test_expired_rows_are_deleted_and_the_rest_stays(
     database: Database, writer: Writer, column: Column[Any], age: timedelta
 ) -> None:
     last, first = NOW - age, NOW - age - timedelta(seconds=1)
     writer.run(lambda connection: add(connection, column, first, last, NOW))
     assert writer.run(lambda connection: retention.sweep(connection, NOW)) == 1
-    assert left(database, column) == [last, NOW]
+    assert remaining(database, column) == [last, NOW]
     assert writer.run(lambda connection: retention.sweep(connection, NOW)) == 0
 
 
-def test_keys_of_a_strategy_never_become_new_again(database: Database, writer: Writer) -> None:
+def test_idempotency_keys_of_a_strategy_are_never_deleted(database: Database, writer: Writer) -> None:
     old = row(replies.c.created_at, 1, NOW - timedelta(days=1000)) | {"principal": "strategy:trend"}
     writer.run(lambda connection: connection.execute(insert(replies), old))
     assert writer.run(lambda connection: retention.sweep(connection, NOW)) == 0
-    assert left(database, replies.c.created_at) == [old["created_at"]]
+    assert remaining(database, replies.c.created_at) == [old["created_at"]]
 
 
-def test_a_lot_goes_little_by_little(database: Database, writer: Writer) -> None:
+def test_many_expired_rows_are_deleted_in_batches(database: Database, writer: Writer) -> None:
     old = [NOW - timedelta(days=100)] * 450
     writer.run(lambda connection: add(connection, replies.c.created_at, *old))
-    swept = [writer.run(lambda connection: retention.sweep(connection, NOW)) for _ in range(4)]
-    assert swept == [200, 200, 50, 0]
+    deleted = [writer.run(lambda connection: retention.sweep(connection, NOW)) for _ in range(4)]
+    assert deleted == [200, 200, 50, 0]
     with database.read() as connection:
         assert connection.execute(select(func.count()).select_from(replies)).scalar_one() == 0
 
 
-def test_nothing_of_the_ledger_is_ever_swept() -> None:
-    swept = {column.table.name for column, _ in retention.KEPT}
-    assert metadata.tables.keys() >= FOR_EVER
-    assert not swept & FOR_EVER
+def test_ledger_tables_have_no_retention() -> None:
+    deleted = {column.table.name for column, _ in retention.KEPT}
+    assert metadata.tables.keys() >= KEPT_FOREVER
+    assert not deleted & KEPT_FOREVER

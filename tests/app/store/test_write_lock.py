@@ -18,50 +18,50 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
-def test_a_turn_is_had_by_one_at_a_time(database: Path) -> None:
-    with _turn(database):
+def test_lock_has_one_holder_at_a_time(database: Path) -> None:
+    with _held(database):
         assert acquire(database, wait=False) is None
-    with _turn(database):
+    with _held(database):
         pass
 
 
-def test_who_waits_for_his_turn_gets_it_before_who_comes_later(database: Path) -> None:
-    served = threading.Event()
+def test_waiting_thread_gets_the_lock_when_it_is_free(database: Path) -> None:
+    acquired = threading.Event()
 
     def wait() -> None:
-        with _turn(database):
-            served.set()
+        with _held(database):
+            acquired.set()
 
-    with _turn(database):
+    with _held(database):
         waiting = threading.Thread(target=wait)
         waiting.start()
-        wait_for(lambda: not _is_open(queue_file(database)))
-        assert not served.is_set()
+        wait_for(lambda: not _is_free(queue_file(database)))
+        assert not acquired.is_set()
     waiting.join(PATIENCE)
-    assert served.is_set()
+    assert acquired.is_set()
 
 
-def test_nobody_slips_in_before_who_stands_in_the_gate(database: Path) -> None:
-    gate = os.open(queue_file(database), os.O_CREAT | os.O_RDWR)
-    fcntl.flock(gate, fcntl.LOCK_EX)
+def test_taken_queue_keeps_others_from_the_lock(database: Path) -> None:
+    queue = os.open(queue_file(database), os.O_CREAT | os.O_RDWR)
+    fcntl.flock(queue, fcntl.LOCK_EX)
     assert acquire(database, wait=False) is None
-    os.close(gate)
-    with _turn(database):
+    os.close(queue)
+    with _held(database):
         pass
 
 
 @contextmanager
-def _turn(database: Path) -> Iterator[None]:
-    turn = acquire(database)
-    assert turn is not None
+def _held(database: Path) -> Iterator[None]:
+    handle = acquire(database)
+    assert handle is not None
     try:
         yield
     finally:
-        os.close(turn)
+        os.close(handle)
 
 
-def _is_open(gate: Path) -> bool:
-    handle = os.open(gate, os.O_CREAT | os.O_RDWR)
+def _is_free(path: Path) -> bool:
+    handle = os.open(path, os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -34,7 +34,7 @@ def increment(connection: Connection) -> int:
     return n + 1
 
 
-def test_units_of_many_threads_never_see_the_same_state(counter: Database) -> None:
+def test_units_of_many_threads_run_one_after_another(counter: Database) -> None:
     writer = Writer(counter)
     with ThreadPoolExecutor(16) as pool:
         results = list(pool.map(lambda _: writer.run(increment), range(200)))
@@ -43,28 +43,28 @@ def test_units_of_many_threads_never_see_the_same_state(counter: Database) -> No
 
 
 @pytest.mark.sqlite
-def test_who_writes_alone_does_it_himself_and_others_share_a_commit(counter: Database) -> None:
-    writer, begun, gate = Writer(counter), threading.Event(), threading.Event()
+def test_single_caller_writes_directly_and_waiting_ones_share_a_commit(counter: Database) -> None:
+    writer, begun, release = Writer(counter), threading.Event(), threading.Event()
 
-    def who(connection: Connection) -> int:
+    def thread(connection: Connection) -> int:
         begun.set()
-        gate.wait(PATIENCE)
+        release.wait(PATIENCE)
         return threading.get_ident()
 
     with ThreadPoolExecutor(3) as pool:
-        alone = pool.submit(lambda: (writer.run(who), threading.get_ident()))
+        direct = pool.submit(lambda: (writer.run(thread), threading.get_ident()))
         assert begun.wait(PATIENCE)
-        others = [pool.submit(writer.run, who) for _ in range(2)]
+        others = [pool.submit(writer.run, thread) for _ in range(2)]
         _await_waiting(writer, 2)
-        gate.set()
-        did, himself = alone.result()
-        assert did == himself
+        release.set()
+        ran_in, called_from = direct.result()
+        assert ran_in == called_from
         assert {other.result() for other in others} == {writer._thread.ident}  # noqa: SLF001
     writer.close()
 
 
 @pytest.mark.sqlite
-def test_who_shared_a_commit_is_waited_for_with_the_next(
+def test_callers_that_shared_a_commit_share_the_next(
     counter: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def uncommitted(connection: Connection) -> int:
@@ -82,13 +82,13 @@ def test_who_shared_a_commit_is_waited_for_with_the_next(
             patience.setattr("algosat.store.writer._LINGER", 10.0)
             first = pool.submit(writer.run, uncommitted)
             wait_for(lambda: len(writer._running) == 1)  # noqa: SLF001
-            time.sleep(0.05)  # it would be long done
+            time.sleep(0.05)  # long enough to finish, if it did not wait
             assert (writer.run(uncommitted), first.result()) == (2, 1)
-    assert writer.run(uncommitted) == 1  # nobody comes: it is written all the same
+    assert writer.run(uncommitted) == 1  # written although no other caller comes
     writer.close()
 
 
-def test_a_failing_unit_that_is_alone_leaves_nothing(counter: Database) -> None:
+def test_single_unit_that_fails_is_rolled_back(counter: Database) -> None:
     writer = Writer(counter)
 
     def fail(connection: Connection) -> None:
@@ -101,21 +101,21 @@ def test_a_failing_unit_that_is_alone_leaves_nothing(counter: Database) -> None:
     writer.close()
 
 
-def test_a_failing_unit_leaves_nothing_and_spares_its_group(counter: Database) -> None:
+def test_failing_unit_is_rolled_back_without_its_group(counter: Database) -> None:
     writer = Writer(counter)
-    gate = threading.Event()
+    release = threading.Event()
 
     def wait(connection: Connection) -> None:
-        gate.wait(PATIENCE)
+        release.wait(PATIENCE)
 
     def fail(connection: Connection) -> None:
         increment(connection)
         raise Conflict("no")
 
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(writer.run, wait)  # while it runs, the next two queue up for one group
+        first = pool.submit(writer.run, wait)  # the next two units are queued meanwhile, and share a group
         failing, fine = pool.submit(writer.run, fail), pool.submit(writer.run, increment)
-        gate.set()
+        release.set()
         first.result()
         with pytest.raises(Conflict):
             failing.result()
@@ -123,38 +123,38 @@ def test_a_failing_unit_leaves_nothing_and_spares_its_group(counter: Database) -
     writer.close()
 
 
-def test_a_group_whose_commit_fails_is_not_written_again(counter: Database) -> None:
+def test_group_is_not_repeated_after_a_failed_commit(counter: Database) -> None:
     with counter.engine.begin() as connection:
         connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
-        words = "id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED"
-        connection.execute(text(f"CREATE TABLE orphan ({words})"))
-    writer, begun, gate, runs = Writer(counter), threading.Event(), threading.Event(), []
+        columns = "id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED"
+        connection.execute(text(f"CREATE TABLE orphan ({columns})"))
+    writer, begun, release, runs = Writer(counter), threading.Event(), threading.Event(), []
 
     def wait(connection: Connection) -> None:
         begun.set()
-        gate.wait(PATIENCE)
+        release.wait(PATIENCE)
 
-    def spoil(connection: Connection) -> None:
-        runs.append("spoil")
-        connection.execute(text("INSERT INTO orphan VALUES (1)"))  # nobody objects before the commit
+    def violate(connection: Connection) -> None:
+        runs.append("violate")
+        connection.execute(text("INSERT INTO orphan VALUES (1)"))  # fails at the commit
 
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(writer.run, wait)
-        assert begun.wait(PATIENCE)  # what is queued from now on is the next group
-        spoiling, innocent = pool.submit(writer.run, spoil), pool.submit(writer.run, increment)
+        assert begun.wait(PATIENCE)  # units queued from here on form the next group
+        failing, other = pool.submit(writer.run, violate), pool.submit(writer.run, increment)
         _await_waiting(writer, 2)
-        gate.set()
+        release.set()
         first.result()
-        for failed in (spoiling, innocent):
+        for failed in (failing, other):
             with pytest.raises(DBAPIError, match=r"(?i)foreign key"):
                 failed.result()
-    assert runs == ["spoil"]
+    assert runs == ["violate"]
     assert writer.run(increment) == 1
     writer.close()
 
 
 @pytest.mark.sqlite
-def test_a_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None:
+def test_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None:
     writer = Writer(counter)
     with exclusive(counter):
         blocked = threading.Thread(target=lambda: writer.run(lambda connection: None))
@@ -168,7 +168,7 @@ def test_a_unit_that_did_not_begin_in_time_never_runs(counter: Database) -> None
 
 
 @pytest.mark.sqlite
-def test_a_unit_that_waits_for_another_process_may_give_up_too(counter: Database) -> None:
+def test_unit_waiting_for_another_process_times_out(counter: Database) -> None:
     writer = Writer(counter)
     with exclusive(counter), pytest.raises(StoreBusy, match="did not take the write"):
         writer.run(increment, timeout=0.05)
@@ -178,23 +178,23 @@ def test_a_unit_that_waits_for_another_process_may_give_up_too(counter: Database
 
 @pytest.mark.slow
 @pytest.mark.sqlite
-def test_somebody_who_goes_round_our_lock_makes_the_store_busy_and_no_more(counter: Database) -> None:
+def test_foreign_write_transaction_makes_the_store_busy(counter: Database) -> None:
     assert counter.path is not None
     writer = Writer(counter)
-    rude = sqlite3.connect(counter.path, isolation_level=None)
-    rude.execute("BEGIN IMMEDIATE")
+    foreign = sqlite3.connect(counter.path, isolation_level=None)
+    foreign.execute("BEGIN IMMEDIATE")
     with exclusive(counter), pytest.raises(StoreBusy, match="did not take the write"):
-        writer.run(increment, timeout=0.05)  # nobody is left of the group when its turn comes
+        writer.run(increment, timeout=0.05)  # the caller has given up when the writer gets the lock
     with pytest.raises(StoreBusy, match="refused the write"):
         writer.run(increment)
-    rude.execute("ROLLBACK")
-    rude.close()
+    foreign.execute("ROLLBACK")
+    foreign.close()
     assert writer.run(increment) == 1
     writer.close()
 
 
 @pytest.mark.sqlite
-def test_what_is_queued_when_the_writer_closes_is_still_written(counter: Database) -> None:
+def test_close_writes_queued_units(counter: Database) -> None:
     writer = Writer(counter)
     with ThreadPoolExecutor(4) as pool:
         with exclusive(counter):
@@ -204,7 +204,7 @@ def test_what_is_queued_when_the_writer_closes_is_still_written(counter: Databas
         assert sorted(future.result() for future in written) == [1, 2, 3, 4]
 
 
-def test_the_disk_is_waited_for_unless_a_unit_can_do_without(counter: Database) -> None:
+def test_durable_unit_waits_for_the_disk(counter: Database) -> None:
     writer = Writer(counter)
     assert writer.run(_waits_for_the_disk)
     assert not writer.run(_waits_for_the_disk, durable=False)
@@ -213,21 +213,21 @@ def test_the_disk_is_waited_for_unless_a_unit_can_do_without(counter: Database) 
 
 
 @pytest.mark.sqlite
-def test_a_durable_unit_takes_its_whole_group_to_disk(counter: Database) -> None:
+def test_durable_unit_makes_its_group_durable(counter: Database) -> None:
     writer = Writer(counter)
     with ThreadPoolExecutor(2) as pool:
         with exclusive(counter):
-            hurried = pool.submit(writer.run, _waits_for_the_disk, durable=False)
+            not_durable = pool.submit(writer.run, _waits_for_the_disk, durable=False)
             _await_waiting(writer, 1)
             durable = pool.submit(writer.run, _waits_for_the_disk)
             _await_waiting(writer, 2)
-        assert hurried.result()
+        assert not_durable.result()
         assert durable.result()
     writer.close()
 
 
 def _await_waiting(writer: Writer, number: int) -> None:
-    """Return once so many units wait. On SQLite the writer's thread waits with one of them."""
+    """Wait until `number` units are waiting. On SQLite the writer's thread holds one of them."""
 
     def waiting() -> int:
         in_hand = _group_in_hand(writer) if writer._database.is_sqlite else 0  # noqa: SLF001
@@ -237,7 +237,7 @@ def _await_waiting(writer: Writer, number: int) -> None:
 
 
 def _group_in_hand(writer: Writer) -> int:
-    """How many units the writer's thread is about to commit."""
+    """Return the number of units that the writer's thread is about to commit."""
     assert writer._thread.ident is not None  # noqa: SLF001
     frame = sys._current_frames().get(writer._thread.ident)  # noqa: SLF001
     while frame is not None:
@@ -274,7 +274,7 @@ def test_units_of_several_processes_lose_no_update(counter: Database) -> None:
         assert connection.execute(text("SELECT n FROM counter")).scalar_one() == 120
 
 
-def test_an_error_does_not_repeat_the_values(database: Database) -> None:
+def test_error_does_not_contain_the_values(database: Database) -> None:
     with pytest.raises(DBAPIError) as refused, database.read() as connection:
         connection.execute(text("SELECT :value FROM nothing"), {"value": "hash of a password"})
     assert "nothing" in str(refused.value)
@@ -282,12 +282,12 @@ def test_an_error_does_not_repeat_the_values(database: Database) -> None:
 
 
 @pytest.mark.sqlite
-def test_a_disk_that_was_full_is_written_to_again(counter: Database) -> None:
+def test_writer_recovers_after_a_full_disk(counter: Database) -> None:
     def at_most(pages: int) -> None:
         writer.run(lambda connection: connection.execute(text(f"PRAGMA max_page_count = {pages}")).all())
 
     writer = Writer(counter)
-    at_most(1)  # no more than there are
+    at_most(1)  # fewer than there are
     with pytest.raises(DBAPIError, match="full"):
         writer.run(lambda connection: connection.execute(text("CREATE TABLE more AS SELECT 1 AS n")))
     at_most(10_000)
@@ -296,9 +296,7 @@ def test_a_disk_that_was_full_is_written_to_again(counter: Database) -> None:
 
 
 @pytest.mark.sqlite
-def test_a_disk_that_takes_no_writes_is_a_store_that_refuses(
-    writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_read_only_disk_makes_the_store_busy(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_only(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 

@@ -26,11 +26,13 @@ def report_of(*quantities: int, status: Status = Status.FILLED) -> OrderReport:
 
 
 class Listener:
+    """Keeps the reports it receives."""
+
     def __init__(self) -> None:
-        self.heard: list[OrderReport] = []
+        self.received: list[OrderReport] = []
 
     def __call__(self, report: OrderReport) -> None:
-        self.heard.append(report)
+        self.received.append(report)
 
 
 @pytest.fixture
@@ -40,69 +42,73 @@ def listener() -> Listener:
 
 @pytest.fixture
 def connect(listener: Listener) -> Iterator[Callable[..., UnreliableChannel]]:
-    lines: list[UnreliableChannel] = []
+    channels: list[UnreliableChannel] = []
 
     def connected(*faults: Fault) -> UnreliableChannel:
-        lines.append(
+        channels.append(
             UnreliableChannel(
                 AdjustablePlan(FaultPlan(rates=dict.fromkeys(faults, 1.0), delay_seconds=DELAY))
             )
         )
-        lines[-1].connect(listener)
-        return lines[-1]
+        channels[-1].connect(listener)
+        return channels[-1]
 
     yield connected
-    for line in lines:
-        line.disconnect()
+    for channel in channels:
+        channel.disconnect()
 
 
-def test_a_good_line_delivers_once(connect: Callable[..., UnreliableChannel], listener: Listener) -> None:
+def test_reliable_channel_delivers_once(
+    connect: Callable[..., UnreliableChannel], listener: Listener
+) -> None:
     connect().deliver(report_of(10))
-    assert listener.heard == [report_of(10)]
+    assert listener.received == [report_of(10)]
 
 
 @pytest.mark.parametrize("fault", [Fault.DROPPED, Fault.DOWN])
-def test_an_update_may_be_lost(
+def test_dropped_report_is_not_delivered(
     connect: Callable[..., UnreliableChannel], listener: Listener, fault: Fault
 ) -> None:
     connect(fault).deliver(report_of(10))
     time.sleep(2 * DELAY)
-    assert listener.heard == []
+    assert listener.received == []
 
 
-def test_an_update_may_come_twice(connect: Callable[..., UnreliableChannel], listener: Listener) -> None:
+def test_duplicated_report_arrives_twice(
+    connect: Callable[..., UnreliableChannel], listener: Listener
+) -> None:
     connect(Fault.DUPLICATED).deliver(report_of(10))
-    wait_for(lambda: listener.heard == [report_of(10)] * 2)
+    wait_for(lambda: listener.received == [report_of(10)] * 2)
 
 
-def test_an_update_may_come_after_later_ones(
+def test_delayed_report_arrives_after_later_ones(
     connect: Callable[..., UnreliableChannel], listener: Listener
 ) -> None:
     connect(Fault.OUT_OF_ORDER).deliver(report_of(10))
     connect().deliver(report_of(10, 20))
-    wait_for(lambda: listener.heard == [report_of(10, 20), report_of(10)])
+    wait_for(lambda: listener.received == [report_of(10, 20), report_of(10)])
 
 
-def test_an_older_state_may_follow_the_last(
+def test_older_state_follows_the_final_one(
     connect: Callable[..., UnreliableChannel], listener: Listener
 ) -> None:
     connect(Fault.PARTIAL_AFTER_COMPLETE).deliver(report_of(10, 20))
     older = report_of(10, status=Status.PARTIALLY_FILLED)
-    wait_for(lambda: listener.heard == [report_of(10, 20), older])
+    wait_for(lambda: listener.received == [report_of(10, 20), older])
 
 
-def test_what_was_complete_at_once_is_followed_by_an_open_order(
+def test_open_state_follows_an_order_filled_by_one_trade(
     connect: Callable[..., UnreliableChannel], listener: Listener
 ) -> None:
     connect(Fault.PARTIAL_AFTER_COMPLETE).echo(report_of(10))
-    wait_for(lambda: listener.heard == [report_of(status=Status.OPEN)])
+    wait_for(lambda: listener.received == [report_of(status=Status.OPEN)])
 
 
-def test_a_cut_line_delivers_nothing_more(
+def test_disconnected_channel_delivers_nothing(
     connect: Callable[..., UnreliableChannel], listener: Listener
 ) -> None:
-    line = connect(Fault.OUT_OF_ORDER)
-    line.deliver(report_of(10))
-    line.disconnect()
+    channel = connect(Fault.OUT_OF_ORDER)
+    channel.deliver(report_of(10))
+    channel.disconnect()
     time.sleep(2 * DELAY)
-    assert listener.heard == []
+    assert listener.received == []

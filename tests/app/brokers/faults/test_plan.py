@@ -12,7 +12,7 @@ from algosat.brokers.faults.plan import OF_WRITES, Fault, FaultPlan, PlanFile
 from algosat.errors import ConfigurationError
 
 
-def test_a_plan_draws_the_same_faults_for_the_same_calls() -> None:
+def test_same_calls_draw_the_same_faults() -> None:
     plan = FaultPlan(seed=3, rates={Fault.LOST: 0.3, Fault.DOWN: 0.2})
     drawn = [plan.draw(OF_WRITES, "place", number) for number in range(200)]
     assert drawn == [plan.draw(OF_WRITES, "place", number) for number in range(200)]
@@ -21,7 +21,7 @@ def test_a_plan_draws_the_same_faults_for_the_same_calls() -> None:
     ]
 
 
-def test_faults_are_drawn_as_often_as_the_plan_says() -> None:
+def test_faults_are_drawn_at_the_rates_of_the_plan() -> None:
     plan = FaultPlan(rates={Fault.LOST: 0.3, Fault.DOWN: 0.2})
     drawn = Counter(plan.draw(OF_WRITES, "place", number) for number in range(4000))
     assert 0.27 < drawn[Fault.LOST] / 4000 < 0.33
@@ -29,35 +29,35 @@ def test_faults_are_drawn_as_often_as_the_plan_says() -> None:
     assert set(drawn) == {None, Fault.LOST, Fault.DOWN}
 
 
-def test_a_plan_without_rates_harms_nobody() -> None:
+def test_plan_without_rates_draws_no_fault() -> None:
     assert {FaultPlan().draw(OF_WRITES, "place", number) for number in range(100)} == {None}
 
 
-def test_a_file_is_read_anew_whenever_it_changes(tmp_path: Path) -> None:
+def test_changed_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "faults.json"
-    switch = PlanFile(path)
-    assert switch() == FaultPlan()
+    file = PlanFile(path)
+    assert file() == FaultPlan()
     path.write_bytes(orjson.dumps({"seed": 5, "rates": {"down": 1}, "delay_seconds": 0.5}))
-    assert switch() == FaultPlan(5, {Fault.DOWN: 1.0}, 0.5)
+    assert file() == FaultPlan(5, {Fault.DOWN: 1.0}, 0.5)
     path.write_bytes(b"{}")
     os.utime(path, ns=(1, 1))
-    assert switch() == FaultPlan()
+    assert file() == FaultPlan()
     path.unlink()
-    assert switch() == FaultPlan()
+    assert file() == FaultPlan()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"rates": {"typo": 1}}', b'{"seed": "x"}'])
-def test_a_file_that_is_no_plan_is_refused(content: bytes) -> None:
+def test_invalid_plan_is_refused(content: bytes) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         plan.read(content)
 
 
-def test_faults_are_off_unless_a_file_is_named() -> None:
+def test_faults_are_off_without_a_file() -> None:
     assert plan.configured("testing", {}) is None
     assert plan.configured("testing", {plan.FILE_VARIABLE: "/nowhere"}) is not None
 
 
 @pytest.mark.parametrize("environment", ["development", "staging", "production"])
-def test_faults_are_refused_outside_of_testing(environment: str) -> None:
+def test_faults_are_refused_outside_testing(environment: str) -> None:
     with pytest.raises(ConfigurationError, match="testing only"):
         plan.configured(environment, {plan.FILE_VARIABLE: "/tmp/faults"})  # type: ignore[arg-type]

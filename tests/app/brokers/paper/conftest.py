@@ -1,4 +1,4 @@
-"""A store for the venue, and a broker on it whose market stands still."""
+"""A paper broker on a real store, with a market that does not move by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paper brokers on a real store, their market moved by the test."""
+"""Paper brokers on a real store, with a market moved by the test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SYMBOL = "NOVA-EQ"
 
 
 class Clock:
-    """Stands still until a test lets it go on."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.at = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
@@ -31,7 +31,7 @@ class Clock:
 
 
 def broker_on(store: Any, clock: Clock | None = None, **rules: Any) -> PaperBroker:
-    """A broker whose market moves only when it is stepped."""
+    """Return a broker whose market moves only by `step`."""
     broker = PaperBroker(rules_of(**rules), store, speed=60, now=clock or Clock())
     broker.open()
     broker.step()
@@ -39,7 +39,7 @@ def broker_on(store: Any, clock: Clock | None = None, **rules: Any) -> PaperBrok
 
 
 def reopened(store: Any, clock: Clock) -> PaperBroker:
-    """Another life of the exchange, not moved yet. The one before is never stopped: it has been killed."""
+    """Return a broker that has taken the exchange over from one that was killed. Its market has not moved."""
     broker = PaperBroker(rules_of(), store, speed=60, now=clock)
     broker.open()
     return broker
@@ -65,8 +65,8 @@ def running(
         broker.stop()
 
 
-class Failing:
-    """A store that is busy when told so."""
+class BusyStore:
+    """A store that is busy while `fails` is set."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -76,12 +76,12 @@ class Failing:
     def run(self, work: Callable[[Connection], Any], *, durable: bool = True) -> Any:
         if self.fails:
             self.failed += 1
-            raise StoreBusy("told so")
+            raise StoreBusy("busy")
         return self._writer.run(work, durable=durable)
 
 
-class Racing:
-    """A clock on which a snapshot is due with every step."""
+class FastClock:
+    """A clock on which a snapshot is due at every step."""
 
     def __init__(self) -> None:
         self._at = datetime.now(UTC)

@@ -21,13 +21,13 @@ from tests.app.brokers.paper.paper_brokers import SYMBOL, Clock, broker_on, orde
 from tests.app.exchange.manual_exchange import UNIVERSE, rules_of
 
 
-def test_a_market_order_is_filled_and_reported_with_its_trades(broker: PaperBroker) -> None:
+def test_market_order_is_filled_and_reported_with_its_trades(broker: PaperBroker) -> None:
     report = broker.place(order_of())
     assert (report.status, report.tag, int(report.filled_quantity)) == (Status.FILLED, order_of().id, 10)
     assert [trade.price for trade in report.trades] == [quote(broker).ask]
 
 
-def test_what_place_returned_is_on_disk(broker: PaperBroker, database: Database) -> None:
+def test_placed_order_is_in_the_store(broker: PaperBroker, database: Database) -> None:
     report = broker.place(order_of())
     with database.read() as connection:
         row = connection.execute(select(paper_orders)).one()
@@ -36,7 +36,7 @@ def test_what_place_returned_is_on_disk(broker: PaperBroker, database: Database)
     assert [(trade.id, trade.price) for trade in trades] == [(each.id, each.price) for each in report.trades]
 
 
-def test_a_refused_order_raises_with_its_code_and_stays_in_the_book(broker: PaperBroker) -> None:
+def test_refused_order_raises_its_code_and_stays_in_the_order_book(broker: PaperBroker) -> None:
     with pytest.raises(BrokerRejected, match="lot") as refused:
         broker.place(order_of(quantity="1.5"))
     assert refused.value.reported_code == "quantity_off_lot"
@@ -45,7 +45,7 @@ def test_a_refused_order_raises_with_its_code_and_stays_in_the_book(broker: Pape
     assert found.status is Status.REJECTED
 
 
-def test_an_order_is_changed_and_cancelled(broker: PaperBroker) -> None:
+def test_order_is_modified_and_cancelled(broker: PaperBroker) -> None:
     far = quote(broker).bid - 20
     order = order_of(limit_price=far)
     assert broker.place(order).status is Status.OPEN
@@ -58,31 +58,31 @@ def test_an_order_is_changed_and_cancelled(broker: PaperBroker) -> None:
         broker.modify(order, OrderChange(Decimal(30), limit_price=far, trigger_price=None))
 
 
-def test_an_order_the_exchange_never_had_cannot_be_cancelled(broker: PaperBroker) -> None:
+def test_cancel_of_an_unknown_order_is_rejected(broker: PaperBroker) -> None:
     with pytest.raises(BrokerRejected) as refused:
         broker.cancel(order_of(9))
     assert refused.value.reported_code == "order_not_found"
 
 
-def test_the_book_is_found_by_tag_and_listed_whole(broker: PaperBroker) -> None:
+def test_orders_are_found_by_tag_and_listed(broker: PaperBroker) -> None:
     assert broker.find(order_of().id) is None
     placed = [broker.place(order_of(number)) for number in (1, 2)]
     assert broker.find(order_of(2).id) == placed[1]
     assert list(broker.reports()) == placed
 
 
-def test_a_tag_sent_twice_is_two_orders_of_which_the_first_is_found(broker: PaperBroker) -> None:
+def test_tag_sent_twice_is_two_orders_and_finds_the_first(broker: PaperBroker) -> None:
     first, second = broker.place(order_of()), broker.place(order_of())
     assert [report.tag for report in broker.reports()] == [order_of().id] * 2
     assert broker.find(order_of().id) == first != second
 
 
-def test_it_lists_its_universe(broker: PaperBroker) -> None:
+def test_instruments_are_those_of_the_universe(broker: PaperBroker) -> None:
     assert [each.symbol for each in broker.instruments()] == list(UNIVERSE)
     assert {each.symbol for each in broker.quotes()} == set(UNIVERSE)
 
 
-def test_a_crossing_trade_fills_part_of_a_resting_order(broker: PaperBroker) -> None:
+def test_cross_fills_part_of_a_resting_order(broker: PaperBroker) -> None:
     order = order_of(limit_price=quote(broker).bid - 20)
     broker.place(order)
     broker.cross(order, 0.5)
@@ -91,19 +91,19 @@ def test_a_crossing_trade_fills_part_of_a_resting_order(broker: PaperBroker) -> 
     assert (found.status, int(found.filled_quantity)) == (Status.PARTIALLY_FILLED, 5)
 
 
-def test_a_sell_is_filled_at_the_bid(broker: PaperBroker) -> None:
+def test_sell_order_is_filled_at_the_bid(broker: PaperBroker) -> None:
     report = broker.place(order_of(side=Side.SELL))
     assert [trade.price for trade in report.trades] == [quote(broker).bid]
 
 
-def test_before_its_start_the_broker_cannot_be_reached(writer: Writer) -> None:
+def test_broker_cannot_be_reached_before_its_start(writer: Writer) -> None:
     broker = PaperBroker(rules_of(), writer, speed=1)
     assert not broker.session().active
     with pytest.raises(BrokerNotReached, match="not running"):
         broker.place(order_of())
 
 
-def test_on_a_sunday_the_exchange_has_prices_but_takes_no_orders(writer: Writer) -> None:
+def test_exchange_has_prices_but_refuses_orders_on_a_sunday(writer: Writer) -> None:
     clock = Clock()
     clock.at = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
     broker = broker_on(writer, clock, calendar=ExchangeCalendar(packaged()))
@@ -113,7 +113,7 @@ def test_on_a_sunday_the_exchange_has_prices_but_takes_no_orders(writer: Writer)
     assert refused.value.reported_code == "session_closed"
 
 
-def test_rules_are_what_the_settings_say() -> None:
+def test_rules_follow_the_settings() -> None:
     rules = paper_rules(
         PaperSettings(seed=11, speed=1, always_open=True, starting_cash=Decimal(1), latency_ms=25)
     )

@@ -13,12 +13,12 @@ from algosat.domain.orders import Status
 from algosat.domain.orders.report import OrderReport
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.paper_brokers import Failing, Racing, broker_on, order_of, quote, running
+from tests.app.brokers.paper.paper_brokers import BusyStore, FastClock, broker_on, order_of, quote, running
 from tests.app.events import wait_for
 from tests.app.exchange.manual_exchange import UNIVERSE, rules_of
 
 
-def test_many_threads_place_many_orders_and_each_gets_its_own(writer: Writer, database: Database) -> None:
+def test_orders_of_many_threads_get_their_own_reports(writer: Writer, database: Database) -> None:
     broker = broker_on(writer)
     reports: list[OrderReport] = []
 
@@ -35,7 +35,7 @@ def test_many_threads_place_many_orders_and_each_gets_its_own(writer: Writer, da
         assert len(connection.execute(select(paper_orders.c.id)).all()) == 80
 
 
-def test_a_running_market_pushes_quotes_and_the_fills_of_resting_orders(writer: Writer) -> None:
+def test_running_market_pushes_quotes_and_fills(writer: Writer) -> None:
     broker = PaperBroker(rules_of(), writer, speed=1000)
     reports: list[OrderReport] = []
     quotes: list[Quote] = []
@@ -50,7 +50,7 @@ def test_a_running_market_pushes_quotes_and_the_fills_of_resting_orders(writer: 
     assert {report.tag for report in reports} == {order_of(1).id}
 
 
-def test_an_answer_is_not_pushed_as_well(writer: Writer) -> None:
+def test_answers_are_not_also_pushed(writer: Writer) -> None:
     broker = PaperBroker(rules_of(), writer, speed=1)
     reports: list[OrderReport] = []
     with running(broker, reports.append, lambda quotes: None):
@@ -62,9 +62,9 @@ def test_an_answer_is_not_pushed_as_well(writer: Writer) -> None:
     assert reports == []
 
 
-def test_a_running_market_outlives_a_store_that_is_busy_for_a_while(writer: Writer) -> None:
-    store = Failing(writer)
-    broker = PaperBroker(rules_of(), store, speed=1, now=Racing())
+def test_running_market_continues_after_the_store_was_busy(writer: Writer) -> None:
+    store = BusyStore(writer)
+    broker = PaperBroker(rules_of(), store, speed=1, now=FastClock())
     quotes: list[Quote] = []
     with running(broker, lambda report: None, quotes.extend):
         store.fails = True
@@ -75,7 +75,7 @@ def test_a_running_market_outlives_a_store_that_is_busy_for_a_while(writer: Writ
         assert broker.session().active
 
 
-def test_latency_is_waited_for(writer: Writer) -> None:
+def test_place_returns_after_the_latency(writer: Writer) -> None:
     broker = PaperBroker(rules_of(latency=timedelta(milliseconds=40), jitter=0.0), writer, speed=1)
     broker.open()
     broker.step()

@@ -15,9 +15,9 @@ from algosat.errors import BrokerNotReached, BrokerUncertain
 from algosat.store.database import Database
 from algosat.store.writer import Writer
 from tests.app.brokers.paper.paper_brokers import (
+    BusyStore,
     Clock,
-    Failing,
-    Racing,
+    FastClock,
     broker_on,
     order_of,
     quote,
@@ -28,7 +28,7 @@ from tests.app.events import wait_for
 from tests.app.exchange.manual_exchange import rules_of
 
 
-def test_a_killed_exchange_goes_on_where_it_stood(writer: Writer) -> None:
+def test_killed_exchange_continues_from_its_last_write(writer: Writer) -> None:
     clock = Clock()
     first = broker_on(writer, clock)
     resting = order_of(1, quantity=5000, limit_price=quote(first).ask)
@@ -41,20 +41,18 @@ def test_a_killed_exchange_goes_on_where_it_stood(writer: Writer) -> None:
     assert again.place(order_of(3)).broker_order_id > first.reports()[-1].broker_order_id
 
 
-def test_both_lives_of_a_killed_exchange_see_the_same_future(writer: Writer, database: Database) -> None:
+def test_reopened_exchange_gives_the_same_prices_and_fills(writer: Writer, database: Database) -> None:
     clock = Clock()
     first = broker_on(writer, clock)
     first.place(order_of(1, quantity=50_000, limit_price=quote(first).ask))
-    again = reopened(Reading(database), clock)
+    again = reopened(ReadOnlyStore(database), clock)
     for _ in range(5):
         clock.at += timedelta(milliseconds=250)
         assert again.step() == first.step()
         assert again.reports() == first.reports()
 
 
-def test_a_partly_filled_order_of_before_the_kill_is_filled_once_only(
-    writer: Writer, database: Database
-) -> None:
+def test_order_filled_across_restarts_is_not_overfilled(writer: Writer, database: Database) -> None:
     clock = Clock()
     broker = broker_on(writer, clock)
     broker.place(order_of(1, quantity=50_000, limit_price=quote(broker).ask))
@@ -69,21 +67,21 @@ def test_a_partly_filled_order_of_before_the_kill_is_filled_once_only(
     assert len(trades) > 1
 
 
-def test_nothing_is_said_that_could_not_be_written(writer: Writer) -> None:
-    store = Failing(writer)
+def test_unwritten_order_is_not_published(writer: Writer) -> None:
+    store = BusyStore(writer)
     broker = broker_on(store)
     store.fails = True
     with pytest.raises(BrokerUncertain):
         broker.place(order_of())
     store.fails = False
     assert broker.find(order_of().id) is None
-    broker.place(order_of(2))  # writes what had been left
+    broker.place(order_of(2))  # also writes the first order
     found = broker.find(order_of().id)
     assert found is not None
     assert found.status is Status.FILLED
 
 
-def test_orders_of_earlier_days_leave_the_book_but_are_found(writer: Writer) -> None:
+def test_orders_of_earlier_days_are_found_but_not_listed(writer: Writer) -> None:
     clock = Clock()
     broker = broker_on(writer, clock)
     old = broker.place(order_of(1))
@@ -93,7 +91,7 @@ def test_orders_of_earlier_days_leave_the_book_but_are_found(writer: Writer) -> 
     assert broker.find(order_of(1).id) == replace(old, trades=old.trades)
 
 
-def test_a_day_order_of_yesterday_expires_when_the_exchange_wakes(writer: Writer) -> None:
+def test_day_order_of_yesterday_expires_after_a_restart(writer: Writer) -> None:
     clock = Clock()
     broker = broker_on(writer, clock)
     broker.place(order_of(1, limit_price=quote(broker).bid - 20))
@@ -105,7 +103,7 @@ def test_a_day_order_of_yesterday_expires_when_the_exchange_wakes(writer: Writer
     assert found.status is Status.EXPIRED
 
 
-def test_an_engine_that_was_replaced_can_place_nothing_more(writer: Writer, database: Database) -> None:
+def test_replaced_engine_cannot_place_orders(writer: Writer, database: Database) -> None:
     clock = Clock()
     first = broker_on(writer, clock)
     second = reopened(writer, clock)
@@ -116,8 +114,8 @@ def test_an_engine_that_was_replaced_can_place_nothing_more(writer: Writer, data
         assert connection.execute(select(paper_orders.c.tag)).scalars().all() == [order_of(2).id]
 
 
-def test_a_market_that_was_taken_over_stops_and_its_session_ends(writer: Writer) -> None:
-    broker = PaperBroker(rules_of(), writer, speed=1, now=Racing())
+def test_market_that_was_taken_over_stops(writer: Writer) -> None:
+    broker = PaperBroker(rules_of(), writer, speed=1, now=FastClock())
     with running(broker, lambda report: None, lambda quotes: None):
         assert broker.session().active
         reopened(writer, Clock())
@@ -126,8 +124,8 @@ def test_a_market_that_was_taken_over_stops_and_its_session_ends(writer: Writer)
         broker.place(order_of())
 
 
-class Reading:
-    """A store that can be read, and keeps nothing of what is written."""
+class ReadOnlyStore:
+    """A store that is read once, and discards all writes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

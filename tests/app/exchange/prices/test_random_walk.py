@@ -23,8 +23,8 @@ OPEN = datetime(2026, 11, 20, 3, 45, tzinfo=UTC)  # 09:15 at the exchange
 def run(
     seed: int, steps: int, *, span: float = 60.0, paths: Paths | None = None
 ) -> tuple[Paths, list[Quote]]:
-    """So many moves of one day, and all quotes of them."""
-    paths = paths or _on(DAY, random_walk.initial_paths(UNIVERSE))
+    """Return the paths after `steps` steps of one day, and all quotes."""
+    paths = paths or _on_day(DAY, random_walk.initial_paths(UNIVERSE))
     quotes: list[Quote] = []
     for number in range(steps):
         at = OPEN + timedelta(seconds=span * number)
@@ -35,10 +35,10 @@ def run(
 
 @cache
 def days(seed: int, count: int) -> list[tuple[Paths, list[Quote]]]:
-    """Each day's paths and quotes, one after the other."""
+    """Return the paths and quotes of `count` successive days."""
     paths, found = random_walk.initial_paths(UNIVERSE), []
     for number in range(count):
-        paths, quotes = run(seed, 15, span=1500.0, paths=_on(DAY + timedelta(days=number), paths))
+        paths, quotes = run(seed, 15, span=1500.0, paths=_on_day(DAY + timedelta(days=number), paths))
         found.append((paths, quotes))
     return found
 
@@ -48,25 +48,25 @@ def minutes_of_a_day() -> tuple[Paths, list[Quote]]:
     return run(7, 375)
 
 
-def test_the_same_seed_gives_the_same_quotes_byte_for_byte() -> None:
+def test_same_seed_gives_the_same_quotes_byte_for_byte() -> None:
     assert repr(run(7, 50)) == repr(run(7, 50))
 
 
-def test_another_seed_gives_another_market() -> None:
+def test_other_seed_gives_other_quotes() -> None:
     assert run(7, 5)[1] != run(8, 5)[1]
 
 
-def test_a_feed_goes_on_from_a_checkpoint_as_if_it_had_never_stopped() -> None:
+def test_walk_continued_from_stored_paths_is_the_same() -> None:
     paths, _ = run(7, 20)
     at = OPEN + timedelta(hours=1)
-    once = random_walk.advance(UNIVERSE, 7, paths, UNIVERSE.keys(), 60.0, at)
-    again = random_walk.advance(UNIVERSE, 7, dict(paths), UNIVERSE.keys(), 60.0, at)
-    assert once == again
+    first = random_walk.advance(UNIVERSE, 7, paths, UNIVERSE.keys(), 60.0, at)
+    second = random_walk.advance(UNIVERSE, 7, dict(paths), UNIVERSE.keys(), 60.0, at)
+    assert first == second
 
 
 @settings(max_examples=examples(15))
 @given(seed=st.integers(0, 2**32), span=st.sampled_from([0.25, 15.0, 250.0]))
-def test_every_quote_is_one_an_exchange_could_give(seed: int, span: float) -> None:
+def test_every_quote_is_valid(seed: int, span: float) -> None:
     for quote in run(seed, 12, span=span)[1]:
         instrument = UNIVERSE[quote.symbol].instrument
         for price in (quote.last, quote.bid, quote.ask, quote.open, quote.high, quote.low):
@@ -78,28 +78,28 @@ def test_every_quote_is_one_an_exchange_could_give(seed: int, span: float) -> No
         assert quote.bid_quantity or quote.ask_quantity
 
 
-def test_volume_only_grows_and_comes_to_about_a_days() -> None:
+def test_volume_grows_to_about_the_daily_volume() -> None:
     _, quotes = minutes_of_a_day()
     volumes = [quote.volume for quote in quotes if quote.symbol == "NOVA-EQ"]
     assert volumes == sorted(volumes)
     assert 0.8 < float(volumes[-1]) / UNIVERSE["NOVA-EQ"].daily_volume < 1.2
 
 
-def test_the_ends_of_the_day_are_busier_than_its_middle() -> None:
+def test_volume_is_higher_at_the_open_than_at_noon() -> None:
     _, quotes = minutes_of_a_day()
     volumes = [quote.volume for quote in quotes if quote.symbol == "NOVA-EQ"]
     first, middle = volumes[37], volumes[206] - volumes[169]
     assert first > Decimal("1.5") * middle
 
 
-def test_a_day_opens_away_from_the_last_close() -> None:
+def test_open_differs_from_the_last_close() -> None:
     (yesterday, _), (_, today) = days(7, 2)
     opened = {quote.symbol: quote.open for quote in today}
     gaps = [symbol for symbol in UNIVERSE if opened[symbol] != yesterday[symbol].last]
     assert len(gaps) >= len(UNIVERSE) - 2
 
 
-def test_circuits_are_hit_now_and_then_and_taken_from_the_last_close() -> None:
+def test_circuit_limits_follow_the_last_close_and_are_hit_sometimes() -> None:
     hits = 0
     previous = {symbol: listing.price for symbol, listing in UNIVERSE.items()}
     for paths, quotes in days(7, 25):
@@ -113,7 +113,7 @@ def test_circuits_are_hit_now_and_then_and_taken_from_the_last_close() -> None:
     assert 1 <= hits < 1000
 
 
-def test_at_a_circuit_one_side_of_the_book_is_empty() -> None:
+def test_one_side_is_empty_at_a_circuit_limit() -> None:
     at_limit = [
         quote
         for _, quotes in days(7, 25)
@@ -126,20 +126,20 @@ def test_at_a_circuit_one_side_of_the_book_is_empty() -> None:
         assert empty == 0
 
 
-def test_prices_have_trends_and_stay_near_where_they_are_listed() -> None:
+def test_prices_stay_near_their_listed_price() -> None:
     final, _ = days(7, 25)[-1]
     for symbol, path in final.items():
         assert 0.3 < float(path.last / UNIVERSE[symbol].price) < 3
 
 
-def test_a_future_follows_what_it_stands_on() -> None:
+def test_future_follows_its_underlying() -> None:
     paths, _ = minutes_of_a_day()
     share, future = paths["NOVA-EQ"], paths["NOVA-FUT"]
     moved = share.fair / float(UNIVERSE["NOVA-EQ"].price)
     assert abs(future.fair / float(UNIVERSE["NOVA-FUT"].price) / moved - 1) < 0.001
 
 
-def test_on_a_new_day_prices_wait_at_the_close_until_the_opening_match() -> None:
+def test_new_day_starts_at_the_close_and_moves_at_the_opening_match() -> None:
     rules = rules_of(calendar=ExchangeCalendar(packaged()))
     paths = random_walk.initial_paths(UNIVERSE)
     paths, waiting = random_walk.follow_day(rules, paths, 15.0, OPEN - timedelta(minutes=14))
@@ -152,7 +152,7 @@ def test_on_a_new_day_prices_wait_at_the_close_until_the_opening_match() -> None
     assert still == ()
 
 
-def test_a_closed_market_gives_no_quotes_but_the_first() -> None:
+def test_closed_market_is_quoted_once() -> None:
     rules = rules_of(calendar=ExchangeCalendar(packaged()))
     saturday = OPEN + timedelta(days=1)
     paths, first = random_walk.follow_day(rules, random_walk.initial_paths(UNIVERSE), 15.0, saturday)
@@ -160,7 +160,7 @@ def test_a_closed_market_gives_no_quotes_but_the_first() -> None:
     assert random_walk.follow_day(rules, paths, 15.0, saturday)[1] == ()
 
 
-def test_ticks_follow_the_exchanges_price_bands() -> None:
+def test_tick_follows_the_price_bands_of_the_exchange() -> None:
     shares = {
         "249.99": "0.01",
         "250": "0.05",
@@ -184,7 +184,7 @@ def test_draws_depend_on_their_keys_only() -> None:
     assert 0.9 < deviation < 1.1
 
 
-def _on(day: date, paths: Paths) -> Paths:
+def _on_day(day: date, paths: Paths) -> Paths:
     for symbol in UNIVERSE:
         paths = random_walk.start_day(paths, symbol, day)
     return paths

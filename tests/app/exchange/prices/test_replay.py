@@ -36,59 +36,59 @@ def replayed(text: str) -> list[Quote]:
     return list(replay.quotes(UNIVERSE, 7, recorded(text)))
 
 
-def test_bars_and_ticks_are_told_apart_by_their_columns() -> None:
+def test_bars_and_ticks_are_recognised_by_their_columns() -> None:
     assert {type(each) for each in recorded(BARS)} == {RecordedBar}
     assert {type(each) for each in recorded(TICKS)} == {RecordedTick}
 
 
-def test_a_time_without_an_offset_is_exchange_time() -> None:
+def test_time_without_an_offset_is_exchange_time() -> None:
     assert recorded(TICKS)[0].at == recorded(BARS)[0].at == datetime(2026, 11, 20, 3, 45, tzinfo=UTC)
 
 
-def test_a_bar_trades_at_its_open_both_extremes_and_its_close() -> None:
+def test_bar_trades_at_its_open_both_extremes_and_its_close() -> None:
     rising = [str(quote.last) for quote in replayed(BARS)[:4]]
     falling = [str(quote.last) for quote in replayed(BARS)[4:8]]
     assert rising == ["340.00", "339.00", "342.00", "341.00"]
     assert falling == ["341.00", "341.50", "338.00", "338.50"]
 
 
-def test_a_bars_trades_share_its_volume_and_its_time() -> None:
+def test_trades_of_a_bar_share_its_volume_and_time() -> None:
     quotes = replayed(BARS)[:8]
     assert [int(quote.volume) for quote in quotes] == [1000, 2000, 3000, 4000, 4500, 5000, 5500, 6000]
     assert {after.at - before.at for before, after in pairwise(quotes)} == {timedelta(seconds=15)}
 
 
-def test_a_new_day_begins_with_the_last_close_and_no_volume() -> None:
+def test_new_day_begins_with_the_last_close_and_no_volume() -> None:
     first = replayed(BARS)[8]
     assert (first.open, int(first.volume)) == (Decimal(350), 250)
     assert (first.lower_circuit, first.upper_circuit) == (Decimal("304.65"), Decimal("372.35"))
 
 
-def test_what_a_tick_does_not_tell_is_made_up_around_its_price() -> None:
-    told, untold = replayed(TICKS)
-    assert (told.bid, told.ask, int(told.bid_quantity), int(told.ask_quantity)) == (
+def test_missing_fields_of_a_tick_are_made_up_around_its_price() -> None:
+    complete, partial = replayed(TICKS)
+    assert (complete.bid, complete.ask, int(complete.bid_quantity), int(complete.ask_quantity)) == (
         Decimal("339.95"),
         Decimal("340.05"),
         100,
         200,
     )
-    assert untold.bid <= untold.last <= untold.ask
-    assert untold.bid < untold.ask
-    assert int(untold.volume) == 1500
+    assert partial.bid <= partial.last <= partial.ask
+    assert partial.bid < partial.ask
+    assert int(partial.volume) == 1500
 
 
-def test_the_same_seed_gives_the_same_quotes() -> None:
+def test_same_seed_gives_the_same_replay() -> None:
     assert repr(replayed(BARS)) == repr(replayed(BARS))
 
 
-def test_a_replay_drives_the_market_as_the_feed_does() -> None:
+def test_replay_drives_the_market() -> None:
     market = Market()
     for quote in replayed(BARS):
         market, _ = step(rules_of(), market, Tick(quote), quote.at)
     assert market.book(SHARE).quote == replayed(BARS)[-1]
 
 
-def test_symbols_of_one_moment_are_replayed_in_order_of_time() -> None:
+def test_bars_of_several_symbols_are_replayed_in_order_of_time() -> None:
     text = "at,symbol,open,high,low,close,volume\n" + "".join(
         f"2026-11-20T09:{minute}:00,{symbol},340,342,339,341,400\n"
         for minute in (15, 16)
@@ -99,7 +99,7 @@ def test_symbols_of_one_moment_are_replayed_in_order_of_time() -> None:
     assert [quote.symbol for quote in quotes[:4]] == [SHARE, "NOVA-EQ"] * 2
 
 
-def test_a_symbol_that_is_not_listed_is_listed_by_its_price() -> None:
+def test_unlisted_symbol_gets_a_listing_from_its_price() -> None:
     text = "at,symbol,last\n2026-11-20T09:15:00,OTHER-EQ,1234.5\n"
     listing = replay.listing_of(next(iter(recorded(text))))
     assert listing.instrument.tick == Decimal("0.10")
@@ -125,14 +125,14 @@ def test_a_symbol_that_is_not_listed_is_listed_by_its_price() -> None:
         ("at,symbol,open,high,low,close,volume\n2026-11-20T09:15:00,A,1,2,3,4,5\n", "line 2.*between"),
     ],
 )
-def test_a_recording_that_is_wrong_is_refused_with_its_line(text: str, message: str) -> None:
+def test_invalid_recording_is_refused_with_its_line(text: str, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         recorded(text)
 
 
 @settings(max_examples=examples(40))
 @given(st.lists(st.integers(5000, 50_000), min_size=4, max_size=20))
-def test_every_replayed_quote_is_one_the_market_can_use(paise: list[int]) -> None:
+def test_every_replayed_quote_is_valid(paise: list[int]) -> None:
     lines = ["at,symbol,open,high,low,close,volume"]
     for number, (first, last) in enumerate(pairwise(paise)):
         at = datetime.combine(date(2026, 11, 20), datetime.min.time()) + timedelta(minutes=number)

@@ -37,7 +37,7 @@ def ids(database: Database) -> list[str]:
         return [row.id for row in queries.orders_page(connection, limit=10).rows]
 
 
-def test_restored_dump_brings_the_old_book_back_and_drops_what_came_later(
+def test_restored_dump_brings_back_old_orders_and_drops_later_ones(
     writer: Writer, database: Database, copy: Path
 ) -> None:
     place(writer, order_of(2))
@@ -52,7 +52,7 @@ def test_restored_dump_brings_the_old_book_back_and_drops_what_came_later(
         place(again, order_of(3))
 
 
-def test_client_that_is_newer_than_the_server_restores_all_the_same(
+def test_newer_client_restores_to_an_older_server(
     writer: Writer, database: Database, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From version 17 on pg_restore writes a setting into every script that older servers do not know."""
@@ -71,7 +71,7 @@ def test_client_that_is_newer_than_the_server_restores_all_the_same(
     assert ids(database) == [order_of(1).id]
 
 
-def test_dump_is_proven_beside_the_store_and_leaves_nothing_there(database: Database, copy: Path) -> None:
+def test_opened_dump_is_verified_and_leaves_no_database_behind(database: Database, copy: Path) -> None:
     @contextmanager
     def store() -> Iterator[Database]:
         yield database
@@ -98,7 +98,7 @@ def test_damaged_dump_is_refused_and_the_store_stays(database: Database, copy: P
     assert ids(database) == [order_of(1).id]
 
 
-def test_snapshot_of_the_other_kind_of_store_is_refused(
+def test_snapshot_of_another_database_kind_is_refused(
     database: Database, copy: Path, empty_store: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match="is a SQLite snapshot"):

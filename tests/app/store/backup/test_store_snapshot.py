@@ -21,9 +21,7 @@ def ids(database: Database) -> list[str]:
         return [row.id for row in queries.orders_page(connection, limit=10).rows]
 
 
-def test_a_restored_snapshot_brings_the_old_book_back(
-    writer: Writer, database: Database, tmp_path: Path
-) -> None:
+def test_restored_snapshot_brings_back_old_orders(writer: Writer, database: Database, tmp_path: Path) -> None:
     place(writer, order_of(1))
     store_snapshot.take(database, tmp_path / "copy.db")
     place(writer, order_of(2))
@@ -32,19 +30,19 @@ def test_a_restored_snapshot_brings_the_old_book_back(
     assert ids(database) == [order_of(1).id]
 
 
-def test_a_snapshot_is_readable_by_its_owner_only(database: Database, tmp_path: Path) -> None:
+def test_snapshot_is_readable_by_its_owner_only(database: Database, tmp_path: Path) -> None:
     store_snapshot.take(database, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").stat().st_mode & 0o077 == 0
 
 
-def test_an_existing_file_is_never_overwritten(database: Database, tmp_path: Path) -> None:
+def test_existing_file_is_never_overwritten(database: Database, tmp_path: Path) -> None:
     (tmp_path / "copy.db").write_text("precious")
     with pytest.raises(ConfigurationError, match="already exists"):
         store_snapshot.take(database, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_text() == "precious"
 
 
-def test_a_damaged_snapshot_is_refused_before_anything_is_touched(
+def test_damaged_snapshot_is_refused_before_anything_changes(
     writer: Writer, database: Database, tmp_path: Path
 ) -> None:
     place(writer, order_of(1))
@@ -58,13 +56,13 @@ def test_a_damaged_snapshot_is_refused_before_anything_is_touched(
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
-def test_a_foreign_file_is_refused(database: Database, tmp_path: Path, content: bytes) -> None:
+def test_file_of_another_kind_is_refused(database: Database, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "foreign.db").write_bytes(content)
     with pytest.raises(StoreDamaged, match="not an Algosat store"):
         store_snapshot.inspect(tmp_path / "foreign.db")
 
 
-def test_a_snapshot_of_a_newer_schema_is_refused(database: Database, tmp_path: Path) -> None:
+def test_snapshot_of_a_newer_schema_is_refused(database: Database, tmp_path: Path) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     store_snapshot.take(database, tmp_path / "copy.db")
@@ -72,12 +70,12 @@ def test_a_snapshot_of_a_newer_schema_is_refused(database: Database, tmp_path: P
         store_snapshot.inspect(tmp_path / "copy.db")
 
 
-def test_a_good_snapshot_tells_its_version(database: Database, tmp_path: Path) -> None:
+def test_inspect_returns_the_schema_version(database: Database, tmp_path: Path) -> None:
     store_snapshot.take(database, tmp_path / "copy.db")
     assert store_snapshot.inspect(tmp_path / "copy.db") == migrate.head()
 
 
-def test_a_store_that_is_damaged_is_said_to_be_and_leaves_no_copy(tmp_path: Path) -> None:
+def test_damaged_store_is_reported_and_leaves_no_copy(tmp_path: Path) -> None:
     (tmp_path / "algosat.db").write_bytes(b"not a database at all" * 1000)
     damaged = Database(f"sqlite:///{tmp_path}/algosat.db")
     with pytest.raises(StoreDamaged, match="restore a backup"):
@@ -86,14 +84,14 @@ def test_a_store_that_is_damaged_is_said_to_be_and_leaves_no_copy(tmp_path: Path
     damaged.close()
 
 
-def test_a_store_that_is_lost_is_not_copied_as_an_empty_one(tmp_path: Path) -> None:
+def test_missing_store_is_not_copied_as_an_empty_one(tmp_path: Path) -> None:
     lost = Database(f"sqlite:///{tmp_path}/lost.db")
     with pytest.raises(StoreDamaged, match="restore a backup"):
         store_snapshot.take(lost, tmp_path / "copy.db")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_restore_that_is_cut_off_leaves_the_old_store_whole(
+def test_interrupted_restore_leaves_the_old_store_intact(
     writer: Writer, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store_snapshot.take(database, tmp_path / "copy.db")

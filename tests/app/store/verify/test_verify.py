@@ -18,13 +18,13 @@ def filled(writer: Writer, database: Database) -> Database:
     return database
 
 
-def verdict(database: Database) -> VerifyResult:
+def result_of(database: Database) -> VerifyResult:
     with database.read() as connection:
         return verify(connection)
 
 
-def test_a_store_that_was_only_written_through_the_ledger_is_clean(filled: Database) -> None:
-    found = verdict(filled)
+def test_store_written_through_the_ledger_is_clean(filled: Database) -> None:
+    found = result_of(filled)
     assert found.clean, found.findings
     assert (found.orders, found.trades) == (3, 3)
 
@@ -53,15 +53,13 @@ def test_a_store_that_was_only_written_through_the_ledger_is_clean(filled: Datab
 def test_tampering_is_found_and_named(filled: Database, tampering: str, finding: str) -> None:
     with filled.engine.begin() as connection:
         connection.execute(text(tampering))
-    assert any(finding in sentence for sentence in verdict(filled).findings), verdict(filled).findings
+    assert any(finding in sentence for sentence in result_of(filled).findings), result_of(filled).findings
 
 
-def test_a_price_that_was_changed_wherever_the_book_knows_it_is_found(
-    writer: Writer, database: Database
-) -> None:
+def test_price_changed_in_trades_and_positions_is_found(writer: Writer, database: Database) -> None:
     fill(writer, order_of(1), trade_of(1, "4"))
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE trades SET price = price + 100000000"))
         connection.execute(text("UPDATE positions SET cost = cost + 400000000"))
-    (finding,) = verdict(database).findings
+    (finding,) = result_of(database).findings
     assert "filled 4 for 400, its trades sum to 4 for 404" in finding
