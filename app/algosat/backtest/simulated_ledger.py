@@ -14,7 +14,7 @@ from algosat.domain.orders import Order, OrderEvent, Product, Side, Trade, apply
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.orders.report_events import events_from
 from algosat.domain.positions import Position, fill
-from algosat.domain.risk import ExposureLine
+from algosat.domain.risk import ExposureLine, ExposureTally
 
 _NOTHING = Decimal(0)
 
@@ -118,30 +118,13 @@ class SimulatedLedger:
     def _line(
         self, symbol: str, kind: InstrumentKind, last: Decimal, orders: Iterable[Order]
     ) -> ExposureLine:
-        position, price = self.position(symbol), last
-        working = {Side.BUY: _NOTHING, Side.SELL: _NOTHING}
+        position = self.position(symbol)
+        tally = ExposureTally(position.quantity, position.cost)
         for order in orders:
-            terms = order.terms
-            if terms.symbol != symbol:
-                continue
-            working[terms.side] += order.remaining_quantity
-            price = terms.dearest(price)
-            change = order.pending_change
-            if change is not None:  # it may be carried out by now: it counts beside what stands
-                working[terms.side] += max(change.quantity - terms.quantity, _NOTHING)
-                price = change.dearest(price)
-        return ExposureLine(
-            strategy=self.strategy,
-            symbol=symbol,
-            product=self.product,
-            kind=kind,
-            last=last,
-            price=price,
-            quantity=position.quantity,
-            cost=position.cost,
-            working_buys=working[Side.BUY],
-            working_sells=working[Side.SELL],
-        )
+            if order.terms.symbol == symbol:
+                tally.add(order.terms.side, order.remaining_quantity, order.terms.prices.values())
+                tally.add_change(order)
+        return tally.line(self.strategy, symbol, self.product, kind, last)
 
     def _open(self) -> list[Position]:
         return [position for position in self.positions.values() if position.quantity]

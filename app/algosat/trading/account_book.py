@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 
 from algosat.domain.instruments import InstrumentKind
-from algosat.domain.orders import PRICES, Order, OrderChange, Product, Side
-from algosat.domain.risk import ExposureLine
+from algosat.domain.orders import PRICES, Product
+from algosat.domain.risk import ExposureLine, ExposureTally
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes
@@ -105,31 +105,11 @@ class AccountBook:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """The sums of a line while rows are read."""
+class _Tally(ExposureTally):
+    """A tally with the instrument's kind and last price; None where the store has none."""
 
-    kind: str | None
-    last: Decimal | None
-    quantity: Decimal = _ZERO
-    cost: Decimal = _ZERO
-    buys: Decimal = _ZERO
-    sells: Decimal = _ZERO
-    dearest: Decimal = _ZERO
-
-    def add_working(self, row: Any) -> None:
-        self._add(row.side, row.remaining, row)
-
-    def add_change(self, order: Order, change: OrderChange) -> None:
-        """Count a pending change beside the order as it is: the broker may have made the change already."""
-        self._add(order.terms.side, max(change.quantity - order.terms.quantity, _ZERO), change)
-
-    def _add(self, side: str, quantity: Decimal, prices: Any) -> None:
-        if side == Side.BUY:
-            self.buys += quantity
-        else:
-            self.sells += quantity
-        given = (getattr(prices, name) for name in PRICES)
-        self.dearest = max([self.dearest, *(price for price in given if price is not None)])
+    kind: str | None = None
+    last: Decimal | None = None
 
 
 def read_book(connection: Connection, account: str, *, without: str | None = None) -> AccountBook:
@@ -137,18 +117,21 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
     tallies: dict[Key, _Tally] = {}
     working: dict[str, int] = {}
     for row in _HELD.all(connection, account=account):
-        tallies[row.strategy, row.symbol, row.product] = _Tally(row.kind, row.last, row.quantity, row.cost)
+        tallies[row.strategy, row.symbol, row.product] = _Tally(
+            row.quantity, row.cost, kind=row.kind, last=row.last
+        )
     changing = 0
     for row in _WORKING.all(connection, account=account, without=without or ""):
         changing += row.changing
         working[row.strategy] = working.get(row.strategy, 0) + row.number
         key = (row.strategy, row.symbol, row.product)
-        tallies.setdefault(key, _Tally(row.kind, row.last)).add_working(row)
+        tally = tallies.setdefault(key, _Tally(kind=row.kind, last=row.last))
+        tally.add(row.side, row.remaining, (getattr(row, name) for name in PRICES))
     if changing:
         for order in map(order_from, _CHANGING.all(connection, account=account, without=without or "")):
-            of = tallies.get((order.terms.strategy or "", order.terms.symbol, order.terms.product))
-            if of is not None and order.pending_change is not None:
-                of.add_change(order, order.pending_change)
+            changed = tallies.get((order.terms.strategy or "", order.terms.symbol, order.terms.product))
+            if changed is not None:
+                changed.add_change(order)
     lines = {key: _line(key, tally) for key, tally in tallies.items()}
     priced = tuple(filter(None, lines.values()))
     if len(priced) == len(lines):
@@ -178,15 +161,4 @@ def _line(key: Key, tally: _Tally) -> ExposureLine | None:
     if tally.kind is None or tally.last is None:
         return None
     strategy, symbol, product = key
-    return ExposureLine(
-        strategy=strategy,
-        symbol=symbol,
-        product=Product(product),
-        kind=InstrumentKind(tally.kind),
-        last=tally.last,
-        price=max(tally.last, tally.dearest),
-        quantity=tally.quantity,
-        cost=tally.cost,
-        working_buys=tally.buys,
-        working_sells=tally.sells,
-    )
+    return tally.line(strategy, symbol, Product(product), InstrumentKind(tally.kind), tally.last)

@@ -13,13 +13,14 @@ from algosat.domain.orders import OrderTerms
 from algosat.domain.risk import eligibility_checks, exit_checks, limit_checks, price_checks
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.limits import Limits
-from algosat.domain.risk.snapshot import ExposureLine, RiskScope, RiskSnapshot, price_of
+from algosat.domain.risk.snapshot import ExposureLine, ExposureTally, RiskScope, RiskSnapshot, price_of
 
 __all__ = [
     "CHECKS",
     "Denial",
     "DenialCode",
     "ExposureLine",
+    "ExposureTally",
     "Limits",
     "RiskScope",
     "RiskSnapshot",

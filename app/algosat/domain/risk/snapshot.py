@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
-from algosat.domain.orders import OrderTerms, Product, Side
+from algosat.domain.orders import Order, OrderTerms, Product, Side
 from algosat.domain.risk.limits import Limits
 
 
@@ -51,6 +52,49 @@ class ExposureLine:
         if terms.side is Side.BUY:
             return replace(self, price=price, working_buys=self.working_buys + terms.quantity)
         return replace(self, price=price, working_sells=self.working_sells + terms.quantity)
+
+
+@dataclass(slots=True)
+class ExposureTally:
+    """Running totals of one exposure line: its position, its working orders and their pending changes."""
+
+    quantity: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
+    working_buys: Decimal = Decimal(0)
+    working_sells: Decimal = Decimal(0)
+    highest_price: Decimal = Decimal(0)  # of the orders
+
+    def add(self, side: str, quantity: Decimal, prices: Iterable[Decimal | None]) -> None:
+        """Add a working order, or the sum of several on one side."""
+        if side == Side.BUY:
+            self.working_buys += quantity
+        else:
+            self.working_sells += quantity
+        self.highest_price = max([self.highest_price, *(price for price in prices if price is not None)])
+
+    def add_change(self, order: Order) -> None:
+        """Add the order's pending change besides the order itself: the broker may have made it already."""
+        change = order.pending_change
+        if change is not None:
+            added = max(change.quantity - order.terms.quantity, Decimal(0))
+            self.add(order.terms.side, added, change.prices.values())
+
+    def line(
+        self, strategy: str, symbol: str, product: Product, kind: InstrumentKind, last: Decimal
+    ) -> ExposureLine:
+        """Return the exposure line of these totals."""
+        return ExposureLine(
+            strategy=strategy,
+            symbol=symbol,
+            product=product,
+            kind=kind,
+            last=last,
+            price=max(last, self.highest_price),
+            quantity=self.quantity,
+            cost=self.cost,
+            working_buys=self.working_buys,
+            working_sells=self.working_sells,
+        )
 
 
 @dataclass(frozen=True, slots=True)
