@@ -46,7 +46,7 @@ def idle(context: click.Context, within: float) -> None:
 
     chosen: Chosen = context.obj
     settings = chosen.settings().algosat
-    calendar = calendar_for(always_open=settings.paper.always_open)
+    calendar = calendar_for(always_open=settings.is_always_open)
     deadline = time.monotonic() + within
     with chosen.database() as database:
         schema_version.require_current(database)

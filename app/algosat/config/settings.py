@@ -160,6 +160,11 @@ class AlgosatFile(Section):
     paper: PaperSettings
     risk: RiskSettings
 
+    @property
+    def is_always_open(self) -> bool:
+        """Whether the configured broker's market never closes. Otherwise the exchange's calendar applies."""
+        return self.broker == "paper" and self.paper.always_open
+
 
 class AuthenticationSettings(Section):
     enabled: bool

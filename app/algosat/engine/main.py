@@ -7,22 +7,20 @@ from typing import Final
 
 import structlog
 
-from algosat.brokers.base import Broker
-from algosat.brokers.paper.build import paper_broker
+from algosat.brokers.registry import configured_broker
 from algosat.config.live import LiveSettings
-from algosat.config.settings import AlgosatFile, Settings
+from algosat.config.settings import Settings
 from algosat.engine import workers
 from algosat.engine.assembly import assemble
 from algosat.engine.engine import Engine
 from algosat.monitoring import logs
-from algosat.store import ledger, overrides, schema_version
+from algosat.store import overrides, schema_version
 from algosat.store.database import Database
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
 from algosat.store.wakeup import backend, channels
 from algosat.store.writer import Writer
 from algosat.systemd import notify, stop_on_signals
 from algosat.trading import desk as desks
-from algosat.trading.desk import Desk
 
 _STANDBY_SECONDS: Final = 0.5  # between attempts to take the leader lock
 
@@ -74,7 +72,7 @@ def _run_engine(
     desk = desks.build(settings, database, writer, notifier)
     components = assemble(
         desk,
-        _broker(algosat, desk),
+        configured_broker(algosat, writer),
         algosat.engine,
         order_workers=workers.order_workers(),
         cancel_workers=workers.cancel_workers(),
@@ -89,9 +87,3 @@ def _run_engine(
         listener.close()
         notifier.close()
         writer.close()
-
-
-def _broker(algosat: AlgosatFile, desk: Desk) -> Broker:
-    """Build the configured broker, and deposit its starting cash on the first run."""
-    desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, algosat.paper.starting_cash))
-    return paper_broker(algosat, desk.writer)

@@ -54,7 +54,7 @@ def build(
     settings: Settings, database: Database, writer: Writer, notifier: Notifier, clock: Clock = now
 ) -> Desk:
     algosat = settings.algosat
-    calendar = calendar_for(always_open=algosat.paper.always_open)
+    calendar = calendar_for(always_open=algosat.is_always_open)
     return Desk(
         account=algosat.broker,
         database=database,

@@ -16,6 +16,7 @@ from algosat.config.settings import AlgosatFile, PaperSettings
 from algosat.domain.calendar import calendar_for
 from algosat.exchange import listings
 from algosat.exchange.rules import Rules
+from algosat.store import ledger
 
 
 def paper_rules(paper: PaperSettings) -> Rules:
@@ -28,8 +29,9 @@ def paper_rules(paper: PaperSettings) -> Rules:
 
 
 def paper_broker(settings: AlgosatFile, store: UnitRunner, *, now: Clock = clock.now) -> Broker:
-    """Build the paper broker. Its `start` takes the stored exchange over."""
+    """Build the paper broker and deposit its starting cash once. `start` takes the stored exchange over."""
     broker = PaperBroker(paper_rules(settings.paper), store, speed=settings.paper.speed, now=now)
+    store.run(lambda connection: ledger.deposit(connection, broker.account, settings.paper.starting_cash))
     faults = plan.configured(settings.environment)
     if faults is None:
         return broker

@@ -1,0 +1,20 @@
+"""The brokers by their names in the settings, each with the function that builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from algosat.brokers.base import Broker
+from algosat.brokers.paper.build import paper_broker
+from algosat.config.settings import AlgosatFile
+from algosat.store.writer import Writer
+
+BROKERS: Final[Mapping[str, Callable[[AlgosatFile, Writer], Broker]]] = {
+    "paper": paper_broker,
+}
+
+
+def configured_broker(settings: AlgosatFile, writer: Writer) -> Broker:
+    """Build the broker that the settings name."""
+    return BROKERS[settings.broker](settings, writer)
