@@ -124,10 +124,10 @@ def read_facts(
     row = _CONTEXT.first(connection, symbol=terms.symbol, account=terms.account, strategy=strategy, day=day)
     if row is None:
         return None
-    limits = limits_of(row)
-    window = max(each.duplicate_window_seconds for each in limits)
+    all_limits = limits_of(row)
+    window = max(limits.duplicate_window_seconds for limits in all_limits)
     recent = _RECENT.first(connection, **_around_now(at, 1), account=terms.account, strategy=strategy)
-    return RiskFacts(row, limits, recent, not may_repeat and _is_repeat(connection, terms, at, window))
+    return RiskFacts(row, all_limits, recent, not may_repeat and _is_repeat(connection, terms, at, window))
 
 
 def _is_repeat(connection: Connection, terms: OrderTerms, at: datetime, window: float) -> bool:
