@@ -10,14 +10,11 @@ from pydantic import Field
 
 AccountName = Annotated[str, Field(description="Trading account.", examples=["paper"])]
 InstrumentSymbol = Annotated[str, Field(description="Symbol of the instrument.", examples=["ALPHA-EQ"])]
-StrategyName = Annotated[
-    str | None, Field(description="Strategy the order belongs to; null for manual orders.")
-]
-Scope = Annotated[str, Field(examples=["opening-range"])]
+StrategyName = Annotated[str | None, Field(description="Name of the strategy; null for manual orders.")]
 OrderId = Annotated[
     str,
     Field(
-        description="Order id. Also the tag the broker sees.",
+        description="Id of the order, also its tag at the broker.",
         examples=["a7k2m4q6s3u5w7y2b4"],
     ),
 ]
@@ -32,7 +29,7 @@ Actor = Annotated[
 CorrelationId = Annotated[
     str,
     Field(
-        description="Id of the request or engine task behind it, as in the log.",
+        description="Correlation id of the request or engine task, as in the log.",
         examples=["4bf92f3577b34da6a3ce929d0e0e4736"],
     ),
 ]

@@ -1,9 +1,8 @@
-"""The OpenAPI 3.1 document, made from what the routes state."""
+"""The OpenAPI 3.1 document, made from the declarations of the routes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from itertools import chain
@@ -11,32 +10,14 @@ from typing import Any, Final
 
 from algosat.api.access import Access
 from algosat.api.headers import RESPONSE_HEADERS
+from algosat.api.problem_codes import ProblemCode, problem_codes
 from algosat.api.problems import Problem
 from algosat.api.responses import JSON, PROBLEM
 from algosat.api.routes import CONVERTERS, Route, Routes
 from algosat.api.schemas import REFERENCE, Schemas
 from algosat.domain.reason_codes import Code, EngineCode
 from algosat.domain.risk import DenialCode
-from algosat.errors import (
-    AlgosatError,
-    BodyTooLarge,
-    Denied,
-    Forbidden,
-    InvalidBody,
-    InvalidJson,
-    InvalidQuery,
-    InvalidRequest,
-    NotFound,
-    StoreBusy,
-    TooManyRequests,
-    Unauthenticated,
-    UnsupportedMediaType,
-)
-
-# Errors any route may answer with.
-_ALWAYS: Final = (InvalidQuery, TooManyRequests, AlgosatError, StoreBusy)
-_WITH_BODY: Final = (InvalidJson, InvalidRequest, BodyTooLarge, UnsupportedMediaType, InvalidBody)
-_WITH_ACCESS: Final = (Unauthenticated, Forbidden)
+from algosat.errors import Denied
 
 _EVERYWHERE: Final = ("X-Request-ID",)
 _BY_STATUS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",)}
@@ -51,13 +32,6 @@ _PATH_PARAMETERS: Final[dict[str, tuple[str, str]]] = {
     "session_id": ("Id of the login session.", "0f8c6a52-6f0b-4f0e-8a55-3f1f0d6f2c11"),
     "name": ("Name of the user or strategy.", "opening-range"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _ProblemCode:
-    code: str
-    title: str
-    meaning: str
 
 
 def document(areas: Sequence[Routes]) -> dict[str, Any]:
@@ -204,7 +178,7 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
-    problems = _problems(route)
+    problems = problem_codes(route)
     schema = _problem_schema(route, chain.from_iterable(problems.values()), schemas)
     responses: dict[int, dict[str, Any]] = {
         status: {
@@ -233,29 +207,7 @@ def _content(route: Route, schemas: Schemas) -> dict[str, Any]:
     }
 
 
-def _problems(route: Route) -> dict[int, list[_ProblemCode]]:
-    """Return what the route's problems say, by status."""
-    errors: list[type[AlgosatError]] = [*_ALWAYS, *route.errors]
-    if route.body is not None:
-        errors += _WITH_BODY
-    if route.parameters:
-        errors.append(NotFound)
-    if route.access is not Access.PUBLIC:
-        errors += _WITH_ACCESS
-    errors += (error for header in route.headers for error in header.errors)
-    found: dict[int, list[_ProblemCode]] = {}
-    for error in dict.fromkeys(errors):
-        found.setdefault(error.status, []).extend(_codes_of(error))
-    return found
-
-
-def _codes_of(error: type[AlgosatError]) -> list[_ProblemCode]:
-    if issubclass(error, Denied):
-        return [_ProblemCode(code.value, error.title, code.help_text) for code in DenialCode]
-    return [_ProblemCode(error.code, error.title, f"{error.title}.")]
-
-
-def _problem_schema(route: Route, codes: Iterable[_ProblemCode], schemas: Schemas) -> dict[str, Any]:
+def _problem_schema(route: Route, codes: Iterable[ProblemCode], schemas: Schemas) -> dict[str, Any]:
     """Add the component of the route's problems, which lists their codes, and return a reference to it."""
     name = "".join(word.capitalize() for word in route.handler.__name__.split("_")) + "Problem"
     schemas.components[name] = {
@@ -274,7 +226,7 @@ def _problem_schema(route: Route, codes: Iterable[_ProblemCode], schemas: Schema
     return {"$ref": REFERENCE + name}
 
 
-def _example(status: int, problem: _ProblemCode) -> dict[str, Any]:
+def _example(status: int, problem: ProblemCode) -> dict[str, Any]:
     return {
         "type": f"urn:algosat:error:{problem.code}",
         "title": problem.title,

@@ -154,6 +154,7 @@ class Resumption(Output):
 
 
 def halt_view(each: Halt) -> HaltView:
+    """Return the response model of a halt."""
     return {
         "scope": each.scope.name(IN_HALTS),
         "at": each.at,

@@ -1,4 +1,4 @@
-"""Component schemas of the OpenAPI document, made from the models that routes state."""
+"""Component schemas of the OpenAPI document, made from the models that routes declare."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REFERENCE: Final = "#/components/schemas/"
 
 _LIST: Final = re.compile(r"(?P<kind>Page|Everything)_(?P<item>\w+)_")
 _SUFFIXES: Final = {"Page": "Page", "Everything": "List"}
-# Names that say too little outside their module.
+# Names that need a qualifier outside their module.
 _NAMES: Final = {"Status": "OrderStatus", "Phase": "MarketPhase"}
 _STRINGS: Final = {
     "date-time": "2026-11-30T05:00:00.250000Z",
