@@ -1,4 +1,4 @@
-"""What tests put in the place of slow or moving parts; ten lines each."""
+"""Replacements for slow or time-dependent parts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from algosat.security.passwords import Passwords
 
 
 def quick_passwords() -> Passwords:
-    """The real thing with the least care argon2 knows: a hundred times faster."""
+    """Return real password hashing at argon2's lowest cost, a hundred times faster."""
     return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 class FakeClock:
-    """Time that moves when it is told to."""
+    """A clock that tests set."""
 
     def __init__(self, at: datetime = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)) -> None:
         self.at = at

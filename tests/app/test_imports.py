@@ -1,4 +1,4 @@
-"""Imports point one way, and nobody but the engine speaks to a broker: read from the source."""
+"""Rules on imports and broker calls, checked on the source: imports point down, the engine calls brokers."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def test_packages_import_only_what_the_table_allows() -> None:
     assert wrong == []
 
 
-def test_the_domain_knows_no_framework_store_or_network() -> None:
-    strangers = {"flask", "sqlalchemy", "pydantic", "httpx", "socket", "threading", "structlog", "time"}
+def test_domain_imports_no_framework_store_or_network() -> None:
+    forbidden = {"flask", "sqlalchemy", "pydantic", "httpx", "socket", "threading", "structlog", "time"}
     wrong = [
         f"{name} imports {root}"
         for name, tree in modules()
@@ -103,14 +103,14 @@ def test_the_domain_knows_no_framework_store_or_network() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for root in _roots(node)
-        if root in strangers
+        if root in forbidden
     ]
     assert wrong == []
 
 
-def test_only_the_engine_knows_a_broker() -> None:
-    """Whoever cannot import one cannot call it. The pure market and its tables are nobody to speak to."""
-    brokers = speaking()
+def test_only_the_engine_imports_brokers() -> None:
+    """A module that cannot import a broker cannot call one."""
+    brokers = broker_modules()
     assert "brokers.paper.broker" in brokers, "the test looks for the wrong thing"
     wrong = [
         f"{name} imports {target}"
@@ -122,8 +122,8 @@ def test_only_the_engine_knows_a_broker() -> None:
     assert wrong == []
 
 
-def speaking() -> set[str]:
-    """Modules that define a broker, and those below `brokers` that know one."""
+def broker_modules() -> set[str]:
+    """Return the modules that define a broker, and those in `brokers` that import one."""
     trees = {name: tree for name, tree in modules() if name.startswith("brokers.") and name != "brokers.base"}
     found = {name for name, tree in trees.items() if any(map(_is_broker, ast.walk(tree)))}
     while True:
@@ -147,7 +147,7 @@ def _is_broker(node: ast.AST) -> bool:
     }
 
 
-def test_only_the_engine_calls_what_a_broker_can_do_to_an_order() -> None:
+def test_only_the_engine_and_adapters_place_modify_or_cancel_at_a_broker() -> None:
     calls = [
         f"{name}:{node.lineno}"
         for name, tree in modules()
@@ -161,21 +161,21 @@ def test_only_the_engine_calls_what_a_broker_can_do_to_an_order() -> None:
     assert {call.split(":")[0].split(".")[0] for call in calls} <= {"engine", "brokers"}
 
 
-def test_outside_the_guard_and_the_adapters_nobody_holds_a_bare_broker() -> None:
-    """In the engine, too, orders leave by one door: the sender; cancels and changes by the amender."""
-    doors = {
-        name: {node.func.attr for node in ast.walk(tree) if _asks_a_broker(node)}  # type: ignore[attr-defined]
+def test_each_request_to_a_broker_has_one_module_that_sends_it() -> None:
+    """Orders are placed by the sender; cancels and modifications are sent as pending requests."""
+    requests = {
+        name: {node.func.attr for node in ast.walk(tree) if _calls_a_broker(node)}  # type: ignore[attr-defined]
         for name, tree in modules()
         if name.startswith("engine.")
     }
-    assert {name: asked for name, asked in doors.items() if asked} == {
+    assert {name: sent for name, sent in requests.items() if sent} == {
         "engine.guarded_broker": {"place", "modify", "cancel"},
         "engine.sender": {"place"},
         "engine.pending_requests": {"modify", "cancel"},
     }
 
 
-def _asks_a_broker(node: ast.AST) -> bool:
+def _calls_a_broker(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

@@ -14,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 def alert(desk: Desk, kind: str, subject: str, cause: Cause, detail: str) -> None:
-    """Record an alert of an engine kind: broker.overfill, broker.ghost, broker.not_found or risk.unpriced."""
+    """Record an alert. `kind` is broker.overfill, broker.ghost, broker.not_found or risk.unpriced."""
     data = {"detail": detail}
     desk.writer.run(lambda connection: audit.append(connection, desk.clock(), kind, subject, cause, data))
     metrics.ERRORS.labels(kind, Severity.CRITICAL.value).inc()

@@ -42,7 +42,7 @@ class Components:
     def send_due(self) -> float | None:
         """Send the pending requests that are due, then the created orders that may be sent.
 
-        Returns the seconds until the next round is worthwhile, or None if nothing waits.
+        Returns the seconds to wait before the next round, or None if nothing waits.
         """
         with self.desk.database.read() as connection:
             pending, has_created = (
@@ -106,7 +106,7 @@ def assemble(
 
 
 def _sent_today(desk: Desk) -> list[datetime]:
-    """Return when the orders sent since midnight UTC were created, for the broker's limits count them too."""
+    """Return the creation times of orders sent since midnight UTC. The broker's limits count them too."""
     midnight = desk.clock().replace(hour=0, minute=0, second=0, microsecond=0)
     statement = select(orders.c.created_at).where(
         orders.c.created_at >= midnight,

@@ -75,7 +75,7 @@ class _Selection:
         return self.covers(line.strategy, line.product, line.symbol)
 
     def cancels(self, order: Order, now: datetime) -> bool:
-        """Whether to cancel an order now: it is older than the close, or an exit that is not filled."""
+        """Whether to cancel an order now: it is older than `cancel_before`, or an exit not filled in time."""
         terms = order.terms
         if order.external or order.pending is PendingRequest.PENDING_CANCEL:
             return False

@@ -41,7 +41,7 @@ class GuardedBroker:
         return self._broker.fences
 
     def session(self) -> BrokerSession:
-        """Whether orders may be sent now."""
+        """Return the broker's session, or an inactive one while the circuit is open."""
         if self._circuit.is_open(self._clock()):
             return BrokerSession(active=False, detail=self._why_refused())
         return self._broker.session()

@@ -78,7 +78,7 @@ class PendingRequests:
     def step(self, pending: Sequence[Order]) -> float | None:
         """Send the requests that are due, cancels first.
 
-        Returns the seconds until the next look is worthwhile, or None if no request waits.
+        Returns the seconds to wait before the next round, or None if no request waits.
         """
         with self._lock:
             self._attempts = {

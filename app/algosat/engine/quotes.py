@@ -18,7 +18,7 @@ FLUSH_EVERY: Final = timedelta(milliseconds=500)
 
 
 class QuoteBoard:
-    """Keeps the latest quote of each symbol, from any thread, and writes the new ones in one unit of work."""
+    """Collects the latest quote of each symbol from any thread, and writes the new ones together."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

@@ -1,4 +1,4 @@
-"""Reconciliation: the broker's order book decides orders of unknown outcome, and shows external orders."""
+"""Reconciliation: the broker's order book settles unknown outcomes and brings in external orders."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Reconciler:
         """Build a reconciler.
 
         Args:
-            every: Between readings of the order book.
+            every: The interval between readings of the order book.
             window: How long an `unknown` order is searched for before it becomes `not_found`.
             forgotten_after: An order that is `submitting` for longer becomes `unknown`.
         """
@@ -125,7 +125,7 @@ class Reconciler:
         return True
 
     def _changes(self, reports: Sequence[OrderReport], read_at: datetime) -> list[OrderReport]:
-        """Return the reports that would change anything. Final reports already seen are not compared."""
+        """Return the reports that would change anything. A final report that was seen before is skipped."""
         before, self._ended = self._ended, {}
         changes = []
         with self._desk.database.read() as connection:

@@ -25,8 +25,8 @@ from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
 
 _PAGE: Final = 10  # created orders read at a time; no fewer than there are threads to send them
-_BUSY_SECONDS: Final = 0.02  # until another look: a permit or a thread is free soon
-_BLOCKED_SECONDS: Final = 0.25  # the broker is unavailable, or an order of the same symbol is `unknown`
+_BUSY_SECONDS: Final = 0.02  # before the next round: a permit or a thread becomes free soon
+_BLOCKED_SECONDS: Final = 0.25  # the broker is unavailable, or another order is `unknown`
 _IS_CREATED = (orders.c.status == Status.CREATED.value, orders.c.account == bindparam("account"))
 _CREATED = Prepared(
     select(orders).where(*_IS_CREATED, orders.c.seq > bindparam("after")).order_by(orders.c.seq).limit(_PAGE)
@@ -65,11 +65,11 @@ class Router:
         """Build a router.
 
         Args:
-            workers: Where the broker calls run.
-            deadline: How old an order may be when it is sent.
+            workers: Run the broker calls.
+            deadline: The greatest age at which an order is sent.
             fence: Raises NotLeading unless this engine leads.
             is_reconciled: Whether the broker's order book has been read. It may hold orders of ours that a
-                restored store has forgotten, and these must not be sent twice.
+                restored store does not know to be sent, and these must not be sent twice.
         """
         self._desk, self._broker, self._sender = desk, broker, sender
         self._throttle, self._workers = throttle, workers
@@ -84,7 +84,7 @@ class Router:
     def step(self, *, has_created: bool) -> float | None:
         """Send the orders that may be sent now.
 
-        Returns the seconds until the next look is worthwhile, or None if no order waits.
+        Returns the seconds to wait before the next round, or None if no order waits.
         """
         self._sender.mark_hung_unknown()
         self._resend(self._sender.due_resends())

@@ -16,7 +16,7 @@ _MINUTE: Final = timedelta(minutes=1)
 
 
 class Throttle:
-    """Issues permits to send. Brokers count by the seconds of the clock, so seconds are calendar seconds."""
+    """Issues permits to send. Brokers count by calendar second, and so does this class."""
 
     def __init__(
         self, per_second: int, per_minute: int, per_day: int, *, sent: Iterable[datetime] = ()

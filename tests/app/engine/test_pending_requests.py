@@ -166,13 +166,13 @@ def test_change_is_not_sent_under_a_halt(rig: EngineRig) -> None:
     order = to_be_changed(rig)
     halts.halt_trading(rig.desk, CAUSE, "odd prices", cancel_orders=False)
     rig.exchange.before = failing(AssertionError("asked for"), "modify")
-    left = rig.send(order)
-    assert (left.pending, left.code, left.reason) == (
+    unchanged = rig.send(order)
+    assert (unchanged.pending, unchanged.code, unchanged.reason) == (
         None,
         EngineCode.HALTED_BEFORE_SENDING,
         "odd prices (all)",
     )
-    assert left.terms.quantity == 10
+    assert unchanged.terms.quantity == 10
 
 
 def test_exit_is_changed_under_a_halt(rig: EngineRig) -> None:

@@ -312,13 +312,13 @@ def test_order_that_turns_up_while_its_cancel_is_sent_is_cancelled_at_the_broker
     order = lost_request(rig)
     cancel.cancel_order(rig.desk, order.id, CAUSE)
     search_for(rig, clock, 100)
-    sought = order_now(rig.desk, order)
+    not_found = order_now(rig.desk, order)
     rig.exchange.place(order)
     rig.reconcile()
     cancel_modify = CancelModifySender(
         rig.desk, rig.components.guarded_broker, rig.components.report_processor, Throttle(1, 1, 1)
     )
-    cancel_modify.send(sought)
+    cancel_modify.send(not_found)
     turned_up = order_now(rig.desk, order)
     assert (turned_up.status, turned_up.pending) == (Status.OPEN, PendingRequest.PENDING_CANCEL)
     assert rig.send(order).status is Status.CANCELLED
