@@ -1,5 +1,5 @@
-"""Real processes, real kills: the API and the engines die by SIGKILL at every step while orders flow.
+"""Chaos test: the API and the engines are killed by SIGKILL at every step while clients place orders.
 
-`python -m tests.chaos --orders 2000 --kills 200 --seed 1` is the whole of it, `test_chaos.py` a
-short one. The paper exchange's own book is the witness of what was sent.
+`python -m tests.chaos --orders 2000 --kills 200 --seed 1` is the long run, `test_chaos.py` a short one. The
+findings compare the store with the answers that clients received and with the paper exchange's own book.
 """

@@ -1,8 +1,8 @@
-"""A process of Algosat that kills itself at a step of an order's journey.
+"""A process of Algosat that kills itself at a step of an order's processing.
 
-`python -m tests.chaos.doomed DIRECTORY STEPS NOTES engine|api`: runs the engine or the API of that
-configuration, and ends it by SIGKILL at a step drawn from the first STEPS (0: never). Before it dies, it
-writes the step's name to the file NOTES.
+`python -m tests.chaos.doomed DIRECTORY STEPS NOTES engine|api` runs the engine or the API with the
+configuration in DIRECTORY. It draws one of the first STEPS steps (0: none) and kills itself there by SIGKILL,
+after writing the step's name to the file NOTES.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from algosat.store.database import Database
 
 T = TypeVar("T")
 
-# Writers of prices and heartbeats, which are not part of an order's journey.
-BESIDE_THE_JOURNEY: Final = tuple(
+# Units of work that write prices and heartbeats, which are not part of an order's processing.
+NOT_COUNTED: Final = tuple(
     each.__qualname__ for each in (QuoteBoard, EngineHeartbeat, replace_instruments, Venue.pass_time)
 )
 
 
 class Reaper:
-    """Counts steps, in all threads, and ends the process at the one that was drawn."""
+    """Counts steps in all threads and kills the process at the drawn one."""
 
     def __init__(self, steps: int, notes: Path) -> None:
         self._left = random.SystemRandom().randint(1, steps) if steps else -1
@@ -54,13 +54,13 @@ class Reaper:
 
 
 class MortalWriter(writer.Writer):
-    """Dies before a commit, or after it."""
+    """Kills the process before or after a commit."""
 
     reaper: Reaper
 
     def run(self, work: Callable[[Connection], T], *, timeout: float = 10.0, durable: bool = True) -> T:
         name = getattr(work, "__qualname__", "work").replace(".<locals>", "").replace(".<lambda>", "")
-        if name.startswith(BESIDE_THE_JOURNEY):
+        if name.startswith(NOT_COUNTED):
             return super().run(work, timeout=timeout, durable=durable)
         self.reaper.step(f"before the commit of {name}")
         result = super().run(work, timeout=timeout, durable=durable)
@@ -69,7 +69,7 @@ class MortalWriter(writer.Writer):
 
 
 class MortalBroker:
-    """Dies before a request leaves, or before its answer is heard."""
+    """Kills the process before a request is sent or before its answer is returned."""
 
     def __init__(self, inner: Broker, reaper: Reaper) -> None:
         self._inner, self._reaper = inner, reaper
@@ -105,14 +105,14 @@ def main(directory: str, steps: str, notes: str, role: str) -> None:
 def _doom_engine(reaper: Reaper) -> None:
     from algosat.engine import main as engine
 
-    connect = vars(engine)["_broker"]  # the one place where the engine gets its broker
+    connect = vars(engine)["_broker"]  # creates the engine's broker
     MortalWriter.reaper = reaper
     vars(engine)["Writer"] = MortalWriter
     vars(engine)["_broker"] = lambda *given: MortalBroker(connect(*given), reaper)
 
 
 def _doom_workers(steps: int, notes: Path) -> None:
-    """Every worker draws its own step, once it is forked and builds its writer."""
+    """Let every worker draw its own step when it creates its writer, after the fork."""
     from algosat import app
 
     class WorkersWriter(MortalWriter):

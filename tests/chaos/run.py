@@ -1,4 +1,4 @@
-"""A whole run: orders, faults and kills until there were enough of each, then peace, then the verdict."""
+"""A run of the chaos test: orders, faults and kills until there are enough, a calm end, and the result."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import Connection
+
+from algosat import clock
 from algosat.brokers.faults.plan import Fault
-from tests.chaos import witness
+from tests.chaos import findings
 from tests.chaos.site import Site, summary_of_deaths
 from tests.chaos.traders import Acknowledged, Trader
 
 TRADERS: Final = 8
-FROM_OUTSIDE: Final = ("engine", "worker", "worker", "api")
-PEACE_SECONDS: Final = 90
+KILLED_FROM_OUTSIDE: Final = ("engine", "worker", "worker", "api")
+CALM_SECONDS: Final = 90
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Result:
+    """Counts of a run, and its findings."""
+
     seed: int
     seconds: float
     orders: int
@@ -40,67 +45,67 @@ class Verdict:
         yield f"orders acknowledged: {self.orders}, and {self.denied} denied by the gate"
         yield f"requests repeated on purpose: {self.repeated}"
         yield f"processes killed: {sum(self.kills.values())} ({_listed(self.kills)})"
-        yield f"steps they died at by themselves: {len(self.deaths)} kinds"
+        yield f"different steps they killed themselves at: {len(self.deaths)}"
         yield from (f"  {times:4} {name}" for name, times in sorted(self.deaths.items()))
         yield f"orders ended as: {_listed(self.outcomes)}"
         yield f"findings: {len(self.findings)}"
         yield from (f"  {finding}" for finding in self.findings[:50])
 
 
-def run(directory: Path, *, orders: int, kills: int, seed: int, say: Say) -> Verdict:
-    """Go on until that many orders were acknowledged and not denied, and that many processes killed."""
+def run(directory: Path, *, orders: int, kills: int, seed: int, say: Say) -> Result:
+    """Run until so many orders have passed the gate and so many processes were killed. Returns the result."""
     began = time.monotonic()
     site = Site(directory, seed)
-    told = Acknowledged()
+    acknowledged = Acknowledged()
     site.start()
     try:
-        with _traders(site, seed, told):
-            _until_enough(site, told, orders, kills, random.Random(seed), say)
-        say("peace: no more faults, no more kills; every order has to be decided")
+        with _traders(site, seed, acknowledged):
+            _until_enough(site, acknowledged, orders, kills, random.Random(seed), say)
+        say("no more faults and kills; every order has to be decided")
         site.calm_down()
         _wait_until_decided(site)
-        return _judge(site, told, seed, time.monotonic() - began)
+        return _judge(site, acknowledged, seed, time.monotonic() - began)
     finally:
         site.close()
 
 
 @contextmanager
-def _traders(site: Site, seed: int, told: Acknowledged) -> Iterator[None]:
+def _traders(site: Site, seed: int, acknowledged: Acknowledged) -> Iterator[None]:
     stopping = threading.Event()
     token = site.token()
-    traders = [Trader(number, seed, site.url, token, told, stopping) for number in range(TRADERS)]
+    traders = [Trader(number, seed, site.url, token, acknowledged, stopping) for number in range(TRADERS)]
     for trader in traders:
         trader.start()
     try:
         yield
     finally:
         stopping.set()
-        # Each insists on an answer to its last request: the site must be tended while they do.
+        # Each repeats its last request until it is answered, which needs processes that run.
         while any(trader.is_alive() for trader in traders):
             site.tend()
             time.sleep(0.05)
 
 
 def _until_enough(
-    site: Site, told: Acknowledged, orders: int, kills: int, chance: random.Random, say: Say
+    site: Site, acknowledged: Acknowledged, orders: int, kills: int, chance: random.Random, say: Say
 ) -> None:
-    next_kill, next_word = 10, time.monotonic()
-    while told.passed < orders or sum(site.kills.values()) < kills:
+    next_kill, next_report = 10, time.monotonic()
+    while acknowledged.passed < orders or sum(site.kills.values()) < kills:
         site.tend()
-        # By progress, not by time: to kill what is not up yet proves nothing. Denials are progress, too:
-        # there is nothing else while the broker is down, until the weather turns.
-        if len(told.orders) >= next_kill and site.answers():
-            next_kill = len(told.orders) + chance.randint(5, 25)
-            site.kill(chance.choice(FROM_OUTSIDE))
-            site.inject(chance.randrange(10**6), _weather(chance))
-        if time.monotonic() >= next_word:
-            next_word = time.monotonic() + 10
-            say(f"{told.passed} orders, {_listed(site.kills)} killed")
+        # By progress, not by time: killing a process that has not started proves nothing. Denials count as
+        # progress, since there are only denials while the broker is down.
+        if len(acknowledged.orders) >= next_kill and site.answers():
+            next_kill = len(acknowledged.orders) + chance.randint(5, 25)
+            site.kill(chance.choice(KILLED_FROM_OUTSIDE))
+            site.inject(chance.randrange(10**6), _fault_rates(chance))
+        if time.monotonic() >= next_report:
+            next_report = time.monotonic() + 10
+            say(f"{acknowledged.passed} orders, {_listed(site.kills)} killed")
         time.sleep(0.05)
 
 
-def _weather(chance: random.Random) -> dict[str, float]:
-    """Mostly every fault at once and seldom; now and then a broker that is down, or one without fault."""
+def _fault_rates(chance: random.Random) -> dict[str, float]:
+    """Draw rates of faults: mostly low rates of all, sometimes none, sometimes a broker that is down."""
     drawn = chance.random()
     if drawn < 0.1:
         return {Fault.DOWN: 1.0}
@@ -110,34 +115,40 @@ def _weather(chance: random.Random) -> dict[str, float]:
 
 
 def _wait_until_decided(site: Site) -> None:
+    """Wait until all orders are decided and the engine has read the broker's book, at most CALM_SECONDS."""
     database = site.database()
-    until = time.monotonic() + PEACE_SECONDS
-    try:
+    until = time.monotonic() + CALM_SECONDS
+
+    def wait_for(happened: Callable[[Connection], bool]) -> None:
         while time.monotonic() < until:
             with database.read() as connection:
-                if witness.undecided(connection) == 0:
-                    break
-            time.sleep(0.5)
-        time.sleep(3)  # for the book to be read once more
+                if happened(connection):
+                    return
+            time.sleep(0.2)
+
+    try:
+        wait_for(lambda connection: findings.undecided(connection) == 0)
+        decided = clock.now()
+        wait_for(lambda connection: findings.book_read_at(connection) > decided)
     finally:
         database.close()
 
 
-def _judge(site: Site, told: Acknowledged, seed: int, seconds: float) -> Verdict:
-    site.stop()  # the market moves on as long as it runs
+def _judge(site: Site, acknowledged: Acknowledged, seed: int, seconds: float) -> Result:
+    site.stop()  # the market fills orders as long as it runs
     database = site.database()
     try:
         with database.read() as connection:
-            return Verdict(
+            return Result(
                 seed=seed,
                 seconds=seconds,
-                orders=told.passed,
-                denied=len(told.denied),
+                orders=acknowledged.passed,
+                denied=len(acknowledged.denied),
                 kills=site.kills,
                 deaths=summary_of_deaths(site.notes),
-                outcomes=witness.outcomes(connection),
-                repeated=told.repeated,
-                findings=witness.findings(connection, told),
+                outcomes=findings.outcomes(connection),
+                repeated=acknowledged.repeated,
+                findings=findings.find(connection, acknowledged),
             )
     finally:
         database.close()

@@ -1,4 +1,4 @@
-"""One server of its own: configuration, store, engines that stand by for each other, and the API."""
+"""A server for the chaos test: configuration, store, two engines of which one leads, and the API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.containers import free_port
 
 ENGINES: Final = 2
 PASSWORD: Final = "a password for chaos only"
-# Within how many steps of its life a process is to end itself; 0: it is not.
+# The number of steps within which a process kills itself; 0: never.
 STEPS: Final = {"engine": 200, "api": 100}
 LIMITS: Final[dict[str, Any]] = {
     "max_order_quantity": "500",
@@ -33,12 +33,12 @@ LIMITS: Final[dict[str, Any]] = {
     "max_orders_per_second": 40,
     "max_orders_per_day": 100_000,
     "max_daily_loss": "100000000",
-    "stale_quote_seconds": 60,  # no engine, no prices: on a busy machine the next one takes its time
+    "stale_quote_seconds": 60,  # restarting engines write no prices, for long on a busy machine
 }
 
 
 class Site:
-    """Starts processes, replaces those that die, and counts the deaths."""
+    """Starts the processes, replaces those that die, and counts the deaths."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         self.directory = directory
@@ -64,7 +64,7 @@ class Site:
         self._wait_until_ready()
 
     def tend(self) -> None:
-        """Replace what has died since the last time, and count it."""
+        """Replace and count the processes that have died since the last call."""
         for index, engine in enumerate(self._engines):
             if engine.poll() is not None:
                 self._count("engine", engine.returncode)
@@ -78,33 +78,33 @@ class Site:
         self._workers = alive
 
     def kill(self, name: str) -> None:
-        """End an engine, a worker or the whole API from outside, at no step in particular."""
+        """Kill an engine, a worker or the whole API from outside, at any moment."""
         if name == "engine":
             self._engines[0].kill()
             self._engines[0].wait()
         elif name == "worker":
             for pid in list(self._workers)[:1]:
-                with suppress(ProcessLookupError):  # it may have ended itself just now
+                with suppress(ProcessLookupError):  # it may have just killed itself
                     os.kill(pid, signal.SIGKILL)
         elif self._api is not None:
             self._kill_api(self._api)
 
     def answers(self) -> bool:
-        """Whether the API is up: to kill it before it is proves nothing."""
+        """Return whether the API answers: killing it earlier proves nothing."""
         try:
             return self._client.get("/health/live").status_code == 200
         except httpx.HTTPError:
             return False
 
     def inject(self, seed: int, rates: Mapping[str, float]) -> None:
-        """Have the broker fail in these ways, at these rates; by none, it is a good one again."""
+        """Set the rates of the broker's faults; no rates, no faults."""
         plan = {"seed": seed, "rates": dict(rates), "delay_seconds": 0.3}
         partial = self.faults.with_suffix(".new")
         partial.write_text(json.dumps(plan))
         partial.rename(self.faults)
 
     def calm_down(self) -> None:
-        """No more faults and no more deaths: one engine and one API, from a fresh start."""
+        """End all faults and kills, and start one engine and one API."""
         self.steps = dict.fromkeys(STEPS, 0)
         self.inject(0, {})
         self.stop()
@@ -120,7 +120,7 @@ class Site:
             engine.wait()
 
     def close(self) -> None:
-        """End everything that was started, and give back what was opened."""
+        """Stop all processes and close all files."""
         self.stop()
         self._client.close()
         self.log.close()
@@ -129,7 +129,7 @@ class Site:
         return Database(self._url)
 
     def token(self, seconds: float = 60) -> str:
-        """Log in, as often as it takes: the worker that is asked may be drawn to die at its first steps."""
+        """Log in, repeatedly if necessary: the worker may kill itself at its first steps."""
         credentials = {"username": "trader", "password": PASSWORD}
         until = time.monotonic() + seconds
         while True:
@@ -149,7 +149,7 @@ class Site:
             api__threads=8,
             api__order_wait_seconds=0.2,
             security__rate_limit_requests=10_000_000,
-            # Nobody listens there: each worker counts for itself, as it does when Redis is away.
+            # No Redis listens there: each worker counts for itself, as when Redis is down.
             security__rate_limit_storage=f"redis+unix://{self.directory}/no-redis.sock",
             security__access_token_expire_minutes=600,
             paper__seed=seed,
@@ -166,11 +166,11 @@ class Site:
         self._url = data["database"]["url"]
         write_configuration(self.directory, data)
         self._run("db", "upgrade")
-        self._run("user", "add", "trader", "--role", "trader", "--password-stdin", given=PASSWORD.encode())
+        self._run("user", "add", "trader", "--role", "trader", "--password-stdin", stdin=PASSWORD.encode())
 
-    def _run(self, *command: str, given: bytes = b"") -> None:
+    def _run(self, *command: str, stdin: bytes = b"") -> None:
         whole = (sys.executable, "-m", "algosat", "--config-dir", str(self.directory), *command)
-        subprocess.run(whole, check=True, input=given, stdout=self.log, stderr=self.log)
+        subprocess.run(whole, check=True, input=stdin, stdout=self.log, stderr=self.log)
 
     def _process(self, role: str) -> subprocess.Popen[bytes]:
         command = [
@@ -193,7 +193,7 @@ class Site:
 
     def _count(self, name: str, code: int) -> None:
         if code != -signal.SIGKILL:
-            raise RuntimeError(f"the {name} ended by itself with {code}: see {self.log.name}")
+            raise RuntimeError(f"the {name} exited with {code}: see {self.log.name}")
         self.kills[name] += 1
 
     def _living_workers(self) -> set[int]:
@@ -221,7 +221,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def summary_of_deaths(notes: Path) -> dict[str, int]:
-    """How often a process ended itself at each step."""
+    """Return how often a process killed itself at each step."""
     counted: dict[str, int] = {}
     for name in notes.read_text().splitlines() if notes.exists() else ():
         counted[name] = counted.get(name, 0) + 1

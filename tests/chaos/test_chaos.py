@@ -1,4 +1,4 @@
-"""The short form of `make chaos`."""
+"""The short run of `make chaos`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from tests.chaos.run import run
 
 
-def test_killed_and_failing_in_every_way_it_loses_doubles_and_exceeds_nothing(tmp_path: Path) -> None:
+def test_no_order_is_lost_doubled_or_beyond_a_limit_under_kills_and_faults(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHAOS_SEED", "20261122"))
-    verdict = run(tmp_path, orders=150, kills=12, seed=seed, say=print)
-    print("\n".join(verdict.lines()))
-    assert verdict.findings == []
-    assert verdict.orders >= 150
-    assert sum(verdict.kills.values()) >= 12
+    result = run(tmp_path, orders=150, kills=12, seed=seed, say=print)
+    print("\n".join(result.lines()))
+    assert result.findings == []
+    assert result.orders >= 150
+    assert sum(result.kills.values()) >= 12

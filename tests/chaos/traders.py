@@ -1,4 +1,4 @@
-"""Clients that never give up: every request has its key, and is repeated until it is answered."""
+"""Clients that place orders with idempotency keys and repeat every request until it is answered."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ UNANSWERED: Final = frozenset({502, 503, 504})
 
 @dataclass
 class Acknowledged:
-    """What clients were told, to be held against what is true in the end."""
+    """The answers that clients received, for comparison with the store at the end."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    orders: dict[str, str] = field(default_factory=dict)  # id to the key it was placed under
+    orders: dict[str, str] = field(default_factory=dict)  # idempotency key by order id
     denied: set[str] = field(default_factory=set)
     contradictions: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Acknowledged:
 
     @property
     def passed(self) -> int:
-        """How many of the orders passed the gate, and so go the whole way."""
+        """The number of orders that passed the gate."""
         return len(self.orders) - len(self.denied)
 
     def note(self, key: str, order_id: str, *, denied: bool) -> None:
@@ -42,12 +42,20 @@ class Acknowledged:
 
 
 class Trader(threading.Thread):
+    """Places, cancels and changes orders at random, and repeats requests with their keys."""
+
     def __init__(
-        self, number: int, seed: int, url: str, token: str, told: Acknowledged, stopping: threading.Event
+        self,
+        number: int,
+        seed: int,
+        url: str,
+        token: str,
+        acknowledged: Acknowledged,
+        stopping: threading.Event,
     ) -> None:
         super().__init__(name=f"trader-{number}", daemon=True)
         self._chance = random.Random(f"{seed}/{number}")
-        self._url, self._told, self._stopping = url, told, stopping
+        self._url, self._acknowledged, self._stopping = url, acknowledged, stopping
         self._headers = {"Authorization": f"Bearer {token}"}
         self._client = httpx.Client(base_url=url, timeout=20, headers=self._headers)
         self._mine: list[str] = []
@@ -66,23 +74,23 @@ class Trader(threading.Thread):
     def _place(self) -> None:
         key = uuid.UUID(int=self._chance.getrandbits(128)).hex
         body = self._order()
-        answer = self._insist(lambda: self._client.post("/orders", json=body, headers=self._key(key)))
-        self._learn(key, answer)
+        answer = self._until_answered(lambda: self._client.post("/orders", json=body, headers=self._key(key)))
+        self._record(key, answer)
         self._answers = [*self._answers[-20:], (key, body, answer)]
         if self._chance.random() < 0.05:
             self._repeat()
 
     def _repeat(self) -> None:
-        """Ask again under a key of before, however much has happened to its order since."""
+        """Repeat an earlier request with its key: the answer must be the first one."""
         if not self._answers:
             return
         key, body, first = self._chance.choice([self._answers[0], self._answers[-1]])
-        again = self._insist(lambda: self._client.post("/orders", json=body, headers=self._key(key)))
-        self._learn(key, again)
-        with self._told.lock:
-            self._told.repeated += 1
+        again = self._until_answered(lambda: self._client.post("/orders", json=body, headers=self._key(key)))
+        self._record(key, again)
+        with self._acknowledged.lock:
+            self._acknowledged.repeated += 1
             if first.status_code == 201 and (again.status_code, again.content) != (201, first.content):
-                self._told.contradictions.append(f"key {key}: first {first.text}, then {again.text}")
+                self._acknowledged.contradictions.append(f"key {key}: first {first.text}, then {again.text}")
 
     def _order(self) -> dict[str, Any]:
         symbol = self._chance.choice(SYMBOLS)
@@ -94,7 +102,7 @@ class Trader(threading.Thread):
             "type": "market",
         }
         if self._chance.random() < 0.5:
-            quote = self._insist(lambda: self._client.get(f"/quotes/{symbol}"))
+            quote = self._until_answered(lambda: self._client.get(f"/quotes/{symbol}"))
             if quote.status_code == 200:
                 last = float(quote.json()["last"])
                 tick = 0.05 if last >= 250 else 0.01
@@ -102,42 +110,42 @@ class Trader(threading.Thread):
                 body |= {"type": "limit", "limit_price": f"{price:.2f}"}
         return body
 
-    def _learn(self, key: str, answer: httpx.Response) -> None:
+    def _record(self, key: str, answer: httpx.Response) -> None:
         if answer.status_code == 201:
             order_id = answer.json()["id"]
-            self._told.note(key, order_id, denied=False)
+            self._acknowledged.note(key, order_id, denied=False)
             self._mine = [*self._mine[-20:], order_id]
         elif answer.status_code == 422 and "Location" in answer.headers:
-            self._told.note(key, answer.headers["Location"].rsplit("/", 1)[-1], denied=True)
+            self._acknowledged.note(key, answer.headers["Location"].rsplit("/", 1)[-1], denied=True)
         else:
-            self._surprised(answer)
+            self._record_unexpected(answer)
 
     def _cancel(self) -> None:
         if self._mine:
             order_id = self._chance.choice(self._mine)
-            answer = self._insist(lambda: self._client.delete(f"/orders/{order_id}"))
+            answer = self._until_answered(lambda: self._client.delete(f"/orders/{order_id}"))
             if answer.status_code not in (200, 202, 404, 409):
-                self._surprised(answer)
+                self._record_unexpected(answer)
 
     def _change(self) -> None:
         if self._mine:
             order_id = self._chance.choice(self._mine)
             body = {"quantity": str(self._chance.randint(1, 80))}
-            answer = self._insist(lambda: self._client.patch(f"/orders/{order_id}", json=body))
+            answer = self._until_answered(lambda: self._client.patch(f"/orders/{order_id}", json=body))
             if answer.status_code not in (200, 202, 404, 409, 422):
-                self._surprised(answer)
+                self._record_unexpected(answer)
 
     def _close(self) -> None:
         key = uuid.UUID(int=self._chance.getrandbits(128)).hex
         symbol = self._chance.choice(SYMBOLS)
-        answer = self._insist(
+        answer = self._until_answered(
             lambda: self._client.post(f"/positions/{symbol}/close", json={}, headers=self._key(key))
         )
         if answer.status_code not in (200, 201, 202, 409, 422):
-            self._surprised(answer)
+            self._record_unexpected(answer)
 
-    def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
-        """Repeat a request until something answers it: a dead worker's silence is no answer."""
+    def _until_answered(self, call: Callable[[], httpx.Response]) -> httpx.Response:
+        """Repeat a request until it is answered: a connection lost with its worker is no answer."""
         while True:
             try:
                 answer = call()
@@ -151,6 +159,8 @@ class Trader(threading.Thread):
     def _key(self, key: str) -> dict[str, str]:
         return {"Idempotency-Key": key, "Prefer": "wait=0.2"}
 
-    def _surprised(self, answer: httpx.Response) -> None:
-        with self._told.lock:
-            self._told.unexpected.append(f"{answer.request.method} {answer.url.path}: {answer.text[:300]}")
+    def _record_unexpected(self, answer: httpx.Response) -> None:
+        with self._acknowledged.lock:
+            self._acknowledged.unexpected.append(
+                f"{answer.request.method} {answer.url.path}: {answer.text[:300]}"
+            )

@@ -1,10 +1,10 @@
-"""The end of it: what clients were told, what the store says and what the exchange took, held together."""
+"""Findings of a run: the store compared with the answers to clients and with the exchange's own book."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 
 from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.domain.orders import WORKING, EventKind, Order, Side, Status, apply, create
-from algosat.store import audit
+from algosat.store import audit, heartbeats
 from algosat.store.rows import event_from, order_from, terms_from
 from algosat.store.tables import orders
 from algosat.store.verify.verify import verify
@@ -23,13 +23,13 @@ NEVER_AT_THE_EXCHANGE: Final = frozenset({Status.DENIED, Status.NOT_FOUND})
 UNDECIDED: Final = frozenset({Status.CREATED, Status.SUBMITTING, Status.UNKNOWN})
 
 
-def findings(connection: Connection, told: Acknowledged) -> list[str]:
-    """Everything that is wrong, as sentences; none when all is well."""
+def find(connection: Connection, acknowledged: Acknowledged) -> list[str]:
+    """Return every contradiction as a sentence."""
     ours = {row.id: order_from(row) for row in connection.execute(select(orders))}
     return [
-        *told.contradictions,
-        *told.unexpected,
-        *_lost(ours, told),
+        *acknowledged.contradictions,
+        *acknowledged.unexpected,
+        *_lost(ours, acknowledged),
         *_undecided(ours),
         *_against_the_exchange(connection, ours),
         *_beyond_limits(connection, ours),
@@ -38,21 +38,29 @@ def findings(connection: Connection, told: Acknowledged) -> list[str]:
 
 
 def outcomes(connection: Connection) -> dict[str, int]:
-    """How many orders ended in each state."""
+    """Return the number of orders in each status."""
     return dict(Counter(connection.execute(select(orders.c.status)).scalars()))
 
 
 def undecided(connection: Connection) -> int:
+    """Return the number of orders with an open question: not sent, unknown, or a pending request."""
     ours = [order_from(row) for row in connection.execute(select(orders))]
     return sum(order.status in UNDECIDED or order.pending is not None for order in ours)
 
 
-def _lost(ours: dict[str, Order], told: Acknowledged) -> Iterator[str]:
-    for order_id in told.orders:
+def book_read_at(connection: Connection) -> datetime:
+    """Return the time at which the engine last read the broker's book."""
+    heartbeat = heartbeats.read(connection, heartbeats.ENGINE)
+    read_at = heartbeat.data["book_read_at"] if heartbeat else None
+    return datetime.fromisoformat(read_at) if read_at else datetime.min.replace(tzinfo=UTC)
+
+
+def _lost(ours: dict[str, Order], acknowledged: Acknowledged) -> Iterator[str]:
+    for order_id in acknowledged.orders:
         if order_id not in ours:
             yield f"order {order_id} was acknowledged and is lost"
-        elif (ours[order_id].status is Status.DENIED) != (order_id in told.denied):
-            yield f"order {order_id} is {ours[order_id].status}: its client was told otherwise"
+        elif (ours[order_id].status is Status.DENIED) != (order_id in acknowledged.denied):
+            yield f"order {order_id} is {ours[order_id].status}: its client received another answer"
 
 
 def _undecided(ours: dict[str, Order]) -> Iterator[str]:
@@ -60,7 +68,7 @@ def _undecided(ours: dict[str, Order]) -> Iterator[str]:
         if order.status in UNDECIDED or order.pending is not None:
             yield f"order {order.id} is still {order.status} {order.pending or ''}"
         if order.external:
-            yield f"order {order.id} was imported: the exchange has a second one of ours, or a stranger's"
+            yield f"order {order.id} was imported: the exchange has an order that we did not send"
 
 
 def _against_the_exchange(connection: Connection, ours: dict[str, Order]) -> Iterator[str]:
@@ -87,8 +95,11 @@ def _compare(order: Order, row: Row[Any] | None, traded: Decimal) -> Iterator[st
 
 
 def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[str]:
-    """Replay the log: no entry passed with too many orders working, too many within a second, or with more of
-    its symbol than may be held. Its own price is the least that the gate had to value it all at."""
+    """Replay the events: no order may have passed the gate beyond a limit.
+
+    The limits are those of working orders, orders in a second, and the value of a symbol's position. The
+    order's own price is the lowest at which the gate may have valued the position.
+    """
     known: dict[str, Order] = {}
     working: set[str] = set()
     held: dict[str, Decimal] = defaultdict(Decimal)
@@ -98,18 +109,18 @@ def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[s
             continue
         if event.kind == EventKind.CREATED:
             order = create(event.subject, terms_from(event.data), event.at)
-            before = _worst(held, known, working, order.terms.symbol)
-            asks = ours[order.id].status is not Status.DENIED and not order.terms.reduce_only
+            before = _largest_position(held, known, working, order.terms.symbol)
+            adds_exposure = ours[order.id].status is not Status.DENIED and not order.terms.reduce_only
         else:
             happened = event_from(event.kind, event.at, event.data)
             order = apply(known[event.subject], happened)
-            before = _worst(held, known, working - {order.id}, order.terms.symbol)
+            before = _largest_position(held, known, working - {order.id}, order.terms.symbol)
             change = order.pending_change if event.kind == EventKind.MODIFY_REQUESTED else None
-            asks = change is not None and change.quantity > order.terms.quantity
+            adds_exposure = change is not None and change.quantity > order.terms.quantity
             if happened.trade is not None:
                 held[order.terms.symbol] += order.terms.side.sign * happened.trade.quantity
         known[order.id] = order
-        if asks and event.kind == EventKind.CREATED:
+        if adds_exposure and event.kind == EventKind.CREATED:
             entries.append(order.created_at)
             while entries[0] <= order.created_at - timedelta(seconds=1):
                 entries.popleft()
@@ -118,13 +129,19 @@ def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[s
             if len(working) >= LIMITS["max_open_orders"]:
                 yield f"order {order.id} passed with {len(working)} orders working"
         (working.add if order.status in WORKING else working.discard)(order.id)
-        after = _worst(held, known, working, order.terms.symbol)
-        if asks and after > before and after * _dearest(order) > Decimal(LIMITS["max_position_value"]):
-            yield f"order {order.id} passed: {after} at {_dearest(order)} could come of it"
+        after = _largest_position(held, known, working, order.terms.symbol)
+        if (
+            adds_exposure
+            and after > before
+            and after * _highest_price(order) > Decimal(LIMITS["max_position_value"])
+        ):
+            yield f"order {order.id} passed with a possible position of {after} at {_highest_price(order)}"
 
 
-def _worst(held: dict[str, Decimal], known: dict[str, Order], working: set[str], symbol: str) -> Decimal:
-    """The largest position, long or short, that could come of what is held and working."""
+def _largest_position(
+    held: dict[str, Decimal], known: dict[str, Order], working: set[str], symbol: str
+) -> Decimal:
+    """Return the largest position, long or short, if all working orders on one side fill."""
     left = dict.fromkeys(Side, Decimal(0))
     for order in (known[each] for each in working):
         if order.terms.symbol == symbol:
@@ -134,6 +151,6 @@ def _worst(held: dict[str, Decimal], known: dict[str, Order], working: set[str],
     return max(held[symbol] + left[Side.BUY], left[Side.SELL] - held[symbol])
 
 
-def _dearest(order: Order) -> Decimal:
+def _highest_price(order: Order) -> Decimal:
     terms = order.pending_change or order.terms
     return max(filter(None, (terms.limit_price, terms.trigger_price, terms.protection_price)))
