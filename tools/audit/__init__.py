@@ -1,1 +1,1 @@
-"""`make audit`: how hardened a server is, by other people's yardsticks."""
+"""`make audit`: the hardening of a server, measured by other projects' scanners."""

@@ -1,4 +1,4 @@
-"""`make audit`: every yardstick of docs/hardening.md, measured on the server of `make up`."""
+"""`make audit`: every figure of docs/hardening.md, measured on the server of `make up`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _EXPOSURE: Final = {"nginx": 3.0, "algosat": 1.5, "algosat-engine": 1.5, "fail2b
 
 
 def main() -> int:
-    """Measure, print, and with `--save` put the table into docs/hardening.md; 1 if a yardstick is not met."""
+    """Measure, print, and with `--save` write docs/hardening.md. Returns 1 if a figure is not met."""
     machine = containers.find(NAME)
     if machine is None:
-        raise Trouble("there is no server to look at", "`make up` makes one")
+        raise Trouble("there is no server to audit", "make up")
     system = scanners.on(NAME, '. /etc/os-release && printf "%s %s" "$ID" "$VERSION_ID"').title()
     figures = _measure(machine, system)
     run = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {system} in a container\n\n{table(figures)}"
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def verb(distro: str) -> str:
-    """What `make` is asked for to measure that distribution, and what its table on the page is found by."""
+    """Return the goals of `make` that measure the distribution; the page names its table by them."""
     return f"up audit DISTRO={distro}"
 
 
@@ -44,7 +44,7 @@ def _measure(machine: Machine, system: str) -> list[Figure]:
     found: list[Figure] = []
     _part(found, "units", lambda: [_exposure(unit, wanted) for unit, wanted in _EXPOSURE.items()])
     _part(found, "ssh-audit", lambda: _secure_shell(machine, system))
-    with step("bringing lynis, openscap and testssl.sh onto the machine"):
+    with step("installing lynis, openscap and testssl.sh on the machine"):
         scanners.bring(NAME)
     _part(found, "lynis", _lynis)
     _part(found, "CIS level 1", _cis)
@@ -66,7 +66,7 @@ def _exposure(unit: str, wanted: float) -> Figure:
 
 
 def exposure(said: str) -> float:
-    """The level in systemd's last line."""
+    """Return the exposure level from the last line of systemd-analyze."""
     return float(said.rpartition("Overall exposure level for")[2].split(":")[1].split()[0])
 
 
@@ -88,11 +88,11 @@ def _lynis() -> list[Figure]:
 
 
 def _cis() -> list[Figure]:
-    verdict = cis.verdict(NAME)
-    counted = f"{verdict.percent:.1f} % ({len(verdict.passed)} of {len(verdict.passed | verdict.failed)})"
+    result = cis.scan(NAME)
+    counted = f"{result.percent:.1f} % ({len(result.passed)} of {len(result.passed | result.failed)})"
     return [
-        Figure("CIS level 1 server: rules that pass (openscap)", counted, "≥ 90 %", verdict.percent >= 90),
-        _answered("CIS: rules that fail and are answered below", verdict.failed),
+        Figure("CIS level 1 server: rules that pass (openscap)", counted, "≥ 90 %", result.percent >= 90),
+        _answered("CIS: rules that fail and are answered below", result.failed),
     ]
 
 
@@ -111,7 +111,7 @@ def _answered(work: str, found: Iterable[str]) -> Figure:
 
 
 def answered(page: str) -> set[str]:
-    """The names at the beginning of the rows of the page's tables."""
+    """Return the names in the first column of the page's tables."""
     rows = re.findall(r"^\| (`[^|]+`) \| \S", page, re.MULTILINE)
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 

@@ -1,4 +1,4 @@
-"""The CIS benchmark, level 1 for servers, as openscap judges it by the distribution's content."""
+"""The CIS benchmark, level 1 for servers, evaluated by openscap with the distribution's content."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _RULE: Final = "xccdf_org.ssgproject.content_rule_"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The rules that apply, by what became of them."""
+class Result:
+    """The rules that apply, by their results."""
 
     passed: frozenset[str]
     failed: frozenset[str]
@@ -25,9 +25,9 @@ class Verdict:
         return 100 * len(self.passed) / (len(self.passed) + len(self.failed))
 
 
-def verdict(machine: str) -> Verdict:
-    """Scan the machine as one with a kernel of its own: in a container most rules would be left out."""
-    # oscap's code is 2 when a rule fails.
+def scan(machine: str) -> Result:
+    """Scan the machine as if it had a kernel: in a container openscap skips most rules."""
+    # oscap exits with 2 if a rule fails.
     on(
         machine,
         f"cd {HOME} && . /etc/os-release && oscap xccdf eval --profile {_PROFILE} --results cis.xml"
@@ -36,11 +36,11 @@ def verdict(machine: str) -> Verdict:
     return parsed(read(machine, f"{HOME}/cis.xml"))
 
 
-def parsed(results: str) -> Verdict:
-    """The same, from openscap's results."""
+def parsed(results: str) -> Result:
+    """Return the result from openscap's XML."""
     rules: dict[str, set[str]] = {"pass": set(), "fail": set()}
     for result in ElementTree.fromstring(results).iter(f"{_XCCDF}rule-result"):  # noqa: S314 - our own scanner's
         became = result.findtext(f"{_XCCDF}result", "")
         if became in rules:
             rules[became].add(result.attrib["idref"].removeprefix(_RULE))
-    return Verdict(frozenset(rules["pass"]), frozenset(rules["fail"]))
+    return Result(frozenset(rules["pass"]), frozenset(rules["fail"]))

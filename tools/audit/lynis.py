@@ -1,4 +1,4 @@
-"""lynis: an index of how hardened the machine is, and what it would have done otherwise."""
+"""lynis: the machine's hardening index, and the suggestions that are left."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ REPORT = "/var/log/lynis-report.dat"
 
 
 def index_and_suggestions(machine: str) -> tuple[int, set[str]]:
-    """The hardening index, and the tests of which suggestions or warnings are left."""
-    # It looks for its parts beside itself.
+    """Return the hardening index and the tests with suggestions or warnings."""
+    # lynis finds its files in the current directory.
     on(
         machine,
         f"cd {HOME}/usr/share/lynis && cp ../../sbin/lynis ../../../etc/lynis/default.prf . &&"
@@ -22,7 +22,7 @@ def index_and_suggestions(machine: str) -> tuple[int, set[str]]:
 
 
 def parsed(report: str) -> tuple[int, set[str]]:
-    """The same, from lynis' own report."""
+    """Return index and suggestions from lynis' report."""
     index = re.search(r"^hardening_index=(\d+)$", report, re.MULTILINE)
     if index is None:
         raise ValueError("lynis' report has no hardening index")

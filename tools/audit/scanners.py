@@ -1,4 +1,4 @@
-"""The scanners: packages of Debian's archive, pinned by their content and unpacked in a directory of theirs.
+"""The scanners: packages of Debian's archive, pinned by digest and unpacked in a directory of their own.
 
 No playbook installs them. The machine is a throw-away one, and is no longer what it was afterwards.
 """
@@ -16,20 +16,20 @@ from tools import podman, shell
 from tools.paths import CACHE
 from tools.say import Trouble
 
-# Old versions leave the archive and stay in its history.
+# The archive removes old versions; its snapshots keep them.
 _ARCHIVES: Final = (
     "http://deb.debian.org/debian",
     "https://snapshot.debian.org/archive/debian/20261101T000000Z",
 )
-# Where the scanners lie on the machine.
+# The directory of the scanners on the machine.
 HOME: Final = "/root/audit"
-# What they call that a bare machine lacks; linux-base is what every machine with a kernel of its own has.
+# Packages that the scanners need and a bare machine lacks; linux-base is on every machine with a kernel.
 NEEDS: Final = ("bind9-dnsutils", "bsdextrautils", "linux-base", "openscap-scanner")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package that fits every distribution, and the SHA-256 of its file."""
+    """A package for every distribution, with the SHA-256 digest of its file."""
 
     path: str
     sha256: str
@@ -51,7 +51,7 @@ _PACKAGES: Final = (
 
 
 def bring(machine: str) -> None:
-    """Unpack the scanners on the machine, and install what they call."""
+    """Unpack the scanners on the machine, and install the packages they need."""
     on(machine, f"rm -rf {HOME} && mkdir -p {HOME}")
     for package in _PACKAGES:
         file = _fetched(package)
@@ -61,12 +61,16 @@ def bring(machine: str) -> None:
 
 
 def on(machine: str, script: str) -> str:
-    """What a shell script, run as root on the machine, prints; `Trouble` if it fails."""
+    """Run a shell script as root on the machine and return its output.
+
+    Raises:
+        Trouble: the script failed.
+    """
     return podman.podman("exec", "--env=DEBIAN_FRONTEND=noninteractive", machine, "sh", "-c", script)
 
 
 def read(machine: str, path: str) -> str:
-    """A file of the machine."""
+    """Return the content of a file of the machine."""
     return shell.output([*podman.command(), "exec", machine, "cat", path])
 
 

@@ -1,4 +1,4 @@
-"""ssh-audit: algorithms it objects to, and its hardened policy for the machine's distribution."""
+"""ssh-audit: algorithms it rejects, and its hardened policy for the machine's distribution."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tools.paths import VENV_BIN
 from tools.say import Trouble
 
 _COMMAND: Final = (str(VENV_BIN / "ssh-audit"), "--no-colors")
-# Its exit codes for good, warnings and failures; the others say that it saw no server.
-_VERDICTS: Final = (0, 2, 3)
+# Exit codes for success, warnings and failures; others mean that there is no result.
+_WITH_RESULT: Final = (0, 2, 3)
 
 
 def objections(port: int) -> tuple[int, int]:
-    """How many failures and warnings it has for the server on that port of this machine."""
+    """Return the number of failures and of warnings for the server on that port of this machine."""
     said = _said("--port", str(port), "127.0.0.1")
     return len(re.findall(r"\[fail\]", said)), len(re.findall(r"\[warn\]", said))
 
 
 def policy_passes(port: int, distribution: str) -> tuple[bool, str]:
-    """Whether the newest hardened policy for "Debian 12" or the like passes, and under which name."""
+    """Return whether the newest hardened policy for the distribution passes, and its name."""
     name = newest_policy(_said("--list-policies"), distribution)
     if "Passed" in _said("--port", str(port), "--policy", name, "127.0.0.1"):
         return True, name
@@ -32,7 +32,7 @@ def policy_passes(port: int, distribution: str) -> tuple[bool, str]:
 
 
 def newest_policy(listed: str, distribution: str) -> str:
-    """The name of the last version of the distribution's policy for servers."""
+    """Return the name of the newest policy for servers of the distribution."""
     server = re.escape(distribution.replace("Ubuntu", "Ubuntu Server"))
     found = re.findall(rf'"(Hardened {server}\b[^"]*\(version (\d+)\))"', listed)
     if not found:
@@ -41,7 +41,7 @@ def newest_policy(listed: str, distribution: str) -> str:
 
 
 def _subset_passes(port: int, name: str) -> bool:
-    """The same policy, read as a list of what may be offered: less is stricter."""
+    """Return whether the server offers a subset of the policy's algorithms, which is stricter."""
     from ssh_audit.builtin_policies import BUILTIN_POLICIES  # type: ignore[import-untyped,unused-ignore]
 
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -51,7 +51,7 @@ def _subset_passes(port: int, name: str) -> bool:
 
 
 def as_subset(name: str, policy: Mapping[str, object]) -> str:
-    """A built-in policy in ssh-audit's own words for a file, with fewer algorithms allowed."""
+    """Return a built-in policy in the format of a policy file that allows fewer algorithms."""
     lists = {"host keys": "host_keys", "key exchanges": "kex", "ciphers": "ciphers", "macs": "macs"}
     lines = [f'name = "{name}"', "version = 1", "allow_algorithm_subset_and_reordering = true"]
     for title, key in lists.items():
@@ -65,7 +65,7 @@ def _said(*arguments: str) -> str:
     if not Path(_COMMAND[0]).exists():
         raise Trouble("ssh-audit is not installed", "make deps")
     done = shell.attempt([*_COMMAND, *arguments])
-    if done.returncode not in _VERDICTS:
+    if done.returncode not in _WITH_RESULT:
         raise Trouble(
             f"ssh-audit gave no result\n{shell.tail(done)}", "check that this machine is not banned"
         )

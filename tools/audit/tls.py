@@ -1,4 +1,4 @@
-"""testssl.sh: the grade that SSL Labs would give, with the machine's own authority known."""
+"""testssl.sh: the grade of SSL Labs, with the machine's certificate authority trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tools.audit.scanners import HOME, on, read
 
 
 def grade_and_score(machine: str) -> tuple[str, int]:
-    """Scan https://localhost on the machine, which no rate limit is for."""
+    """Scan https://localhost on the machine, which nginx does not limit."""
     options = "--quiet --color 0 --warnings off --add-ca /etc/ssl/algosat/ca.pem --jsonfile tls.json"
     on(
         machine,
@@ -19,6 +19,6 @@ def grade_and_score(machine: str) -> tuple[str, int]:
 
 
 def parsed(report: str) -> tuple[str, int]:
-    """The same, from testssl's report."""
+    """Return grade and score from testssl's report."""
     found = {entry["id"]: entry["finding"] for entry in json.loads(report)}
     return found["overall_grade"], int(found["final_score"])

@@ -1,1 +1,1 @@
-"""`make bench`: what Algosat's parts cost, each measured beside a bare one in the same run."""
+"""`make bench`: the cost of Algosat's parts, each measured beside a bare one in the same run."""

@@ -23,7 +23,7 @@ _PAGE: Final = ROOT / "docs" / "benchmarks.md"
 
 
 def main() -> None:
-    """Measure, print, and with `--save` put the table into docs/benchmarks.md."""
+    """Measure, print, and with `--save` write the table to docs/benchmarks.md."""
     began = time.monotonic()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="algosat-bench-") as name:
@@ -37,7 +37,7 @@ def main() -> None:
 
 def _measure(directory: Path) -> list[Figure]:
     found: list[Figure] = []
-    with step("settings and a store of its own"):
+    with step("preparing settings and a store"):
         site = rig.prepare(directory / "rig")
     _part(found, "a request in one process", lambda: [gate.figure(site)])
     _part(found, "memory and start", lambda: footprint.figures(site))

@@ -1,4 +1,4 @@
-"""What everything is measured against: the smallest Flask application that takes JSON and answers JSON."""
+"""The bare application for comparison: a Flask application that takes JSON and answers JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def application() -> Flask:
 
 
 def main() -> None:
-    """`python -m tools.bench.bare DIRECTORY PORT`: serve it as the API of that configuration is served."""
+    """`python -m tools.bench.bare DIRECTORY PORT`: serve it with that configuration's settings."""
     directory, port = sys.argv[1:]
     Server(_on_port(load(Path(directory)), int(port)), application).run()
 

@@ -1,4 +1,4 @@
-"""Stores of a given size, filled in bulk with what the ledger would have written one by one."""
+"""Stores of a given size, filled in bulk with the rows that the ledger writes one by one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Filler:
         self._position = Position("paper", "", "BENCH-EQ", Product.INTRADAY.value)
 
     def grow_to(self, orders: int, *, with_events: bool = True) -> Database:
-        """A store of this many orders. Without their events it is quicker to fill, but not one to verify."""
+        """Fill a store with so many orders. Without events this is faster, but not verifiable."""
         while self._count < orders:
             size = min(_CHUNK, orders - self._count)
             with self.database.write() as connection:

@@ -1,4 +1,4 @@
-"""What the processes take while nothing happens: memory, and the time until they answer."""
+"""Idle memory of the processes, and the time until they answer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _idle_memory(rig: Rig) -> Figure:
 
 
 def _pss(process: Process) -> float:
-    """Proportional set size of a process and its children, in MB: shared pages count by their share."""
+    """Return the proportional set size of a process and its children, in MB."""
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     return sum(_pss_of(each.pid) for each in family) / _MEGABYTE
 

@@ -1,4 +1,4 @@
-"""What the API adds to a request before its handler, in one process and without a server between."""
+"""The time that the API adds to a request before its handler, in one process and without a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tools.bench.report import Figure, in_turns
 from tools.bench.rig import PASSWORD, USER, Rig
 
 _ENDPOINT: Final = "POST /orders"
-_REQUESTS: Final = 200  # in one piece, so that the clock is no part of it
+_REQUESTS: Final = 200  # timed together, so that reading the clock does not count
 _ROUNDS: Final = 25
 _BODY: Final = json.dumps(
     {"symbol": "ALPHA-EQ", "side": "buy", "quantity": "10", "type": "limit", "limit_price": "184.00"}
@@ -31,7 +31,7 @@ _BODY: Final = json.dumps(
 
 
 def figure(rig: Rig) -> Figure:
-    """Authentication, limit, metrics, validation and the log line, against a bare Flask JSON route."""
+    """Measure the API's work before a handler against a bare Flask JSON route."""
     structlog.configure(processors=[structlog.processors.JSONRenderer(), _swallow])
     app = create_app(load(rig.configuration), rig.configuration)
     token = _log_in(app)
@@ -53,7 +53,7 @@ def figure(rig: Rig) -> Figure:
 
 
 def _echoing_view() -> Callable[..., Any]:
-    """The view of the real route, whose handler does no more than the bare one's."""
+    """Return the view of the real route with a handler that does no more than the bare one's."""
 
     def echo(body: NewOrder) -> dict[str, Any]:
         return {"symbol": body.symbol, "side": body.side, "quantity": body.quantity}
@@ -73,7 +73,7 @@ def _log_in(app: Flask) -> str:
 
 
 def _asking(app: Flask, token: str) -> Callable[[], None]:
-    """The application called as a server calls it, with a request that is ready."""
+    """Return a call of the application as a server makes it, with a prepared request."""
     environ = {
         "REQUEST_METHOD": "POST", "PATH_INFO": "/orders", "SCRIPT_NAME": "", "QUERY_STRING": "",
         "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1",
@@ -87,7 +87,7 @@ def _asking(app: Flask, token: str) -> Callable[[], None]:
 
         def start(status: str, *_: object) -> Callable[[bytes], object]:
             statuses.append(status)
-            return statuses.append  # type: ignore[return-value]  # nobody writes by it
+            return statuses.append  # type: ignore[return-value]  # unused
 
         for _ in range(_REQUESTS):
             _exhaust(app({**environ, "wsgi.input": io.BytesIO(_BODY)}, start))

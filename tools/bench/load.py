@@ -1,4 +1,4 @@
-"""A client that costs little itself: plain sockets, kept alive, driven by one thread."""
+"""A client that costs little: plain sockets with keep-alive, driven by one thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK: Final = 65536
 def request(
     method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
 ) -> bytes:
-    """A request as it goes over the wire."""
+    """Return the bytes of a request."""
     payload = b"" if body is None else json.dumps(body).encode()
     stated = {"Host": _HOST, **(headers or {})}
     if body is not None:
@@ -38,7 +38,7 @@ class Answer:
 
 
 class Connection:
-    """One kept-alive connection."""
+    """A connection with keep-alive."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection((_HOST, port), timeout=30)
@@ -52,14 +52,14 @@ class Connection:
         self.socket.close()
 
     def ask(self, sent: bytes) -> Answer:
-        """Send a request and wait for its answer."""
+        """Send a request and return its answer."""
         self.socket.sendall(sent)
         while (answer := self.read()) is None:
             pass
         return answer
 
     def read(self) -> Answer | None:
-        """Take what has arrived; the answer once it is whole."""
+        """Receive data; return the answer once it is complete."""
         chunk = self.socket.recv(_CHUNK)
         if not chunk:
             raise ConnectionError("the server closed the connection")
@@ -73,15 +73,17 @@ class Connection:
 
 @dataclass(slots=True)
 class Load:
-    """What several connections got done."""
+    """The answers of several connections."""
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
-    waits: list[float] = field(default_factory=list)  # seconds from sending to the whole answer
+    waits: list[float] = field(
+        default_factory=list
+    )  # seconds from sending the request to the complete answer
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return self.statuses.total() / self.seconds
 
     def percentile(self, percent: int) -> float:
@@ -89,14 +91,14 @@ class Load:
         return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
     def require(self, status: int) -> Self:
-        """Raises SystemExit unless every answer had this status: a figure of refusals would be none."""
+        """Raise SystemExit unless every answer had this status: refusals are no measurement."""
         if set(self.statuses) != {status}:
             raise SystemExit(f"every answer should be {status}; they were {dict(self.statuses)}")
         return self
 
 
 def drive(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> Load:
-    """Keep every connection asking, one request at a time each, for this long."""
+    """Send requests on every connection, one at a time each, for this long."""
     load = Load()
     with selectors.DefaultSelector() as selector:
         opened = [Connection(port) for _ in range(connections)]

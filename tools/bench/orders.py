@@ -1,4 +1,4 @@
-"""Orders through HTTP: how many become durable, and how soon the paper market's word is back.
+"""Orders through HTTP: how many are stored per second, and how soon the paper market acknowledges them.
 
 Eight clients want more than the market has, so that hundreds of their orders come to rest, and each that is
 at work costs the next one something. What is measured begins with none; what a pile costs stands beside it.
@@ -38,7 +38,7 @@ def figures(rig: Rig) -> list[Figure]:
 
 
 def orders(token: str, *, wait: float) -> Iterator[bytes]:
-    """Market orders of changing symbol, side and quantity, each under a key of its own."""
+    """Yield market orders of changing symbol, side and quantity, each with its own key."""
     sides, quantities = itertools.cycle(("buy", "sell")), itertools.cycle(range(1, 50))
     for symbol in itertools.cycle(_SYMBOLS):
         body = {
@@ -69,7 +69,7 @@ def _throughput(rig: Rig, token: str) -> Figure:
 
 
 def _withdraw_all(rig: Rig, token: str) -> None:
-    rig.await_sent()  # who comes next would wait behind all of them
+    rig.await_sent()  # the next measurement would wait behind them
     with Connection(rig.port) as connection:
         asked = request("POST", "/orders/cancel-all", {}, {"Authorization": f"Bearer {token}"})
         answer = connection.ask(asked)

@@ -1,6 +1,6 @@
 """`make bench-provision`: a first run and one without changes, beside a script with the same packages.
 
-The machines are throw-away ones of this bench's own. With BESIDE=… somebody else's playbook (its
+The machines are created for this bench. With BESIDE=… another project's playbook (its
 collections in `collections/` next to it) is played as root on a third one, its second run right after ours.
 """
 
@@ -35,11 +35,11 @@ _PAGE: Final = ROOT / "docs" / "benchmarks.md"
 
 
 def main() -> int:
-    """Measure on fresh machines, print a table, remove the machines; 1 if a figure is too high."""
+    """Measure on fresh machines, print a table, remove the machines. Returns 1 if a figure is too high."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.provision", description=__doc__)
     parser.add_argument("--distro", default=DEFAULT)
-    parser.add_argument("--name", default="bench-provision", help="what the machines are called")
-    parser.add_argument("--beside", type=Path, help="a playbook of somebody else's")
+    parser.add_argument("--name", default="bench-provision", help="name of the machines")
+    parser.add_argument("--beside", type=Path, help="another project's playbook")
     parser.add_argument("--save", action="store_true", help=f"also write {_PAGE.relative_to(ROOT)}")
     asked = parser.parse_args()
     names = [asked.name, f"{asked.name}-script", *([f"{asked.name}-beside"] if asked.beside else [])]
@@ -110,7 +110,7 @@ def _compared(ours: Outcome, theirs: Outcome, playbook: Path | None) -> Figure:
 
 
 def run(work: str, outcome: Outcome, seconds: float, a_task: float | None = None) -> Figure:
-    """One run of the playbooks as a line of the report."""
+    """Return a run of the playbooks as a line of the report."""
     each = outcome.seconds / outcome.tasks
     return Figure(
         work,
@@ -121,7 +121,7 @@ def run(work: str, outcome: Outcome, seconds: float, a_task: float | None = None
 
 
 def inventory(machine: Machine, directory: Path) -> Path:
-    """What `make up`'s server is told, with secrets that nobody needs to know."""
+    """Write the inventory of `make up`'s server, with new secrets."""
     settings = {
         "algosat_environment": "development",
         "algosat_server_name": "localhost",
@@ -135,7 +135,7 @@ def inventory(machine: Machine, directory: Path) -> Path:
     host = {**machine.variables, "ansible_user": OPERATOR}
     file = directory / "hosts.yml"
     file.write_text(yaml.safe_dump({"algosat": {"hosts": {machine.name: host}}}))
-    # In a file of the group's own: what stands beside the hosts gives way to playbooks/group_vars/all.
+    # In group_vars: variables beside the hosts have lower precedence than playbooks/group_vars/all.
     group = directory / "group_vars" / "algosat.yml"
     group.parent.mkdir()
     group.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""Figures, and the table they are printed in."""
+"""Figures and their table."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the report."""
+    """A line of the report."""
 
     work: str
     measured: str
-    wanted: str  # what the project set itself; empty for a figure that only informs
+    wanted: str  # the project's target; empty for a figure without one
     met: bool | None = None
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The figures as a Markdown table."""
+    """Return the figures as a Markdown table."""
     lines = ["| work | measured | wanted | met |", "|---|---|---|---|"]
-    verdict = {True: "yes", False: "**no**", None: ""}
-    lines += [f"| {f.work} | {f.measured} | {f.wanted} | {verdict[f.met]} |" for f in figures]
+    met = {True: "yes", False: "**no**", None: ""}
+    lines += [f"| {f.work} | {f.measured} | {f.wanted} | {met[f.met]} |" for f in figures]
     return "\n".join(lines)
 
 
@@ -32,7 +32,7 @@ _END: Final = "<!-- end of the latest run -->"
 
 
 def published(page: str, run: str, verb: str = "bench") -> str:
-    """The page with this run of `make VERB` in the place of the one before."""
+    """Return the page with this run of `make VERB` in place of the previous one."""
     begin = _BEGIN.format(verb)
     before, _, rest = page.partition(begin)
     _, found, after = rest.partition(_END)
@@ -42,13 +42,13 @@ def published(page: str, run: str, verb: str = "bench") -> str:
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:
-    """The median time of several runs, after one that is not counted."""
+    """Return the median time of several runs, after one that is not counted."""
     work()
     return statistics.median(_seconds(work) for _ in range(times))
 
 
 def in_turns(works: Sequence[Callable[[], object]], times: int) -> list[float]:
-    """Median seconds of several pieces of work, run in turn: a noisy machine is noisy to all of them."""
+    """Return the median seconds of several pieces of work, run in turn so that noise affects all of them."""
     for work in works:
         work()
     rounds = [[_seconds(work) for work in works] for _ in range(times)]

@@ -1,4 +1,4 @@
-"""A whole Algosat in a directory of its own: the processes that a server's units start, and a bare one."""
+"""A complete Algosat in its own directory: the processes of a server's units, and the bare application."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.containers import free_port
 from tools.paths import CACHE, ROOT, VENV_BIN
 from tools.playbook import play
 
-# What a server gets: beside the developer's tools every process is larger, and starts later.
+# Installed as on a server: with the developer's tools every process is larger and starts later.
 _INSTALLED: Final = CACHE / "bench"
 _PYTHON: Final = str(_INSTALLED / "bin" / "python")
 _ALGOSAT: Final = str(_INSTALLED / "bin" / "algosat")
@@ -34,7 +34,7 @@ _LOOK: Final = 0.005
 _DECIDED_SECONDS: Final = 180.0  # longer than an order may wait to be sent
 _UNSENT: Final = "status IN ('created', 'submitting')"
 
-# Nothing is refused for its number or its worth: what the gate checks costs the same, passed or not.
+# No order is denied for its number or value: the cost of a check does not depend on its result.
 _WIDE: Final[dict[str, Any]] = {
     "algosat_security_rate_limit_requests": 1_000_000_000,
     "algosat_engine_orders_per_second": 1_000_000,
@@ -56,7 +56,7 @@ _WIDE: Final[dict[str, Any]] = {
 
 
 class Process:
-    """One of our own processes; its words go to a file beside the configuration."""
+    """A process whose output goes to a file beside the configuration."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         with log.open("ab") as words:
@@ -83,7 +83,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """Where its configuration lies, and the ports that it and the bare application listen on."""
+    """The directory of its configuration, and the ports of the API and the bare application."""
 
     directory: Path
     port: int
@@ -95,7 +95,7 @@ class Rig:
 
     @contextlib.contextmanager
     def running(self, *names: str) -> Iterator[dict[str, Process]]:
-        """These of `api`, `engine` and `bare`, until the block is left."""
+        """Run the named processes of `api`, `engine` and `bare` until the block is left."""
         started: dict[str, Process] = {}
         try:
             for name in names:
@@ -106,7 +106,7 @@ class Rig:
                 process.stop()
 
     def await_answer(self, port: int, path: str, process: Process) -> None:
-        """Until a GET of `path` is answered with 200."""
+        """Wait until a GET of `path` is answered with 200."""
         deadline = time.monotonic() + _READY_SECONDS
         while not _is_ok(port, path):
             process.require_alive()
@@ -115,19 +115,19 @@ class Rig:
             time.sleep(_LOOK)
 
     def await_sent(self) -> None:
-        """Until the engine has sent every order."""
+        """Wait until the engine has sent every order."""
         self._await_none(_UNSENT)
 
     def await_idle(self) -> None:
-        """Until no order is at work any more."""
+        """Wait until no order is working."""
         self._await_none(WORKING_STATUS)
 
     def at_work(self) -> int:
-        """How many orders are."""
+        """Return the number of working orders."""
         return self._number(WORKING_STATUS)
 
     def token(self) -> str:
-        """An access token of a trader."""
+        """Return an access token of a trader."""
         with Connection(self.port) as connection:
             login = {"username": USER, "password": PASSWORD}
             answer = connection.ask(request("POST", "/auth/login", login))
@@ -160,7 +160,7 @@ class Rig:
 
 
 def prepare(directory: Path, **differences: Any) -> Rig:
-    """Install the app, with the settings every server gets but for these and wide limits, and one trader."""
+    """Install the app with a server's settings, except for these and wide limits, and create a trader."""
     _install()
     directory.mkdir(parents=True, exist_ok=True)
     rig = Rig(directory, free_port(18080), free_port(28080))

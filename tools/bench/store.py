@@ -35,7 +35,7 @@ _ONE_MORE: Final = Prepared(text("INSERT INTO t VALUES (1)"))  # as the order pa
 
 
 def group_commit(directory: Path) -> Figure:
-    """Units a second of eight threads: grouped, against the same with a commit for each."""
+    """Measure units per second of eight threads: grouped, and with a commit for each unit."""
     database = _counter(directory / "group.db")
     writer = Writer(database)
     grouped = _throughput(lambda: writer.run(_insert))
@@ -51,7 +51,7 @@ def group_commit(directory: Path) -> Figure:
 
 
 def _bare(directory: Path) -> float:
-    """Commits a second of one thread that does nothing else."""
+    """Return the commits per second of a single thread."""
     only_one = sqlite3.connect(directory / "single.db", check_same_thread=False, isolation_level=None)
     with closing(only_one) as connection:
         connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (n)")
@@ -64,7 +64,7 @@ def _commit_one(database: Database) -> None:
 
 
 def longest_wait(directory: Path) -> list[Figure]:
-    """Four writing processes: who waits longest, and are their shares equal?"""
+    """Measure the longest wait of four writing processes, and whether their shares are equal."""
     figures = []
     for name, target in (("lock in front", _write_with_lock), ("busy_timeout alone", _write_with_timeout)):
         path = directory / f"wait-{name.split()[0]}.db"
@@ -84,13 +84,13 @@ def longest_wait(directory: Path) -> list[Figure]:
 
 
 def at_size(directory: Path) -> list[Figure]:
-    """The same reads on a thousand, a hundred thousand and a million orders; replay of a million events."""
+    """Measure reads on a thousand to a million orders, and the replay of a million events."""
     filler = Filler(directory / "large.db")
     stores: dict[int, Database] = {}
     for size in _SIZES:
         note(f"    filling {size:,} orders")
         if size == _SIZES[-1]:
-            verdict = _replay(filler.grow_to(size // EVENTS_AN_ORDER))
+            replayed = _replay(filler.grow_to(size // EVENTS_AN_ORDER))
         grown = filler.grow_to(size, with_events=size < _SIZES[-1])
         stores[size] = _copy(grown, directory / f"{size}.db") if size < _SIZES[-1] else grown
     pages = _in_turns(stores, _page)
@@ -100,7 +100,7 @@ def at_size(directory: Path) -> list[Figure]:
         _growth("page of 100 orders", pages, 1.2),
         _growth("positions", books, 1.5),
         Figure("opening the store of 1e6 orders, schema checked", milliseconds(start), ""),
-        Figure("verify of 1e6 events", verdict, ""),
+        Figure("verify of 1e6 events", replayed, ""),
     ]
 
 
@@ -111,7 +111,7 @@ def _copy(database: Database, to: Path) -> Database:
 
 
 def _in_turns(stores: dict[int, Database], query: Callable[[Connection], object]) -> dict[int, float]:
-    """Median seconds of the query on each store."""
+    """Return the median seconds of the query on each store."""
     works = [partial(_read, database, query) for database in stores.values()]
     return dict(zip(stores, in_turns(works, _READS), strict=True))
 
@@ -168,7 +168,7 @@ def _commit_alone(connection: sqlite3.Connection) -> None:
 
 
 def _throughput(unit: Callable[[], object], threads: int = _CONNECTIONS) -> float:
-    """Units a second over all threads."""
+    """Return the units per second of all threads."""
     stop = time.perf_counter() + _SECONDS
 
     def work() -> int:
@@ -185,7 +185,7 @@ def _throughput(unit: Callable[[], object], threads: int = _CONNECTIONS) -> floa
 def _compete(target: Callable[..., None], path: Path) -> tuple[list[float], list[int]]:
     spawn = multiprocessing.get_context("spawn")
     results: Queue[tuple[float, int]] = spawn.Queue()
-    start = time.time() + 2  # all are up by then
+    start = time.time() + 2  # all processes have started by then
     processes = [spawn.Process(target=target, args=(str(path), start, results)) for _ in range(_WRITERS)]
     for process in processes:
         process.start()
