@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from algosat.backtest.report.figures import ASSUMPTIONS
 from algosat.cli import cli
 from tests.infra.rendering import ROLES
 from tools import sample_prices
@@ -155,10 +156,25 @@ def test_strategy_of_the_guide_is_the_sample_file() -> None:
     assert code == (SAMPLES / "buy_the_dip.py").read_text()
 
 
+def test_guide_lists_the_assumptions_of_the_report() -> None:
+    text = " ".join((ROOT / "docs" / "strategies.md").read_text().split())
+    assert [it for it in ASSUMPTIONS if f"- {it}" not in text] == []
+
+
+def test_guide_shows_what_its_back_test_prints(tmp_path: Path) -> None:
+    """All but the last two lines, which have the speed and the directory."""
+    (shown, *_) = [it for it in blocks(ROOT / "docs" / "strategies.md", "") if "profit after fees" in it]
+    printed = backtest(f"{SAMPLES / 'buy_the_dip.py'}:BuyTheDip", tmp_path, "--market", "exchange")
+    assert printed.splitlines()[:-2] == shown.splitlines()[:-2]
+
+
 @pytest.mark.parametrize("strategy", ["moving-average-crossover", f"{SAMPLES / 'buy_the_dip.py'}:BuyTheDip"])
 def test_strategy_of_the_documents_runs_on_the_sample_prices(strategy: str, tmp_path: Path) -> None:
-    parameters = "{symbols: [ALPHA-EQ], quantity: 10}"
-    arguments = ["backtest", strategy, "--data", str(sample_prices.FILE), "--params", parameters]
-    done = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path)], catch_exceptions=False)
-    assert "'filled'" in done.output
+    assert "'filled'" in backtest(strategy, tmp_path)
     assert (tmp_path / "report.html").exists()
+
+
+def backtest(strategy: str, out: Path, *options: str) -> str:
+    parameters = "{symbols: [ALPHA-EQ], quantity: 10}"
+    arguments = ["backtest", strategy, "--data", str(sample_prices.FILE), "--params", parameters, *options]
+    return CliRunner().invoke(cli, [*arguments, "--out", str(out)], catch_exceptions=False).output
