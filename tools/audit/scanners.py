@@ -1,6 +1,6 @@
 """The scanners: packages of Debian's archive, pinned by digest and unpacked in a directory of their own.
 
-No playbook installs them. The machine is a throw-away one, and is no longer what it was afterwards.
+No playbook installs them. They change the machine, which must be a trial server.
 """
 
 from __future__ import annotations
