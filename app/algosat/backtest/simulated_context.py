@@ -14,6 +14,7 @@ from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.simulated_ledger import SimulatedLedger
 from algosat.domain import exits, reduce_only, slicing
 from algosat.domain.calendar import Calendar
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import (
     EventKind,
@@ -63,7 +64,7 @@ class SimulatedContext:
         self._numbers = count(1)
         self._placed: list[datetime] = []  # times of today's orders
         self._day: date | None = None
-        self._baseline = Decimal(0)  # net P&L at the start of the day
+        self._baseline = ZERO  # net P&L at the start of the day
         self._halts: tuple[str, ...] = ()  # today's; trading is assumed to resume on the next day
         self._cancelled: list[Order] = []  # not delivered to the strategy yet
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.fees import Charges
 from algosat.domain.funds import Funds, margin_of
 from algosat.domain.instruments import InstrumentKind, Quote
@@ -15,8 +16,6 @@ from algosat.domain.orders.report import OrderReport
 from algosat.domain.orders.report_events import events_from
 from algosat.domain.positions import Position, fill
 from algosat.domain.risk import ExposureLine, ExposureTally
-
-_NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,8 @@ class SimulatedLedger:
     working: dict[str, Order] = field(default_factory=dict)  # oldest first
     positions: dict[str, Position] = field(default_factory=dict)  # by symbol
     fills: list[Fill] = field(default_factory=list)
-    realised: Decimal = _NOTHING
-    fees: Decimal = _NOTHING
+    realised: Decimal = ZERO
+    fees: Decimal = ZERO
     _booked: dict[str, set[str]] = field(default_factory=dict)  # trade ids, by order
 
     def keep(self, order: Order) -> Order:
@@ -83,14 +82,14 @@ class SimulatedLedger:
         return self.positions.get(symbol) or Position(self.account, self.strategy, symbol, self.product)
 
     def unrealised(self, quotes: Mapping[str, Quote]) -> Decimal:
-        return sum((each.unrealised(quotes[each.symbol].last) for each in self._open()), _NOTHING)
+        return sum((each.unrealised(quotes[each.symbol].last) for each in self._open()), ZERO)
 
     def net_pnl(self, quotes: Mapping[str, Quote]) -> Decimal:
         """Return the profit after fees so far, with open positions valued at their last price."""
         return self.realised - self.fees + self.unrealised(quotes)
 
     def exposure(self, quotes: Mapping[str, Quote]) -> Decimal:
-        return sum((abs(each.quantity) * quotes[each.symbol].last for each in self._open()), _NOTHING)
+        return sum((abs(each.quantity) * quotes[each.symbol].last for each in self._open()), ZERO)
 
     def lines(
         self,
@@ -111,7 +110,7 @@ class SimulatedLedger:
             deposited=self.deposited,
             realised=self.realised,
             fees=self.fees,
-            unrealised=sum((line.unrealised for line in lines), _NOTHING),
+            unrealised=sum((line.unrealised for line in lines), ZERO),
             margin_used=margin_of(lines),
         )
 

@@ -55,7 +55,7 @@ def event_data(event: StrategyEvent) -> dict[str, Any] | None:
         case BarClosed(bar):
             return {"bar": bar_data(bar)}
         case QuoteReceived(quote):
-            return {"quote": {name: _plain(value) for name, value in asdict(quote).items()}}
+            return {"quote": {name: _text(value) for name, value in asdict(quote).items()}}
         case OrderUpdated(order, version):
             return {"order": order.id, "version": version}
         case _:
@@ -76,5 +76,5 @@ def _quote(data: dict[str, str]) -> Quote:
     return Quote(symbol=data["symbol"], at=datetime.fromisoformat(data["at"]), **prices)
 
 
-def _plain(value: Any) -> str:
+def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

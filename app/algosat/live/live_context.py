@@ -18,6 +18,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, select
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Product
 from algosat.errors import Conflict, Denied, IllegalTransition, KeyReused, NotFound
@@ -123,7 +124,7 @@ class LiveContext:
         mine = (positions.c[name] == value for name, value in key.items())
         with self._desk.database.read() as connection:
             found: Decimal | None = connection.execute(select(positions.c.quantity).where(*mine)).scalar()
-        return Decimal(0) if found is None else found
+        return ZERO if found is None else found
 
     def working(self) -> Sequence[Order]:
         with self._desk.database.read() as connection:

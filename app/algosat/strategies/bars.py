@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 
 _OFFSET: Final = int(EXCHANGE_TIME.utcoffset(None).total_seconds())
@@ -48,7 +49,7 @@ class Bars:
         self._bar: Bar | None = None
         self._ends: datetime | None = None  # end of the bar being built
         self._closed_until = datetime.min.replace(tzinfo=UTC)
-        self._volume = Decimal(0) if watching_since is None else None  # the day's volume at the last quote
+        self._volume = ZERO if watching_since is None else None  # the day's volume at the last quote
 
     def ended(self, at: datetime) -> Bar | None:
         """Return the bar whose window has ended by `at`, once; None if there is none."""
@@ -81,7 +82,7 @@ class Bars:
     def _traded(self, volume: Decimal) -> Decimal:
         before, self._volume = self._volume, volume
         if before is None:
-            return Decimal(0)  # how much of the day's volume is new is not known
+            return ZERO  # how much of the day's volume is new is not known
         return volume - before if volume >= before else volume  # a new trading day counts from 0
 
 

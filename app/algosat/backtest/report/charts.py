@@ -11,6 +11,7 @@ from html import escape
 from typing import Final
 
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.decimals import ZERO
 
 Series = Sequence[tuple[datetime, Decimal]]
 
@@ -67,10 +68,10 @@ def area(title: str, series: Series, *, height: int = 140, downwards: bool = Fal
     sign = -1 if downwards else 1
     signed = [(at, sign * value) for at, value in series]
     values = [value for _, value in signed]
-    ticks = steps(min([*values, Decimal(0)]), max([*values, Decimal(0)]))
+    ticks = steps(min([*values, ZERO]), max([*values, ZERO]))
     scale = Scale([at for at, _ in series], ticks[0], ticks[-1], height)
     path = " ".join(f"{scale.x(at)},{scale.y(value)}" for at, value in thinned(signed))
-    zero = scale.y(Decimal(0))
+    zero = scale.y(ZERO)
     points = f"{scale.x(scale.times[0])},{zero} {path} {scale.x(scale.times[-1])},{zero}"
     return _frame(
         title, scale, ticks, f'<polygon class="{"fall" if downwards else "area"}" points="{points}"/>'

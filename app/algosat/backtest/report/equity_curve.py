@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-_NOTHING = Decimal(0)
+from algosat.domain.decimals import ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class EquityCurve:
         recovered = (point.at for point in self.points if point.at > bottom.at and point.equity >= highest)
         return Drawdown(
             amount=bottom.drawdown,
-            share=bottom.drawdown / highest if highest > 0 else _NOTHING,
+            share=bottom.drawdown / highest if highest > 0 else ZERO,
             peak=peak.at,
             bottom=bottom.at,
             recovered=next(recovered, None),
@@ -63,7 +63,7 @@ class EquityCurve:
         return _mean([point.exposure for point in self.points])
 
     def most_exposure(self) -> Decimal:
-        return max((point.exposure for point in self.points), default=_NOTHING)
+        return max((point.exposure for point in self.points), default=ZERO)
 
     def share_invested(self) -> Decimal:
         """Return the share of the samples with an open position."""
@@ -71,4 +71,4 @@ class EquityCurve:
 
 
 def _mean(values: list[Decimal]) -> Decimal:
-    return sum(values, _NOTHING) / len(values) if values else _NOTHING
+    return sum(values, ZERO) / len(values) if values else ZERO

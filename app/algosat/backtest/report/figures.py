@@ -12,10 +12,10 @@ from typing import Any, Final
 from algosat.backtest.report.round_trips import RoundTrip, round_trips
 from algosat.backtest.simulation import SimulationOutcome
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.decimals import ZERO
 from algosat.domain.fees import Charges
 from algosat.domain.orders import Status
 
-_NOTHING: Final = Decimal(0)
 _PAISA: Final = Decimal("0.01")
 _PLACES: Final = Decimal("0.0001")
 _INSTANT: Final = timedelta(microseconds=1)
@@ -79,7 +79,7 @@ def _result(outcome: SimulationOutcome, trips: Sequence[RoundTrip]) -> dict[str,
     ledger, curve = outcome.ledger, outcome.curve
     equity = ledger.deposited + ledger.net_pnl(outcome.quotes)
     profit = equity - ledger.deposited
-    turnover = sum((fill.value for fill in ledger.fills), _NOTHING)
+    turnover = sum((fill.value for fill in ledger.fills), ZERO)
     return {
         "capital": money(ledger.deposited),
         "equity": money(equity),
@@ -110,7 +110,7 @@ def _result(outcome: SimulationOutcome, trips: Sequence[RoundTrip]) -> dict[str,
 def _charges(outcome: SimulationOutcome) -> dict[str, str]:
     fills = outcome.ledger.fills
     return {
-        field.name: money(sum((getattr(fill.charges, field.name) for fill in fills), _NOTHING))
+        field.name: money(sum((getattr(fill.charges, field.name) for fill in fills), ZERO))
         for field in fields(Charges)
     }
 
@@ -118,7 +118,7 @@ def _charges(outcome: SimulationOutcome) -> dict[str, str]:
 def _drawdown(outcome: SimulationOutcome) -> dict[str, Any]:
     worst = outcome.curve.worst()
     if worst is None:
-        return {"amount": money(_NOTHING), "percent": percent(_NOTHING, Decimal(1))}
+        return {"amount": money(ZERO), "percent": percent(ZERO, Decimal(1))}
     return {
         "amount": money(worst.amount),
         "percent": percent(worst.share, Decimal(1)),
@@ -142,7 +142,7 @@ def _orders(outcome: SimulationOutcome) -> dict[str, Any]:
 def _summary(trips: Sequence[RoundTrip]) -> dict[str, Any]:
     won = [trip.result for trip in trips if trip.result > 0]
     lost = [trip.result for trip in trips if trip.result <= 0]
-    gains, losses = sum(won, _NOTHING), -sum(lost, _NOTHING)
+    gains, losses = sum(won, ZERO), -sum(lost, ZERO)
     return {
         "number": len(trips),
         "won": len(won),
@@ -161,7 +161,7 @@ def _buy_and_hold(outcome: SimulationOutcome) -> str | None:
     growth = [
         outcome.quotes[symbol].last / first.last - 1 for symbol, first in sorted(outcome.firsts.items())
     ]
-    return percent(sum(growth, _NOTHING), Decimal(len(growth)))
+    return percent(sum(growth, ZERO), Decimal(len(growth)))
 
 
 def _days(outcome: SimulationOutcome) -> list[dict[str, Any]]:

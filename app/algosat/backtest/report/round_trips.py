@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from algosat.backtest.simulated_ledger import Fill
+from algosat.domain.decimals import ZERO
 from algosat.domain.orders import Side
 
-_NOTHING = Decimal(0)
 _PAISA = Decimal("0.01")
 
 
@@ -37,12 +37,12 @@ class RoundTrip:
 class _Open:
     side: Side
     since: datetime
-    entry_quantity: Decimal = _NOTHING
-    entry_value: Decimal = _NOTHING
-    exit_quantity: Decimal = _NOTHING
-    exit_value: Decimal = _NOTHING
-    realised: Decimal = _NOTHING
-    fees: Decimal = _NOTHING
+    entry_quantity: Decimal = ZERO
+    entry_value: Decimal = ZERO
+    exit_quantity: Decimal = ZERO
+    exit_value: Decimal = ZERO
+    realised: Decimal = ZERO
+    fees: Decimal = ZERO
 
 
 def round_trips(fills: Iterable[Fill]) -> list[RoundTrip]:
@@ -50,7 +50,7 @@ def round_trips(fills: Iterable[Fill]) -> list[RoundTrip]:
     open_trips: dict[str, _Open] = {}
     completed: list[RoundTrip] = []
     for fill in fills:
-        closing = min(abs(fill.before.quantity), fill.quantity) if _reduces(fill) else _NOTHING
+        closing = min(abs(fill.before.quantity), fill.quantity) if _reduces(fill) else ZERO
         opening = fill.quantity - closing
         closing_fees = (fill.charges.total * closing / fill.quantity).quantize(_PAISA)
         if closing:
