@@ -70,7 +70,7 @@ class Client:
 
     def _accepts(self, port: int) -> bool:
         try:
-            with socket.create_connection((self.address, port), timeout=2):
+            with socket.create_connection((self.address, port), timeout=5):
                 return True
         except OSError:
             return False
@@ -92,7 +92,7 @@ class Client:
     def get_http(self, path: str) -> Response:
         """Send a GET request over plain HTTP."""
         return _exchange(
-            HTTPConnection(self.address, 80, timeout=10), "GET", path, None, {"Host": self.server_name}
+            HTTPConnection(self.address, 80, timeout=30), "GET", path, None, {"Host": self.server_name}
         )
 
     def tls(self) -> ssl.SSLContext:
@@ -148,5 +148,5 @@ class UntrustedClient:
     def can_connect(self, port: int) -> bool:
         """Return True if the server accepts a TCP connection to the port."""
         return "connected" in self.run(
-            f"timeout 2 bash -c '</dev/tcp/{self.server}/{port} && echo connected'"
+            f"timeout 5 bash -c '</dev/tcp/{self.server}/{port} && echo connected'"
         )

@@ -40,11 +40,14 @@ def test_no_acknowledged_order_is_lost_or_duplicated(
     symbol = trader.instrument()["symbol"]
     with ThreadPoolExecutor(CLIENTS) as clients:
         # Each quantity is used once: the gate denies equal orders in quick succession.
-        bursts = [clients.submit(_burst, trader, symbol, first) for first in range(1, CLIENTS + 1)]
-        for _ in range(3):
-            time.sleep(1.5)
+        responses: list[Response] = []
+        bursts = [clients.submit(_burst, trader, symbol, first, responses) for first in range(1, CLIENTS + 1)]
+        for answered in (ORDERS // 8, ORDERS // 4, ORDERS // 2):
+            while len(responses) < answered and not all(burst.done() for burst in bursts):
+                time.sleep(0.05)
             kill(host)
-        responses = [response for burst in bursts for response in burst.result()]
+        for burst in bursts:
+            burst.result()
     acknowledged = [json.loads(response.text) for response in responses if response.status == 201]
     assert len(acknowledged) >= ORDERS // 2, Counter(response.status for response in responses)
     assert len({order["id"] for order in acknowledged}) == len(acknowledged)
@@ -58,9 +61,7 @@ def test_no_acknowledged_order_is_lost_or_duplicated(
     assert host.run("algosat store verify").rc == 0
 
 
-def _burst(trader: Trader, symbol: str, first: int) -> list[Response]:
-    responses = []
+def _burst(trader: Trader, symbol: str, first: int, responses: list[Response]) -> None:
     for quantity in range(first, ORDERS + 1, CLIENTS):
         responses.append(trader.buy_until_answered(symbol, quantity))
         time.sleep(PAUSE_SECONDS)
-    return responses

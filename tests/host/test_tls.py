@@ -31,7 +31,7 @@ def test_old_protocol_is_rejected(client: Client, version: ssl.TLSVersion) -> No
     context.minimum_version = context.maximum_version = version
     context.set_ciphers("ALL:@SECLEVEL=0")
     with (
-        socket.create_connection((client.address, 443), timeout=5) as raw,
+        socket.create_connection((client.address, 443), timeout=30) as raw,
         pytest.raises((ssl.SSLError, ConnectionResetError)),
     ):
         context.wrap_socket(raw, server_hostname=client.server_name)

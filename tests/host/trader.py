@@ -55,7 +55,7 @@ class Trader:
             "POST", "/orders", order, Idempotency_Key=key or str(uuid.uuid4()), Prefer="wait=2"
         )
 
-    def buy_until_answered(self, symbol: str, quantity: int, seconds: float = 60) -> Response:
+    def buy_until_answered(self, symbol: str, quantity: int, seconds: float = 120) -> Response:
         """Repeat an order under one idempotency key until a response below 500 arrives."""
         key, deadline = str(uuid.uuid4()), time.monotonic() + seconds
         while True:
@@ -81,7 +81,7 @@ class Trader:
         found: dict[str, Any] = self.get_json("/instruments")["items"][0]
         return found
 
-    def wait_for_price(self, symbol: str, seconds: float = 60) -> None:
+    def wait_for_price(self, symbol: str, seconds: float = 120) -> None:
         """Wait for a newer price of the symbol."""
         deadline, before = time.monotonic() + seconds, self.get_json(f"/quotes/{symbol}")["at"]
         while (now := self.get_json(f"/quotes/{symbol}"))["at"] == before:

@@ -59,7 +59,7 @@ def authority(host: Host, shared_connection: None) -> Iterator[str]:
         host.check_output(f"systemd-run --quiet --unit=acme-authority --setenv=HOME={HOME} {caddy}")
         root = f"{HOME}/pki/authorities/local/root.crt"
         request = f"curl -s -o /dev/null --cacert {root} {DIRECTORY_URL}"
-        host.check_output(f"timeout 30 sh -c 'until {request}; do sleep 0.3; done'")
+        host.check_output(f"timeout 120 sh -c 'until {request}; do sleep 0.3; done'")
         yield str(host.file(root).content_string)
         host.run("systemctl stop acme-authority")
 
