@@ -7,6 +7,7 @@ from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Final
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Side
 from algosat.exchange.listings import Listing
@@ -44,9 +45,9 @@ def top_of_book(
     """Draw bid and ask so that the last price is one of them. At a circuit limit, one side is empty."""
     bid_size, ask_size = (_best_size(listing, seed, step, side) for side in ("bid", "ask"))
     if last >= upper:
-        return TopOfBook(upper, upper, bid_size, Decimal(0))
+        return TopOfBook(upper, upper, bid_size, ZERO)
     if last <= lower:
-        return TopOfBook(lower, lower, Decimal(0), ask_size)
+        return TopOfBook(lower, lower, ZERO, ask_size)
     tick = listing.instrument.tick
     spread = max((last * _SPREAD) // tick, Decimal(1)) * tick
     if seeded.uniform(seed, listing.symbol, step, "last side") < 0.5:

@@ -3,8 +3,8 @@
     state, outputs = step(rules, state, event, at)
 
 It has no clock, random generator or store: the same events give the same fills, byte for byte. Requests
-are delayed by the latency in the rules and carried out in order of arrival, at the first event that does
-not come earlier.
+are delayed by the latency in the rules. Each is carried out at the first event at or after its arrival, in
+the order they were sent.
 """
 
 from __future__ import annotations

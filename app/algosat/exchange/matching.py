@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Side, Status, Validity
 from algosat.exchange import depth
 from algosat.exchange.depth import whole_lots
 from algosat.exchange.listings import Listing
-from algosat.exchange.order_book import ZERO, BookOrder, SymbolBook
+from algosat.exchange.order_book import BookOrder, SymbolBook
 from algosat.exchange.rules import Rules
 
 
@@ -31,7 +32,7 @@ def match_arriving(
         book, order = _take_displayed(rules, listing, book, order, at)
         order = _queue(rules, listing, book, order)
     if order.is_live and order.terms.validity is Validity.IOC:
-        order = order.ended(Status.CANCELLED, "immediate or cancel: nothing more to trade with", at)
+        order = order.ended(Status.CANCELLED, "immediate or cancel: nothing left to trade with", at)
     return book, order
 
 
@@ -72,9 +73,8 @@ def match_resting(
         order = order.moved_up(max(ZERO, -beyond_queue))
     else:
         beyond_queue = volume.traded
-    quantity = min(
-        order.remaining, volume.available, whole_lots(max(beyond_queue, ZERO), listing.instrument.lot)
-    )
+    tradable = whole_lots(max(beyond_queue, ZERO), listing.instrument.lot)
+    quantity = min(order.remaining, volume.available, tradable)
     if quantity > 0:
         order, volume = order.filled(quantity, limit, at), volume.minus(quantity)
     return book, order, volume
@@ -83,7 +83,7 @@ def match_resting(
 def trade_at(
     price: Decimal, rules: Rules, listing: Listing, book: SymbolBook, order: BookOrder, at: datetime
 ) -> tuple[SymbolBook, BookOrder]:
-    """Trade at a single price for all, up to the quantity that the other side displays at any price."""
+    """Trade at a given price, up to the quantity that the other side displays at any price."""
     for level in depth.available(rules.seed, listing.instrument, book, order.terms.side.opposite):
         quantity = min(order.remaining, level.quantity)
         if quantity:
@@ -93,7 +93,7 @@ def trade_at(
 
 
 def priority(order: BookOrder) -> tuple[Decimal, str]:
-    """Sort key: best price first, then earliest order. Order numbers grow with time."""
+    """Return the sort key: best price first, then earliest order. Order numbers grow with time."""
     limit = order.limit or ZERO
     return (-limit if order.terms.side is Side.BUY else limit, order.id)
 

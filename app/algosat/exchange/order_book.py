@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms, Side, Status, Trade
 from algosat.domain.orders.report import OrderReport
-
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

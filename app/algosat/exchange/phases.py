@@ -35,7 +35,7 @@ def enter(rules: Rules, listing: Listing, book: SymbolBook, phase: Phase, at: da
         book, more = _match_at_one_price(rules, listing, book, at)
         changed += more
     if before in _CLOSING_AUCTION and phase not in _CLOSING_AUCTION:
-        book, more = _end_all(book, Status.CANCELLED, "left over from the closing auction", at)
+        book, more = _end_all(book, Status.CANCELLED, "not filled in the closing auction", at)
         changed += more
     if phase is Phase.CLOSED:
         book, more = _end_all(book, Status.EXPIRED, "the day is over", at)
@@ -60,7 +60,7 @@ def _begin_closing_auction(book: SymbolBook, at: datetime) -> Step:
     return _with_orders(
         book,
         [
-            order.ended(Status.CANCELLED, "not taken over into the closing auction", at)
+            order.ended(Status.CANCELLED, "cancelled at the start of the closing auction", at)
             for order in book.orders
             if order.limit is None or not within_auction_band(order.limit, reference)
         ],

@@ -1,4 +1,4 @@
-"""Order validation at the exchange. Each check returns a refusal or None; the first refusal counts."""
+"""Validation of orders by the exchange. Each check returns a refusal or None; the first refusal counts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refusal_of_order(
         listing, at
     ):
         return Refusal(
-            "session_closed", f"a {terms.type} order ({terms.validity}) is not taken in phase {book.phase}"
+            "session_closed", f"a {terms.type} order ({terms.validity}) is not accepted in phase {book.phase}"
         )
     request = _Request(terms, listing.instrument, book.quote, book.phase, book.reference)
     return next(filter(None, (check(request) for check in _CHECKS)), None)
@@ -57,9 +57,9 @@ def refusal_of_change(
     if not order.is_live:
         return gone(order)
     if change.quantity <= order.filled_quantity:
-        return Refusal("below_filled_quantity", f"{order.filled_quantity} are filled already")
+        return Refusal("below_filled_quantity", f"{order.filled_quantity} are already filled")
     terms = change.applied_to(order.terms)
-    if order.has_triggered:  # validated as what it became: the trigger price no longer matters
+    if order.has_triggered:  # validated as the type it has become: its trigger no longer matters
         became = OrderType.LIMIT if terms.type.has_limit else OrderType.MARKET
         terms = replace(terms, type=became, trigger_price=None)
     return refusal_of_order(rules, listing, book, terms, at)
@@ -111,7 +111,7 @@ def _outside_circuit(request: _Request) -> Refusal | None:
         return None
     return Refusal(
         "outside_circuit",
-        f"today's prices of {quote.symbol} are {quote.lower_circuit} to {quote.upper_circuit}",
+        f"the circuit limits of {quote.symbol} are {quote.lower_circuit} and {quote.upper_circuit}",
     )
 
 
@@ -140,7 +140,10 @@ def _limit_beyond_trigger(request: _Request) -> Refusal | None:
         return None
     if (limit - trigger) * request.terms.side.sign >= 0:
         return None
-    return Refusal("limit_beyond_trigger", f"triggered at {trigger}, the limit {limit} could not be met")
+    return Refusal(
+        "limit_beyond_trigger",
+        f"triggered at {trigger}, the order could not trade within its limit of {limit}",
+    )
 
 
 _CHECKS: Final[tuple[Callable[[_Request], Refusal | None], ...]] = (

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.orders import EventKind, Order, OrderEvent, Trade, apply
 from algosat.domain.positions import Position, fill
 from algosat.errors import NotFound
@@ -102,7 +103,7 @@ def count_order(connection: Connection, order: Order, day: date) -> None:
 
 def deposit(connection: Connection, account: str, amount: Decimal) -> None:
     """Open an account with this amount of cash, unless it is already open."""
-    row = {"account": account, "deposited": amount, "realised": Decimal(0), "fees": Decimal(0)}
+    row = {"account": account, "deposited": amount, "realised": ZERO, "fees": ZERO}
     connection.execute(insert_into(balances, connection.dialect.name).on_conflict_do_nothing(), row)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, bindparam, select, text
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Order
 from algosat.domain.positions import Position
@@ -36,8 +36,8 @@ _ALL_WORKING = (
     .order_by(orders.c.seq)
 )
 _WORKING_OF = Prepared(_ALL_WORKING)
-_WORKING_SINCE = Prepared(_ALL_WORKING.where(orders.c.created_at <= bindparam("at")))
-_REDUCING = Prepared(_ALL_WORKING.where(orders.c.reduce_only))
+_WORKING_PLACED_BY = Prepared(_ALL_WORKING.where(orders.c.created_at <= bindparam("at")))
+_WORKING_REDUCE_ONLY = Prepared(_ALL_WORKING.where(orders.c.reduce_only))
 _QUOTE = Prepared(select(quotes).where(quotes.c.symbol == bindparam("symbol")))
 _INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
 _INSTRUMENT_WITH_QUOTE = Prepared(
@@ -100,17 +100,17 @@ def working(connection: Connection, account: str) -> list[Order]:
 
 def working_placed_by(connection: Connection, account: str, at: datetime) -> list[Order]:
     """Return the working orders placed at or before `at`, oldest first."""
-    return [order_from(row) for row in _WORKING_SINCE.all(connection, account=account, at=at)]
+    return [order_from(row) for row in _WORKING_PLACED_BY.all(connection, account=account, at=at)]
 
 
 def working_reduce_only(connection: Connection, account: str) -> list[Order]:
     """Return the working reduce-only orders of an account, oldest first."""
-    return [order_from(row) for row in _REDUCING.all(connection, account=account)]
+    return [order_from(row) for row in _WORKING_REDUCE_ONLY.all(connection, account=account)]
 
 
 def open_positions(connection: Connection, account: str) -> list[Position]:
     """Return the positions of an account that are not flat."""
-    statement = select(positions).where(positions.c.account == account, positions.c.quantity != Decimal(0))
+    statement = select(positions).where(positions.c.account == account, positions.c.quantity != ZERO)
     return [position_from(row) for row in connection.execute(statement)]
 
 

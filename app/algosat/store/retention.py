@@ -22,11 +22,15 @@ KEPT: Final = (
 )
 # A strategy may repeat an event years later, so its keys must never count as new.
 _NEVER_DELETED: Final = {replies: replies.c.principal.startswith(STRATEGY)}
-_BATCH: Final = 200  # rows of each table: orders wait for the store meanwhile
+# Rows of each table that one call deletes. Batches are small because orders wait for the store meanwhile.
+_BATCH: Final = 200
 
 
 def sweep(connection: Connection, now: datetime) -> int:
-    """Delete a batch of expired rows. Returns the number of rows; if it is not 0, there may be more."""
+    """Delete one batch of expired rows of each table.
+
+    Returns: the number of deleted rows. If it is not 0, there may be more.
+    """
     removed = 0
     for column, age in KEPT:
         key = column.table.primary_key.columns

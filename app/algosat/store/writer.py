@@ -6,9 +6,8 @@ disk. If a unit fails, the group is rolled back, and each unit runs again in a s
 other unit is waiting in any process, the caller's thread writes directly: waking the writer thread would
 cost more than a small unit itself (docs/decisions/0002-group-commit.md).
 
-A unit whose result nobody waits for, such as a quote, need not wait for the disk (`durable=False`): it is
-on disk after the next durable commit. A power cut loses only such units that came after the last durable
-commit.
+A unit that answers no request, such as storing a quote, need not wait for the disk (`durable=False`): it is
+on disk after the next durable commit. A power cut can lose only units committed after the last durable one.
 
 Units run one after another over all processes. A unit can therefore read positions, check an order and
 store it, and no other write comes in between.
@@ -88,9 +87,9 @@ class Writer:
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._closing = False
         self._running: list[_Unit] = []  # units whose callers are in `run`
-        self._group_size = 1  # of the last commit
+        self._group_size = 1  # number of units in the last commit
         self._expected = 0  # number of units the thread waits for
-        self._complete = threading.Event()  # set once: waking the thread for each costs more
+        self._complete = threading.Event()  # set when all are queued
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -113,7 +112,7 @@ class Writer:
         return cast(T, unit.result)
 
     def close(self) -> None:
-        """Finish what is queued, then stop."""
+        """Run the units already queued, then stop the thread."""
         self._queue.put(None)
         self._thread.join()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from itertools import count
 
 from algosat.brokers.base import ReportListener
 from algosat.brokers.faults.plan import OF_UPDATES, Fault, FaultPlan
+from algosat.domain.decimals import ZERO
 from algosat.domain.orders import Status
 from algosat.domain.orders.report import OrderReport
 
@@ -76,6 +76,6 @@ class UnreliableChannel:
 
 def _before_last_trade(report: OrderReport) -> OrderReport:
     trades = report.trades[:-1]
-    filled = sum((trade.quantity for trade in trades), Decimal(0))
+    filled = sum((trade.quantity for trade in trades), ZERO)
     status = Status.PARTIALLY_FILLED if filled else Status.OPEN
     return replace(report, status=status, trades=trades, filled_quantity=filled)

@@ -1,4 +1,4 @@
-"""A wrapper that injects faults into any broker: calls may fail, and pushed reports may be lost or wrong.
+"""A wrapper that injects faults into any broker: calls may fail, and pushed reports may be lost or outdated.
 
 Only answers and pushed reports are faulty. The wrapped broker's order book always shows what was done.
 """
@@ -25,7 +25,7 @@ from algosat.errors import (
     BrokerUncertain,
 )
 
-# Makes another participant trade against a share of what remains of an order.
+# Fills a share of an order's remaining quantity, as if another participant had traded.
 Cross = Callable[[Order, float], None]
 
 

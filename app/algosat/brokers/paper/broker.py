@@ -85,7 +85,7 @@ class PaperBroker:
     # --- for tests and fault injection -------------------------------------------------------------
 
     def open(self) -> None:
-        """Take the stored exchange over. `start` then moves the market continuously, `step` by one step."""
+        """Take over the exchange in the store. Afterwards each `step` moves its market."""
         self._open_venue = Venue(self._rules, self._store, self._now(), self._market_thread.announce)
 
     def step(self) -> Sequence[Quote]:

@@ -20,6 +20,10 @@ from algosat.store import ledger
 
 
 def paper_rules(paper: PaperSettings) -> Rules:
+    """Return the rules of the exchange.
+
+    Listings are those of the release; calendar, seed and latency come from the settings.
+    """
     return Rules(
         universe=listings.packaged(),
         calendar=calendar_for(always_open=paper.always_open),
@@ -29,7 +33,10 @@ def paper_rules(paper: PaperSettings) -> Rules:
 
 
 def paper_broker(settings: AlgosatFile, store: UnitRunner, *, now: Clock = clock.now) -> Broker:
-    """Build the paper broker and deposit its starting cash once. `start` takes the stored exchange over."""
+    """Build the paper broker, and deposit its starting cash once.
+
+    Its `start` takes over the exchange in the store.
+    """
     broker = PaperBroker(paper_rules(settings.paper), store, speed=settings.paper.speed, now=now)
     store.run(lambda connection: ledger.deposit(connection, broker.account, settings.paper.starting_cash))
     faults = plan.configured(settings.environment)

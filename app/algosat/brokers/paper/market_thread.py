@@ -68,10 +68,8 @@ class MarketThread:
             _log.error("paper_market_lost", detail=error.detail)
             self._stopping.set()
             return
-        except (
-            AlgosatError,
-            SQLAlchemyError,
-        ) as error:  # the next step writes the changes
+        except (AlgosatError, SQLAlchemyError) as error:
+            # The store is busy or full. The next step writes the changes of this one, too.
             _log.warning("paper_market_step_not_written", detail=str(error))
             return
         if quotes:

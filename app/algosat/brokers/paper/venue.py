@@ -25,7 +25,7 @@ from algosat.exchange.rules import Rules
 # Called with every stored change that is not the answer to a request.
 OnChange = Callable[[BookOrder], None]
 
-# The most of the price path that a restart can lose while no order changes.
+# The longest part of the price path that a restart can lose if no order changes.
 _SNAPSHOT_EVERY: Final = timedelta(seconds=5)
 
 
@@ -50,7 +50,7 @@ class Venue:
         self._published = _PublishedOrders(orders)
 
     def send(self, build: Callable[[int], Request], at: datetime) -> int:
-        """Send a request to the exchange. Returns its number, to ask for the answer with."""
+        """Send a request to the exchange. Returns the number that `answer` asks for."""
         with self._market_lock:
             number = next(self._requests)
             self._step([build(number)], at)

@@ -17,6 +17,7 @@ from math import sqrt
 from typing import Final
 
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 from algosat.domain.market_phases import Phase
 from algosat.exchange.depth import top_of_book
@@ -66,7 +67,7 @@ def start_day(paths: Paths, symbol: str, day: date) -> Paths:
         return paths
     last = path.last
     new = replace(
-        path, day=day, previous_close=last, open=last, high=last, low=last, volume=Decimal(0), opened=False
+        path, day=day, previous_close=last, open=last, high=last, low=last, volume=ZERO, opened=False
     )
     return {**paths, symbol: new}
 
@@ -76,10 +77,8 @@ def advance(
 ) -> tuple[Paths, tuple[Quote, ...]]:
     """Move the given symbols by `span` trading seconds, and quote them at `at`."""
     moved = dict(paths)
-    for (
-        symbol,
-        listing,
-    ) in universe.items():  # underlyings come before their futures
+    # Underlyings come before their futures.
+    for symbol, listing in universe.items():
         if symbol in symbols:
             moved[symbol] = _next_path(universe, listing, seed, moved, span, at)
     return moved, tuple(
@@ -127,8 +126,8 @@ def on_tick(price: Decimal, tick: Decimal, rounding: str = ROUND_HALF_UP) -> Dec
 
 
 def _initial_path(listing: Listing) -> Path:
-    price, zero = listing.price, Decimal(0)
-    return Path(0, date.min, price, float(price), 0.0, price, price, price, price, zero, opened=False)
+    price = listing.price
+    return Path(0, date.min, price, float(price), 0.0, price, price, price, price, ZERO, opened=False)
 
 
 def _next_path(

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Final
 
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.exchange.depth import top_of_book
 from algosat.exchange.listings import EQUITY, Listing, Universe, tick_for
@@ -87,7 +88,7 @@ def _in_order(recording: Iterable[Recorded], bar: timedelta) -> Iterator[_Print]
     together: list[_Print] = []
     for recorded in recording:
         if isinstance(recorded, RecordedTick):
-            yield _Print(recorded, Decimal(0))
+            yield _Print(recorded, ZERO)
             continue
         if together and recorded.at != together[0].tick.at:
             yield from sorted(together, key=lambda each: each.tick.at)
@@ -110,9 +111,7 @@ def _after(before: _Day | None, printed: _Print, listing: Listing) -> _Day:
     today = printed.tick.at.astimezone(EXCHANGE_TIME).date()
     if before is None or before.day != today:
         close, step = (before.last, before.step) if before else (last, 0)
-        before = _Day(
-            today, random_walk.circuit_limits(listing, close), last, last, last, last, Decimal(0), step
-        )
+        before = _Day(today, random_walk.circuit_limits(listing, close), last, last, last, last, ZERO, step)
     volume = printed.tick.volume
     return _Day(
         before.day,

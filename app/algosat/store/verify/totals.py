@@ -11,15 +11,15 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.decimals import ZERO
 from algosat.domain.orders import Order, Side, Status
 from algosat.domain.positions import Position, fill
 from algosat.store.rows import position_from
 from algosat.store.tables import balances, days, orders, positions, trades
 
-_ZERO: Final = Decimal(0)
 _Filled = tuple[Decimal, Decimal]  # quantity and value
 _Total = tuple[Decimal, Decimal]  # realised and fees
-_NOTHING_FILLED: Final[_Filled] = (_ZERO, _ZERO)
+_NOTHING_FILLED: Final[_Filled] = (ZERO, ZERO)
 
 
 def compare_book(connection: Connection) -> Iterator[str]:
@@ -58,8 +58,8 @@ def _compare_totals(
     connection: Connection, replayed: dict[Any, Position], number: Counter[tuple[str, str]]
 ) -> Iterator[str]:
     """Compare balances and days with the positions replayed from all fills."""
-    accounts: dict[str, _Total] = defaultdict(lambda: (_ZERO, _ZERO))
-    strategies: dict[tuple[str, str], _Total] = defaultdict(lambda: (_ZERO, _ZERO))
+    accounts: dict[str, _Total] = defaultdict(lambda: (ZERO, ZERO))
+    strategies: dict[tuple[str, str], _Total] = defaultdict(lambda: (ZERO, ZERO))
     for each in replayed.values():
         of_account, of_strategy = accounts[each.account], strategies[each.account, each.strategy]
         accounts[each.account] = (of_account[0] + each.realised, of_account[1] + each.fees)

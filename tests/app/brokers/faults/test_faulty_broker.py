@@ -28,6 +28,8 @@ from tests.app.brokers.paper.paper_brokers import order_of, quote
 from tests.app.builders import algosat_data
 from tests.app.events import wait_for
 from tests.app.exchange.manual_exchange import rules_of
+from tests.app.fake_exchange import FakeExchange
+from tests.app.fakes import FakeClock
 
 DELAY = 0.05
 
@@ -188,6 +190,19 @@ def test_delayed_requests_are_dropped_at_stop(faulty: Faulty) -> None:
     faulty.broker.stop()
     time.sleep(2 * DELAY)
     assert faulty.inner.find(order_of().id) is None
+
+
+def test_other_broker_can_be_wrapped_without_cross() -> None:
+    inner = FakeExchange(FakeClock())
+    plan = AdjustablePlan()
+    broker = FaultyBroker(inner, plan)
+    broker.place(order_of(1))
+    plan.plan = FaultPlan(rates={Fault.CANCEL_CROSSES_FILL: 1.0})
+    assert broker.cancel(order_of(1)).status is Status.CANCELLED
+    plan.plan = FaultPlan(rates={Fault.LOST: 1.0})
+    with pytest.raises(BrokerUncertain):
+        broker.place(order_of(2))
+    assert [report.tag for report in inner.reports()] == [order_of(1).id]
 
 
 def test_fault_file_makes_the_paper_broker_faulty(
