@@ -1,4 +1,4 @@
-"""What health asks of each component."""
+"""The health checks of all components."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from algosat.store.heartbeats import Heartbeat
 from algosat.store.prepared import Prepared
 from algosat.store.tables import users
 
-_SILENT_AFTER: Final = timedelta(seconds=5)  # the engine notes itself about every second
-_UNWATCHED_AFTER: Final = timedelta(hours=1)  # they are looked at every ten minutes
+_SILENT_AFTER: Final = timedelta(seconds=5)  # the engine renews its heartbeat about every second
+_UNWATCHED_AFTER: Final = timedelta(hours=1)  # failed units are counted every ten minutes
 _AT_ONCE: Final = 1.0
 
 _ADMINS = Prepared(
@@ -66,7 +66,7 @@ def _database(database: Database) -> Finding:
 
 
 def _security(database: Database) -> Finding:
-    # It fails where accounts cannot be read. No admin is a state of a fresh server, but must be seen.
+    # Fails if accounts cannot be read. A fresh server has no admin: healthy, but worth showing.
     with database.read() as connection:
         return Finding(True, f"{_ADMINS.scalar(connection)} active admins")
 
@@ -77,7 +77,7 @@ def _config(directory: Path, live: LiveSettings) -> Finding:
     except ConfigurationError as error:
         return Finding(False, f"the files would be refused at the next start: {len(error.errors)} problems")
     if on_disk != live.files:
-        return Finding(False, "the files have changed since the start: restart to use them")
+        return Finding(False, "the files changed after the start: restart to use them")
     return Finding(True, f"in force, with {len(live.overrides)} overrides")
 
 
@@ -90,7 +90,7 @@ def _vps(live: LiveSettings) -> Finding:
 def _rate_limit(limiter: ClientLimiter) -> Finding:
     if limiter.is_shared:
         return Finding(True, "the configured storage is in use")
-    return Finding(False, "the storage does not answer; each worker counts for itself")
+    return Finding(False, "Redis does not answer: each worker counts for itself")
 
 
 def _backup(textfiles: Textfiles, clock: Clock) -> Finding:
@@ -104,49 +104,51 @@ def _backup(textfiles: Textfiles, clock: Clock) -> Finding:
         if due < now
     }
     problems = [f"{place}: its restore drill failed" for place, success in drilled.items() if not success]
-    problems += [f"{place}: the next one is {late / 3600:.0f} h overdue" for place, late in overdue.items()]
-    return Finding(not problems, "; ".join(problems) or "proven by a restore drill")
+    problems += [
+        f"{place}: the next backup is {late / 3600:.0f} h overdue" for place, late in overdue.items()
+    ]
+    return Finding(not problems, "; ".join(problems) or "verified by a restore drill")
 
 
 def _drift(textfiles: Textfiles) -> Finding:
     found = textfiles.values("algosat_drift_differences")
     if not found:
-        return Finding(True, "never compared with the inventory yet")
+        return Finding(True, "not compared with the inventory yet")
     count = sum(found.values())
     if count:
-        return Finding(False, f"{count:.0f} things are not as the inventory says: run site.yml")
-    # Who compares is elsewhere, and may have stopped doing so.
+        return Finding(False, f"{count:.0f} differences from the inventory: run site.yml")
+    # The date, because the comparison runs on another machine and may have stopped.
     moments = textfiles.values("algosat_drift_timestamp_seconds").values()
     return Finding(
-        True, "none" + "".join(f" on {datetime.fromtimestamp(it, UTC):%Y-%m-%d}" for it in moments)
+        True, "no difference" + "".join(f" on {datetime.fromtimestamp(it, UTC):%Y-%m-%d}" for it in moments)
     )
 
 
 def _units(textfiles: Textfiles, clock: Clock) -> Finding:
     looked = textfiles.values("algosat_units_timestamp_seconds").values()
     if not looked:
-        return Finding(True, "nobody has looked at them yet")
+        return Finding(True, "not counted yet")
     count = len(textfiles.values("algosat_unit_failed"))
     if count:
-        return Finding(False, f"{count} of the machine's units failed: systemctl --failed names them")
+        return Finding(False, f"{count} units failed: systemctl --failed lists them")
     silence = clock() - datetime.fromtimestamp(max(looked), UTC)
     if silence > _UNWATCHED_AFTER:
-        return Finding(False, "nobody looks at them any more: systemctl status failed-units.timer")
-    return Finding(True, "none has failed")
+        return Finding(False, "no longer counted: systemctl status failed-units.timer")
+    return Finding(True, "no failed unit")
 
 
 def _certificate(textfiles: Textfiles, clock: Clock) -> Finding:
     due = textfiles.values("algosat_certificate_due_timestamp_seconds").values()
     if not due:
-        return Finding(True, "nobody has looked at it yet")
+        return Finding(True, "not checked yet")
     late = clock().timestamp() - min(due)
     if late > 0:
-        return Finding(False, f"its renewal is {late / 3600:.0f} h overdue: journalctl -u tls-renew")
-    return Finding(True, "renewed in good time")
+        return Finding(False, f"renewal is {late / 3600:.0f} h overdue: journalctl -u tls-renew")
+    return Finding(True, "renewed in time")
 
 
 class _Heartbeat:
-    """The engine's own row: how long ago it wrote, and what of its broker."""
+    """The checks that read the engine's heartbeat: the engine, its broker session, and missing prices."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -155,8 +157,8 @@ class _Heartbeat:
     def engine(self) -> Finding:
         found = self._read()
         if found is None:
-            return Finding(False, "it has never run on this store")
-        # From ahead of now: it has not written since the clock was put back.
+            return Finding(False, "has never run on this store")
+        # Absolute: a heartbeat from the future was written before the clock was put back.
         silence = abs(self._clock() - found.at)
         if silence > _SILENT_AFTER:
             return Finding(False, f"silent for {silence.total_seconds():.0f} s")
@@ -167,16 +169,18 @@ class _Heartbeat:
         if found is None or abs(self._clock() - found.at) > _SILENT_AFTER:
             return Finding(False, "unknown while the engine is silent")
         broker: dict[str, Any] = found.data.get("broker") or {}
-        detail = f"{broker.get('name', 'unknown')}: {broker.get('detail', 'no word')}"
+        detail = f"{broker.get('name', 'unknown')}: {broker.get('detail', 'no detail')}"
         return Finding(bool(broker.get("active")), detail)
 
     def prices(self) -> Finding:
         found = self._read()
         unpriced = found.data.get("unpriced") if found else None
-        if unpriced:  # by number: anybody may ask for health
-            detail = f"{len(unpriced)} symbols are held without one, and nothing can be opened: GET /risk"
+        if unpriced:  # only their number: health is public
+            detail = (
+                f"{len(unpriced)} symbols held have no price, no position can be opened: GET /risk lists them"
+            )
             return Finding(False, detail)
-        return Finding(True, "whatever is held has one")
+        return Finding(True, "every position has a price")
 
     def _read(self) -> Heartbeat | None:
         with self._database.read() as connection:

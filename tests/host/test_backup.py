@@ -128,7 +128,7 @@ def test_drill_verifies_the_newest_backup_and_publishes_metrics(
     made = status.metric("timestamp_seconds")
     assert before - 600 < made
     assert status.metric("due_timestamp_seconds") == made + variables["backup_max_age_hours"] * 3600
-    status.wait_for_health("True: proven by a restore drill")
+    status.wait_for_health("True: verified by a restore drill")
     assert host.check_output("find %s -name '.check.*' -type d", variables["backup_directory"]) == ""
 
 

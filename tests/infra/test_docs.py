@@ -156,6 +156,12 @@ def test_strategy_of_the_guide_is_the_sample_file() -> None:
     assert code == (SAMPLES / "buy_the_dip.py").read_text()
 
 
+def test_runbook_has_an_entry_for_each_component_of_health() -> None:
+    checks = re.findall(r'Check\("(\w+)"', (ROOT / "app" / "algosat" / "health_checks.py").read_text())
+    entries = re.findall(r"^### (\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    assert entries == checks
+
+
 def test_guide_lists_the_assumptions_of_the_report() -> None:
     text = " ".join((ROOT / "docs" / "strategies.md").read_text().split())
     assert [it for it in ASSUMPTIONS if f"- {it}" not in text] == []

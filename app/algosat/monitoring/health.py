@@ -1,7 +1,7 @@
-"""Health: each component really asked, each with a time-out, together in one word.
+"""Health: the checks of all components, each run with a time-out, and the state that follows from them.
 
-A check that hangs is reported as such and asked again only after it came back, so that it costs
-one thread, not one a request.
+A check that hangs is reported as failed, and is run again only after it has returned: it costs one thread, not
+one thread a request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
-_PATIENCE: Final = 2.0  # seconds a check has
+_PATIENCE: Final = 2.0  # seconds until a check counts as failed
 
 
 class State(StrEnum):
@@ -36,7 +36,7 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Check:
     name: str
-    vital: bool  # without it the server cannot do its work; of others it only does less well
+    vital: bool  # if it fails, the server is unhealthy; other failures only degrade it
     probe: Callable[[], Finding]
     keep_for: Callable[[], float]  # seconds a finding is good for
 
@@ -99,6 +99,6 @@ class Health:
 def _probe(check: Check) -> Finding:
     try:
         return check.probe()
-    except Exception as error:  # noqa: BLE001 - a check that breaks is a finding, whatever broke it
+    except Exception as error:  # noqa: BLE001 - a check that raises is a finding, whatever it raised
         _log.warning("health_check_failed", check=check.name, exc_info=error)
-        return Finding(False, f"{type(error).__name__} while asking; the log has it")
+        return Finding(False, f"the check failed with {type(error).__name__}: see the log")

@@ -42,7 +42,7 @@ def test_server_is_healthy_with_a_recent_engine_heartbeat(services: Services, st
 def test_server_is_unhealthy_without_its_engine(stranger: Client) -> None:
     answer = stranger.get("/health")
     assert (answer.status_code, answer.json["status"]) == (503, "unhealthy")
-    assert answer.json["details"]["engine"] == "it has never run on this store"
+    assert answer.json["details"]["engine"] == "has never run on this store"
 
 
 @pytest.mark.parametrize("ago", [60, -60], ids=["long ago", "before the clock was put back"])
@@ -117,9 +117,9 @@ def report_drill(reports: Path, *, success: int, due: float) -> None:
 @pytest.mark.parametrize(
     ("success", "hours_to_go", "detail"),
     [
-        (1, 1, "proven by a restore drill"),
+        (1, 1, "verified by a restore drill"),
         (0, 1, "server: its restore drill failed"),
-        (1, -30, "server: the next one is 30 h overdue"),
+        (1, -30, "server: the next backup is 30 h overdue"),
     ],
 )
 def test_backup_is_healthy_only_after_a_recent_successful_restore_drill(
@@ -128,7 +128,7 @@ def test_backup_is_healthy_only_after_a_recent_successful_restore_drill(
     report_drill(reports, success=success, due=services.clock().timestamp() + hours_to_go * 3600)
     answer = stranger.get("/health").json
     assert answer["details"]["backup"] == detail
-    assert answer["components"]["backup"] == ("proven" in detail)
+    assert answer["components"]["backup"] == ("verified" in detail)
 
 
 def test_drift_makes_the_server_degraded(services: Services, stranger: Client, reports: Path) -> None:
@@ -136,23 +136,23 @@ def test_drift_makes_the_server_degraded(services: Services, stranger: Client, r
     (reports / "drift.prom").write_text("algosat_drift_differences 2\n")
     answer = stranger.get("/health")
     assert (answer.status_code, answer.json["status"]) == (200, "degraded")
-    assert answer.json["details"]["drift"].startswith("2 things are not as the inventory says")
+    assert answer.json["details"]["drift"].startswith("2 differences from the inventory")
 
 
 def test_comparison_without_drift_shows_its_date(stranger: Client, reports: Path) -> None:
     (reports / "drift.prom").write_text(
         "algosat_drift_differences 0\nalgosat_drift_timestamp_seconds 1795000000\n"
     )
-    assert stranger.get("/health").json["details"]["drift"] == "none on 2026-11-18"
+    assert stranger.get("/health").json["details"]["drift"] == "no difference on 2026-11-18"
 
 
 @pytest.mark.parametrize(
     ("failed", "minutes_ago", "detail", "well"),
     [
-        ("", 10, "none has failed", True),
-        ('{unit="a.service"} 1', 10, "1 of the machine's units failed: systemctl --failed names them", False),
-        ("", 61, "nobody looks at them any more: systemctl status failed-units.timer", False),
-        ("", None, "nobody has looked at them yet", True),
+        ("", 10, "no failed unit", True),
+        ('{unit="a.service"} 1', 10, "1 units failed: systemctl --failed lists them", False),
+        ("", 61, "no longer counted: systemctl status failed-units.timer", False),
+        ("", None, "not counted yet", True),
     ],
 )
 def test_failed_or_unwatched_unit_degrades_health(
@@ -174,9 +174,9 @@ def test_failed_or_unwatched_unit_degrades_health(
 @pytest.mark.parametrize(
     ("hours_to_go", "detail"),
     [
-        (1, "renewed in good time"),
-        (-30, "its renewal is 30 h overdue: journalctl -u tls-renew"),
-        (None, "nobody has looked at it yet"),
+        (1, "renewed in time"),
+        (-30, "renewal is 30 h overdue: journalctl -u tls-renew"),
+        (None, "not checked yet"),
     ],
 )
 def test_certificate_is_healthy_until_its_renewal_is_overdue(
