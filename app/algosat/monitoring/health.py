@@ -1,7 +1,7 @@
 """Health: the checks of all components, each run with a time-out, and the state that follows from them.
 
-A check that hangs is reported as failed, and is run again only after it has returned: it costs one thread, not
-one thread a request.
+A check that hangs is reported as failed, and is run again only after it has returned: it costs one
+thread, not one thread a request.
 """
 
 from __future__ import annotations
