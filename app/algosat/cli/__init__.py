@@ -1,4 +1,4 @@
-"""The command line: `algosat COMMAND`. What is wrong is said in one message, with its remedy."""
+"""The command line: `algosat COMMAND`. An error is one message that says what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from algosat.cli.base import Chosen
 from algosat.errors import AlgosatError
 
-# Where each command lives: only the one that is asked for is imported.
+# Module of each command; only the called command is imported.
 _COMMANDS: Final = {
     "backtest": "backtest",
     "config": "settings",
@@ -47,7 +47,7 @@ class _Commands(click.Group):
     envvar="ALGOSAT_CONFIG_DIR",
     default=Path("/etc/algosat"),
     show_default=True,
-    help="Where algosat.yaml and security.yaml lie.",
+    help="Directory of algosat.yaml and security.yaml.",
 )
 @click.pass_context
 def cli(context: click.Context, config_dir: Path) -> None:
@@ -56,16 +56,16 @@ def cli(context: click.Context, config_dir: Path) -> None:
 
 
 def main() -> None:
-    """The console script. Exits with 1, and one message, for what a person can mend."""
+    """Run the console script. Exit with 1 and one message for errors that the user can correct."""
     try:
         cli(prog_name="algosat")
     except AlgosatError as error:
         _end_with(error.detail)
     except Exception as error:
-        trouble = _trouble_of_the_store(error)
-        if trouble is None:
+        message = _store_error(error)
+        if message is None:
             raise
-        _end_with(trouble)
+        _end_with(message)
 
 
 def _end_with(message: str) -> None:
@@ -73,12 +73,13 @@ def _end_with(message: str) -> None:
     sys.exit(1)
 
 
-def _trouble_of_the_store(error: Exception) -> str | None:
+def _store_error(error: Exception) -> str | None:
+    """Return the message for an error of the database driver; None for any other error."""
     from sqlalchemy.exc import DBAPIError
 
     if not isinstance(error, DBAPIError):
         return None
     return (
         f"the store does not answer: {str(error.orig).strip()}\n"
-        "Look whether its server runs (database.url), its disk has room, and this user may write there"
+        "Check that its server runs (database.url), its disk has space, and this user may write to it"
     )

@@ -1,4 +1,4 @@
-"""`python -m algosat.cli`: the same as the console script, wherever that lies."""
+"""`python -m algosat.cli`: the console script, without its path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: the configuration they were pointed at, and the store behind it."""
+"""Configuration, store and desk of a command."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_REFUSED: Final = 78  # EX_CONFIG: systemd must not start it again and again
+_REFUSED: Final = 78  # EX_CONFIG: systemd does not restart the service
 
 
 @dataclass(slots=True)
 class Chosen:
-    """The configuration directory, however it was named."""
+    """The configuration directory, from an option or the environment."""
 
     directory: Path
 
@@ -37,9 +37,9 @@ class Chosen:
         return load(self.directory)
 
     def configured(self, process: str) -> Settings:
-        """The settings of a process that goes on, its log and metrics as they say."""
+        """Return the settings of a service, with logs and metrics configured by them."""
         settings = self.settings()
-        # Before anything imports the metrics: they look once where to write.
+        # Before the first import of the metrics, which read their directory once.
         from algosat.monitoring import logs, multiprocess
 
         multiprocess.share(settings.algosat.runtime_directory)
@@ -61,7 +61,7 @@ class Chosen:
 
     @contextmanager
     def writer(self) -> Iterator[tuple[Database, Writer]]:
-        """The store, at this release's version, and the way to change it."""
+        """Open the store for reading and writing. Raises ConfigurationError for another schema version."""
         from algosat.store import schema_version
         from algosat.store.writer import Writer
 
@@ -88,7 +88,7 @@ class Chosen:
 
 @contextmanager
 def refusing(context: click.Context) -> Iterator[None]:
-    """Ends with a code of its own where settings or store do not fit: starting again would not mend them."""
+    """Exit with code 78 when the settings or the store are refused, because a restart would not help."""
     try:
         yield
     except ConfigurationError as error:
@@ -97,7 +97,7 @@ def refusing(context: click.Context) -> Iterator[None]:
 
 
 def with_directory(function: Function) -> Function:
-    """Lets a command take `--config-dir` at its own end too."""
+    """Add the option `--config-dir` to a command."""
 
     def choose(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
         if value is not None:
@@ -108,12 +108,12 @@ def with_directory(function: Function) -> Function:
         type=click.Path(file_okay=False, path_type=Path),
         expose_value=False,
         callback=choose,
-        help="Where algosat.yaml and security.yaml lie.",
+        help="Directory of algosat.yaml and security.yaml.",
     )(function)
 
 
 def operator() -> Cause:
-    """Who sits at the command line."""
+    """Return the operating system's user as the cause of a change."""
     from algosat.monitoring import correlation
     from algosat.store.audit import Cause
 

@@ -1,4 +1,4 @@
-"""`algosat credentials`: fresh secrets for a vault."""
+"""`algosat credentials`: new secrets for a vault."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Final
 import click
 import yaml
 
-# Without those that are mistaken for each other when a person types them.
+# Without characters that are easily confused when typed.
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 
 @click.group()
 def command() -> None:
-    """Make secrets."""
+    """Generate secrets."""
 
 
 @command.command()
 def generate() -> None:
-    """Print fresh secrets as YAML, ready for an inventory's vault."""
+    """Print new secrets as YAML for the vault of an inventory."""
     made = {
         "vault_algosat_security_secret_key": secrets.token_urlsafe(64),
         "vault_algosat_encryption_keys": [base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()],

@@ -14,30 +14,30 @@ NEWER: Final = 4
 
 @click.group()
 def command() -> None:
-    """The schema of the store."""
+    """Show and upgrade the schema of the store."""
 
 
 @command.command()
 @with_directory
 @click.pass_obj
 def upgrade(chosen: Chosen) -> None:
-    """Bring the store to this release's schema; does nothing when it is there already."""
+    """Upgrade the store to the schema of this release, if it is older."""
     from algosat.store import migrate
 
     with chosen.database() as database:
         before = migrate.current(database)
         migrate.upgrade(database)
         after = migrate.current(database)
-    click.echo(f"at {after} already" if before == after else f"upgraded from {before or 'none'} to {after}")
+    click.echo(f"already at {after}" if before == after else f"upgraded from {before or 'none'} to {after}")
 
 
 @command.command()
 @with_directory
 @click.pass_context
 def current(context: click.Context) -> None:
-    """Print the schema the store is at, and the one this release needs.
+    """Print the schema version of the store, then the one that this release needs.
 
-    Exits with 0 when they are the same, 3 when an upgrade is due, 4 when the store is newer.
+    Exits with 0 if they are equal, 3 if an upgrade is needed, 4 if the store is newer.
     """
     from algosat.store import migrate
 
@@ -49,5 +49,5 @@ def current(context: click.Context) -> None:
     if found is not None and found not in migrate.known_versions():
         context.exit(NEWER)
     if found != head:
-        click.echo("to bring it there: algosat db upgrade", err=True)
+        click.echo("to upgrade: algosat db upgrade", err=True)
         context.exit(BEHIND)

@@ -1,4 +1,4 @@
-"""`algosat engine`: the process that owns the brokers."""
+"""`algosat engine`: the process that calls the brokers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _LOOK: Final = 0.05  # seconds
 
 @click.group()
 def command() -> None:
-    """The trading engine."""
+    """Run the trading engine, and check whether it may be restarted."""
 
 
 @command.command()
 @with_directory
 @click.pass_context
 def run(context: click.Context) -> None:
-    """Run the engine until it is told to stop."""
+    """Run the engine until SIGTERM or SIGINT."""
     with refusing(context):
         settings = context.obj.configured("engine")
         from algosat.engine.main import run as run_engine
@@ -32,13 +32,13 @@ def run(context: click.Context) -> None:
 
 
 @command.command()
-@click.option("--within", default=0.0, metavar="SECONDS", help="Give orders this long to come to rest.")
+@click.option("--within", default=0.0, metavar="SECONDS", help="Wait this long for pending requests.")
 @with_directory
 @click.pass_context
 def idle(context: click.Context, within: float) -> None:
-    """Print what a restart would cut into now: open markets, and orders with a request under way.
+    """Print what a restart would interrupt now: open markets, and orders with a pending request.
 
-    Exits with 0 when there is nothing, 5 when a market is open, 6 when it is only for the orders.
+    Exits with 0 if there is nothing, 5 if a market is open, 6 if there are only such orders.
     """
     from algosat.domain.calendar import calendar_for
     from algosat.store import schema_version

@@ -1,4 +1,4 @@
-"""`algosat risk`: the kill switch, from the server itself. It needs neither API nor broker."""
+"""`algosat risk`: halt and resume trading on the server, without API or broker."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--reason", required=True, help="For the audit trail, and for whoever finds it halted.")
+@click.option("--reason", required=True, help="Reason, for the audit trail and the other users.")
 @click.option("--cancel/--no-cancel", default=True, show_default=True, help="Cancel working orders.")
-@click.option("--flatten", is_flag=True, help="Close all positions too.")
-@click.option("--scope", default="all", show_default=True, help="A strategy's name, or all.")
+@click.option("--flatten", is_flag=True, help="Also close all positions.")
+@click.option("--scope", default="all", show_default=True, help="Name of a strategy, or all.")
 @with_directory
 @click.pass_obj
 def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -> None:
-    """Let nothing new pass. Orders that reduce a position still do."""
+    """Deny new orders, except reduce-only ones, and cancel working orders."""
     from algosat.domain.scope import IN_HALTS, Scope
     from algosat.trading import halts
 
@@ -37,11 +37,11 @@ def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -
 
 
 @command.command()
-@click.option("--scope", default="all", show_default=True, help="A strategy's name, or all.")
+@click.option("--scope", default="all", show_default=True, help="Name of a strategy, or all.")
 @with_directory
 @click.pass_obj
 def resume(chosen: Chosen, scope: str) -> None:
-    """Let orders pass again."""
+    """End a halt."""
     from algosat.domain.scope import IN_HALTS, Scope
     from algosat.trading import halts
 
@@ -54,7 +54,7 @@ def resume(chosen: Chosen, scope: str) -> None:
 @with_directory
 @click.pass_obj
 def status(chosen: Chosen) -> None:
-    """Print `halted` or `trading`, and what is halted, since when, by whom and why."""
+    """Print `halted` or `trading`, then each halt: scope, time, who, reason."""
     from algosat.domain.scope import ACCOUNT, IN_HALTS
     from algosat.trading import halts
 

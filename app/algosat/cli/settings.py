@@ -1,4 +1,4 @@
-"""`algosat config`: are the files good, and what do they say."""
+"""`algosat config`: check and show the configuration files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from algosat.cli.base import Chosen, with_directory
 
 @click.group()
 def command() -> None:
-    """Judge and show the configuration."""
+    """Check and show the configuration."""
 
 
 @command.command()
@@ -20,11 +20,11 @@ def command() -> None:
 @click.option(
     "--in-force",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the files lie whose place they are to take: newer keys there are a problem, too.",
+    help="Directory of the configuration in use: fail if its keys are newer.",
 )
 @click.pass_obj
 def check(chosen: Chosen, in_force: Path | None) -> None:
-    """Exit with 0 when both files are good, else with 1 and every problem in one message."""
+    """Exit with 0 if both files are valid, else with 1 and one message with every problem."""
     from algosat.api import all_routes
     from algosat.config import succession
 

@@ -1,4 +1,4 @@
-"""`algosat store`: proof that it is whole, copies of it, and their way back."""
+"""`algosat store`: verify the store, take snapshots, restore one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def command() -> None:
 @with_directory
 @click.pass_context
 def verify(context: click.Context, file: Path | None) -> None:
-    """Replay every event and fill, and compare with what the store says. Exits with 1 when they differ.
+    """Replay every event and fill, and compare the result with the store. Exits with 1 if they differ.
 
-    With FILE it is that snapshot which is proven; neither it nor the store is touched.
+    With FILE, verify that snapshot instead. Neither it nor the store is changed.
     """
     import algosat.brokers.paper.persistence  # noqa: F401 - declares its tables
     from algosat.store import schema_version
@@ -31,12 +31,12 @@ def verify(context: click.Context, file: Path | None) -> None:
     with copies.opened(file, context.obj.database) if file else context.obj.database() as database:
         schema_version.require_current(database)
         with database.read() as connection:
-            verdict = proof.verify(connection)
-    for finding in verdict.findings:
+            result = proof.verify(connection)
+    for finding in result.findings:
         click.echo(finding)
-    outcome = "clean" if verdict.clean else f"{len(verdict.findings)} findings"
-    click.echo(f"{verdict.events} events, {verdict.orders} orders, {verdict.trades} trades: {outcome}")
-    context.exit(0 if verdict.clean else 1)
+    outcome = "clean" if result.clean else f"{len(result.findings)} findings"
+    click.echo(f"{result.events} events, {result.orders} orders, {result.trades} trades: {outcome}")
+    context.exit(0 if result.clean else 1)
 
 
 @command.command()
@@ -44,7 +44,7 @@ def verify(context: click.Context, file: Path | None) -> None:
 @with_directory
 @click.pass_obj
 def snapshot(chosen: Chosen, file: Path) -> None:
-    """Copy the store to FILE, whole and as it is at one moment, while everybody goes on working."""
+    """Copy the store to FILE as it is at one moment, while all services continue."""
     from algosat.store.backup import store_snapshot as copies
 
     with chosen.database() as database:
@@ -57,9 +57,9 @@ def snapshot(chosen: Chosen, file: Path) -> None:
 @with_directory
 @click.pass_obj
 def restore(chosen: Chosen, file: Path) -> None:
-    """Put the snapshot FILE in the store's place. API and engine must be stopped.
+    """Replace the store by the snapshot FILE. API and engine must be stopped.
 
-    A file that is damaged or not a store of ours is refused before anything is touched.
+    A damaged or foreign file is refused before anything is changed.
     """
     from algosat.store.backup import store_snapshot as copies
 
@@ -71,9 +71,9 @@ def restore(chosen: Chosen, file: Path) -> None:
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Print the schema version of the snapshot FILE, without touching the store.
+    """Print the schema version of the snapshot FILE.
 
-    Exits with 1 when it is damaged, not a store of ours, or newer than this release.
+    Exits with 1 if the file is damaged, foreign, or newer than this release.
     """
     from algosat.store.backup import store_snapshot as copies
 

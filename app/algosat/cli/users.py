@@ -1,4 +1,4 @@
-"""`algosat user`: who may use the API."""
+"""`algosat user`: the users of the API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from algosat.cli.base import Chosen, operator, with_directory
 from algosat.security.principals import Role
 
 _password_option = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from standard input, one line."
+    "--password-stdin", is_flag=True, help="Read the password from the first line of standard input."
 )
 
 
@@ -22,7 +22,7 @@ def command() -> None:
 @command.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
-@click.option("--if-missing", is_flag=True, help="Leave an existing user as he is, and say so.")
+@click.option("--if-missing", is_flag=True, help="Leave an existing user unchanged.")
 @_password_option
 @with_directory
 @click.pass_obj
@@ -52,7 +52,7 @@ def add(chosen: Chosen, name: str, role: str, if_missing: bool, password_stdin: 
 @with_directory
 @click.pass_obj
 def list_users(chosen: Chosen) -> None:
-    """Print every user with his role."""
+    """Print every user with role and state."""
     from algosat.security import users
 
     with chosen.writer() as (database, _), database.read() as connection:
@@ -66,7 +66,7 @@ def list_users(chosen: Chosen) -> None:
 @with_directory
 @click.pass_obj
 def passwd(chosen: Chosen, name: str, password_stdin: bool) -> None:
-    """Give the user NAME a new password; all his sessions end."""
+    """Set a new password for the user NAME. All login sessions of the user end."""
     from algosat import clock
     from algosat.security import users
     from algosat.security.passwords import Passwords, require_strong
@@ -86,8 +86,8 @@ def passwd(chosen: Chosen, name: str, password_stdin: bool) -> None:
 @with_directory
 @click.pass_obj
 def disable(chosen: Chosen, name: str) -> None:
-    """Switch the user NAME off; all his sessions end."""
-    _switch(chosen, name, disabled=True)
+    """Disable the user NAME. All login sessions of the user end."""
+    _set_disabled(chosen, name, disabled=True)
     click.echo("disabled")
 
 
@@ -96,12 +96,12 @@ def disable(chosen: Chosen, name: str) -> None:
 @with_directory
 @click.pass_obj
 def enable(chosen: Chosen, name: str) -> None:
-    """Switch the user NAME on again."""
-    _switch(chosen, name, disabled=False)
+    """Enable the user NAME."""
+    _set_disabled(chosen, name, disabled=False)
     click.echo("enabled")
 
 
-def _switch(chosen: Chosen, name: str, *, disabled: bool) -> None:
+def _set_disabled(chosen: Chosen, name: str, *, disabled: bool) -> None:
     from algosat import clock
     from algosat.security import users
 
