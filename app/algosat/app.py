@@ -1,4 +1,4 @@
-"""The web application, assembled. Like engine/main.py, it may import every package."""
+"""The web application, assembled from all packages it needs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def create_app(
     preloaded: Preloaded | None = None,
     passwords: Passwords | None = None,
 ) -> Flask:
-    """Create the API of one process over the store that the settings name.
+    """Create the API of one process over the store of the settings.
 
     Args:
         directory: Where the configuration files are.
@@ -103,7 +103,7 @@ def create_app(
 
 
 def preload(settings: Settings) -> Preloaded:
-    """Build what workers share, and check what can be checked before the first of them starts.
+    """Build what workers share, and check the configuration before the first of them starts.
 
     Raises ConfigurationError.
     """
@@ -114,20 +114,20 @@ def preload(settings: Settings) -> Preloaded:
             f"runtime_directory: {runtime} is missing, or this user may not write there: create it "
             "(on a server systemd-tmpfiles does)"
         )
-    with closing(preloaded.database):  # an open connection must not cross the fork
+    with closing(preloaded.database):  # an open connection must not survive the fork
         schema_version.await_current(preloaded.database)
         Prepared.compile_all(preloaded.database.engine.dialect)
     return preloaded
 
 
 def _preloaded(settings: Settings) -> Preloaded:
-    require_valid(settings.protection.access_control)
+    require_valid(settings.security.access_control)
     app = Application("algosat", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.algosat.api.max_body_bytes
     prepare(app)
     for route in ROUTES:
         register(app, route)
-    app.url_map.update()  # otherwise the first request does it
+    app.url_map.update()  # otherwise the first request would
     if settings.algosat.api.trusted_proxies:
         hops = settings.algosat.api.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The one place that asks the machine for the time; whoever needs it is handed a Clock."""
+"""The clock: the only module that reads the machine's time. Others are given a Clock."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def now() -> datetime:
 
 
 def has_come(moment: datetime, at: datetime, *, within: timedelta) -> bool:
-    """Whether a moment has come that was set `within` ahead at the most.
+    """Return whether a moment has come that was set at most `within` ahead.
 
-    One that is farther away now was set before the clock was put back: to wait for the old time to come
-    again could take hours.
+    A moment that is further ahead was set before the clock was put back, and counts as come: waiting for the
+    old time again could take hours.
     """
     return not at < moment <= at + within

@@ -13,7 +13,7 @@ from tests.infra.rendering import ENVIRONMENTS, server
 from tools.paths import ROOT
 
 TEMPLATES = ROOT / "templates" / "etc" / "algosat"
-FILES = {"algosat": "algosat.yaml.j2", "protection": "security.yaml.j2"}
+FILES = {"algosat": "algosat.yaml.j2", "security": "security.yaml.j2"}
 # The app rejects the public secrets of the example inventories. All other values must be valid.
 EXAMPLE_SECRETS = {"security.secret_key", "encryption.keys.0"}
 SCALAR = re.compile(r"^ *(?P<key>\w+): \{\{ (?P<variable>\w+) \| to_json \}\}$")

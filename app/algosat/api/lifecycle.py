@@ -37,7 +37,7 @@ class Lifecycle:
         limiter: ClientLimiter,
         errors: ErrorLog,
     ) -> None:
-        control = live.files.protection.access_control
+        control = live.files.security.access_control
         self._policies = {
             route.endpoint: RoutePolicy(
                 route.method, route.path, needed_role(route.path, route.access, control), route.limited
@@ -76,7 +76,7 @@ class Lifecycle:
         caller, refusal = None, None
         if policy.role is not None:
             try:
-                rules = settings.protection.authentication
+                rules = settings.security.authentication
                 caller = self._authenticator.identify(incoming.environ.get("HTTP_AUTHORIZATION"), rules)
             except Unauthenticated as error:
                 refusal = error

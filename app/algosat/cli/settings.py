@@ -29,7 +29,7 @@ def check(chosen: Chosen, in_force: Path | None) -> None:
     from algosat.config import succession
 
     settings = chosen.settings()
-    all_routes.require_valid(settings.protection.access_control)
+    all_routes.require_valid(settings.security.access_control)
     if in_force is not None:
         succession.require_newer_keys(settings, in_force)
     click.echo(f"{chosen.directory}: good, for the environment {settings.algosat.environment}")

@@ -1,7 +1,7 @@
-"""The settings as they are now: what the files say, with the overrides that came since.
+"""The live settings: the files with the overrides made since.
 
-Nobody keeps a value of a key marked LIVE; whoever needs one asks here each time. The store is
-asked for overrides at most once a second, so a change counts within two seconds everywhere.
+Values of keys marked LIVE are read here each time and never kept. The overrides are read from the store at
+most once a second, so a change is in force within two seconds in every process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Listener = Callable[[Settings], None]
 
 
 class LiveSettings:
-    """`files` are the settings as loaded; `fetch` reads the overrides from the store."""
+    """Start from the loaded `files`; `fetch` reads the overrides from the store."""
 
     def __init__(self, files: Settings, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
         self.files = files
@@ -53,11 +53,11 @@ class LiveSettings:
         return self._overrides
 
     def on_change(self, listener: Listener) -> None:
-        """Call `listener` with the settings whenever they have changed."""
+        """Call `listener` with the settings after every change."""
         self._listeners.append(listener)
 
     def look_again(self) -> None:
-        """Do not wait for the next second: this process has just changed something itself."""
+        """Read the overrides now rather than in the next second, after a change made by this process."""
         self._due = 0.0
 
     def _refresh(self) -> None:

@@ -1,7 +1,6 @@
-"""From two YAML files to `Settings`, or to one error that names everything wrong with both.
+"""Load the two YAML files into `Settings`, or raise one error that names every problem of both.
 
-Types are strict: Ansible writes every scalar as JSON, so a number in quotes is a mistake in a
-template, not a number.
+Types are strict: Ansible writes every scalar as JSON, so a number in quotes is an error in a template.
 """
 
 from __future__ import annotations
@@ -25,31 +24,31 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load(directory: Path) -> Settings:
-    """The settings of a configuration directory.
+    """Return the settings of a configuration directory.
 
-    Raises ConfigurationError with every problem of both files in one message.
+    Raises ConfigurationError, which names every problem of both files.
     """
     problems: list[Problem] = []
     algosat_data = _read(directory / ALGOSAT_FILE, problems)
     security_data = _read(directory / SECURITY_FILE, problems)
     algosat = _parse(ALGOSAT_FILE, AlgosatFile, algosat_data, problems)
-    protection = _parse(SECURITY_FILE, SecurityFile, security_data, problems)
+    security = _parse(SECURITY_FILE, SecurityFile, security_data, problems)
 
     environment = str((algosat_data or {}).get("environment"))
     if algosat is not None:
         problems += rules.of_algosat(ALGOSAT_FILE, algosat)
-    if protection is not None:
-        problems += rules.of_security(SECURITY_FILE, protection, environment)
+    if security is not None:
+        problems += rules.of_security(SECURITY_FILE, security, environment)
     for name in (ALGOSAT_FILE, SECURITY_FILE):
         problems += rules.of_file(directory / name, environment)
 
-    if problems or algosat is None or protection is None:
+    if problems or algosat is None or security is None:
         raise as_error(problems)
-    return Settings(algosat=algosat, protection=protection)
+    return Settings(algosat=algosat, security=security)
 
 
 class _Loader(yaml.CSafeLoader):
-    """Refuses a key written twice: YAML would silently take the last one."""
+    """Rejects duplicate keys, of which YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -95,7 +94,7 @@ def _parse(
     if data is None:
         return None
     try:
-        # Through JSON, because there strictness knows that a list is how a tuple is written.
+        # As JSON, where pydantic's strict mode accepts lists for tuples.
         return model.model_validate_json(orjson.dumps(data, default=_plain, option=_OPTIONS), strict=True)
     except ValidationError as error:
         problems += from_validation(file, model, error)

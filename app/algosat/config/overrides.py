@@ -1,7 +1,7 @@
-"""What may be changed while the processes run: which keys, and what a change makes of the settings.
+"""Overrides: settings changed at run time.
 
-The keys are those marked `LIVE` in settings.py. A change lies in the store as an override of what
-the files say; the files stay Ansible's.
+Keys marked `LIVE` in settings.py can be changed. The store keeps a change as an override of the value in the
+files, which only Ansible writes.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from algosat.config.settings import LIVE, AlgosatFile, SecurityFile, Settings
 
 _log = structlog.get_logger(__name__)
 
-_ROOTS: Final[dict[str, type[BaseModel]]] = {"algosat": AlgosatFile, "protection": SecurityFile}
-_RENAMED: Final = {("protection", "monitoring"): "security_monitoring"}  # both files have a `monitoring`
+_ROOTS: Final[dict[str, type[BaseModel]]] = {"algosat": AlgosatFile, "security": SecurityFile}
+_RENAMED: Final = {("security", "monitoring"): "security_monitoring"}  # both files have a `monitoring`
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting, under the section's name that the API and the inventory know it by."""
+    """One setting, with the section name that the API and the inventory use."""
 
-    section: str  # empty for what stands at the top of algosat.yaml
+    section: str  # empty for the keys at the top of algosat.yaml
     name: str
     path: tuple[str, ...]  # attributes from Settings down to the value
     field: FieldInfo
@@ -42,7 +42,7 @@ class Key:
         return "_".join(part for part in ("algosat", self.section, self.name) if part)
 
     def parse(self, value: Any) -> Any:
-        """The value as its type, read as strictly as the files are. Raises pydantic.ValidationError."""
+        """Return the value as its type, as strictly as in the files. Raises pydantic.ValidationError."""
         model = _model_of(self.section, self.name)
         return getattr(model.model_validate_json(orjson.dumps({self.name: value}), strict=True), self.name)
 
@@ -57,13 +57,13 @@ class Key:
 class Override:
     section: str
     key: str
-    value: Any  # as JSON knows it
+    value: Any  # a JSON value
 
 
 def applied(settings: Settings, overrides: Iterable[Override]) -> Settings:
-    """The settings with the overrides on top.
+    """Return the settings with the overrides applied.
 
-    One that an upgrade made meaningless is left out and named in the log: it must not keep the server down.
+    An override that an upgrade made invalid is skipped and logged, so that the server still starts.
     """
     for override in overrides:
         key = KEYS.get((override.section, override.key))

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: each problem names its file, its key, and never a value."""
+"""Problems of a configuration. Each names its file and key, never a value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from algosat.errors import ConfigurationError
 @dataclass(frozen=True, slots=True)
 class Problem:
     file: str
-    key: str  # dotted; empty when the whole file is meant
+    key: str  # dotted; empty for the whole file
     text: str
 
     def __str__(self) -> str:
@@ -23,7 +23,7 @@ class Problem:
 
 
 def as_error(problems: Sequence[Problem]) -> ConfigurationError:
-    """All of them in one message, one to a line."""
+    """Return one error with all problems, one on each line."""
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = "\n".join(f"  - {problem}" for problem in problems)
     return ConfigurationError(
@@ -33,7 +33,7 @@ def as_error(problems: Sequence[Problem]) -> ConfigurationError:
 
 
 def from_validation(file: str, model: type[BaseModel], error: ValidationError) -> list[Problem]:
-    """Pydantic's findings in an operator's words. Inputs are left out: they may be secrets."""
+    """Return pydantic's errors as problems. The input values are left out: they may be secrets."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return [Problem(file, _dotted(e["loc"]), _words(model, e["type"], e["loc"], e["msg"])) for e in found]
 

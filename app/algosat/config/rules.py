@@ -1,4 +1,4 @@
-"""What a well-formed configuration may still not say. Production is held to the most."""
+"""Rules for well-formed configurations. Production has the strictest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from algosat.config.settings import AlgosatFile, SecurityFile
 
 _STRICT: Final = frozenset({"staging", "production"})
 _KEY_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 §3.2: as long as the hash
-# Long enough that a random secret holds one by chance less than once in a million.
+# Long enough that fewer than one random secret in a million contains one by chance.
 _PLACEHOLDERS: Final = (
     "change", "example", "placeholder", "secret", "password", "default", "throwaway", "throw-away",
     "insecure", "your-", "xxxxx", "12345", "abcdef",
@@ -92,8 +92,8 @@ _WEAK: Final = "is a placeholder or too easy to guess; make one with `algosat cr
 
 def _is_weak(secret: SecretStr) -> bool:
     value = secret.get_secret_value()
-    looks_meant = any(word in value.lower() for word in _PLACEHOLDERS)
-    return looks_meant or len(set(value)) < _FEWEST_CHARACTERS
+    is_placeholder = any(word in value.lower() for word in _PLACEHOLDERS)
+    return is_placeholder or len(set(value)) < _FEWEST_CHARACTERS
 
 
 def _is_fernet_key(secret: SecretStr) -> bool:

@@ -1,7 +1,7 @@
-"""The shape of algosat.yaml and security.yaml.
+"""The settings in algosat.yaml and security.yaml.
 
-Ansible renders every key below, so none has a default here: a key that is missing is an
-error at start, and so is one that is not known. Units stand in the names.
+Ansible renders every key, so none has a default here: a missing key is an error at start, and so is an
+unknown one. The names contain the units.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
 from algosat.domain.risk.limits import Limits
 
 Environment = Literal["development", "testing", "staging", "production"]
-# Bounded, so that whatever is counted in seconds or minutes can be added to a date.
+# Bounded, so that a number of seconds or minutes can be added to a date.
 Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
 NotNegative = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
-# As exact, and as large, as what comes in by the API; the store holds nine times as much.
+# As exact and as large as amounts in API requests; the store holds nine times as much.
 Amount = Annotated[Decimal, Field(gt=0, le=10_000_000_000, decimal_places=8)]
 Seconds = Annotated[float, Field(gt=0, le=1_000_000_000)]
 
 
 class _Live:
-    """Marks what `PUT /config/update` may change while the processes run; the readers of such a key
-    ask LiveSettings for it each time."""
+    """Marks the keys that `PUT /config/update` can change. Their readers ask LiveSettings each time."""
 
 
 LIVE: Final = _Live()
@@ -51,16 +50,16 @@ class ApiSettings(Section):
     threads: Positive
     reload: bool
     max_body_bytes: Positive
-    trusted_proxies: NotNegative  # how many proxies in front may be believed about the client's address
-    # `Prefer: wait` when the client names none.
+    trusted_proxies: NotNegative  # number of proxies in front whose client address is trusted
+    # the wait for orders whose request has no `Prefer: wait`
     order_wait_seconds: Annotated[float, Field(ge=0, le=30), LIVE]
 
 
 class LoggingSettings(Section):
     level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LIVE]
     format: Literal["json", "text"]
-    file: Path | None  # none: standard output only
-    # These two are carried out by logrotate, which gets them from the same inventory variables.
+    file: Path | None  # None: standard output only
+    # logrotate applies these two; it gets them from the same inventory variables.
     max_size: str
     backup_count: NotNegative
 
@@ -71,7 +70,7 @@ class TokenSettings(Section):
     secret_key: SecretStr
     previous_secret_keys: tuple[
         SecretStr, ...
-    ]  # sign nothing any more; what they signed is good until it expires
+    ]  # no longer sign; tokens signed with them stay valid until they expire
     algorithm: Literal["HS256", "HS384", "HS512"]
     access_token_expire_minutes: Annotated[Positive, LIVE]
     refresh_token_expire_days: Annotated[int, Field(gt=0, le=3650), LIVE]
@@ -94,20 +93,20 @@ class VpsSettings(Section):
 
 
 class EngineSettings(Section):
-    poll_seconds: Seconds  # the net beneath a lost wake-up
+    poll_seconds: Seconds  # interval of polling, in case a wake-up is lost
     reconcile_seconds: Seconds
-    unknown_window_seconds: Seconds  # how long evidence is sought before `not_found`
+    unknown_window_seconds: Seconds  # of searching the broker's book before an order becomes `not_found`
     orders_per_second: Positive  # outbound, per account, by the calendar second
     orders_per_minute: Positive
     orders_per_day: Positive
-    send_deadline_seconds: Seconds  # an order not sent by then is refused, never dropped silently
-    square_off_minutes: Positive  # before the close: intraday positions are closed, none is opened any more
+    send_deadline_seconds: Seconds  # an order that is not sent by then is rejected
+    square_off_minutes: Positive  # before the close: intraday positions are closed and no new ones opened
 
 
 class PaperSettings(Section):
     seed: int
     speed: Annotated[float, Field(gt=0, le=1000)]  # market seconds per second
-    always_open: bool  # trade round the clock, also on a Sunday
+    always_open: bool  # trade round the clock, every day
     starting_cash: Amount
     latency_ms: NotNegative
 
@@ -168,9 +167,9 @@ class AlgosatFile(Section):
 
 class AuthenticationSettings(Section):
     enabled: bool
-    session_timeout: Annotated[Positive, LIVE]  # seconds without a request after which a session ends
+    session_timeout: Annotated[Positive, LIVE]  # seconds without a request until a session ends
     max_login_attempts: Annotated[Positive, LIVE]
-    lockout_duration: Annotated[int, Field(gt=0, le=2_592_000), LIVE]  # seconds, 30 days at the most
+    lockout_duration: Annotated[int, Field(gt=0, le=2_592_000), LIVE]  # seconds, at most 30 days
 
 
 class EncryptionSettings(Section):
@@ -181,16 +180,16 @@ class EncryptionSettings(Section):
 
 class SecurityMonitoringSettings(Section):
     log_failed_attempts: Annotated[bool, LIVE]
-    # Failed logins from one address, over all names and within the lock-out's duration.
+    # Failed logins from one address, over all names, within the lockout duration.
     alert_threshold: Annotated[Positive, LIVE]
-    block_suspicious_ips: Annotated[bool, LIVE]  # whether logins from there then have to wait
+    block_suspicious_ips: Annotated[bool, LIVE]  # whether logins from the address are then locked out
 
 
 class AccessControlSettings(Section):
-    """What the inventory may say of access; the code's own level of a route is the least it asks."""
+    """Access rules of the inventory. They can raise the access level of a route, never lower it."""
 
-    admin_only_endpoints: tuple[str, ...]  # routes that ask for an admin, whatever the code says
-    public_endpoints: tuple[str, ...]  # which of the routes that may be public are
+    admin_only_endpoints: tuple[str, ...]  # routes that require an admin in addition to those of the code
+    public_endpoints: tuple[str, ...]  # which of the routes marked public in the code are public
 
 
 class SecurityFile(Section):
@@ -203,7 +202,7 @@ class SecurityFile(Section):
 
 
 class Settings(Section):
-    """Everything a process of Algosat is told, from both files."""
+    """The settings of both files."""
 
     algosat: AlgosatFile
-    protection: SecurityFile
+    security: SecurityFile

@@ -1,7 +1,7 @@
-"""Whether a configuration may take the place of the one in force: it must not take back a rotation of keys.
+"""Succession of configurations: a new one must not undo a rotation of keys.
 
-An inventory from before a rotation would end every session, make unreadable what was encrypted since, and
-bring back a key that was given up because somebody else may have it.
+An inventory from before a rotation would end every session, make data encrypted since unreadable, and
+restore a key that was retired because it may have leaked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REMEDY: Final = (
 
 
 def require_newer_keys(settings: Settings, in_force: Path) -> None:
-    """Raises ConfigurationError when keys of the directory `in_force` are newer than the settings' own."""
+    """Check that the keys of the directory `in_force` are not newer. Raises ConfigurationError."""
     problems = list(_taken_back(settings, in_force))
     if problems:
         raise as_error(problems)
@@ -31,23 +31,21 @@ def require_newer_keys(settings: Settings, in_force: Path) -> None:
 def _taken_back(settings: Settings, in_force: Path) -> Iterator[Problem]:
     signing = settings.algosat.security.secret_key.get_secret_value()
     if signing in _keys(in_force / ALGOSAT_FILE, "security", "previous_secret_keys"):
-        yield Problem(
-            ALGOSAT_FILE, "security.secret_key", f"a newer one is in force on this server: {REMEDY}"
-        )
-    held = {it.get_secret_value() for it in settings.protection.encryption.keys}
-    # Old ones at the end may be dropped; the first one encrypts.
+        yield Problem(ALGOSAT_FILE, "security.secret_key", f"a newer key is in use on this server: {REMEDY}")
+    held = {it.get_secret_value() for it in settings.security.encryption.keys}
+    # The first key encrypts; old keys at the end may be dropped.
     if not held.issuperset(_keys(in_force / SECURITY_FILE, "encryption", "keys")[:1]):
         yield Problem(
-            SECURITY_FILE, "encryption.keys", f"the one that encrypts on this server is not there: {REMEDY}"
+            SECURITY_FILE, "encryption.keys", f"the key that encrypts on this server is missing: {REMEDY}"
         )
 
 
 def _keys(file: Path, section: str, name: str) -> list[Any]:
-    """As they stand there: the file may be another release's, with settings that this one does not know."""
+    """Return keys from a file that may be another release's, with settings unknown to this one."""
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return []  # nothing is in force that could be read
+        return []  # there is no readable configuration in use
     found = data.get(section) if isinstance(data, dict) else None
     keys = found.get(name) if isinstance(found, dict) else None
     return keys if isinstance(keys, list) else []

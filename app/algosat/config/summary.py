@@ -1,4 +1,4 @@
-"""The settings for people to read: every value with its origin, every secret masked by its type."""
+"""A readable summary of the settings: each value with its origin; secrets are masked by their type."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MASK: Final = "**********"
 
 
 def summarise(settings: Settings, overridden: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Any]]:
-    """Section → key → value, origin (`file` or `override`), whether it is changeable at run time, and
-    the inventory variable that owns it."""
+    """Return, by section and key: value, origin (`file` or `override`), whether the key can be changed at run
+    time, and the inventory variable that owns it."""
     sections: dict[str, dict[str, Any]] = {}
     for (section, name), key in KEYS.items():
         sections.setdefault(section or "general", {})[name] = {
@@ -30,7 +30,7 @@ def summarise(settings: Settings, overridden: Collection[tuple[str, str]] = ()) 
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON and YAML know it; a secret becomes the mask."""
+    """Return the value as a JSON and YAML type; a secret becomes the mask."""
     if isinstance(value, SecretStr):
         return MASK
     if isinstance(value, Decimal | Path):

@@ -1,1 +1,1 @@
-"""The machine below: what it reads, and what that advises."""
+"""The machine: readings of its resources, and advice."""

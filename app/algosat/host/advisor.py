@@ -1,4 +1,4 @@
-"""From a reading and the thresholds to advice. Pure: the same reading gives the same advice."""
+"""Advice about the machine, from a reading and the thresholds. Pure: equal readings give equal advice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Advice:
 
 
 def exceeded(reading: Reading, thresholds: VpsSettings) -> list[str]:
-    """Which thresholds the reading is past, in words."""
+    """Return the exceeded thresholds, in words."""
     limits = (
         ("memory", reading.memory_percent, thresholds.memory_threshold),
         ("cpu", reading.cpu_percent, thresholds.cpu_threshold),
@@ -34,7 +34,7 @@ def exceeded(reading: Reading, thresholds: VpsSettings) -> list[str]:
 
 
 def advise(reading: Reading, thresholds: VpsSettings) -> list[Advice]:
-    """What a person should do about this machine; nothing while optimisation is switched off."""
+    """Return advice for the operator; none while optimisation is disabled."""
     if not thresholds.optimization_enabled:
         return []
     return [*_memory(reading, thresholds), *_cpu(reading, thresholds), *_disk(reading, thresholds)]
@@ -59,7 +59,7 @@ def _memory(reading: Reading, thresholds: VpsSettings) -> Iterator[Advice]:
         yield Advice(
             "swap",
             Urgency.WARNING,
-            f"{reading.swap_percent:.0f} % of the swap is in use: the memory does not suffice",
+            f"{reading.swap_percent:.0f} % of the swap is in use: there is too little memory",
             "Lower algosat_api_workers, or take a machine with more memory",
         )
 

@@ -1,4 +1,4 @@
-"""A reading of the machine: what psutil says, as plain values."""
+"""A reading of the machine: psutil's figures as plain values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Percentages are of the whole; bytes are bytes."""
+    """One reading. Percentages are of the total; sizes are in bytes."""
 
     cpu_count: int
-    cpu_percent: float  # since the reading before
+    cpu_percent: float  # since the previous reading
     load_average: tuple[float, float, float]  # over 1, 5 and 15 minutes
     memory_total: int
     memory_available: int

@@ -1,1 +1,1 @@
-"""What a running server tells of itself: metrics, health, logs."""
+"""Monitoring: metrics, health and logs."""

@@ -1,4 +1,4 @@
-"""The id that follows one request through log lines, events, the engine and broker calls."""
+"""The correlation id, which follows a request through log lines, events, the engine and broker calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORM: Final = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
 def begin(offered: str | None) -> str:
-    """Start with the id a caller offers, or with a new one when it is none we would write into a log."""
+    """Return the id offered by the client, or a new one if it is not safe to log."""
     chosen = offered if offered is not None and _FORM.fullmatch(offered) else new()
     current.set(chosen)
     return chosen

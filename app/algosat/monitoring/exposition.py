@@ -1,4 +1,4 @@
-"""The metrics as Prometheus reads them. prometheus-flask-exporter sums them over all processes."""
+"""The metrics in Prometheus' format. prometheus-flask-exporter sums them over all processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _END: Final = "# EOF\n"  # of the OpenMetrics form
 
 
 def generate(accept: str, textfiles: Textfiles) -> tuple[str, str]:
-    """The text and its content type: the app's own metrics, and those in the textfiles."""
+    """Return the text and its content type: the metrics of the app and of the text files."""
     own, content_type = _exporter().generate_metrics(accept or None)
     encode, _ = choose_encoder(accept)
     registry = CollectorRegistry()
@@ -26,5 +26,5 @@ def generate(accept: str, textfiles: Textfiles) -> tuple[str, str]:
 
 @cache
 def _exporter() -> PrometheusMetrics:
-    # Its own hooks and default metrics stay off: routes are counted by children bound beforehand.
+    # The hooks and default metrics of the exporter stay off: routes count through bound children.
     return PrometheusMetrics(app=None, path=None, export_defaults=False, registry=REGISTRY)

@@ -1,7 +1,7 @@
-"""Log lines: one JSON object each, with the correlation id of what they belong to.
+"""Log lines: one JSON object each, with the correlation id.
 
-They go to standard output (the journal) and, when set, to one file, which is opened anew after
-it was rotated. What libraries log comes out in the same form.
+They go to standard output (the journal) and, if set, to one file, which is reopened after a rotation. The
+logs of libraries have the same form.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from algosat.monitoring import correlation
 
 
 def configure(settings: LoggingSettings, process: str) -> None:
-    """Send all logging of this process where the settings say. May be called again, after a fork too."""
+    """Set up the logging of this process. May be called again, also after a fork."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -43,7 +43,7 @@ def configure(settings: LoggingSettings, process: str) -> None:
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings)],
     )
-    # What no line of ours says need not be found out for each (the logging HOWTO, "Optimization").
+    # No line shows these values, so they need not be computed (logging HOWTO, "Optimization").
     logging._srcfile = None  # noqa: SLF001 - as it is documented
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
@@ -74,7 +74,7 @@ def _handlers(settings: LoggingSettings) -> list[logging.Handler]:
 
 
 class _Once(structlog.stdlib.ProcessorFormatter):
-    """Makes a record's line once for all handlers: it costs more than writing it."""
+    """Renders a record once for all handlers: rendering costs more than writing."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: str | None = getattr(record, "line", None)
@@ -84,7 +84,7 @@ class _Once(structlog.stdlib.ProcessorFormatter):
 
 
 def _origin(process: str) -> Processor:
-    """Adds which process a line came from, and for whom it was working."""
+    """Adds the process and the correlation id."""
 
     def add(_logger: Any, _method: str, event: EventDict) -> EventDict:
         event.setdefault("process", process)
@@ -98,12 +98,12 @@ def _renderer(settings: LoggingSettings) -> Processor:
     if settings.format == "text":
         return structlog.dev.ConsoleRenderer(
             colors=False,
-            # The other formatters print local variables, and a token among them.
+            # The other formatters print local variables, which may include tokens.
             exception_formatter=structlog.dev.plain_traceback,
         )
     return structlog.processors.JSONRenderer(serializer=_to_json)
 
 
 def _to_json(event: dict[str, Any], **_: Any) -> str:
-    # A secret's own type writes the mask when it is made text.
+    # Secret types render as the mask.
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

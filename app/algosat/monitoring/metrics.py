@@ -1,8 +1,8 @@
-"""Every metric there is, declared once with what it means.
+"""All metrics, each declared once with its meaning.
 
-Labels are bounded: a route's template, never its path; a code from our own list, never a text.
-Where `multiprocess.share` was called before this is imported, all processes of a server write to
-one directory and any of them can tell the sum.
+Labels are bounded: a route's template rather than its path, a code rather than a text. If
+`multiprocess.share` was called before this module is imported, all processes of a server write to one
+directory and each can report the sums.
 """
 
 from __future__ import annotations

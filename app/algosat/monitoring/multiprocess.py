@@ -1,7 +1,7 @@
 """One set of metrics for all processes of a server, kept in files below one directory.
 
-This module must not import the metrics: the client library looks at the environment when it is
-first imported, and `share` has to come before.
+This module must not import the metrics: the client library reads the environment when it is imported, and
+`share` must run before.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FILE: Final = re.compile(r"[a-z_]+_(\d+)\.db")
 
 
 def share(runtime_directory: Path) -> None:
-    """Make this process, and those it forks, write to the server's directory of metrics.
+    """Make this process and its children write to the server's directory of metrics.
 
     What processes of an earlier run left behind goes away, else every restart would make each
     scrape slower; Prometheus knows counters that start anew.
@@ -31,7 +31,7 @@ def share(runtime_directory: Path) -> None:
 
 
 def forget(pid: int) -> None:
-    """Drop the live gauges of a worker that ended; its counters stay in the sums."""
+    """Remove the live gauges of a worker that ended; its counters stay in the sums."""
     if VARIABLE in os.environ:
         from prometheus_client.multiprocess import mark_process_dead
 

@@ -1,7 +1,7 @@
-"""Figures of programs beside the app (backups, drills, drift), left as files that any Prometheus can read.
+"""Metrics of programs beside the app (backups, drills, drift), from text files in Prometheus' format.
 
-They write `NAME.prom` into one directory, as for the node exporter's textfile collector; /metrics shows
-what is there, and health judges it.
+The programs write `NAME.prom` into one directory, as for the node exporter's textfile collector. /metrics
+shows the metrics, and health evaluates them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OURS: Final = "algosat_"
 
 @dataclass(frozen=True, slots=True)
 class Textfiles(Collector):
-    """The `*.prom` files of a directory; one that cannot be read is left out, and logged."""
+    """The `*.prom` files of a directory. An unreadable file is skipped and logged."""
 
     directory: Path
 
@@ -32,13 +32,13 @@ class Textfiles(Collector):
         seen: set[str] = set()
         for file in sorted(self.directory.glob("*.prom")):
             for metric in _parse(file):
-                # Twice the same name would make the whole page unreadable for Prometheus.
+                # A duplicate name would make Prometheus reject the whole page.
                 if metric.name.startswith(_OURS) and metric.name not in seen:
                     seen.add(metric.name)
                     yield metric
 
     def values(self, name: str) -> Mapping[str, float]:
-        """What a metric says, by the value of its one label; the empty word where it has none."""
+        """Return the values of a metric by the value of its only label, or by '' if it has no label."""
         samples = [it for metric in self.collect() if metric.name == name for it in metric.samples]
         return {next(iter(it.labels.values()), ""): it.value for it in samples}
 

@@ -1,4 +1,4 @@
-"""From a request's credentials to its caller. Runs on every request, so it is written to be cheap."""
+"""Authenticate requests. This runs on every request, so it is written to be cheap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from algosat.store.writer import Writer
 _log = structlog.get_logger(__name__)
 
 _SECOND: Final = 1_000_000  # microseconds
-_LONGEST_SILENCE: Final = 60 * _SECOND  # a session's last request is noted to the minute, not each time
+_LONGEST_SILENCE: Final = 60 * _SECOND  # a session's last request is recorded to the minute
 
 
 class Authenticator:
@@ -35,13 +35,10 @@ class Authenticator:
         self._lookup = lookup
         self._writer = writer
         self._clock = clock
-        self._noted: dict[str, int] = {}
+        self._recorded: dict[str, int] = {}
 
     def identify(self, authorization: str | None, rules: AuthenticationSettings) -> Principal:
-        """The caller behind an Authorization header. Raises Unauthenticated.
-
-        API keys will be judged here too, from their own header.
-        """
+        """Return the principal of an Authorization header. Raises Unauthenticated."""
         if not rules.enabled:
             return ANONYMOUS
         if authorization is None:
@@ -51,32 +48,29 @@ class Authenticator:
             )
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
-            raise refused("Only the scheme Bearer is known here")
+            raise refused("Only the scheme Bearer is supported")
         session_id = self._tokens.verify_access(token.strip()).session_id
-        return self._caller(session_id, rules.session_timeout * _SECOND)
+        return self._principal(session_id, rules.session_timeout * _SECOND)
 
-    def _caller(self, session_id: str, timeout: int) -> Principal:
+    def _principal(self, session_id: str, timeout: int) -> Principal:
         standing = self._lookup.find(session_id)
         now = int(self._clock() * _SECOND)
         if standing is None or not _is_open(standing, now, timeout):
             raise refused("The session has ended")
         if now - standing.last_seen_at > min(_LONGEST_SILENCE, timeout // 4):
-            self._note(session_id, now)
+            self._record(session_id, now)
         return Principal(standing.username, standing.role, session_id)
 
-    def _note(self, session_id: str, now: int) -> None:
-        if now - self._noted.get(session_id, 0) < _SECOND:
-            return  # another thread is at it
-        self._noted = {known: at for known, at in self._noted.items() if now - at < _LONGEST_SILENCE}
-        self._noted[session_id] = now
+    def _record(self, session_id: str, now: int) -> None:
+        if now - self._recorded.get(session_id, 0) < _SECOND:
+            return  # another thread is recording it
+        self._recorded = {known: at for known, at in self._recorded.items() if now - at < _LONGEST_SILENCE}
+        self._recorded[session_id] = now
         at = datetime.fromtimestamp(now / _SECOND, UTC)
         try:
             self._writer.run(lambda connection: sessions.touch(connection, session_id, at), timeout=1)
-        except (
-            StoreBusy,
-            SQLAlchemyError,
-        ) as error:  # who may look must be able to, when the disk is full, too
-            _log.warning("session_not_noted", reason=str(error))
+        except (StoreBusy, SQLAlchemyError) as error:  # reads must keep working when the disk is full
+            _log.warning("session_not_recorded", reason=str(error))
 
 
 def _is_open(standing: Standing, now: int, timeout: int) -> bool:

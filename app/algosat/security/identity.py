@@ -1,4 +1,4 @@
-"""Logging in, staying in, getting out."""
+"""Log in, refresh, change the password and log out."""
 
 from __future__ import annotations
 
@@ -29,25 +29,27 @@ class Identity:
     database: Database
     writer: Writer
     live: LiveSettings
-    granting: TokenGrants
-    guesses: LoginAttempts
+    token_grants: TokenGrants
+    login_attempts: LoginAttempts
     passwords: Passwords
     clock: Clock
 
     def log_in(self, name: str, password: str, client: Client, correlation_id: str) -> Grant:
-        """Raises Unauthenticated, in the same words and time for a wrong name and a wrong password;
-        TooManyRequests once there were too many of them."""
+        """Log in. Raises WrongCredentials, or LockedOut after too many attempts.
+
+        A wrong name and a wrong password have the same message and timing.
+        """
         attempt = Attempt(name, client.address, correlation_id, self.clock())
-        self.guesses.begin(attempt)
+        self.login_attempts.begin(attempt)
         with self.database.read() as connection:
             user = users.find(connection, name)
         stored = None if user is None or user.disabled else user.password_hash
         if not self.passwords.fits(stored, password) or user is None:
-            self.guesses.failed(attempt, user.username if user else None)
+            self.login_attempts.failed(attempt, user.username if user else None)
             raise users.wrong_credentials()
 
-        grant = self.granting.grant(user, sessions.new_id())
-        session = self.granting.session(grant, client, attempt.at)
+        grant = self.token_grants.grant(user, sessions.new_id())
+        session = self.token_grants.session(grant, client, attempt.at)
         cause = Cause(f"user:{user.username}", correlation_id)
         new_hash = self.passwords.hash(password) if self.passwords.is_outdated(user.password_hash) else None
 
@@ -64,23 +66,23 @@ class Identity:
         return grant
 
     def refresh(self, refresh_token: str, correlation_id: str) -> Grant:
-        """New tokens for the one good refresh token, which is spent by it.
+        """Return new tokens for the valid refresh token of a session, which can be used once.
 
-        One that was spent before is in two hands: the session ends. Raises Unauthenticated.
+        A token that was used before is in two hands, so its session ends. Raises Unauthenticated.
         """
-        session_id = self.granting.tokens.verify_refresh(refresh_token).session_id
+        session_id = self.token_grants.tokens.verify_refresh(refresh_token).session_id
         now = self.clock()
         with self.database.read() as connection:
-            _, user = self._good_session(connection, session_id, now)
-        fresh = self.granting.grant(user, session_id)
+            _, user = self._valid_session(connection, session_id, now)
+        fresh = self.token_grants.grant(user, session_id)
         offered = sessions.fingerprint(refresh_token)
 
         def rotate(connection: Connection) -> Grant | None:
-            session, _ = self._good_session(connection, session_id, now)
+            session, _ = self._valid_session(connection, session_id, now)
             if session.refresh_hash == offered:
                 next_hash = sessions.fingerprint(fresh.refresh_token)
                 sessions.rotate(
-                    connection, session_id, next_hash, now, now + self.granting.session_lifetime()
+                    connection, session_id, next_hash, now, now + self.token_grants.session_lifetime()
                 )
                 return fresh
             sessions.revoke(connection, session_id, now)
@@ -97,17 +99,17 @@ class Identity:
     def change_password(
         self, name: str, session_id: str, address: str, current: str, new: str, cause: Cause
     ) -> None:
-        """Also ends the user's other sessions. Guessing the current one is counted as guessing at login.
+        """Change the password and end the user's other sessions.
 
-        Raises WrongCredentials, LockedOut, or WeakPassword for the new one.
+        Wrong current passwords count as failed logins. Raises WrongCredentials, LockedOut or WeakPassword.
         """
         require_strong(new, name)
         attempt = Attempt(name, address, cause.correlation_id, self.clock())
-        self.guesses.begin(attempt)
+        self.login_attempts.begin(attempt)
         with self.database.read() as connection:
             user = users.get(connection, name)
         if not self.passwords.fits(user.password_hash, current):
-            self.guesses.failed(attempt, name)
+            self.login_attempts.failed(attempt, name)
             raise WrongCredentials("The current password is wrong")
         new_hash = self.passwords.hash(new)
 
@@ -128,7 +130,7 @@ class Identity:
         self.writer.run(close)
         metrics.SECURITY_EVENTS.labels("logout").inc()
 
-    def _good_session(self, connection: Connection, session_id: str, now: datetime) -> tuple[Session, User]:
+    def _valid_session(self, connection: Connection, session_id: str, now: datetime) -> tuple[Session, User]:
         session = sessions.find(connection, session_id)
         user = None if session is None else users.by_id(connection, session.user_id)
         if session is None or user is None or user.disabled or not self._is_open(session, now):
@@ -136,5 +138,5 @@ class Identity:
         return session, user
 
     def _is_open(self, session: Session, now: datetime) -> bool:
-        idle = timedelta(seconds=self.live.current.protection.authentication.session_timeout)
+        idle = timedelta(seconds=self.live.current.security.authentication.session_timeout)
         return session.revoked_at is None and now < session.expires_at and now < session.last_seen_at + idle

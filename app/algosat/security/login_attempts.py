@@ -1,19 +1,28 @@
-"""Attempts at a password: counted, and told of when they become suspicious."""
+"""Login attempts: counted, locked out when there are too many, and alerted when they look suspicious.
+
+Attempts are counted for each pair of user name and address, so that guessing from elsewhere cannot lock the
+owner out, and for each address over all names, so that trying one password on many names is noticed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from algosat.config.live import LiveSettings
+from algosat.errors import LockedOut
 from algosat.monitoring import metrics
-from algosat.security import lockout
 from algosat.store import audit
 from algosat.store.audit import Cause
+from algosat.store.tables import login_failures
 from algosat.store.writer import Writer
+
+_BY_SUBJECT: Final = select(login_failures).where(login_failures.c.subject == bindparam("of"))
+_LONGEST: Final = 160  # characters of a subject
 
 _log = structlog.get_logger(__name__)
 
@@ -36,17 +45,16 @@ class LoginAttempts:
     live: LiveSettings
 
     def begin(self, attempt: Attempt) -> None:
-        """Count an attempt, before it is judged. Raises TooManyRequests when there were too many."""
-        settings = self.live.current.protection
+        """Count an attempt before the password is checked. Raises LockedOut after too many attempts."""
+        settings = self.live.current.security
         rules, watch = settings.authentication, settings.monitoring
         pause = timedelta(seconds=rules.lockout_duration)
         block_at = watch.alert_threshold if watch.block_suspicious_ips else None
-        address = lockout.of_address(attempt.address)
 
         def count(connection: Connection) -> int:
-            attempts = lockout.count(connection, address, block_at, pause, attempt.at)
-            pair = lockout.of_pair(attempt.name, attempt.address)
-            lockout.count(connection, pair, rules.max_login_attempts, pause, attempt.at)
+            attempts = _count(connection, _address(attempt.address), block_at, pause, attempt.at)
+            pair = _pair(attempt.name, attempt.address)
+            _count(connection, pair, rules.max_login_attempts, pause, attempt.at)
             if attempts == watch.alert_threshold:
                 data = {"attempts": attempts, "blocked": watch.block_suspicious_ips}
                 audit.append(connection, attempt.at, "security.alert", attempt.address, attempt.cause, data)
@@ -57,12 +65,12 @@ class LoginAttempts:
             _log.warning("many_failed_logins", address=attempt.address, attempts=watch.alert_threshold)
 
     def failed(self, attempt: Attempt, known_as: str | None) -> None:
-        """Note that it was wrong; by the user's name, or as unknown when nobody has it.
+        """Record a failed attempt, under the user's name or as unknown.
 
-        A name nobody has is not written down: people type their password there by mistake.
+        A name that no user has is not recorded: people type their password there by mistake.
         """
         metrics.SECURITY_EVENTS.labels("login_failed").inc()
-        if self.live.current.protection.monitoring.log_failed_attempts:
+        if self.live.current.security.monitoring.log_failed_attempts:
             subject, data = known_as or "unknown", {"address": attempt.address}
             self.writer.run(
                 lambda connection: audit.append(
@@ -72,6 +80,54 @@ class LoginAttempts:
 
 
 def forgive(connection: Connection, attempt: Attempt) -> None:
-    """It was right: within the unit of work that follows from it."""
-    lockout.forget(connection, lockout.of_pair(attempt.name, attempt.address))
-    lockout.take_back(connection, lockout.of_address(attempt.address))
+    """Undo the count of an attempt that succeeded, within the unit of work of the login.
+
+    The count of the user at this address is deleted; the other attempts from the address still count.
+    """
+    pair = _pair(attempt.name, attempt.address)
+    connection.execute(delete(login_failures).where(login_failures.c.subject == pair))
+    address = _address(attempt.address)
+    row = connection.execute(_BY_SUBJECT, {"of": address}).first()
+    if row is not None:
+        _put(connection, address, {"count": max(0, row._mapping["count"] - 1), "locked_until": None})
+
+
+def _pair(name: str, address: str) -> str:
+    return f"{name.lower()}@{address}"[:_LONGEST]
+
+
+def _address(address: str) -> str:
+    return f"address {address}"[:_LONGEST]
+
+
+def _count(connection: Connection, subject: str, limit: int | None, pause: timedelta, now: datetime) -> int:
+    """Count an attempt and return how many there were within the pause. Raises LockedOut.
+
+    Counting comes before the check, so that concurrent attempts get no more guesses than attempts one by one.
+    The attempt that reaches `limit` is the last one for `pause`; None: no limit.
+    """
+    row = connection.execute(_BY_SUBJECT, {"of": subject}).first()
+    if row is not None and row.locked_until is not None and now < row.locked_until:
+        raise _locked_out(row.locked_until - now)
+    is_fresh = row is None or now >= row.last_at + pause
+    attempts = 1 if is_fresh or row is None else row._mapping["count"] + 1
+    locked_until = now + pause if limit is not None and attempts >= limit else None
+    values = {"count": attempts, "last_at": now, "locked_until": locked_until}
+    if row is None:
+        connection.execute(delete(login_failures).where(login_failures.c.last_at < now - pause))
+        connection.execute(insert(login_failures), {"subject": subject, **values})
+    else:
+        _put(connection, subject, values)
+    return attempts
+
+
+def _put(connection: Connection, subject: str, values: dict[str, object]) -> None:
+    connection.execute(update(login_failures).where(login_failures.c.subject == subject).values(**values))
+
+
+def _locked_out(remaining: timedelta) -> LockedOut:
+    seconds = max(1, int(remaining.total_seconds()) + 1)
+    return LockedOut(
+        f"too many failed logins; try again in {seconds} s",
+        headers={"Retry-After": str(seconds)},
+    )

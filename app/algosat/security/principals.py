@@ -1,4 +1,4 @@
-"""Who makes a request, and what that lets him do."""
+"""Principals: who makes a request, and with which role."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Role(StrEnum):
-    """Each may do all that the one before it may."""
+    """The roles, each with all rights of the one before it."""
 
     VIEWER = "viewer"
     TRADER = "trader"
@@ -29,13 +29,13 @@ _RANKS: Final = {role: rank for rank, role in enumerate(Role)}
 class Principal:
     name: str
     role: Role
-    session_id: str | None = None  # none where no session stands behind it
+    session_id: str | None = None  # None: the request has no session
 
     @property
     def actor(self) -> str:
-        """How events name him."""
+        """The name in events and the audit trail."""
         return f"user:{self.name}"
 
 
-# Who everybody is while authentication is switched off, which production refuses.
+# The principal of all requests while authentication is disabled, which production refuses.
 ANONYMOUS: Final = Principal("anybody", Role.ADMIN)

@@ -1,11 +1,12 @@
-"""How often one client may ask. flask-limiter holds the policy and its storage; each request asks the
-storage itself, because the extension's own hooks cost more than the rest of a request.
+"""The rate limit of clients. flask-limiter holds the policy and its storage.
 
-When the shared storage fails, each worker counts for itself for a while: trading goes on.
+Each request asks the storage itself: the hooks of the extension cost more than the rest of a request. When
+the shared storage fails, each worker counts for itself for a while, so that trading continues.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -18,12 +19,12 @@ from limits.storage import Storage
 
 from algosat.config.settings import TokenSettings
 from algosat.errors import TooManyRequests
-from algosat.security.counters import WindowCounters
 
 _log = structlog.get_logger(__name__)
 
 _PATIENCE: Final = 0.1  # seconds the storage has to answer
-_PAUSE: Final = 5.0  # seconds until a storage that failed is asked again
+_PAUSE: Final = 5.0  # seconds until a failed storage is asked again
+_MANY: Final = 10_000  # windows in memory before expired ones are removed
 
 
 class ClientLimiter:
@@ -31,17 +32,17 @@ class ClientLimiter:
         self, app: Flask, settings: TokenSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._shared = _storage(app, settings.rate_limit_storage)
-        self._own: Storage = WindowCounters()
+        self._in_memory: Storage = WindowCounters()
         self._clock = clock
         self._paused_until = 0.0
 
     @property
     def is_shared(self) -> bool:
-        """Whether the configured storage is in use, not this worker's own memory."""
+        """Whether the configured storage is in use rather than this worker's memory."""
         return self._clock() >= self._paused_until
 
     def hit(self, client: str, requests: int, window: int) -> None:
-        """Count one request of the client. Raises TooManyRequests past `requests` in `window` seconds."""
+        """Count a request of the client. Raises TooManyRequests beyond `requests` within `window` seconds."""
         key = f"algosat/{client}/{requests}/{window}"
         if self._ask(lambda storage: storage.incr(key, window)) > requests:
             ends = self._ask(lambda storage: storage.get_expiry(key))
@@ -58,13 +59,13 @@ class ClientLimiter:
             except StorageError as error:
                 self._paused_until = self._clock() + _PAUSE
                 _log.warning("rate_limit_storage_failed", reason=str(error), counting="per worker")
-        return question(self._own)
+        return question(self._in_memory)
 
 
 def _storage(app: Flask, uri: str) -> Storage:
     in_memory = uri.startswith("memory:")
     extension = Limiter(
-        lambda: "",  # who a client is, the gate knows
+        lambda: "",  # the route policy identifies clients
         storage_uri="algosat-memory://" if in_memory else uri,
         storage_options={} if in_memory else _redis_options(),
     )
@@ -79,7 +80,7 @@ def _redis_options() -> dict[str, Any]:
     return {
         "socket_timeout": _PATIENCE,
         "socket_connect_timeout": _PATIENCE,
-        "retry": Retry(NoBackoff(), 0),  # its own three tries would hold a request for seconds
+        "retry": Retry(NoBackoff(), 0),  # redis's own three attempts would delay a request for seconds
         "wrap_exceptions": True,
     }
 
@@ -95,3 +96,62 @@ def _init_without_hooks(app: Flask, extension: Limiter) -> None:
     for kind, kept in zip(hooks, before, strict=True):
         kind.clear()
         kind.update(kept)
+
+
+class WindowCounters(Storage):
+    """Counts in this process's memory, as a storage of the `limits` library.
+
+    The memory storage of that library starts a thread every hundredth of a second to remove expired counts;
+    this one removes them while it counts.
+    """
+
+    STORAGE_SCHEME: list[str] | None = ["algosat-memory"]  # noqa: RUF012 - the base class reads it so
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        wrap_exceptions: bool = False,
+        *,
+        clock: Callable[[], float] = time.time,
+        **_options: float | str | bool,
+    ) -> None:
+        super().__init__(uri, wrap_exceptions=wrap_exceptions)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._windows: dict[str, tuple[int, float]] = {}  # count, and end of the window
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return ValueError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        now = self._clock()
+        with self._lock:
+            count, ends = self._windows.get(key, (0, 0.0))
+            if now >= ends:
+                count, ends = 0, now + expiry
+                self._make_room(now)
+            self._windows[key] = (count + amount, ends)
+        return count + amount
+
+    def get(self, key: str) -> int:
+        count, ends = self._windows.get(key, (0, 0.0))
+        return count if self._clock() < ends else 0
+
+    def get_expiry(self, key: str) -> float:
+        return self._windows.get(key, (0, self._clock()))[1]
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int | None:
+        count = len(self._windows)
+        self._windows = {}
+        return count
+
+    def clear(self, key: str) -> None:
+        self._windows.pop(key, None)
+
+    def _make_room(self, now: float) -> None:
+        if len(self._windows) >= _MANY:
+            self._windows = {key: window for key, window in self._windows.items() if now < window[1]}

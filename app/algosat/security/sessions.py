@@ -1,4 +1,4 @@
-"""Sessions: what stands behind every token, so that a logout ends it everywhere at once."""
+"""Login sessions: every token belongs to one, so that a logout ends it everywhere at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def new_id() -> str:
 
 
 def fingerprint(token: str) -> str:
-    """What is kept of a refresh token: a stolen store gives nobody a session."""
+    """Return the stored form of a refresh token: a stolen store reveals no session."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -50,7 +50,7 @@ def find(connection: Connection, session_id: str) -> Session | None:
 
 
 def alive(connection: Connection, user_id: int, now: datetime) -> Sequence[Session]:
-    """The user's sessions that are neither revoked nor expired, newest first."""
+    """Return the user's sessions that are neither revoked nor expired, newest first."""
     statement = (
         select(sessions)
         .where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None), sessions.c.expires_at > now)

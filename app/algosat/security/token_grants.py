@@ -1,4 +1,4 @@
-"""What a login gives: two tokens, and the session that stands behind both."""
+"""Token grants: the two tokens of a login, and the session behind them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from algosat.security.users import User
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a login comes from."""
+    """The client of a login."""
 
     address: str
     user_agent: str
@@ -22,7 +22,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a successful login or refresh gives."""
+    """The result of a successful login or refresh."""
 
     user: User
     session_id: str

@@ -1,7 +1,7 @@
-"""Signed tokens. flask-jwt-extended makes and judges them; a judgement is remembered for a while.
+"""Signed tokens: flask-jwt-extended makes and verifies them; verified claims are cached.
 
-A token names a session and carries no rights of its own: those are read from the store each time. It also
-names the key that signed it, so that a new key ends nobody's session while the old one is still kept.
+A token names a session and carries no rights: the store holds these. It also names the key that signed it, so
+that a new key ends no session as long as the old one is kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from algosat.errors import Unauthenticated
 Kind = Literal["access", "refresh"]
 
 _LONGEST: Final = 2048  # ours have about 330 characters
-_REMEMBERED: Final = 4096  # judged tokens; the oldest is forgotten first
+_CACHED: Final = 4096  # verified tokens; the oldest is removed first
 _ISSUER: Final = "algosat"
 
 
@@ -46,36 +46,36 @@ class Tokens:
             JWT_ENCODE_ISSUER=_ISSUER,
             JWT_DECODE_ISSUER=_ISSUER,
         )
-        # A token that names no key, or one that is gone, is held against the one in force.
+        # A token that names no key, or an unknown one, is verified with the key in force.
         JWTManager(app).decode_key_loader(lambda header, _claims: keys.get(str(header.get("kid")), key))
         self._clock = clock
-        self._judged: dict[bytes, Claims] = {}
+        self._verified: dict[bytes, Claims] = {}
 
     def access(self, username: str, session_id: str, lifetime: timedelta) -> str:
-        return self._made(create_access_token, username, session_id, lifetime)
+        return self._make(create_access_token, username, session_id, lifetime)
 
     def refresh(self, username: str, session_id: str, lifetime: timedelta) -> str:
-        return self._made(create_refresh_token, username, session_id, lifetime)
+        return self._make(create_refresh_token, username, session_id, lifetime)
 
     def verify_access(self, token: str) -> Claims:
-        """What an access token says, if it may be believed now. Raises Unauthenticated.
+        """Return the claims of an access token. Raises Unauthenticated.
 
-        The signature is judged once for each token; its expiry every time.
+        The signature is verified once for each token, its expiry every time.
         """
         key = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        claims = self._judged.get(key)
+        claims = self._verified.get(key)
         if claims is None:
-            claims = _judge(token, "access")
-            self._remember(key, claims)
+            claims = _verify(token, "access")
+            self._cache(key, claims)
         if claims.expires_at <= self._clock():
             raise refused("The token has expired")
         return claims
 
     def verify_refresh(self, token: str) -> Claims:
-        """The same of a refresh token. Raises Unauthenticated."""
-        return _judge(token, "refresh")
+        """Return the claims of a refresh token. Raises Unauthenticated."""
+        return _verify(token, "refresh")
 
-    def _made(self, make: Callable[..., str], username: str, session_id: str, lifetime: timedelta) -> str:
+    def _make(self, make: Callable[..., str], username: str, session_id: str, lifetime: timedelta) -> str:
         return make(
             username,
             expires_delta=lifetime,
@@ -83,10 +83,10 @@ class Tokens:
             additional_headers=self._key_name,
         )
 
-    def _remember(self, key: bytes, claims: Claims) -> None:
-        while len(self._judged) >= _REMEMBERED:
-            self._judged.pop(next(iter(self._judged)), None)
-        self._judged[key] = claims
+    def _cache(self, key: bytes, claims: Claims) -> None:
+        while len(self._verified) >= _CACHED:
+            self._verified.pop(next(iter(self._verified)), None)
+        self._verified[key] = claims
 
 
 def refused(detail: str) -> Unauthenticated:
@@ -99,7 +99,7 @@ def _name(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
-def _judge(token: str, kind: Kind) -> Claims:
+def _verify(token: str, kind: Kind) -> Claims:
     if len(token) > _LONGEST or not token.isascii():
         raise refused("This is not a token of this server")
     try:

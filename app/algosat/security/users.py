@@ -1,4 +1,4 @@
-"""Users as the store keeps them. Every change is an event of the audit trail."""
+"""Users in the store. Every change is an event of the audit trail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class User:
 
 
 def require_name(name: str) -> None:
-    """Raises InvalidBody for what cannot be a user's name."""
+    """Check the form of a user's name. Raises InvalidBody."""
     if not re.fullmatch(NAME_FORM, name):
         raise InvalidBody(
             "a user's name has 1 to 64 letters, digits and . _ @ -, and begins with a letter or digit"
@@ -58,18 +58,17 @@ def get(connection: Connection, name: str) -> User:
 
 
 def wrong_credentials() -> WrongCredentials:
-    """The same words for a name nobody has, and for a password that is not, or no longer, his."""
+    """Return the error for an unknown name and for a wrong password, which must not differ."""
     return WrongCredentials("The username or the password is wrong")
 
 
-def require_unchanged(connection: Connection, judged: User) -> None:
-    """Within the unit of work that follows from a password that was right: it must be so still.
+def require_unchanged(connection: Connection, checked: User) -> None:
+    """Check, within the unit of work after a password check, that the user has not changed since.
 
-    Judging takes its time; whoever was given a new password meanwhile has ended all that came of the old one.
-    Raises Unauthenticated.
+    Checking a password takes time, in which it may have been replaced. Raises WrongCredentials.
     """
-    user = by_id(connection, judged.id)
-    if user is None or user.disabled or user.password_hash != judged.password_hash:
+    user = by_id(connection, checked.id)
+    if user is None or user.disabled or user.password_hash != checked.password_hash:
         raise wrong_credentials()
 
 
@@ -93,7 +92,7 @@ def add(
 def set_password(
     connection: Connection, name: str, password_hash: str, at: datetime, cause: Cause, *, keep: str = ""
 ) -> None:
-    """Also ends the user's sessions, but for `keep`: whoever knew the old password is out."""
+    """Set the password and end the user's sessions except `keep`."""
     user = get(connection, name)
     _change(connection, user, password_hash=password_hash, password_changed_at=at)
     _end_sessions(connection, user, at, keep)
@@ -121,7 +120,7 @@ def set_disabled(connection: Connection, name: str, disabled: bool, at: datetime
 
 
 def rehash(connection: Connection, name: str, password_hash: str) -> None:
-    """The same password hashed with today's care: nothing a person decided, so no event."""
+    """Store a new hash of the same password. Nobody decided anything, so there is no event."""
     connection.execute(update(users).where(users.c.username == name).values(password_hash=password_hash))
 
 

@@ -23,7 +23,7 @@ def test_valid_files_become_typed_settings(tmp_path: Path) -> None:
     assert settings.algosat.api.port == 8080
     assert settings.algosat.risk.max_order_value == Decimal(1000000)
     assert settings.algosat.risk.allowed_symbols == ()
-    assert settings.protection.authentication.max_login_attempts == 5
+    assert settings.security.authentication.max_login_attempts == 5
 
 
 def test_every_problem_of_both_files_is_in_one_error(tmp_path: Path) -> None:

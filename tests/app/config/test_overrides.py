@@ -32,8 +32,8 @@ def test_section_of_the_second_file_is_reached(settings: Settings) -> None:
             Override("security_monitoring", "alert_threshold", 2),
         ],
     )
-    assert changed.protection.authentication.max_login_attempts == 3
-    assert changed.protection.monitoring.alert_threshold == 2
+    assert changed.security.authentication.max_login_attempts == 3
+    assert changed.security.monitoring.alert_threshold == 2
 
 
 @pytest.mark.parametrize(
