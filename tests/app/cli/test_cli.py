@@ -53,7 +53,7 @@ def test_every_command_has_help() -> None:
 
 def test_good_configuration_is_called_good(run: Run, directory: Path) -> None:
     result = run("config", "check")
-    assert (result.exit_code, result.output) == (0, f"{directory}: good, for the environment testing\n")
+    assert (result.exit_code, result.output) == (0, f"{directory}: valid for the environment testing\n")
 
 
 def test_bad_configuration_is_refused_with_every_problem(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_configuration_with_new_keys_may_take_the_place_of_the_old_one(
 def test_configuration_from_before_a_rotation_is_refused(run: Run, directory: Path, tmp_path: Path) -> None:
     rotated(directory, tmp_path / "new")
     message = refused(run("config", "check", "--in-force", str(tmp_path / "new")))
-    assert "security.secret_key: a newer one is in force" in message
-    assert "encryption.keys: the one that encrypts on this server is not there" in message
+    assert "security.secret_key: a newer key is in use" in message
+    assert "encryption.keys: the key that encrypts on this server is missing" in message
     assert "-e algosat_forget_keys=true" in message
 
 
