@@ -32,7 +32,7 @@ def check(chosen: Chosen, in_force: Path | None) -> None:
     all_routes.require_valid(settings.security.access_control)
     if in_force is not None:
         succession.require_newer_keys(settings, in_force)
-    click.echo(f"{chosen.directory}: good, for the environment {settings.algosat.environment}")
+    click.echo(f"{chosen.directory}: valid for the environment {settings.algosat.environment}")
 
 
 @command.command()
