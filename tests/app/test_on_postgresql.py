@@ -1,4 +1,4 @@
-"""What only PostgreSQL does: bells that other hosts hear, the lead as a session's lock, its restarts."""
+"""Wake-up channels, leader lock and writer on PostgreSQL, also across lost connections."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def database(on_postgresql: Database) -> Database:
     return on_postgresql
 
 
-def restart(postgresql: Cluster, database: Database) -> None:
+def disconnect(postgresql: Cluster, database: Database) -> None:
     postgresql.disconnect(database.url.render_as_string())
 
 
-def test_a_bell_hears_what_is_meant_for_it(database: Database, tmp_path: Path) -> None:
+def test_listener_receives_the_messages_of_its_channel_only(database: Database, tmp_path: Path) -> None:
     listener, notifier = (
         backend.listener(database, tmp_path, channels.ENGINE),
         backend.notifier(database, tmp_path),
     )
     assert listener.wait(0) == []
     notifier.notify(channels.ENGINE, "one")
-    notifier.notify("strategies", "not for it")
+    notifier.notify("strategies", "other channel")
     notifier.notify(channels.ENGINE, "two")
-    heard = listener.wait(PATIENCE)
-    assert heard + (listener.wait(PATIENCE) if len(heard) == 1 else []) == ["one", "two"]
+    received = listener.wait(PATIENCE)
+    assert received + (listener.wait(PATIENCE) if len(received) == 1 else []) == ["one", "two"]
     assert listener.wait(0.01) == []
     listener.close()
     notifier.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_web_worker_hears_the_engine(database: Database, tmp_path: Path) -> None:
+def test_notify_web_reaches_every_web_worker(database: Database, tmp_path: Path) -> None:
     workers = [backend.listener(database, tmp_path, channels.web(number)) for number in (1, 2)]
     assert [worker.wait(0) for worker in workers] == [[], []]
     notifier = backend.notifier(database, tmp_path)
@@ -55,7 +55,7 @@ def test_every_web_worker_hears_the_engine(database: Database, tmp_path: Path) -
         worker.close()
 
 
-def test_bells_ring_again_after_the_server_was_away(
+def test_channels_reconnect_after_a_lost_connection(
     postgresql: Cluster, database: Database, tmp_path: Path
 ) -> None:
     listener, notifier = (
@@ -65,24 +65,26 @@ def test_bells_ring_again_after_the_server_was_away(
     listener.wait(0)
     notifier.notify(channels.ENGINE)
     assert listener.wait(PATIENCE) == [""]
-    restart(postgresql, database)
+    disconnect(postgresql, database)
 
-    def heard() -> bool:
+    def received() -> bool:
         notifier.notify(channels.ENGINE, "again")
         return bool(listener.wait(0.2))
 
-    wait_for(heard)
+    wait_for(received)
     listener.close()
     notifier.close()
 
 
-def test_of_two_engines_one_leads_until_its_session_is_gone(postgresql: Cluster, database: Database) -> None:
+def test_second_engine_leads_after_the_first_lost_its_connection(
+    postgresql: Cluster, database: Database
+) -> None:
     first, second = leader_lock_of(database), leader_lock_of(database)
     strategies = leader_lock_of(database, "strategies")
     assert (first.acquire(), second.acquire(), strategies.acquire()) == (True, False, True)
     with database.read() as connection:
         first.fence(connection)
-    restart(postgresql, database)
+    disconnect(postgresql, database)
     with database.read() as connection, pytest.raises(NotLeading):
         first.fence(connection)
     assert second.acquire()
@@ -94,16 +96,15 @@ def test_of_two_engines_one_leads_until_its_session_is_gone(postgresql: Cluster,
         each.release()
 
 
-def test_the_writer_goes_on_after_the_server_was_away(postgresql: Cluster, database: Database) -> None:
+def test_writer_reconnects_after_a_lost_connection(postgresql: Cluster, database: Database) -> None:
     writer = Writer(database)
     assert writer.run(lambda connection: connection.execute(text("SELECT 1")).scalar()) == 1
-    restart(postgresql, database)
+    disconnect(postgresql, database)
     assert writer.run(lambda connection: connection.execute(text("SELECT 2")).scalar()) == 2
     writer.close()
 
 
-def test_units_of_two_processes_never_run_at_once(database: Database) -> None:
-    """Each has a writer of its own; what one reads, the other cannot change before it has written."""
+def test_units_of_two_writers_run_one_after_another(database: Database) -> None:
     writers = [Writer(database), Writer(database)]
     writers[0].run(lambda connection: connection.execute(text("CREATE TABLE counted (n int)")))
     writers[0].run(lambda connection: connection.execute(text("INSERT INTO counted VALUES (0)")))

@@ -113,7 +113,9 @@ def test_failing_unit_is_rolled_back_without_its_group(counter: Database) -> Non
         raise Conflict("no")
 
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(writer.run, wait)  # the next two units are queued meanwhile, and share a group
+        first = pool.submit(
+            writer.run, wait
+        )  # while it runs, the next two units are queued and share a group
         failing, fine = pool.submit(writer.run, fail), pool.submit(writer.run, increment)
         release.set()
         first.result()

@@ -156,7 +156,7 @@ def _raise(fault: Fault | None) -> None:
         case Fault.RATE_LIMITED:
             raise BrokerRateLimited("injected: too many requests", headers={"Retry-After": "1"})
         case Fault.REJECTED:
-            raise BrokerRejected("injected: the broker says no", code="injected")
+            raise BrokerRejected("injected: rejected by the broker", code="injected")
         case Fault.LOST:
             raise BrokerUncertain("injected: timed out")
 

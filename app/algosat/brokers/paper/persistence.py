@@ -137,8 +137,9 @@ class Persistence:
     def save(self, orders: Iterable[BookOrder], now: Snapshot, at: datetime) -> None:
         """Write the latest version of each of these orders, their trades, and the state that has changed.
 
-        The write does not wait for the disk: a power cut that loses it also loses everything that was
-        written because of it. Raises BrokerNotReached if another engine has opened the exchange since.
+        The write does not wait for the disk: a power cut that loses it also loses all later writes, and so
+        everything that depends on it.
+        Raises BrokerNotReached if another engine has opened the exchange since.
         """
         changed = {order.id: order for order in orders}.values()
         rows = [codec.order_row(order) for order in changed]

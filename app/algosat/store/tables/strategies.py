@@ -38,7 +38,7 @@ strategy_states = Table(
     Column("name", String(48), primary_key=True),
     Column("version", Integer, nullable=False),  # of the strategy when the checkpoint was stored
     Column("state", Json, nullable=False),
-    Column("seen", Json, nullable=False),  # by order: how much of it the strategy was notified of
+    Column("seen", Json, nullable=False),  # what the strategy was notified of, by order
     Column("pending", Json),  # an event on which it had placed orders but which was not handled completely
     Column("saved_at", UtcTime, nullable=False),
 )

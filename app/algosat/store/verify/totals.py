@@ -67,17 +67,17 @@ def _compare_totals(
             of_strategy[0] + each.realised,
             of_strategy[1] + each.fees,
         )
-    kept = {row.account: (row.realised, row.fees) for row in connection.execute(select(balances))}
-    for account in kept.keys() | accounts.keys():
-        if kept.get(account) != accounts[account]:
-            yield f"balances of {account}: {kept.get(account)}, its fills give {accounts[account]}"
+    stored = {row.account: (row.realised, row.fees) for row in connection.execute(select(balances))}
+    for account in stored.keys() | accounts.keys():
+        if stored.get(account) != accounts[account]:
+            yield f"balances of {account}: stored {stored.get(account)}, its fills give {accounts[account]}"
     sums = (func.sum(days.c[name]) for name in ("realised", "fees", "trades"))
     by_strategy = select(days.c.account, days.c.strategy, *sums).group_by(days.c.account, days.c.strategy)
     counted = {(account, of): tuple(totals) for account, of, *totals in connection.execute(by_strategy)}
     for key in counted.keys() | strategies.keys():
         wanted = (*strategies[key], number[key])
         if counted.get(key) != wanted:
-            yield f"days of {'/'.join(key)}: {counted.get(key)}, its fills give {wanted}"
+            yield f"days of {'/'.join(key)}: stored {counted.get(key)}, its fills give {wanted}"
 
 
 def _as_text(filled: _Filled) -> str:
