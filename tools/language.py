@@ -84,10 +84,18 @@ def hits(path: str, text: str) -> Iterator[Hit]:
     """Yield each word of the list in the text of a file, but for those that are allowed there."""
     allowed = [it["words"] for it in lists()["allowed"] if fnmatch(path, it["path"])]
     for number, line in enumerate(text.splitlines(), 1):
-        for wanted, instead in _patterns():
-            for found in wanted.finditer(line):
-                if not any(word in ("*", found[0].lower()) for words in allowed for word in words):
-                    yield Hit(path, number, found[0], instead)
+        if _any_word().search(line):
+            for wanted, instead in _patterns():
+                for found in wanted.finditer(line):
+                    if not any(word in ("*", found[0].lower()) for words in allowed for word in words):
+                        yield Hit(path, number, found[0], instead)
+
+
+@cache
+def _any_word() -> re.Pattern[str]:
+    """Match every line with a word of the list: most lines need no closer look."""
+    words = "|".join(lists()["words"])
+    return re.compile(rf"(?<![A-Za-z])(?i:{words})|(?<=[a-z])(?=[A-Z])(?i:{words})")
 
 
 @cache

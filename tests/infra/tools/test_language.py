@@ -24,6 +24,7 @@ from tools.paths import ROOT
 )
 def test_word_is_found_in_prose_and_in_identifiers(text: str) -> None:
     assert pattern("wards?").search(text)
+    assert [hit.word.lower() for hit in hits("some/file.py", text)] == ["ward"]
 
 
 @pytest.mark.parametrize("text", ["forward", "Forward", "reward", "wardrobe", "FORWARD", "backwards"])
