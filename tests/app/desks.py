@@ -88,7 +88,7 @@ def set_prices(desk: Desk, **last: str) -> None:
     board.flush()
 
 
-def intent_of(
+def terms_of(
     quantity: str = "10", *, side: Side = Side.BUY, limit: str | None = "100", **differences: Any
 ) -> OrderTerms:
     """A limit order for the first share, unless the test says otherwise; without a limit, at the market."""
@@ -99,11 +99,11 @@ def intent_of(
 
 
 def buy(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
-    return place.place_order(desk, intent_of(quantity, **differences), CAUSE).order
+    return place.place_order(desk, terms_of(quantity, **differences), CAUSE).order
 
 
 def sell(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
-    return place.place_order(desk, intent_of(quantity, side=Side.SELL, **differences), CAUSE).order
+    return place.place_order(desk, terms_of(quantity, side=Side.SELL, **differences), CAUSE).order
 
 
 def advance(desk: Desk, order: Order, *kinds: EventKind, fill: str | None = None, at: str = "100") -> Order:
@@ -133,7 +133,7 @@ def hold(
     desk: Desk, quantity: str = "10", *, at: str = "100", side: Side = Side.BUY, **differences: Any
 ) -> Order:
     """Have a position by an order that is filled whole."""
-    order = place.place_order(desk, intent_of(quantity, side=side, limit=at, **differences), CAUSE).order
+    order = place.place_order(desk, terms_of(quantity, side=side, limit=at, **differences), CAUSE).order
     return advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill=quantity, at=at)
 
 

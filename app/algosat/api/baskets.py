@@ -65,4 +65,4 @@ def place_sliced(body: NewOrder) -> Response:
     """
     desk = services().desk
     key = required_key("POST /orders/sliced", body)
-    return all_placed(slicing.sliced(desk, body.terms(desk.account), cause(), key=key))
+    return all_placed(slicing.place_sliced(desk, body.terms(desk.account), cause(), key=key))

@@ -44,7 +44,7 @@ class DailyLossWatch:
             unopened = [
                 scope for scope in scopes if not daily_pnl.has_baseline(connection, desk.account, scope, day)
             ]
-        self._alert_unpriced(desk, book.stranded)
+        self._alert_unpriced(desk, book.unpriced_positions)
         if unopened:
             desk.writer.run(
                 lambda connection: [
@@ -71,7 +71,9 @@ class DailyLossWatch:
         A loss that the first price shows counts as today's. A gain may be older, and would hide
         today's losses.
         """
-        at_cost = frozenset((each.strategy, each.symbol) for each in book.stranded if each.last is None)
+        at_cost = frozenset(
+            (each.strategy, each.symbol) for each in book.unpriced_positions if each.last is None
+        )
         newly_priced = self._at_cost - at_cost
         gains = [
             (each.strategy, each.unrealised)

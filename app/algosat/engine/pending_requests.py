@@ -34,7 +34,7 @@ from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
 from algosat.trading import halts
-from algosat.trading.cancel import NOT_THERE
+from algosat.trading.cancel import NOT_IN_BROKERS_BOOK
 from algosat.trading.desk import Desk
 
 _SENDABLE: Final = LIVE | {Status.NOT_FOUND}
@@ -141,7 +141,7 @@ class CancelModifySender:
         """Send the order's pending request once. Broker errors are recorded, not raised."""
         if order.status is Status.NOT_FOUND:
             # The broker has nothing to cancel. If the order turns up later, it is cancelled as a ghost.
-            self._report_processor.record(order.id, EventKind.CANCELLED, reason=NOT_THERE)
+            self._report_processor.record(order.id, EventKind.CANCELLED, reason=NOT_IN_BROKERS_BOOK)
         elif order.pending is PendingRequest.PENDING_CANCEL:
             self._cancel(order)
         else:

@@ -23,7 +23,7 @@ from algosat.store import ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
-from algosat.trading.apply_report import AppliedReport, is_news, tracked
+from algosat.trading.apply_report import AppliedReport, changes_anything, tracked
 from algosat.trading.desk import Desk
 
 _UNKNOWN = Prepared(
@@ -132,7 +132,7 @@ class Reconciler:
             for report in reports:
                 if before.get(report.broker_order_id) == report:
                     self._ended[report.broker_order_id] = report
-                elif is_news(connection, self._desk, report, read_at):
+                elif changes_anything(connection, self._desk, report, read_at):
                     changes.append(report)
                 elif report.status in TERMINAL:
                     self._ended[report.broker_order_id] = report

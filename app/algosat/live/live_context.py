@@ -156,7 +156,7 @@ class LiveContext:
         def work(key: IdempotencyKey) -> Placed:
             desk, name, product = self._desk, self.strategy, self._product
             return close.close_position(
-                desk, symbol, self._cause, strategy=name, product=product, key=key, if_any=True
+                desk, symbol, self._cause, strategy=name, product=product, key=key, allow_empty=True
             )
 
         return self._once(b"close " + symbol.encode(), work)

@@ -89,7 +89,7 @@ class AccountBook:
     lines: tuple[ExposureLine, ...]
     working_orders: dict[str, int]  # by strategy
     unpriced: frozenset[str]  # symbols without instrument or price; they have no lines
-    stranded: tuple[UnpricedPosition, ...] = ()  # the positions in these symbols
+    unpriced_positions: tuple[UnpricedPosition, ...] = ()  # the positions in these symbols
 
     def lines_of(self, strategy: str) -> tuple[ExposureLine, ...]:
         return tuple(line for line in self.lines if line.strategy == strategy)
@@ -101,7 +101,7 @@ class AccountBook:
     @property
     def valued(self) -> tuple[ExposureLine | UnpricedPosition, ...]:
         """All positions, priced or not."""
-        return (*self.lines, *self.stranded) if self.stranded else self.lines
+        return (*self.lines, *self.unpriced_positions) if self.unpriced_positions else self.lines
 
 
 @dataclass(slots=True)
@@ -138,12 +138,12 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
         return AccountBook(priced, working, frozenset())
     missing = [key for key, line in lines.items() if line is None]
     held = ((strategy, symbol, tallies[strategy, symbol, product]) for strategy, symbol, product in missing)
-    stranded = tuple(
+    unpriced_positions = tuple(
         UnpricedPosition(strategy, symbol, tally.quantity, tally.cost, tally.last)
         for strategy, symbol, tally in held
         if tally.quantity
     )
-    return AccountBook(priced, working, frozenset(symbol for _, symbol, _ in missing), stranded)
+    return AccountBook(priced, working, frozenset(symbol for _, symbol, _ in missing), unpriced_positions)
 
 
 def equity(connection: Connection, account: str, of: AccountBook, strategy: str | None = None) -> Decimal:

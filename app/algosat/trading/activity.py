@@ -15,7 +15,7 @@ from algosat.store import queries
 from algosat.store.database import Database
 
 # The broker has not acknowledged these yet. All others rest in the broker's book during a restart.
-_ON_THEIR_WAY = UNSENT | {Status.UNKNOWN}
+_UNACKNOWLEDGED = UNSENT | {Status.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def interruption(database: Database, account: str, calendar: Calendar) -> Interr
     with database.read() as connection:
         instruments = queries.all_instruments(connection)
         orders = queries.working(connection, account)
-    return Interruption(list(open_markets(instruments, calendar, now())), list(on_their_way(orders)))
+    return Interruption(list(open_markets(instruments, calendar, now())), list(requests_under_way(orders)))
 
 
 def open_markets(instruments: Sequence[Instrument], calendar: Calendar, at: datetime) -> Iterator[str]:
@@ -46,10 +46,10 @@ def open_markets(instruments: Sequence[Instrument], calendar: Calendar, at: date
             yield f"{segment}{kind} is in {window.phase.value} until {window.end:%H:%M} {EXCHANGE_TIME}"
 
 
-def on_their_way(orders: Sequence[Order]) -> Iterator[str]:
+def requests_under_way(orders: Sequence[Order]) -> Iterator[str]:
     """Yield the orders with a request under way, in words."""
     for order in orders:
-        if order.status in _ON_THEIR_WAY:
+        if order.status in _UNACKNOWLEDGED:
             yield f"order {order.id} is {order.status.value}"
         elif order.pending is not None:
             yield f"order {order.id} is {order.pending.value}"

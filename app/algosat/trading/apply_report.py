@@ -45,25 +45,25 @@ class AppliedReport:
 def apply_report(
     connection: Connection, desk: Desk, report: OrderReport, *, read_at: datetime | None = None
 ) -> AppliedReport:
-    """Record what is new in a report; a report without news changes nothing.
+    """Record what is new in a report; a report of what is known already changes nothing.
 
-    `read_at` is when the reading of the broker's book began; None for a report that was pushed, or that
-    answers a request.
+    `read_at` is when reading the broker's book began; None for a pushed report and for the answer to a
+    request.
     """
     row = _row_of(connection, report)
     order, cause = _import(connection, desk, report) if row is None else (order_from(row), cause_of(row))
-    settlement = _settle(connection, desk, order, report, read_at)
-    order = ledger.record_all(connection, order, settlement.events, cause, desk.books)
+    outcome = _events_of(connection, desk, order, report, read_at)
+    order = ledger.record_all(connection, order, outcome.events, cause, desk.books)
     return AppliedReport(
         order,
         cause,
-        tuple(settlement.events),
-        tuple(settlement.overfills),
+        tuple(outcome.events),
+        tuple(outcome.overfills),
         is_ghost=_is_fresh(desk, order, read_at) and order.status in TERMINAL and report.status in LIVE,
     )
 
 
-def is_news(connection: Connection, desk: Desk, report: OrderReport, read_at: datetime) -> bool:
+def changes_anything(connection: Connection, desk: Desk, report: OrderReport, read_at: datetime) -> bool:
     """Return whether applying the report would change anything or raise an alert; most reports do neither."""
     row = _row_of(connection, report)
     if row is None:
@@ -71,11 +71,11 @@ def is_news(connection: Connection, desk: Desk, report: OrderReport, read_at: da
     order = order_from(row)
     if order.status in TERMINAL and report.status in LIVE:
         return True
-    settlement = _settle(connection, desk, order, report, read_at)
-    return bool(settlement.events or settlement.overfills)
+    outcome = _events_of(connection, desk, order, report, read_at)
+    return bool(outcome.events or outcome.overfills)
 
 
-def _settle(
+def _events_of(
     connection: Connection, desk: Desk, order: Order, report: OrderReport, read_at: datetime | None
 ) -> ReportEvents:
     if order.status in TERMINAL and order.filled_quantity == sum(each.quantity for each in report.trades):

@@ -13,7 +13,7 @@ from algosat.store import ledger, queries
 from algosat.store.audit import Cause
 from algosat.trading.desk import Desk
 
-NOT_THERE: Final = "given up: the broker's book does not have it"
+NOT_IN_BROKERS_BOOK: Final = "given up: the broker's book does not have it"
 
 
 def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
@@ -24,7 +24,7 @@ def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
     order = desk.writer.run(
         lambda connection: request(connection, desk, ledger.get(connection, order_id), cause)
     )
-    _tell(desk, [order])
+    _notify(desk, [order])
     return order
 
 
@@ -37,7 +37,7 @@ def cancel_all(
         return symbol in (None, order.terms.symbol) and strategy in (None, order.terms.strategy or "")
 
     orders = desk.writer.run(lambda connection: request_all(connection, desk, cause, chosen))
-    _tell(desk, orders)
+    _notify(desk, orders)
     return orders
 
 
@@ -49,7 +49,7 @@ def cancel_found(desk: Desk, cause: Cause, find: Callable[[Connection], Sequence
     with desk.database.read() as connection:
         if not find(connection):
             return
-    _tell(
+    _notify(
         desk,
         desk.writer.run(
             lambda connection: [request(connection, desk, order, cause) for order in find(connection)]
@@ -82,11 +82,11 @@ def _event(desk: Desk, order: Order) -> OrderEvent:
         return OrderEvent(EventKind.CANCELLED, at, reason="cancelled before it was sent")
     if order.status is Status.NOT_FOUND:
         # The broker's book does not have it. If it appears there later, the reconciler cancels it.
-        return OrderEvent(EventKind.CANCELLED, at, reason=NOT_THERE)
+        return OrderEvent(EventKind.CANCELLED, at, reason=NOT_IN_BROKERS_BOOK)
     return OrderEvent(EventKind.CANCEL_REQUESTED, at)
 
 
-def _tell(desk: Desk, orders: list[Order]) -> None:
+def _notify(desk: Desk, orders: list[Order]) -> None:
     if orders:
         desk.wake_engine()
     for order in orders:

@@ -25,11 +25,11 @@ def close_position(
     strategy: str | None = None,
     product: Product | None = None,
     key: IdempotencyKey | None = None,
-    if_any: bool = False,
+    allow_empty: bool = False,
 ) -> Placed:
     """Close one symbol in a strategy's book (None: positions opened by hand), at the market.
 
-    Raises NothingToClose. With `if_any` an empty result is valid and is stored under the key.
+    Raises NothingToClose. With `allow_empty` an empty result is valid, and stored under the key.
     """
 
     def chosen(line: ExposureLine) -> bool:
@@ -38,7 +38,7 @@ def close_position(
 
     def work(connection: Connection) -> list[Order]:
         orders = exits(connection, desk, cause, chosen)
-        if not orders and not if_any:
+        if not orders and not allow_empty:
             raise NothingToClose(
                 f"nothing of {symbol} is left to close: it is not held, or orders already working close it"
             )

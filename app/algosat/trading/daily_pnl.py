@@ -1,4 +1,4 @@
-"""The day's profit or loss, measured against a baseline: the worth of a scope when the day began."""
+"""The day's profit or loss, measured against a baseline: the scope's equity when the day began."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from algosat.store.types import Scaled
 
 _ZERO: Final = Decimal(0)
 
-_WORTH = Prepared(
+_BASELINE = Prepared(
     select(openings.c.worth).where(
         openings.c.account == bindparam("account"),
         openings.c.strategy == bindparam("strategy"),
@@ -34,9 +34,9 @@ def has_baseline(connection: Connection, account: str, scope: Scope, day: date) 
 
 
 def daily_pnl(connection: Connection, account: str, scope: Scope, day: date, equity: Decimal) -> Decimal:
-    """Return the profit or loss since the day began, given what the scope is worth now."""
+    """Return the profit or loss since the day began, given the scope's equity now."""
     baseline = _baseline(connection, account, scope, day)
-    return _lost(connection, account, scope, day) if baseline is None else equity - baseline
+    return _loss_before_baseline(connection, account, scope, day) if baseline is None else equity - baseline
 
 
 def open_day(connection: Connection, account: str, scope: Scope, day: date, equity: Decimal) -> Decimal:
@@ -50,7 +50,7 @@ def pnl_since(
     """Return the day's profit or loss against a baseline already read; None: write the baseline."""
     if baseline is not None:
         return equity - baseline
-    lost = _lost(connection, account, scope, day)
+    lost = _loss_before_baseline(connection, account, scope, day)
     row = {"account": account, "strategy": scope.name(IN_BASELINES), "day": day, "worth": equity - lost}
     connection.execute(insert(openings), row)
     return lost
@@ -63,7 +63,7 @@ def raise_baseline(connection: Connection, account: str, scope: Scope, day: date
     connection.execute(statement.values(worth=openings.c.worth + gain))
 
 
-def _lost(connection: Connection, account: str, scope: Scope, day: date) -> Decimal:
+def _loss_before_baseline(connection: Connection, account: str, scope: Scope, day: date) -> Decimal:
     """Return what was lost on this day before the baseline was written, as an amount of at most zero.
 
     A gain is not counted: part of it may be from earlier days, and would hide losses of this one.
@@ -74,7 +74,7 @@ def _lost(connection: Connection, account: str, scope: Scope, day: date) -> Deci
 
 
 def _baseline(connection: Connection, account: str, scope: Scope, day: date) -> Decimal | None:
-    baseline: Decimal | None = _WORTH.scalar(
+    baseline: Decimal | None = _BASELINE.scalar(
         connection, account=account, strategy=scope.name(IN_BASELINES), day=day
     )
     return baseline

@@ -104,9 +104,9 @@ def _answered(connection: Connection, key: IdempotencyKey, order_id: str) -> Ord
     reply = find(connection, key)
     if reply is not None and reply.is_pinned:
         return reply.orders(connection)[0]
-    told = history.as_acknowledged(connection, order_id)
-    if told is not None:
-        return told
+    acknowledged = history.as_acknowledged(connection, order_id)
+    if acknowledged is not None:
+        return acknowledged
     order = ledger.get(connection, order_id)
     _PIN.run(connection, {"of": key.principal, "under": key.key, "versions": [order.version]})
     return order

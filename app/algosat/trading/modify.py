@@ -13,16 +13,16 @@ from algosat.trading import risk_snapshot
 from algosat.trading.desk import Desk
 
 
-def modify_order(desk: Desk, order_id: str, revision: ModifyRequest, cause: Cause) -> Order:
+def modify_order(desk: Desk, order_id: str, request: ModifyRequest, cause: Cause) -> Order:
     """Request new terms for an order. They apply once the broker has confirmed them.
 
     Raises NotFound, IllegalTransition or Conflict when the order cannot be changed now, Denied when the gate
-    says no; then the order stays as it is.
+    denies the new terms. The order then stays as it is.
     """
 
     def unit(connection: Connection) -> Order | Denial:
         order = ledger.get(connection, order_id)
-        outcome = _request(connection, desk, order, revision.of(order.terms), cause)
+        outcome = _request(connection, desk, order, request.of(order.terms), cause)
         if isinstance(outcome, Denial):
             audit.append(
                 connection,

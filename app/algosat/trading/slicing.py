@@ -18,10 +18,10 @@ from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
 
-MOST: Final = 10  # slices of one order that brokers accept
+MAX_SLICES: Final = 10  # that brokers accept of one order
 
 
-def sliced(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey | None = None) -> Placed:
+def place_sliced(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey | None = None) -> Placed:
     """Place one order in as many slices as the freeze quantity requires."""
     return place.once(desk, key, lambda connection: admit(connection, desk, terms, cause))
 
@@ -36,9 +36,9 @@ def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -
     if isinstance(snapshot, Denial):
         return [place.write(connection, desk, terms, snapshot, at, cause)]
     largest = largest_slice(snapshot.instrument)
-    most = max(largest, terms.quantity) if terms.reduce_only and largest else largest * MOST
+    most = max(largest, terms.quantity) if terms.reduce_only and largest else largest * MAX_SLICES
     whole = replace(snapshot.instrument, freeze_quantity=most)
-    is_repeat = snapshot.is_repeat or _was_cut_before(connection, desk, terms, largest, at)
+    is_repeat = snapshot.is_repeat or _was_just_sliced(connection, desk, terms, largest, at)
     protected, denial = gate.judge(terms, replace(snapshot, instrument=whole, is_repeat=is_repeat))
     if denial is not None:
         return [place.write(connection, desk, protected, denial, at, cause)]
@@ -51,10 +51,10 @@ def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -
     ]
 
 
-def _was_cut_before(
+def _was_just_sliced(
     connection: Connection, desk: Desk, terms: OrderTerms, largest: Decimal, at: datetime
 ) -> bool:
-    """Return whether slices of an equal order were just placed: their first equals this order's first."""
+    """Return whether an equal order was just placed in slices: its first slice equals this order's first."""
     if not 0 < largest < terms.quantity:
         return False
     first = risk_snapshot.read_snapshot(connection, desk, replace(terms, quantity=largest), at)

@@ -10,12 +10,12 @@ from algosat.api.waiting import Waiting
 from algosat.domain.orders import Order
 from algosat.trading import place
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, intent_of
+from tests.app.desks import CAUSE, terms_of
 from tests.app.events import PATIENCE
 
 
 def test_last_request_thread_of_a_worker_never_waits(desk: Desk, tmp_path: Path) -> None:
-    order = place.place_order(desk, intent_of("10"), CAUSE).order
+    order = place.place_order(desk, terms_of("10"), CAUSE).order
     waiting = Waiting(desk.database, tmp_path, threads=2)
     looks, is_settled = threading.Semaphore(0), threading.Event()
 

@@ -269,7 +269,7 @@ def test_what_a_restart_would_cut_into_is_told_by_the_exit_code(
     run: Run, monkeypatch: pytest.MonkeyPatch, market: str, order: str, code: int
 ) -> None:
     monkeypatch.setattr(activity, "open_markets", lambda *_: filter(None, [market]))
-    monkeypatch.setattr(activity, "on_their_way", lambda *_: filter(None, [order]))
+    monkeypatch.setattr(activity, "requests_under_way", lambda *_: filter(None, [order]))
     result = run("engine", "idle")
     assert (result.exit_code, result.output) == (code, f"{market}{order}\n")
 
@@ -278,6 +278,6 @@ def test_orders_that_come_to_rest_in_time_keep_no_restart_waiting(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = iter([["order a1 is unknown"], ["order a1 is submitting"]])
-    monkeypatch.setattr(activity, "on_their_way", lambda *_: next(looks, []))
+    monkeypatch.setattr(activity, "requests_under_way", lambda *_: next(looks, []))
     result = run("engine", "idle", "--within", "30")
     assert (result.exit_code, result.output) == (0, "")

@@ -28,11 +28,11 @@ from tests.app.desks import (
     advance,
     buy,
     hold,
-    intent_of,
     open_desk,
     order_now,
     sell,
     set_prices,
+    terms_of,
 )
 from tests.app.engine.rig import EngineRig
 from tests.app.fakes import FakeClock
@@ -147,7 +147,7 @@ LINE = ExposureLine(
 
 
 def exit_with(status: Status) -> Order:
-    return Order("a", intent_of(side=Side.SELL, strategy="trend", reduce_only=True), NOW, NOW, status)
+    return Order("a", terms_of(side=Side.SELL, strategy="trend", reduce_only=True), NOW, NOW, status)
 
 
 def delay_of(denied: DeniedExits) -> int:

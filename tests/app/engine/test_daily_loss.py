@@ -138,8 +138,8 @@ def test_position_that_never_had_a_price_counts_at_cost(rig: EngineRig) -> None:
     check(rig)
     with rig.desk.database.read() as connection:
         seen = account_book.read_book(connection, rig.desk.account)
-        (stranded,) = seen.stranded
-        assert seen.unrealised() == seen.unrealised("") == stranded.unrealised == 0
+        (unpriced,) = seen.unpriced_positions
+        assert seen.unrealised() == seen.unrealised("") == unpriced.unrealised == 0
         assert seen.unrealised("trend") == 0
 
 

@@ -36,7 +36,7 @@ from algosat.store import queries
 from algosat.store.verify.verify import verify
 from algosat.trading import cancel, close, halts, modify, place
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, SECOND, SHARE, intent_of, open_desk, order_now, set_prices
+from tests.app.desks import CAUSE, SECOND, SHARE, open_desk, order_now, set_prices, terms_of
 from tests.app.engine.rig import build_rig
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
@@ -121,7 +121,7 @@ class Walk:
     # --- traders -------------------------------------------------------------------------------------
 
     def place(self) -> None:
-        terms = intent_of(
+        terms = terms_of(
             self.chance.choice(["1", "5", "10", "50"]),
             side=self.chance.choice(list(Side)),
             limit=self.chance.choice([None, "99.50", "100", "100.50"]),
@@ -135,7 +135,7 @@ class Walk:
 
     def stop(self) -> None:
         side = self.chance.choice(list(Side))
-        terms = intent_of("10", side=side, product=Product.INTRADAY, limit=None, type=OrderType.STOP)
+        terms = terms_of("10", side=side, product=Product.INTRADAY, limit=None, type=OrderType.STOP)
         trigger = Decimal(100) + 3 * side.sign
         place.place_order(self.desk, replace(terms, trigger_price=trigger), CAUSE)
 

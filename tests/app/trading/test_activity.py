@@ -8,7 +8,7 @@ from algosat.domain.calendar import calendar_for
 from algosat.domain.orders import EventKind
 from algosat.store import queries
 from algosat.trading import cancel
-from algosat.trading.activity import on_their_way, open_markets
+from algosat.trading.activity import open_markets, requests_under_way
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, accepted, advance, buy, instruments
 
@@ -19,7 +19,7 @@ AFTER_THE_CALENDAR = datetime(2090, 1, 2, 6, 30, tzinfo=UTC)
 
 def reasons(desk: Desk) -> list[str]:
     with desk.database.read() as connection:
-        return list(on_their_way(queries.working(connection, desk.account)))
+        return list(requests_under_way(queries.working(connection, desk.account)))
 
 
 def test_market_that_trades_is_named_with_the_end_of_its_phase() -> None:

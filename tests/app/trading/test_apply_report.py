@@ -8,7 +8,7 @@ from algosat.domain.orders import Order, Status, Trade
 from algosat.domain.orders.report import OrderReport
 from algosat.store import audit, queries
 from algosat.store.verify.verify import verify
-from algosat.trading.apply_report import AppliedReport, apply_report, is_news
+from algosat.trading.apply_report import AppliedReport, apply_report, changes_anything
 from algosat.trading.desk import Desk
 from tests.app.desks import SHARE, accepted, buy, order_now
 from tests.app.fake_exchange import elsewhere
@@ -83,9 +83,9 @@ def test_only_what_would_change_something_is_news(desk: Desk, clock: FakeClock) 
     _order, report = ours(desk)
     clock.forward(seconds=1)
     with desk.database.read() as connection:
-        assert not is_news(connection, desk, report, clock())
-        assert is_news(connection, desk, elsewhere("B77"), clock())
-        assert is_news(connection, desk, replace(report, status=Status.CANCELLED), clock())
+        assert not changes_anything(connection, desk, report, clock())
+        assert changes_anything(connection, desk, elsewhere("B77"), clock())
+        assert changes_anything(connection, desk, replace(report, status=Status.CANCELLED), clock())
 
 
 def test_a_trade_beyond_the_order_is_told_and_not_booked(desk: Desk) -> None:

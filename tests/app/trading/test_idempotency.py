@@ -12,14 +12,14 @@ from algosat.errors import Denied
 from algosat.trading import idempotency, modify, place, slicing
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
-from tests.app.desks import CAUSE, accepted, advance, intent_of, order_now
+from tests.app.desks import CAUSE, accepted, advance, order_now, terms_of
 from tests.app.fakes import FakeClock
 
 KEY = IdempotencyKey("user:trader", "key-1", "body-1", waits=True)
 
 
 def placed(desk: Desk, key: IdempotencyKey = KEY) -> Order:
-    return place.place_order(desk, intent_of(), CAUSE, key=key).order
+    return place.place_order(desk, terms_of(), CAUSE, key=key).order
 
 
 def answered(desk: Desk, order: Order) -> Order:
@@ -60,7 +60,7 @@ def test_an_answer_lost_in_a_crash_is_the_same_when_it_is_asked_for(desk: Desk, 
     order = placed(desk)
     seen = accepted(desk, order)
     later(desk, clock, order, EventKind.CANCELLED)
-    again = place.place_order(desk, intent_of(), CAUSE, key=KEY)
+    again = place.place_order(desk, terms_of(), CAUSE, key=KEY)
     assert (again.order.status, again.pinned) == (Status.CANCELLED, False)
     assert idempotency.first_answer(desk, KEY, again.order) == seen
 
@@ -79,7 +79,7 @@ def test_waiting_in_vain_pins_the_answer(desk: Desk, clock: FakeClock) -> None:
     later(desk, clock, order, EventKind.ACCEPTED)
     assert first.status is Status.SUBMITTING
     assert answered(desk, order) == first
-    assert place.place_order(desk, intent_of(), CAUSE, key=KEY).order == first
+    assert place.place_order(desk, terms_of(), CAUSE, key=KEY).order == first
 
 
 def test_a_word_that_comes_before_the_pin_is_the_answer(desk: Desk) -> None:
@@ -92,20 +92,20 @@ def test_an_answer_that_does_not_wait_is_pinned_with_the_order(desk: Desk, clock
     quick = replace(KEY, waits=False)
     order = placed(desk, quick)
     later(desk, clock, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
-    again = place.place_order(desk, intent_of(), CAUSE, key=KEY)
+    again = place.place_order(desk, terms_of(), CAUSE, key=KEY)
     assert (again.order, again.pinned) == (order, True)
 
 
 def test_a_denial_needs_no_waiting(desk: Desk) -> None:
-    denied = place.place_order(desk, intent_of(limit="100.03"), CAUSE, key=KEY)
+    denied = place.place_order(desk, terms_of(limit="100.03"), CAUSE, key=KEY)
     assert (denied.order.status, denied.pinned) == (Status.DENIED, True)
 
 
 def test_slices_are_answered_as_they_were_placed(desk: Desk, clock: FakeClock) -> None:
     key = replace(KEY, waits=False)
-    first = slicing.sliced(desk, intent_of("2300"), CAUSE, key=key)
+    first = slicing.place_sliced(desk, terms_of("2300"), CAUSE, key=key)
     later(desk, clock, first.orders[1], EventKind.CANCELLED)
-    assert slicing.sliced(desk, intent_of("2300"), CAUSE, key=key).orders == first.orders
+    assert slicing.place_sliced(desk, terms_of("2300"), CAUSE, key=key).orders == first.orders
 
 
 @pytest.mark.parametrize("behind", [0, 5])

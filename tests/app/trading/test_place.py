@@ -25,11 +25,11 @@ from tests.app.desks import (
     accepted,
     buy,
     hold,
-    intent_of,
     open_desk,
     order_now,
     sell,
     set_prices,
+    terms_of,
 )
 from tests.app.events import PATIENCE
 from tests.app.fakes import FakeClock
@@ -112,34 +112,34 @@ def test_a_market_order_too_big_for_the_funds_is_denied_at_its_protection_price(
 
 
 def test_the_same_key_gives_the_first_order_again(desk: Desk) -> None:
-    first = place.place_order(desk, intent_of(), CAUSE, key=KEY)
-    again = place.place_order(desk, intent_of(), CAUSE, key=KEY)
+    first = place.place_order(desk, terms_of(), CAUSE, key=KEY)
+    again = place.place_order(desk, terms_of(), CAUSE, key=KEY)
     assert not first.replayed
     assert again.replayed
     assert again.order == first.order
 
 
 def test_a_replay_shows_the_order_as_it_was_answered(desk: Desk) -> None:
-    first = place.place_order(desk, intent_of(), CAUSE, key=KEY).order
+    first = place.place_order(desk, terms_of(), CAUSE, key=KEY).order
     accepted(desk, first)
-    again = place.place_order(desk, intent_of(), CAUSE, key=KEY)
+    again = place.place_order(desk, terms_of(), CAUSE, key=KEY)
     assert (again.order, again.pinned) == (first, True)
 
 
 def test_a_denial_is_replayed_too(desk: Desk) -> None:
-    first = place.place_order(desk, intent_of(limit="100.03"), CAUSE, key=KEY).order
-    assert place.place_order(desk, intent_of(limit="100.03"), CAUSE, key=KEY).order == first
+    first = place.place_order(desk, terms_of(limit="100.03"), CAUSE, key=KEY).order
+    assert place.place_order(desk, terms_of(limit="100.03"), CAUSE, key=KEY).order == first
 
 
 def test_duplicate_key_with_other_body_is_refused(desk: Desk) -> None:
-    place.place_order(desk, intent_of(), CAUSE, key=KEY)
+    place.place_order(desk, terms_of(), CAUSE, key=KEY)
     with pytest.raises(KeyReused, match="key-1"):
-        place.place_order(desk, intent_of("20"), CAUSE, key=replace(KEY, body_hash="body-2"))
+        place.place_order(desk, terms_of("20"), CAUSE, key=replace(KEY, body_hash="body-2"))
 
 
 def test_the_same_key_of_somebody_else_is_another_key(desk: Desk) -> None:
-    first = place.place_order(desk, intent_of(), CAUSE, key=KEY).order
-    other = place.place_order(desk, intent_of(), CAUSE, key=replace(KEY, principal="user:other")).order
+    first = place.place_order(desk, terms_of(), CAUSE, key=KEY).order
+    other = place.place_order(desk, terms_of(), CAUSE, key=replace(KEY, principal="user:other")).order
     assert other.id != first.id
 
 
@@ -148,7 +148,7 @@ def test_the_same_key_from_twenty_at_once_is_one_order(desk: Desk) -> None:
 
     def once(_: Any) -> str:
         barrier.wait()
-        return place.place_order(desk, intent_of(), CAUSE, key=KEY).order.id
+        return place.place_order(desk, terms_of(), CAUSE, key=KEY).order.id
 
     with ThreadPoolExecutor(20) as pool:
         ids = set(pool.map(once, range(20)))
@@ -179,7 +179,7 @@ def test_each_leg_of_a_basket_is_judged_on_the_book_the_others_left(
     settings: Settings, clock: FakeClock
 ) -> None:
     with open_desk(settings, clock, max_gross_exposure=Decimal(1500)) as desk:
-        placed = place.place_basket(desk, [intent_of(), intent_of(symbol=SECOND), intent_of("5")], CAUSE)
+        placed = place.place_basket(desk, [terms_of(), terms_of(symbol=SECOND), terms_of("5")], CAUSE)
     assert [order.status for order in placed.orders] == [Status.CREATED, Status.DENIED, Status.CREATED]
     assert placed.orders[1].code == DenialCode.GROSS_EXPOSURE
 

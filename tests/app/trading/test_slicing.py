@@ -11,12 +11,12 @@ from algosat.engine.quotes import replace_instruments
 from algosat.trading import slicing
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
-from tests.app.desks import CAUSE, FUTURE, instruments, intent_of, open_desk
+from tests.app.desks import CAUSE, FUTURE, instruments, open_desk, terms_of
 from tests.app.fakes import FakeClock
 
 
 def test_an_order_above_the_freeze_quantity_is_cut_into_durable_orders(desk: Desk) -> None:
-    slices = slicing.sliced(desk, intent_of("2300"), CAUSE).orders
+    slices = slicing.place_sliced(desk, terms_of("2300"), CAUSE).orders
     assert [order.terms.quantity for order in slices] == [1000, 1000, 300]
     assert len({order.id for order in slices}) == 3
     assert {order.status for order in slices} == {Status.CREATED}
@@ -24,13 +24,13 @@ def test_an_order_above_the_freeze_quantity_is_cut_into_durable_orders(desk: Des
 
 def test_slices_are_not_each_others_duplicates(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, duplicate_window_seconds=5.0) as desk:
-        assert {order.code for order in slicing.sliced(desk, intent_of("2000"), CAUSE).orders} == {None}
-        assert slicing.sliced(desk, intent_of("1000"), CAUSE).order.code == DenialCode.DUPLICATE
+        assert {order.code for order in slicing.place_sliced(desk, terms_of("2000"), CAUSE).orders} == {None}
+        assert slicing.place_sliced(desk, terms_of("1000"), CAUSE).order.code == DenialCode.DUPLICATE
 
 
 def test_slices_do_not_slip_under_the_limit_of_one_order(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_order_value=Decimal(150_000)) as desk:
-        denied = slicing.sliced(desk, intent_of("2000"), CAUSE).order
+        denied = slicing.place_sliced(desk, terms_of("2000"), CAUSE).order
     assert (denied.code, denied.terms.quantity) == (DenialCode.ORDER_VALUE, Decimal(2000))
 
 
@@ -38,18 +38,18 @@ def test_more_slices_than_brokers_take_are_denied(settings: Settings, clock: Fak
     with open_desk(
         settings, clock, max_order_quantity=Decimal(10**6), max_order_value=Decimal(10**9)
     ) as desk:
-        denied = slicing.sliced(desk, intent_of("10001"), CAUSE).order
+        denied = slicing.place_sliced(desk, terms_of("10001"), CAUSE).order
     assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY
 
 
 def test_what_needs_no_cutting_is_one_order(desk: Desk) -> None:
-    assert slicing.sliced(desk, intent_of("10"), CAUSE).order.status is Status.CREATED
+    assert slicing.place_sliced(desk, terms_of("10"), CAUSE).order.status is Status.CREATED
 
 
 def test_slices_under_a_key_are_placed_once(desk: Desk) -> None:
     key = IdempotencyKey("user:trader", "k", "b")
-    first = slicing.sliced(desk, intent_of("2300"), CAUSE, key=key)
-    assert slicing.sliced(desk, intent_of("2300"), CAUSE, key=key).orders == first.orders
+    first = slicing.place_sliced(desk, terms_of("2300"), CAUSE, key=key)
+    assert slicing.place_sliced(desk, terms_of("2300"), CAUSE, key=key).orders == first.orders
 
 
 def test_pieces_are_whole_lots() -> None:
@@ -60,8 +60,8 @@ def test_pieces_are_whole_lots() -> None:
 
 def test_a_large_order_that_was_just_placed_is_a_duplicate(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, duplicate_window_seconds=5.0) as desk:
-        slicing.sliced(desk, intent_of("2300"), CAUSE)
-        assert {order.code for order in slicing.sliced(desk, intent_of("2300"), CAUSE).orders} == {
+        slicing.place_sliced(desk, terms_of("2300"), CAUSE)
+        assert {order.code for order in slicing.place_sliced(desk, terms_of("2300"), CAUSE).orders} == {
             DenialCode.DUPLICATE
         }
 
@@ -74,14 +74,14 @@ def test_no_more_slices_are_made_than_brokers_take_when_lots_do_not_fill_the_fre
     ) as desk:
         odd = [replace(each, freeze_quantity=Decimal(99)) for each in instruments() if each.symbol == FUTURE]
         replace_instruments(desk, odd)
-        future = intent_of("500", symbol=FUTURE, product=Product.CARRY)
-        assert len(slicing.sliced(desk, future, CAUSE).orders) == slicing.MOST
-        denied = slicing.sliced(desk, replace(future, quantity=Decimal(550)), CAUSE).order
+        future = terms_of("500", symbol=FUTURE, product=Product.CARRY)
+        assert len(slicing.place_sliced(desk, future, CAUSE).orders) == slicing.MAX_SLICES
+        denied = slicing.place_sliced(desk, replace(future, quantity=Decimal(550)), CAUSE).order
         assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY
 
 
 def test_a_freeze_quantity_below_one_lot_is_a_denial(desk: Desk) -> None:
     odd = [replace(each, freeze_quantity=Decimal(49)) for each in instruments() if each.symbol == FUTURE]
     replace_instruments(desk, odd)
-    denied = slicing.sliced(desk, intent_of("50", symbol=FUTURE, product=Product.CARRY), CAUSE).order
+    denied = slicing.place_sliced(desk, terms_of("50", symbol=FUTURE, product=Product.CARRY), CAUSE).order
     assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY

@@ -73,9 +73,9 @@ def events_from(
     _confirm(outcome, report)
     _trigger(outcome, report)
     _change(outcome, report, fresh=fresh)
-    _outgrow(outcome, report)
+    _adopt_larger_quantity(outcome, report)
     _fill(outcome, report.trades, known_trades)
-    _fall_short(outcome, report)
+    _adopt_smaller_quantity(outcome, report)
     _end(outcome, report)
     return outcome
 
@@ -100,11 +100,16 @@ def _change(outcome: ReportEvents, report: OrderReport, *, fresh: bool) -> None:
     if order.pending_change is not None:
         if _terms(report, order) == order.pending_change:
             outcome.add(EventKind.MODIFIED)
-    elif fresh and order.pending is None and report.status in LIVE and _terms(report, order) != _own(order):
-        _take_over(outcome, report)
+    elif (
+        fresh
+        and order.pending is None
+        and report.status in LIVE
+        and _terms(report, order) != _own_terms(order)
+    ):
+        _adopt_terms(outcome, report)
 
 
-def _outgrow(outcome: ReportEvents, report: OrderReport) -> None:
+def _adopt_larger_quantity(outcome: ReportEvents, report: OrderReport) -> None:
     """Adopt a larger quantity of the broker's once our quantity is filled.
 
     The broker made a change that we gave up on, or that was requested elsewhere. Its trades prove it, however
@@ -115,10 +120,10 @@ def _outgrow(outcome: ReportEvents, report: OrderReport) -> None:
         order.status in LIVE
         and order.terms.quantity <= traded <= report.terms.quantity != order.terms.quantity
     ):
-        _take_over(outcome, report)
+        _adopt_terms(outcome, report)
 
 
-def _fall_short(outcome: ReportEvents, report: OrderReport) -> None:
+def _adopt_smaller_quantity(outcome: ReportEvents, report: OrderReport) -> None:
     """Adopt a smaller quantity of the broker's once the broker reports the order filled at it."""
     order = outcome.order
     if (
@@ -126,10 +131,10 @@ def _fall_short(outcome: ReportEvents, report: OrderReport) -> None:
         and report.status is Status.FILLED
         and order.filled_quantity == report.terms.quantity < order.terms.quantity
     ):
-        _take_over(outcome, report)
+        _adopt_terms(outcome, report)
 
 
-def _take_over(outcome: ReportEvents, report: OrderReport) -> None:
+def _adopt_terms(outcome: ReportEvents, report: OrderReport) -> None:
     """Adopt the broker's terms; a cancel under way stays requested."""
     order = outcome.order
     change = _terms(report, order)
@@ -162,7 +167,7 @@ def _end(outcome: ReportEvents, report: OrderReport) -> None:
 
 def _terms(report: OrderReport, order: Order) -> OrderChange:
     """Return the report's terms where the order's type has them; brokers fill in the others freely."""
-    wanted = order.pending_change or _own(order)
+    wanted = order.pending_change or _own_terms(order)
     terms = report.terms
     waits = order.status is Status.TRIGGER_PENDING
     return OrderChange(
@@ -173,6 +178,6 @@ def _terms(report: OrderReport, order: Order) -> OrderChange:
     )
 
 
-def _own(order: Order) -> OrderChange:
+def _own_terms(order: Order) -> OrderChange:
     terms = order.terms
     return OrderChange(terms.quantity, **terms.prices)
