@@ -35,7 +35,7 @@ TOPS: Final = "app|docs|inventories|molecule|playbooks|roles|templates|tests|too
 PATH: Final = re.compile(rf"(?<![\w/.])(?:{TOPS})/[\w.*/+-]*")
 # What the text itself fills in, or what a run makes.
 PLACEHOLDER: Final = re.compile(
-    r"NAME|ENV|FILE|AREA|inventories/(local|mine|production|staging)\b|docs/proofs"
+    r"NAME|ENV|FILE|AREA|inventories/(local|mine|production|staging)\b"
 )
 VERB: Final = re.compile(r"\bmake ([a-z][a-z-]*)")
 VARIABLE: Final = re.compile(rf"(?:{'|'.join(ROLES)})_[a-z0-9_]*[a-z0-9]")
