@@ -44,7 +44,7 @@ class Broker(Protocol):
     fences: bool
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
-        """Connect and begin to push. Listeners are called from the broker's own thread."""
+        """Connect, and begin to push reports and quotes. Listeners run in the broker's own thread."""
 
     def stop(self) -> None: ...
 

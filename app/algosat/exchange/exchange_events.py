@@ -66,7 +66,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Arrive:
-    """Time has passed, for requests on their way only."""
+    """Time has passed: requests on their way may arrive, and nothing else changes."""
 
 
 Event = Request | Tick | Clock | Arrive

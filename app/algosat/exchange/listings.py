@@ -15,7 +15,7 @@ from algosat.domain.instruments import Instrument, InstrumentKind
 EQUITY: Final = "equity"  # segments, as the calendar names them
 DERIVATIVES: Final = "derivatives"
 
-# (upper price, exclusive; tick) by the month-end close: of shares and their futures, then of index futures.
+# Upper end of a price band, exclusive, and its tick, by the month-end close. Shares and futures on them:
 _TICKS: Final = (
     (Decimal(250), Decimal("0.01")),
     (Decimal(1000), Decimal("0.05")),
@@ -24,6 +24,7 @@ _TICKS: Final = (
     (Decimal(20000), Decimal("1.00")),
     (Decimal("Infinity"), Decimal("5.00")),
 )
+# Index futures:
 _INDEX_TICKS: Final = (
     (Decimal("15000.01"), Decimal("0.05")),  # up to and including 15,000
     (Decimal("30000.01"), Decimal("0.10")),

@@ -24,7 +24,7 @@ def is_reached(order: BookOrder, quote: Quote) -> bool:
 
 
 def trigger(order: BookOrder, instrument: Instrument, quote: Quote, at: datetime) -> BookOrder:
-    """Return the order as open with its limit, not matched yet."""
+    """Turn a triggered stop into an open order with a limit, not matched yet."""
     return order.changed(at, status=Status.OPEN, limit=limit_of(order.terms, instrument, quote))
 
 
@@ -44,5 +44,5 @@ def limit_of(terms: OrderTerms, instrument: Instrument, quote: Quote) -> Decimal
 
 
 def _within_circuit(price: Decimal, quote: Quote, side: Side) -> Decimal:
-    """Restrict a price to the circuit limit it could exceed. On the other side it stays, to be refused."""
+    """Keep a buy price at or below the upper circuit limit, and a sell price at or above the lower one."""
     return min(price, quote.upper_circuit) if side is Side.BUY else max(price, quote.lower_circuit)

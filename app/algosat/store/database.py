@@ -26,7 +26,7 @@ _PRAGMAS: Final = (
 )
 
 _BEGIN = Prepared(text("BEGIN"))
-# A read transaction that writes later could fail midway. This one fails at its beginning or not at all.
+# A read transaction that begins to write could fail midway. This one takes SQLite's lock at its beginning.
 _BEGIN_TO_WRITE = Prepared(text("BEGIN IMMEDIATE"))
 
 
@@ -133,7 +133,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _set_synchronous(connection: Connection, mode: str) -> None:
-    """Set the synchronous mode. Must be called before the transaction: within one SQLite ignores it."""
+    """Set the synchronous mode of the next transaction. SQLite ignores the pragma inside a transaction."""
     if connection.info.get("synchronous", "FULL") != mode:
         _driver(connection).execute(f"PRAGMA synchronous = {mode}")
         connection.info["synchronous"] = mode

@@ -28,7 +28,7 @@ class UnreliableChannel:
         self._listener, self._disconnected = listener, False
 
     def disconnect(self) -> None:
-        """Stop all delivery, of delayed reports too."""
+        """Stop all delivery, including that of delayed reports."""
         self._disconnected = True
         for timer in list(self._timers):
             timer.cancel()
@@ -51,7 +51,7 @@ class UnreliableChannel:
         self._repeat(report, fault)
 
     def echo(self, report: OrderReport) -> None:
-        """Perhaps push a report that was already returned by a call, as some brokers do."""
+        """Push a report that a call has already returned, if the fault drawn for it repeats reports."""
         self._repeat(report, self._plan().draw(OF_UPDATES, "echo", next(self._numbers)))
 
     def later(self, action: Callable[[], object]) -> None:

@@ -164,7 +164,7 @@ class Persistence:
 
 
 def _state_rows(before: Snapshot | None, now: Snapshot, at: datetime) -> Iterable[dict[str, Any]]:
-    """Yield the rows that differ from the snapshot before. Unchanged values are the same objects."""
+    """Yield the state rows that have changed. Unchanged values are the same objects in both snapshots."""
     yield {"name": _EXCHANGE, "at": at, "data": {"sequence": now.market.sequence}}
     for symbol, path in now.paths.items():
         book = now.market.book(symbol)

@@ -50,7 +50,7 @@ class Venue:
         self._published = _PublishedOrders(orders)
 
     def send(self, build: Callable[[int], Request], at: datetime) -> int:
-        """Send a request to the exchange. Returns the number that `answer` asks for."""
+        """Send a request to the exchange. Returns its number, which `answer` takes."""
         with self._market_lock:
             number = next(self._requests)
             self._step([build(number)], at)

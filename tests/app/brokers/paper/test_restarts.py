@@ -34,22 +34,22 @@ def test_killed_exchange_continues_from_its_last_write(writer: Writer) -> None:
     resting = order_of(1, quantity=5000, limit_price=quote(first).ask)
     partial = first.place(resting)
     first.place(order_of(2))
-    again = reopened(writer, clock)
-    assert again.reports() == first.reports()
-    assert again.quotes() == first.quotes()
+    second = reopened(writer, clock)
+    assert second.reports() == first.reports()
+    assert second.quotes() == first.quotes()
     assert partial.status is Status.PARTIALLY_FILLED
-    assert again.place(order_of(3)).broker_order_id > first.reports()[-1].broker_order_id
+    assert second.place(order_of(3)).broker_order_id > first.reports()[-1].broker_order_id
 
 
 def test_reopened_exchange_gives_the_same_prices_and_fills(writer: Writer, database: Database) -> None:
     clock = Clock()
     first = broker_on(writer, clock)
     first.place(order_of(1, quantity=50_000, limit_price=quote(first).ask))
-    again = reopened(ReadOnlyStore(database), clock)
+    second = reopened(ReadOnlyStore(database), clock)
     for _ in range(5):
         clock.at += timedelta(milliseconds=250)
-        assert again.step() == first.step()
-        assert again.reports() == first.reports()
+        assert second.step() == first.step()
+        assert second.reports() == first.reports()
 
 
 def test_order_filled_across_restarts_is_not_overfilled(writer: Writer, database: Database) -> None:
@@ -96,9 +96,9 @@ def test_day_order_of_yesterday_expires_after_a_restart(writer: Writer) -> None:
     broker = broker_on(writer, clock)
     broker.place(order_of(1, limit_price=quote(broker).bid - 20))
     clock.at += timedelta(days=1)
-    again = reopened(writer, clock)
-    again.step()
-    found = again.find(order_of(1).id)
+    second = reopened(writer, clock)
+    second.step()
+    found = second.find(order_of(1).id)
     assert found is not None
     assert found.status is Status.EXPIRED
 
