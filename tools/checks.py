@@ -102,6 +102,8 @@ def summary(rounds: list[list[Result]], seconds: float) -> Iterator[str]:
         times = " ".join(f"{run.seconds:6.1f}" for run in runs)
         yield f"  {_outcome([run.passed for run in runs])}  {runs[0].check.name:<22} {times} s"
     yield f"  all of it took {seconds:.0f} s"
+    passed = [all(run.passed for run in runs) for runs in zip(*rounds, strict=True)]
+    yield f"{passed.count(True)} passed, {passed.count(False)} failed"
 
 
 def _outcome(passed: list[bool]) -> str:

@@ -49,7 +49,8 @@ def rows(output: str) -> Iterator[str]:
 
 def summary(output: str) -> Iterator[str]:
     """Yield the lines of a summary that `tools.checks` prints."""
-    yield from (line.strip() for line in output.partition("\nSummary\n")[2].splitlines() if line.strip())
+    lines = output.partition("\nSummary\n")[2].splitlines()
+    yield from (line.strip() for line in lines if line.startswith("  "))
 
 
 @dataclass(frozen=True)

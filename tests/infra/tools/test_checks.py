@@ -41,6 +41,7 @@ def test_summary_has_a_line_for_each_check_and_the_time_of_all() -> None:
         ["passed", "one", "3.0", "s"],
         ["FAILED", "two", "4.0", "s"],
         ["all", "of", "it", "took", "5", "s"],
+        ["1", "passed,", "1", "failed"],
     ]
 
 
