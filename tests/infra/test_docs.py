@@ -34,9 +34,7 @@ HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 TOPS: Final = "app|docs|inventories|molecule|playbooks|roles|templates|tests|tools"
 PATH: Final = re.compile(rf"(?<![\w/.])(?:{TOPS})/[\w.*/+-]*")
 # What the text itself fills in, or what a run makes.
-PLACEHOLDER: Final = re.compile(
-    r"NAME|ENV|FILE|AREA|inventories/(local|mine|production|staging)\b"
-)
+PLACEHOLDER: Final = re.compile(r"NAME|ENV|FILE|AREA|inventories/(local|mine|production|staging)\b")
 VERB: Final = re.compile(r"\bmake ([a-z][a-z-]*)")
 VARIABLE: Final = re.compile(rf"(?:{'|'.join(ROLES)})_[a-z0-9_]*[a-z0-9]")
 # Roles of other projects, and rules of scanners.

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
-from pydantic_core import core_schema
 
 from algosat.api.problems import Problem
 from algosat.api.request_models import Input
@@ -101,7 +100,7 @@ class Schemas:
 class _Generator(GenerateJsonSchema):
     """pydantic's generator, with decimals as strings and without titles that repeat a field's name."""
 
-    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+    def decimal_schema(self, schema: Any) -> JsonSchemaValue:
         if self.mode == "serialization":
             return {"type": "string", "format": "decimal", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
         return super().decimal_schema(schema)
@@ -109,7 +108,7 @@ class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
-    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+    def enum_schema(self, schema: Any) -> JsonSchemaValue:
         made = super().enum_schema(schema)
         if issubclass(schema["cls"], Code):
             made["x-enum-descriptions"] = {code.value: code.help_text for code in schema["cls"]}
