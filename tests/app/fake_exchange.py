@@ -118,7 +118,7 @@ class FakeExchange:
         return self.book[report.broker_order_id]
 
 
-def elsewhere(
+def external_report(
     number: str, *trades: Trade, status: Status = Status.OPEN, tag: str | None = None
 ) -> OrderReport:
     """Return a report of an external order."""

@@ -1,4 +1,4 @@
-"""Back-tests of the cases: the text of a recording in, a report out."""
+"""Back-tests for the cases: from the text of a recording to a report."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def require_trades(finished: BacktestResult) -> None:
 
 
 def prices(finished: BacktestResult, side: Side) -> list[tuple[Decimal | int, Decimal]]:
-    """Quantity and price of each trade of one side."""
+    """Return quantity and price of each trade of one side."""
     return [(fill.quantity, fill.price) for fill in fills(finished, side)]

@@ -24,14 +24,14 @@ WorldAt = Callable[[datetime], World]
 
 @pytest.fixture
 def world_at(tmp_path: Path, empty_url: str) -> Iterator[WorldAt]:
-    """Call it with the time at which the world begins; once a test."""
+    """Return a function that opens a world at the given time; a test may call it once."""
     with ExitStack() as stack:
         yield lambda at: stack.enter_context(worlds.open_world(tmp_path, empty_url, at))
 
 
 @pytest.fixture
 def served(app: Flask, services: Services, settings: Settings, clock: FakeClock) -> World:
-    """A world behind the API, always open, under the role's limits."""
+    """Return a world behind the API, in a market that is always open, with the role's limits."""
     desk = replace(services.desk, defaults=_limits(settings))
     world = worlds.build(desk, settings.algosat, clock)
     app.extensions[NAME] = replace(services, desk=world.desk, clock=clock)
@@ -40,14 +40,14 @@ def served(app: Flask, services: Services, settings: Settings, clock: FakeClock)
 
 @pytest.fixture
 def _strategies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The strategies of the cases, in the catalogue."""
+    """Add the strategies of the cases to the catalogue."""
     monkeypatch.setitem(catalog.CLASSES, "once", Once)
     monkeypatch.setitem(catalog.CLASSES, "buy-every-bar", BuyEveryBar)
 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
-    """The scripted strategy, in the catalogue, without a script."""
+    """Add the scripted strategy to the catalogue, and return it without a script."""
     monkeypatch.setitem(catalog.CLASSES, "scripted", Scripted)
     Scripted.script.clear()
     Scripted.calls.clear()

@@ -1,4 +1,4 @@
-"""Strategies of the cases: small, and without any rule of their own."""
+"""Strategies for the cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Case 06: phases in which nothing trades, so that the last price is always old."""
+"""Case 06: phases without trades, in which the last price is always old."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAKEN = {Status.OPEN, Status.FILLED}
     [ist(2026, 11, 23, 15, 21), ist(2026, 11, 23, 15, 24), ist(2026, 11, 23, 15, 26)],
     ids=["auction", "late in the auction", "auction, limit orders only"],
 )
-def test_the_closing_auction_takes_a_limit_order(world_at: WorldAt, at: datetime) -> None:
+def test_limit_order_is_accepted_in_the_closing_auction(world_at: WorldAt, at: datetime) -> None:
     world = world_at(ist(2026, 11, 23, 15, 10))
     world.hold("NOVA-EQ", 10)
     world.run_until(at)
@@ -28,7 +28,7 @@ def test_the_closing_auction_takes_a_limit_order(world_at: WorldAt, at: datetime
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 06: denied stale_quote")
-def test_the_post_close_session_takes_a_market_order(world_at: WorldAt) -> None:
+def test_market_order_is_accepted_in_the_post_close_session(world_at: WorldAt) -> None:
     world = world_at(ist(2026, 11, 23, 15, 10))
     world.hold("NOVA-EQ", 10)
     world.run_until(ist(2026, 11, 23, 15, 51))
@@ -36,7 +36,7 @@ def test_the_post_close_session_takes_a_market_order(world_at: WorldAt) -> None:
     assert order.status in TAKEN, order.code
 
 
-def test_the_post_close_session_takes_no_limit_order(world_at: WorldAt) -> None:
+def test_limit_order_is_denied_in_the_post_close_session(world_at: WorldAt) -> None:
     world = world_at(ist(2026, 11, 23, 15, 10))
     world.hold("NOVA-EQ", 10)
     world.run_until(ist(2026, 11, 23, 15, 55))
@@ -46,7 +46,7 @@ def test_the_post_close_session_takes_no_limit_order(world_at: WorldAt) -> None:
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 06: denied stale_quote")
 @pytest.mark.parametrize("minute", [1, 4], ids=["09:01", "09:04"])
-def test_the_pre_open_session_takes_a_market_order(world_at: WorldAt, minute: int) -> None:
+def test_market_order_is_accepted_in_the_pre_open_session(world_at: WorldAt, minute: int) -> None:
     world = world_at(ist(2026, 11, 23, 15, 10)).jump(ist(2026, 11, 25, 8, 59))
     world.run_until(ist(2026, 11, 25, 9, minute), step=5)
     order = world.place("ALPHA-EQ", Side.BUY, 5)

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("_strategies")
 HOUR = 3600
 
 
-def bars_told(scripted: type[Scripted]) -> list[str]:
+def bars_received(scripted: type[Scripted]) -> list[str]:
     bars: list[Bar] = [bar for name, bar in scripted.calls if name == "bar"]
     return [
         f"{bar.start.astimezone(EXCHANGE_TIME):%H:%M} {bar.open} {bar.high} {bar.low} {bar.close}"
@@ -50,7 +50,7 @@ def test_hourly_bars_from_the_open_reach_the_strategy_as_recorded(scripted: type
         """
     )
     backtest(lines, strategy="scripted", symbols=["HRL"], bar_seconds=HOUR)
-    assert bars_told(scripted) == [
+    assert bars_received(scripted) == [
         "09:15 100 110 90 105",
         "10:15 105 120 104 118",
         "11:15 118 119 100 101",
@@ -59,7 +59,7 @@ def test_hourly_bars_from_the_open_reach_the_strategy_as_recorded(scripted: type
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 22: the first live bar ends at 10:00")
-def test_the_first_hourly_bar_of_a_live_day_is_a_whole_hour() -> None:
+def test_first_hourly_bar_of_a_live_day_is_a_whole_hour() -> None:
     opening, bars = ist(2026, 11, 2, 9, 15), Bars("HRL", HOUR)
     for minute, price in ((0, "100"), (30, "110"), (59, "105")):
         at = opening + timedelta(minutes=minute)
@@ -93,7 +93,7 @@ def crossed() -> BacktestResult:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 26: prices are rounded to a tick of 0.01")
-def test_no_trade_is_outside_the_recorded_prices() -> None:
+def test_every_trade_is_within_the_recorded_prices() -> None:
     finished = crossed()
     require_trades(finished)
     low, high = Decimal("1.0695"), Decimal("1.0805")
@@ -102,7 +102,7 @@ def test_no_trade_is_outside_the_recorded_prices() -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 26: a tick of 0.01 takes all gains")
-def test_a_crossover_on_a_wave_wins_every_trip() -> None:
+def test_crossover_on_a_wave_wins_every_round_trip() -> None:
     trips = [trip.realised for trip in crossed().report.trips]
     if len(trips) < 3:
         raise SetupFailed(f"too few trips: {trips}")
@@ -120,7 +120,7 @@ def test_prices_after_a_split_are_not_rounded_to_the_tick_before_it(scripted: ty
         """
     )
     backtest(lines, strategy="scripted", symbols=["SPL"])
-    assert bars_told(scripted)[-1] == "09:18 2105.35 2105.35 2105.35 2105.35"
+    assert bars_received(scripted)[-1] == "09:18 2105.35 2105.35 2105.35 2105.35"
 
 
 def held_intraday(market: str) -> BacktestResult:
@@ -143,7 +143,7 @@ def held_intraday(market: str) -> BacktestResult:
         ),
     ],
 )
-def test_an_intraday_position_is_squared_off(market: str) -> None:
+def test_intraday_position_is_squared_off(market: str) -> None:
     finished = held_intraday(market)
     result = finished.report.result
     require_bought(finished, (100, "1000.30"))

@@ -41,12 +41,12 @@ def profit(path: Path, content: bytes) -> str | None:
     return found
 
 
-def test_a_file_in_utf_8_is_read(tmp_path: Path) -> None:
+def test_file_in_utf_8_is_read(tmp_path: Path) -> None:
     assert profit(tmp_path / "plain.csv", TEXT.encode()) == PROFIT
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 34: the mark is read as part of a name")
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+def test_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert profit(tmp_path / "excel.csv", TEXT.encode("utf-8-sig")) == PROFIT
 
 
@@ -56,7 +56,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     [(TEXT.encode("utf-16"), 1), (TEXT.encode().replace(b"09:17,XX", b"09:17,X\xe9"), 4)],
     ids=["UTF-16", "one byte"],
 )
-def test_a_file_that_is_not_utf_8_is_refused_with_the_line(tmp_path: Path, content: bytes, line: int) -> None:
+def test_file_in_another_encoding_is_refused_with_the_line(tmp_path: Path, content: bytes, line: int) -> None:
     with pytest.raises((InvalidRequest, UnicodeDecodeError)) as caught:
         run_file(tmp_path / "other.csv", content)
     assert isinstance(caught.value, InvalidRequest)

@@ -41,7 +41,7 @@ def stopped(bar: str) -> BacktestResult:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 20: the stop rests above the market")
-def test_a_stop_passed_inside_a_bar_fills_at_its_trigger() -> None:
+def test_stop_passed_within_a_bar_fills_at_its_trigger() -> None:
     finished = stopped("1000,1001,940,945")
     assert prices(finished, Side.SELL) == [(100, Decimal(980))]
     assert finished.report.result["realised"] == "-2030.00"
@@ -49,12 +49,12 @@ def test_a_stop_passed_inside_a_bar_fills_at_its_trigger() -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 20: filled at the bar's low")
-def test_a_stop_just_passed_fills_at_its_trigger() -> None:
+def test_stop_barely_passed_fills_at_its_trigger() -> None:
     assert prices(stopped("1000,1001,976,977"), Side.SELL) == [(100, Decimal(980))]
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 20: the stop rests above the market")
-def test_a_stop_jumped_by_a_gap_between_bars_fills_at_the_open() -> None:
+def test_stop_passed_by_a_gap_fills_at_the_open() -> None:
     finished = stopped("960,961,940,945")
     assert sum(fill.quantity for fill in fills(finished, Side.SELL)) == 100
     assert all(Decimal("959.50") <= price <= 960 for _, price in prices(finished, Side.SELL))
@@ -65,7 +65,7 @@ def daily(text: str, **parameters: Any) -> BacktestResult:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 21: the exit expires unfilled")
-def test_an_exit_decided_at_the_close_fills_at_the_next_open() -> None:
+def test_exit_decided_at_the_close_fills_at_the_next_open() -> None:
     finished = daily(
         """
         2026-11-02,ABC,1990,2005,1985,2000,500000
@@ -84,7 +84,7 @@ def test_an_exit_decided_at_the_close_fills_at_the_next_open() -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 21: the entry expires unfilled")
-def test_an_entry_decided_at_the_close_fills_at_the_next_open() -> None:
+def test_entry_decided_at_the_close_fills_at_the_next_open() -> None:
     finished = daily(
         """
         2026-11-02,ABC,1990,2005,1985,2000,500000
@@ -110,19 +110,19 @@ def bought_by_volume(
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 29: fills of a fraction of a share")
-def test_every_fill_and_position_is_whole_shares() -> None:
+def test_fills_and_positions_are_whole_shares() -> None:
     finished = bought_by_volume("FRC", 100, 3000, 533)
     assert [fill for fill in fills(finished) if fill.quantity % 1 or fill.after.quantity % 1] == []
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 29: the exit is denied off_lot")
-def test_an_exit_sells_all_that_is_held() -> None:
+def test_exit_sells_the_whole_position() -> None:
     finished = bought_by_volume("FRC", 100, 3000, 533)
     assert finished.report.result["orders"]["denied"] == {}
     assert prices(finished, Side.SELL)
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 29: fills of a fraction of a lot")
-def test_every_fill_of_a_future_is_whole_lots() -> None:
+def test_fills_of_a_future_are_whole_lots() -> None:
     finished = bought_by_volume("GRANITE-FUT", 930, 22_000, 5330, product="carry")
     assert [fill for fill in fills(finished) if fill.quantity % 550 or fill.after.quantity % 550] == []

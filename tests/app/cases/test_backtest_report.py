@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("_strategies")
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 24: 90000.00 (9.89 %), chosen by amount")
-def test_the_worst_drawdown_is_the_one_of_the_greatest_share() -> None:
+def test_worst_drawdown_is_the_largest_in_percent() -> None:
     lines = recording(
         """
         2026-11-02,DDB,100,100,100,100,5000000
@@ -33,7 +33,7 @@ def test_the_worst_drawdown_is_the_one_of_the_greatest_share() -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 33: -30.00, counts every recorded symbol")
-def test_holding_instead_counts_the_symbols_of_the_strategy_only() -> None:
+def test_buy_and_hold_counts_only_the_symbols_of_the_strategy() -> None:
     lines = recording(
         """
         2026-11-02,AAA,100,100,100,100,5000000

@@ -17,7 +17,7 @@ SYMBOL = "ALPHA-EQ"
 
 @pytest.fixture
 def uncovered(world_at: WorldAt) -> World:
-    """A position of a hundred on 1 January 2027, a Friday, with a fresh price."""
+    """Hold a hundred on 1 January 2027, a Friday, with a fresh price."""
     world = world_at(ist(2026, 12, 31, 15, 5))
     world.hold(SYMBOL, 100)
     world.run_until(ist(2026, 12, 31, 15, 30))
@@ -27,29 +27,29 @@ def uncovered(world_at: WorldAt) -> World:
 
 
 def refresh(world: World) -> None:
-    """Receive the last known price as one of now."""
+    """Receive the last known price again, with the present time."""
     world.receive(replace(world.quote(SYMBOL), at=world.clock()))
 
 
-def test_an_entry_is_denied(uncovered: World) -> None:
+def test_entry_is_denied(uncovered: World) -> None:
     order = uncovered.place(SYMBOL, Side.BUY, 1)
     assert (order.status, order.code) == (Status.DENIED, "calendar_unknown")
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 05: denied calendar_unknown")
-def test_a_reduce_only_order_passes(uncovered: World) -> None:
+def test_reduce_only_order_passes(uncovered: World) -> None:
     order = uncovered.place(SYMBOL, Side.SELL, 100, reduce_only=True)
     assert order.status is not Status.DENIED, order.code
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 05: close-all places a denied order")
-def test_closing_everything_passes(uncovered: World) -> None:
+def test_close_all_passes(uncovered: World) -> None:
     (order,) = close.close_all(uncovered.desk, CAUSE).orders
     assert order.status is not Status.DENIED, order.code
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 05: flatten closes nothing")
-def test_flatten_closes_the_position(uncovered: World) -> None:
+def test_flattening_halt_closes_the_position(uncovered: World) -> None:
     uncovered.halt_and_flatten()
     for _ in range(30):
         refresh(uncovered)

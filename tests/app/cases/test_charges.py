@@ -21,7 +21,7 @@ PRICES = pytest.mark.parametrize(("price", "charges"), [("499", "59.35"), ("501"
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason=TAX)
 @PRICES
-def test_a_hundred_orders_of_a_day_are_charged_as_one_note(
+def test_hundred_orders_of_a_day_are_charged_as_one_note(
     desk: Desk, clock: FakeClock, price: str, charges: str
 ) -> None:
     set_prices(desk, ALPHA=price)
@@ -38,7 +38,7 @@ def test_a_hundred_orders_of_a_day_are_charged_as_one_note(
 @pytest.mark.usefixtures("_strategies")
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason=TAX)
 @PRICES
-def test_a_back_test_charges_a_hundred_orders_as_one_note(price: str, charges: str) -> None:
+def test_backtest_charges_a_hundred_orders_as_one_note(price: str, charges: str) -> None:
     lines = ["at,symbol,last,bid,ask,ask_quantity\n"]
     for number in range(ORDERS + 1):
         at = ist(2026, 11, 2, 9, 15) + timedelta(minutes=number)

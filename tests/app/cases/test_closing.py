@@ -1,4 +1,4 @@
-"""Cases 01 and 08: positions that have exits working."""
+"""Cases 01 and 08: positions with working exits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TICK = Decimal("0.05")
 
 
 def near(world: World, factor: str) -> str:
-    """Return the last price times a factor, on the tick."""
+    """Return the last price times a factor, rounded to the tick."""
     price = world.quote(SYMBOL).last * Decimal(factor)
     return str((price / TICK).to_integral_value(ROUND_DOWN) * TICK)
 
 
 def sent(world: World, answer: Any) -> dict[str, Any]:
-    """Have the engine send an accepted order. Raises SetupFailed if the API refused the order."""
+    """Let the engine send the order that the API accepted. Raises SetupFailed if it was refused."""
     if answer.status_code not in (201, 202):
         raise SetupFailed(answer.text)
     world.run(2)
@@ -33,7 +33,7 @@ def sent(world: World, answer: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def protected(served: World, trader: Client) -> World:
-    """A position of ten with a stop 3 % below the last price."""
+    """Hold ten, with a stop 3 % below the last price."""
     sent(served, trader.place())
     stop = sent(
         served, trader.place(side="sell", type="stop", trigger_price=near(served, "0.97"), reduce_only=True)
@@ -45,7 +45,7 @@ def protected(served: World, trader: Client) -> World:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 01: close answers 409 nothing_to_close")
-def test_closing_a_position_cancels_its_stop_and_sells(protected: World, trader: Client) -> None:
+def test_close_cancels_the_stop_and_sells(protected: World, trader: Client) -> None:
     answer = trader.post(f"/positions/{SYMBOL}/close")
     assert answer.status_code == 201
     protected.run(10)
@@ -54,7 +54,7 @@ def test_closing_a_position_cancels_its_stop_and_sells(protected: World, trader:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 01: close-all closes nothing")
-def test_closing_everything_closes_positions_with_a_stop(protected: World, trader: Client) -> None:
+def test_close_all_closes_positions_with_a_stop(protected: World, trader: Client) -> None:
     assert trader.post("/positions/close-all").status_code == 201
     protected.run(10)
     assert trader.get("/positions").json["items"] == []
@@ -62,7 +62,7 @@ def test_closing_everything_closes_positions_with_a_stop(protected: World, trade
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 08: the target is denied more_than_held")
-def test_a_target_works_beside_the_stop(protected: World, trader: Client) -> None:
+def test_target_may_work_beside_the_stop(protected: World, trader: Client) -> None:
     target = trader.place(side="sell", type="limit", limit_price=near(protected, "1.03"), reduce_only=True)
     assert target.status_code in (201, 202), target.json["code"]
     protected.run(2)
@@ -70,7 +70,7 @@ def test_a_target_works_beside_the_stop(protected: World, trader: Client) -> Non
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 08: the target is denied more_than_held")
-def test_the_stop_is_cancelled_when_the_target_fills(protected: World, trader: Client) -> None:
+def test_stop_is_cancelled_when_the_target_fills(protected: World, trader: Client) -> None:
     target = trader.place(side="sell", type="limit", limit_price=near(protected, "1.03"), reduce_only=True)
     assert target.status_code in (201, 202), target.json["code"]
     protected.run(2)

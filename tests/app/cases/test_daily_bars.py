@@ -1,4 +1,4 @@
-"""Case 13: a strategy on daily bars decides when the market has closed."""
+"""Case 13: a strategy on daily bars decides after the market has closed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def orders_of(world: World) -> list[Order]:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 13: denied market_closed at midnight")
-def test_a_strategy_on_the_server_can_trade(world_at: WorldAt) -> None:
+def test_live_strategy_on_daily_bars_can_trade(world_at: WorldAt) -> None:
     midnight = ist(2026, 11, 25, 0, 0)
     world = world_at(midnight)
     parameters = OnceParameters(symbols=(SYMBOL,), quantity=10, bar_seconds=DAY, product=Product.DELIVERY)
@@ -53,7 +53,7 @@ def test_a_strategy_on_the_server_can_trade(world_at: WorldAt) -> None:
 
 @pytest.mark.usefixtures("_strategies")
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 13: denied market_closed at midnight")
-def test_a_strategy_in_a_back_test_with_market_hours_can_trade() -> None:
+def test_backtested_strategy_on_daily_bars_can_trade() -> None:
     finished = backtest(
         recording(DAYS), terms={"market": "exchange"}, symbols=["DLY"], quantity=10, bar_seconds=DAY
     )

@@ -1,4 +1,4 @@
-"""Case 04: the price gaps over night and the loss of the day counts from yesterday's close."""
+"""Case 04: after an overnight gap, the day's loss counts from the previous close."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SYMBOL = "ALPHA-EQ"
 
 
 @pytest.fixture
-def over_night(world_at: WorldAt) -> World:
-    """2,000 shares, and the market closed."""
+def overnight(world_at: WorldAt) -> World:
+    """Hold 2,000 shares after the close of the market."""
     world = world_at(ist(2026, 11, 25, 15, 5))
     world.hold(SYMBOL, 2000)
     world.run_until(ist(2026, 11, 25, 15, 31))
@@ -35,15 +35,15 @@ def open_with_a_gap(world: World) -> None:
         world.clock.forward(seconds=2)
 
 
-def test_the_loss_halts_trading_if_the_engine_ran_at_midnight(over_night: World) -> None:
-    over_night.jump(ist(2026, 11, 26, 0, 0, 5))
-    open_with_a_gap(over_night)
-    ((_, reason),) = over_night.halts()
+def test_loss_halts_trading_if_the_engine_ran_at_midnight(overnight: World) -> None:
+    overnight.jump(ist(2026, 11, 26, 0, 0, 5))
+    open_with_a_gap(overnight)
+    ((_, reason),) = overnight.halts()
     assert "today; the limit is 50000" in reason
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 04: the day opens after the gap; no halt")
-def test_the_loss_halts_trading_if_the_engine_starts_after_the_gap(over_night: World) -> None:
-    closed_at = over_night.quote(SYMBOL).last
-    open_with_a_gap(over_night)
-    assert over_night.halts() == [("all", f"lost {2000 * (closed_at - 150):.2f} today; the limit is 50000")]
+def test_loss_halts_trading_if_the_engine_starts_after_the_gap(overnight: World) -> None:
+    closed_at = overnight.quote(SYMBOL).last
+    open_with_a_gap(overnight)
+    assert overnight.halts() == [("all", f"lost {2000 * (closed_at - 150):.2f} today; the limit is 50000")]

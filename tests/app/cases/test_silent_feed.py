@@ -1,4 +1,4 @@
-"""Case 02: the broker answers, but no price has come for 45 seconds."""
+"""Case 02: the broker answers, but has sent no price for 45 seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYMBOL = "ALPHA-EQ"
 
 @pytest.fixture
 def silent(world_at: WorldAt) -> World:
-    """A position of a hundred whose last price is 45 seconds old."""
+    """Hold a hundred whose last price is 45 seconds old."""
     world = world_at(ist(2026, 11, 25, 11, 0))
     world.hold(SYMBOL, 100)
     world.tick(2)
@@ -23,39 +23,39 @@ def silent(world_at: WorldAt) -> World:
     return world
 
 
-def test_an_entry_is_denied(silent: World) -> None:
+def test_entry_is_denied(silent: World) -> None:
     order = silent.place(SYMBOL, Side.BUY, 1)
     assert (order.status, order.code) == (Status.DENIED, "stale_quote")
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: denied stale_quote")
-def test_a_reduce_only_limit_order_passes(silent: World) -> None:
+def test_reduce_only_limit_order_passes(silent: World) -> None:
     price = silent.quote(SYMBOL).last
     order = silent.place(SYMBOL, Side.SELL, 100, limit_price=price, reduce_only=True)
     assert order.status in (Status.OPEN, Status.FILLED), order.code
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: denied stale_quote")
-def test_a_reduce_only_market_order_passes(silent: World) -> None:
+def test_reduce_only_market_order_passes(silent: World) -> None:
     order = silent.place(SYMBOL, Side.SELL, 100, reduce_only=True)
     assert order.status in (Status.OPEN, Status.FILLED), order.code
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: close-all places a denied order")
-def test_closing_everything_passes(silent: World) -> None:
+def test_close_all_passes(silent: World) -> None:
     (order,) = close.close_all(silent.desk, CAUSE).orders
     assert order.status is not Status.DENIED, order.code
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: flatten waits for a fresh price")
-def test_flatten_closes_the_position(silent: World) -> None:
+def test_flattening_halt_closes_the_position(silent: World) -> None:
     silent.halt_and_flatten()
     silent.run(30, feed=False)
     assert silent.held() == {}
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: no alert")
-def test_flatten_without_a_fresh_price_raises_an_alert(silent: World) -> None:
+def test_flattening_halt_without_a_fresh_price_raises_an_alert(silent: World) -> None:
     silent.halt_and_flatten()
     silent.run(30, feed=False)
     assert [event for event in silent.alerts() if SYMBOL in f"{event.subject} {event.data['detail']}"]

@@ -1,4 +1,4 @@
-"""Case 03: the engine is away when intraday positions must be closed."""
+"""Case 03: the engine is not running when intraday positions must be closed."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ LONG, SHORT = "ALPHA-EQ", "NOVA-EQ"
 
 @pytest.fixture
 def intraday(world_at: WorldAt) -> World:
-    """Long 300 and short 100 at 14:55, before any square-off."""
+    """Hold 300 long and 100 short at 14:55, before the square-off."""
     world = world_at(ist(2026, 11, 25, 14, 55))
     world.hold(LONG, 300, product=Product.INTRADAY)
     world.hold(SHORT, 100, side=Side.SELL, product=Product.INTRADAY)
     return world
 
 
-def test_positions_are_closed_before_the_close_of_the_day(intraday: World) -> None:
+def test_intraday_positions_are_closed_before_the_close(intraday: World) -> None:
     intraday.run_until(ist(2026, 11, 25, 15, 17))
     assert intraday.held() == {}
 
 
-def test_a_late_engine_closes_within_the_window(intraday: World) -> None:
+def test_late_engine_closes_within_the_window(intraday: World) -> None:
     intraday.jump(ist(2026, 11, 25, 15, 25)).run(30)
     assert LONG not in intraday.held()
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 03: kept through the closing auction")
-def test_a_late_engine_closes_in_the_closing_auction(intraday: World) -> None:
+def test_late_engine_closes_in_the_closing_auction(intraday: World) -> None:
     intraday.jump(ist(2026, 11, 25, 15, 21)).run_until(ist(2026, 11, 25, 15, 45))
     assert intraday.held().get(SHORT, Decimal(0)) == 0
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 03: kept until the next square-off")
-def test_a_missed_square_off_is_made_up_at_the_next_open(intraday: World) -> None:
+def test_missed_square_off_is_made_up_at_the_next_open(intraday: World) -> None:
     intraday.jump(ist(2026, 11, 26, 9, 14)).run_until(ist(2026, 11, 26, 9, 16), step=5)
     assert intraday.held() == {}
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 03: no alert")
-def test_a_missed_square_off_raises_an_alert_with_symbol_and_quantity(intraday: World) -> None:
+def test_missed_square_off_raises_an_alert_with_symbol_and_quantity(intraday: World) -> None:
     intraday.jump(ist(2026, 11, 26, 9, 14)).run_until(ist(2026, 11, 26, 9, 16), step=5)
     texts = [f"{event.kind} {event.subject} {event.data['detail']}" for event in intraday.alerts()]
     assert [text for text in texts if LONG in text and "300" in text]

@@ -1,4 +1,4 @@
-"""A desk, the engine's components and the paper exchange on one clock that the test moves."""
+"""A world: a desk, the engine's components and the paper exchange on one clock, which the test sets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _RISK: Final = "algosat_risk_"
 
 
 class SetupFailed(RuntimeError):
-    """A case could not be set up. Not an AssertionError: no expected failure must hide it."""
+    """A case could not be set up. It is no AssertionError, which an expected failure would hide."""
 
 
 class SteppedBroker(PaperBroker):
@@ -93,7 +93,7 @@ class World:
         return self
 
     def place(self, symbol: str, side: Side, quantity: int, **options: Any) -> Order:
-        """Place an order, send it and return it as the store has it; a limit price makes it a limit order."""
+        """Place an order, send it and return its stored state; a limit price makes it a limit order."""
         kind = OrderType.MARKET if options.get("limit_price") is None else OrderType.LIMIT
         terms = OrderTerms(self.desk.account, symbol, side, Decimal(quantity), kind, **options)
         placed = place.place_order(self.desk, terms, CAUSE).order
@@ -127,7 +127,7 @@ class World:
         return found
 
     def held(self) -> dict[str, Decimal]:
-        """Quantity by symbol; negative: short."""
+        """Return the quantity by symbol; negative: short."""
         with self.desk.database.read() as connection:
             positions = queries.open_positions(connection, self.desk.account)
         return {position.symbol: position.quantity for position in positions}
@@ -137,12 +137,12 @@ class World:
             return queries.working(connection, self.desk.account)
 
     def halts(self) -> list[tuple[str, str]]:
-        """Scope and reason of each halt in force."""
+        """Return scope and reason of each halt in force."""
         with self.desk.database.read() as connection:
             return [(each.scope.name(IN_HALTS), each.reason) for each in halts.in_force(connection)]
 
     def alerts(self) -> list[Event]:
-        """Audit events in the form that `engine.alerts` writes."""
+        """Return the audit events in the form that `engine.alerts` writes."""
         with self.desk.database.read() as connection:
             return [event for event in audit.all_events(connection) if set(event.data) == {"detail"}]
 

@@ -59,12 +59,12 @@ class Book(RuleBasedStateMachine):
         self.most_filled.append(Decimal(0))
 
     @rule(which=st.integers(0), kind=st.sampled_from(PLAIN))
-    def something_happens(self, which: int, kind: EventKind) -> None:
-        self._happen(which, OrderEvent(kind, NOW))
+    def event_arrives(self, which: int, kind: EventKind) -> None:
+        self._try(which, OrderEvent(kind, NOW))
 
     @rule(which=st.integers(0), quantity=QUANTITIES, price=PRICES)
-    def a_change_is_asked_for(self, which: int, quantity: Decimal, price: Decimal) -> None:
-        self._happen(
+    def change_is_requested(self, which: int, quantity: Decimal, price: Decimal) -> None:
+        self._try(
             which,
             OrderEvent(
                 EventKind.MODIFY_REQUESTED,
@@ -74,7 +74,7 @@ class Book(RuleBasedStateMachine):
         )
 
     @rule(which=st.integers(0), quantity=QUANTITIES, price=PRICES, fees=st.integers(0, 300))
-    def a_trade_comes_in(self, which: int, quantity: Decimal, price: Decimal, fees: int) -> None:
+    def trade_arrives(self, which: int, quantity: Decimal, price: Decimal, fees: int) -> None:
         if not self.orders:
             return
         order = self.orders[which % len(self.orders)]
@@ -82,13 +82,13 @@ class Book(RuleBasedStateMachine):
         if quantity <= 0:
             return
         trade = Trade(f"T{len(self.trades)}", quantity, price, NOW)
-        if self._happen(which, OrderEvent(EventKind.FILLED, NOW, trade=trade)):
+        if self._try(which, OrderEvent(EventKind.FILLED, NOW, trade=trade)):
             charged = Decimal(fees) / 100
             self.position = fill(self.position, order.terms.side, quantity, price, charged)
             self.trades.append((order.terms.side, quantity, price))
             self.fees += charged
 
-    def _happen(self, which: int, event: OrderEvent) -> bool:
+    def _try(self, which: int, event: OrderEvent) -> bool:
         if not self.orders:
             return False
         index = which % len(self.orders)
@@ -104,7 +104,7 @@ class Book(RuleBasedStateMachine):
             assert reduce(apply, history, placed) == order
 
     @invariant()
-    def filled_never_shrinks_nor_passes_the_quantity(self) -> None:
+    def filled_quantity_neither_falls_nor_exceeds_the_order(self) -> None:
         for index, order in enumerate(self.orders):
             assert self.most_filled[index] <= order.filled_quantity <= order.terms.quantity
             self.most_filled[index] = order.filled_quantity
@@ -113,12 +113,12 @@ class Book(RuleBasedStateMachine):
             )
 
     @invariant()
-    def the_position_is_the_sum_of_the_fills(self) -> None:
+    def position_is_the_sum_of_the_fills(self) -> None:
         assert self.position.quantity == sum(side.sign * quantity for side, quantity, _ in self.trades)
 
     @invariant()
     def cash_is_conserved(self) -> None:
-        """What was paid and received is what was realised and what the open position cost, exactly."""
+        """Payments and receipts equal the realised profit less the cost of the open position, exactly."""
         flow = sum(-side.sign * quantity * price for side, quantity, price in self.trades)
         assert flow == self.position.realised - self.position.cost
         assert self.position.fees == self.fees

@@ -3,19 +3,16 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
-from typing import Any
 
 import pytest
 
 from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar, calendar_for
-from algosat.domain.market_phases import Phase, Window, packaged, read, takes
-from algosat.domain.orders import OrderType, Validity
+from algosat.domain.market_phases import Phase, Window, packaged, read
 from algosat.errors import CalendarUnknown
 from tools import venvs
 
 CALENDAR = ExchangeCalendar(packaged())
-# Prints the trading days of 2026 as the packages in .config/venvs/calendars.in know them.
+# Prints the trading days of 2026 by the packages in .config/venvs/calendars.in.
 OTHER_CALENDAR = """
 import pandas_market_calendars
 for day in pandas_market_calendars.get_calendar("NSE").valid_days("2026-01-01", "2026-12-31"):
@@ -50,7 +47,7 @@ FRIDAY = "2026-11-20"
         ("16:00", Phase.CLOSED, Phase.CLOSED),
     ],
 )
-def test_a_share_goes_through_the_phases_of_its_day(
+def test_phases_of_a_share_follow_the_time_of_day(
     clock: str, with_derivatives: Phase, without: Phase
 ) -> None:
     at = exchange(FRIDAY, clock)
@@ -72,17 +69,19 @@ def test_a_share_goes_through_the_phases_of_its_day(
         ("2026-08-03", "15:45", "equity", Phase.CLOSED),
     ],
 )
-def test_the_changes_of_2026_hold_from_their_day_on(day: str, clock: str, segment: str, phase: Phase) -> None:
+def test_schedule_changes_of_2026_apply_from_their_dates(
+    day: str, clock: str, segment: str, phase: Phase
+) -> None:
     assert CALENDAR.phase(segment, True, exchange(day, clock)) is phase
 
 
 @pytest.mark.parametrize("day", ["2026-11-21", "2026-11-22", "2026-11-24", "2026-11-08"])
-def test_weekends_holidays_and_sessions_of_unknown_times_are_closed(day: str) -> None:
+def test_weekends_holidays_and_sessions_without_times_are_closed(day: str) -> None:
     assert CALENDAR.phase("equity", True, exchange(day)) is Phase.CLOSED
     assert CALENDAR.closes_at("equity", True, exchange(day)) is None
 
 
-def test_the_budget_sunday_trades_as_any_other_day() -> None:
+def test_budget_sunday_has_ordinary_trading_hours() -> None:
     assert CALENDAR.phase("equity", True, exchange("2026-02-01")) is Phase.CONTINUOUS
 
 
@@ -90,24 +89,24 @@ def test_the_budget_sunday_trades_as_any_other_day() -> None:
 def test_trading_days_are_those_of_another_calendar() -> None:
     python = venvs.ensure("calendars") / "python"
     printed = subprocess.check_output([python, "-W", "ignore", "-c", OTHER_CALENDAR], text=True)
-    # The other calendar knows no special sessions.
+    # The other calendar has no special sessions.
     expected = {date.fromisoformat(day) for day in printed.split()} | {date(2026, 2, 1)}
     year = [date(2026, 1, 1) + timedelta(days=number) for number in range(365)]
     assert {day for day in year if CALENDAR.is_trading_day(day)} == expected
 
 
 @pytest.mark.parametrize("day", ["2025-12-31", "2027-01-01"])
-def test_days_beyond_its_validity_are_refused(day: str) -> None:
+def test_days_outside_the_calendar_are_refused(day: str) -> None:
     with pytest.raises(CalendarUnknown, match="covers 2026-01-01 to 2026-12-31"):
         CALENDAR.phase("equity", True, exchange(day))
 
 
-def test_an_unknown_segment_is_refused_with_those_that_are_known() -> None:
+def test_unknown_segment_is_refused_with_the_known_ones() -> None:
     with pytest.raises(CalendarUnknown, match="equity, derivatives"):
         CALENDAR.phase("commodity", False, exchange(FRIDAY))
 
 
-def test_no_next_open_is_guessed_past_the_end() -> None:
+def test_next_open_after_the_end_of_the_calendar_is_refused() -> None:
     with pytest.raises(CalendarUnknown):
         CALENDAR.next_open("equity", True, exchange("2026-12-31", "15:30"))
 
@@ -121,12 +120,12 @@ def test_no_next_open_is_guessed_past_the_end() -> None:
         ("2027-01-01", "refused"),
     ],
 )
-def test_a_warning_comes_thirty_days_before_the_end(day: str, expected: str | None) -> None:
+def test_warning_starts_thirty_days_before_the_end(day: str, expected: str | None) -> None:
     warning = CALENDAR.warning(exchange(day))
     assert (warning is None) if expected is None else (expected in (warning or ""))
 
 
-def test_the_trading_day_is_the_exchanges_date_or_the_next_that_trades() -> None:
+def test_trading_day_is_the_exchange_date_or_the_next_trading_date() -> None:
     assert CALENDAR.trading_day(exchange(FRIDAY, "23:30")) == date(2026, 11, 20)
     assert CALENDAR.trading_day(exchange("2026-11-21")) == date(2026, 11, 23)
     late_in_utc = datetime(2026, 11, 19, 20, 0, tzinfo=UTC)  # 01:30 of the 20th at the exchange
@@ -142,14 +141,14 @@ def test_continuous_trading_closes_by_segment(segment: str, has_derivatives: boo
 
 
 @pytest.mark.parametrize("clock", ["03:00", "12:00", "23:30"])
-def test_a_days_opening_is_that_of_the_exchanges_date(clock: str) -> None:
+def test_opening_time_is_that_of_the_exchange_date(clock: str) -> None:
     assert CALENDAR.opens_at("equity", True, exchange(FRIDAY, clock)) == exchange(FRIDAY, "09:15")
     assert CALENDAR.opens_at("equity", True, exchange("2026-11-22", clock)) is None
     with pytest.raises(CalendarUnknown):
         CALENDAR.opens_at("equity", True, exchange("2031-01-01", clock))
 
 
-def test_the_next_open_is_now_later_today_or_on_the_next_trading_day() -> None:
+def test_next_open_is_now_later_today_or_on_the_next_trading_day() -> None:
     during, before, after = (exchange(FRIDAY, clock) for clock in ("10:00", "07:00", "15:16"))
     assert CALENDAR.next_open("equity", True, during) == during
     assert CALENDAR.next_open("equity", True, before) == exchange(FRIDAY, "09:15")
@@ -158,7 +157,7 @@ def test_the_next_open_is_now_later_today_or_on_the_next_trading_day() -> None:
     assert CALENDAR.next_open("equity", True, before_a_holiday) == exchange("2026-11-25", "09:15")
 
 
-def test_the_market_that_is_always_open_is_open_on_a_sunday() -> None:
+def test_always_open_market_is_open_on_a_sunday() -> None:
     calendar, sunday = AlwaysOpen(), exchange("2026-11-22", "03:00")
     assert calendar.phase("equity", True, sunday) is Phase.CONTINUOUS
     assert calendar.trading_day(sunday) == date(2026, 11, 22)
@@ -168,40 +167,12 @@ def test_the_market_that_is_always_open_is_open_on_a_sunday() -> None:
     assert calendar.warning(exchange("2030-01-01")) is None
 
 
-def test_the_setting_chooses_the_calendar() -> None:
+def test_always_open_setting_selects_the_calendar() -> None:
     assert isinstance(calendar_for(always_open=True), AlwaysOpen)
     assert isinstance(calendar_for(always_open=False), ExchangeCalendar)
 
 
-@pytest.mark.parametrize(
-    ("phase", "order_type", "validity", "taken"),
-    [
-        (Phase.CONTINUOUS, OrderType.STOP_LIMIT, Validity.IOC, True),
-        (Phase.AUCTION, OrderType.MARKET, Validity.DAY, True),
-        (Phase.AUCTION, OrderType.STOP, Validity.DAY, False),
-        (Phase.AUCTION, OrderType.LIMIT, Validity.IOC, False),
-        (Phase.AUCTION_LIMIT, OrderType.MARKET, Validity.DAY, False),
-        (Phase.PRE_OPEN_LIMIT, OrderType.LIMIT, Validity.DAY, True),
-        (Phase.POST_CLOSE, OrderType.LIMIT, Validity.DAY, False),
-        (Phase.AUCTION_MATCH, OrderType.LIMIT, Validity.DAY, False),
-        (Phase.CLOSED, OrderType.LIMIT, Validity.DAY, False),
-    ],
-)
-def test_each_phase_takes_its_kinds_of_orders(
-    phase: Phase, order_type: OrderType, validity: Validity, taken: bool
-) -> None:
-    assert takes(phase, order_type, validity) is taken
-
-
-def test_order_type_that_no_phase_names_is_accepted_in_none() -> None:
-    class Later(StrEnum):
-        TRAILING_STOP = "trailing_stop"
-
-    unnamed: Any = Later.TRAILING_STOP
-    assert [phase for phase in Phase if takes(phase, unnamed, Validity.DAY)] == []
-
-
-def test_a_special_session_may_have_windows_of_its_own() -> None:
+def test_special_session_may_have_its_own_windows() -> None:
     calendar = ExchangeCalendar(
         read(
             {
@@ -217,22 +188,8 @@ def test_a_special_session_may_have_windows_of_its_own() -> None:
     assert calendar.next_open("equity", False, exchange("2026-11-07")) == exchange("2026-11-08", "18:00")
 
 
-def test_pieces_that_overlap_are_refused() -> None:
-    piece = {"phase": "continuous", "from": "09:00", "until": "10:00"}
-    with pytest.raises(ValueError, match="overlap"):
-        read(
-            {
-                "covers": {"from": date(2026, 1, 1), "valid_through": date(2026, 12, 31)},
-                "pieces": {"one": [piece], "two": [piece]},
-                "segments": {"equity": [{"from": date(2026, 1, 1), "day": ["one", "two"]}]},
-                "holidays": {},
-                "special_sessions": {},
-            }
-        )
-
-
-def test_a_day_in_two_parts_opens_with_the_first_and_closes_with_the_last() -> None:
-    """As the exchange's Saturdays on its other site were."""
+def test_day_in_two_parts_opens_with_the_first_and_closes_with_the_last() -> None:
+    """The exchange's Saturday sessions on its disaster recovery site were such days."""
     parts = [("09:15", "10:00"), ("11:30", "12:30")]
     windows = tuple(Window(Phase.CONTINUOUS, *map(time.fromisoformat, part)) for part in parts)
     saturday = "2026-11-21"
@@ -241,6 +198,8 @@ def test_a_day_in_two_parts_opens_with_the_first_and_closes_with_the_last() -> N
     morning = exchange(saturday, "08:00")
     assert calendar.opens_at("equity", True, morning) == exchange(saturday, "09:15")
     assert calendar.closes_at("equity", True, morning) == exchange(saturday, "12:30")
-    nexts = [calendar.next_open("equity", True, exchange(saturday, at)) for at in ("09:30", "10:30", "12:00")]
-    assert nexts == [exchange(saturday, at) for at in ("09:30", "11:30", "12:00")]
+    next_opens = [
+        calendar.next_open("equity", True, exchange(saturday, at)) for at in ("09:30", "10:30", "12:00")
+    ]
+    assert next_opens == [exchange(saturday, at) for at in ("09:30", "11:30", "12:00")]
     assert calendar.next_open("equity", True, exchange(saturday, "12:30")) == exchange("2026-11-23", "09:15")

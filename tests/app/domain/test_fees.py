@@ -72,7 +72,7 @@ def amounts(*values: str) -> Charges:
     ],
     ids=["intraday", "delivery", "future", "option"],
 )
-def test_the_worked_examples_come_out_to_the_paisa(
+def test_charges_equal_the_worked_examples_to_the_paisa(
     kind: InstrumentKind, product: Product, turnover: Turnover, expected: Charges, total: str
 ) -> None:
     found = charges(TABLE, kind, product, turnover, DAY)
@@ -80,7 +80,7 @@ def test_the_worked_examples_come_out_to_the_paisa(
     assert found.total == Decimal(total)
 
 
-def test_rates_change_on_their_day() -> None:
+def test_rates_change_on_their_dates() -> None:
     turnover = round_trip("65", "25000", "25100")
     before = charges(TABLE, FUTURE, Product.CARRY, turnover, date(2026, 3, 31))
     after = charges(TABLE, FUTURE, Product.CARRY, turnover, date(2026, 4, 1))
@@ -89,7 +89,7 @@ def test_rates_change_on_their_day() -> None:
     assert (earlier.exchange, before.exchange) == (Decimal("56.34"), Decimal("59.59"))
 
 
-def test_a_date_before_the_table_is_refused() -> None:
+def test_date_before_the_table_is_refused() -> None:
     with pytest.raises(FeesUnknown, match="known from 2024-10-01"):
         charges(TABLE, EQUITY, Product.DELIVERY, round_trip("1", "10", "10"), date(2024, 9, 30))
 
@@ -98,28 +98,28 @@ def test_a_date_before_the_table_is_refused() -> None:
     ("arguments", "message"),
     [({"broker": "nobody"}, "no brokerage"), ({"exchange": "mcx"}, "no transaction charge")],
 )
-def test_an_unknown_broker_or_exchange_is_refused(arguments: dict[str, str], message: str) -> None:
+def test_unknown_broker_or_exchange_is_refused(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(FeesUnknown, match=message):
         charges(TABLE, EQUITY, Product.DELIVERY, round_trip("1", "10", "10"), DAY, **arguments)
 
 
-def test_carrying_shares_is_refused() -> None:
+def test_shares_under_product_carry_are_refused() -> None:
     with pytest.raises(FeesUnknown, match="delivery or intraday"):
         charges(TABLE, EQUITY, Product.CARRY, round_trip("1", "10", "10"), DAY)
 
 
-def test_brokerage_is_a_share_of_a_small_order_and_capped_for_a_large_one() -> None:
+def test_brokerage_is_a_fraction_of_the_value_up_to_a_cap() -> None:
     small = charges(TABLE, EQUITY, Product.INTRADAY, Turnover.of_order(Side.BUY, Decimal(10_000)), DAY)
     large = charges(TABLE, EQUITY, Product.INTRADAY, Turnover.of_order(Side.BUY, Decimal(10_000_000)), DAY)
     assert (small.brokerage, large.brokerage) == (Decimal("3.00"), Decimal("20.00"))
 
 
-def test_futures_on_the_other_exchange_cost_no_transaction_charge() -> None:
+def test_futures_on_bse_have_no_transaction_charge() -> None:
     found = charges(TABLE, FUTURE, Product.CARRY, round_trip("65", "100", "100"), DAY, exchange="bse")
     assert found.exchange == 0
 
 
-def test_a_warning_comes_thirty_days_before_the_review_ends() -> None:
+def test_warning_starts_thirty_days_before_the_review_ends() -> None:
     assert TABLE.warning(date(2027, 3, 1)) is None
     assert "2027-03-31" in (TABLE.warning(date(2027, 3, 2)) or "")
 
@@ -129,7 +129,7 @@ def test_a_warning_comes_thirty_days_before_the_review_ends() -> None:
     kind=st.sampled_from([EQUITY, FUTURE, OPTION]),
     parts=st.lists(st.tuples(st.integers(1, 5000), st.integers(5, 500_000)), min_size=1, max_size=8),
 )
-def test_the_fills_of_an_order_add_up_to_the_charges_of_the_whole(
+def test_charges_of_fills_add_up_to_those_of_the_order(
     side: Side, kind: InstrumentKind, parts: list[tuple[int, int]]
 ) -> None:
     quantity = Decimal(sum(quantity for quantity, _ in parts))

@@ -26,11 +26,11 @@ def after(*fills: tuple[Side, int, str]) -> Position:
     return position
 
 
-def test_buying_more_averages_the_price() -> None:
+def test_second_buy_averages_the_price() -> None:
     assert after((Side.BUY, 10, "100"), (Side.BUY, 10, "110")).average_price == 105
 
 
-def test_a_partial_close_realises_its_share() -> None:
+def test_partial_close_realises_its_share_of_the_profit() -> None:
     position = after((Side.BUY, 10, "100"), (Side.SELL, 4, "110"))
     assert (position.quantity, position.realised, position.average_price) == (
         Decimal(6),
@@ -39,12 +39,12 @@ def test_a_partial_close_realises_its_share() -> None:
     )
 
 
-def test_a_short_gains_when_it_is_bought_back_lower() -> None:
+def test_short_bought_back_lower_realises_a_profit() -> None:
     position = after((Side.SELL, 10, "100"), (Side.BUY, 10, "90"))
     assert (position.quantity, position.cost, position.realised) == (Decimal(0), Decimal(0), Decimal(100))
 
 
-def test_a_flip_closes_the_old_side_and_opens_the_new_at_the_fills_price() -> None:
+def test_flip_realises_the_old_side_and_opens_the_new_at_the_fill() -> None:
     position = after((Side.BUY, 10, "100"), (Side.SELL, 15, "120"))
     assert (position.quantity, position.average_price, position.realised) == (
         Decimal(-5),
@@ -53,7 +53,7 @@ def test_a_flip_closes_the_old_side_and_opens_the_new_at_the_fills_price() -> No
     )
 
 
-def test_unrealised_profit_is_what_closing_now_would_bring() -> None:
+def test_unrealised_profit_is_that_of_closing_at_the_last_price() -> None:
     assert after((Side.SELL, 10, "100")).unrealised(Decimal(95)) == 50
 
 
@@ -68,7 +68,7 @@ def test_cash_is_conserved_to_the_last_decimal(fills: list[tuple[Side, Decimal, 
 
 
 @given(FILLS)
-def test_the_quantity_is_the_sum_of_the_fills(fills: list[tuple[Side, Decimal, Decimal]]) -> None:
+def test_quantity_is_the_sum_of_the_fills(fills: list[tuple[Side, Decimal, Decimal]]) -> None:
     position = FLAT
     for side, quantity, price in fills:
         position = fill(position, side, quantity, price, Decimal(0))

@@ -17,7 +17,7 @@ from algosat.trading import cancel
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, accepted, buy, hold, open_desk, order_now, set_prices
 from tests.app.engine.rig import EngineRig, build_rig
-from tests.app.fake_exchange import FakeExchange, elsewhere
+from tests.app.fake_exchange import FakeExchange, external_report
 from tests.app.fakes import FakeClock
 
 LAST_DAY, NEW_YEAR = datetime(2026, 12, 31, 5, 30, tzinfo=UTC), datetime(2027, 1, 2, 6, 0, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_external_order_of_a_sunday_expires_after_the_next_trading_day(
     rig: EngineRig, clock: FakeClock
 ) -> None:
     clock.at = at(6, 0, day=22)
-    rig.exchange.book["X1"] = elsewhere("X1")
+    rig.exchange.book["X1"] = external_report("X1")
     rig.reconcile()
     (order,) = rig.working()
     rig.exchange.book.clear()

@@ -17,7 +17,7 @@ from algosat.store.verify.verify import verify
 from algosat.trading import cancel, modify
 from tests.app.desks import CAUSE, advance, buy, order_now
 from tests.app.engine.rig import EngineRig, failing, no_fault
-from tests.app.fake_exchange import elsewhere
+from tests.app.fake_exchange import external_report
 from tests.app.fakes import FakeClock
 
 
@@ -223,7 +223,7 @@ def test_changes_made_before_the_clock_was_set_back_are_applied(rig: EngineRig, 
 
 
 def test_external_orders_are_imported_and_not_changed(rig: EngineRig) -> None:
-    rig.exchange.book["B77"] = elsewhere("B77")
+    rig.exchange.book["B77"] = external_report("B77")
     rig.reconcile()
     rig.reconcile()
     with rig.desk.database.read() as connection:

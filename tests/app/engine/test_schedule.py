@@ -16,7 +16,7 @@ from algosat.trading.apply_report import apply_report
 from algosat.trading.desk import Desk
 from tests.app.desks import SECOND, accepted, hold, order_now, sell
 from tests.app.engine.rig import EngineRig
-from tests.app.fake_exchange import elsewhere
+from tests.app.fake_exchange import external_report
 from tests.app.fakes import FakeClock
 
 
@@ -77,7 +77,7 @@ def test_exit_that_was_not_sent_is_cancelled_at_once(desk: Desk) -> None:
 def sell_externally(desk: Desk, quantity: str) -> None:
     """Book a fill of an external order that reduces the position."""
     trade = Trade("X1", Decimal(quantity), Decimal(100), desk.clock())
-    report = elsewhere("B77", trade, status=Status.FILLED)
+    report = external_report("B77", trade, status=Status.FILLED)
     report = replace(report, terms=replace(report.terms, side=Side.SELL, quantity=Decimal(quantity)))
     desk.writer.run(lambda connection: apply_report(connection, desk, report))
 

@@ -22,32 +22,32 @@ def reasons(desk: Desk) -> list[str]:
         return list(requests_under_way(queries.working(connection, desk.account)))
 
 
-def test_market_that_trades_is_named_with_the_end_of_its_phase() -> None:
+def test_trading_market_is_listed_with_the_end_of_its_phase() -> None:
     found = list(open_markets(instruments(), calendar_for(always_open=False), FRIDAY_NOON))
     assert found
     assert all("is in continuous until 15:" in each and each.endswith(" IST") for each in found)
 
 
 @pytest.mark.parametrize("at", [SUNDAY_NOON, AFTER_THE_CALENDAR])
-def test_market_that_is_closed_speaks_against_nothing(at: datetime) -> None:
+def test_closed_market_would_not_be_interrupted(at: datetime) -> None:
     assert list(open_markets(instruments(), calendar_for(always_open=False), at)) == []
 
 
-def test_market_that_never_closes_counts_as_none() -> None:
+def test_market_that_never_closes_is_not_counted() -> None:
     assert list(open_markets(instruments(), calendar_for(always_open=True), FRIDAY_NOON)) == []
 
 
-def test_order_that_rests_at_the_broker_is_not_on_its_way(desk: Desk) -> None:
+def test_acknowledged_order_has_no_request_under_way(desk: Desk) -> None:
     accepted(desk, buy(desk))
     assert reasons(desk) == []
 
 
-def test_order_of_which_the_broker_has_not_spoken_is_on_its_way(desk: Desk) -> None:
+def test_unacknowledged_orders_have_a_request_under_way(desk: Desk) -> None:
     created, lost = buy(desk), advance(desk, buy(desk, "7"), EventKind.SUBMITTING, EventKind.UNCERTAIN)
     assert set(reasons(desk)) == {f"order {created.id} is created", f"order {lost.id} is unknown"}
 
 
-def test_wish_that_is_under_way_counts_too(desk: Desk) -> None:
+def test_requested_cancel_is_under_way(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
     cancel.cancel_order(desk, order.id, CAUSE)
     assert reasons(desk) == [f"order {order.id} is pending_cancel"]

@@ -11,11 +11,11 @@ from algosat.store.verify.verify import verify
 from algosat.trading.apply_report import AppliedReport, apply_report, changes_anything
 from algosat.trading.desk import Desk
 from tests.app.desks import SHARE, accepted, buy, order_now
-from tests.app.fake_exchange import elsewhere
+from tests.app.fake_exchange import external_report
 from tests.app.fakes import FakeClock
 
 
-def take(desk: Desk, report: OrderReport, **more: object) -> AppliedReport:
+def applied(desk: Desk, report: OrderReport, **more: object) -> AppliedReport:
     return desk.writer.run(lambda connection: apply_report(connection, desk, report, **more))  # type: ignore[arg-type]
 
 
@@ -25,23 +25,23 @@ def trade(desk: Desk, number: int = 1, quantity: str = "10") -> Trade:
 
 def ours(desk: Desk, *trades: Trade, status: Status = Status.OPEN) -> tuple[Order, OrderReport]:
     order = accepted(desk, buy(desk))
-    report = elsewhere(str(order.broker_order_id), *trades, status=status, tag=order.id)
+    report = external_report(str(order.broker_order_id), *trades, status=status, tag=order.id)
     return order, report
 
 
-def test_a_fill_is_booked_once_however_often_it_is_told(desk: Desk) -> None:
+def test_repeated_fill_is_booked_once(desk: Desk) -> None:
     _order, report = ours(desk, trade(desk), status=Status.FILLED)
-    assert take(desk, report).order.status is Status.FILLED
-    assert take(desk, report).events == ()
+    assert applied(desk, report).order.status is Status.FILLED
+    assert applied(desk, report).events == ()
     with desk.database.read() as connection:
         (position,) = queries.open_positions(connection, desk.account)
         assert position.quantity == 10
         assert verify(connection).clean
 
 
-def test_an_order_placed_elsewhere_is_imported_once_and_its_fills_count(desk: Desk) -> None:
-    report = elsewhere("B77", trade(desk), status=Status.FILLED)
-    first, second = take(desk, report), take(desk, report)
+def test_external_order_is_imported_once_and_its_fills_count(desk: Desk) -> None:
+    report = external_report("B77", trade(desk), status=Status.FILLED)
+    first, second = applied(desk, report), applied(desk, report)
     assert first.order.id == second.order.id
     assert first.order.external
     assert second.events == ()
@@ -53,45 +53,45 @@ def test_an_order_placed_elsewhere_is_imported_once_and_its_fills_count(desk: De
     assert kinds.count("broker.order_imported") == 1
 
 
-def test_a_tag_that_this_store_does_not_know_is_somebody_elses(desk: Desk) -> None:
-    assert take(desk, elsewhere("B78", tag="a" * 18)).order.external
+def test_order_with_an_unknown_tag_is_external(desk: Desk) -> None:
+    assert applied(desk, external_report("B78", tag="a" * 18)).order.external
 
 
-def test_a_second_order_under_our_tag_is_not_taken_for_ours(desk: Desk) -> None:
+def test_second_order_under_our_tag_is_external(desk: Desk) -> None:
     order, report = ours(desk)
-    doubled = take(desk, replace(report, broker_order_id="B99"))
-    assert doubled.order.external
-    assert doubled.order.id != order.id
+    second = applied(desk, replace(report, broker_order_id="B99"))
+    assert second.order.external
+    assert second.order.id != order.id
     assert order_now(desk, order).broker_order_id == order.broker_order_id
 
 
-def test_an_order_the_broker_works_on_after_its_end_here_is_a_ghost(desk: Desk, clock: FakeClock) -> None:
+def test_order_live_at_the_broker_after_its_end_here_is_a_ghost(desk: Desk, clock: FakeClock) -> None:
     _order, report = ours(desk)
-    take(desk, replace(report, status=Status.CANCELLED))
+    applied(desk, replace(report, status=Status.CANCELLED))
     clock.forward(seconds=1)
-    assert take(desk, report, read_at=clock()).is_ghost
+    assert applied(desk, report, read_at=clock()).is_ghost
 
 
-def test_a_late_report_is_no_ghost(desk: Desk, clock: FakeClock) -> None:
+def test_late_report_shows_no_ghost(desk: Desk, clock: FakeClock) -> None:
     _order, report = ours(desk)
-    take(desk, replace(report, status=Status.CANCELLED))
-    assert not take(desk, report).is_ghost
-    assert not take(desk, report, read_at=clock() - timedelta(seconds=1)).is_ghost
+    applied(desk, replace(report, status=Status.CANCELLED))
+    assert not applied(desk, report).is_ghost
+    assert not applied(desk, report, read_at=clock() - timedelta(seconds=1)).is_ghost
 
 
-def test_only_what_would_change_something_is_news(desk: Desk, clock: FakeClock) -> None:
+def test_known_report_changes_nothing_and_a_new_one_does(desk: Desk, clock: FakeClock) -> None:
     _order, report = ours(desk)
     clock.forward(seconds=1)
     with desk.database.read() as connection:
         assert not changes_anything(connection, desk, report, clock())
-        assert changes_anything(connection, desk, elsewhere("B77"), clock())
+        assert changes_anything(connection, desk, external_report("B77"), clock())
         assert changes_anything(connection, desk, replace(report, status=Status.CANCELLED), clock())
 
 
-def test_a_trade_beyond_the_order_is_told_and_not_booked(desk: Desk) -> None:
+def test_trade_beyond_the_order_is_returned_but_not_booked(desk: Desk) -> None:
     _order, report = ours(desk, trade(desk), trade(desk, 2), status=Status.FILLED)
-    received = take(desk, report)
-    assert [each.id for each in received.overfills] == ["X2"]
+    result = applied(desk, report)
+    assert [each.id for each in result.overfills] == ["X2"]
     with desk.database.read() as connection:
         (position,) = queries.open_positions(connection, desk.account)
     assert position.quantity == 10

@@ -14,7 +14,7 @@ from algosat.trading.idempotency import IdempotencyKey
 from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, buy, hold, instruments, sell
 
 
-def test_a_long_is_closed_by_a_sell_at_the_market(desk: Desk) -> None:
+def test_long_position_is_closed_by_a_market_sell(desk: Desk) -> None:
     hold(desk, "30")
     order = close.close_position(desk, SHARE, CAUSE).order
     assert (order.status, order.terms.side, order.terms.quantity) == (
@@ -25,13 +25,13 @@ def test_a_long_is_closed_by_a_sell_at_the_market(desk: Desk) -> None:
     assert (order.terms.type, order.terms.reduce_only) == (OrderType.MARKET, True)
 
 
-def test_a_short_is_closed_by_a_buy(desk: Desk) -> None:
+def test_short_position_is_closed_by_a_buy(desk: Desk) -> None:
     hold(desk, "30", side=Side.SELL, product=Product.INTRADAY)
     order = close.close_position(desk, SHARE, CAUSE).order
     assert (order.terms.side, order.terms.product) == (Side.BUY, Product.INTRADAY)
 
 
-def test_only_what_orders_already_working_leave_is_closed(desk: Desk) -> None:
+def test_only_the_part_without_working_exits_is_closed(desk: Desk) -> None:
     hold(desk, "30")
     sell(desk, "20")
     assert close.close_position(desk, SHARE, CAUSE).order.terms.quantity == 10
@@ -40,20 +40,20 @@ def test_only_what_orders_already_working_leave_is_closed(desk: Desk) -> None:
     assert conflict.value.reported_code == "nothing_to_close"
 
 
-def test_an_entry_that_is_working_is_not_closed(desk: Desk) -> None:
+def test_working_entry_leaves_nothing_to_close(desk: Desk) -> None:
     buy(desk)
     with pytest.raises(Conflict):
         close.close_position(desk, SHARE, CAUSE)
 
 
-def test_a_strategy_closes_its_own_book_only(desk: Desk) -> None:
+def test_close_of_a_strategy_leaves_other_books(desk: Desk) -> None:
     hold(desk, "30", strategy="trend")
     hold(desk, "5")
     order = close.close_position(desk, SHARE, CAUSE, strategy="trend").order
     assert (order.terms.strategy, order.terms.quantity) == ("trend", Decimal(30))
 
 
-def test_each_product_is_closed_by_an_order_of_its_own(desk: Desk) -> None:
+def test_each_product_is_closed_by_its_own_order(desk: Desk) -> None:
     hold(desk, "30")
     hold(desk, "5", product=Product.INTRADAY)
     assert {order.terms.product for order in close.close_position(desk, SHARE, CAUSE).orders} == {
@@ -62,7 +62,7 @@ def test_each_product_is_closed_by_an_order_of_its_own(desk: Desk) -> None:
     }
 
 
-def test_a_position_above_the_freeze_quantity_is_closed_in_slices(desk: Desk) -> None:
+def test_position_above_the_freeze_quantity_is_closed_in_slices(desk: Desk) -> None:
     hold(desk, "1000")
     hold(desk, "1000")
     hold(desk, "300")
@@ -71,14 +71,14 @@ def test_a_position_above_the_freeze_quantity_is_closed_in_slices(desk: Desk) ->
     assert {order.status for order in slices} == {Status.CREATED}
 
 
-def test_a_close_that_is_repeated_under_its_key_is_one_close(desk: Desk) -> None:
+def test_close_repeated_with_its_key_places_one_order(desk: Desk) -> None:
     hold(desk, "30")
     key = IdempotencyKey("user:trader", "k", "b")
     first = close.close_position(desk, SHARE, CAUSE, key=key)
     assert close.close_position(desk, SHARE, CAUSE, key=key).order == first.order
 
 
-def test_close_all_leaves_nothing_uncovered(desk: Desk) -> None:
+def test_close_all_closes_every_position(desk: Desk) -> None:
     hold(desk, "30", strategy="trend")
     hold(desk, "5", symbol=SECOND)
     hold(desk, "50", symbol=FUTURE, product=Product.CARRY)
@@ -87,14 +87,14 @@ def test_close_all_leaves_nothing_uncovered(desk: Desk) -> None:
     assert close.close_all(desk, CAUSE).orders == ()
 
 
-def test_close_all_of_a_strategy_leaves_the_others(desk: Desk) -> None:
+def test_close_all_of_a_strategy_leaves_other_positions(desk: Desk) -> None:
     hold(desk, "30", strategy="trend")
     hold(desk, "5")
     (order,) = close.close_all(desk, CAUSE, strategy="trend").orders
     assert order.terms.strategy == "trend"
 
 
-def test_a_position_of_more_slices_than_brokers_take_at_once_is_closed_whole(desk: Desk) -> None:
+def test_close_may_have_more_slices_than_an_entry(desk: Desk) -> None:
     replace_instruments(desk, [replace(each, freeze_quantity=Decimal(10)) for each in instruments()])
     for _ in range(11):
         hold(desk, "10")

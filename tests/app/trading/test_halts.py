@@ -26,34 +26,34 @@ def kinds(desk: Desk) -> list[str]:
         return [event.kind for event in audit.all_events(connection) if event.kind.startswith("risk.")]
 
 
-def test_a_halt_blocks_new_orders_and_says_why(desk: Desk) -> None:
+def test_new_order_during_a_halt_is_denied_with_the_reason(desk: Desk) -> None:
     halts.halt_trading(desk, CAUSE, "the feed is odd")
     denied = buy(desk)
     assert denied.code == DenialCode.HALTED
     assert "the feed is odd" in str(denied.reason)
 
 
-def test_reduce_only_orders_pass_while_halted(desk: Desk) -> None:
+def test_only_reduce_only_orders_pass_during_a_halt(desk: Desk) -> None:
     hold(desk)
     halts.halt_trading(desk, CAUSE, "stop")
     assert sell(desk, reduce_only=True).status is Status.CREATED
     assert sell(desk).code == DenialCode.HALTED
 
 
-def test_a_halt_cancels_what_is_working(desk: Desk) -> None:
+def test_halt_cancels_working_orders(desk: Desk) -> None:
     new, sent = buy(desk), accepted(desk, buy(desk))
     halts.halt_trading(desk, CAUSE, "stop")
     assert order_now(desk, new).status is Status.CANCELLED
     assert order_now(desk, sent).pending is PendingRequest.PENDING_CANCEL
 
 
-def test_a_halt_without_cancelling_leaves_orders_working(desk: Desk) -> None:
+def test_halt_without_cancelling_leaves_orders_working(desk: Desk) -> None:
     sent = accepted(desk, buy(desk))
     halts.halt_trading(desk, CAUSE, "stop", cancel_orders=False)
     assert order_now(desk, sent).pending is None
 
 
-def test_a_halt_that_flattens_closes_what_is_held(desk: Desk) -> None:
+def test_flattening_halt_closes_positions(desk: Desk) -> None:
     hold(desk, "30")
     halts.halt_trading(desk, CAUSE, "stop", flatten=True)
     with desk.database.read() as connection:
@@ -65,7 +65,7 @@ def test_a_halt_that_flattens_closes_what_is_held(desk: Desk) -> None:
     )
 
 
-def test_a_halt_outlives_the_process_and_is_kept_with_who_when_and_why(desk: Desk) -> None:
+def test_halt_is_stored_with_its_actor_time_and_reason(desk: Desk) -> None:
     halts.halt_trading(desk, CAUSE, "stop")
     other = Writer(desk.database)
     try:
@@ -75,19 +75,19 @@ def test_a_halt_outlives_the_process_and_is_kept_with_who_when_and_why(desk: Des
     assert (kept.actor, kept.reason, kept.at) == ("tester", "stop", desk.clock())
 
 
-def test_resuming_lets_orders_pass_again_and_is_audited(desk: Desk) -> None:
+def test_resume_lets_orders_pass_and_is_audited(desk: Desk) -> None:
     halts.halt_trading(desk, CAUSE, "stop")
     assert halts.resume_trading(desk, CAUSE)
     assert buy(desk).status is Status.CREATED
     assert kinds(desk) == ["risk.halted", "risk.resumed"]
 
 
-def test_resuming_what_was_not_halted_says_so(desk: Desk) -> None:
+def test_resume_without_a_halt_returns_false(desk: Desk) -> None:
     assert not halts.resume_trading(desk, CAUSE)
     assert kinds(desk) == []
 
 
-def test_a_strategys_halt_stops_it_alone(desk: Desk) -> None:
+def test_halt_of_a_strategy_leaves_other_orders(desk: Desk) -> None:
     own, other = buy(desk, strategy="trend"), buy(desk)
     halts.halt_trading(desk, CAUSE, "stop", scope=Scope("trend"))
     assert buy(desk, strategy="trend").code == DenialCode.HALTED
@@ -96,13 +96,13 @@ def test_a_strategys_halt_stops_it_alone(desk: Desk) -> None:
     assert order_now(desk, other).status is Status.CREATED
 
 
-def test_a_second_halt_does_not_call_off_the_flattening(desk: Desk) -> None:
+def test_second_halt_keeps_the_flattening_of_the_first(desk: Desk) -> None:
     halts.halt_trading(desk, CAUSE, "first", flatten=True)
     halts.halt_trading(desk, CAUSE, "second")
     assert [(each.reason, each.flatten) for each in in_force(desk)] == [("second", True)]
 
 
-def test_who_dies_once_the_halt_is_written_has_cancelled_too(
+def test_crash_after_the_commit_leaves_halt_and_cancel_requests(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = accepted(desk, buy(desk))
@@ -117,9 +117,7 @@ def test_who_dies_once_the_halt_is_written_has_cancelled_too(
     assert order_now(desk, sent).pending is PendingRequest.PENDING_CANCEL
 
 
-def test_the_halt_stands_even_if_nothing_can_be_cancelled(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_halt_is_stored_even_if_cancelling_fails(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = accepted(desk, buy(desk))
 
     def fail(*_arguments: object) -> list[Order]:
@@ -133,15 +131,13 @@ def test_the_halt_stands_even_if_nothing_can_be_cancelled(
 
 
 @pytest.mark.parametrize("scope", ["tredn", "account"])
-def test_a_halt_of_what_nobody_knows_is_refused_and_names_the_scope_of_everything(
-    desk: Desk, scope: str
-) -> None:
+def test_halt_of_an_unknown_scope_is_refused(desk: Desk, scope: str) -> None:
     buy(desk, strategy="trend")
     with pytest.raises(NotFound, match="the scope of the whole account is 'all'"):
         halts.halt_trading(desk, CAUSE, "stop", scope=Scope(scope))
     assert in_force(desk) == []
 
 
-def test_a_strategy_that_has_not_traded_yet_can_be_halted(desk: Desk) -> None:
+def test_strategy_without_orders_can_be_halted(desk: Desk) -> None:
     manage.define(desk, "trend", "moving-average-crossover", {"symbols": [SHARE], "quantity": 1}, CAUSE)
     assert halts.halt_trading(desk, CAUSE, "stop", scope=Scope("trend")).scope == Scope("trend")

@@ -1,4 +1,4 @@
-"""The first answer under a key is the only one, however much happens to its orders later."""
+"""The first answer under a key is repeated, whatever happens to its orders later."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def later(desk: Desk, clock: FakeClock, order: Order, *kinds: EventKind, fill: s
     advance(desk, order, *kinds, fill=fill)
 
 
-def test_an_answer_tells_all_that_the_first_report_told(desk: Desk) -> None:
+def test_first_answer_includes_the_fill_of_the_first_report(desk: Desk) -> None:
     order = placed(desk)
     advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="4")
     assert answered(desk, order) == order_now(desk, order)
 
 
-def test_an_answer_stays_what_it_was_when_the_order_goes_on(desk: Desk, clock: FakeClock) -> None:
+def test_first_answer_stays_the_same_after_a_later_fill(desk: Desk, clock: FakeClock) -> None:
     order = placed(desk)
     first = answered(desk, accepted(desk, order))
     later(desk, clock, order, fill="10")
@@ -45,9 +45,7 @@ def test_an_answer_stays_what_it_was_when_the_order_goes_on(desk: Desk, clock: F
     assert answered(desk, order) == first
 
 
-def test_an_answer_is_told_of_the_order_alone_whatever_else_is_noted_about_it(
-    desk: Desk, clock: FakeClock
-) -> None:
+def test_denied_change_does_not_alter_the_first_answer(desk: Desk, clock: FakeClock) -> None:
     order = placed(desk)
     first = answered(desk, accepted(desk, order))
     clock.forward(seconds=1)
@@ -56,23 +54,23 @@ def test_an_answer_is_told_of_the_order_alone_whatever_else_is_noted_about_it(
     assert answered(desk, order) == first
 
 
-def test_an_answer_lost_in_a_crash_is_the_same_when_it_is_asked_for(desk: Desk, clock: FakeClock) -> None:
+def test_answer_lost_in_a_crash_is_given_to_the_retry(desk: Desk, clock: FakeClock) -> None:
     order = placed(desk)
-    seen = accepted(desk, order)
+    acknowledged = accepted(desk, order)
     later(desk, clock, order, EventKind.CANCELLED)
     again = place.place_order(desk, terms_of(), CAUSE, key=KEY)
     assert (again.order.status, again.pinned) == (Status.CANCELLED, False)
-    assert idempotency.first_answer(desk, KEY, again.order) == seen
+    assert idempotency.first_answer(desk, KEY, again.order) == acknowledged
 
 
-def test_an_order_that_ends_by_the_first_report_is_answered_so(desk: Desk, clock: FakeClock) -> None:
+def test_order_rejected_by_the_first_report_is_answered_as_rejected(desk: Desk, clock: FakeClock) -> None:
     order = placed(desk)
     advance(desk, order, EventKind.SUBMITTING)
     later(desk, clock, order, EventKind.REJECTED)
     assert answered(desk, order).status is Status.REJECTED
 
 
-def test_waiting_in_vain_pins_the_answer(desk: Desk, clock: FakeClock) -> None:
+def test_answer_after_a_wait_without_acknowledgement_is_pinned(desk: Desk, clock: FakeClock) -> None:
     order = placed(desk)
     advance(desk, order, EventKind.SUBMITTING)
     first = answered(desk, order)
@@ -82,13 +80,14 @@ def test_waiting_in_vain_pins_the_answer(desk: Desk, clock: FakeClock) -> None:
     assert place.place_order(desk, terms_of(), CAUSE, key=KEY).order == first
 
 
-def test_a_word_that_comes_before_the_pin_is_the_answer(desk: Desk) -> None:
+def test_acknowledgement_before_the_pin_is_the_answer(desk: Desk) -> None:
     order = placed(desk)
-    seen = accepted(desk, order)
-    assert idempotency.first_answer(desk, KEY, order) == seen  # whose time was up before it saw the word
+    acknowledged = accepted(desk, order)
+    # The request's wait ended before it read the acknowledged state.
+    assert idempotency.first_answer(desk, KEY, order) == acknowledged
 
 
-def test_an_answer_that_does_not_wait_is_pinned_with_the_order(desk: Desk, clock: FakeClock) -> None:
+def test_answer_without_a_wait_is_pinned_with_the_order(desk: Desk, clock: FakeClock) -> None:
     quick = replace(KEY, waits=False)
     order = placed(desk, quick)
     later(desk, clock, order, EventKind.SUBMITTING, EventKind.ACCEPTED)
@@ -96,12 +95,12 @@ def test_an_answer_that_does_not_wait_is_pinned_with_the_order(desk: Desk, clock
     assert (again.order, again.pinned) == (order, True)
 
 
-def test_a_denial_needs_no_waiting(desk: Desk) -> None:
+def test_denial_is_pinned_at_once(desk: Desk) -> None:
     denied = place.place_order(desk, terms_of(limit="100.03"), CAUSE, key=KEY)
     assert (denied.order.status, denied.pinned) == (Status.DENIED, True)
 
 
-def test_slices_are_answered_as_they_were_placed(desk: Desk, clock: FakeClock) -> None:
+def test_retry_is_answered_with_the_slices_as_placed(desk: Desk, clock: FakeClock) -> None:
     key = replace(KEY, waits=False)
     first = slicing.place_sliced(desk, terms_of("2300"), CAUSE, key=key)
     later(desk, clock, first.orders[1], EventKind.CANCELLED)
@@ -109,9 +108,9 @@ def test_slices_are_answered_as_they_were_placed(desk: Desk, clock: FakeClock) -
 
 
 @pytest.mark.parametrize("behind", [0, 5])
-def test_clocks_that_differ_do_not_change_the_answer(desk: Desk, clock: FakeClock, behind: int) -> None:
+def test_difference_of_clocks_does_not_change_the_answer(desk: Desk, clock: FakeClock, behind: int) -> None:
     order = placed(desk)
-    clock.forward(seconds=-behind)  # the engine's
-    seen = accepted(desk, order)
+    clock.forward(seconds=-behind)  # the engine's clock
+    acknowledged = accepted(desk, order)
     later(desk, clock, order, fill="10")
-    assert answered(desk, order) == seen
+    assert answered(desk, order) == acknowledged

@@ -21,16 +21,16 @@ def effective(desk: Desk, scope: Scope = ACCOUNT) -> Limits | None:
         return limits.effective(connection, desk.defaults, scope)
 
 
-def test_without_a_change_the_settings_hold(desk: Desk) -> None:
+def test_unchanged_limits_are_those_of_the_settings(desk: Desk) -> None:
     assert effective(desk) == desk.defaults
     assert effective(desk, Scope("trend")) is None
 
 
-def test_the_fields_are_those_of_the_settings(desk: Desk) -> None:
+def test_limits_have_the_fields_of_the_settings(desk: Desk) -> None:
     assert set(RiskSettings.model_fields) == set(Limits.__slots__)
 
 
-def test_a_change_holds_for_the_next_order_and_is_audited(desk: Desk) -> None:
+def test_change_applies_to_the_next_order_and_is_audited(desk: Desk) -> None:
     changed = limits.change(desk, ACCOUNT, {"max_order_value": "500"}, CAUSE)
     assert changed.max_order_value == Decimal(500)
     assert buy(desk).code == DenialCode.ORDER_VALUE
@@ -39,7 +39,7 @@ def test_a_change_holds_for_the_next_order_and_is_audited(desk: Desk) -> None:
     assert ("risk.limits_changed", {"max_order_value": "500"}) in [(each.kind, each.data) for each in last]
 
 
-def test_null_takes_a_change_back(desk: Desk) -> None:
+def test_null_restores_the_value_of_the_settings(desk: Desk) -> None:
     limits.change(desk, ACCOUNT, {"max_order_value": "500", "max_open_orders": 3}, CAUSE)
     limits.change(desk, ACCOUNT, {"max_order_value": None}, CAUSE)
     now = effective(desk)
@@ -47,7 +47,7 @@ def test_null_takes_a_change_back(desk: Desk) -> None:
     assert (now.max_order_value, now.max_open_orders) == (desk.defaults.max_order_value, 3)
 
 
-def test_a_strategy_may_have_limits_of_its_own(desk: Desk) -> None:
+def test_limits_of_a_strategy_apply_to_it_only(desk: Desk) -> None:
     limits.change(desk, Scope("trend"), {"max_open_orders": 1}, CAUSE)
     assert buy(desk, strategy="trend").status is Status.CREATED
     assert buy(desk, strategy="trend").code == DenialCode.OPEN_ORDERS
@@ -57,7 +57,7 @@ def test_a_strategy_may_have_limits_of_its_own(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "values", [{"max_order_value": "-1"}, {"max_order_value": "lots"}, {"no_such_limit": 1}]
 )
-def test_what_is_no_limit_changes_nothing(desk: Desk, values: dict[str, object]) -> None:
+def test_invalid_limit_changes_nothing(desk: Desk, values: dict[str, object]) -> None:
     with pytest.raises(InvalidBody) as refused:
         limits.change(desk, ACCOUNT, values, CAUSE)
     assert refused.value.errors[0]["field"] in values

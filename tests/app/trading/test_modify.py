@@ -24,7 +24,7 @@ def stop(desk: Desk) -> Order:
     return accepted(desk, buy(desk, limit=None, type=OrderType.STOP, trigger_price=Decimal(102)))
 
 
-def test_a_change_is_pending_until_the_broker_confirms_it(desk: Desk) -> None:
+def test_change_is_pending_until_the_broker_confirms_it(desk: Desk) -> None:
     order = modify.modify_order(desk, accepted(desk, buy(desk)).id, change("20"), CAUSE)
     assert (order.pending, order.pending_change) == (
         PendingRequest.PENDING_MODIFY,
@@ -33,7 +33,7 @@ def test_a_change_is_pending_until_the_broker_confirms_it(desk: Desk) -> None:
     assert order.terms.quantity == 10
 
 
-def test_what_is_not_named_stays_as_it_is_when_the_change_is_made(desk: Desk) -> None:
+def test_omitted_fields_keep_their_values_at_the_time_of_the_change(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
     modify.modify_order(desk, order.id, change("20"), CAUSE)
     changed = advance(desk, order, EventKind.MODIFIED)
@@ -42,12 +42,12 @@ def test_what_is_not_named_stays_as_it_is_when_the_change_is_made(desk: Desk) ->
     assert again.pending_change == ModifyRequest(limit_price=Decimal(102)).of(changed.terms)
 
 
-def test_nothing_is_no_quantity_to_change_to(desk: Desk) -> None:
+def test_change_to_zero_quantity_is_refused(desk: Desk) -> None:
     with pytest.raises(Conflict):
         modify.modify_order(desk, accepted(desk, buy(desk)).id, ModifyRequest(quantity=Decimal(0)), CAUSE)
 
 
-def test_the_gate_judges_the_new_terms_and_a_denial_is_audited(desk: Desk) -> None:
+def test_denied_change_leaves_the_order_and_is_audited(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
     with pytest.raises(Denied) as denied:
         modify.modify_order(desk, order.id, change(limit="100.01"), CAUSE)
@@ -57,7 +57,7 @@ def test_the_gate_judges_the_new_terms_and_a_denial_is_audited(desk: Desk) -> No
         assert audit.events_of(connection, order.id)[-1].kind == "risk.change_denied"
 
 
-def test_the_order_itself_does_not_count_against_its_own_change(settings: Settings, clock: FakeClock) -> None:
+def test_order_does_not_count_against_its_own_change(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2000), max_open_orders=1) as desk:
         order = accepted(desk, buy(desk, "15"))
         assert (
@@ -65,7 +65,7 @@ def test_the_order_itself_does_not_count_against_its_own_change(settings: Settin
         )
 
 
-def test_what_is_filled_already_counts_once(settings: Settings, clock: FakeClock) -> None:
+def test_filled_quantity_counts_once(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2020)) as desk:
         order = advance(desk, accepted(desk, buy(desk, "15")), fill="10")
         with pytest.raises(Denied, match="exceeds 2020"):
@@ -75,19 +75,19 @@ def test_what_is_filled_already_counts_once(settings: Settings, clock: FakeClock
         )
 
 
-def test_the_whole_quantity_is_held_to_the_freeze_quantity(desk: Desk) -> None:
+def test_freeze_quantity_applies_to_the_filled_part_too(desk: Desk) -> None:
     order = advance(desk, accepted(desk, buy(desk, "900")), fill="800")
     with pytest.raises(Denied, match="freeze"):
         modify.modify_order(desk, order.id, change("1001"), CAUSE)
 
 
-def test_a_stops_protection_moves_with_its_trigger(desk: Desk) -> None:
+def test_protection_price_of_a_stop_moves_with_its_trigger(desk: Desk) -> None:
     order = modify.modify_order(desk, stop(desk).id, change(limit=None, trigger="104"), CAUSE)
     assert order.pending_change is not None
     assert order.pending_change.protection_price == Decimal("105.0")
 
 
-def test_a_stop_that_has_triggered_is_judged_as_what_it_became(desk: Desk) -> None:
+def test_triggered_stop_is_judged_as_a_limit_order(desk: Desk) -> None:
     order = accepted(desk, buy(desk, limit="103", type=OrderType.STOP_LIMIT, trigger_price=Decimal(102)))
     with pytest.raises(Denied, match="trigger"):
         modify.modify_order(desk, order.id, change(limit="103", trigger="99"), CAUSE)
@@ -95,32 +95,32 @@ def test_a_stop_that_has_triggered_is_judged_as_what_it_became(desk: Desk) -> No
     assert modify.modify_order(desk, triggered.id, change(limit="104", trigger="102"), CAUSE).pending
 
 
-def test_nothing_below_what_is_filled_can_be_asked_for(desk: Desk) -> None:
+def test_change_below_the_filled_quantity_is_refused(desk: Desk) -> None:
     order = advance(desk, accepted(desk, buy(desk)), fill="4")
     with pytest.raises(Conflict, match="4"):
         modify.modify_order(desk, order.id, change("4"), CAUSE)
 
 
-def test_an_order_that_has_not_left_cannot_be_changed(desk: Desk) -> None:
+def test_unsent_order_cannot_be_changed(desk: Desk) -> None:
     with pytest.raises(IllegalTransition, match="created"):
         modify.modify_order(desk, buy(desk).id, change(), CAUSE)
 
 
-def test_one_request_at_a_time(desk: Desk) -> None:
+def test_change_during_a_pending_cancel_is_refused(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
     cancel.cancel_order(desk, order.id, CAUSE)
     with pytest.raises(Conflict, match="pending_cancel"):
         modify.modify_order(desk, order.id, change(), CAUSE)
 
 
-def test_terms_that_cannot_be_are_denied(desk: Desk) -> None:
+def test_invalid_terms_are_denied(desk: Desk) -> None:
     order = accepted(desk, buy(desk))
     for wrong in (change(trigger="99"), change("10.5")):
         with pytest.raises(Denied):
             modify.modify_order(desk, order.id, wrong, CAUSE)
 
 
-def test_a_raise_counts_from_its_request_on(settings: Settings, clock: FakeClock) -> None:
+def test_larger_quantity_counts_from_its_request(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
         order = accepted(desk, buy(desk, "10"))
         modify.modify_order(desk, order.id, change("20", limit=None), CAUSE)
@@ -129,14 +129,14 @@ def test_a_raise_counts_from_its_request_on(settings: Settings, clock: FakeClock
         assert buy(desk, "10").status is Status.CREATED
 
 
-def test_a_dearer_price_counts_from_its_request_on(settings: Settings, clock: FakeClock) -> None:
+def test_higher_price_counts_from_its_request(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2010)) as desk:
         order = accepted(desk, buy(desk, "10"))
         modify.modify_order(desk, order.id, change(limit="101"), CAUSE)
         assert buy(desk, "10").code == DenialCode.POSITION_VALUE
 
 
-def test_a_cut_counts_only_once_it_is_confirmed(settings: Settings, clock: FakeClock) -> None:
+def test_smaller_quantity_counts_once_confirmed(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
         order = accepted(desk, buy(desk, "20"))
         modify.modify_order(desk, order.id, change("10", limit=None), CAUSE)
@@ -146,14 +146,14 @@ def test_a_cut_counts_only_once_it_is_confirmed(settings: Settings, clock: FakeC
 
 
 @pytest.mark.parametrize("reduce_only", [True, False])
-def test_what_a_sell_is_being_raised_to_is_sold_once(desk: Desk, *, reduce_only: bool) -> None:
+def test_holdings_in_a_pending_raise_of_a_sell_cannot_be_sold_again(desk: Desk, *, reduce_only: bool) -> None:
     hold(desk, "30")
     order = accepted(desk, sell(desk, "10", reduce_only=reduce_only))
     modify.modify_order(desk, order.id, change("30", limit=None), CAUSE)
     assert sell(desk, "10", reduce_only=reduce_only).status is Status.DENIED
 
 
-def test_a_change_that_a_cancel_has_overtaken_still_counts(settings: Settings, clock: FakeClock) -> None:
+def test_pending_change_counts_after_a_later_cancel_request(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(2000)) as desk:
         order = accepted(desk, buy(desk, "10"))
         modify.modify_order(desk, order.id, change("20", limit=None), CAUSE)
@@ -164,7 +164,7 @@ def test_a_change_that_a_cancel_has_overtaken_still_counts(settings: Settings, c
 @pytest.mark.parametrize(
     "limit", [{"max_order_quantity": Decimal(100)}, {"max_order_value": Decimal(10_000)}]
 )
-def test_an_order_does_not_grow_past_the_limits_of_one_by_what_is_filled(
+def test_limits_on_one_order_apply_to_the_filled_part_too(
     settings: Settings, clock: FakeClock, limit: dict[str, Decimal]
 ) -> None:
     with open_desk(settings, clock, **limit) as desk:

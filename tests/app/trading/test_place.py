@@ -37,17 +37,17 @@ from tests.app.fakes import FakeClock
 KEY = IdempotencyKey("user:trader", "key-1", "body-1")
 
 
-def test_an_order_within_all_limits_is_created_and_durable(desk: Desk) -> None:
+def test_order_within_all_limits_is_created_and_stored(desk: Desk) -> None:
     placed = buy(desk)
     assert placed.status is Status.CREATED
     assert order_now(desk, placed) == placed
 
 
-def test_an_id_fits_every_brokers_tag(desk: Desk) -> None:
+def test_order_id_fits_every_brokers_tag(desk: Desk) -> None:
     assert re.fullmatch(r"a[a-z0-9]{17}", buy(desk).id)
 
 
-def test_the_engine_is_woken_once_the_order_is_committed(desk: Desk, settings: Settings) -> None:
+def test_engine_is_woken_after_the_commit(desk: Desk, settings: Settings) -> None:
     listener = unix_socket.SocketListener(settings.algosat.runtime_directory, channels.ENGINE)
     try:
         buy(desk)
@@ -56,7 +56,7 @@ def test_the_engine_is_woken_once_the_order_is_committed(desk: Desk, settings: S
         listener.close()
 
 
-def test_a_denial_is_stored_with_its_code_and_changes_nothing_else(desk: Desk) -> None:
+def test_denied_order_is_stored_with_its_code_and_is_not_working(desk: Desk) -> None:
     denied = buy(desk, limit="100.03")
     assert (denied.status, denied.code) == (Status.DENIED, DenialCode.OFF_TICK)
     assert "0.05" in str(denied.reason)
@@ -66,18 +66,18 @@ def test_a_denial_is_stored_with_its_code_and_changes_nothing_else(desk: Desk) -
     assert kinds == ["order.created", "order.denied"]
 
 
-def test_an_unknown_symbol_is_denied(desk: Desk) -> None:
+def test_unknown_symbol_is_denied(desk: Desk) -> None:
     assert buy(desk, symbol="NOBODY-EQ").code == DenialCode.UNKNOWN_SYMBOL
 
 
-def test_a_symbol_without_a_price_is_denied(desk: Desk) -> None:
+def test_symbol_without_a_price_is_denied(desk: Desk) -> None:
     desk.writer.run(
         lambda connection: connection.exec_driver_sql("DELETE FROM quotes WHERE symbol = 'ALPHA-EQ'")
     )
     assert buy(desk).code == DenialCode.NO_QUOTE
 
 
-def test_a_book_that_cannot_be_valued_lets_nothing_new_in(desk: Desk) -> None:
+def test_order_is_denied_while_another_position_has_no_price(desk: Desk) -> None:
     hold(desk, symbol=SECOND)
     desk.writer.run(
         lambda connection: connection.exec_driver_sql("DELETE FROM quotes WHERE symbol = 'BRAVO-EQ'")
@@ -85,18 +85,18 @@ def test_a_book_that_cannot_be_valued_lets_nothing_new_in(desk: Desk) -> None:
     assert buy(desk).code == DenialCode.NO_QUOTE
 
 
-def test_a_market_order_carries_the_price_that_protects_it(desk: Desk) -> None:
+def test_market_order_gets_a_protection_price(desk: Desk) -> None:
     assert buy(desk, limit=None).terms.protection_price == Decimal(102)
     hold(desk)
     assert sell(desk, limit=None).terms.protection_price == Decimal(98)
 
 
-def test_a_stop_is_protected_from_its_trigger_on(desk: Desk) -> None:
+def test_protection_price_of_a_stop_starts_at_its_trigger(desk: Desk) -> None:
     order = buy(desk, limit=None, type=OrderType.STOP, trigger_price=Decimal(104))
     assert order.terms.protection_price == Decimal("105.0")
 
 
-def test_a_market_order_too_big_for_the_funds_is_denied_at_its_protection_price(
+def test_funds_must_cover_a_market_order_at_its_protection_price(
     settings: Settings, clock: FakeClock
 ) -> None:
     with open_desk(
@@ -111,7 +111,7 @@ def test_a_market_order_too_big_for_the_funds_is_denied_at_its_protection_price(
         assert buy(desk, "9800", limit=None).status is Status.CREATED
 
 
-def test_the_same_key_gives_the_first_order_again(desk: Desk) -> None:
+def test_repeated_key_returns_the_first_order(desk: Desk) -> None:
     first = place.place_order(desk, terms_of(), CAUSE, key=KEY)
     again = place.place_order(desk, terms_of(), CAUSE, key=KEY)
     assert not first.replayed
@@ -119,31 +119,31 @@ def test_the_same_key_gives_the_first_order_again(desk: Desk) -> None:
     assert again.order == first.order
 
 
-def test_a_replay_shows_the_order_as_it_was_answered(desk: Desk) -> None:
+def test_replay_returns_the_order_as_first_answered(desk: Desk) -> None:
     first = place.place_order(desk, terms_of(), CAUSE, key=KEY).order
     accepted(desk, first)
     again = place.place_order(desk, terms_of(), CAUSE, key=KEY)
     assert (again.order, again.pinned) == (first, True)
 
 
-def test_a_denial_is_replayed_too(desk: Desk) -> None:
+def test_denial_is_replayed(desk: Desk) -> None:
     first = place.place_order(desk, terms_of(limit="100.03"), CAUSE, key=KEY).order
     assert place.place_order(desk, terms_of(limit="100.03"), CAUSE, key=KEY).order == first
 
 
-def test_duplicate_key_with_other_body_is_refused(desk: Desk) -> None:
+def test_repeated_key_with_another_body_is_refused(desk: Desk) -> None:
     place.place_order(desk, terms_of(), CAUSE, key=KEY)
     with pytest.raises(KeyReused, match="key-1"):
         place.place_order(desk, terms_of("20"), CAUSE, key=replace(KEY, body_hash="body-2"))
 
 
-def test_the_same_key_of_somebody_else_is_another_key(desk: Desk) -> None:
+def test_equal_keys_of_two_users_are_different_keys(desk: Desk) -> None:
     first = place.place_order(desk, terms_of(), CAUSE, key=KEY).order
     other = place.place_order(desk, terms_of(), CAUSE, key=replace(KEY, principal="user:other")).order
     assert other.id != first.id
 
 
-def test_the_same_key_from_twenty_at_once_is_one_order(desk: Desk) -> None:
+def test_twenty_concurrent_requests_with_one_key_place_one_order(desk: Desk) -> None:
     barrier = threading.Barrier(20)
 
     def once(_: Any) -> str:
@@ -157,7 +157,7 @@ def test_the_same_key_from_twenty_at_once_is_one_order(desk: Desk) -> None:
         assert [order.id for order in queries.working(connection, desk.account)] == list(ids)
 
 
-def test_of_fifty_at_once_for_the_last_of_a_limit_exactly_one_passes(
+def test_one_of_fifty_concurrent_orders_gets_the_rest_of_a_limit(
     settings: Settings, clock: FakeClock
 ) -> None:
     with open_desk(settings, clock, max_position_value=Decimal(1000)) as desk:
@@ -175,16 +175,14 @@ def test_of_fifty_at_once_for_the_last_of_a_limit_exactly_one_passes(
             assert verify(connection).clean
 
 
-def test_each_leg_of_a_basket_is_judged_on_the_book_the_others_left(
-    settings: Settings, clock: FakeClock
-) -> None:
+def test_basket_leg_is_judged_on_the_book_with_earlier_legs(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_gross_exposure=Decimal(1500)) as desk:
         placed = place.place_basket(desk, [terms_of(), terms_of(symbol=SECOND), terms_of("5")], CAUSE)
     assert [order.status for order in placed.orders] == [Status.CREATED, Status.DENIED, Status.CREATED]
     assert placed.orders[1].code == DenialCode.GROSS_EXPOSURE
 
 
-def test_an_equal_order_within_the_window_is_suspected(settings: Settings, clock: FakeClock) -> None:
+def test_equal_order_within_the_window_is_denied_as_duplicate(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, duplicate_window_seconds=2.0) as desk:
         buy(desk)
         clock.forward(seconds=1)
@@ -195,7 +193,7 @@ def test_an_equal_order_within_the_window_is_suspected(settings: Settings, clock
         assert buy(desk).status is Status.CREATED
 
 
-def test_a_denied_order_makes_no_equal_one_suspicious(settings: Settings, clock: FakeClock) -> None:
+def test_order_equal_to_a_denied_one_is_no_duplicate(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, duplicate_window_seconds=2.0) as desk:
         clock.forward(seconds=60)
         assert buy(desk).code == DenialCode.STALE_QUOTE
@@ -203,7 +201,7 @@ def test_a_denied_order_makes_no_equal_one_suspicious(settings: Settings, clock:
         assert buy(desk).status is Status.CREATED
 
 
-def test_more_orders_than_allowed_in_a_second_are_denied(settings: Settings, clock: FakeClock) -> None:
+def test_orders_above_the_limit_per_second_are_denied(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_orders_per_second=2) as desk:
         assert [buy(desk).status for _ in range(2)] == [Status.CREATED] * 2
         assert buy(desk).code == DenialCode.ORDERS_PER_SECOND
@@ -211,7 +209,7 @@ def test_more_orders_than_allowed_in_a_second_are_denied(settings: Settings, clo
         assert buy(desk).status is Status.CREATED
 
 
-def test_more_orders_than_allowed_in_a_day_are_denied(settings: Settings, clock: FakeClock) -> None:
+def test_orders_above_the_limit_per_day_are_denied(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_orders_per_day=1) as desk:
         buy(desk)
         assert buy(desk).code == DenialCode.ORDERS_PER_DAY
@@ -220,16 +218,14 @@ def test_more_orders_than_allowed_in_a_day_are_denied(settings: Settings, clock:
         assert buy(desk).status is Status.CREATED
 
 
-def test_delivery_is_sold_by_the_book_that_holds_it_and_only_once(desk: Desk) -> None:
+def test_holdings_can_be_sold_once_and_only_by_their_own_book(desk: Desk) -> None:
     hold(desk, "10", strategy="trend")
     assert sell(desk, "10").code == DenialCode.NO_HOLDINGS
     assert sell(desk, "10", strategy="trend").status is Status.CREATED
     assert sell(desk, "10", strategy="trend").code == DenialCode.NO_HOLDINGS
 
 
-def test_what_is_lost_since_the_day_began_counts_against_the_daily_loss(
-    settings: Settings, clock: FakeClock
-) -> None:
+def test_loss_of_the_day_stops_entries_but_not_exits(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_daily_loss=Decimal(100)) as desk:
         hold(desk, "100")
         buy(desk, "1")
@@ -241,14 +237,12 @@ def test_what_is_lost_since_the_day_began_counts_against_the_daily_loss(
         assert buy(desk, "1", limit="98.50").status is Status.CREATED
 
 
-def test_intraday_may_be_sold_short_and_needs_a_fifth(desk: Desk) -> None:
+def test_short_sale_is_allowed_for_intraday(desk: Desk) -> None:
     order = sell(desk, "1000", product=Product.INTRADAY)
     assert (order.status, order.terms.side) == (Status.CREATED, Side.SELL)
 
 
-def test_a_days_count_of_orders_is_proven_denials_apart_and_by_the_exchanges_date(
-    desk: Desk, clock: FakeClock
-) -> None:
+def test_orders_are_counted_by_exchange_date_without_denied_ones(desk: Desk, clock: FakeClock) -> None:
     for hours in (0, 14):  # 11:00 in exchange time, then 01:00 of the next date
         clock.forward(hours=hours)
         set_prices(desk)
@@ -263,12 +257,12 @@ def test_a_days_count_of_orders_is_proven_denials_apart_and_by_the_exchanges_dat
     ]  # fmt: skip
 
 
-def test_orders_from_before_the_clock_was_put_back_by_an_hour_keep_nobody_from_trading(
+def test_orders_placed_before_the_clock_was_set_back_an_hour_are_ignored(
     settings: Settings, clock: FakeClock
 ) -> None:
     with open_desk(settings, clock, max_orders_per_second=2, duplicate_window_seconds=2.0) as desk:
         assert [buy(desk, quantity).status for quantity in ("10", "11")] == [Status.CREATED] * 2
-        clock.forward(seconds=-0.5)  # of that little, they still count
+        clock.forward(seconds=-0.5)  # after a step this small they still count
         assert buy(desk, "12").code == DenialCode.ORDERS_PER_SECOND
         assert buy(desk, "10").code == DenialCode.DUPLICATE
         clock.forward(hours=-1)

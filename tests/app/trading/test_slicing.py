@@ -6,7 +6,6 @@ from decimal import Decimal
 from algosat.config.settings import Settings
 from algosat.domain.orders import Product, Status
 from algosat.domain.risk import DenialCode
-from algosat.domain.slicing import slices
 from algosat.engine.quotes import replace_instruments
 from algosat.trading import slicing
 from algosat.trading.desk import Desk
@@ -15,26 +14,26 @@ from tests.app.desks import CAUSE, FUTURE, instruments, open_desk, terms_of
 from tests.app.fakes import FakeClock
 
 
-def test_an_order_above_the_freeze_quantity_is_cut_into_durable_orders(desk: Desk) -> None:
+def test_order_above_the_freeze_quantity_is_stored_in_slices(desk: Desk) -> None:
     slices = slicing.place_sliced(desk, terms_of("2300"), CAUSE).orders
     assert [order.terms.quantity for order in slices] == [1000, 1000, 300]
     assert len({order.id for order in slices}) == 3
     assert {order.status for order in slices} == {Status.CREATED}
 
 
-def test_slices_are_not_each_others_duplicates(settings: Settings, clock: FakeClock) -> None:
+def test_slices_of_one_order_are_no_duplicates(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, duplicate_window_seconds=5.0) as desk:
         assert {order.code for order in slicing.place_sliced(desk, terms_of("2000"), CAUSE).orders} == {None}
         assert slicing.place_sliced(desk, terms_of("1000"), CAUSE).order.code == DenialCode.DUPLICATE
 
 
-def test_slices_do_not_slip_under_the_limit_of_one_order(settings: Settings, clock: FakeClock) -> None:
+def test_limits_on_one_order_apply_before_slicing(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, max_order_value=Decimal(150_000)) as desk:
         denied = slicing.place_sliced(desk, terms_of("2000"), CAUSE).order
     assert (denied.code, denied.terms.quantity) == (DenialCode.ORDER_VALUE, Decimal(2000))
 
 
-def test_more_slices_than_brokers_take_are_denied(settings: Settings, clock: FakeClock) -> None:
+def test_order_of_more_than_ten_slices_is_denied(settings: Settings, clock: FakeClock) -> None:
     with open_desk(
         settings, clock, max_order_quantity=Decimal(10**6), max_order_value=Decimal(10**9)
     ) as desk:
@@ -42,23 +41,17 @@ def test_more_slices_than_brokers_take_are_denied(settings: Settings, clock: Fak
     assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY
 
 
-def test_what_needs_no_cutting_is_one_order(desk: Desk) -> None:
+def test_order_below_the_freeze_quantity_is_not_sliced(desk: Desk) -> None:
     assert slicing.place_sliced(desk, terms_of("10"), CAUSE).order.status is Status.CREATED
 
 
-def test_slices_under_a_key_are_placed_once(desk: Desk) -> None:
+def test_repeated_key_places_slices_once(desk: Desk) -> None:
     key = IdempotencyKey("user:trader", "k", "b")
     first = slicing.place_sliced(desk, terms_of("2300"), CAUSE, key=key)
     assert slicing.place_sliced(desk, terms_of("2300"), CAUSE, key=key).orders == first.orders
 
 
-def test_pieces_are_whole_lots() -> None:
-    future = next(each for each in instruments() if each.symbol == FUTURE)
-    odd = replace(future, freeze_quantity=Decimal(130))
-    assert list(slices(Decimal(250), odd)) == [100, 100, 50]
-
-
-def test_a_large_order_that_was_just_placed_is_a_duplicate(settings: Settings, clock: FakeClock) -> None:
+def test_repeated_sliced_order_is_denied_as_duplicate(settings: Settings, clock: FakeClock) -> None:
     with open_desk(settings, clock, duplicate_window_seconds=5.0) as desk:
         slicing.place_sliced(desk, terms_of("2300"), CAUSE)
         assert {order.code for order in slicing.place_sliced(desk, terms_of("2300"), CAUSE).orders} == {
@@ -66,9 +59,7 @@ def test_a_large_order_that_was_just_placed_is_a_duplicate(settings: Settings, c
         }
 
 
-def test_no_more_slices_are_made_than_brokers_take_when_lots_do_not_fill_the_freeze(
-    settings: Settings, clock: FakeClock
-) -> None:
+def test_slices_are_counted_in_whole_lots(settings: Settings, clock: FakeClock) -> None:
     with open_desk(
         settings, clock, max_order_quantity=Decimal(10**6), max_order_value=Decimal(10**9)
     ) as desk:
@@ -80,7 +71,7 @@ def test_no_more_slices_are_made_than_brokers_take_when_lots_do_not_fill_the_fre
         assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY
 
 
-def test_a_freeze_quantity_below_one_lot_is_a_denial(desk: Desk) -> None:
+def test_freeze_quantity_below_one_lot_denies_every_order(desk: Desk) -> None:
     odd = [replace(each, freeze_quantity=Decimal(49)) for each in instruments() if each.symbol == FUTURE]
     replace_instruments(desk, odd)
     denied = slicing.place_sliced(desk, terms_of("50", symbol=FUTURE, product=Product.CARRY), CAUSE).order

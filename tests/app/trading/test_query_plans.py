@@ -1,4 +1,4 @@
-"""The order path reads by an index that fits: the millionth order costs what the first one did."""
+"""Every statement of the order path searches an index, so that its cost does not grow with the table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STATEMENTS = {
     if isinstance(statement, Prepared)
 }
 
-# Small for ever, and read from its end with a limit.
+# The first table stays small; the second is read from its end with a limit.
 _MAY_SCAN = {
     "algosat.trading.halts._ALL_HALTS",
     "algosat.store.audit._LAST_HASH",
@@ -37,7 +37,7 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
     assert not scanned & metadata.tables.keys()
 
 
-def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) -> None:
+def test_recent_orders_are_counted_in_the_index_by_time(desk: Desk) -> None:
     (search,) = _plan(desk, _STATEMENTS["algosat.trading.risk_queries._RECENT"])
     assert (
         search
@@ -45,7 +45,7 @@ def test_what_was_placed_lately_is_counted_by_time_without_the_rows(desk: Desk) 
     )
 
 
-def test_an_equal_order_is_found_by_time(desk: Desk) -> None:
+def test_equal_order_is_found_in_the_index_by_time(desk: Desk) -> None:
     (search,) = _plan(desk, _STATEMENTS["algosat.trading.risk_queries._EQUAL"])
     assert (
         search == "SEARCH orders USING INDEX ix_orders_lately (account=? AND created_at>? AND created_at<?)"
@@ -55,22 +55,22 @@ def test_an_equal_order_is_found_by_time(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "name", ["algosat.trading.account_book._WORKING", "algosat.store.queries._WORKING_OF"]
 )
-def test_working_orders_are_found_without_those_that_ended(desk: Desk, name: str) -> None:
+def test_working_orders_are_found_without_reading_ended_ones(desk: Desk, name: str) -> None:
     assert any("ix_orders_working" in step for step in _plan(desk, _STATEMENTS[name]))
 
 
-def test_working_orders_are_added_up_without_the_rows_and_without_sorting(desk: Desk) -> None:
+def test_working_orders_are_summed_in_the_index_without_sorting(desk: Desk) -> None:
     plan = _plan(desk, _STATEMENTS["algosat.trading.account_book._WORKING"])
     assert any("COVERING INDEX ix_orders_working" in step for step in plan)
     assert not any("TEMP B-TREE" in step for step in plan)
 
 
 @pytest.mark.parametrize("name", ["_CREATED", "_ANY_CREATED", "_UNKNOWN"])
-def test_router_finds_orders_by_their_status(desk: Desk, name: str) -> None:
+def test_router_finds_orders_by_status_in_the_index(desk: Desk, name: str) -> None:
     assert "ix_orders_status_seq" in _plan(desk, getattr(router, name))[0]
 
 
-def test_pending_requests_are_found_without_the_other_orders(desk: Desk) -> None:
+def test_pending_requests_are_found_in_their_index(desk: Desk) -> None:
     assert "ix_orders_overlay" in _plan(desk, _STATEMENTS["algosat.engine.pending_requests._PENDING"])[0]
 
 
