@@ -58,8 +58,8 @@ prove: deps ## Prove at full size what `make test` proves at a small one; writes
 	@$(VERB).prove $(if $(LIST),--list) $(PART)
 
 .PHONY: bench
-bench: deps ## Measure the cost of Algosat's parts beside bare ones (SAVE=yes writes docs/benchmarks.md)
-	@$(VERB).bench $(if $(SAVE),--save)
+bench: deps ## Measure the cost of Algosat's parts beside bare ones (SAVE=yes writes docs/benchmarks.md; BEFORE=revision: in turns with it)
+	@$(if $(BEFORE),$(VERB).bench.pairs $(BEFORE) $(if $(PAIRS),--pairs $(PAIRS)),$(VERB).bench $(if $(SAVE),--save))
 
 .PHONY: bench-provision audit
 bench-provision: deps ## Measure a first provisioning run and one without changes, beside a plain script (DISTRO=…, BESIDE=playbook, SAVE=yes)
