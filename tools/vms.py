@@ -168,8 +168,8 @@ def _qemu(machine: Machine) -> list[str]:
         *("-cpu", "max,la57=off", "-smp", str(PROCESSORS), "-m", str(MEGABYTES)),
         *("-kernel", f"{own}/vmlinuz", "-initrd", f"{own}/initrd.img"),
         *("-append", " ".join(kernel_command_line(machine))),
-        # The host's page cache keeps what the machine has flushed. It survives QEMU, which a power cut of the
-        # machine ends, and is much faster than waiting for a disk at each flush.
+        # A power cut ends QEMU. What the machine has flushed stays in the page cache of the host, which is
+        # much faster than a disk.
         *("-drive", f"file={own}/root,format=raw,if=virtio,cache=unsafe"),
         *("-nic", f"user,ipv6=off,model=virtio-net-pci,mac=52:54:00:00:{machine.line:02x}:01"),
         *("-nic", ",".join((
