@@ -105,10 +105,10 @@ def main(directory: str, steps: str, notes: str, role: str) -> None:
 def _doom_engine(reaper: Reaper) -> None:
     from algosat.engine import main as engine
 
-    connect = vars(engine)["_broker"]  # creates the engine's broker
+    connect = vars(engine)["configured_broker"]  # creates the engine's broker
     MortalWriter.reaper = reaper
     vars(engine)["Writer"] = MortalWriter
-    vars(engine)["_broker"] = lambda *given: MortalBroker(connect(*given), reaper)
+    vars(engine)["configured_broker"] = lambda *given: MortalBroker(connect(*given), reaper)
 
 
 def _doom_workers(steps: int, notes: Path) -> None:
