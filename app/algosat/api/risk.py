@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from sqlalchemy import Connection
 
 from algosat.api.access import Access
@@ -20,6 +18,7 @@ from algosat.api.risk_models import (
     halt_view,
 )
 from algosat.api.routes import Routes
+from algosat.domain.decimals import ZERO
 from algosat.domain.scope import ACCOUNT, IN_HALTS, IN_LIMITS, Scope
 from algosat.errors import CalendarUnknown, InvalidBody, NotFound
 from algosat.store import queries
@@ -94,14 +93,14 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
     try:
         day = desk.calendar.trading_day(desk.clock())
     except CalendarUnknown:  # nothing is traded then
-        orders_today, day_result = 0, Decimal(0)
+        orders_today, day_result = 0, ZERO
     else:
         today = queries.days_of(connection, desk.account, since=day, until=day)
         orders_today = sum(row.orders for row in today)
         worth = account_book.equity(connection, desk.account, seen)
         day_result = daily_pnl.daily_pnl(connection, desk.account, ACCOUNT, day, worth)
     return {
-        "gross_exposure": sum((line.exposure for line in seen.lines), Decimal(0)),
+        "gross_exposure": sum((line.exposure for line in seen.lines), ZERO),
         "open_orders": sum(seen.working_orders.values()),
         "orders_today": orders_today,
         "day_result": day_result,

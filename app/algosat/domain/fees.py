@@ -17,12 +17,12 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.fee_table import FeeTable
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Product, Side, Trade
 from algosat.errors import FeesUnknown
 
-_NOTHING: Final = Decimal(0)
 _PAISA: Final = Decimal("0.01")
 _RUPEE: Final = Decimal(1)
 
@@ -31,16 +31,16 @@ _RUPEE: Final = Decimal(1)
 class Charges:
     """The charges for trades, in rupees."""
 
-    brokerage: Decimal = _NOTHING
-    stt: Decimal = _NOTHING  # securities transaction tax
-    exchange: Decimal = _NOTHING  # its transaction charge, the investor protection levy included
-    sebi: Decimal = _NOTHING
-    stamp: Decimal = _NOTHING
-    gst: Decimal = _NOTHING
+    brokerage: Decimal = ZERO
+    stt: Decimal = ZERO  # securities transaction tax
+    exchange: Decimal = ZERO  # its transaction charge, the investor protection levy included
+    sebi: Decimal = ZERO
+    stamp: Decimal = ZERO
+    gst: Decimal = ZERO
 
     @property
     def total(self) -> Decimal:
-        return sum((getattr(self, field.name) for field in fields(self)), _NOTHING)
+        return sum((getattr(self, field.name) for field in fields(self)), ZERO)
 
     def __sub__(self, other: Charges) -> Charges:
         return Charges(*(getattr(self, field.name) - getattr(other, field.name) for field in fields(self)))
@@ -50,8 +50,8 @@ class Charges:
 class Turnover:
     """The turnover of one kind and product on one day, in rupees."""
 
-    bought: Decimal = _NOTHING
-    sold: Decimal = _NOTHING
+    bought: Decimal = ZERO
+    sold: Decimal = ZERO
     orders: tuple[Decimal, ...] = ()  # the value of each executed order: brokerage is per order
 
     @classmethod
@@ -76,7 +76,7 @@ def charges(
     if exchange not in rates.exchange:
         raise FeesUnknown(f"no transaction charge is known for the exchange {exchange!r}")
     both = turnover.bought + turnover.sold
-    brokerage = sum((_rounded(plan.brokerage(value), _PAISA) for value in turnover.orders), _NOTHING)
+    brokerage = sum((_rounded(plan.brokerage(value), _PAISA) for value in turnover.orders), ZERO)
     exchange_charge = _rounded(both * rates.exchange[exchange], _PAISA)
     sebi = _rounded(both * rates.sebi, _PAISA)
     return Charges(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.orders import Side
 
 _SMALLEST: Final = Decimal("0.00000001")  # the smallest amount the store can hold
@@ -23,10 +24,10 @@ class Position:
     strategy: str  # '' for orders placed by hand
     symbol: str
     product: str
-    quantity: Decimal = Decimal(0)  # negative: short
-    cost: Decimal = Decimal(0)  # signed like the quantity
-    realised: Decimal = Decimal(0)  # profit of what was closed, before fees
-    fees: Decimal = Decimal(0)
+    quantity: Decimal = ZERO  # negative: short
+    cost: Decimal = ZERO  # signed like the quantity
+    realised: Decimal = ZERO  # profit of what was closed, before fees
+    fees: Decimal = ZERO
 
     @property
     def average_price(self) -> Decimal | None:
@@ -55,11 +56,11 @@ def fill(position: Position, side: Side, quantity: Decimal, price: Decimal, fees
 def _closing_part(held: Decimal, signed: Decimal) -> Decimal:
     """Return the quantity that the fill closes, with the sign of the position."""
     if held * signed >= 0:
-        return Decimal(0)
+        return ZERO
     return held if abs(signed) >= abs(held) else -signed
 
 
 def _share(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     if part == whole:
-        return cost if whole else Decimal(0)
+        return cost if whole else ZERO
     return (cost * part / whole).quantize(_SMALLEST, ROUND_HALF_EVEN)

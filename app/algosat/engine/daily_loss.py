@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.scope import Scope
 from algosat.engine.alerts import alert
 from algosat.monitoring import correlation
@@ -24,7 +25,6 @@ from algosat.trading.desk import Desk
 
 _ACTOR: Final = "clock"
 _Position = tuple[str, str]  # strategy and symbol
-_ZERO: Final = Decimal(0)
 
 
 class DailyLossWatch:
@@ -83,7 +83,7 @@ class DailyLossWatch:
 
         def unit(connection: Connection) -> None:
             for scope in scopes:
-                gain = sum((gain for strategy, gain in gains if scope.covers(strategy)), _ZERO)
+                gain = sum((gain for strategy, gain in gains if scope.covers(strategy)), ZERO)
                 daily_pnl.raise_baseline(connection, desk.account, scope, day, gain)
 
         if gains and scopes:

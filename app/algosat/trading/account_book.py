@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import PRICES, Product
 from algosat.domain.risk import ExposureLine, ExposureTally
@@ -18,7 +18,6 @@ from algosat.store.types import Scaled
 
 Key = tuple[str, str, str]  # strategy, symbol, product
 
-_ZERO: Final = Decimal(0)
 _LINE = ("strategy", "symbol", "product")
 _MARK = (instruments.c.kind, quotes.c.last)  # null if the instrument or its price is unknown
 _OF_ACCOUNT = Prepared(
@@ -35,7 +34,7 @@ _HELD = Prepared(
     select(*(positions.c[name] for name in _LINE), positions.c.quantity, positions.c.cost, *_MARK)
     .outerjoin(instruments, instruments.c.symbol == positions.c.symbol)
     .outerjoin(quotes, quotes.c.symbol == positions.c.symbol)
-    .where(positions.c.account == bindparam("account"), positions.c.quantity != _ZERO)
+    .where(positions.c.account == bindparam("account"), positions.c.quantity != ZERO)
 )
 _IS_WORKING = (
     orders.c.account == bindparam("account"),
@@ -81,7 +80,7 @@ class UnpricedPosition:
 
     @property
     def unrealised(self) -> Decimal:
-        return _ZERO if self.last is None else self.quantity * self.last - self.cost
+        return ZERO if self.last is None else self.quantity * self.last - self.cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class AccountBook:
 
     def unrealised(self, strategy: str | None = None) -> Decimal:
         """Return the unrealised profit of a strategy, or of all, at the last prices."""
-        return sum((each.unrealised for each in self.valued if strategy in (None, each.strategy)), _ZERO)
+        return sum((each.unrealised for each in self.valued if strategy in (None, each.strategy)), ZERO)
 
     @property
     def valued(self) -> tuple[ExposureLine | UnpricedPosition, ...]:
@@ -153,7 +152,7 @@ def equity(connection: Connection, account: str, of: AccountBook, strategy: str 
         if strategy is None
         else _OF_STRATEGY.scalar(connection, account=account, strategy=strategy)
     )
-    return (earned or _ZERO) + of.unrealised(strategy)
+    return (earned or ZERO) + of.unrealised(strategy)
 
 
 def _line(key: Key, tally: _Tally) -> ExposureLine | None:

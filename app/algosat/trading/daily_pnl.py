@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, type_coerce, update
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.scope import ACCOUNT, IN_BASELINES, Scope
 from algosat.store.prepared import Prepared
 from algosat.store.tables import days, openings
 from algosat.store.types import Scaled
-
-_ZERO: Final = Decimal(0)
 
 _BASELINE = Prepared(
     select(openings.c.worth).where(
@@ -70,7 +68,7 @@ def _loss_before_baseline(connection: Connection, account: str, scope: Scope, da
     """
     earned = _EARNED_BY_ALL if scope == ACCOUNT else _EARNED
     of_day = earned.scalar(connection, account=account, strategy=scope.name(IN_BASELINES), day=day)
-    return min(of_day or _ZERO, _ZERO)
+    return min(of_day or ZERO, ZERO)
 
 
 def _baseline(connection: Connection, account: str, scope: Scope, day: date) -> Decimal | None:

@@ -13,6 +13,7 @@ from algosat.clock import Clock, now
 from algosat.config.settings import Settings
 from algosat.domain import fee_table
 from algosat.domain.calendar import EXCHANGE_TIME, Calendar, calendar_for
+from algosat.domain.decimals import ZERO
 from algosat.domain.fees import charges_of_fill
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Trade
@@ -101,7 +102,7 @@ class Fees:
         except FeesUnknown as error:
             # The fill has happened: a book without the fill would be worse than one without its fees.
             _log.error("fees_unknown", order=order.id, trade=trade.id, detail=error.detail)
-            return Decimal(0)
+            return ZERO
 
     def _kind(self, symbol: str) -> InstrumentKind:
         if symbol not in self._kinds:

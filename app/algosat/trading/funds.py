@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.funds import Funds, margin_of
 from algosat.store import queries
 from algosat.trading import account_book
@@ -20,11 +20,10 @@ def funds(connection: Connection, account: str) -> Funds:
 
 def funds_of(book: AccountBook, balance: Any) -> Funds:
     """Return the funds for a book that has been read; `balance` is its row of deposits, results and fees."""
-    nothing = Decimal(0)
     return Funds(
-        deposited=balance.deposited or nothing if balance else nothing,
-        realised=balance.realised or nothing if balance else nothing,
-        fees=balance.fees or nothing if balance else nothing,
+        deposited=balance.deposited or ZERO if balance else ZERO,
+        realised=balance.realised or ZERO if balance else ZERO,
+        fees=balance.fees or ZERO if balance else ZERO,
         unrealised=book.unrealised(),
         margin_used=margin_of(book.lines),
     )

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms
@@ -116,7 +116,7 @@ def _scopes(
 ) -> list[RiskScope]:
     """Return the account's scope, and the strategy's if it has limits of its own."""
     row, recent = facts.row, facts.recent
-    earned = (row.realised or Decimal(0)) - (row.fees or Decimal(0))
+    earned = (row.realised or ZERO) - (row.fees or ZERO)
     equity = earned + book.unrealised()
     scopes = [
         RiskScope(

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.orders.terms import OrderChange, OrderTerms
 
 
@@ -63,8 +64,8 @@ class Order:
     updated_at: datetime
     status: Status = Status.CREATED
     pending: PendingRequest | None = None
-    filled_quantity: Decimal = Decimal(0)
-    filled_value: Decimal = Decimal(0)  # the sum of price × quantity over its trades
+    filled_quantity: Decimal = ZERO
+    filled_value: Decimal = ZERO  # the sum of price × quantity over its trades
     broker_order_id: str | None = None
     code: str | None = None
     reason: str | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import Order, OrderTerms, Product, Side
@@ -23,10 +24,10 @@ class ExposureLine:
     kind: InstrumentKind
     last: Decimal  # the last price
     price: Decimal  # the highest of the last price and the prices of its working orders
-    quantity: Decimal = Decimal(0)  # negative: short
-    cost: Decimal = Decimal(0)
-    working_buys: Decimal = Decimal(0)
-    working_sells: Decimal = Decimal(0)
+    quantity: Decimal = ZERO  # negative: short
+    cost: Decimal = ZERO
+    working_buys: Decimal = ZERO
+    working_sells: Decimal = ZERO
 
     @property
     def worst_quantity(self) -> Decimal:
@@ -44,7 +45,7 @@ class ExposureLine:
     def left_to_reduce(self, side: Side) -> Decimal:
         """Return by how much an order of this side could still reduce the position."""
         working = self.working_buys if side is Side.BUY else self.working_sells
-        return max(-side.sign * self.quantity - working, Decimal(0))
+        return max(-side.sign * self.quantity - working, ZERO)
 
     def with_order(self, terms: OrderTerms) -> ExposureLine:
         """Return the line with this order working too."""
@@ -58,11 +59,11 @@ class ExposureLine:
 class ExposureTally:
     """Running totals of one exposure line: its position, its working orders and their pending changes."""
 
-    quantity: Decimal = Decimal(0)
-    cost: Decimal = Decimal(0)
-    working_buys: Decimal = Decimal(0)
-    working_sells: Decimal = Decimal(0)
-    highest_price: Decimal = Decimal(0)  # of the orders
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    working_buys: Decimal = ZERO
+    working_sells: Decimal = ZERO
+    highest_price: Decimal = ZERO  # of the orders
 
     def add(self, side: str, quantity: Decimal, prices: Iterable[Decimal | None]) -> None:
         """Add a working order, or the sum of several on one side."""
@@ -76,7 +77,7 @@ class ExposureTally:
         """Add the order's pending change besides the order itself: the broker may have made it already."""
         change = order.pending_change
         if change is not None:
-            added = max(change.quantity - order.terms.quantity, Decimal(0))
+            added = max(change.quantity - order.terms.quantity, ZERO)
             self.add(order.terms.side, added, change.prices.values())
 
     def line(
@@ -111,10 +112,10 @@ class RiskScope:
 
     @property
     def exposure(self) -> Decimal:
-        return sum((line.exposure for line in self.lines), Decimal(0))
+        return sum((line.exposure for line in self.lines), ZERO)
 
     def exposure_in(self, symbol: str) -> Decimal:
-        return sum((line.exposure for line in self.lines if line.symbol == symbol), Decimal(0))
+        return sum((line.exposure for line in self.lines if line.symbol == symbol), ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class RiskSnapshot:
 
     def added_exposure(self, terms: OrderTerms) -> Decimal:
         """Return by how much the order could raise the exposure; zero if the worst case stays the same."""
-        return max(self.position.with_order(terms).exposure - self.position.exposure, Decimal(0))
+        return max(self.position.with_order(terms).exposure - self.position.exposure, ZERO)
 
     def is_exit(self, terms: OrderTerms) -> bool:
         """Return whether the order can only reduce its position, marked reduce-only or not."""
