@@ -30,32 +30,33 @@ _STORE_TESTS = (
 
 def lint() -> Iterator[Check]:
     """Yield the checks of formatting, types and rules."""
-    yield Check("ruff check", ("ruff", "check", "."))
-    yield Check("ruff format", ("ruff", "format", "--check", "."))
-    yield Check("mypy", ("mypy", "app/algosat", "tools", "tests", "roles/algosat/files"), usual_seconds=40)
+    yield Check("ruff check", ("ruff", "check", "."), early=True)
+    yield Check("ruff format", ("ruff", "format", "--check", "."), early=True)
+    typed = ("app/algosat", "tools", "tests", "roles/algosat/files")
+    yield Check("mypy", ("mypy", *typed), usual_seconds=40, early=True)
     # The linter reads playbooks, not servers: it needs no inventory, and a fresh clone has none.
     offline = {"ANSIBLE_INVENTORY": "localhost,"}
-    yield Check("ansible-lint", ("ansible-lint", "--offline"), env=offline, usual_seconds=90)
-    yield Check("yamllint", ("yamllint", "--strict", "."))
-    yield Check("shellcheck", ("shellcheck", *_shell_scripts()), needs=("shellcheck",))
-    yield Check("language", ("python", "-m", "tools.language"))
+    yield Check("ansible-lint", ("ansible-lint", "--offline"), env=offline, usual_seconds=90, early=True)
+    yield Check("yamllint", ("yamllint", "--strict", "."), early=True)
+    yield Check("shellcheck", ("shellcheck", *_shell_scripts()), needs=("shellcheck",), early=True)
+    yield Check("language", ("python", "-m", "tools.language"), early=True)
 
 
 def unit() -> Iterator[Check]:
     """Yield the tests that need no machine and little time."""
-    yield Check("unit tests", (*_TESTS, "-m", "not slow"), alone=True)
+    yield Check("unit tests", (*_TESTS, "-m", "not slow"), usual_seconds=50, early=True)
 
 
 def slow() -> Iterator[Check]:
     """Yield the tests that start processes or go through very many cases, and the store's on PostgreSQL."""
-    yield Check("slow tests", (*_TESTS, "-m", "slow"), wants=postgresql.ensure, alone=True)
+    yield Check("slow tests", (*_TESTS, "-m", "slow"), wants=postgresql.ensure, usual_seconds=60)
     on_postgresql = (*_PYTEST, "--store=postgresql", "-m", "not sqlite", *_STORE_TESTS)
-    yield Check("on PostgreSQL", on_postgresql, wants=postgresql.ensure, alone=True)
+    yield Check("on PostgreSQL", on_postgresql, wants=postgresql.ensure, usual_seconds=45)
 
 
 def chaos() -> Iterator[Check]:
     """Yield the short run of random kills and faults; `make chaos` is the long one."""
-    yield Check("chaos", ("pytest", "--showlocals", "tests/chaos"), alone=True)
+    yield Check("chaos", ("pytest", "--showlocals", "tests/chaos"), usual_seconds=20)
 
 
 def molecule() -> Iterator[Check]:

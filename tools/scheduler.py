@@ -1,4 +1,4 @@
-"""Running checks side by side, as many at a time as there are lanes, each with a log of its own."""
+"""Running checks side by side, one for each core, each with its own log."""
 
 import os
 import re
@@ -27,8 +27,9 @@ class Check:
         needs: programs the command calls; they are installed before it starts.
         wants: installs what the command can do without; it skips tests if this fails.
         env: additional environment variables.
-        alone: no other check runs beside it, since it occupies every core or depends on time.
-        usual_seconds: about how long it takes alone on two cores; the longest check starts first.
+        usual_seconds: about how long it takes alone on two cores. Longer checks start before shorter ones, so
+            that the short ones fill the gaps at the end.
+        early: starts before longer checks, because it is quick and fails most often.
     """
 
     name: str
@@ -36,8 +37,8 @@ class Check:
     needs: tuple[str, ...] = ()
     wants: Callable[[], None] | None = None
     env: dict[str, str] = field(default_factory=dict)
-    alone: bool = False
     usual_seconds: int = 5
+    early: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,13 @@ def workers() -> int:
 
 
 def run_all(checks: Sequence[Check], workers: int) -> list[Result]:
-    """Run every check to its end, whatever the others' outcome. Returns the results in the given order.
-
-    Checks that must be alone come first, the others follow from the longest to the shortest.
-    """
-    waiting = sorted(checks, key=lambda check: (not check.alone, -check.usual_seconds))
+    """Run every check to its end, whatever the others' outcome. Returns the results in the given order."""
+    waiting = sorted(checks, key=lambda check: (not check.early, -check.usual_seconds))
     running: dict[Future[Result], Check] = {}
     results: dict[str, Result] = {}
     with ThreadPoolExecutor(workers) as pool:
         while waiting or running:
-            while waiting and _fits(waiting[0], list(running.values()), workers):
+            while waiting and len(running) < workers:
                 check = waiting.pop(0)
                 _install(check)
                 note(f"==> {check.name}")
@@ -93,12 +91,6 @@ def run(check: Check) -> Result:
 def log_of(check: Check) -> Path:
     """Return the file that holds the output of a check's last run."""
     return LOCAL / "logs" / f"check-{check.name.replace(' ', '-')}.log"
-
-
-def _fits(check: Check, running: Sequence[Check], workers: int) -> bool:
-    if check.alone or any(other.alone for other in running):
-        return not running
-    return len(running) < workers
 
 
 def _install(check: Check) -> None:

@@ -67,26 +67,21 @@ def test_two_checks_run_side_by_side_with_two_workers() -> None:
     assert passed(scheduler.run_all(checks, 2)) == {"one": True, "two": True}
 
 
-@pytest.mark.parametrize(
-    ("workers", "options"), [(1, {}), (2, {"alone": True})], ids=["one worker", "checks that must be alone"]
-)
-def test_checks_run_one_after_the_other(workers: int, options: dict[str, bool]) -> None:
-    checks = [check(name, KEEPS_OTHERS_OUT, **options) for name in "abc"]
-    assert all(passed(scheduler.run_all(checks, workers)).values())
+def test_checks_with_one_worker_run_one_after_the_other() -> None:
+    checks = [check(name, KEEPS_OTHERS_OUT) for name in "abc"]
+    assert all(passed(scheduler.run_all(checks, 1)).values())
 
 
-def test_checks_that_must_be_alone_come_first_and_then_the_longest(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_early_checks_start_first_and_then_the_longest(capsys: pytest.CaptureFixture[str]) -> None:
     checks = [
         check("short", "", usual_seconds=1),
         check("long", "", usual_seconds=100),
-        check("alone", "", alone=True),
+        check("early", "", early=True),
     ]
     results = scheduler.run_all(checks, 1)
     started = [line for line in capsys.readouterr().out.splitlines() if line.startswith("==>")]
-    assert started == ["==> alone", "==> long", "==> short"]
-    assert [result.check.name for result in results] == ["short", "long", "alone"]
+    assert started == ["==> early", "==> long", "==> short"]
+    assert [result.check.name for result in results] == ["short", "long", "early"]
 
 
 def test_output_of_two_failing_checks_is_not_mixed(capsys: pytest.CaptureFixture[str]) -> None:
