@@ -117,7 +117,7 @@ def test_check_gets_its_additional_environment() -> None:
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(None, 2), (1, 2), (2, 2), (8, 8)])
-def test_there_is_a_lane_for_each_core_and_two_at_least(
+def test_there_is_a_worker_for_each_core_and_two_at_least(
     cores: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
