@@ -1,4 +1,4 @@
-"""Builders: valid values with the differences a test cares about."""
+"""Builders of valid configurations and orders; a test names only the values that matter to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FERNET_KEY = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k="
 
 
 def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
-    """algosat.yaml for a development server under `directory`; `section__key=value` changes one value."""
+    """Return algosat.yaml for a server under `directory`; `section__key=value` changes one value."""
     return _changed(
         {
             "environment": "testing",
@@ -107,7 +107,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
 
 
 def security_data(**differences: Any) -> dict[str, Any]:
-    """security.yaml; `section__key=value` changes one value."""
+    """Return security.yaml; `section__key=value` changes one value."""
     return _changed(
         {
             "authentication": {
@@ -134,7 +134,7 @@ def security_data(**differences: Any) -> dict[str, Any]:
 def write_configuration(
     directory: Path, algosat: dict[str, Any] | None = None, security: dict[str, Any] | None = None
 ) -> Path:
-    """Both files in `directory`, closed to others as Ansible leaves them. Returns the directory."""
+    """Write both files to `directory` with the mode that Ansible gives them. Returns the directory."""
     for name in ("run", "data"):
         (directory / name).mkdir(exist_ok=True)
     for name, data in (
@@ -148,7 +148,7 @@ def write_configuration(
 
 
 def order_after(*events: OrderEvent | EventKind, terms: OrderTerms = LIMIT) -> Order:
-    """A new order to which all this has happened; a kind stands for an event with nothing more to say."""
+    """Return a new order after these events; a kind stands for an event without further fields."""
     order = create("a" + "0" * 17, terms, NOW)
     for each in events:
         order = apply(order, OrderEvent(each, NOW) if isinstance(each, EventKind) else each)

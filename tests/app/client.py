@@ -16,7 +16,7 @@ PASSWORD: Final = "correct horse battery"
 
 
 class Client:
-    """A client with the tokens of one login session, or without."""
+    """A client with the tokens of one login session, or without tokens."""
 
     def __init__(self, app: Flask) -> None:
         self._client = app.test_client(use_cookies=False)
@@ -75,7 +75,7 @@ def require_documented(app: Flask, method: str, path: str, code: str) -> None:
 
 @cache
 def problem_codes() -> dict[str, set[str]]:
-    """The problem codes that each operation lists, by method and path."""
+    """Return the problem codes that each operation lists, by method and path."""
     spec = document(AREAS)
     schemas = spec["components"]["schemas"]
     found = {}
@@ -88,7 +88,7 @@ def problem_codes() -> dict[str, set[str]]:
 
 
 def problem_of(answer: Any) -> tuple[int, str]:
-    """Return status and code of a problem, after checking that no field is missing."""
+    """Return status and code of a problem. Asserts that it has every field."""
     assert answer.content_type == "application/problem+json", answer.text
     problem = answer.json
     assert set(problem) == {"type", "title", "status", "detail", "code", "correlation_id", "errors"}

@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: a configuration, a store with its schema, the API over it."""
+"""Shared fixtures: a configuration, a store with its schema, the API on that store."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ thorough.load_profile()
 
 @pytest.fixture(autouse=True, scope="session")
 def _quiet() -> None:
-    """No log lines, which tests provoke by the hundred; those that look at them ask for them."""
+    """Drop all log lines. Tests that read log lines configure logging themselves."""
     structlog.configure(processors=[_drop])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     stores = ("sqlite", "postgresql")
-    parser.addoption("--store", choices=stores, default="sqlite", help="where tests store")
+    parser.addoption("--store", choices=stores, default="sqlite", help="the database that tests use")
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with its schema; made once and copied."""
+    """Return a store with its schema, for tests to copy."""
     path = tmp_path_factory.mktemp("store") / "algosat.db"
     _upgrade(f"sqlite:///{path}")
     return path
@@ -58,7 +58,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fresh_store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
-    """The same with a user of each role."""
+    """Return a store with its schema and a user of each role, for tests to copy."""
     path = tmp_path_factory.mktemp("store") / "algosat.db"
     shutil.copy(empty_store, path)
     _add_users(f"sqlite:///{path}")
@@ -67,7 +67,7 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Cluster]:
-    """A server with both of these as databases, to be copied: `empty` and `fresh`."""
+    """Yield a server with the databases `empty` and `fresh`, for tests to copy."""
     try:
         with cluster() as server:
             _upgrade(server.make("empty"))
@@ -79,7 +79,7 @@ def postgresql() -> Iterator[Cluster]:
 
 @pytest.fixture
 def directory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A configuration directory beside a fresh store."""
+    """Yield a configuration directory with a fresh store."""
     if request.config.getoption("store") == "postgresql":
         with request.getfixturevalue("postgresql").copied("fresh") as url:
             yield write_configuration(tmp_path, algosat_data(tmp_path, database__url=url))
@@ -89,7 +89,7 @@ def directory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 @pytest.fixture
 def empty_url(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where an empty store with its schema is."""
+    """Yield the URL of an empty store with its schema."""
     if request.config.getoption("store") == "postgresql":
         with request.getfixturevalue("postgresql").copied("empty") as url:
             yield url
@@ -99,7 +99,7 @@ def empty_url(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def database(empty_url: str) -> Iterator[Database]:
-    """An empty store with its schema."""
+    """Yield an empty store with its schema."""
     database = Database(empty_url)
     yield database
     database.close()
@@ -107,7 +107,7 @@ def database(empty_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def slow_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for the store's version is answered the third time."""
+    """Make the store busy for the first two checks of its version."""
     answers = iter([StoreBusy("starting up"), StoreBusy("starting up"), None])
 
     def answer(_database: Database) -> None:
@@ -137,7 +137,7 @@ def desk(settings: Settings, clock: FakeClock) -> Iterator[Desk]:
 
 @pytest.fixture
 def on_postgresql(postgresql: Cluster) -> Iterator[Database]:
-    """An empty store with its schema, on PostgreSQL whatever `--store` says."""
+    """Yield an empty store with its schema, on PostgreSQL whatever `--store` is."""
     with postgresql.copied("empty") as url:
         database = Database(url)
         yield database
@@ -156,16 +156,16 @@ def app(directory: Path) -> Iterator[Flask]:
 
 
 @pytest.fixture(scope="session")
-def calm_app(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Flask]:
-    """One for all tests whose requests change nothing: refused ones, above all."""
-    with _running(_laid_out(tmp_path_factory.mktemp("calm"), fresh_store)) as app:
+def shared_app(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Flask]:
+    """Yield one application for all tests whose requests change nothing, such as refused requests."""
+    with _running(_laid_out(tmp_path_factory.mktemp("shared"), fresh_store)) as app:
         yield app
 
 
 @pytest.fixture(scope="session")
-def wild_app(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Flask]:
-    """One for requests made by chance, which may change anything."""
-    with _running(_laid_out(tmp_path_factory.mktemp("wild"), fresh_store)) as app:
+def fuzzed_app(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Flask]:
+    """Yield one application for random requests, which may change anything."""
+    with _running(_laid_out(tmp_path_factory.mktemp("fuzzed"), fresh_store)) as app:
         yield app
 
 
@@ -176,8 +176,8 @@ def services(app: Flask) -> Services:
 
 
 @pytest.fixture
-def stranger(app: Flask) -> Client:
-    """Somebody who has not logged in."""
+def anonymous(app: Flask) -> Client:
+    """Return a client that has not logged in."""
     return Client(app)
 
 
@@ -230,7 +230,7 @@ def _drop(*_: object) -> str:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
-    """The scripted strategy, in the catalogue, without recorded calls and without a script."""
+    """Add the scripted strategy to the catalogue, and return it without calls and script."""
     monkeypatch.setitem(catalog.CLASSES, "scripted", Scripted)
     Scripted.script.clear()
     Scripted.calls.clear()

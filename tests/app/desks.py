@@ -1,4 +1,4 @@
-"""A trading desk on a real store with a small market: two shares, a future, and prices that tests set."""
+"""A trading desk on a real store, with two shares and a future whose prices the tests set."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def quote_of(symbol: str, at: datetime, last: str = "100") -> Quote:
 
 @contextmanager
 def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[Desk]:
-    """A desk whose limits differ from the settings' by `limits`, with a price for every instrument."""
+    """Open a desk with a price for every instrument; `limits` change those of the settings."""
     database = Database(settings.algosat.database.url.get_secret_value())
     writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
     desk = desks.build(settings, database, writer, notifier, clock)
@@ -79,7 +79,7 @@ def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[D
 
 
 def set_prices(desk: Desk, **last: str) -> None:
-    """Prices of now: 100 for every instrument, or what is named (ALPHA="101", NOVA="99")."""
+    """Set fresh prices: 100 for every instrument, unless named (ALPHA="101", NOVA="99")."""
     board = QuoteBoard(desk)
     at = desk.clock()
     board.update(
@@ -91,7 +91,7 @@ def set_prices(desk: Desk, **last: str) -> None:
 def terms_of(
     quantity: str = "10", *, side: Side = Side.BUY, limit: str | None = "100", **differences: Any
 ) -> OrderTerms:
-    """A limit order for the first share, unless the test says otherwise; without a limit, at the market."""
+    """Return the terms of a limit order for the first share; with `limit=None`, of a market order."""
     kind = OrderType.MARKET if limit is None else OrderType.LIMIT
     price = None if limit is None else Decimal(limit)
     terms = OrderTerms("paper", SHARE, side, Decimal(quantity), kind, limit_price=price)
@@ -107,7 +107,7 @@ def sell(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
 
 
 def advance(desk: Desk, order: Order, *kinds: EventKind, fill: str | None = None, at: str = "100") -> Order:
-    """Let these things happen to an order at once, then a fill of that quantity if one is named."""
+    """Record these events of an order, then a fill of the quantity `fill` if one is given."""
     now = desk.clock()
 
     def work(connection: Any) -> Order:
@@ -132,7 +132,7 @@ def accepted(desk: Desk, order: Order) -> Order:
 def hold(
     desk: Desk, quantity: str = "10", *, at: str = "100", side: Side = Side.BUY, **differences: Any
 ) -> Order:
-    """Have a position by an order that is filled whole."""
+    """Open a position by an order that is filled completely. Returns the order."""
     order = place.place_order(desk, terms_of(quantity, side=side, limit=at, **differences), CAUSE).order
     return advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill=quantity, at=at)
 

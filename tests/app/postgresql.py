@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL of the distribution: no port, a password of odd characters, gone with the tests."""
+"""A temporary PostgreSQL server on a socket, with special characters in its password."""
 
 from __future__ import annotations
 
@@ -17,41 +17,43 @@ from sqlalchemy.engine import URL
 
 from tools.postgresql import programs
 
-# What is lost with the machine is lost with the tests anyway.
-_HASTY = ("fsync=off", "full_page_writes=off")
+# A crash of the machine may lose the data: the tests are lost then too.
+_NO_SYNC = ("fsync=off", "full_page_writes=off")
 _PASSWORD = "p@ss:w/rd %"
-_MINE = "postgres"  # whom the server runs as when root tests: it refuses to be root
+_SUPERUSER = "postgres"  # also the system user if root runs the tests: PostgreSQL refuses to run as root
 
 
 @dataclass
 class Cluster:
-    """Databases by name; each test gets a copy of a template that was made once."""
+    """The databases of a server. Each test gets a copy of a template database."""
 
     socket: Path
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def url(self, name: str) -> str:
         query = {"host": str(self.socket)}
-        url = URL.create("postgresql+psycopg", username=_MINE, password=_PASSWORD, database=name, query=query)
+        url = URL.create(
+            "postgresql+psycopg", username=_SUPERUSER, password=_PASSWORD, database=name, query=query
+        )
         return url.render_as_string(hide_password=False)
 
     def make(self, name: str, template: str = "template0") -> str:
-        self._tell(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         return self.url(name)
 
     @contextmanager
     def copied(self, template: str) -> Iterator[str]:
-        """The URL of a database like the template, which nobody may be connected to; gone afterwards."""
+        """Yield the URL of a copy of the template and drop it afterwards. The template must be unused."""
         name = f"test_{next(self._numbers)}"
         yield self.make(name, template)
-        self._tell(f'DROP DATABASE "{name}" WITH (FORCE)')
+        self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def disconnect(self, url: str) -> None:
-        """End every session of a database, as its server's restart would."""
+        """End every session of a database, as a restart of the server does."""
         name = url.split("/")[-1].split("?")[0]
-        self._tell(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
-    def _tell(self, statement: str) -> None:
+    def _execute(self, statement: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql(statement)
@@ -60,10 +62,10 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A running one. Raises Trouble where this machine has no PostgreSQL."""
+    """Start a server and stop it afterwards. Raises Trouble if PostgreSQL is not installed."""
     found = programs()
-    base = Path(tempfile.mkdtemp(prefix="algosat-pg-"))  # short: a socket's path has 107 characters at most
-    user = _MINE if os.geteuid() == 0 else None
+    base = Path(tempfile.mkdtemp(prefix="algosat-pg-"))  # a socket's path has at most 107 characters
+    user = _SUPERUSER if os.geteuid() == 0 else None
     if user is not None:
         shutil.chown(base, user)
     data = base / "data"
@@ -77,11 +79,11 @@ def cluster() -> Iterator[Cluster]:
     try:
         password = base / "password"
         password.write_text(_PASSWORD)
-        asked = (f"--username={_MINE}", "--auth=password", f"--pwfile={password}")
-        run("initdb", *asked, "--encoding=UTF8", "--no-locale", "--no-sync")
-        options = ["listen_addresses=", f"unix_socket_directories={base}", "max_connections=200", *_HASTY]
-        told = " ".join(f"-c {option}" for option in options)
-        run("pg_ctl", "--wait", f"--log={base}/log", f"--options={told}", "start")
+        login = (f"--username={_SUPERUSER}", "--auth=password", f"--pwfile={password}")
+        run("initdb", *login, "--encoding=UTF8", "--no-locale", "--no-sync")
+        options = ["listen_addresses=", f"unix_socket_directories={base}", "max_connections=200", *_NO_SYNC]
+        joined = " ".join(f"-c {option}" for option in options)
+        run("pg_ctl", "--wait", f"--log={base}/log", f"--options={joined}", "start")
         try:
             yield Cluster(base)
         finally:

@@ -1,4 +1,4 @@
-"""The processes of a server: gunicorn on a socket that systemd would hand over, and the engine."""
+"""The processes of a server: gunicorn on a socket passed as systemd passes it, and the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, Final
 from tests.app.client import PASSWORD
 from tests.app.events import PATIENCE
 
-HAND_OVER: Final = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
+PASS_SOCKET: Final = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Running:
         return answer.status, data
 
     def log_in(self, username: str) -> dict[str, str]:
-        """The header of whoever logged in so."""
+        """Log in, and return the header that authenticates this user's requests."""
         answer = self.ask("POST", "/auth/login", {"username": username, "password": PASSWORD})[1]
         return {"Authorization": f"Bearer {answer['access_token']}"}
 
-    def say(self, raw: bytes) -> bytes:
+    def send_raw(self, raw: bytes) -> bytes:
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as client:
             client.sendall(raw)
             received = b""
@@ -60,17 +60,17 @@ class Running:
 
 @contextmanager
 def serving(directory: Path) -> Iterator[Running]:
-    """`algosat serve` with the configuration of this directory."""
+    """Run `algosat serve` with the configuration in a directory."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", HAND_OVER, "sh", sys.executable, "-m", "algosat", "serve"],
+            ["/bin/sh", "-c", PASS_SOCKET, "sh", sys.executable, "-m", "algosat", "serve"],
             stdin=listener.fileno(),
             stdout=subprocess.DEVNULL,
             env={**os.environ, "ALGOSAT_CONFIG_DIR": str(directory)},
         )
         running = Running(process, listener.getsockname()[1])
         try:
-            assert running.ask("GET", "/health/live")[0] == 200  # waits in the socket until it is up
+            assert running.ask("GET", "/health/live")[0] == 200  # queued until the server is up
             yield running
         finally:
             process.terminate()
@@ -79,7 +79,7 @@ def serving(directory: Path) -> Iterator[Running]:
 
 @contextmanager
 def engine(directory: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`algosat engine run` with the configuration of this directory."""
+    """Run `algosat engine run` with the configuration in a directory."""
     command = [sys.executable, "-m", "algosat", "--config-dir", str(directory), "engine", "run"]
     with (directory / "engine.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})

@@ -45,7 +45,7 @@ def broker_is_available(server: Running) -> bool:
     return bool(health(server)["components"]["broker"])
 
 
-def test_orders_are_rejected_in_time_and_trading_recovers_when_the_broker_returns(
+def test_orders_are_rejected_while_the_broker_is_down_and_filled_after(
     server: Running, directory: Path, settings: Settings
 ) -> None:
     trader = server.log_in("trader")

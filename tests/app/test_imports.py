@@ -12,7 +12,7 @@ from typing import Final
 import algosat
 
 SOURCE: Final = Path(algosat.__file__).parent
-# What each package and module of the top may import of the others, from the bottom up (DESIGN, section 2).
+# What each top-level package and module may import, from the lowest layer up (DESIGN, section 2).
 MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "errors": set(),
     "validation_errors": set(),
@@ -63,7 +63,7 @@ def modules() -> list[tuple[str, ast.Module]]:
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
-    """Every module of the package that is imported, anywhere in the file, without the package's own name."""
+    """Yield every module of the package that the file imports, without the package's name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("algosat."):
             module = node.module.removeprefix("algosat.")
@@ -78,7 +78,7 @@ def imported(tree: ast.Module) -> Iterator[str]:
             )
 
 
-def test_the_table_of_imports_has_no_circle() -> None:
+def test_table_of_imports_has_no_circle() -> None:
     assert set().union(*MAY_IMPORT.values()) <= set(MAY_IMPORT)
     TopologicalSorter(MAY_IMPORT).prepare()  # raises CycleError
 

@@ -113,11 +113,11 @@ def test_units_of_two_writers_run_one_after_another(database: Database) -> None:
         n = connection.execute(text("SELECT n FROM counted")).scalar_one()
         connection.execute(text("UPDATE counted SET n = :n"), {"n": n + 1})
 
-    def often(writer: Writer) -> None:
+    def count_to_100(writer: Writer) -> None:
         for _ in range(100):
             writer.run(count_up)
 
-    threads = [threading.Thread(target=often, args=(writer,)) for writer in writers]
+    threads = [threading.Thread(target=count_to_100, args=(writer,)) for writer in writers]
     for thread in threads:
         thread.start()
     for thread in threads:

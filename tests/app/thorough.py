@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: few in `make test`, THOROUGH times as many in `make prove`."""
+"""Numbers of examples of property tests: few in `make test`, THOROUGH times as many in `make prove`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# Hypothesis tries this many where a test names no number.
+# The number of examples for tests that set none.
 USUAL = 100
 
 
@@ -19,10 +19,10 @@ def examples(usual: int) -> int:
 
 
 def load_profile() -> None:
-    """Set what applies to every property.
+    """Load the profile of every property test.
 
-    `make test` tries the same examples each time, so that a failure is the change's; `make prove` draws new
-    ones. No example has a time limit: it would fail on a busy machine.
+    `make test` repeats the same examples, so that a new failure comes from the change under test;
+    `make prove` draws new examples. Examples have no time limit, which a busy machine would exceed.
     """
     settings.register_profile(
         "algosat",

@@ -14,13 +14,13 @@ LEAST = {Access.VIEWER: Role.VIEWER, Access.TRADER: Role.TRADER, Access.ADMIN: R
 
 
 @pytest.fixture(scope="module")
-def stranger(calm_app: Flask) -> Client:
-    return Client(calm_app)
+def anonymous(shared_app: Flask) -> Client:
+    return Client(shared_app)
 
 
 @pytest.fixture(scope="module")
-def viewer(calm_app: Flask) -> Client:
-    return Client(calm_app).log_in("viewer")
+def viewer(shared_app: Flask) -> Client:
+    return Client(shared_app).log_in("viewer")
 
 
 def a_request(route: Route) -> str:
@@ -31,16 +31,16 @@ def a_request(route: Route) -> str:
     return path
 
 
-def test_every_route_declares_its_access_level(calm_app: Flask) -> None:
+def test_every_route_declares_its_access_level(shared_app: Flask) -> None:
     stated = {route.endpoint for route in ROUTES if isinstance(route.access, Access)}
-    assert {rule.endpoint for rule in calm_app.url_map.iter_rules()} == stated
+    assert {rule.endpoint for rule in shared_app.url_map.iter_rules()} == stated
 
 
 @pytest.mark.parametrize(
     "route", [route for route in ROUTES if route.access in LEAST], ids=lambda route: route.endpoint
 )
-def test_closed_route_refuses_requests_without_a_token(stranger: Client, route: Route) -> None:
-    send = getattr(stranger, route.method.lower())
+def test_closed_route_refuses_requests_without_a_token(anonymous: Client, route: Route) -> None:
+    send = getattr(anonymous, route.method.lower())
     assert problem_of(send(a_request(route))) == (401, "unauthenticated")
 
 

@@ -24,8 +24,8 @@ def kinds(services: Services) -> list[str]:
         return [event.kind for event in audit.all_events(connection)]
 
 
-def test_login_returns_tokens_and_the_user(stranger: Client) -> None:
-    answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+def test_login_returns_tokens_and_the_user(anonymous: Client) -> None:
+    answer = anonymous.post("/auth/login", json={"username": "trader", "password": PASSWORD})
     assert answer.status_code == 200
     assert answer.json["token_type"] == "bearer"
     assert answer.json["expires_in"] == 30 * 60
@@ -33,9 +33,9 @@ def test_login_returns_tokens_and_the_user(stranger: Client) -> None:
     assert set(answer.json) == {"access_token", "token_type", "expires_in", "user_info", "refresh_token"}
 
 
-def test_wrong_name_and_wrong_password_get_the_same_answer(stranger: Client) -> None:
+def test_wrong_name_and_wrong_password_get_the_same_answer(anonymous: Client) -> None:
     answers = [
-        stranger.post("/auth/login", json={"username": name, "password": "wrong password"})
+        anonymous.post("/auth/login", json={"username": name, "password": "wrong password"})
         for name in ("trader", "nobody-known")
     ]
     assert [problem_of(answer) for answer in answers] == [(401, "wrong_credentials")] * 2
@@ -49,15 +49,15 @@ def test_disabled_user_cannot_log_in_and_loses_open_sessions(admin: Client, trad
     assert problem_of(answer) == (401, "wrong_credentials")
 
 
-def test_locked_out_client_is_refused_with_the_right_password_too(stranger: Client) -> None:
+def test_locked_out_client_is_refused_with_the_right_password_too(anonymous: Client) -> None:
     for _ in range(5):
-        stranger.post("/auth/login", json={"username": "trader", "password": "wrong password"})
-    answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+        anonymous.post("/auth/login", json={"username": "trader", "password": "wrong password"})
+    answer = anonymous.post("/auth/login", json={"username": "trader", "password": PASSWORD})
     assert problem_of(answer) == (429, "locked_out")
     assert 0 < int(answer.headers["Retry-After"]) <= 901
 
 
-def test_failed_logins_from_another_address_do_not_lock_the_user_out(app: Flask, stranger: Client) -> None:
+def test_failed_logins_from_another_address_do_not_lock_the_user_out(app: Flask, anonymous: Client) -> None:
     elsewhere = app.test_client()
     for _ in range(6):
         elsewhere.post(
@@ -65,7 +65,7 @@ def test_failed_logins_from_another_address_do_not_lock_the_user_out(app: Flask,
             json={"username": "trader", "password": "wrong password"},
             environ_base={"REMOTE_ADDR": "203.0.113.9"},
         )
-    assert stranger.log_in("trader").get("/funds").status_code == 200
+    assert anonymous.log_in("trader").get("/funds").status_code == 200
 
 
 def guess(client: Client, *names: str) -> list[int]:
@@ -74,35 +74,35 @@ def guess(client: Client, *names: str) -> list[int]:
 
 
 def test_failed_logins_under_many_names_alert_and_block_the_address(
-    services: Services, stranger: Client
+    services: Services, anonymous: Client
 ) -> None:
     names = [f"name-{number}" for number in range(12)]
-    assert guess(stranger, *names) == [401] * 10 + [429] * 2
-    answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+    assert guess(anonymous, *names) == [401] * 10 + [429] * 2
+    answer = anonymous.post("/auth/login", json={"username": "trader", "password": PASSWORD})
     assert problem_of(answer) == (429, "locked_out")
     assert kinds(services).count("security.alert") == 1
 
 
 def test_address_is_only_reported_if_blocking_is_disabled(
-    services: Services, admin: Client, stranger: Client
+    services: Services, admin: Client, anonymous: Client
 ) -> None:
     admin.put(
         "/config/update", json={"section": "security_monitoring", "updates": {"block_suspicious_ips": False}}
     )
-    assert guess(stranger, *(f"name-{number}" for number in range(12))) == [401] * 12
+    assert guess(anonymous, *(f"name-{number}" for number in range(12))) == [401] * 12
     assert kinds(services).count("security.alert") == 1
 
 
-def test_successful_logins_do_not_count_against_an_address(stranger: Client) -> None:
+def test_successful_logins_do_not_count_against_an_address(anonymous: Client) -> None:
     for _ in range(12):
-        stranger.log_in("trader")
+        anonymous.log_in("trader")
 
 
-def test_successful_login_clears_earlier_failures(stranger: Client) -> None:
+def test_successful_login_clears_earlier_failures(anonymous: Client) -> None:
     for _ in range(2):
         for _ in range(4):
-            stranger.post("/auth/login", json={"username": "trader", "password": "wrong password"})
-        stranger.log_in("trader")
+            anonymous.post("/auth/login", json={"username": "trader", "password": "wrong password"})
+        anonymous.log_in("trader")
 
 
 def test_logout_ends_the_session_for_both_tokens(services: Services, trader: Client) -> None:
@@ -143,8 +143,8 @@ def test_access_token_does_not_refresh_and_refresh_token_gives_no_access(trader:
     ["Bearer", "Bearer x.y.z", "Basic dXNlcjpwdw==", "Bearer " + "a" * 5000, "Bearer ä.ö.ü", "Bearer ....",
      "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."],
 )  # fmt: skip
-def test_foreign_or_malformed_token_is_refused(stranger: Client, authorization: str) -> None:
-    answer = stranger.get("/funds", headers={"Authorization": authorization.encode().decode("latin-1")})
+def test_foreign_or_malformed_token_is_refused(anonymous: Client, authorization: str) -> None:
+    answer = anonymous.get("/funds", headers={"Authorization": authorization.encode().decode("latin-1")})
     assert problem_of(answer) == (401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
@@ -213,10 +213,10 @@ def test_refused_password_change_changes_nothing(
 
 
 def test_failed_login_is_in_the_audit_trail_without_unknown_names(
-    services: Services, stranger: Client
+    services: Services, anonymous: Client
 ) -> None:
     for name in ("trader", "hunter2-typed-here"):
-        stranger.post("/auth/login", json={"username": name, "password": "wrong password"})
+        anonymous.post("/auth/login", json={"username": name, "password": "wrong password"})
     with services.database.read() as connection:
         failed = [e.subject for e in audit.all_events(connection) if e.kind == "security.login_failed"]
     assert failed == ["trader", "unknown"]
@@ -224,7 +224,7 @@ def test_failed_login_is_in_the_audit_trail_without_unknown_names(
 
 @pytest.mark.parametrize("outdated", [False, True])
 def test_login_with_a_password_changed_meanwhile_opens_no_session(
-    stranger: Client, services: Services, monkeypatch: pytest.MonkeyPatch, *, outdated: bool
+    anonymous: Client, services: Services, monkeypatch: pytest.MonkeyPatch, *, outdated: bool
 ) -> None:
     check = Passwords.fits
 
@@ -238,11 +238,11 @@ def test_login_with_a_password_changed_meanwhile_opens_no_session(
 
     monkeypatch.setattr(Passwords, "fits", changed_meanwhile)
     monkeypatch.setattr(Passwords, "is_outdated", lambda *_: outdated)
-    answer = stranger.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+    answer = anonymous.post("/auth/login", json={"username": "trader", "password": PASSWORD})
     monkeypatch.undo()
     assert problem_of(answer) == (401, "wrong_credentials")
     new = {"username": "trader", "password": "another fine long secret"}
-    assert stranger.post("/auth/login", json=new).status_code == 200
+    assert anonymous.post("/auth/login", json=new).status_code == 200
 
 
 def test_reads_work_while_the_store_cannot_write(

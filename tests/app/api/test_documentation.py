@@ -15,8 +15,8 @@ from tests.app.client import Client
 
 
 @pytest.fixture(scope="module")
-def spec(calm_app: Flask) -> dict[str, Any]:
-    found: dict[str, Any] = Client(calm_app).get("/openapi.json").json
+def spec(shared_app: Flask) -> dict[str, Any]:
+    found: dict[str, Any] = Client(shared_app).get("/openapi.json").json
     return found
 
 
@@ -146,8 +146,8 @@ def test_closed_routes_require_a_token(spec: dict[str, Any]) -> None:
     assert "security" not in spec["paths"]["/auth/login"]["post"]
 
 
-def test_page_loads_nothing_from_other_servers(calm_app: Flask) -> None:
-    client = Client(calm_app)
+def test_page_loads_nothing_from_other_servers(shared_app: Flask) -> None:
+    client = Client(shared_app)
     page = client.get("/docs")
     assert page.content_type == "text/html; charset=utf-8"
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]

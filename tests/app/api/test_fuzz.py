@@ -42,13 +42,13 @@ CHECKS = [not_a_server_error, content_type_conformance, response_schema_conforma
 
 
 @pytest.fixture(scope="module")
-def admin(wild_app: Flask) -> Client:
-    return Client(wild_app).log_in("admin")
+def admin(fuzzed_app: Flask) -> Client:
+    return Client(fuzzed_app).log_in("admin")
 
 
 @pytest.fixture(scope="module")
-def schema(wild_app: Flask) -> Any:
-    return schemathesis.openapi.from_wsgi("/openapi.json", wild_app)
+def schema(fuzzed_app: Flask) -> Any:
+    return schemathesis.openapi.from_wsgi("/openapi.json", fuzzed_app)
 
 
 @pytest.mark.parametrize("examples", EXAMPLES)
@@ -58,7 +58,7 @@ def schema(wild_app: Flask) -> Any:
 )
 @pytest.mark.filterwarnings("ignore")
 def test_responses_conform_to_the_document(
-    wild_app: Flask, schema: Any, admin: Client, endpoint: str, mode: GenerationMode, examples: int
+    fuzzed_app: Flask, schema: Any, admin: Client, endpoint: str, mode: GenerationMode, examples: int
 ) -> None:
     method, path = endpoint.split()
     operation = schema[path][method]
@@ -75,11 +75,11 @@ def test_responses_conform_to_the_document(
     def send(case: Any) -> None:
         headers = {"Authorization": f"Bearer {admin.token}", "Prefer": "wait=0"}
         case.headers = {**(case.headers or {}), **headers}
-        before = contents(wild_app)
+        before = contents(fuzzed_app)
         answer = case.call()
         case.validate_response(answer, checks=CHECKS)
         if 400 <= answer.status_code < 500:
-            after = contents(wild_app)
+            after = contents(fuzzed_app)
             changed = {name for name in after if after[name] != before[name]}
             assert changed <= LEAVES.get(answer.json()["code"], set())
 

@@ -31,9 +31,9 @@ def programs() -> Path:
 
 
 @pytest.fixture(scope="session")
-def document(calm_app: Flask, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def document(shared_app: Flask, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("openapi") / "openapi.json"
-    path.write_bytes(Client(calm_app).get("/openapi.json").data)
+    path.write_bytes(Client(shared_app).get("/openapi.json").data)
     return path
 
 

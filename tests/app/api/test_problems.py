@@ -14,27 +14,27 @@ KEY = {"Idempotency-Key": "key-1"}
 
 
 @pytest.fixture(scope="module")
-def app(calm_app: Flask) -> Flask:
-    return calm_app
+def app(shared_app: Flask) -> Flask:
+    return shared_app
 
 
 @pytest.fixture(scope="module")
-def stranger(calm_app: Flask) -> Client:
-    return Client(calm_app)
+def anonymous(shared_app: Flask) -> Client:
+    return Client(shared_app)
 
 
 @pytest.fixture(scope="module")
-def viewer(calm_app: Flask) -> Client:
-    return Client(calm_app).log_in("viewer")
+def viewer(shared_app: Flask) -> Client:
+    return Client(shared_app).log_in("viewer")
 
 
 @pytest.fixture(scope="module")
-def trader(calm_app: Flask) -> Client:
-    return Client(calm_app).log_in("trader")
+def trader(shared_app: Flask) -> Client:
+    return Client(shared_app).log_in("trader")
 
 
-def test_unknown_path_is_not_found(stranger: Client) -> None:
-    assert problem_of(stranger.get("/nowhere")) == (404, "not_found")
+def test_unknown_path_is_not_found(anonymous: Client) -> None:
+    assert problem_of(anonymous.get("/nowhere")) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_body_of_another_type_is_refused(trader: Client, content_type: str) -> N
     assert problem_of(answer) == (415, "unsupported_media_type")
 
 
-def test_large_body_is_refused_with_and_without_a_token(trader: Client, stranger: Client) -> None:
+def test_large_body_is_refused_with_and_without_a_token(trader: Client, anonymous: Client) -> None:
     body = b"x" * (2 * 1024 * 1024)
-    for client in (trader, stranger):
+    for client in (trader, anonymous):
         answer = client.post("/orders", data=body, headers={"Content-Type": "application/json"})
         assert problem_of(answer) == (413, "body_too_large")
 
@@ -129,22 +129,22 @@ def test_unavailable_store_is_a_503(viewer: Client, monkeypatch: pytest.MonkeyPa
     assert problem_of(viewer.get("/instruments")) == (503, "store_busy")
 
 
-def test_request_id_of_the_caller_is_kept(stranger: Client) -> None:
-    answer = stranger.get("/nowhere", headers={"X-Request-ID": "client-0815.a_b"})
+def test_request_id_of_the_caller_is_kept(anonymous: Client) -> None:
+    answer = anonymous.get("/nowhere", headers={"X-Request-ID": "client-0815.a_b"})
     assert answer.headers["X-Request-ID"] == "client-0815.a_b"
     assert answer.json["correlation_id"] == "client-0815.a_b"
 
 
 @pytest.mark.parametrize("offered", ["short", "x" * 65, "with space", "line\u0007feed", "ümläute-in-it", ""])
-def test_invalid_request_id_is_replaced(stranger: Client, offered: str) -> None:
-    answer = stranger.get("/nowhere", headers={"X-Request-ID": offered})
+def test_invalid_request_id_is_replaced(anonymous: Client, offered: str) -> None:
+    answer = anonymous.get("/nowhere", headers={"X-Request-ID": offered})
     assert answer.headers["X-Request-ID"] != offered
     assert len(answer.headers["X-Request-ID"]) == 32
 
 
-def test_every_response_has_the_security_headers(stranger: Client) -> None:
+def test_every_response_has_the_security_headers(anonymous: Client) -> None:
     for path in ("/", "/nowhere", "/docs", "/openapi.json"):
-        headers = stranger.get(path).headers
+        headers = anonymous.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
         assert "default-src 'none'" in headers["Content-Security-Policy"]

@@ -46,7 +46,7 @@ def test_socket_of_systemd_is_served_by_all_workers(server: Running) -> None:
     ],
 )
 def test_malformed_http_gets_a_problem(server: Running, raw: bytes, status: int) -> None:
-    head, _, body = server.say(raw).partition(b"\r\n\r\n")
+    head, _, body = server.send_raw(raw).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status}".encode())
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == status

@@ -30,59 +30,59 @@ def components(client: Client) -> dict[str, bool]:
     return found
 
 
-def test_server_is_healthy_with_a_recent_engine_heartbeat(services: Services, stranger: Client) -> None:
+def test_server_is_healthy_with_a_recent_engine_heartbeat(services: Services, anonymous: Client) -> None:
     beat(services)
-    answer = stranger.get("/health")
+    answer = anonymous.get("/health")
     assert set(answer.json) == {"status", "timestamp", "components", "details"}
     wrong = {name for name, ok in answer.json["components"].items() if not ok} - {"vps"}
     assert wrong == set()
     assert answer.status_code == 200
 
 
-def test_server_is_unhealthy_without_its_engine(stranger: Client) -> None:
-    answer = stranger.get("/health")
+def test_server_is_unhealthy_without_its_engine(anonymous: Client) -> None:
+    answer = anonymous.get("/health")
     assert (answer.status_code, answer.json["status"]) == (503, "unhealthy")
     assert answer.json["details"]["engine"] == "has never run on this store"
 
 
 @pytest.mark.parametrize("ago", [60, -60], ids=["long ago", "before the clock was put back"])
 def test_engine_without_a_recent_heartbeat_is_unhealthy(
-    services: Services, stranger: Client, ago: float
+    services: Services, anonymous: Client, ago: float
 ) -> None:
     beat(services, ago=ago)
-    assert components(stranger)["engine"] is False
+    assert components(anonymous)["engine"] is False
 
 
-def test_server_is_degraded_while_its_broker_is_down(services: Services, stranger: Client) -> None:
+def test_server_is_degraded_while_its_broker_is_down(services: Services, anonymous: Client) -> None:
     beat(services, active=False)
-    answer = stranger.get("/health")
+    answer = anonymous.get("/health")
     assert (answer.status_code, answer.json["status"]) == (200, "degraded")
     assert answer.json["components"]["broker"] is False
 
 
 def test_position_without_a_price_degrades_health_without_naming_it(
-    services: Services, stranger: Client
+    services: Services, anonymous: Client
 ) -> None:
     beat(services, unpriced=["ALPHA-EQ"])
-    answer = stranger.get("/health")
+    answer = anonymous.get("/health")
     assert (answer.status_code, answer.json["status"]) == (200, "degraded")
     assert answer.json["components"]["prices"] is False
     assert "ALPHA" not in answer.text
 
 
 def test_invalid_configuration_file_is_reported_before_the_next_start(
-    directory: Path, services: Services, stranger: Client
+    directory: Path, services: Services, anonymous: Client
 ) -> None:
     beat(services)
     (directory / "security.yaml").write_text("nonsense: true")
-    answer = stranger.get("/health")
+    answer = anonymous.get("/health")
     assert answer.json["components"]["config"] is False
     assert "refused at the next start" in answer.json["details"]["config"]
 
 
-def test_process_is_alive_and_ready(stranger: Client) -> None:
-    assert stranger.get("/health/live").json == {"status": "alive"}
-    assert stranger.get("/health/ready").json["status"] == "ready"
+def test_process_is_alive_and_ready(anonymous: Client) -> None:
+    assert anonymous.get("/health/live").json == {"status": "alive"}
+    assert anonymous.get("/health/ready").json["status"] == "ready"
 
 
 def test_metrics_are_labelled_by_template_and_never_by_path(viewer: Client) -> None:
@@ -123,27 +123,27 @@ def report_drill(reports: Path, *, success: int, due: float) -> None:
     ],
 )
 def test_backup_is_healthy_only_after_a_recent_successful_restore_drill(
-    services: Services, stranger: Client, reports: Path, success: int, hours_to_go: int, detail: str
+    services: Services, anonymous: Client, reports: Path, success: int, hours_to_go: int, detail: str
 ) -> None:
     report_drill(reports, success=success, due=services.clock().timestamp() + hours_to_go * 3600)
-    answer = stranger.get("/health").json
+    answer = anonymous.get("/health").json
     assert answer["details"]["backup"] == detail
     assert answer["components"]["backup"] == ("verified" in detail)
 
 
-def test_drift_makes_the_server_degraded(services: Services, stranger: Client, reports: Path) -> None:
+def test_drift_makes_the_server_degraded(services: Services, anonymous: Client, reports: Path) -> None:
     beat(services)
     (reports / "drift.prom").write_text("algosat_drift_differences 2\n")
-    answer = stranger.get("/health")
+    answer = anonymous.get("/health")
     assert (answer.status_code, answer.json["status"]) == (200, "degraded")
     assert answer.json["details"]["drift"].startswith("2 differences from the inventory")
 
 
-def test_comparison_without_drift_shows_its_date(stranger: Client, reports: Path) -> None:
+def test_comparison_without_drift_shows_its_date(anonymous: Client, reports: Path) -> None:
     (reports / "drift.prom").write_text(
         "algosat_drift_differences 0\nalgosat_drift_timestamp_seconds 1795000000\n"
     )
-    assert stranger.get("/health").json["details"]["drift"] == "no difference on 2026-11-18"
+    assert anonymous.get("/health").json["details"]["drift"] == "no difference on 2026-11-18"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_comparison_without_drift_shows_its_date(stranger: Client, reports: Path
 )
 def test_failed_or_unwatched_unit_degrades_health(
     services: Services,
-    stranger: Client,
+    anonymous: Client,
     reports: Path,
     failed: str,
     minutes_ago: int | None,
@@ -167,7 +167,7 @@ def test_failed_or_unwatched_unit_degrades_health(
     if minutes_ago is not None:
         looked = f"algosat_units_timestamp_seconds {services.clock().timestamp() - minutes_ago * 60}\n"
         (reports / "units.prom").write_text(looked + (f"algosat_unit_failed{failed}\n" if failed else ""))
-    answer = stranger.get("/health").json
+    answer = anonymous.get("/health").json
     assert (answer["details"]["units"], answer["components"]["units"]) == (detail, well)
 
 
@@ -180,12 +180,12 @@ def test_failed_or_unwatched_unit_degrades_health(
     ],
 )
 def test_certificate_is_healthy_until_its_renewal_is_overdue(
-    services: Services, stranger: Client, reports: Path, hours_to_go: int | None, detail: str
+    services: Services, anonymous: Client, reports: Path, hours_to_go: int | None, detail: str
 ) -> None:
     if hours_to_go is not None:
         due = services.clock().timestamp() + hours_to_go * 3600
         (reports / "tls.prom").write_text(f"algosat_certificate_due_timestamp_seconds {due}\n")
-    answer = stranger.get("/health").json
+    answer = anonymous.get("/health").json
     assert answer["details"]["certificate"] == detail
     assert answer["components"]["certificate"] == ("overdue" not in detail)
 
@@ -217,9 +217,9 @@ def test_recommendations_are_a_list(viewer: Client) -> None:
     assert all(set(item) == {"subject", "urgency", "finding", "remedy"} for item in answer["items"])
 
 
-def test_root_shows_the_paths_of_the_documentation(stranger: Client) -> None:
-    assert stranger.get("/").json["documentation"] == "/docs"
+def test_root_shows_the_paths_of_the_documentation(anonymous: Client) -> None:
+    assert anonymous.get("/").json["documentation"] == "/docs"
 
 
-def test_status_requires_a_token(stranger: Client) -> None:
-    assert problem_of(stranger.get("/system/status")) == (401, "unauthenticated")
+def test_status_requires_a_token(anonymous: Client) -> None:
+    assert problem_of(anonymous.get("/system/status")) == (401, "unauthenticated")

@@ -51,12 +51,12 @@ def test_every_command_has_help() -> None:
         assert "Usage: cli" in result.output
 
 
-def test_good_configuration_is_called_good(run: Run, directory: Path) -> None:
+def test_valid_configuration_is_reported_as_valid(run: Run, directory: Path) -> None:
     result = run("config", "check")
     assert (result.exit_code, result.output) == (0, f"{directory}: valid for the environment testing\n")
 
 
-def test_bad_configuration_is_refused_with_every_problem(tmp_path: Path) -> None:
+def test_invalid_configuration_is_refused_with_every_problem(tmp_path: Path) -> None:
     write_configuration(tmp_path, algosat_data(tmp_path, api__port=0, debug="no"))
     result = CliRunner().invoke(cli, ["config", "check", "--config-dir", str(tmp_path)])
     message = refused(result)
@@ -64,14 +64,14 @@ def test_bad_configuration_is_refused_with_every_problem(tmp_path: Path) -> None
     assert "debug" in message
 
 
-def test_access_rule_of_no_route_is_refused(run: Run, directory: Path) -> None:
+def test_access_rule_without_a_route_is_refused(run: Run, directory: Path) -> None:
     data = yaml.safe_load((directory / "security.yaml").read_text())
     data["access_control"]["admin_only_endpoints"] = ["/ordres"]
     (directory / "security.yaml").write_text(yaml.safe_dump(data))
     assert "/ordres is not a route of this server" in refused(run("config", "check"))
 
 
-def test_a_store_that_does_not_answer_is_one_message(
+def test_unreachable_store_is_reported_without_the_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = "postgresql+psycopg://trader:sesame@127.0.0.1:1/book"
@@ -79,14 +79,14 @@ def test_a_store_that_does_not_answer_is_one_message(
     monkeypatch.setattr("sys.argv", ["algosat", "--config-dir", str(tmp_path), "db", "current"])
     with pytest.raises(SystemExit) as ended:
         main()
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert ended.value.code == 1
-    assert said.startswith("algosat: the store does not answer: ")
-    assert "database.url" in said
-    assert "sesame" not in said
+    assert printed.startswith("algosat: the store does not answer: ")
+    assert "database.url" in printed
+    assert "sesame" not in printed
 
 
-def test_asking_for_the_version_of_no_store_makes_none(tmp_path: Path) -> None:
+def test_version_of_a_missing_store_creates_no_store(tmp_path: Path) -> None:
     write_configuration(tmp_path, algosat_data(tmp_path))
     result = CliRunner().invoke(cli, ["--config-dir", str(tmp_path), "db", "current"])
     assert (result.exit_code, result.stdout.split()[0]) == (3, "none")
@@ -94,14 +94,14 @@ def test_asking_for_the_version_of_no_store_makes_none(tmp_path: Path) -> None:
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_listing_the_users_of_an_empty_store_names_the_remedy(tmp_path: Path) -> None:
+def test_user_list_without_a_store_names_the_remedy(tmp_path: Path) -> None:
     write_configuration(tmp_path, algosat_data(tmp_path))
     result = CliRunner().invoke(cli, ["--config-dir", str(tmp_path), "user", "list"])
     assert "algosat db upgrade" in refused(result)
 
 
 def rotated(directory: Path, successor: Path) -> None:
-    """The same settings elsewhere, with new keys in front of the old ones."""
+    """Copy the settings to `successor`, with new keys before the old ones."""
     shutil.copytree(directory, successor)
     made = yaml.safe_load(CliRunner().invoke(cli, ["credentials", "generate"]).output)
     for file, section, key, variable in (
@@ -117,15 +117,15 @@ def rotated(directory: Path, successor: Path) -> None:
         (successor / file).write_text(yaml.safe_dump(data))
 
 
-def test_configuration_with_new_keys_may_take_the_place_of_the_old_one(
-    directory: Path, tmp_path: Path
-) -> None:
+def test_configuration_with_new_keys_may_replace_the_one_in_force(directory: Path, tmp_path: Path) -> None:
     rotated(directory, tmp_path / "new")
-    taking_its_place = ["--config-dir", str(tmp_path / "new"), "--in-force", str(directory)]
-    assert CliRunner().invoke(cli, ["config", "check", *taking_its_place]).exit_code == 0
+    options = ["--config-dir", str(tmp_path / "new"), "--in-force", str(directory)]
+    assert CliRunner().invoke(cli, ["config", "check", *options]).exit_code == 0
 
 
-def test_configuration_from_before_a_rotation_is_refused(run: Run, directory: Path, tmp_path: Path) -> None:
+def test_configuration_from_before_a_key_rotation_is_refused(
+    run: Run, directory: Path, tmp_path: Path
+) -> None:
     rotated(directory, tmp_path / "new")
     message = refused(run("config", "check", "--in-force", str(tmp_path / "new")))
     assert "security.secret_key: a newer key is in use" in message
@@ -134,7 +134,7 @@ def test_configuration_from_before_a_rotation_is_refused(run: Run, directory: Pa
 
 
 @pytest.mark.parametrize("content", [None, "", "- a list", "security: 1\nencryption:\n", "\t"])
-def test_configuration_takes_the_place_of_none_and_of_one_that_cannot_be_read(
+def test_configuration_may_replace_a_missing_or_unreadable_one(
     run: Run, tmp_path: Path, content: str | None
 ) -> None:
     (there := tmp_path / "there").mkdir()
@@ -144,20 +144,20 @@ def test_configuration_takes_the_place_of_none_and_of_one_that_cannot_be_read(
     assert run("config", "check", "--in-force", str(there)).exit_code == 0
 
 
-def test_shown_settings_hold_no_secret(run: Run) -> None:
+def test_config_show_masks_secrets(run: Run) -> None:
     result = run("config", "show")
     shown = yaml.safe_load(result.output)
     assert shown["security"]["secret_key"] == "**********"
     assert shown["api"]["port"] == 8080
 
 
-def test_store_at_its_version_has_nothing_to_do(run: Run) -> None:
+def test_upgrade_of_a_current_store_changes_nothing(run: Run) -> None:
     result = run("db", "current")
     assert (result.exit_code, len(set(result.output.split()))) == (0, 1)
     assert "already" in run("db", "upgrade").output
 
 
-def test_empty_store_is_behind_until_it_is_upgraded(tmp_path: Path) -> None:
+def test_missing_store_is_outdated_until_it_is_upgraded(tmp_path: Path) -> None:
     write_configuration(tmp_path)
     runner = CliRunner(env={"ALGOSAT_CONFIG_DIR": str(tmp_path)})
     result = runner.invoke(cli, ["db", "current"])
@@ -184,7 +184,7 @@ def test_invalid_user_is_not_added(run: Run, name: str, password: str) -> None:
     assert name not in run("user", "list").output
 
 
-def test_user_is_switched_off_and_on(run: Run) -> None:
+def test_user_is_disabled_enabled_and_given_a_new_password(run: Run) -> None:
     assert run("user", "disable", "trader").output == "disabled\n"
     assert "trader\ttrader\tdisabled" in run("user", "list").output
     assert run("user", "enable", "trader").output == "enabled\n"
@@ -203,7 +203,7 @@ def test_trading_is_halted_and_resumed_from_the_server(run: Run) -> None:
     assert run("risk", "resume").output == "was not halted\n"
 
 
-def test_store_is_verified_copied_and_put_back(run: Run, tmp_path: Path) -> None:
+def test_store_is_verified_copied_and_restored(run: Run, tmp_path: Path) -> None:
     assert run("store", "verify").exit_code == 0
     copy = tmp_path / "copy.db"
     assert run("store", "snapshot", str(copy)).exit_code == 0
@@ -213,7 +213,7 @@ def test_store_is_verified_copied_and_put_back(run: Run, tmp_path: Path) -> None
     assert refused(run("store", "restore", str(tmp_path / "algosat.yaml")))
 
 
-def test_snapshot_is_proven_without_touching_it_or_the_store(run: Run, tmp_path: Path) -> None:
+def test_snapshot_is_verified_without_changing_anything(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     run("store", "snapshot", str(copy))
     before = copy.read_bytes(), sorted(tmp_path.iterdir())
@@ -222,7 +222,7 @@ def test_snapshot_is_proven_without_touching_it_or_the_store(run: Run, tmp_path:
     assert refused(run("store", "verify", str(tmp_path / "algosat.yaml")))
 
 
-def test_snapshot_that_was_tampered_with_is_found_out(run: Run, tmp_path: Path) -> None:
+def test_changed_event_in_a_snapshot_is_found(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     run("user", "add", "ann", "--role", "trader", "--password-stdin", text=PASSWORD)
     run("store", "snapshot", str(copy))
@@ -236,7 +236,7 @@ def test_snapshot_that_was_tampered_with_is_found_out(run: Run, tmp_path: Path) 
     assert run("store", "verify").exit_code == 0
 
 
-def test_fresh_credentials_are_good_and_never_the_same() -> None:
+def test_generated_credentials_are_long_and_never_equal() -> None:
     first, second = (
         yaml.safe_load(CliRunner().invoke(cli, ["credentials", "generate"]).output) for _ in range(2)
     )
@@ -250,14 +250,14 @@ def test_fresh_credentials_are_good_and_never_the_same() -> None:
     assert len(first["vault_algosat_security_secret_key"]) >= 64
 
 
-def test_refused_settings_stop_the_services_with_their_own_code(tmp_path: Path) -> None:
+def test_invalid_settings_stop_the_services_with_code_78(tmp_path: Path) -> None:
     for service in (["serve"], ["engine", "run"]):
         result = CliRunner().invoke(cli, ["--config-dir", str(tmp_path), *service])
         assert result.exit_code == 78
         assert "there is no such file" in result.output
 
 
-def test_engine_that_has_nothing_to_do_may_be_interrupted(run: Run) -> None:
+def test_idle_engine_exits_with_code_0(run: Run) -> None:
     result = run("engine", "idle")
     assert (result.exit_code, result.output) == (0, "")
 
@@ -265,7 +265,7 @@ def test_engine_that_has_nothing_to_do_may_be_interrupted(run: Run) -> None:
 @pytest.mark.parametrize(
     ("market", "order", "code"), [("EQ is in continuous", "", 5), ("", "order a1 is unknown", 6)]
 )
-def test_what_a_restart_would_cut_into_is_told_by_the_exit_code(
+def test_exit_code_tells_what_a_restart_would_interrupt(
     run: Run, monkeypatch: pytest.MonkeyPatch, market: str, order: str, code: int
 ) -> None:
     monkeypatch.setattr(activity, "open_markets", lambda *_: filter(None, [market]))
@@ -274,9 +274,7 @@ def test_what_a_restart_would_cut_into_is_told_by_the_exit_code(
     assert (result.exit_code, result.output) == (code, f"{market}{order}\n")
 
 
-def test_orders_that_come_to_rest_in_time_keep_no_restart_waiting(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_engine_idle_waits_for_requests_under_way(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([["order a1 is unknown"], ["order a1 is submitting"]])
     monkeypatch.setattr(activity, "requests_under_way", lambda *_: next(looks, []))
     result = run("engine", "idle", "--within", "30")

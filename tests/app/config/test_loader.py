@@ -26,7 +26,7 @@ def test_valid_files_become_typed_settings(tmp_path: Path) -> None:
     assert settings.security.authentication.max_login_attempts == 5
 
 
-def test_every_problem_of_both_files_is_in_one_error(tmp_path: Path) -> None:
+def test_all_problems_of_both_files_are_in_one_error(tmp_path: Path) -> None:
     algosat = algosat_data(tmp_path, api__port="8080", debug="no", databse={})
     del algosat["risk"]["max_open_orders"]
     security = security_data(authentication__session_timeout=0)
@@ -40,7 +40,7 @@ def test_every_problem_of_both_files_is_in_one_error(tmp_path: Path) -> None:
     ]
 
 
-def test_message_lists_one_problem_to_a_line(tmp_path: Path) -> None:
+def test_message_has_one_line_per_problem(tmp_path: Path) -> None:
     write_configuration(tmp_path, algosat_data(tmp_path, api__workers=0, api__threads=0))
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path)
@@ -51,7 +51,7 @@ def test_message_lists_one_problem_to_a_line(tmp_path: Path) -> None:
     ]
 
 
-def test_missing_files_are_both_named(tmp_path: Path) -> None:
+def test_both_missing_files_are_reported(tmp_path: Path) -> None:
     assert problems_of(tmp_path) == [
         ("algosat.yaml", "", f"there is no such file in {tmp_path}"),
         ("security.yaml", "", f"there is no such file in {tmp_path}"),
@@ -67,19 +67,19 @@ def test_missing_files_are_both_named(tmp_path: Path) -> None:
         ("", "is not a mapping of sections"),
     ],
 )
-def test_broken_yaml_is_named_with_its_line(tmp_path: Path, text: str, finding: str) -> None:
+def test_malformed_yaml_is_reported_with_its_line(tmp_path: Path, text: str, finding: str) -> None:
     write_configuration(tmp_path)
     (tmp_path / "algosat.yaml").write_text(text)
     assert problems_of(tmp_path) == [("algosat.yaml", "", finding)]
 
 
-def test_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+def test_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
     write_configuration(tmp_path)
     (tmp_path / "security.yaml").write_bytes(b"\xff\xfe\x00")
     assert problems_of(tmp_path) == [("security.yaml", "", "is not UTF-8 text")]
 
 
-def test_secret_of_a_wrong_type_is_not_repeated_in_the_message(tmp_path: Path) -> None:
+def test_secret_of_the_wrong_type_is_not_in_the_message(tmp_path: Path) -> None:
     write_configuration(tmp_path, algosat_data(tmp_path, security__secret_key=[SECRET_KEY]))
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path)
@@ -100,7 +100,7 @@ PRODUCTION_RULES = [
 
 
 @pytest.mark.parametrize(("algosat", "security", "key"), PRODUCTION_RULES)
-def test_production_refuses(
+def test_setting_is_refused_in_production(
     tmp_path: Path, algosat: dict[str, Any], security: dict[str, Any], key: str
 ) -> None:
     write_configuration(
@@ -111,7 +111,7 @@ def test_production_refuses(
     assert {found for _, found, _ in problems_of(tmp_path)} == {key}
 
 
-def test_production_refuses_files_open_to_everybody(tmp_path: Path) -> None:
+def test_files_readable_by_everyone_are_refused_in_production(tmp_path: Path) -> None:
     write_configuration(tmp_path, algosat_data(tmp_path, environment="production"))
     (tmp_path / "security.yaml").chmod(0o644)
     assert problems_of(tmp_path) == [
@@ -119,7 +119,7 @@ def test_production_refuses_files_open_to_everybody(tmp_path: Path) -> None:
     ]
 
 
-def test_development_may_do_what_production_may_not(tmp_path: Path) -> None:
+def test_development_accepts_what_production_refuses(tmp_path: Path) -> None:
     write_configuration(
         tmp_path,
         algosat_data(
@@ -131,7 +131,7 @@ def test_development_may_do_what_production_may_not(tmp_path: Path) -> None:
     assert load(tmp_path).algosat.debug is True
 
 
-def test_health_that_asks_for_a_login_is_refused(tmp_path: Path) -> None:
+def test_health_must_be_a_public_endpoint(tmp_path: Path) -> None:
     write_configuration(tmp_path, security=security_data(access_control__public_endpoints=["/"]))
     assert {found for _, found, _ in problems_of(tmp_path)} == {"access_control.public_endpoints"}
 
@@ -150,12 +150,14 @@ def test_health_that_asks_for_a_login_is_refused(tmp_path: Path) -> None:
         ({"security__refresh_token_expire_days": 10_000_000}, "security.refresh_token_expire_days"),
     ],
 )
-def test_no_environment_takes(tmp_path: Path, differences: dict[str, Any], key: str) -> None:
+def test_setting_is_refused_in_every_environment(
+    tmp_path: Path, differences: dict[str, Any], key: str
+) -> None:
     write_configuration(tmp_path, algosat_data(tmp_path, **differences))
     assert {found for _, found, _ in problems_of(tmp_path)} == {key}
 
 
-def test_rules_of_one_file_are_told_although_the_other_is_broken(tmp_path: Path) -> None:
+def test_rules_of_one_file_are_checked_if_the_other_is_invalid(tmp_path: Path) -> None:
     write_configuration(
         tmp_path,
         algosat_data(tmp_path, environment="production", api__port=0),
@@ -164,14 +166,14 @@ def test_rules_of_one_file_are_told_although_the_other_is_broken(tmp_path: Path)
     assert {key for _, key, _ in problems_of(tmp_path)} == {"api.port", "authentication.enabled"}
 
 
-def test_files_are_read_as_plain_data_only(tmp_path: Path) -> None:
+def test_yaml_tags_of_python_objects_are_refused(tmp_path: Path) -> None:
     write_configuration(tmp_path)
     (tmp_path / "algosat.yaml").write_text("debug: !!python/object/apply:os.system ['true']")
     with pytest.raises(ConfigurationError, match="could not determine a constructor"):
         load(tmp_path)
 
 
-def test_times_in_yaml_do_not_break_the_reader(tmp_path: Path) -> None:
+def test_value_that_looks_like_a_date_stays_text(tmp_path: Path) -> None:
     data = algosat_data(tmp_path)
     text = yaml.safe_dump(data).replace("max_size: 50M", "max_size: 2026-01-01")
     write_configuration(tmp_path)

@@ -17,14 +17,14 @@ def settings(tmp_path: Path) -> Settings:
     return load(write_configuration(tmp_path))
 
 
-def test_override_replaces_one_value_and_leaves_the_files_settings_alone(settings: Settings) -> None:
+def test_override_replaces_one_value_in_a_copy_of_the_settings(settings: Settings) -> None:
     changed = applied(settings, [Override("security", "rate_limit_requests", 5)])
     assert changed.algosat.security.rate_limit_requests == 5
     assert settings.algosat.security.rate_limit_requests == 1000
     assert changed.algosat.security.secret_key == settings.algosat.security.secret_key
 
 
-def test_section_of_the_second_file_is_reached(settings: Settings) -> None:
+def test_settings_of_the_security_file_can_be_overridden(settings: Settings) -> None:
     changed = applied(
         settings,
         [
@@ -44,21 +44,21 @@ def test_section_of_the_second_file_is_reached(settings: Settings) -> None:
         Override("api", "port", 1),
     ],
 )
-def test_override_that_no_longer_fits_is_left_out(settings: Settings, stale: Override) -> None:
+def test_invalid_stored_override_is_ignored(settings: Settings, stale: Override) -> None:
     assert applied(settings, [stale]) == settings
 
 
 @pytest.mark.parametrize("value", ["5", 0, -1, True, 1.5, None, [5], 10**400])
-def test_value_of_the_wrong_kind_is_refused(value: object) -> None:
+def test_value_of_the_wrong_type_is_refused(value: object) -> None:
     with pytest.raises((ValidationError, TypeError)):
         KEYS["security", "rate_limit_requests"].parse(value)
 
 
-def test_whole_number_is_taken_where_a_fraction_may_stand() -> None:
+def test_integer_is_accepted_for_a_decimal() -> None:
     assert KEYS["api", "order_wait_seconds"].parse(2) == Decimal(2)
 
 
-def test_no_secret_is_changeable_at_run_time() -> None:
+def test_no_secret_can_be_overridden() -> None:
     live = {key for key in KEYS.values() if key.is_live}
     assert live
     assert not [key for key in live if "Secret" in str(key.field.annotation)]

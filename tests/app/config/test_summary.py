@@ -7,7 +7,7 @@ from algosat.config.summary import MASK, summarise
 from tests.app.builders import FERNET_KEY, SECRET_KEY, write_configuration
 
 
-def test_secrets_are_masked_by_type_wherever_they_stand(tmp_path: Path) -> None:
+def test_secrets_are_masked_in_every_section(tmp_path: Path) -> None:
     summary = summarise(load(write_configuration(tmp_path)))
     assert summary["security"]["secret_key"]["value"] == MASK
     assert summary["database"]["url"]["value"] == MASK
@@ -16,7 +16,7 @@ def test_secrets_are_masked_by_type_wherever_they_stand(tmp_path: Path) -> None:
     assert FERNET_KEY not in str(summary)
 
 
-def test_every_value_tells_its_origin_and_owner(tmp_path: Path) -> None:
+def test_value_is_shown_with_its_origin_and_inventory_variable(tmp_path: Path) -> None:
     summary = summarise(load(write_configuration(tmp_path)), {("vps", "cpu_threshold")})
     assert summary["vps"]["cpu_threshold"] == {
         "value": 90,

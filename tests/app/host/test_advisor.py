@@ -31,7 +31,7 @@ def thresholds(**differences: Any) -> VpsSettings:
     return VpsSettings(**{**values, **differences})
 
 
-def test_calm_machine_needs_no_advice() -> None:
+def test_idle_machine_needs_no_advice() -> None:
     assert advise(CALM, thresholds()) == []
     assert exceeded(CALM, thresholds()) == []
 
@@ -47,15 +47,15 @@ def test_calm_machine_needs_no_advice() -> None:
         ({"disk_percent": 99.0}, "disk"),
     ],
 )
-def test_strained_machine_is_advised_with_a_remedy(difference: dict[str, Any], subject: str) -> None:
+def test_advice_names_the_scarce_resource_and_a_remedy(difference: dict[str, Any], subject: str) -> None:
     (advice,) = advise(replace(CALM, **difference), thresholds())
     assert advice.subject == subject
     assert advice.remedy
 
 
-def test_exceeded_threshold_is_told_with_both_figures() -> None:
+def test_exceeded_threshold_is_reported_with_both_figures() -> None:
     assert exceeded(replace(CALM, disk_percent=93.4), thresholds()) == ["disk at 93 % of 90 %"]
 
 
-def test_no_advice_while_optimisation_is_switched_off() -> None:
+def test_no_advice_is_given_if_optimisation_is_disabled() -> None:
     assert advise(replace(CALM, disk_percent=99), thresholds(optimization_enabled=False)) == []

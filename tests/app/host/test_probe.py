@@ -5,7 +5,7 @@ from pathlib import Path
 from algosat.host import probe
 
 
-def test_reading_of_this_machine_makes_sense(tmp_path: Path) -> None:
+def test_reading_of_this_machine_is_plausible(tmp_path: Path) -> None:
     reading = probe.read(tmp_path)
     assert reading.cpu_count >= 1
     assert 0 < reading.memory_available <= reading.memory_total

@@ -10,7 +10,7 @@ from algosat.monitoring.health import Check, Finding, Health, State
 from tests.app.events import PATIENCE, wait_for
 
 
-class Moments:
+class FakeMonotonic:
     now = 0.0
 
     def __call__(self) -> float:
@@ -38,7 +38,7 @@ def bad() -> Finding:
         (bad, bad, State.UNHEALTHY),
     ],
 )
-def test_state_follows_from_what_is_vital(
+def test_state_is_unhealthy_if_a_vital_check_fails(
     store: Callable[[], Finding], broker: Callable[[], Finding], state: State
 ) -> None:
     board = Health([check("store", store, vital=True), check("broker", broker)])
@@ -46,7 +46,7 @@ def test_state_follows_from_what_is_vital(
     board.close()
 
 
-def test_check_that_raises_is_a_finding() -> None:
+def test_check_that_raises_counts_as_failed() -> None:
     def broken() -> Finding:
         raise ZeroDivisionError("secret")
 
@@ -57,7 +57,7 @@ def test_check_that_raises_is_a_finding() -> None:
     board.close()
 
 
-def test_check_that_hangs_fails_in_time_and_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_check_fails_in_time_and_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_PATIENCE", 0.05)
     release, asked = threading.Event(), []
 
@@ -66,7 +66,7 @@ def test_check_that_hangs_fails_in_time_and_is_asked_once(monkeypatch: pytest.Mo
         release.wait(PATIENCE)
         return ok()
 
-    clock = Moments()
+    clock = FakeMonotonic()
     board = Health([check("store", hanging, vital=True), check("other", ok)], clock)
     assert board.report().findings["store"].detail == "no answer within 0.05 s"
     clock.now += 5
@@ -82,14 +82,14 @@ def test_check_that_hangs_fails_in_time_and_is_asked_once(monkeypatch: pytest.Mo
     board.close()
 
 
-def test_finding_is_kept_for_its_time() -> None:
+def test_result_is_kept_for_the_time_of_its_check() -> None:
     asked: list[int] = []
 
     def counted() -> Finding:
         asked.append(1)
         return ok()
 
-    clock = Moments()
+    clock = FakeMonotonic()
     board = Health([check("config", counted, keep=30)], clock)
     for moment in (0, 29, 31):
         clock.now = moment
@@ -98,9 +98,9 @@ def test_finding_is_kept_for_its_time() -> None:
     board.close()
 
 
-def test_failure_is_looked_at_again_soon() -> None:
+def test_failed_check_runs_again_soon() -> None:
     answers = iter([bad(), ok()])
-    clock = Moments()
+    clock = FakeMonotonic()
     board = Health([check("config", lambda: next(answers), keep=3600)], clock)
     assert board.report().state is State.DEGRADED
     clock.now = 1.5

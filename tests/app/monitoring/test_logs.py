@@ -17,7 +17,7 @@ from algosat.monitoring import correlation, logs
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Whatever is configured here is nobody else's logging."""
+    """Restore the logging configuration after each test."""
     root, before = logging.getLogger(), structlog.get_config()
     handlers, level = root.handlers[:], root.level
     yield
@@ -37,7 +37,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_line_is_json_with_the_correlation_id_of_its_request(tmp_path: Path) -> None:
+def test_line_is_json_with_the_correlation_id(tmp_path: Path) -> None:
     configured(tmp_path / "log")
     correlation.begin("request-0815")
     structlog.get_logger("ours").info("something", number=1)
@@ -49,19 +49,19 @@ def test_line_is_json_with_the_correlation_id_of_its_request(tmp_path: Path) -> 
     assert ours["timestamp"].endswith("Z")
 
 
-def test_secret_shows_as_its_mask(tmp_path: Path) -> None:
+def test_secret_is_masked(tmp_path: Path) -> None:
     configured(tmp_path / "log")
     structlog.get_logger("ours").info("login", password=SecretStr("hunter2"))
     assert "hunter2" not in (tmp_path / "log").read_text()
 
 
-def test_line_feed_in_a_value_makes_no_second_line(tmp_path: Path) -> None:
+def test_line_feed_in_a_value_starts_no_new_line(tmp_path: Path) -> None:
     configured(tmp_path / "log")
     structlog.get_logger("ours").info("x", name='a\n{"event":"forged"}')
     assert len(lines(tmp_path / "log")) == 1
 
 
-def test_trace_holds_no_local_variables(tmp_path: Path) -> None:
+def test_traceback_has_no_local_variables(tmp_path: Path) -> None:
     for form in ("json", "text"):
         configured(tmp_path / form, format=form)
         password = "hunter2"
@@ -83,7 +83,7 @@ def test_level_can_be_changed_while_running(tmp_path: Path) -> None:
     assert [line["event"] for line in lines(tmp_path / "log")] == ["after"]
 
 
-def test_file_that_was_rotated_is_opened_anew(tmp_path: Path) -> None:
+def test_rotated_file_is_reopened(tmp_path: Path) -> None:
     configured(tmp_path / "log")
     log = structlog.get_logger("ours")
     log.info("one")
@@ -92,6 +92,6 @@ def test_file_that_was_rotated_is_opened_anew(tmp_path: Path) -> None:
     assert [line["event"] for line in lines(tmp_path / "log")] == ["two"]
 
 
-def test_file_that_cannot_be_written_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_file_that_cannot_be_written_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"logging\.file"):
         configured(tmp_path / "nowhere" / "log")

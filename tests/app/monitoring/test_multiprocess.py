@@ -22,10 +22,10 @@ print(exposition.generate("", textfiles.Textfiles(Path(sys.argv[1])))[0])
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(multiprocess.VARIABLE, "to be put back")
+    monkeypatch.setenv(multiprocess.VARIABLE, "restored after the test")
 
 
-def test_files_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
+def test_files_of_ended_processes_are_removed(tmp_path: Path) -> None:
     directory = tmp_path / "metrics"
     directory.mkdir()
     gone, own = directory / "counter_99999999.db", directory / f"counter_{os.getpid()}.db"
@@ -38,7 +38,7 @@ def test_files_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert os.environ[multiprocess.VARIABLE] == str(directory)
 
 
-def test_processes_add_up(tmp_path: Path) -> None:
+def test_counts_of_processes_are_added_up(tmp_path: Path) -> None:
     (tmp_path / "metrics").mkdir()
     holder = subprocess.Popen(
         [sys.executable, "-c", COUNT + "input()", str(tmp_path), "2"],

@@ -7,7 +7,7 @@ from algosat.security.passwords import Passwords, weakness
 from tests.app.fakes import quick_passwords
 
 
-def test_password_fits_its_own_hash_only() -> None:
+def test_password_fits_only_its_own_hash() -> None:
     passwords = quick_passwords()
     hashed = passwords.hash("correct horse battery")
     assert passwords.fits(hashed, "correct horse battery")
@@ -15,17 +15,17 @@ def test_password_fits_its_own_hash_only() -> None:
 
 
 @pytest.mark.parametrize("stored", [None, "", "not a hash", "$argon2id$v=19$broken"])
-def test_nothing_fits_where_there_is_no_hash(stored: str | None) -> None:
+def test_no_password_fits_a_missing_or_malformed_hash(stored: str | None) -> None:
     assert not quick_passwords().fits(stored, "nobody has this password")
 
 
-def test_hash_made_with_less_care_is_outdated() -> None:
+def test_hash_of_lower_cost_is_outdated() -> None:
     old = quick_passwords().hash("correct horse battery")
     assert Passwords(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)).is_outdated(old)
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 257, "i am Ann, hello", "abababababab"])
-def test_weak_password_is_named_so(password: str) -> None:
+def test_weak_password_is_reported(password: str) -> None:
     assert weakness(password, "ann") is not None
 
 

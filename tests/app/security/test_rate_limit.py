@@ -10,19 +10,19 @@ from algosat.errors import TooManyRequests
 from algosat.security.rate_limit import ClientLimiter
 
 
-class Moments:
+class FakeMonotonic:
     now = 0.0
 
     def __call__(self) -> float:
         return self.now
 
 
-def limiter_on(settings: Settings, storage: str, clock: Moments | None = None) -> ClientLimiter:
+def limiter_on(settings: Settings, storage: str, clock: FakeMonotonic | None = None) -> ClientLimiter:
     tokens: TokenSettings = settings.algosat.security.model_copy(update={"rate_limit_storage": storage})
-    return ClientLimiter(Flask("limiter"), tokens, clock or Moments())
+    return ClientLimiter(Flask("limiter"), tokens, clock or FakeMonotonic())
 
 
-def test_request_past_the_limit_is_told_when_to_come_back(settings: Settings) -> None:
+def test_request_above_the_limit_is_refused_with_retry_after(settings: Settings) -> None:
     limiter = limiter_on(settings, "memory://")
     for _ in range(3):
         limiter.hit("ann", 3, 60)
@@ -31,7 +31,7 @@ def test_request_past_the_limit_is_told_when_to_come_back(settings: Settings) ->
     assert 1 <= int(caught.value.headers["Retry-After"]) <= 61
 
 
-def test_clients_are_counted_apart(settings: Settings) -> None:
+def test_clients_are_counted_separately(settings: Settings) -> None:
     limiter = limiter_on(settings, "memory://")
     limiter.hit("ann", 1, 60)
     limiter.hit("bob", 1, 60)
@@ -39,7 +39,7 @@ def test_clients_are_counted_apart(settings: Settings) -> None:
         limiter.hit("ann", 1, 60)
 
 
-def test_without_its_storage_the_worker_counts_for_itself(settings: Settings, tmp_path: Path) -> None:
+def test_worker_counts_in_memory_while_the_storage_is_down(settings: Settings, tmp_path: Path) -> None:
     limiter = limiter_on(settings, f"redis+unix://{tmp_path}/nobody-listens.sock")
     limiter.hit("ann", 2, 60)
     limiter.hit("ann", 2, 60)
@@ -48,8 +48,8 @@ def test_without_its_storage_the_worker_counts_for_itself(settings: Settings, tm
     assert not limiter.is_shared
 
 
-def test_storage_that_failed_is_asked_again_after_a_pause(settings: Settings, tmp_path: Path) -> None:
-    clock = Moments()
+def test_failed_storage_is_tried_again_after_a_pause(settings: Settings, tmp_path: Path) -> None:
+    clock = FakeMonotonic()
     limiter = limiter_on(settings, f"redis+unix://{tmp_path}/nobody-listens.sock", clock)
     limiter.hit("ann", 2, 60)
     assert not limiter.is_shared
@@ -57,7 +57,7 @@ def test_storage_that_failed_is_asked_again_after_a_pause(settings: Settings, tm
     assert limiter.is_shared
 
 
-def test_the_extension_hangs_nothing_into_requests(settings: Settings) -> None:
+def test_limiter_adds_no_hooks_to_requests(settings: Settings) -> None:
     app = Flask("limiter")
     ClientLimiter(app, settings.algosat.security)
     assert not any(app.before_request_funcs.values())

@@ -17,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class Now:
-    """Wall time that can be moved ahead of PyJWT's own."""
+    """A clock that a test sets ahead of PyJWT's clock."""
 
     ahead = 0.0
 
@@ -37,11 +37,11 @@ def tokens(settings: Settings, now: Now) -> Tokens:
     return Tokens(app, settings.algosat.security, now)
 
 
-def test_token_names_its_session(tokens: Tokens) -> None:
+def test_token_contains_its_session(tokens: Tokens) -> None:
     assert tokens.verify_access(tokens.access("ann", "session-1", MINUTE)).session_id == "session-1"
 
 
-def test_expiry_is_judged_again_although_the_signature_is_not(tokens: Tokens, now: Now) -> None:
+def test_expiry_is_checked_at_every_use_of_a_verified_token(tokens: Tokens, now: Now) -> None:
     token = tokens.access("ann", "session-1", MINUTE)
     tokens.verify_access(token)
     now.ahead = 61
@@ -60,7 +60,7 @@ def test_expiry_is_judged_again_although_the_signature_is_not(tokens: Tokens, no
         {"nbf": 99999999999},
     ],
 )
-def test_token_that_claims_something_else_is_refused(tokens: Tokens, changed: dict[str, object]) -> None:
+def test_token_with_wrong_claims_is_refused(tokens: Tokens, changed: dict[str, object]) -> None:
     claims = jwt.decode(tokens.access("ann", "s", MINUTE), SECRET_KEY, algorithms=["HS256"], issuer="algosat")
     forged = jwt.encode({**claims, **changed}, SECRET_KEY, algorithm="HS256")
     with pytest.raises(Unauthenticated):
@@ -92,20 +92,20 @@ def rotated(settings: Settings, *previous: str) -> Tokens:
     return Tokens(app, settings.algosat.security.model_copy(update=changed))
 
 
-def test_token_of_a_key_that_is_kept_is_good_after_a_new_key(tokens: Tokens, settings: Settings) -> None:
+def test_token_of_a_previous_key_is_valid_after_rotation(tokens: Tokens, settings: Settings) -> None:
     token, refresh = tokens.access("ann", "session-1", MINUTE), tokens.refresh("ann", "session-1", MINUTE)
     new = rotated(settings, SECRET_KEY)
     assert new.verify_access(token).session_id == "session-1"
     assert new.verify_refresh(refresh).session_id == "session-1"
 
 
-def test_token_of_a_key_that_is_gone_is_refused(tokens: Tokens, settings: Settings) -> None:
+def test_token_of_a_removed_key_is_refused(tokens: Tokens, settings: Settings) -> None:
     token = tokens.access("ann", "session-1", MINUTE)
     with pytest.raises(Unauthenticated):
         rotated(settings).verify_access(token)
 
 
-def test_key_that_is_kept_signs_nothing_any_more(tokens: Tokens, settings: Settings) -> None:
+def test_previous_key_signs_no_new_tokens(tokens: Tokens, settings: Settings) -> None:
     token = rotated(settings, SECRET_KEY).access("ann", "session-1", MINUTE)
     with pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(token, SECRET_KEY, algorithms=["HS256"])
