@@ -71,7 +71,7 @@ class Prices:
 
     def dearest(self, at_least: Decimal) -> Decimal:
         """Return the highest of the prices and `at_least`."""
-        return max(at_least, *(price for price in self.prices.values() if price is not None))
+        return max([at_least, *(price for price in self.prices.values() if price is not None)])
 
 
 PRICES: Final = tuple(each.name for each in fields(Prices))

@@ -17,6 +17,10 @@ def test_dearest_price_is_the_highest_given_or_the_minimum() -> None:
     assert [terms.dearest(Decimal(at_least)) for at_least in (90, 105)] == [103, 105]
 
 
+def test_dearest_price_without_any_price_is_the_minimum() -> None:
+    assert replace(LIMIT, limit_price=None).dearest(Decimal(90)) == 90
+
+
 def test_omitted_fields_of_a_modify_request_keep_their_values() -> None:
     change = ModifyRequest(quantity=Decimal(20)).of(LIMIT)
     assert change.applied_to(LIMIT) == replace(LIMIT, quantity=Decimal(20))
