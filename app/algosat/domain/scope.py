@@ -27,7 +27,7 @@ class Scope:
 
     def covers(self, strategy: str | None) -> bool:
         """Return whether orders and positions of a strategy (None or '': placed by hand) are in the scope."""
-        return self.strategy is None or self.strategy == strategy
+        return self.strategy is None or self.strategy == (strategy or "")
 
 
 ACCOUNT: Final = Scope()
