@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from algosat.domain.orders import EventKind
+from algosat.domain.orders import EventKind, PendingRequest
 from algosat.strategies import base
 from algosat.strategies.base import State, Strategy, StrategyContext
 from algosat.strategies.parameters import Parameters
@@ -50,6 +50,12 @@ def test_intent_of_an_order_is_its_terms() -> None:
     order = order_after(EventKind.SUBMITTING)
     with pytest.warns(DeprecationWarning, match="use terms"):
         assert order.intent is order.terms
+
+
+def test_overlay_of_an_order_is_its_pending_request() -> None:
+    order = order_after(EventKind.SUBMITTING, EventKind.ACCEPTED, EventKind.CANCEL_REQUESTED)
+    with pytest.warns(DeprecationWarning, match="use pending"):
+        assert order.overlay is order.pending is PendingRequest.PENDING_CANCEL
 
 
 def test_overridden_carry_over_migrates_the_state() -> None:

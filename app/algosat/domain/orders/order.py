@@ -81,6 +81,13 @@ class Order:
         return self.terms
 
     @property
+    def overlay(self) -> PendingRequest | None:
+        """Return `pending`. Deprecated: strategies of older releases use it; to be removed in 0.2.0."""
+        message = "Order.overlay is deprecated and will be removed in 0.2.0: use pending"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.pending
+
+    @property
     def remaining_quantity(self) -> Decimal:
         return self.terms.quantity - self.filled_quantity
 
