@@ -98,7 +98,7 @@ def update(body: ConfigUpdate) -> dict[str, Any]:
     services().writer.run(
         lambda connection: overrides.put(connection, body.section, body.updates, before, now, why)
     )
-    live.look_again()
+    live.refresh_now()
     return {"section": body.section, "settings": _summary()[body.section]}
 
 

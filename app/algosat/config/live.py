@@ -20,7 +20,7 @@ from algosat.errors import AlgosatError
 
 _log = structlog.get_logger(__name__)
 
-_EVERY: Final = 1.0  # seconds
+_REFRESH_INTERVAL: Final = 1.0  # seconds
 
 Fetch = Callable[[], Sequence[Override]]
 Listener = Callable[[Settings], None]
@@ -56,12 +56,12 @@ class LiveSettings:
         """Call `listener` with the settings after every change."""
         self._listeners.append(listener)
 
-    def look_again(self) -> None:
+    def refresh_now(self) -> None:
         """Read the overrides now rather than in the next second, after a change made by this process."""
         self._due = 0.0
 
     def _refresh(self) -> None:
-        self._due = self._clock() + _EVERY
+        self._due = self._clock() + _REFRESH_INTERVAL
         try:
             found = self._fetch()
         except (AlgosatError, SQLAlchemyError) as error:

@@ -23,12 +23,12 @@ REMEDY: Final = (
 
 def require_newer_keys(settings: Settings, in_force: Path) -> None:
     """Check that the keys of the directory `in_force` are not newer. Raises ConfigurationError."""
-    problems = list(_taken_back(settings, in_force))
+    problems = list(_superseded_keys(settings, in_force))
     if problems:
         raise as_error(problems)
 
 
-def _taken_back(settings: Settings, in_force: Path) -> Iterator[Problem]:
+def _superseded_keys(settings: Settings, in_force: Path) -> Iterator[Problem]:
     signing = settings.algosat.security.secret_key.get_secret_value()
     if signing in _keys(in_force / ALGOSAT_FILE, "security", "previous_secret_keys"):
         yield Problem(ALGOSAT_FILE, "security.secret_key", f"a newer key is in use on this server: {REMEDY}")

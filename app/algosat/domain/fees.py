@@ -1,13 +1,13 @@
 """Fees: brokerage, taxes and charges, by the dated table of `fee_table`.
 
-A broker charges by the contract note: brokerage per executed order, everything else on a day's
-turnover in one symbol and product. `charges` computes that. Booking cannot wait for the day's
-end, so `charges_of_fill` gives each fill what its order's charges grow by with it: over an
-order's fills these add up to the charges of the whole order, whatever the number of fills. A
-note over several orders may differ from their sum by paise, since it rounds once.
+A broker charges by the contract note: brokerage per executed order, everything else on a day's turnover in
+one symbol and product. `charges` computes that. Booking cannot wait for the end of the day, so
+`charges_of_fill` computes by how much each fill raises the charges of its order: the fills of an order add up
+to the charges of the whole order. A note over several orders may differ from their sum by paise, since it
+rounds once.
 
-Rounding, half up: every component to the paisa, but securities transaction tax to the rupee (Securities
-Transaction Tax Rules; support pages of brokers).
+Components are rounded half up to the paisa, securities transaction tax to the rupee (Securities Transaction
+Tax Rules; support pages of brokers).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The protection price of market orders: since April 2026 no market order may trade at any price.
 
-Distances from the price by kind and price band, as brokers publish them; for cheap options an
-absolute one.
+The distance from the price depends on the kind of instrument and the price band, as brokers publish it. For
+options up to a premium of 1000 it is an amount, otherwise a fraction of the price.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from algosat.store.writer import Writer
 _log = structlog.get_logger(__name__)
 
 _SECOND: Final = 1_000_000  # microseconds
-_LONGEST_SILENCE: Final = 60 * _SECOND  # a session's last request is recorded to the minute
+_RECORD_INTERVAL: Final = 60 * _SECOND  # a session's last request is recorded to the minute
 
 
 class Authenticator:
@@ -57,14 +57,14 @@ class Authenticator:
         now = int(self._clock() * _SECOND)
         if standing is None or not _is_open(standing, now, timeout):
             raise refused("The session has ended")
-        if now - standing.last_seen_at > min(_LONGEST_SILENCE, timeout // 4):
+        if now - standing.last_seen_at > min(_RECORD_INTERVAL, timeout // 4):
             self._record(session_id, now)
         return Principal(standing.username, standing.role, session_id)
 
     def _record(self, session_id: str, now: int) -> None:
         if now - self._recorded.get(session_id, 0) < _SECOND:
             return  # another thread is recording it
-        self._recorded = {known: at for known, at in self._recorded.items() if now - at < _LONGEST_SILENCE}
+        self._recorded = {known: at for known, at in self._recorded.items() if now - at < _RECORD_INTERVAL}
         self._recorded[session_id] = now
         at = datetime.fromtimestamp(now / _SECOND, UTC)
         try:

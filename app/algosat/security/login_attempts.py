@@ -79,7 +79,7 @@ class LoginAttempts:
             )
 
 
-def forgive(connection: Connection, attempt: Attempt) -> None:
+def clear_attempt(connection: Connection, attempt: Attempt) -> None:
     """Undo the count of an attempt that succeeded, within the unit of work of the login.
 
     The count of the user at this address is deleted; the other attempts from the address still count.

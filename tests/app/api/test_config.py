@@ -39,7 +39,7 @@ def test_change_reaches_another_process_at_its_next_refresh(
     services: Services = other.extensions[NAME]
     assert services.live.current.algosat.security.rate_limit_requests == 1000
     admin.put("/config/update", json={"section": "security", "updates": {"rate_limit_requests": 2}})
-    services.live.look_again()
+    services.live.refresh_now()
     assert services.live.current.algosat.security.rate_limit_requests == 2
     services.close()
 
@@ -118,5 +118,5 @@ def test_unreadable_overrides_leave_the_settings_unchanged(
 
     before = services.live.current
     monkeypatch.setattr(services.live, "_fetch", away)
-    services.live.look_again()
+    services.live.refresh_now()
     assert services.live.current is before

@@ -56,7 +56,7 @@ class PendingRequest(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order, as made by its events."""
+    """An order in the state that its events lead to."""
 
     id: str  # also the tag the broker sees: 18 characters, lowercase alphanumeric, first letter `a`
     terms: OrderTerms

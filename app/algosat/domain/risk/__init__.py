@@ -51,7 +51,7 @@ def _unless_exit(check: Check) -> Check:
 
 
 _SIZE: Final[tuple[Check, ...]] = (
-    price_checks.quantity_is_not_frozen,
+    price_checks.quantity_is_within_freeze_quantity,
     _unless_exit(_in_each_scope(limit_checks.quantity_is_within_limit)),
     _unless_exit(_in_each_scope(limit_checks.value_is_within_limit)),
 )
@@ -59,19 +59,19 @@ _SIZE: Final[tuple[Check, ...]] = (
 CHECKS: Final[tuple[Check, ...]] = (
     eligibility_checks.trading_is_not_halted,
     eligibility_checks.symbol_is_allowed,
-    eligibility_checks.contract_is_alive,
+    eligibility_checks.contract_has_not_expired,
     eligibility_checks.product_fits_instrument,
-    eligibility_checks.session_takes_the_order,
-    eligibility_checks.intraday_is_not_over,
+    eligibility_checks.phase_accepts_the_order,
+    eligibility_checks.square_off_has_not_begun,
     price_checks.prices_fit_the_type,
     price_checks.stop_limit_is_beyond_its_trigger,
     price_checks.quantity_is_on_lot,
-    price_checks.quantity_is_not_frozen,
+    price_checks.quantity_is_within_freeze_quantity,
     price_checks.prices_are_on_tick,
     price_checks.quote_is_fresh,
     price_checks.prices_are_within_the_circuit,
     price_checks.prices_are_near_the_market,
-    price_checks.trigger_is_ahead,
+    price_checks.trigger_is_not_passed,
     exit_checks.reduce_only_reduces,
     exit_checks.reduce_only_stays_within_the_position,
     exit_checks.delivery_is_sold_from_holdings,

@@ -26,7 +26,7 @@ def symbol_is_allowed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | Non
     return None
 
 
-def contract_is_alive(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+def contract_has_not_expired(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     expiry = snapshot.instrument.expiry
     if expiry is None or snapshot.trading_day <= expiry:
         return None
@@ -48,7 +48,7 @@ def no_option_is_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | 
     return Denial(DenialCode.PRODUCT_NOT_ALLOWED, "options can be sold only as far as they are held")
 
 
-def session_takes_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+def phase_accepts_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if takes(snapshot.phase, terms.type, terms.validity):
         return None
     return Denial(
@@ -57,7 +57,7 @@ def session_takes_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial
     )
 
 
-def intraday_is_not_over(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+def square_off_has_not_begun(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if terms.product is not Product.INTRADAY or terms.reduce_only or snapshot.square_off_at is None:
         return None
     if snapshot.at < snapshot.square_off_at:

@@ -60,26 +60,26 @@ def open_orders_are_within_limit(
     )
 
 
-def pace_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
+def order_rate_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
     limit = scope.limits.max_orders_per_second
     if scope.orders_last_second < limit:
         return None
     return Denial(DenialCode.ORDERS_PER_SECOND, f"{scope.name} has placed {limit} orders within a second")
 
 
-def day_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
+def day_count_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
     limit = scope.limits.max_orders_per_day
     if scope.orders_today < limit:
         return None
     return Denial(DenialCode.ORDERS_PER_DAY, f"{scope.name} has placed {limit} orders today")
 
 
-def loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
+def daily_loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
     limit = scope.limits.max_daily_loss
     if -scope.day_result < limit or snapshot.is_exit(terms):
         return None
     return Denial(
-        DenialCode.DAILY_LOSS, f"{scope.name} has lost {-scope.day_result:.2f} today, {limit} ends it"
+        DenialCode.DAILY_LOSS, f"{scope.name} has lost {-scope.day_result:.2f} today; the limit is {limit}"
     )
 
 
@@ -87,12 +87,12 @@ def loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskS
 OF_A_SCOPE: Final[tuple[ScopedCheck, ...]] = (
     quantity_is_within_limit,
     value_is_within_limit,
-    pace_is_within_limit,
-    day_is_within_limit,
+    order_rate_is_within_limit,
+    day_count_is_within_limit,
     open_orders_are_within_limit,
     position_is_within_limit,
     exposure_is_within_limit,
-    loss_is_within_limit,
+    daily_loss_is_within_limit,
 )
 
 

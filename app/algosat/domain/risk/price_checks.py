@@ -48,7 +48,7 @@ def quantity_is_on_lot(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | No
     )
 
 
-def quantity_is_not_frozen(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+def quantity_is_within_freeze_quantity(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     freeze = snapshot.instrument.freeze_quantity
     if terms.quantity <= freeze:
         return None
@@ -88,7 +88,7 @@ def prices_are_near_the_market(terms: OrderTerms, snapshot: RiskSnapshot) -> Den
     return None
 
 
-def trigger_is_ahead(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+def trigger_is_not_passed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     trigger, last = terms.trigger_price, snapshot.quote.last
     if trigger is None or (trigger - last) * terms.side.sign > 0:
         return None
