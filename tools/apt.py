@@ -16,6 +16,8 @@ COMMANDS = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "shellcheck": "shellcheck",
+    "curl": "curl",
+    "jq": "jq",
     "gpg": "gpg",
     "qemu-system-x86_64": "qemu-system-x86",
     "mke2fs": "e2fsprogs",

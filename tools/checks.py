@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import postgresql, scheduler
+from tools import apt, postgresql, scheduler
 from tools.paths import ROOT
 from tools.say import finish, note
 from tools.scheduler import Check, Result
@@ -44,7 +44,8 @@ def lint() -> Iterator[Check]:
 
 def unit() -> Iterator[Check]:
     """Yield the tests that need no machine and little time."""
-    yield Check("unit tests", (*_TESTS, "-m", "not slow"), usual_seconds=50, early=True)
+    command = (*_TESTS, "-m", "not slow")
+    yield Check("unit tests", command, wants=_programs_of_the_guide, usual_seconds=50, early=True)
 
 
 def slow() -> Iterator[Check]:
@@ -119,6 +120,11 @@ def skipped(results: list[Result], groups: list[str]) -> Iterator[str]:
     reasons += [f"{group}: {reason}" for group in groups for reason in LEFT_OUT.get(group, ())]
     yield "Skipped" if reasons else "Skipped nothing"
     yield from (f"  {reason}" for reason in reasons)
+
+
+def _programs_of_the_guide() -> None:
+    """Install the programs that the commands of docs/api.md use."""
+    apt.ensure_commands("curl", "jq")
 
 
 def _shell_scripts() -> list[str]:
