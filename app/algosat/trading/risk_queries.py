@@ -99,9 +99,8 @@ _EQUAL = Prepared(
 class RiskFacts:
     """What the store holds about an order that the gate judges, besides the account's book."""
 
-    row: (
-        Any  # instrument, quote, balance, halts, changed limits, baselines, orders of the day; null if absent
-    )
+    # Instrument, quote, balance, halts, changed limits, baselines, number of orders today; None where absent.
+    row: Any
     limits: tuple[Limits, ...]  # the account's, then the strategy's if it has any
     recent: Any  # orders of the last second: `of_account` and `of_strategy`
     is_repeat: bool  # an equal order was placed within the duplicate window
@@ -150,6 +149,6 @@ def _is_repeat(connection: Connection, terms: OrderTerms, at: datetime, window: 
 
 
 def _around_now(at: datetime, seconds: float) -> dict[str, datetime]:
-    """Return the bounds of the search. Orders beyond it were placed before the clock was put back."""
+    """Return the bounds of the search. Orders after `until` were placed before the clock was put back."""
     span = timedelta(seconds=seconds)
     return {"since": at - span, "until": at + span}

@@ -11,7 +11,7 @@ def reduce_only_reduces(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | N
     held = snapshot.position.quantity
     if not terms.reduce_only or held * terms.side.sign < 0:
         return None
-    return Denial(DenialCode.NOT_REDUCING, f"to {terms.side} does not reduce a position of {held}")
+    return Denial(DenialCode.NOT_REDUCING, f"an order to {terms.side} does not reduce a position of {held}")
 
 
 def reduce_only_stays_within_the_position(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:

@@ -44,7 +44,9 @@ def exposure_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: R
     limit = scope.limits.max_gross_exposure
     if value <= limit or not snapshot.added_exposure(terms):
         return None
-    return Denial(DenialCode.GROSS_EXPOSURE, f"{value:.2f} in all exceeds {limit} for {scope.name}")
+    return Denial(
+        DenialCode.GROSS_EXPOSURE, f"gross exposure of {value:.2f} exceeds {limit} for {scope.name}"
+    )
 
 
 def open_orders_are_within_limit(
@@ -56,7 +58,8 @@ def open_orders_are_within_limit(
     if scope.working_orders < limit:
         return None
     return Denial(
-        DenialCode.OPEN_ORDERS, f"{scope.working_orders} orders are working; {scope.name} may have {limit}"
+        DenialCode.OPEN_ORDERS,
+        f"{scope.working_orders} orders are working; the limit for {scope.name} is {limit}",
     )
 
 

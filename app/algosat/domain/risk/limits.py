@@ -31,11 +31,11 @@ class Limits:
     max_gross_exposure: Decimal = field(
         metadata=_means("Largest value of all positions and working orders together.")
     )
-    max_open_orders: int = field(metadata=_means("Most orders working at a time."))
-    max_orders_per_second: int = field(metadata=_means("Most orders within a second."))
-    max_orders_per_day: int = field(metadata=_means("Most orders on a trading day."))
+    max_open_orders: int = field(metadata=_means("Largest number of working orders."))
+    max_orders_per_second: int = field(metadata=_means("Largest number of orders within a second."))
+    max_orders_per_day: int = field(metadata=_means("Largest number of orders on a trading day."))
     max_daily_loss: Decimal = field(
-        metadata=_means("Loss since the trading day began from which only exits pass.")
+        metadata=_means("Daily loss at which every order except exits is denied.")
     )
     duplicate_window_seconds: float = field(
         metadata=_means(

@@ -62,7 +62,7 @@ def quote_is_fresh(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
         return None
     if age < 0:  # the clock was put back: the age of the quote is unknown
         return Denial(
-            DenialCode.STALE_QUOTE, f"the price of {terms.symbol} is from {-age:.1f} s ahead of now"
+            DenialCode.STALE_QUOTE, f"the price of {terms.symbol} is dated {-age:.1f} s in the future"
         )
     return Denial(
         DenialCode.STALE_QUOTE, f"the price of {terms.symbol} is {age:.1f} s old; {allowed:g} s are allowed"
