@@ -23,6 +23,7 @@ class EngineHeartbeat:
     def __init__(self, desk: Desk, components: Components) -> None:
         self._desk, self._components = desk, components
         self._started = desk.clock()
+        self._version = version("algosat")  # read once: the files may be replaced while the engine runs
         self._next_write = desk.clock()
         self.last_write: datetime = desk.clock()  # when the store last accepted a write
 
@@ -55,7 +56,7 @@ class EngineHeartbeat:
             working, held = _counts(connection, self._desk.account)
         return {
             "pid": os.getpid(),
-            "version": version("algosat"),
+            "version": self._version,
             "leading": leading,
             "started_at": self._started.isoformat(),
             "broker": {
