@@ -19,3 +19,16 @@ def exclusive(name: str) -> Iterator[None]:
     with (LOCKS / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def only_one(name: str) -> Iterator[bool]:
+    """Hold the lock `name` if it is free; yield whether it was."""
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    with (LOCKS / name).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

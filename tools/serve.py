@@ -10,7 +10,7 @@ from typing import Self
 import httpx
 import yaml
 
-from tools import shell
+from tools import locks, shell
 from tools.containers import free_port
 from tools.paths import LOCAL, VENV_BIN
 from tools.playbook import play
@@ -31,6 +31,15 @@ STOP_SECONDS = 20
 def main() -> None:
     """Write settings, run the processes until Ctrl-C, and keep the store for the next run."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with locks.only_one("serve") as free:
+        if not free:
+            raise Trouble(
+                "`make serve` is already running in this checkout", "use it, or stop it with Ctrl-C"
+            )
+        _serve()
+
+
+def _serve() -> None:
     port = free_port(PREFERRED_PORT)
     with step("writing settings and the store below .local/serve"):
         given = _secrets()

@@ -1,4 +1,4 @@
-"""The lock between processes."""
+"""The locks between processes."""
 
 from __future__ import annotations
 
@@ -24,4 +24,13 @@ def test_lock_is_held_within_the_block_and_no_longer(monkeypatch: pytest.MonkeyP
     with locks.exclusive("some"):
         assert not is_free(tmp_path / "some")
         assert is_free(tmp_path / "other")
+    assert is_free(tmp_path / "some")
+
+
+def test_second_process_of_a_kind_is_not_the_only_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(locks, "LOCKS", tmp_path)
+    with locks.only_one("some") as first, locks.only_one("some") as second:
+        assert (first, second) == (True, False)
     assert is_free(tmp_path / "some")
