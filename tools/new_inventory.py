@@ -18,6 +18,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 HOST = re.compile(r"(?P<name>[A-Za-z0-9.-]+)=(?P<address>[A-Za-z0-9.:-]+)")
 IDENTITIES = re.compile(r"^vault_identity_list = .*$", re.MULTILINE)
 ENVIRONMENTS = ("development", "testing", "staging", "production")
+NO_KEY = "ssh-ed25519 … your public key: ssh-keygen -t ed25519"
 EXAMPLE = "trade.example.com=203.0.113.10"
 
 HOSTS = """\
@@ -49,7 +50,11 @@ algosat_admin_password: "{{{{ vault_algosat_admin_password }}}}"
 
 def main() -> None:
     """Write the environment and print the next steps."""
-    parser = argparse.ArgumentParser(prog="python -m tools.new_inventory", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.new_inventory",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("environment")
     parser.add_argument("--hosts", default=EXAMPLE, help="NAME=ADDRESS, separated by commas")
     parser.add_argument("--user", default="operator", help="the operator's login on the servers")
@@ -61,10 +66,14 @@ def main() -> None:
     )
     asked = parser.parse_args()
     addresses = [it for it in asked.addresses.split(",") if it]
-    write(
-        ROOT, asked.environment, asked.hosts.split(","), asked.user, find_key(Path.home() / ".ssh"), addresses
-    )
+    key = find_key(Path.home() / ".ssh")
+    write(ROOT, asked.environment, asked.hosts.split(","), asked.user, key, addresses)
     vault.new(asked.environment)
+    if key == NO_KEY:
+        note(
+            "there is no SSH key in ~/.ssh: create one with ssh-keygen -t ed25519, and put its public key under\n"
+            f"users_operators in inventories/{asked.environment}/group_vars/algosat/main.yml"
+        )
     play = f".venv/bin/ansible-playbook -i inventories/{asked.environment} playbooks"
     note(f"""inventories/{asked.environment}: look through hosts.yml and group_vars/algosat/main.yml, then
   {play}/validate.yml    to check the inventory
@@ -122,7 +131,7 @@ def find_key(directory: Path) -> str:
     for name in ("id_ed25519_sk.pub", "id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"):
         if (directory / name).exists():
             return (directory / name).read_text().strip()
-    return "ssh-ed25519 … your public key: ssh-keygen -t ed25519"
+    return NO_KEY
 
 
 def _add_identity(configuration: Path, environment: str) -> None:
