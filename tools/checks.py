@@ -81,7 +81,11 @@ LEFT_OUT = {
 
 def main() -> int:
     """Run the checks of the given groups, `--times` times over, and print the summary."""
-    parser = argparse.ArgumentParser(prog="python -m tools.checks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.checks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("groups", nargs="+", choices=GROUPS)
     parser.add_argument("--times", type=int, default=1, help="repeat all of it, to find what fails by chance")
     asked = parser.parse_args()

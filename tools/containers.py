@@ -219,7 +219,11 @@ def _show(machine: Machine) -> None:
 
 def main() -> None:
     """Run, list, restart or remove machines."""
-    parser = argparse.ArgumentParser(prog="python -m tools.containers", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.containers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     runs = verbs.add_parser("run")
     runs.add_argument("name")

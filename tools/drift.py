@@ -32,7 +32,11 @@ class Difference:
 
 def main() -> int:
     """Compare, write the report, and send each server its number of differences."""
-    parser = argparse.ArgumentParser(prog="python -m tools.drift", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.drift",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("environment", help="directory in inventories/")
     parser.add_argument("--limit", default="algosat", help="compare only these hosts")
     asked = parser.parse_args()

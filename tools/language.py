@@ -40,7 +40,11 @@ class Hit:
 
 def main() -> int:
     """Print the words found; 1 if there are any in the paths asked for, or in the clean ones."""
-    parser = argparse.ArgumentParser(prog="python -m tools.language", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.language",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("paths", nargs="*", help="files and folders to look through")
     parser.add_argument("--all", action="store_true", help="count what is left in the whole repository")
     asked = parser.parse_args()

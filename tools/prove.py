@@ -106,7 +106,11 @@ PARTS = (
 
 def main() -> int:
     """Run the named parts, or all that have not passed at this commit, and write the page after each."""
-    parser = argparse.ArgumentParser(prog="python -m tools.prove", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.prove",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(part.name for part in PARTS))
     parser.add_argument("--list", action="store_true", help="print the parts and their last results")
     asked = parser.parse_args()

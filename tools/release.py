@@ -107,7 +107,11 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.release", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.release",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("verb", choices=["id", "build"])
     parser.add_argument("--python", required=True, help="the server's full Python version, such as 3.11.2")
     parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])

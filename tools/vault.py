@@ -111,7 +111,7 @@ def _write(environment: str, plain: str) -> None:
 
 
 def _encrypted(environment: str, plain: str, env: Mapping[str, str] | None = None) -> Path:
-    """Encrypt the secrets into a temporary file beside the one that it is to replace."""
+    """Encrypt the secrets into a temporary file beside the file that it will replace."""
     arguments = ("--encrypt-vault-id", environment, "--output", "-", "-")
     text = _ansible_vault(environment, "encrypt", *arguments, stdin=plain, env=env)
     return passwords.beside(file_of(environment), text)
@@ -138,7 +138,11 @@ def _say_where(environment: str) -> None:
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.vault", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.vault",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in ("new", "show", "edit", "rekey"):
         verbs.add_parser(verb).add_argument("environment")

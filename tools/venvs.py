@@ -22,7 +22,11 @@ VENVS = LOCAL / "venvs"
 
 def main() -> None:
     """Make each named environment and print its directory of programs."""
-    parser = argparse.ArgumentParser(prog="python -m tools.venvs", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.venvs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("names", nargs="+", choices=names())
     for name in parser.parse_args().names:
         note(str(ensure(name)))

@@ -241,7 +241,11 @@ def _host_key(machine: Machine) -> str:
 
 def main() -> None:
     """Run, list, start, restart, cut or remove virtual machines."""
-    parser = argparse.ArgumentParser(prog="python -m tools.vms", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.vms",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     runs = verbs.add_parser("run")
     runs.add_argument("name")
