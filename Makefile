@@ -30,7 +30,7 @@ up: ops ## Create a trial server in a container, provision it, place a paper ord
 down: ops ## Remove the trial server, its inventory and its secrets
 	@$(VERB).down
 
-clean: ops ## Remove also images and downloaded packages
+clean: ops ## Remove the trial server, its images and the downloaded packages
 	@$(VERB).down --caches
 
 serve: ops ## Run API, engine and strategies on this machine, with SQLite and the paper broker
@@ -41,7 +41,7 @@ serve: ops ## Run API, engine and strategies on this machine, with SQLite and th
 test: deps ## Run lint, all tests, a short chaos run and three molecule scenarios side by side (TIMES=3 repeats them)
 	@$(CHECKS) lint unit slow chaos molecule
 
-lint: deps ## Check Python, Ansible, YAML and shell: format, types, rules, and words that are not used here
+lint: deps ## Check Python, Ansible, YAML and shell: format, types, rules, and the words listed in .config/language.toml
 	@$(CHECKS) lint
 
 unit: deps ## Run the quick tests of app, roles and tools; no server is needed (TIMES=…)
@@ -58,11 +58,11 @@ prove: deps ## Prove at full size what `make test` proves at a small one; writes
 	@$(VERB).prove $(if $(LIST),--list) $(PART)
 
 .PHONY: bench
-bench: deps ## Measure the cost of Algosat's parts beside bare ones (SAVE=yes writes docs/benchmarks.md; BEFORE=revision: in turns with it)
+bench: deps ## Measure Algosat's parts against bare equivalents (SAVE=yes writes docs/benchmarks.md; BEFORE=revision compares with it)
 	@$(if $(BEFORE),$(VERB).bench.pairs $(BEFORE) $(if $(PAIRS),--pairs $(PAIRS)),$(VERB).bench $(if $(SAVE),--save))
 
 .PHONY: bench-provision audit
-bench-provision: deps ## Measure a first provisioning run and one without changes, beside a plain script (DISTRO=…, BESIDE=playbook, SAVE=yes)
+bench-provision: deps ## Measure a first provisioning run and one without changes, against a plain script (DISTRO=…, BESIDE=playbook, SAVE=yes)
 	@$(VERB).bench.provision --distro $(DISTRO) $(if $(BESIDE),--beside $(abspath $(BESIDE))) $(if $(SAVE),--save)
 
 audit: deps ## Audit the trial server with lynis, CIS, ssh-audit, testssl and systemd (SAVE=yes writes docs/hardening.md)

@@ -71,7 +71,7 @@ def main() -> None:
     vault.new(asked.environment)
     if key == NO_KEY:
         note(
-            "there is no SSH key in ~/.ssh: create one with ssh-keygen -t ed25519, and put its public key under\n"
+            "no SSH key in ~/.ssh: create one with ssh-keygen -t ed25519, and put its .pub line under\n"
             f"users_operators in inventories/{asked.environment}/group_vars/algosat/main.yml"
         )
     play = f".venv/bin/ansible-playbook -i inventories/{asked.environment} playbooks"

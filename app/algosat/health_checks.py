@@ -68,7 +68,7 @@ def _database(database: Database) -> Finding:
 def _security(database: Database) -> Finding:
     # Fails if accounts cannot be read. A fresh server has no admin: healthy, but worth showing.
     with database.read() as connection:
-        return Finding(True, f"{_ADMINS.scalar(connection)} active admins")
+        return Finding(True, f"active admins: {_ADMINS.scalar(connection)}")
 
 
 def _config(directory: Path, live: LiveSettings) -> Finding:

@@ -153,7 +153,7 @@ def _query_parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
 
 
 def _without_null(field: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a parameter, which is left out rather than sent as null."""
+    """Return the schema of a parameter without null: a client omits the parameter instead."""
     kept = {key: value for key, value in field.items() if key not in ("anyOf", "default", "description")}
     for option in field.get("anyOf", []):
         if option.get("type") != "null":

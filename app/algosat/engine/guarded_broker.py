@@ -23,7 +23,7 @@ from algosat.resilience.circuit_breaker import CircuitBreaker
 T = TypeVar("T")
 
 _FAILURES: Final = 5  # in a row, before the circuit opens
-_REST: Final = timedelta(seconds=5)
+_PAUSE: Final = timedelta(seconds=5)
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class GuardedBroker:
     def __init__(self, broker: Broker, clock: Clock) -> None:
         self._broker = broker
         self._clock = clock
-        self._circuit = CircuitBreaker(failures=_FAILURES, rest=_REST)
+        self._circuit = CircuitBreaker(failures=_FAILURES, pause=_PAUSE)
 
     @property
     def fences(self) -> bool:
@@ -81,8 +81,8 @@ class GuardedBroker:
 
     def _record_failure(self) -> None:
         if self._circuit.record_failure(self._clock()):
-            _log.error("broker_rests", broker=self._broker.name, seconds=_REST.total_seconds())
+            _log.error("broker_rests", broker=self._broker.name, seconds=_PAUSE.total_seconds())
 
     def _why_refused(self) -> str:
-        seconds = _REST.total_seconds()
+        seconds = _PAUSE.total_seconds()
         return f"{self._broker.name} failed {_FAILURES} times in a row and gets no requests for {seconds:g} s"

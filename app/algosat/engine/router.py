@@ -78,7 +78,7 @@ class Router:
         self._some_wait = False
 
     def has_created(self, connection: Connection) -> bool:
-        """Whether there are created orders; without any, a round needs no write."""
+        """Return whether any order is `created`. If none is, a round writes nothing."""
         return _ANY_CREATED.first(connection, account=self._desk.account) is not None
 
     def step(self, *, has_created: bool) -> float | None:

@@ -12,22 +12,22 @@ from algosat.clock import has_come
 
 
 class CircuitBreaker:
-    """Closed until `failures` calls in a row have failed, then open for `rest`.
+    """Closed until `failures` calls in a row have failed, then open for `pause`.
 
-    After the rest, the next outcome decides: a success closes the circuit, a failure opens it again.
+    After the pause, the next outcome decides: a success closes the circuit, a failure opens it again.
     """
 
-    def __init__(self, *, failures: int, rest: timedelta) -> None:
-        self.failures, self.rest = failures, rest
+    def __init__(self, *, failures: int, pause: timedelta) -> None:
+        self.failures, self.pause = failures, pause
         self._lock = threading.Lock()
         self._failed = 0  # in a row
         self._open_until: datetime | None = None
 
     def is_open(self, at: datetime) -> bool:
-        """Whether calls are to be refused. A clock that was set back does not prolong the rest."""
+        """Return whether calls must be refused. Setting the clock back does not prolong the pause."""
         with self._lock:
             until = self._open_until
-        return until is not None and not has_come(until, at, within=self.rest)
+        return until is not None and not has_come(until, at, within=self.pause)
 
     def record_success(self) -> None:
         """Close the circuit."""
@@ -40,5 +40,5 @@ class CircuitBreaker:
             self._failed += 1
             if self._failed < self.failures:
                 return False
-            self._open_until = at + self.rest
+            self._open_until = at + self.pause
             return True

@@ -45,7 +45,7 @@ def open_day(connection: Connection, account: str, scope: Scope, day: date, equi
 def pnl_since(
     connection: Connection, account: str, scope: Scope, day: date, equity: Decimal, baseline: Decimal | None
 ) -> Decimal:
-    """Return the day's profit or loss against a baseline already read; None: write the baseline."""
+    """Return the day's profit or loss against the baseline; write the baseline if it is None."""
     if baseline is not None:
         return equity - baseline
     lost = _loss_before_baseline(connection, account, scope, day)

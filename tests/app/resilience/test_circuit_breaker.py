@@ -5,11 +5,11 @@ from datetime import timedelta
 from algosat.resilience.circuit_breaker import CircuitBreaker
 from tests.app.builders import NOW
 
-REST = timedelta(seconds=5)
+PAUSE = timedelta(seconds=5)
 
 
 def breaker() -> CircuitBreaker:
-    return CircuitBreaker(failures=3, rest=REST)
+    return CircuitBreaker(failures=3, pause=PAUSE)
 
 
 def opened() -> CircuitBreaker:
@@ -38,21 +38,21 @@ def test_success_between_failures_starts_the_count_again() -> None:
 
 def test_circuit_is_closed_once_the_rest_is_over() -> None:
     circuit = opened()
-    assert circuit.is_open(NOW + REST - timedelta(milliseconds=1))
-    assert not circuit.is_open(NOW + REST)
+    assert circuit.is_open(NOW + PAUSE - timedelta(milliseconds=1))
+    assert not circuit.is_open(NOW + PAUSE)
 
 
 def test_first_failure_after_the_rest_opens_the_circuit_again() -> None:
     circuit = opened()
-    assert circuit.record_failure(NOW + REST)
-    assert circuit.is_open(NOW + REST)
+    assert circuit.record_failure(NOW + PAUSE)
+    assert circuit.is_open(NOW + PAUSE)
 
 
 def test_first_success_after_the_rest_closes_the_circuit() -> None:
     circuit = opened()
     circuit.record_success()
-    assert not circuit.record_failure(NOW + REST)
+    assert not circuit.record_failure(NOW + PAUSE)
 
 
-def test_setting_the_clock_back_does_not_prolong_the_rest() -> None:
+def test_setting_the_clock_back_does_not_prolong_the_pause() -> None:
     assert not opened().is_open(NOW - timedelta(hours=1))

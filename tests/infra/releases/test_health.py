@@ -14,7 +14,7 @@ from algosat_release import health
         (200, {"status": "degraded", "components": {"database": True, "vps": False}}, None),
         (200, {"status": "degraded", "components": {"database": True, "engine": False}}, "engine as broken"),
         (503, {"status": "unhealthy"}, "answered 503"),
-        (200, ["healthy"], "something else than an object"),
+        (200, ["healthy"], "something other than a JSON object"),
     ],
 )
 def test_health_response_is_evaluated(status: int, body: object, complaint: str | None) -> None:

@@ -73,7 +73,7 @@ paper_trades = Table(
 )
 Index("ix_paper_trades_order_id", paper_trades.c.order_id)
 
-# One row per symbol, and two whose names are in lower case, as no symbol is.
+# One row per symbol and two others, whose names are in lower case; symbols are not.
 paper_state = Table(
     "paper_state",
     metadata,

@@ -39,7 +39,7 @@ def _problem(layout: Layout) -> str | None:
 def problem_in(status: int, body: Any) -> str | None:
     """Return the problem that a response of /health reports, or None."""
     if not isinstance(body, dict):
-        return f"/health answered {status} with something else than an object"
+        return f"/health answered {status} with something other than a JSON object"
     if status != http.client.OK or body.get("status") not in ("healthy", "degraded"):
         return f"/health answered {status}: {json.dumps(body)}"
     components = body.get("components", {})

@@ -32,12 +32,12 @@ def algosat(layout: Layout, release: Release, *arguments: str) -> str:
 
 
 def ask(layout: Layout, release: Release, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the release's program with the release's own configuration, whatever its exit code."""
+    """Run the release's program with the release's own configuration. Any exit code is accepted."""
     return attempt(_command(layout, release, release.configuration, arguments))
 
 
 def ask_current(layout: Layout, current: Release, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the current release's program with the configuration in /etc, whatever its exit code.
+    """Run the current release's program with the configuration in /etc. Any exit code is accepted.
 
     The release's own copy may already be the configuration for its next start.
     """

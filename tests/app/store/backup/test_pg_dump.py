@@ -55,7 +55,7 @@ def test_restored_dump_brings_back_old_orders_and_drops_later_ones(
 def test_newer_client_restores_to_an_older_server(
     writer: Writer, database: Database, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From version 17 on pg_restore writes a setting into every script that older servers do not know."""
+    """Every script of pg_restore 17 or newer contains a setting that older servers do not know."""
     real = shutil.which("pg_restore")
     newer = tmp_path / "bin" / "pg_restore"
     newer.parent.mkdir()
