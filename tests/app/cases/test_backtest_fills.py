@@ -98,7 +98,7 @@ def test_entry_decided_at_the_close_fills_at_the_next_open() -> None:
 def bought_by_volume(
     symbol: str, price: int, quantity: int, volume: int, **parameters: Any
 ) -> BacktestResult:
-    """Buy more than is displayed, in bars whose volume four does not divide; close after the third."""
+    """Buy more than is displayed, in bars whose volume is no multiple of four; close after the third."""
     values = f"{symbol},{price},{price + 1},{price - 1},{price},{volume}"
     bars = "\n".join(f"2026-11-02 09:{minute},{values}" for minute in range(15, 22))
     terms = {"capital": Decimal(100_000_000)}

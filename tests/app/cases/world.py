@@ -42,7 +42,7 @@ _RISK: Final = "algosat_risk_"
 
 
 class SetupFailed(RuntimeError):
-    """A case could not be set up. It is no AssertionError, which an expected failure would hide."""
+    """A case could not be set up. Not an AssertionError, so that no expected failure hides it."""
 
 
 class SteppedBroker(PaperBroker):

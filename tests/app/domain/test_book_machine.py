@@ -1,4 +1,4 @@
-"""For any sequence of events: replay equals state, positions are the sum of fills, cash is conserved."""
+"""Properties of any sequence of events: replay gives the state, fills give the position, cash is conserved."""
 
 from __future__ import annotations
 

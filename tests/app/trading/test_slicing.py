@@ -63,8 +63,10 @@ def test_slices_are_counted_in_whole_lots(settings: Settings, clock: FakeClock) 
     with open_desk(
         settings, clock, max_order_quantity=Decimal(10**6), max_order_value=Decimal(10**9)
     ) as desk:
-        odd = [replace(each, freeze_quantity=Decimal(99)) for each in instruments() if each.symbol == FUTURE]
-        replace_instruments(desk, odd)
+        listed = [
+            replace(each, freeze_quantity=Decimal(99)) for each in instruments() if each.symbol == FUTURE
+        ]
+        replace_instruments(desk, listed)
         future = terms_of("500", symbol=FUTURE, product=Product.CARRY)
         assert len(slicing.place_sliced(desk, future, CAUSE).orders) == slicing.MAX_SLICES
         denied = slicing.place_sliced(desk, replace(future, quantity=Decimal(550)), CAUSE).order
@@ -72,7 +74,7 @@ def test_slices_are_counted_in_whole_lots(settings: Settings, clock: FakeClock) 
 
 
 def test_freeze_quantity_below_one_lot_denies_every_order(desk: Desk) -> None:
-    odd = [replace(each, freeze_quantity=Decimal(49)) for each in instruments() if each.symbol == FUTURE]
-    replace_instruments(desk, odd)
+    listed = [replace(each, freeze_quantity=Decimal(49)) for each in instruments() if each.symbol == FUTURE]
+    replace_instruments(desk, listed)
     denied = slicing.place_sliced(desk, terms_of("50", symbol=FUTURE, product=Product.CARRY), CAUSE).order
     assert denied.code == DenialCode.ABOVE_FREEZE_QUANTITY
