@@ -1,4 +1,4 @@
-"""Properties of any sequence of events: replay gives the state, fills give the position, cash is conserved."""
+"""Properties of any sequence of events: replay gives the state, fills the position, and cash is conserved."""
 
 from __future__ import annotations
 
