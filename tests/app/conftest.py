@@ -48,6 +48,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--store", choices=stores, default="sqlite", help="the database that tests use")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests of SQLite when the tests use PostgreSQL."""
+    if item.config.getoption("store") == "postgresql" and item.get_closest_marker("sqlite"):
+        pytest.skip("tests what only SQLite has")
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store with its schema, for tests to copy."""
