@@ -19,7 +19,7 @@ DOCUMENTATION = """
 module: config_files
 short_description: Install files as a unit, if their consumer accepts them
 description:
-  - Brings all files into the wanted state, then runs the commands of O(validate) on the target, then those of
+  - Brings all files into the desired state, then runs the commands of O(validate) on the target, then those of
     O(effects). If one of them fails, the module restores every file and fails with the command's output.
   - Runs no command if nothing changed, nor in check mode, where the consumer may not be installed yet.
   - Reloads or restarts belong in O(effects), not in a later task or handler. If the run or its connection is
@@ -99,7 +99,7 @@ UNKNOWN_OWNER = -1  # in check mode: an earlier task of a real run creates this 
 
 @dataclass(frozen=True)
 class State:
-    """Current or wanted state of a path. `detail` is the content of a file or the target of a link."""
+    """Current or desired state of a path. `detail` is the content of a file or the target of a link."""
 
     kind: str
     detail: bytes = b""

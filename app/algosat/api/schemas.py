@@ -64,7 +64,7 @@ class Schemas:
     def example(self, schema: dict[str, Any], *, body: bool = False) -> Any:
         """Return an example of the schema, built from the examples of its parts.
 
-        A request body leaves out what is optional and has no example of its own.
+        The example of a request body omits optional fields that have no example.
         """
         for key in ("examples", "enum"):
             if key in schema:

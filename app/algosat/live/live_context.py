@@ -134,8 +134,8 @@ class LiveContext:
     def _placed_later(self, connection: Connection) -> set[str]:
         """Return the orders that an interrupted run of this event placed after the point reached now.
 
-        A strategy that cancels its working orders before it places one would otherwise cancel, the second
-        time, the order that it is about to place.
+        If they were visible, a strategy that cancels its working orders before it places a new one would
+        cancel the order that it places again next.
         """
         later: set[str] = set()
         for number in count(self._keys + 1):

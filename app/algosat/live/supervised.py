@@ -87,7 +87,7 @@ class SupervisedStrategy:
         return self._run is not None
 
     def step(self, definition: Definition | None, now: float) -> None:
-        """Check the strategy once and act on it. Without a definition, the supervisor is ending: stop it."""
+        """Check the strategy once, and start or stop it. Without a definition, stop it."""
         wanted = definition if definition and definition.wanted is Wanted.RUNNING else None
         if self._run is not None:
             self._watch(self._run, wanted, definition, now)

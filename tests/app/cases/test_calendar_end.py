@@ -17,7 +17,7 @@ SYMBOL = "ALPHA-EQ"
 
 @pytest.fixture
 def uncovered(world_at: WorldAt) -> World:
-    """Hold a hundred on 1 January 2027, a Friday, with a fresh price."""
+    """Hold 100 shares on 1 January 2027, a Friday, with a fresh price."""
     world = world_at(ist(2026, 12, 31, 15, 5))
     world.hold(SYMBOL, 100)
     world.run_until(ist(2026, 12, 31, 15, 30))

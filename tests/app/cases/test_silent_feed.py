@@ -15,7 +15,7 @@ SYMBOL = "ALPHA-EQ"
 
 @pytest.fixture
 def silent(world_at: WorldAt) -> World:
-    """Hold a hundred whose last price is 45 seconds old."""
+    """Hold 100 shares whose last price is 45 seconds old."""
     world = world_at(ist(2026, 11, 25, 11, 0))
     world.hold(SYMBOL, 100)
     world.tick(2)

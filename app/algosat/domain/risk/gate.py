@@ -13,7 +13,7 @@ from algosat.domain.risk import Denial, RiskSnapshot
 def judge(terms: OrderTerms, snapshot: RiskSnapshot | Denial) -> tuple[OrderTerms, Denial | None]:
     """Return the terms with their protection price, and the denial if the order may not be placed.
 
-    A snapshot that could not be read arrives as the denial to return.
+    If the snapshot could not be read, `snapshot` is the denial to return.
     """
     if isinstance(snapshot, Denial):
         return terms, snapshot
