@@ -19,8 +19,8 @@ DOCUMENTATION = """
 module: config_files
 short_description: Install files as a unit, if their consumer accepts them
 description:
-  - Brings all files into the desired state, then runs the commands of O(validate) on the target, then those of
-    O(effects). If one of them fails, the module restores every file and fails with the command's output.
+  - Brings all files into the desired state, then runs the commands of O(validate) on the target, then those
+    of O(effects). If one of them fails, the module restores every file and fails with the command's output.
   - Runs no command if nothing changed, nor in check mode, where the consumer may not be installed yet.
   - Reloads or restarts belong in O(effects), not in a later task or handler. If the run or its connection is
     killed, this module still finishes on the target, but a pending handler is lost: no later run calls it.
