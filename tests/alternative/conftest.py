@@ -10,13 +10,13 @@ from tests.host.variables import Variables
 
 @pytest.fixture
 def full(variables: Variables) -> None:
-    """Skip the test on the server whose optional features are off."""
+    """Skip the test on the server whose optional features are disabled."""
     if not variables["fail2ban_enabled"]:
-        pytest.skip("the optional features are off on this server")
+        pytest.skip("the optional features are disabled on this server")
 
 
 @pytest.fixture
 def minimal(variables: Variables) -> None:
-    """Skip the test on the server whose optional features are on."""
+    """Skip the test on the server whose optional features are enabled."""
     if variables["fail2ban_enabled"]:
-        pytest.skip("the optional features are on on this server")
+        pytest.skip("the optional features are enabled on this server")
