@@ -36,7 +36,7 @@ def controller(host: Host) -> Controller:
 
 @pytest.fixture
 def load(trader: Trader, request: pytest.FixtureRequest) -> Iterator[Load]:
-    """Load that places orders while it is entered. The summary of the test run prints its figures."""
+    """Yield a load, a context manager that places orders. The summary of the test run prints its figures."""
     load = Load(trader, trader.instrument()["symbol"])
     yield load
     request.node.user_properties.append(("load", str(load)))

@@ -51,7 +51,7 @@ def _subset_passes(port: int, name: str) -> bool:
 
 
 def as_subset(name: str, policy: Mapping[str, object]) -> str:
-    """Return a built-in policy in the format of a policy file that allows fewer algorithms."""
+    """Return the text of a policy file that allows any subset of a built-in policy's algorithms."""
     lists = {"host keys": "host_keys", "key exchanges": "kex", "ciphers": "ciphers", "macs": "macs"}
     lines = [f'name = "{name}"', "version = 1", "allow_algorithm_subset_and_reordering = true"]
     for title, key in lists.items():

@@ -1,4 +1,4 @@
-"""The statements behind a risk snapshot. There are few: a statement costs more than what it reads."""
+"""The statements behind a risk snapshot. They are few: a statement costs more than the rows it reads."""
 
 from __future__ import annotations
 
