@@ -83,7 +83,7 @@ def test_inventory_with_keys_from_before_the_rotation_is_refused(host: Host, con
     refused = controller.attempt("deploy.yml")
     assert refused.returncode != 0
     output = " ".join(refused.stdout.split())
-    assert "security.secret_key: a newer one is in force on this server: pull the newest vault.yml" in output
+    assert "security.secret_key: a newer key is in use on this server: pull the newest vault.yml" in output
     assert current_keys(host) == before
 
 
