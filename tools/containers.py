@@ -132,11 +132,22 @@ def remove(name: str) -> None:
     machine = find(name)
     if machine is not None:
         apt_cache.harvest(name, machine.distro)
-        podman.podman("rm", "--force", "--time", "2", "--volumes", name)
+        _delete(name)
     ssh.known_hosts(name).unlink(missing_ok=True)
     with locks.exclusive("machines"):
         if podman.answers("network", "exists", NETWORK) and not names():
             podman.podman("network", "rm", NETWORK)
+
+
+def _delete(name: str) -> None:
+    """Delete the container.
+
+    Podman fails if the container stops just before podman kills it ("container state improper: stopped"). The
+    second attempt finds it stopped.
+    """
+    removal = ("rm", "--force", "--ignore", "--time", "2", "--volumes", name)
+    if not podman.answers(*removal):
+        podman.podman(*removal)
 
 
 def names() -> list[str]:

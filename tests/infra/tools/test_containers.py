@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tools import containers, podman
+from tools import apt_cache, containers, podman, shell, ssh
 from tools.containers import Machine, find, free_port, write_variables
 
 INSPECTED = {
@@ -46,6 +48,23 @@ def test_machine_is_read_from_podman_inspect(monkeypatch: pytest.MonkeyPatch) ->
 def test_missing_machine_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(podman, "answers", lambda *_: False)
     assert find("some") is None
+
+
+def test_container_that_stops_during_its_removal_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    codes = [2, 0]  # podman's exit codes for `rm`
+
+    def attempt(arguments: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(arguments, codes.pop(0) if "rm" in arguments else 1, "", "stopped")
+
+    monkeypatch.setattr(containers, "find", lambda _: Machine("some", "debian-13", 2222, 8880, 8443))
+    monkeypatch.setattr(apt_cache, "harvest", lambda *_: None)
+    monkeypatch.setattr(ssh, "known_hosts", lambda _: tmp_path / "known_hosts")
+    monkeypatch.setattr(podman, "command", lambda: ("podman",))
+    monkeypatch.setattr(shell, "attempt", attempt)
+    containers.remove("some")
+    assert codes == []
 
 
 def test_written_variables_pin_the_host_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
