@@ -17,7 +17,6 @@ from tests.app.cases import world as worlds
 from tests.app.cases.strategies import BuyEveryBar, Once
 from tests.app.cases.world import World
 from tests.app.fakes import FakeClock
-from tests.app.strategies.fakes import Scripted
 
 WorldAt = Callable[[datetime], World]
 
@@ -43,15 +42,6 @@ def _strategies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the strategies of the cases to the catalogue."""
     monkeypatch.setitem(catalog.CLASSES, "once", Once)
     monkeypatch.setitem(catalog.CLASSES, "buy-every-bar", BuyEveryBar)
-
-
-@pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
-    """Add the scripted strategy to the catalogue, and return it without a script."""
-    monkeypatch.setitem(catalog.CLASSES, "scripted", Scripted)
-    Scripted.script.clear()
-    Scripted.calls.clear()
-    return Scripted
 
 
 def _limits(settings: Settings) -> Limits:
