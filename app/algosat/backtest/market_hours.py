@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from algosat.domain import market_phases
@@ -41,7 +41,16 @@ class DailyHours:
         return moment(self.trading_day(at), self.closes)
 
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
-        return max(at, moment(self.trading_day(at), self.opens))
+        today = self.trading_day(at)
+        if at >= moment(today, self.closes):
+            return moment(today + timedelta(days=1), self.opens)
+        return max(at, moment(today, self.opens))
+
+    def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
+        today = self.trading_day(at)
+        if at < moment(today, self.opens):
+            return moment(today - timedelta(days=1), self.closes)
+        return min(at, moment(today, self.closes))
 
     def warning(self, at: datetime) -> str | None:  # noqa: ARG002
         return None

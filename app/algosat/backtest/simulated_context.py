@@ -211,6 +211,7 @@ class SimulatedContext:
         try:
             phase, day = self._calendar.phase(*market), self._calendar.trading_day(self.now)
             closes_at = self._calendar.closes_at(*market)
+            last_trading = self._calendar.last_trading(*market)
         except CalendarUnknown as error:
             return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
         lines = self._lines(without)
@@ -219,6 +220,7 @@ class SimulatedContext:
             instrument=instrument,
             quote=quote,
             phase=phase,
+            last_trading=last_trading,
             trading_day=day,
             square_off_at=closes_at - self._square_off if closes_at else None,
             halts=self._halts,

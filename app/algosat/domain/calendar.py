@@ -40,6 +40,12 @@ class Calendar(Protocol):
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
         """Return when continuous trading next begins; `at` itself during continuous trading."""
 
+    def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
+        """Return when continuous trading last ended; `at` itself during continuous trading.
+
+        Prices move in continuous trading only: no price can be expected that is newer.
+        """
+
     def warning(self, at: datetime) -> str | None:
         """Return a warning for the operator if the calendar ends soon or has ended."""
 
@@ -103,6 +109,17 @@ class ExchangeCalendar:
                     return max(at.astimezone(UTC), moment(day, part.start))
         raise AssertionError("the trading days end by raising CalendarUnknown")
 
+    def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
+        day = at.astimezone(EXCHANGE_TIME).date()
+        windows = self._continuous(segment, has_derivatives, day)
+        while not windows or at < moment(day, windows[0].start):
+            if day == self.sessions.covered_from:
+                return moment(day, time())  # what was traded before is not known
+            day -= timedelta(days=1)
+            windows = self._continuous(segment, has_derivatives, day)
+        part = [each for each in windows if moment(day, each.start) <= at][-1]
+        return min(at.astimezone(UTC), moment(day, part.end))
+
     def warning(self, at: datetime) -> str | None:
         end = self.sessions.valid_through
         left = (end - at.astimezone(EXCHANGE_TIME).date()).days
@@ -144,6 +161,9 @@ class AlwaysOpen:
         return None
 
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
+        return at
+
+    def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
         return at
 
     def warning(self, at: datetime) -> str | None:  # noqa: ARG002

@@ -48,3 +48,13 @@ class Quote:
     low: Decimal
     lower_circuit: Decimal
     upper_circuit: Decimal
+
+    def age(self, at: datetime, last_trading: datetime) -> float:
+        """Return by how many seconds the quote is older than the market; negative: dated in the future.
+
+        `last_trading` is when continuous trading last was. In an auction nothing trades until the match, so
+        the last price before the auction does not age.
+        """
+        if self.at > at:
+            return (at - self.at).total_seconds()
+        return max((last_trading - self.at).total_seconds(), 0.0)

@@ -175,11 +175,11 @@ def _can_trade(connection: Connection, desk: Desk, symbol: str) -> bool:
     in_force = limits.effective(connection, desk.defaults)
     if instrument is None or quote is None or in_force is None:
         return False
-    now = desk.clock()
-    if abs((now - quote.at).total_seconds()) > in_force.stale_quote_seconds:
-        return False
+    where = (instrument.segment, instrument.has_derivatives, desk.clock())
     try:
-        phase = desk.calendar.phase(instrument.segment, instrument.has_derivatives, now)
+        phase, last_trading = desk.calendar.phase(*where), desk.calendar.last_trading(*where)
     except CalendarUnknown:
         return False  # orders in the way are cancelled nevertheless
+    if abs(quote.age(desk.clock(), last_trading)) > in_force.stale_quote_seconds:
+        return False
     return takes(phase, OrderType.MARKET, Validity.DAY)

@@ -29,6 +29,7 @@ from algosat.trading.risk_queries import RiskFacts
 @dataclass(frozen=True, slots=True)
 class _Hours:
     phase: Phase
+    last_trading: datetime
     square_off_at: datetime | None
 
 
@@ -62,6 +63,7 @@ def read_snapshot(
         instrument=instrument,
         quote=quote,
         phase=hours.phase,
+        last_trading=hours.last_trading,
         trading_day=day,
         square_off_at=hours.square_off_at,
         halts=_halts(terms, facts.row),
@@ -84,9 +86,10 @@ def _hours(desk: Desk, instrument: Instrument, at: datetime) -> _Hours | Denial:
     try:
         closes_at = desk.calendar.closes_at(*where)
         phase = desk.calendar.phase(*where)
+        last_trading = at if phase is Phase.CONTINUOUS else desk.calendar.last_trading(*where)
     except CalendarUnknown as error:
         return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
-    return _Hours(phase, closes_at - desk.square_off_before_close if closes_at else None)
+    return _Hours(phase, last_trading, closes_at - desk.square_off_before_close if closes_at else None)
 
 
 def _limits(desk: Desk, terms: OrderTerms, row: Any) -> tuple[Limits, ...]:

@@ -13,7 +13,6 @@ from tests.app.cases.world import ist
 TAKEN = {Status.OPEN, Status.FILLED}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 06: denied stale_quote")
 @pytest.mark.parametrize(
     "at",
     [ist(2026, 11, 23, 15, 21), ist(2026, 11, 23, 15, 24), ist(2026, 11, 23, 15, 26)],
@@ -27,7 +26,6 @@ def test_limit_order_is_accepted_in_the_closing_auction(world_at: WorldAt, at: d
     assert order.status in TAKEN, order.code
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 06: denied stale_quote")
 def test_market_order_is_accepted_in_the_post_close_session(world_at: WorldAt) -> None:
     world = world_at(ist(2026, 11, 23, 15, 10))
     world.hold("NOVA-EQ", 10)
@@ -44,7 +42,6 @@ def test_limit_order_is_denied_in_the_post_close_session(world_at: WorldAt) -> N
     assert (order.status, order.code) == (Status.DENIED, "market_closed")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 06: denied stale_quote")
 @pytest.mark.parametrize("minute", [1, 4], ids=["09:01", "09:04"])
 def test_market_order_is_accepted_in_the_pre_open_session(world_at: WorldAt, minute: int) -> None:
     world = world_at(ist(2026, 11, 23, 15, 10)).jump(ist(2026, 11, 25, 8, 59))

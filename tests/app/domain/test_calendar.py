@@ -157,11 +157,34 @@ def test_next_open_is_now_later_today_or_on_the_next_trading_day() -> None:
     assert CALENDAR.next_open("equity", True, before_a_holiday) == exchange("2026-11-25", "09:15")
 
 
+@pytest.mark.parametrize(
+    ("day", "clock", "expected"),
+    [
+        (FRIDAY, "10:00", (FRIDAY, "10:00")),
+        (FRIDAY, "15:21", (FRIDAY, "15:15")),  # the closing auction
+        (FRIDAY, "15:51", (FRIDAY, "15:15")),  # the post-close session
+        ("2026-11-22", "12:00", (FRIDAY, "15:15")),  # a Sunday
+        ("2026-11-25", "09:04", ("2026-11-23", "15:15")),  # the pre-open session after a holiday
+        ("2026-01-01", "09:04", ("2026-01-01", "00:00")),  # the first day that the calendar covers
+    ],
+)
+def test_last_trading_is_now_or_the_last_end_of_continuous_trading(
+    day: str, clock: str, expected: tuple[str, str]
+) -> None:
+    assert CALENDAR.last_trading("equity", True, exchange(day, clock)) == exchange(*expected)
+
+
+def test_last_trading_outside_the_calendar_is_refused() -> None:
+    with pytest.raises(CalendarUnknown):
+        CALENDAR.last_trading("equity", True, exchange("2027-01-01", "10:00"))
+
+
 def test_always_open_market_is_open_on_a_sunday() -> None:
     calendar, sunday = AlwaysOpen(), exchange("2026-11-22", "03:00")
     assert calendar.phase("equity", True, sunday) is Phase.CONTINUOUS
     assert calendar.trading_day(sunday) == date(2026, 11, 22)
     assert calendar.next_open("equity", True, sunday) == sunday
+    assert calendar.last_trading("equity", True, sunday) == sunday
     assert calendar.closes_at("equity", True, sunday) is None
     assert calendar.opens_at("equity", True, sunday) is None
     assert calendar.warning(exchange("2030-01-01")) is None
@@ -203,3 +226,7 @@ def test_day_in_two_parts_opens_with_the_first_and_closes_with_the_last() -> Non
     ]
     assert next_opens == [exchange(saturday, at) for at in ("09:30", "11:30", "12:00")]
     assert calendar.next_open("equity", True, exchange(saturday, "12:30")) == exchange("2026-11-23", "09:15")
+    last = [
+        calendar.last_trading("equity", True, exchange(saturday, at)) for at in ("09:30", "10:30", "13:00")
+    ]
+    assert last == [exchange(saturday, at) for at in ("09:30", "10:00", "12:30")]

@@ -56,7 +56,7 @@ def quantity_is_within_freeze_quantity(terms: OrderTerms, snapshot: RiskSnapshot
 
 
 def quote_is_fresh(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    age = (snapshot.at - snapshot.quote.at).total_seconds()
+    age = snapshot.quote.age(snapshot.at, snapshot.last_trading)
     allowed = min(scope.limits.stale_quote_seconds for scope in snapshot.scopes)
     if abs(age) <= allowed:
         return None

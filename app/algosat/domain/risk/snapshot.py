@@ -124,6 +124,7 @@ class RiskSnapshot:
     instrument: Instrument
     quote: Quote
     phase: Phase
+    last_trading: datetime  # when continuous trading last was; `at` during it
     trading_day: date
     square_off_at: datetime | None  # when intraday positions of this segment are closed; None: never
     halts: tuple[str, ...]  # reasons of the halts that apply to the order

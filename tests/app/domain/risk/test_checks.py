@@ -67,6 +67,7 @@ SNAPSHOT = RiskSnapshot(
     instrument=SHARE,
     quote=QUOTE,
     phase=Phase.CONTINUOUS,
+    last_trading=NOW,
     trading_day=date(2026, 11, 20),
     square_off_at=None,
     halts=(),
@@ -86,6 +87,12 @@ EXIT = replace(BUY, side=Side.SELL, reduce_only=True)
 
 def snapshot_with(**differences: Any) -> RiskSnapshot:
     return replace(SNAPSHOT, **differences)
+
+
+def snapshot_at(seconds: float) -> RiskSnapshot:
+    """Return a snapshot of continuous trading, this many seconds after the quote."""
+    later = NOW + timedelta(seconds=seconds)
+    return snapshot_with(at=later, last_trading=later)
 
 
 def account_with(**differences: Any) -> RiskSnapshot:
@@ -134,7 +141,7 @@ CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.OFF_TICK, replace(BUY, limit_price=D("100.01")), SNAPSHOT),
     (DenialCode.OFF_TICK, replace(BUY, limit_price=D(-5)), SNAPSHOT),
     (DenialCode.OFF_TICK, replace(STOP, trigger_price=D("102.01")), SNAPSHOT),
-    (DenialCode.STALE_QUOTE, BUY, snapshot_with(at=NOW + timedelta(seconds=10.1))),
+    (DenialCode.STALE_QUOTE, BUY, snapshot_at(10.1)),
     # If the clock was set back, an old price would look fresh.
     (DenialCode.STALE_QUOTE, BUY, snapshot_with(at=NOW - timedelta(seconds=10.1))),
     (DenialCode.OUTSIDE_CIRCUIT, replace(BUY, limit_price=D("110.05")), SNAPSHOT),
@@ -188,7 +195,8 @@ def test_order_exactly_at_the_limits_passes() -> None:
         max_orders_per_day=1,
         max_daily_loss=D(1),
     )
-    assert first_denial(BUY, replace(exact, available=D(1000), at=NOW + timedelta(seconds=10))) is None
+    later = NOW + timedelta(seconds=10)
+    assert first_denial(BUY, replace(exact, available=D(1000), at=later, last_trading=later)) is None
 
 
 def test_limits_of_the_strategy_apply_besides_the_accounts() -> None:
@@ -218,7 +226,8 @@ def test_reduce_only_order_passes_where_an_entry_is_denied(denying: Callable[[],
 def test_reduce_only_order_needs_an_open_market_and_a_fresh_quote() -> None:
     long = snapshot_with(position=LONG)
     assert code(EXIT, replace(long, phase=Phase.CLOSED)) == DenialCode.MARKET_CLOSED
-    assert code(EXIT, replace(long, at=NOW + timedelta(minutes=1))) == DenialCode.STALE_QUOTE
+    later = NOW + timedelta(minutes=1)
+    assert code(EXIT, replace(long, at=later, last_trading=later)) == DenialCode.STALE_QUOTE
 
 
 def test_short_position_is_reduced_by_a_buy_only() -> None:
@@ -272,3 +281,21 @@ def test_reduce_only_orders_never_turn_or_enlarge_a_position(
         after = D(held) + side.sign * (D(quantity) + exits)
         assert after * held >= 0
         assert abs(after) < abs(held)
+
+
+@pytest.mark.parametrize(
+    ("quoted_before", "expected"),
+    [
+        (timedelta(0), None),  # the last price of continuous trading
+        (timedelta(seconds=10), None),
+        (timedelta(seconds=10.1), DenialCode.STALE_QUOTE),  # the feed was silent before the auction
+        (timedelta(minutes=-6), None),  # a price of the auction itself
+        (timedelta(minutes=-6, seconds=-10.1), DenialCode.STALE_QUOTE),  # dated in the future
+    ],
+)
+def test_quote_does_not_age_while_nothing_trades(
+    quoted_before: timedelta, expected: DenialCode | None
+) -> None:
+    quote = replace(QUOTE, at=NOW - quoted_before)
+    auction = snapshot_with(at=NOW + timedelta(minutes=6), phase=Phase.AUCTION, quote=quote)
+    assert code(BUY, auction) == expected
