@@ -9,6 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import select
+
 from algosat.config.settings import Settings
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, OrderType, Side, Trade
@@ -16,6 +18,7 @@ from algosat.engine.quotes import QuoteBoard, replace_instruments
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.database import Database
+from algosat.store.tables import alerts
 from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
 from algosat.trading import desk as desks
@@ -140,3 +143,10 @@ def hold(
 def order_now(desk: Desk, order: Order | str) -> Order:
     with desk.database.read() as connection:
         return ledger.get(connection, order if isinstance(order, str) else order.id)
+
+
+def open_alerts(desk: Desk) -> set[tuple[str, str]]:
+    """Return kind and subject of each open alert."""
+    with desk.database.read() as connection:
+        rows = connection.execute(select(alerts).where(alerts.c.closed_at.is_(None)))
+        return {(row.kind, row.subject) for row in rows}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from algosat.store.schema_version import HEAD
 from tests.host.load import Load
 from tests.operations.controller import Controller
 
@@ -29,10 +30,11 @@ def is_unhealthy(copy: Controller) -> None:
 
 
 def migrates_badly(copy: Controller) -> None:
-    copy.edit("app/algosat/store/schema_version.py", 'HEAD: Final = "0001"', 'HEAD: Final = "0002"')
-    migration = copy.root / "app/algosat/store/migrations/versions/0002_bad.py"
+    bad = f"{int(HEAD) + 1:04}"
+    copy.edit("app/algosat/store/schema_version.py", f'HEAD: Final = "{HEAD}"', f'HEAD: Final = "{bad}"')
+    migration = copy.root / f"app/algosat/store/migrations/versions/{bad}_bad.py"
     migration.write_text(
-        'from alembic import op\nrevision = "0002"\ndown_revision = "0001"\n'
+        f'from alembic import op\nrevision = "{bad}"\ndown_revision = "{HEAD}"\n'
         'def upgrade() -> None:\n    op.drop_table("orders")\n    raise RuntimeError("half-way")\n'
     )
 

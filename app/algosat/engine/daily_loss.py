@@ -8,18 +8,19 @@ the gate denies entries meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from sqlalchemy import Connection
 
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.decimals import ZERO
 from algosat.domain.scope import Scope
-from algosat.engine.alerts import alert
 from algosat.monitoring import correlation
 from algosat.store.audit import Cause
-from algosat.trading import account_book, daily_pnl, halts, limits
+from algosat.trading import account_book, alerts, daily_pnl, halts, limits
 from algosat.trading.account_book import AccountBook, UnpricedPosition
 from algosat.trading.desk import Desk
 
@@ -44,7 +45,8 @@ class DailyLossWatch:
             unopened = [
                 scope for scope in scopes if not daily_pnl.has_baseline(connection, desk.account, scope, day)
             ]
-        self._alert_unpriced(desk, book.unpriced_positions)
+            alerted = alerts.open_subjects(connection, desk, AlertKind.RISK_UNPRICED)
+        self._alert_unpriced(desk, book.unpriced_positions, alerted)
         if unopened:
             desk.writer.run(
                 lambda connection: [
@@ -58,12 +60,23 @@ class DailyLossWatch:
         for scope, reason in filter(None, breaches):
             halts.halt_trading(desk, Cause(_ACTOR, correlation.new()), reason, scope=scope)
 
-    def _alert_unpriced(self, desk: Desk, positions: Iterable[UnpricedPosition]) -> None:
+    def _alert_unpriced(
+        self, desk: Desk, positions: Iterable[UnpricedPosition], alerted: AbstractSet[str]
+    ) -> None:
+        """Open an alert for each symbol without a price, and close those of symbols that have one again."""
         by_symbol = {each.symbol: each for each in positions}
-        for symbol in sorted(by_symbol.keys() - set(self.unpriced)):
-            detail = _valuation(by_symbol[symbol])
-            alert(desk, "risk.unpriced", symbol, Cause(_ACTOR, correlation.new()), detail)
         self.unpriced = tuple(sorted(by_symbol))
+        cause = Cause(_ACTOR, correlation.new())
+
+        def unit(connection: Connection) -> None:
+            for symbol in sorted(by_symbol.keys() - alerted):
+                detail = _valuation(by_symbol[symbol])
+                alerts.open_alert(connection, desk, AlertKind.RISK_UNPRICED, symbol, cause, detail)
+            for symbol in sorted(alerted - by_symbol.keys()):
+                alerts.close_alert(connection, desk, AlertKind.RISK_UNPRICED, symbol, cause)
+
+        if by_symbol.keys() != alerted:
+            desk.writer.run(unit)
 
     def _exclude_gains(self, desk: Desk, book: AccountBook, day: date, scopes: list[Scope]) -> None:
         """Raise the baselines by the gains of positions that counted at cost and now have a price.

@@ -14,6 +14,7 @@ from algosat.engine.assembly import Components
 from algosat.monitoring import metrics
 from algosat.store import heartbeats
 from algosat.store.tables import WORKING_STATUS, orders, positions
+from algosat.trading import alerts
 from algosat.trading.desk import Desk
 
 _WRITE_EVERY: Final = timedelta(seconds=1)
@@ -43,12 +44,19 @@ class EngineHeartbeat:
         """
         data = self._data(leading=leading)
         metrics.POSITIONS.set(data["positions"])
+        self._count_alerts()
 
         def unit(connection: Connection) -> None:
             self._components.fence(connection)
             heartbeats.write(connection, heartbeats.ENGINE, self._desk.clock(), data)
 
         self._desk.writer.run(unit, durable=False)
+
+    def _count_alerts(self) -> None:
+        with self._desk.database.read() as connection:
+            numbers = alerts.numbers_open(connection, self._desk.account)
+        for kind, number in numbers.items():
+            metrics.ALERTS.labels(kind.value, kind.severity.value).set(number)
 
     def _data(self, *, leading: bool) -> dict[str, Any]:
         session, reconciler = self._components.guarded_broker.session(), self._components.reconciler

@@ -11,10 +11,10 @@ import structlog
 from sqlalchemy import Connection, bindparam, select
 
 from algosat.clock import has_come
-from algosat.domain.orders import TERMINAL, EventKind, Order, OrderEvent, Status
+from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.orders import LIVE, TERMINAL, EventKind, Order, OrderEvent, Status
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.reason_codes import EngineCode
-from algosat.engine.alerts import alert
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.report_processor import ReportProcessor
@@ -23,7 +23,8 @@ from algosat.store import ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
-from algosat.trading.apply_report import AppliedReport, changes_anything, tracked
+from algosat.trading import alerts
+from algosat.trading.apply_report import changes_anything, tracked
 from algosat.trading.desk import Desk
 
 _UNKNOWN = Prepared(
@@ -120,7 +121,9 @@ class Reconciler:
             _log.warning("book_not_read", detail=error.detail)
             return False
         for applied in self._report_processor.process(self._changes(reports, read_at), read_at=read_at):
-            self._cancel_ghost(applied)
+            if applied.is_ghost and not applied.order.external:
+                self._cancel_modify.cancel_ghost(applied.order)
+        self._close_alerts(reports)
         self.read_at, self._next_read = read_at, read_at + self._every
         return True
 
@@ -201,21 +204,32 @@ class Reconciler:
             self._next_read = now
             return
         detail = f"not in the broker's order book after {self._window.total_seconds():g} s"
-        concluded = self._report_processor.record(
-            order.id, EventKind.NOT_FOUND, code=EngineCode.NOT_FOUND, reason=detail
+        self._report_processor.record(
+            order.id,
+            EventKind.NOT_FOUND,
+            code=EngineCode.NOT_FOUND,
+            reason=detail,
+            alert=AlertKind.BROKER_NOT_FOUND,
         )
-        if concluded.status is Status.NOT_FOUND:
-            with self._desk.database.read() as connection:
-                _, cause = tracked(connection, order.id)
-            alert(self._desk, "broker.not_found", order.id, cause, detail)
 
-    def _cancel_ghost(self, applied: AppliedReport) -> None:
-        """Alert on an order whose status here is final while the broker works it, and cancel it there."""
-        if not applied.is_ghost or applied.order.external:
-            return
-        order = applied.order
-        detail = (
-            f"the order is {order.status} here and still working at the broker, where it is being cancelled"
-        )
-        alert(self._desk, "broker.ghost", order.id, applied.cause, detail)
-        self._cancel_modify.cancel_ghost(order)
+    def _close_alerts(self, reports: Sequence[OrderReport]) -> None:
+        """Close the alerts of ghosts that no longer work, and of orders that are no longer `not_found`."""
+        working = {report.tag for report in reports if report.status in LIVE}
+        with self._desk.database.read() as connection:
+            ghosts = alerts.open_subjects(connection, self._desk, AlertKind.BROKER_GHOST)
+            missing = alerts.open_subjects(connection, self._desk, AlertKind.BROKER_NOT_FOUND)
+            over = [
+                *((AlertKind.BROKER_GHOST, order_id) for order_id in sorted(ghosts - working)),
+                *(
+                    (AlertKind.BROKER_NOT_FOUND, order_id)
+                    for order_id in sorted(missing)
+                    if tracked(connection, order_id)[0].status is not Status.NOT_FOUND
+                ),
+            ]
+        if over:
+            self._desk.writer.run(lambda connection: self._close_each(connection, over))
+
+    def _close_each(self, connection: Connection, over: Sequence[tuple[AlertKind, str]]) -> None:
+        for kind, order_id in over:
+            _, cause = tracked(connection, order_id)
+            alerts.close_alert(connection, self._desk, kind, order_id, cause)

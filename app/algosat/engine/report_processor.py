@@ -11,14 +11,15 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.orders.report import OrderReport
-from algosat.engine.alerts import alert
 from algosat.errors import AlgosatError
 from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.writer import part
+from algosat.trading import alerts
 from algosat.trading.apply_report import AppliedReport, apply_report, tracked
 from algosat.trading.desk import Desk
 
@@ -32,7 +33,6 @@ class ReportProcessor:
         self._desk = desk
         self._queue: SimpleQueue[OrderReport | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="report-processor", daemon=True)
-        self._alerted: set[str] = set()  # ids of overfilling trades that an alert was recorded for
 
     def start(self) -> None:
         self._thread.start()
@@ -63,20 +63,31 @@ class ReportProcessor:
         applied = [each for each in results if each is not None]
         for each in applied:
             self._publish(each.order, each.cause, each.events)
-            self._alert_overfills(each)
         return applied
 
     def record(
-        self, order_id: str, kind: EventKind, *, code: str | None = None, reason: str | None = None
+        self,
+        order_id: str,
+        kind: EventKind,
+        *,
+        code: str | None = None,
+        reason: str | None = None,
+        alert: AlertKind | None = None,
     ) -> Order:
-        """Record an event that the engine itself observed, unless a report was applied first."""
+        """Record an event that the engine itself observed, unless a report was applied first.
+
+        With the event, the unit of work opens an alert of the kind `alert`, if one is given.
+        """
 
         def unit(connection: Connection) -> tuple[Order, Cause, list[OrderEvent]]:
             order, cause = tracked(connection, order_id)
             if not may_happen(order, kind) or _is_outdated(order, kind):
                 return order, cause, []
             event = OrderEvent(kind, self._desk.clock(), code=code, reason=reason)
-            return ledger.record(connection, order, event, cause, self._desk.books), cause, [event]
+            order = ledger.record(connection, order, event, cause, self._desk.books)
+            if alert is not None:
+                alerts.open_alert(connection, self._desk, alert, order.id, cause, reason or alert.help_text)
+            return order, cause, [event]
 
         order, cause, events = self._desk.writer.run(unit)
         self._publish(order, cause, events)
@@ -87,7 +98,9 @@ class ReportProcessor:
     ) -> AppliedReport | None:
         try:
             with part(connection):
-                return apply_report(connection, self._desk, report, read_at=read_at)
+                applied = apply_report(connection, self._desk, report, read_at=read_at)
+                self._alert(connection, applied)
+                return applied
         except (AlgosatError, SQLAlchemyError, ValueError) as error:
             _log.error("report_not_booked", broker_order=report.broker_order_id, detail=str(error))
             return None
@@ -108,14 +121,21 @@ class ReportProcessor:
                 correlation_id=cause.correlation_id,
             )
 
-    def _alert_overfills(self, applied: AppliedReport) -> None:
-        for trade in applied.overfills:
-            if trade.id not in self._alerted:
-                self._alerted.add(trade.id)
-                detail = (
-                    f"trade {trade.id} of {trade.quantity} exceeds the ordered quantity and is not booked"
-                )
-                alert(self._desk, "broker.overfill", applied.order.id, applied.cause, detail)
+    def _alert(self, connection: Connection, applied: AppliedReport) -> None:
+        """Open the alerts that an applied report gives reason for."""
+        order, cause = applied.order, applied.cause
+        if applied.overfills:
+            detail = "; ".join(
+                f"trade {trade.id} of {trade.quantity} exceeds the ordered quantity and is not booked"
+                for trade in applied.overfills
+            )
+            alerts.open_alert(connection, self._desk, AlertKind.BROKER_OVERFILL, order.id, cause, detail)
+        if applied.is_ghost and not order.external:
+            detail = (
+                f"the order is {order.status} here and still working at the broker, "
+                "where it is being cancelled"
+            )
+            alerts.open_alert(connection, self._desk, AlertKind.BROKER_GHOST, order.id, cause, detail)
 
     def _run(self) -> None:
         while True:

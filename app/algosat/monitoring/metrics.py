@@ -44,6 +44,13 @@ ERRORS: Final = Counter(
     ("code", "severity"),
     registry=REGISTRY,
 )
+ALERTS: Final = Gauge(
+    "algosat_alerts_open",
+    "Open alerts by kind and severity, as the engine last counted them.",
+    ("kind", "severity"),
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 SECURITY_EVENTS: Final = Counter(
     "algosat_security_events_total",
     "What concerns access: logins, failures, lock-outs, refused tokens, reused refresh tokens.",

@@ -11,13 +11,14 @@ from typing import Final
 from sqlalchemy import Connection, delete, false, select, tuple_
 
 from algosat.store.audit import STRATEGY
-from algosat.store.tables import errors, login_failures, replies, sessions
+from algosat.store.tables import alerts, errors, login_failures, replies, sessions
 
 # The column that gives the age of a row, and the age at which the row is deleted.
 KEPT: Final = (
     (replies.c.created_at, timedelta(days=90)),  # after that an Idempotency-Key counts as new
     (sessions.c.expires_at, timedelta(days=30)),
     (errors.c.last_at, timedelta(days=90)),
+    (alerts.c.closed_at, timedelta(days=365)),  # the audit trail keeps their events
     (login_failures.c.last_at, timedelta(days=30)),
 )
 # A strategy may repeat an event years later, so its keys must never count as new.

@@ -11,6 +11,8 @@ on disk after the next durable commit. A power cut can lose only units committed
 
 Units run one after another over all processes. A unit can therefore read positions, check an order and
 store it, and no other write comes in between.
+
+A unit may run twice or be rolled back, so it must not count or log. `after_commit` names what to do then.
 """
 
 from __future__ import annotations
@@ -33,8 +35,11 @@ from algosat.store.write_lock import acquire, exclusive
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
+Effect = Callable[[], None]
+
 _LARGEST_GROUP: Final = 64
 _LINGER: Final = 0.006  # seconds: about the time a worker spends on eight requests outside the store
+_EFFECTS: Final = "effects of the unit"  # key in `Connection.info`
 _POSTGRES_LOCK: Final = 0x616C676F  # an arbitrary number that all writers share
 
 _LOCK_POSTGRES = Prepared(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})"))
@@ -49,15 +54,20 @@ _KEEP_PART = Prepared(text("RELEASE SAVEPOINT part"))
 class _Unit:
     """A unit of work and its outcome. A Future would cost more than a small unit itself."""
 
-    __slots__ = ("_claims", "_done", "durable", "failure", "result", "work")
+    __slots__ = ("_claims", "_done", "durable", "effects", "failure", "result", "work")
 
     def __init__(self, work: Work[Any], *, durable: bool) -> None:
         self.work, self.durable = work, durable
+        self.effects: list[Effect] = []  # of the last run
         self.result: Any = None
         self.failure: BaseException | None = None
         self._claims = [None]
         self._done = threading.Lock()
         self._done.acquire()
+
+    def run(self, connection: Connection) -> Any:
+        connection.info[_EFFECTS] = self.effects = []
+        return self.work(connection)
 
     def claim(self) -> bool:
         """Claim the unit, to run it or to give it up. True for the first caller only."""
@@ -97,7 +107,8 @@ class Writer:
         """Run a unit of work and return its result when it is committed.
 
         An exception of `work` rolls the unit back and is raised here. If another unit of the group fails,
-        `work` runs a second time, so all its effects must be undone by a rollback.
+        `work` runs a second time, so all its effects must be undone by a rollback, or be left to
+        `after_commit`.
         Raises StoreBusy if the unit did not begin within `timeout` seconds. It will not run later.
         """
         unit = _Unit(work, durable=durable)
@@ -109,6 +120,8 @@ class Writer:
             self._running.remove(unit)
         if unit.failure is not None:
             raise unit.failure
+        for effect in unit.effects:
+            effect()
         return cast(T, unit.result)
 
     def close(self) -> None:
@@ -198,7 +211,7 @@ class Writer:
     def _run_separately(self, group: list[_Unit]) -> list[_Outcome]:
         """Run each unit in a savepoint."""
         with self._transaction(group) as connection:
-            return [(unit, *_attempt(connection, unit.work)) for unit in group]
+            return [(unit, *_attempt(connection, unit)) for unit in group]
 
     @contextmanager
     def _transaction(self, group: list[_Unit]) -> Iterator[Connection]:
@@ -215,7 +228,7 @@ def _claimed(group: list[_Unit]) -> list[_Unit]:
 
 def _results(connection: Connection, group: list[_Unit]) -> list[_Outcome]:
     try:
-        return [(unit, unit.work(connection), None) for unit in group]
+        return [(unit, unit.run(connection), None) for unit in group]
     except Exception as error:
         if len(group) == 1:
             raise
@@ -226,22 +239,33 @@ class _UnitOfGroupFailed(Exception):
     """One unit of several has failed. Not raised for a failed commit, which may have taken effect."""
 
 
+def after_commit(connection: Connection, effect: Effect) -> None:
+    """Call `effect` once, when the unit of work is committed; never if the unit or its part is undone.
+
+    `Writer.run` calls it in the thread of its caller, before it returns. `effect` must not raise.
+    """
+    connection.info[_EFFECTS].append(effect)
+
+
 @contextmanager
 def part(connection: Connection) -> Iterator[None]:
     """Run a part of a unit of work in a savepoint. An exception undoes this part only, and is raised."""
+    effects: list[Effect] = connection.info[_EFFECTS]
+    before = len(effects)
     _BEGIN_PART.run(connection, {})
     try:
         yield
     except BaseException:
         _DROP_PART.run(connection, {})
+        del effects[before:]
         raise
     _KEEP_PART.run(connection, {})
 
 
-def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
+def _attempt(connection: Connection, unit: _Unit) -> tuple[Any, BaseException | None]:
     _BEGIN_UNIT.run(connection, {})
     try:
-        result = work(connection)
+        result = unit.run(connection)
     except Exception as error:  # noqa: BLE001 - raised in the caller; the rest of the group continues
         _DROP_UNIT.run(connection, {})
         return None, error

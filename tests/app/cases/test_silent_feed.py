@@ -58,4 +58,4 @@ def test_flattening_halt_closes_the_position(silent: World) -> None:
 def test_flattening_halt_without_a_fresh_price_raises_an_alert(silent: World) -> None:
     silent.halt_and_flatten()
     silent.run(30, feed=False)
-    assert [event for event in silent.alerts() if SYMBOL in f"{event.subject} {event.data['detail']}"]
+    assert [alert for alert in silent.alerts() if SYMBOL in f"{alert.subject} {alert.detail}"]

@@ -47,6 +47,6 @@ def test_missed_square_off_is_made_up_at_the_next_open(intraday: World) -> None:
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 03: no alert")
 def test_missed_square_off_raises_an_alert_with_symbol_and_quantity(intraday: World) -> None:
     intraday.jump(ist(2026, 11, 26, 9, 14)).run_until(ist(2026, 11, 26, 9, 16), step=5)
-    texts = [f"{event.kind} {event.subject} {event.data['detail']}" for event in intraday.alerts()]
+    texts = [f"{alert.kind} {alert.subject} {alert.detail}" for alert in intraday.alerts()]
     assert [text for text in texts if LONG in text and "300" in text]
     assert [text for text in texts if SHORT in text and "100" in text]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import yaml
+from sqlalchemy import Row, select
 
 from algosat.brokers.base import BrokerSession
 from algosat.brokers.paper.broker import PaperBroker
@@ -23,9 +24,9 @@ from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, S
 from algosat.domain.scope import IN_HALTS
 from algosat.engine.assembly import Components, assemble
 from algosat.engine.quotes import replace_instruments
-from algosat.store import audit, ledger, queries
-from algosat.store.audit import Event
+from algosat.store import ledger, queries
 from algosat.store.database import Database
+from algosat.store.tables import alerts
 from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
 from algosat.trading import desk as desks
@@ -141,10 +142,10 @@ class World:
         with self.desk.database.read() as connection:
             return [(each.scope.name(IN_HALTS), each.reason) for each in halts.in_force(connection)]
 
-    def alerts(self) -> list[Event]:
-        """Return the audit events in the form that `engine.alerts` writes."""
+    def alerts(self) -> list[Row[Any]]:
+        """Return the alerts, closed ones included, oldest first."""
         with self.desk.database.read() as connection:
-            return [event for event in audit.all_events(connection) if set(event.data) == {"detail"}]
+            return list(connection.execute(select(alerts).order_by(alerts.c.id)))
 
 
 def ist(year: int, month: int, day: int, hour: int, minute: int, second: int = 0) -> datetime:

@@ -15,13 +15,26 @@ from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.orders import Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT, Scope
+from algosat.engine.daily_loss import DailyLossWatch
 from algosat.engine.heartbeat import EngineHeartbeat
 from algosat.engine.quotes import replace_instruments
+from algosat.monitoring.metrics import REGISTRY
 from algosat.store import audit
 from algosat.store.tables import heartbeats, quotes
 from algosat.trading import account_book, daily_pnl, halts, limits
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, SECOND, SHARE, buy, hold, instruments, open_desk, sell, set_prices
+from tests.app.desks import (
+    CAUSE,
+    SECOND,
+    SHARE,
+    buy,
+    hold,
+    instruments,
+    open_alerts,
+    open_desk,
+    sell,
+    set_prices,
+)
 from tests.app.engine.rig import EngineRig
 from tests.app.fakes import FakeClock
 
@@ -52,8 +65,13 @@ def unlist(desk: Desk, symbol: str) -> None:
 
 
 def alerts(desk: Desk) -> list[str]:
+    """Return the subject of every alert that was opened, closed ones included."""
     with desk.database.read() as connection:
         return [each.subject for each in audit.all_events(connection) if each.kind == "risk.unpriced"]
+
+
+def number_of_alerts(kind: str, severity: str) -> float | None:
+    return REGISTRY.get_sample_value("algosat_alerts_open", {"kind": kind, "severity": severity})
 
 
 def pnl_today(desk: Desk) -> Decimal:
@@ -199,11 +217,22 @@ def test_unpriced_position_raises_one_alert_and_is_reported_until_it_has_a_price
     heartbeat = EngineHeartbeat(rig.desk, rig.components)
     for expected in ([SECOND], []):
         heartbeat.write()
+        assert open_alerts(rig.desk) == {("risk.unpriced", symbol) for symbol in expected}
+        assert number_of_alerts("risk.unpriced", "critical") == len(expected)
         with rig.desk.database.read() as connection:
             assert connection.execute(heartbeats.select()).one().data["unpriced"] == expected
         set_prices(rig.desk)
         check(rig)
     assert alerts(rig.desk) == [SECOND]
+
+
+def test_alert_of_an_unpriced_position_closes_although_the_engine_restarted(rig: EngineRig) -> None:
+    hold(rig.desk, "10", symbol=SECOND)
+    delete_quote(rig.desk, SECOND)
+    check(rig)
+    set_prices(rig.desk)
+    DailyLossWatch().check(rig.desk)
+    assert open_alerts(rig.desk) == set()
 
 
 def test_working_order_on_an_unpriced_symbol_raises_no_alert(rig: EngineRig) -> None:

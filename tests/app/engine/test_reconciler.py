@@ -15,7 +15,7 @@ from algosat.errors import BrokerNotReached, BrokerRejected, BrokerSessionExpire
 from algosat.store import audit, queries
 from algosat.store.verify.verify import verify
 from algosat.trading import cancel, modify
-from tests.app.desks import CAUSE, advance, buy, order_now
+from tests.app.desks import CAUSE, advance, buy, open_alerts, order_now
 from tests.app.engine.rig import EngineRig, failing, no_fault
 from tests.app.fake_exchange import external_report
 from tests.app.fakes import FakeClock
@@ -104,8 +104,10 @@ def test_not_found_order_that_turns_up_is_open_again(rig: EngineRig, clock: Fake
     order = lost_request(rig)
     search_for(rig, clock, 100)
     rig.exchange.place(order)
+    assert open_alerts(rig.desk) == {("broker.not_found", order.id)}
     rig.reconcile()
     assert order_now(rig.desk, order).status is Status.OPEN
+    assert open_alerts(rig.desk) == set()
 
 
 def test_cancelled_order_that_turns_up_at_the_broker_is_cancelled_there(
@@ -117,10 +119,13 @@ def test_cancelled_order_that_turns_up_at_the_broker_is_cancelled_there(
     clock.forward(seconds=1)
     rig.exchange.place(order)
     rig.reconcile()
+    assert open_alerts(rig.desk) == {("broker.ghost", order.id)}
     assert rig.exchange.book["B1"].status is Status.CANCELLED
     with rig.desk.database.read() as connection:
         kinds = [event.kind for event in audit.events_of(connection, order.id)]
     assert "broker.ghost" in kinds
+    rig.reconcile()
+    assert open_alerts(rig.desk) == set()
 
 
 def test_order_left_as_submitting_by_the_last_engine_is_unknown(rig: EngineRig) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from algosat.errors import Conflict, StoreBusy
 from algosat.store.database import Database
 from algosat.store.write_lock import exclusive
-from algosat.store.writer import Writer
+from algosat.store.writer import Writer, after_commit, part
 from tests.app.events import PATIENCE, wait_for
 
 
@@ -122,6 +122,53 @@ def test_failing_unit_is_rolled_back_without_its_group(counter: Database) -> Non
         with pytest.raises(Conflict):
             failing.result()
         assert fine.result() == 1
+    writer.close()
+
+
+def test_effect_happens_once_after_the_commit_although_the_unit_ran_twice(counter: Database) -> None:
+    writer, release, effects, runs = Writer(counter), threading.Event(), [], []
+
+    def note() -> None:
+        with counter.read() as connection:
+            effects.append(int(connection.execute(text("SELECT n FROM counter")).scalar_one()))
+
+    def notes(connection: Connection) -> None:
+        runs.append(increment(connection))
+        after_commit(connection, note)
+
+    def fail(connection: Connection) -> None:
+        after_commit(connection, lambda: effects.append(-1))
+        raise Conflict("no")
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(writer.run, lambda _connection: release.wait(PATIENCE))
+        wait_for(lambda: len(writer._running) == 1)  # noqa: SLF001
+        with_effect, failing = pool.submit(writer.run, notes), pool.submit(writer.run, fail)
+        _await_waiting(writer, 2)
+        release.set()
+        first.result()
+        with_effect.result()
+        with pytest.raises(Conflict):
+            failing.result()
+    assert (effects, set(runs)) == ([1], {1})
+    writer.close()
+
+
+def test_effects_of_a_part_that_is_undone_do_not_happen(counter: Database) -> None:
+    writer, effects = Writer(counter), list[str]()
+
+    def unit(connection: Connection) -> None:
+        after_commit(connection, lambda: effects.append("before"))
+        try:
+            with part(connection):
+                after_commit(connection, lambda: effects.append("undone"))
+                raise Conflict("no")
+        except Conflict:
+            after_commit(connection, lambda: effects.append("after"))
+
+    writer.run(unit)
+    writer.run(increment)
+    assert effects == ["before", "after"]
     writer.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from algosat.store.tables.base import metadata
-from algosat.store.tables.control import errors, halts, heartbeats, limits, overrides, replies
+from algosat.store.tables.control import alerts, errors, halts, heartbeats, limits, overrides, replies
 from algosat.store.tables.ledger import (
     NOT_DENIED,
     WORKING_STATUS,
@@ -22,6 +22,7 @@ from algosat.store.tables.users import login_failures, sessions, users
 __all__ = [
     "NOT_DENIED",
     "WORKING_STATUS",
+    "alerts",
     "balances",
     "days",
     "errors",

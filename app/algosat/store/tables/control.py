@@ -1,10 +1,10 @@
-"""Tables of run-time control: halts, limits, overrides, heartbeats, idempotency records and errors."""
+"""Tables of run-time control: halts, limits, overrides, heartbeats, alerts, idempotency records, errors."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, text
 
-from algosat.store.tables.base import metadata
+from algosat.store.tables.base import Sequence, metadata
 from algosat.store.types import Json, UtcTime
 
 halts = Table(
@@ -45,6 +45,29 @@ heartbeats = Table(
     Column("data", Json, nullable=False),
 )
 
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Sequence, primary_key=True, autoincrement=True),
+    Column("account", String(64), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("correlation_id", String(64), nullable=False),  # of what opened it
+    Column("opened_at", UtcTime, nullable=False),
+    Column("acknowledged_at", UtcTime),
+    Column("acknowledged_by", String(128)),
+    Column("closed_at", UtcTime),  # NULL: open
+)
+# Open alerts; no two of them have the same kind and subject.
+Index(
+    "ix_alerts_open",
+    *(alerts.c[name] for name in ("account", "kind", "subject")),
+    unique=True,
+    sqlite_where=text("closed_at IS NULL"),
+    postgresql_where=text("closed_at IS NULL"),
+)
 
 replies = Table(
     "replies",

@@ -1,0 +1,50 @@
+"""Kinds of alerts: conditions and events that need a person."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from algosat.errors import Severity
+
+
+class AlertKind(StrEnum):
+    """A kind of alert: the member's value is stored and shown, `help_text` explains it.
+
+    Most alerts are conditions: `closes_itself` is True, and the alert stays open until the condition is
+    over. The others are events, which close when a person acknowledges them.
+    """
+
+    severity: Severity
+    help_text: str
+    closes_itself: bool
+
+    def __new__(cls, value: str, severity: Severity, help_text: str, closes_itself: bool = True) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.severity = severity
+        member.help_text = help_text
+        member.closes_itself = closes_itself
+        return member
+
+    BROKER_NOT_FOUND = (
+        "broker.not_found",
+        Severity.CRITICAL,
+        "The broker's order book does not contain an order that was sent.",
+    )
+    BROKER_GHOST = (
+        "broker.ghost",
+        Severity.CRITICAL,
+        "An order that has ended here is still working at the broker, where it is being cancelled.",
+    )
+    BROKER_OVERFILL = (
+        "broker.overfill",
+        Severity.CRITICAL,
+        "The broker reports trades beyond an order's quantity; they are not booked.",
+        False,
+    )
+    RISK_UNPRICED = (
+        "risk.unpriced",
+        Severity.CRITICAL,
+        "An open position has no current price; entries are denied meanwhile.",
+    )
