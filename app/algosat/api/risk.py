@@ -97,8 +97,7 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
     else:
         today = queries.days_of(connection, desk.account, since=day, until=day)
         orders_today = sum(row.orders for row in today)
-        worth = account_book.equity(connection, desk.account, seen)
-        day_result = daily_pnl.daily_pnl(connection, desk.account, ACCOUNT, day, worth)
+        day_result = daily_pnl.daily_pnl(connection, desk, ACCOUNT, day, seen)
     return {
         "gross_exposure": sum((line.exposure for line in seen.lines), ZERO),
         "open_orders": sum(seen.working_orders.values()),

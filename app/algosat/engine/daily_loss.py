@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from datetime import date
-from decimal import Decimal
 from typing import Final
 
 from sqlalchemy import Connection
@@ -35,28 +34,21 @@ class DailyLossWatch:
 
     def check(self, desk: Desk) -> None:
         """Store the day's baseline of each scope with limits, and halt the scopes that lost their limit."""
-        day = desk.calendar.trading_day(desk.clock())
+        day = desk.books.trading_day(desk.clock())
         with desk.database.read() as connection:
             book = account_book.read_book(connection, desk.account)
             scopes = limits.scopes(connection)
-            equity = {
-                scope: account_book.equity(connection, desk.account, book, scope.strategy) for scope in scopes
-            }
             unopened = [
                 scope for scope in scopes if not daily_pnl.has_baseline(connection, desk.account, scope, day)
             ]
             alerted = alerts.open_subjects(connection, desk, AlertKind.RISK_UNPRICED)
         self._alert_unpriced(desk, book.unpriced_positions, alerted)
         if unopened:
-            desk.writer.run(
-                lambda connection: [
-                    daily_pnl.open_day(connection, desk.account, scope, day, equity[scope])
-                    for scope in unopened
-                ]
-            )
+            desk.writer.run(lambda connection: _open_day(connection, desk, unopened, day))
         self._exclude_gains(desk, book, day, [scope for scope in scopes if scope not in unopened])
         with desk.database.read() as connection:
-            breaches = [_breach(connection, desk, scope, equity[scope]) for scope in scopes]
+            book = account_book.read_book(connection, desk.account)
+            breaches = [_breach(connection, desk, scope, day, book) for scope in scopes]
         for scope, reason in filter(None, breaches):
             halts.halt_trading(desk, Cause(_ACTOR, correlation.new()), reason, scope=scope)
 
@@ -114,13 +106,20 @@ def _valuation(position: UnpricedPosition) -> str:
     )
 
 
-def _breach(connection: Connection, desk: Desk, scope: Scope, equity: Decimal) -> tuple[Scope, str] | None:
+def _open_day(connection: Connection, desk: Desk, scopes: Iterable[Scope], day: date) -> None:
+    book = account_book.read_book(connection, desk.account)
+    for scope in scopes:
+        daily_pnl.open_day(connection, desk, scope, day, book)
+
+
+def _breach(
+    connection: Connection, desk: Desk, scope: Scope, day: date, book: AccountBook
+) -> tuple[Scope, str] | None:
     """Return the scope to halt and the reason, or None if it is within its limit or halted already."""
     if any(halt.covers(scope.strategy) for halt in halts.in_force(connection)):
         return None
     in_force = limits.in_force(connection, desk.defaults, (scope,))[scope]
-    day = desk.calendar.trading_day(desk.clock())
-    pnl = daily_pnl.daily_pnl(connection, desk.account, scope, day, equity)
+    pnl = daily_pnl.daily_pnl(connection, desk, scope, day, book)
     if -pnl < in_force.max_daily_loss:
         return None
     return scope, f"lost {-pnl:.2f} today; the limit is {in_force.max_daily_loss}"

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert
 
 from algosat.domain.instruments import Instrument, Quote
+from algosat.store import queries
 from algosat.store.row_writes import replace_rows
-from algosat.store.tables import instruments, quotes
+from algosat.store.tables import closing_prices, instruments, quotes
 from algosat.trading.desk import Desk
 
 FLUSH_EVERY: Final = timedelta(milliseconds=500)
 
 
 class QuoteBoard:
-    """Collects the latest quote of each symbol from any thread, and writes the new ones together."""
+    """Collects the latest quote of each symbol from any thread, and writes the new ones together.
+
+    The first quote of a trading day moves the stored price of the day before to the closing prices.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._lock = threading.Lock()
         self._unwritten: dict[str, Quote] = {}
+        self._days: dict[str, date] = {}  # the trading day of the quote in the store
 
     def update(self, received: Sequence[Quote]) -> None:
         with self._lock:
@@ -35,10 +40,31 @@ class QuoteBoard:
             unwritten, self._unwritten = self._unwritten, {}
         if unwritten:
             rows = [_row(quote) for quote in unwritten.values()]
-            self._desk.writer.run(
-                lambda connection: replace_rows(quotes).run_each(connection, rows), durable=False
-            )
+            days = {symbol: self._trading_day(quote.at) for symbol, quote in unwritten.items()}
+            new = {symbol: day for symbol, day in days.items() if self._days.get(symbol) != day}
+
+            def unit(connection: Connection) -> None:
+                replace_rows(closing_prices).run_each(connection, self._closing_prices(connection, new))
+                replace_rows(quotes).run_each(connection, rows)
+
+            self._desk.writer.run(unit, durable=False)
+            self._days.update(days)
         return len(unwritten)
+
+    def _closing_prices(self, connection: Connection, new: Mapping[str, date]) -> list[dict[str, Any]]:
+        """Return the rows for the symbols whose stored quote is older than the day of their new one."""
+        stored = ((day, queries.quote(connection, symbol)) for symbol, day in new.items())
+        closed = (
+            (quote, quoted_on)
+            for day, quote in stored
+            if quote is not None and (quoted_on := self._trading_day(quote.at)) < day
+        )
+        return [
+            {"symbol": quote.symbol, "day": quoted_on, "price": quote.last} for quote, quoted_on in closed
+        ]
+
+    def _trading_day(self, at: datetime) -> date:
+        return self._desk.books.trading_day(at)
 
 
 def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:

@@ -130,7 +130,7 @@ def _scopes(
             orders_last_second=recent.of_account,
             orders_today=row.account_orders or 0,
             day_result=daily_pnl.pnl_since(
-                connection, desk.account, ACCOUNT, day, equity, row.account_opening
+                connection, desk, ACCOUNT, day, book, equity=equity, baseline=row.account_opening
             ),
         )
     ]
@@ -146,7 +146,13 @@ def _scopes(
                 orders_last_second=recent.of_strategy,
                 orders_today=row.strategy_orders or 0,
                 day_result=daily_pnl.pnl_since(
-                    connection, desk.account, Scope(strategy), day, equity, row.strategy_opening
+                    connection,
+                    desk,
+                    Scope(strategy),
+                    day,
+                    book,
+                    equity=equity,
+                    baseline=row.strategy_opening,
                 ),
             )
         )

@@ -24,10 +24,12 @@ _STATEMENTS = {
     if isinstance(statement, Prepared)
 }
 
-# The first table stays small; the second is read from its end with a limit.
+# The first table stays small; the others are read from their end with a limit.
 _MAY_SCAN = {
     "algosat.trading.halts._ALL_HALTS",
     "algosat.store.audit._LAST_HASH",
+    "algosat.trading.daily_pnl._NEWEST_TRADE",
+    "algosat.trading.daily_pnl._TRADES_BEFORE",
 }
 
 

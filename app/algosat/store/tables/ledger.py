@@ -136,7 +136,7 @@ days = Table(
 )
 
 # Daily P&L baselines: the value from which the day's profit or loss is counted, with open positions at their
-# price then. Written when the gate checks the first order of the day.
+# last price before the day. Written with the first order of the day, or by the engine's first look at the loss.
 openings = Table(
     "openings",
     metadata,

@@ -34,3 +34,12 @@ quotes = Table(
         )
     ),
 )  # fmt: skip
+
+# The last price of a symbol before the trading day of its quote. The day's profit or loss begins there.
+closing_prices = Table(
+    "closing_prices",
+    metadata,
+    Column("symbol", String(64), primary_key=True),
+    Column("day", Date, nullable=False),  # the trading day of the price
+    Column("price", Scaled, nullable=False),
+)
