@@ -48,3 +48,9 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "An open position has no current price; entries are denied meanwhile.",
     )
+    RISK_START_PRICE_OLD = (
+        "risk.start_price_old",
+        Severity.ERROR,
+        "The day's loss of a position counts from a price older than the previous trading day.",
+        False,
+    )

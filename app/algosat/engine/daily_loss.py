@@ -7,7 +7,7 @@ the gate denies entries meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Final
@@ -31,6 +31,7 @@ class DailyLossWatch:
     def __init__(self) -> None:
         self._at_cost: frozenset[_Position] = frozenset()  # positions that never had a price
         self.unpriced: tuple[str, ...] = ()  # symbols of open positions without a current price
+        self._day: date | None = None  # the trading day of the last check
 
     def check(self, desk: Desk) -> None:
         """Store the day's baseline of each scope with limits, and halt the scopes that lost their limit."""
@@ -42,7 +43,10 @@ class DailyLossWatch:
                 scope for scope in scopes if not daily_pnl.has_baseline(connection, desk.account, scope, day)
             ]
             alerted = alerts.open_subjects(connection, desk, AlertKind.RISK_UNPRICED)
+            old_prices = daily_pnl.old_prices(connection, desk, day, book) if day != self._day else {}
         self._alert_unpriced(desk, book.unpriced_positions, alerted)
+        _alert_old_prices(desk, old_prices)
+        self._day = day
         if unopened:
             desk.writer.run(lambda connection: _open_day(connection, desk, unopened, day))
         self._exclude_gains(desk, book, day, [scope for scope in scopes if scope not in unopened])
@@ -94,6 +98,22 @@ class DailyLossWatch:
         if gains and scopes:
             desk.writer.run(unit)
         self._at_cost = at_cost
+
+
+def _alert_old_prices(desk: Desk, prices: Mapping[str, date]) -> None:
+    """Open an alert for each symbol whose previous close is not known."""
+    cause = Cause(_ACTOR, correlation.new())
+
+    def unit(connection: Connection) -> None:
+        for symbol, day in prices.items():
+            detail = (
+                f"the day's loss counts from the price of {day}: no later price was received before today; "
+                "a gain up to today's first price is left out"
+            )
+            alerts.open_alert(connection, desk, AlertKind.RISK_START_PRICE_OLD, symbol, cause, detail)
+
+    if prices:
+        desk.writer.run(unit)
 
 
 def _valuation(position: UnpricedPosition) -> str:

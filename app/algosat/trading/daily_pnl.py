@@ -165,10 +165,10 @@ def include_late_trade(connection: Connection, desk: Desk, order: Order, trade: 
         raise_baseline(connection, desk.account, scope, day, gain - booked.fees)
 
 
-def estimated_from(connection: Connection, desk: Desk, day: date, book: AccountBook) -> Mapping[str, date]:
-    """Return the symbols of open positions whose last price before the day is not its previous close.
+def old_prices(connection: Connection, desk: Desk, day: date, book: AccountBook) -> Mapping[str, date]:
+    """Return the symbols of open positions whose previous close is not known, with the day of their price.
 
-    They are given with the day of that price: nobody took in prices on the trading days between.
+    No price was received on the trading days between.
     """
     held = {line.symbol for line in book.valued if line.quantity}
     starts = {symbol: _start_price(connection, desk, symbol, day) for symbol in sorted(held)}

@@ -74,4 +74,4 @@ def test_symbols_without_the_previous_close_are_named(desk: Desk, clock: FakeClo
         with desk.database.read() as connection:
             day = desk.books.trading_day(desk.clock())
             book = account_book.read_book(connection, desk.account)
-            assert daily_pnl.estimated_from(connection, desk, day, book) == expected
+            assert daily_pnl.old_prices(connection, desk, day, book) == expected

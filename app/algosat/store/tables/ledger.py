@@ -136,7 +136,7 @@ days = Table(
 )
 
 # Daily P&L baselines: the value from which the day's profit or loss is counted, with open positions at their
-# last price before the day. Written with the first order of the day, or by the engine's first look at the loss.
+# last price before the day. Written with the first order of the day, or by the first loss check.
 openings = Table(
     "openings",
     metadata,
