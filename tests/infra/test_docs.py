@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from algosat.backtest.report.figures import ASSUMPTIONS
 from algosat.cli import cli
+from algosat.domain.alert_kinds import AlertKind
 from tests.infra.rendering import ROLES
 from tools import sample_prices
 from tools.paths import ROOT
@@ -158,6 +159,12 @@ def test_runbook_has_an_entry_for_each_component_of_health() -> None:
     checks = re.findall(r'Check\("(\w+)"', (ROOT / "app" / "algosat" / "health_checks.py").read_text())
     entries = re.findall(r"^### (\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
     assert entries == checks
+
+
+def test_runbook_has_an_entry_for_each_kind_of_alert() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    (section,) = re.findall(r"^## Alerts$(.+?)^## ", text, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^\| `([a-z_.]+)` \|", section, re.MULTILINE) == [kind.value for kind in AlertKind]
 
 
 def test_guide_lists_the_assumptions_of_the_report() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from algosat.api import (
     access,
+    alerts,
     audit,
     auth,
     baskets,
@@ -38,6 +39,7 @@ _AREAS: Final[tuple[Routes, ...]] = (
     market.routes,
     risk.routes,
     strategies.routes,
+    alerts.routes,
     audit.routes,
     errors.routes,
 )

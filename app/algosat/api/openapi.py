@@ -15,6 +15,7 @@ from algosat.api.problems import Problem
 from algosat.api.responses import JSON, PROBLEM
 from algosat.api.routes import CONVERTERS, Route, Routes
 from algosat.api.schemas import REFERENCE, Schemas
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.reason_codes import Code, EngineCode
 from algosat.domain.risk import DenialCode
 from algosat.errors import Denied
@@ -30,6 +31,7 @@ _PATH_PARAMETERS: Final[dict[str, tuple[str, str]]] = {
     "symbol": ("Symbol of the instrument.", "ALPHA-EQ"),
     "order_id": ("Id of the order.", "a7k2m4q6s3u5w7y2b4"),
     "session_id": ("Id of the login session.", "0f8c6a52-6f0b-4f0e-8a55-3f1f0d6f2c11"),
+    "alert_id": ("Id of the alert.", "7"),
     "name": ("Name of the user or strategy.", "opening-range"),
 }
 
@@ -77,11 +79,12 @@ def _description() -> str:
         "If the gate denies an order, the response is 422 with one of these codes:\n\n"
         f"{_listed(DenialCode)}\n\n"
         "If the engine rejects an order, or gives up a cancel or modify request, `code` of the order is one "
-        f"of these. Other codes in this field are the broker's own:\n\n{_listed(EngineCode)}"
+        f"of these. Other codes in this field are the broker's own:\n\n{_listed(EngineCode)}\n\n"
+        f"An alert in `/alerts` is of one of these kinds:\n\n{_listed(AlertKind)}"
     )
 
 
-def _listed(codes: Iterable[Code]) -> str:
+def _listed(codes: Iterable[Code | AlertKind]) -> str:
     return "\n".join(f"- `{code.value}`: {code.help_text}" for code in codes)
 
 

@@ -119,11 +119,20 @@ class _Order(BaseConverter):
     regex = r"a[a-z0-9]{17}"
 
 
+class _Number(BaseConverter):
+    regex = r"[1-9][0-9]{0,17}"
+
+
 class _Name(BaseConverter):
     regex = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 
 
-CONVERTERS: Final[dict[str, type[BaseConverter]]] = {"symbol": _Symbol, "order": _Order, "name": _Name}
+CONVERTERS: Final[dict[str, type[BaseConverter]]] = {
+    "symbol": _Symbol,
+    "order": _Order,
+    "number": _Number,
+    "name": _Name,
+}
 
 
 def prepare(app: Flask) -> None:

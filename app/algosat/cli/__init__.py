@@ -14,6 +14,7 @@ from algosat.errors import AlgosatError
 
 # Module of each command; only the called command is imported.
 _COMMANDS: Final = {
+    "alert": "alerts",
     "backtest": "backtest",
     "config": "settings",
     "credentials": "credentials",

@@ -1,4 +1,4 @@
-"""Queries: pages of orders, trades and events, positions, balances and market data.
+"""Queries: pages of orders, trades, events and alerts; positions, balances and market data.
 
 Lists are paged by key, not by offset: the last page costs no more than the first.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, select, text
+from sqlalchemy import Column, Connection, Row, Select, bindparam, select, text
 
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
@@ -20,6 +20,7 @@ from algosat.store.prepared import Prepared
 from algosat.store.rows import instrument_from, order_from, position_from, quote_from
 from algosat.store.tables import (
     WORKING_STATUS,
+    alerts,
     balances,
     days,
     events,
@@ -68,14 +69,14 @@ def orders_page(
     statement = select(orders)
     if since is not None:
         statement = statement.where(orders.c.created_at >= since)
-    return _page(connection, orders, statement, limit, cursor, equal)
+    return _page(connection, orders.c.seq, statement, limit, cursor, equal)
 
 
 def trades_page(
     connection: Connection, *, limit: int, cursor: int | None = None, **equal: str | None
 ) -> Page:
     """Return trades. `equal` filters by the values of columns."""
-    return _page(connection, trades, select(trades), limit, cursor, equal)
+    return _page(connection, trades.c.seq, select(trades), limit, cursor, equal)
 
 
 def events_page(
@@ -90,7 +91,28 @@ def events_page(
     statement = select(events)
     if since is not None:
         statement = statement.where(events.c.at >= since)
-    return _page(connection, events, statement, limit, cursor, equal)
+    return _page(connection, events.c.seq, statement, limit, cursor, equal)
+
+
+def alerts_page(
+    connection: Connection,
+    *,
+    limit: int,
+    cursor: int | None = None,
+    since: datetime | None = None,
+    is_open: bool | None = None,
+    acknowledged: bool | None = None,
+    **equal: str | None,
+) -> Page:
+    """Return alerts. `equal` filters by the values of columns (kind, severity), `since` by their opening."""
+    statement = select(alerts)
+    if since is not None:
+        statement = statement.where(alerts.c.opened_at >= since)
+    if is_open is not None:
+        statement = statement.where(alerts.c.closed_at.is_(None) == is_open)
+    if acknowledged is not None:
+        statement = statement.where(alerts.c.acknowledged_at.is_not(None) == acknowledged)
+    return _page(connection, alerts.c.id, statement, limit, cursor, equal)
 
 
 def working(connection: Connection, account: str) -> list[Order]:
@@ -172,7 +194,7 @@ def all_quotes(connection: Connection) -> dict[str, Quote]:
 
 def _page(
     connection: Connection,
-    table: Table,
+    key: Column[int],
     statement: Select[Any],
     limit: int,
     cursor: int | None,
@@ -180,10 +202,10 @@ def _page(
 ) -> Page:
     for name, value in equal.items():
         if value is not None:
-            statement = statement.where(table.c[name] == value)
+            statement = statement.where(key.table.c[name] == value)
     if cursor is not None:
-        statement = statement.where(table.c.seq < cursor)
-    rows = connection.execute(statement.order_by(table.c.seq.desc()).limit(limit + 1)).all()
+        statement = statement.where(key < cursor)
+    rows = connection.execute(statement.order_by(key.desc()).limit(limit + 1)).all()
     if len(rows) <= limit:
         return Page(rows, None)
-    return Page(rows[:limit], rows[limit - 1].seq)
+    return Page(rows[:limit], rows[limit - 1]._mapping[key])

@@ -24,7 +24,13 @@ def viewer(shared_app: Flask) -> Client:
 
 
 def a_request(route: Route) -> str:
-    values = {"uuid": "00000000-0000-4000-8000-000000000000", "order": "a" * 18, "symbol": "X", "name": "x"}
+    values = {
+        "uuid": "00000000-0000-4000-8000-000000000000",
+        "order": "a" * 18,
+        "symbol": "X",
+        "name": "x",
+        "number": "1",
+    }
     path = route.path
     for name, kind in route.parameters.items():
         path = path.replace("{" + name + "}", values[kind])

@@ -9,6 +9,7 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 
 from algosat.api.all_routes import ROUTES
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.reason_codes import Code, EngineCode
 from algosat.domain.risk import DenialCode
 from tests.app.client import Client
@@ -138,6 +139,11 @@ def test_every_reason_code_is_explained(spec: dict[str, Any], codes: type[Code])
     assert explained == {code.value: code.help_text for code in codes}
     for code in codes:
         assert f"`{code.value}`: {code.help_text}" in spec["info"]["description"]
+
+
+def test_every_kind_of_alert_is_explained(spec: dict[str, Any]) -> None:
+    for kind in AlertKind:
+        assert f"`{kind.value}`: {kind.help_text}" in spec["info"]["description"]
 
 
 def test_closed_routes_require_a_token(spec: dict[str, Any]) -> None:

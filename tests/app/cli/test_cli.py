@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,13 @@ import yaml
 from click.testing import CliRunner, Result
 
 from algosat.cli import cli, main
+from algosat.cli.base import Chosen
+from algosat.domain.alert_kinds import AlertKind
 from algosat.errors import AlgosatError
 from algosat.trading import activity
+from algosat.trading.alerts import open_alert
 from tests.app.builders import algosat_data, write_configuration
+from tests.app.desks import CAUSE
 
 Run = Callable[..., Result]
 
@@ -42,6 +47,7 @@ def test_every_command_has_help() -> None:
         ["store"],
         ["user"],
         ["risk"],
+        ["alert"],
         ["credentials"],
         ["engine"],
         ["serve"],
@@ -201,6 +207,21 @@ def test_trading_is_halted_and_resumed_from_the_server(run: Run) -> None:
     assert lines[1].endswith("\ta drill")
     assert run("risk", "resume").output == "resumed\n"
     assert run("risk", "resume").output == "was not halted\n"
+
+
+def test_alerts_are_listed_and_acknowledged_on_the_server(run: Run, directory: Path) -> None:
+    assert run("alert", "list").output == ""
+    with Chosen(directory).desk() as desk:
+        for kind in (AlertKind.BROKER_OVERFILL, AlertKind.RISK_UNPRICED):
+            desk.writer.run(partial(open_alert, desk=desk, kind=kind, subject="X", cause=CAUSE, detail="why"))
+    (first, _) = (line.split("\t") for line in run("alert", "list").output.splitlines())
+    assert (first[0], first[2:]) == ("2", ["critical", "risk.unpriced", "X", "-", "why"])
+    assert run("alert", "acknowledge", "1").output.endswith("; closed\n")
+    assert run("alert", "acknowledge", "2").output.endswith("; open\n")
+    (line,) = run("alert", "list").output.splitlines()
+    assert "\tcli:" in line
+    assert len(run("alert", "list", "--all").output.splitlines()) == 2
+    assert "no alert 3" in refused(run("alert", "acknowledge", "3"))
 
 
 def test_store_is_verified_copied_and_restored(run: Run, tmp_path: Path) -> None:

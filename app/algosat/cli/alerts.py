@@ -1,0 +1,42 @@
+"""`algosat alert`: list and acknowledge alerts on the server, without API."""
+
+from __future__ import annotations
+
+import click
+
+from algosat.cli.base import Chosen, operator, with_directory
+
+_MOST = 1000
+
+
+@click.group()
+def command() -> None:
+    """List and acknowledge alerts."""
+
+
+@command.command(name="list")
+@click.option("--all", "closed_too", is_flag=True, help="Closed alerts also.")
+@with_directory
+@click.pass_obj
+def list_alerts(chosen: Chosen, closed_too: bool) -> None:
+    """Print open alerts, newest first: id, time, severity, kind, subject, who acknowledged it, detail."""
+    from algosat.store import queries
+
+    with chosen.writer() as (database, _), database.read() as connection:
+        found = queries.alerts_page(connection, limit=_MOST, is_open=None if closed_too else True)
+    for row in found.rows:
+        values = (row.severity, row.kind, row.subject, row.acknowledged_by or "-", row.detail)
+        click.echo("\t".join((str(row.id), f"{row.opened_at:%Y-%m-%dT%H:%M:%SZ}", *values)))
+
+
+@command.command()
+@click.argument("alert_id", metavar="ID", type=click.IntRange(min=1))
+@with_directory
+@click.pass_obj
+def acknowledge(chosen: Chosen, alert_id: int) -> None:
+    """Acknowledge the alert ID."""
+    from algosat.trading import alerts
+
+    with chosen.desk() as desk:
+        row = desk.writer.run(lambda connection: alerts.acknowledge(connection, desk, alert_id, operator()))
+    click.echo(f"acknowledged by {row.acknowledged_by}; " + ("open" if row.closed_at is None else "closed"))
