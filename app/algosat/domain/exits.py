@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from algosat.domain.orders import OrderTerms, OrderType, Side
-from algosat.domain.risk.snapshot import ExposureLine
+from algosat.domain.risk.snapshot import BookLine
 
 
-def is_left(line: ExposureLine) -> bool:
+def is_left(line: BookLine) -> bool:
     """Return whether some of the position is not covered by working exits."""
     return line.left_to_reduce(_exit_side(line)) > 0
 
 
-def exit_terms(account: str, line: ExposureLine) -> OrderTerms:
+def exit_terms(account: str, line: BookLine) -> OrderTerms:
     """Return a reduce-only market order for the part of the position that no working exit covers."""
     side = _exit_side(line)
     return OrderTerms(
@@ -26,5 +26,5 @@ def exit_terms(account: str, line: ExposureLine) -> OrderTerms:
     )
 
 
-def _exit_side(line: ExposureLine) -> Side:
+def _exit_side(line: BookLine) -> Side:
     return Side.SELL if line.quantity > 0 else Side.BUY

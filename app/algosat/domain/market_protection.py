@@ -2,6 +2,10 @@
 
 The distance from the price depends on the kind of instrument and the price band, as brokers publish it. For
 options up to a premium of 1000 it is an amount, otherwise a fraction of the price.
+
+An exit may need its protection price while the feed is silent. It then starts from the last known price,
+whatever its age: a limit order never trades at a worse price than its limit, and at a better one it trades
+at once.
 """
 
 from __future__ import annotations
@@ -21,35 +25,53 @@ _SHARE: Final = (
 # (highest premium of the band, distance); above the last band it is a fraction of the premium
 _OPTION_DISTANCE: Final = ((Decimal(500), Decimal(5)), (Decimal(1000), Decimal(10)))
 _OPTION_SHARE: Final = Decimal("0.01")
+_USUAL_TICK: Final = Decimal("0.05")  # of an instrument that was never listed here
 
 
-def protection_price(terms: OrderTerms, instrument: Instrument, quote: Quote) -> Decimal | None:
-    """Return the worst price the order may trade at; None for orders with a limit.
+def protection_price(
+    terms: OrderTerms, instrument: Instrument | None, quote: Quote | None, circuit: Quote | None
+) -> Decimal | None:
+    """Return the worst price the order may trade at; None for orders with a limit, or if no price is known.
 
-    A stop is protected from its trigger on, any other from the last price on.
+    A stop is protected from its trigger on, any other from the last price on. Without either, the circuit
+    limit is the protection.
+
+    Args:
+        quote: The last quote, however old.
+        circuit: The quote with the circuit limits in force; None if they are not known.
     """
     if terms.type.has_limit:
         return None
-    return protected_from(terms.trigger_price or quote.last, instrument, quote, terms.side)
+    price = terms.trigger_price or (quote.last if quote is not None else None)
+    if price:
+        return protected_from(price, instrument, circuit, terms.side)
+    if circuit is None:
+        return None
+    return (circuit.upper_circuit if terms.side is Side.BUY else circuit.lower_circuit) or None
 
 
-def protected_from(price: Decimal, instrument: Instrument, quote: Quote, side: Side) -> Decimal:
+def protected_from(
+    price: Decimal, instrument: Instrument | None, circuit: Quote | None, side: Side
+) -> Decimal:
     """Return the limit that protects a market order at `price`: on the tick and within the circuit.
 
     It is rounded towards the better price, so that it never allows more than the published distance.
     """
     bound = price + side.sign * _distance(instrument, price)
+    tick = instrument.tick if instrument is not None else _USUAL_TICK
     if side is Side.BUY:
-        return min(_on_tick(bound, instrument.tick, ROUND_FLOOR), quote.upper_circuit)
-    return max(_on_tick(bound, instrument.tick, ROUND_CEILING), quote.lower_circuit)
+        highest = _on_tick(bound, tick, ROUND_FLOOR)
+        return highest if circuit is None else min(highest, circuit.upper_circuit)
+    lowest = max(_on_tick(bound, tick, ROUND_CEILING), tick)
+    return lowest if circuit is None else max(lowest, circuit.lower_circuit)
 
 
 def _on_tick(price: Decimal, tick: Decimal, rounding: str) -> Decimal:
     return (price / tick).to_integral_value(rounding) * tick
 
 
-def _distance(instrument: Instrument, price: Decimal) -> Decimal:
-    if instrument.kind is InstrumentKind.OPTION:
+def _distance(instrument: Instrument | None, price: Decimal) -> Decimal:
+    if instrument is not None and instrument.kind is InstrumentKind.OPTION:
         fixed = (distance for up_to, distance in _OPTION_DISTANCE if price <= up_to)
         return next(fixed, price * _OPTION_SHARE)
     return price * next(share for up_to, share in _SHARE if price <= up_to)

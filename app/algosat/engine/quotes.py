@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -12,7 +13,8 @@ from sqlalchemy import Connection, insert
 from algosat.domain.instruments import Instrument, Quote
 from algosat.store import queries
 from algosat.store.row_writes import replace_rows
-from algosat.store.tables import closing_prices, instruments, quotes
+from algosat.store.rows import instrument_data
+from algosat.store.tables import closing_prices, former_instruments, instruments, quotes
 from algosat.trading.desk import Desk
 
 FLUSH_EVERY: Final = timedelta(milliseconds=500)
@@ -68,15 +70,32 @@ class QuoteBoard:
 
 
 def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
-    """Replace the instruments in the store by those that the broker lists."""
+    """Replace the instruments in the store by those that the broker lists.
+
+    Those of open positions that it does not list are kept as former instruments.
+    """
 
     def unit(connection: Connection) -> None:
+        _keep_former(connection, desk.account, {each.symbol for each in listed})
         connection.execute(instruments.delete())
         if listed:
             rows = [{name: getattr(each, name) for name in Instrument.__slots__} for each in listed]
             connection.execute(insert(instruments), rows)
 
     desk.writer.run(unit)
+
+
+def _keep_former(connection: Connection, account: str, listed: AbstractSet[str]) -> None:
+    held = {position.symbol for position in queries.open_positions(connection, account)} - listed
+    former = {symbol: queries.instrument(connection, symbol) for symbol in held}
+    connection.execute(former_instruments.delete())
+    rows = [
+        {"symbol": symbol, "data": instrument_data(instrument)}
+        for symbol, instrument in former.items()
+        if instrument is not None
+    ]
+    if rows:
+        connection.execute(insert(former_instruments), rows)
 
 
 def _row(quote: Quote) -> dict[str, Any]:

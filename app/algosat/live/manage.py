@@ -65,7 +65,7 @@ def _notified(desk: Desk, definition: Definition) -> Definition:
 
 
 def _require_listed(connection: Connection, parameters: Parameters) -> None:
-    unknown = [symbol for symbol in parameters.symbols if queries.instrument(connection, symbol) is None]
+    unknown = [symbol for symbol in parameters.symbols if queries.listed(connection, symbol)[0] is None]
     if unknown:
         detail = f"no instrument {', '.join(unknown)} is known; GET /instruments lists them"
         raise InvalidBody(detail, errors=[{"field": "parameters.symbols", "detail": detail}])

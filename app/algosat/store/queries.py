@@ -17,13 +17,14 @@ from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Order
 from algosat.domain.positions import Position
 from algosat.store.prepared import Prepared
-from algosat.store.rows import instrument_from, order_from, position_from, quote_from
+from algosat.store.rows import instrument_from, instrument_from_data, order_from, position_from, quote_from
 from algosat.store.tables import (
     WORKING_STATUS,
     alerts,
     balances,
     days,
     events,
+    former_instruments,
     instruments,
     orders,
     positions,
@@ -41,6 +42,9 @@ _WORKING_PLACED_BY = Prepared(_ALL_WORKING.where(orders.c.created_at <= bindpara
 _WORKING_REDUCE_ONLY = Prepared(_ALL_WORKING.where(orders.c.reduce_only))
 _QUOTE = Prepared(select(quotes).where(quotes.c.symbol == bindparam("symbol")))
 _INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
+_FORMER_INSTRUMENT = Prepared(
+    select(former_instruments.c.data).where(former_instruments.c.symbol == bindparam("symbol"))
+)
 _INSTRUMENT_WITH_QUOTE = Prepared(
     select(instruments, *(column for column in quotes.c if column is not quotes.c.symbol))
     .outerjoin(quotes, quotes.c.symbol == instruments.c.symbol)
@@ -167,8 +171,12 @@ def balance(connection: Connection, account: str) -> Any:
 
 
 def instrument(connection: Connection, symbol: str) -> Instrument | None:
+    """Return an instrument, also if it is no longer listed and still held."""
     row = _INSTRUMENT.first(connection, symbol=symbol)
-    return None if row is None else instrument_from(row)
+    if row is not None:
+        return instrument_from(row)
+    former = _FORMER_INSTRUMENT.scalar(connection, symbol=symbol)
+    return None if former is None else instrument_from_data(former)
 
 
 def listed(connection: Connection, symbol: str) -> tuple[Instrument | None, Quote | None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from pydantic import TypeAdapter
 from sqlalchemy import Row
 
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
@@ -27,6 +28,7 @@ from algosat.domain.orders import (
 )
 from algosat.domain.positions import Position
 
+_INSTRUMENT: Final = TypeAdapter(Instrument)
 _TERMS: Final = tuple(each.name for each in fields(OrderTerms))
 
 
@@ -172,6 +174,14 @@ def instrument_from(row: Any) -> Instrument:
     return Instrument(**{**values, "kind": InstrumentKind(row.kind)})
 
 
+def instrument_data(instrument: Instrument) -> dict[str, Any]:
+    return {name: _plain(getattr(instrument, name)) for name in Instrument.__slots__}
+
+
+def instrument_from_data(data: dict[str, Any]) -> Instrument:
+    return _INSTRUMENT.validate_python(data)
+
+
 def quote_from(row: Any) -> Quote:
     return Quote(**{name: getattr(row, name) for name in Quote.__slots__})
 
@@ -204,4 +214,4 @@ def _decimal(text: str | None) -> Decimal | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format(value, "f")
-    return value.isoformat() if isinstance(value, datetime) else value
+    return value.isoformat() if isinstance(value, date) else value  # a datetime is a date, too

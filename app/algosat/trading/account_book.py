@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import PRICES, Product
-from algosat.domain.risk import ExposureLine, ExposureTally
+from algosat.domain.risk import BookLine, ExposureLine, ExposureTally
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes
@@ -64,7 +64,7 @@ _CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.
 
 
 @dataclass(frozen=True, slots=True)
-class UnpricedPosition:
+class UnpricedPosition(BookLine):
     """A position whose instrument or price is missing. No position can be opened meanwhile.
 
     Its profit or loss counts. It is valued by observed prices only, in the order of IFRS 13.57 to 60: at the
@@ -74,9 +74,12 @@ class UnpricedPosition:
 
     strategy: str
     symbol: str
+    product: Product
     quantity: Decimal
     cost: Decimal
     last: Decimal | None
+    working_buys: Decimal = ZERO
+    working_sells: Decimal = ZERO
 
     @property
     def unrealised(self) -> Decimal:
@@ -99,7 +102,7 @@ class AccountBook:
 
     @property
     def valued(self) -> tuple[ExposureLine | UnpricedPosition, ...]:
-        """All positions, priced or not."""
+        """All positions, priced or not: what can be closed, and what profit and loss consist of."""
         return (*self.lines, *self.unpriced_positions) if self.unpriced_positions else self.lines
 
 
@@ -136,12 +139,7 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
     if len(priced) == len(lines):
         return AccountBook(priced, working, frozenset())
     missing = [key for key, line in lines.items() if line is None]
-    held = ((strategy, symbol, tallies[strategy, symbol, product]) for strategy, symbol, product in missing)
-    unpriced_positions = tuple(
-        UnpricedPosition(strategy, symbol, tally.quantity, tally.cost, tally.last)
-        for strategy, symbol, tally in held
-        if tally.quantity
-    )
+    unpriced_positions = tuple(_unpriced(key, tallies[key]) for key in missing if tallies[key].quantity)
     return AccountBook(priced, working, frozenset(symbol for _, symbol, _ in missing), unpriced_positions)
 
 
@@ -161,3 +159,17 @@ def _line(key: Key, tally: _Tally) -> ExposureLine | None:
         return None
     strategy, symbol, product = key
     return tally.line(strategy, symbol, Product(product), InstrumentKind(tally.kind), tally.last)
+
+
+def _unpriced(key: Key, tally: _Tally) -> UnpricedPosition:
+    strategy, symbol, product = key
+    return UnpricedPosition(
+        strategy,
+        symbol,
+        Product(product),
+        tally.quantity,
+        tally.cost,
+        tally.last,
+        tally.working_buys,
+        tally.working_sells,
+    )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from algosat.domain.exits import exit_terms, is_left
 from algosat.domain.orders import Order, Product
-from algosat.domain.risk import ExposureLine
+from algosat.domain.risk import BookLine
 from algosat.errors import NothingToClose
 from algosat.store.audit import Cause
 from algosat.trading import account_book, place, slicing
@@ -32,7 +32,7 @@ def close_position(
     Raises NothingToClose. With `allow_empty` an empty result is valid, and stored under the key.
     """
 
-    def chosen(line: ExposureLine) -> bool:
+    def chosen(line: BookLine) -> bool:
         mine = line.symbol == symbol and line.strategy == (strategy or "")
         return mine and product in (None, line.product)
 
@@ -52,16 +52,16 @@ def close_all(
 ) -> Placed:
     """Close all positions, or all of one strategy; an empty result is no error."""
 
-    def chosen(line: ExposureLine) -> bool:
+    def chosen(line: BookLine) -> bool:
         return strategy in (None, line.strategy)
 
     return place.once(desk, key, lambda connection: exits(connection, desk, cause, chosen))
 
 
 def exits(
-    connection: Connection, desk: Desk, cause: Cause, chosen: Callable[[ExposureLine], bool]
+    connection: Connection, desk: Desk, cause: Cause, chosen: Callable[[BookLine], bool]
 ) -> list[Order]:
     """Place market orders for what is left of the chosen lines."""
-    lines = [line for line in account_book.read_book(connection, desk.account).lines if chosen(line)]
+    lines = [line for line in account_book.read_book(connection, desk.account).valued if chosen(line)]
     legs = [exit_terms(desk.account, line) for line in lines if is_left(line)]
     return [order for terms in legs for order in slicing.admit(connection, desk, terms, cause)]

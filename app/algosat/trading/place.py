@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, Status, create
-from algosat.domain.risk import Denial, RiskSnapshot, gate
+from algosat.domain.risk import Denial, gate
 from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
@@ -86,7 +86,7 @@ def admit(
     """
     at = desk.clock()
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
-    if is_slice and isinstance(snapshot, RiskSnapshot):
+    if is_slice:
         snapshot = replace(snapshot, is_repeat=False)
     terms, denial = gate.judge(terms, snapshot)
     return write(connection, desk, terms, denial, at, cause)
@@ -97,7 +97,7 @@ def write(
 ) -> Order:
     order = ledger.add(connection, create(new_id(), terms, at), cause)
     if denial is None:
-        ledger.count_order(connection, order, desk.calendar.trading_day(at))
+        ledger.count_order(connection, order, desk.books.trading_day(at))
         return order
     denied = OrderEvent(EventKind.DENIED, at, code=denial.code, reason=denial.detail)
     return ledger.record(connection, order, denied, cause, desk.books)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    String,
     and_,
     bindparam,
     case,
@@ -24,7 +25,17 @@ from algosat.domain.orders import PRICES, OrderTerms
 from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import IN_BASELINES, IN_HALTS, IN_LIMITS
 from algosat.store.prepared import Prepared
-from algosat.store.tables import NOT_DENIED, balances, days, halts, instruments, limits, orders, quotes
+from algosat.store.tables import (
+    NOT_DENIED,
+    balances,
+    days,
+    former_instruments,
+    halts,
+    instruments,
+    limits,
+    orders,
+    quotes,
+)
 from algosat.store.tables import openings as all_openings
 from algosat.store.types import Scaled
 
@@ -42,9 +53,13 @@ def _has_baseline(opening: FromClause, book: Any) -> ColumnElement[bool]:
     )
 
 
+# The statement starts from the symbol: an instrument that is no longer listed may still be held.
+_WANTED = select(bindparam("symbol", type_=String).label("symbol")).subquery("wanted")
 _CONTEXT = Prepared(
     select(
-        instruments,
+        _WANTED.c.symbol,
+        *(column for column in instruments.c if column is not instruments.c.symbol),
+        former_instruments.c.data.label("former"),
         *(column for column in quotes.c if column is not quotes.c.symbol),
         *(balances.c[name] for name in ("deposited", "realised", "fees")),
         _ALL_HALTED.c.reason.label("all_halted"),
@@ -59,7 +74,10 @@ _CONTEXT = Prepared(
         .scalar_subquery()
         .label("strategy_orders"),
     )
-    .outerjoin(quotes, quotes.c.symbol == instruments.c.symbol)
+    .select_from(_WANTED)
+    .outerjoin(instruments, instruments.c.symbol == _WANTED.c.symbol)
+    .outerjoin(former_instruments, former_instruments.c.symbol == _WANTED.c.symbol)
+    .outerjoin(quotes, quotes.c.symbol == _WANTED.c.symbol)
     .outerjoin(balances, balances.c.account == bindparam("account"))
     .outerjoin(_ALL_HALTED, _ALL_HALTED.c.scope == IN_HALTS)
     .outerjoin(_STRATEGY_HALTED, _STRATEGY_HALTED.c.scope == _STRATEGY)
@@ -67,7 +85,6 @@ _CONTEXT = Prepared(
     .outerjoin(_STRATEGY_LIMITS, _STRATEGY_LIMITS.c.scope == _STRATEGY)
     .outerjoin(_ACCOUNT_OPENING, _has_baseline(_ACCOUNT_OPENING, IN_BASELINES))
     .outerjoin(_STRATEGY_OPENING, _has_baseline(_STRATEGY_OPENING, _STRATEGY))
-    .where(instruments.c.symbol == bindparam("symbol"))
 )
 # The protection price is the gate's: it moves with the market, and equal orders may differ in it.
 _CHOSEN_PRICES = tuple(name for name in PRICES if name != "protection_price")
@@ -99,7 +116,8 @@ _EQUAL = Prepared(
 class RiskFacts:
     """What the store holds about an order that the gate judges, besides the account's book."""
 
-    # Instrument, quote, balance, halts, changed limits, baselines, number of orders today; None where absent.
+    # Instrument, or its data if it is no longer listed; quote, balance, halts, changed limits, baselines,
+    # number of orders today. None where absent.
     row: Any
     limits: tuple[Limits, ...]  # the account's, then the strategy's if it has any
     recent: Any  # orders of the last second: `of_account` and `of_strategy`
@@ -109,20 +127,18 @@ class RiskFacts:
 def read_facts(
     connection: Connection,
     terms: OrderTerms,
-    day: date | None,
+    day: date,
     at: datetime,
     limits_of: Callable[[Any], tuple[Limits, ...]],
     *,
     may_repeat: bool = False,
-) -> RiskFacts | None:
-    """Return the facts about an order, or None for an unknown instrument.
+) -> RiskFacts:
+    """Return the facts about an order.
 
     `limits_of` makes the limits from the row. With `may_repeat`, equal orders are not searched for.
     """
     strategy = terms.strategy or ""
     row = _CONTEXT.first(connection, symbol=terms.symbol, account=terms.account, strategy=strategy, day=day)
-    if row is None:
-        return None
     all_limits = limits_of(row)
     window = max(limits.duplicate_window_seconds for limits in all_limits)
     recent = _RECENT.first(connection, **_around_now(at, 1), account=terms.account, strategy=strategy)

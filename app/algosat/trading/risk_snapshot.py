@@ -1,10 +1,11 @@
 """The risk snapshot of an order, read within the unit of work that places it.
 
-What cannot be read is denied here: an unknown instrument, a missing price, a day the calendar does not cover.
+What cannot be read is named in it: an unknown instrument, a missing price, a day the calendar does not cover.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -12,83 +13,100 @@ from typing import Any
 from sqlalchemy import Connection
 
 from algosat.domain.decimals import ZERO
-from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.instruments import Instrument, InstrumentKind
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms
-from algosat.domain.risk import Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot
+from algosat.domain.risk import BookLine, Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot
 from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
 from algosat.errors import CalendarUnknown
-from algosat.store.rows import instrument_from, quote_from
+from algosat.store.rows import instrument_from, instrument_from_data, quote_from
 from algosat.trading import account_book, daily_pnl, funds, limits, risk_queries
-from algosat.trading.account_book import AccountBook
+from algosat.trading.account_book import AccountBook, UnpricedPosition
 from algosat.trading.desk import Desk
 from algosat.trading.risk_queries import RiskFacts
 
 
 @dataclass(frozen=True, slots=True)
 class _Hours:
-    phase: Phase
+    """The market's hours; if the calendar does not cover the moment, the denial that says so."""
+
+    phase: Phase | None
     last_trading: datetime
     square_off_at: datetime | None
+    unknown: Denial | None = None
 
 
 def read_snapshot(
     connection: Connection, desk: Desk, terms: OrderTerms, at: datetime, *, replacing: str | None = None
-) -> RiskSnapshot | Denial:
+) -> RiskSnapshot:
     """Return the snapshot for an order at this moment, without the order `replacing` that it replaces."""
-    day = _trading_day(desk, at)
+    day, day_unknown = _trading_day(desk, at)
     facts = risk_queries.read_facts(
         connection,
         terms,
-        None if isinstance(day, Denial) else day,
+        day,
         at,
         lambda row: _limits(desk, terms, row),
         may_repeat=replacing is not None,
     )
-    if facts is None:
-        return Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {terms.symbol!r} is known")
     book = account_book.read_book(connection, desk.account, without=replacing)
-    if facts.row.last is None or (book.unpriced and not terms.reduce_only):
-        missing = terms.symbol if facts.row.last is None else ", ".join(sorted(book.unpriced))
-        return Denial(DenialCode.NO_QUOTE, f"there is no price of {missing}")
-    instrument, quote = instrument_from(facts.row), quote_from(facts.row)
+    instrument = _instrument(facts.row)
     hours = _hours(desk, instrument, at)
-    if isinstance(day, Denial):
-        return day
-    if isinstance(hours, Denial):
-        return hours
     return RiskSnapshot(
         at=at,
         instrument=instrument,
-        quote=quote,
+        quote=None if facts.row.last is None else quote_from(facts.row),
         phase=hours.phase,
         last_trading=hours.last_trading,
         trading_day=day,
         square_off_at=hours.square_off_at,
         halts=_halts(terms, facts.row),
-        position=_position(book, terms, instrument, quote),
+        position=_position(book, terms, facts.row),
         scopes=tuple(_scopes(connection, desk, terms, day, book, facts)),
         available=funds.funds_of(book, facts.row).available,
         is_repeat=facts.is_repeat,
+        unknown=tuple(_unknown(terms, facts.row, book, day_unknown or hours.unknown)),
     )
 
 
-def _trading_day(desk: Desk, at: datetime) -> date | Denial:
+def _instrument(row: Any) -> Instrument | None:
+    """Return the instrument as it is listed or last was; None if it never was."""
+    if row.kind is not None:
+        return instrument_from(row)
+    return None if row.former is None else instrument_from_data(row.former)
+
+
+def _unknown(terms: OrderTerms, row: Any, book: AccountBook, calendar: Denial | None) -> Iterator[Denial]:
+    """Yield a denial for each thing that an entry could not be checked without."""
+    if row.kind is None:
+        yield Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {terms.symbol!r} is known")
+    if row.last is None or book.unpriced:
+        missing = terms.symbol if row.last is None else ", ".join(sorted(book.unpriced))
+        yield Denial(DenialCode.NO_QUOTE, f"there is no price of {missing}")
+    if calendar is not None:
+        yield calendar
+
+
+def _trading_day(desk: Desk, at: datetime) -> tuple[date, Denial | None]:
+    """Return the trading day; if the calendar does not cover it, the exchange's date and the denial."""
     try:
-        return desk.calendar.trading_day(at)
+        return desk.calendar.trading_day(at), None
     except CalendarUnknown as error:
-        return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
+        return desk.books.trading_day(at), Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
 
 
-def _hours(desk: Desk, instrument: Instrument, at: datetime) -> _Hours | Denial:
+def _hours(desk: Desk, instrument: Instrument | None, at: datetime) -> _Hours:
+    if instrument is None:
+        return _Hours(None, at, None)
     where = (instrument.segment, instrument.has_derivatives, at)
     try:
         closes_at = desk.calendar.closes_at(*where)
         phase = desk.calendar.phase(*where)
         last_trading = at if phase is Phase.CONTINUOUS else desk.calendar.last_trading(*where)
     except CalendarUnknown as error:
-        return Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
+        unknown = Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
+        return _Hours(None, at, None, unknown)
     return _Hours(phase, last_trading, closes_at - desk.square_off_before_close if closes_at else None)
 
 
@@ -106,12 +124,14 @@ def _halts(terms: OrderTerms, row: Any) -> tuple[str, ...]:
     return tuple(f"{reason} ({scope})" for reason, scope in found if reason is not None)
 
 
-def _position(book: AccountBook, terms: OrderTerms, instrument: Instrument, quote: Quote) -> ExposureLine:
+def _position(book: AccountBook, terms: OrderTerms, row: Any) -> BookLine:
     key = (terms.strategy or "", terms.symbol, terms.product)
-    for line in book.lines:
+    for line in book.valued:
         if (line.strategy, line.symbol, line.product) == key:
             return line
-    return ExposureLine(*key, kind=instrument.kind, last=quote.last, price=quote.last)
+    if row.kind is None or row.last is None:
+        return UnpricedPosition(*key, quantity=ZERO, cost=ZERO, last=row.last)
+    return ExposureLine(*key, kind=InstrumentKind(row.kind), last=row.last, price=row.last)
 
 
 def _scopes(

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from algosat.domain.orders import Order, OrderTerms
-from algosat.domain.risk import Denial, RiskSnapshot, gate
+from algosat.domain.risk import gate
 from algosat.domain.slicing import largest_slice, slices
 from algosat.store.audit import Cause
 from algosat.trading import place, risk_snapshot
@@ -33,10 +33,11 @@ def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -
     """
     at = desk.clock()
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
-    if isinstance(snapshot, Denial):
-        return [place.write(connection, desk, terms, snapshot, at, cause)]
+    if snapshot.instrument is None:
+        return [place.admit(connection, desk, terms, cause)]
     largest = largest_slice(snapshot.instrument)
-    most = max(largest, terms.quantity) if terms.reduce_only and largest else largest * MAX_SLICES
+    is_exit = terms.reduce_only or gate.sells_holdings(terms, snapshot)
+    most = max(largest, terms.quantity) if is_exit and largest else largest * MAX_SLICES
     whole = replace(snapshot.instrument, freeze_quantity=most)
     is_repeat = snapshot.is_repeat or _was_just_sliced(connection, desk, terms, largest, at)
     protected, denial = gate.judge(terms, replace(snapshot, instrument=whole, is_repeat=is_repeat))
@@ -57,5 +58,4 @@ def _was_just_sliced(
     """Return whether an equal order was just placed in slices: its first slice equals this order's first."""
     if not 0 < largest < terms.quantity:
         return False
-    first = risk_snapshot.read_snapshot(connection, desk, replace(terms, quantity=largest), at)
-    return isinstance(first, RiskSnapshot) and first.is_repeat
+    return risk_snapshot.read_snapshot(connection, desk, replace(terms, quantity=largest), at).is_repeat

@@ -28,26 +28,22 @@ def test_entry_is_denied(silent: World) -> None:
     assert (order.status, order.code) == (Status.DENIED, "stale_quote")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: denied stale_quote")
 def test_reduce_only_limit_order_passes(silent: World) -> None:
     price = silent.quote(SYMBOL).last
     order = silent.place(SYMBOL, Side.SELL, 100, limit_price=price, reduce_only=True)
     assert order.status in (Status.OPEN, Status.FILLED), order.code
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: denied stale_quote")
 def test_reduce_only_market_order_passes(silent: World) -> None:
     order = silent.place(SYMBOL, Side.SELL, 100, reduce_only=True)
     assert order.status in (Status.OPEN, Status.FILLED), order.code
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: close-all places a denied order")
 def test_close_all_passes(silent: World) -> None:
     (order,) = close.close_all(silent.desk, CAUSE).orders
     assert order.status is not Status.DENIED, order.code
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: flatten waits for a fresh price")
 def test_flattening_halt_closes_the_position(silent: World) -> None:
     silent.halt_and_flatten()
     silent.run(30, feed=False)

@@ -1,7 +1,9 @@
 """The risk checks: each is one named function of an order and a risk snapshot, and returns a denial or None.
 
-`gate` runs them on every order. What cannot be checked is denied: `algosat.trading.risk_snapshot` reads the
-snapshot, or returns a denial where it cannot.
+`gate` runs them on every order. What cannot be checked is denied, except for exits, which pass every check
+of what a refusal would protect from. For those, only these remain: an exit reduces its position and stays
+within it, fits its type, tick and lot, and does not exceed the freeze quantity; its prices are within the
+circuit limits of a fresh quote; and no phase that is known forbids it.
 """
 
 from __future__ import annotations
@@ -13,10 +15,18 @@ from algosat.domain.orders import OrderTerms
 from algosat.domain.risk import eligibility_checks, exit_checks, limit_checks, price_checks
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.limits import Limits
-from algosat.domain.risk.snapshot import ExposureLine, ExposureTally, RiskScope, RiskSnapshot, price_of
+from algosat.domain.risk.snapshot import (
+    BookLine,
+    ExposureLine,
+    ExposureTally,
+    RiskScope,
+    RiskSnapshot,
+    price_of,
+)
 
 __all__ = [
     "CHECKS",
+    "BookLine",
     "Denial",
     "DenialCode",
     "ExposureLine",
@@ -57,25 +67,26 @@ _SIZE: Final[tuple[Check, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    eligibility_checks.trading_is_not_halted,
-    eligibility_checks.symbol_is_allowed,
-    eligibility_checks.contract_has_not_expired,
-    eligibility_checks.product_fits_instrument,
+    eligibility_checks.nothing_is_unknown,
+    _unless_exit(eligibility_checks.trading_is_not_halted),
+    _unless_exit(eligibility_checks.symbol_is_allowed),
+    _unless_exit(eligibility_checks.contract_has_not_expired),
+    _unless_exit(eligibility_checks.product_fits_instrument),
     eligibility_checks.phase_accepts_the_order,
-    eligibility_checks.square_off_has_not_begun,
+    _unless_exit(eligibility_checks.square_off_has_not_begun),
     price_checks.prices_fit_the_type,
     price_checks.stop_limit_is_beyond_its_trigger,
     price_checks.quantity_is_on_lot,
     price_checks.quantity_is_within_freeze_quantity,
     price_checks.prices_are_on_tick,
-    price_checks.quote_is_fresh,
+    _unless_exit(price_checks.quote_is_fresh),
     price_checks.prices_are_within_the_circuit,
-    price_checks.prices_are_near_the_market,
+    _unless_exit(price_checks.prices_are_near_the_market),
     price_checks.trigger_is_not_passed,
     exit_checks.reduce_only_reduces,
     exit_checks.reduce_only_stays_within_the_position,
     exit_checks.delivery_is_sold_from_holdings,
-    eligibility_checks.no_option_is_written,
+    _unless_exit(eligibility_checks.no_option_is_written),
     _unless_exit(limit_checks.is_not_a_repeat),
     *(_unless_exit(_in_each_scope(check)) for check in limit_checks.OF_A_SCOPE),
     _unless_exit(limit_checks.funds_suffice),

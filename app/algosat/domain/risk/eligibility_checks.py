@@ -10,15 +10,20 @@ from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskSnapshot
 
 
-def trading_is_not_halted(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    if terms.reduce_only or not snapshot.halts:
+def nothing_is_unknown(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    """Deny what cannot be checked, unless the order reduces a position."""
+    if terms.reduce_only and snapshot.position.left_to_reduce(terms.side):
+        return None
+    return next(iter(snapshot.unknown), None)
+
+
+def trading_is_not_halted(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:  # noqa: ARG001
+    if not snapshot.halts:
         return None
     return Denial(DenialCode.HALTED, f"trading is halted: {'; '.join(snapshot.halts)}")
 
 
 def symbol_is_allowed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    if terms.reduce_only:
-        return None
     for scope in snapshot.scopes:
         allowed = scope.limits.allowed_symbols
         if allowed and terms.symbol not in allowed:
@@ -27,21 +32,21 @@ def symbol_is_allowed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | Non
 
 
 def contract_has_not_expired(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    expiry = snapshot.instrument.expiry
+    expiry = snapshot.instrument.expiry if snapshot.instrument else None
     if expiry is None or snapshot.trading_day <= expiry:
         return None
     return Denial(DenialCode.CONTRACT_EXPIRED, f"{terms.symbol} expired on {expiry}")
 
 
 def product_fits_instrument(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    kind = snapshot.instrument.kind
+    kind = snapshot.priced_position.kind
     if margin.may_trade(kind, terms.product):
         return None
     return Denial(DenialCode.PRODUCT_NOT_ALLOWED, f"{kind} cannot be traded as {terms.product}")
 
 
 def no_option_is_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    if snapshot.instrument.kind is not InstrumentKind.OPTION or terms.side is Side.BUY:
+    if snapshot.priced_position.kind is not InstrumentKind.OPTION or terms.side is Side.BUY:
         return None
     if terms.quantity <= snapshot.position.left_to_reduce(Side.SELL):
         return None
@@ -49,7 +54,7 @@ def no_option_is_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | 
 
 
 def phase_accepts_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    if takes(snapshot.phase, terms.type, terms.validity):
+    if snapshot.phase is None or takes(snapshot.phase, terms.type, terms.validity):
         return None
     return Denial(
         DenialCode.MARKET_CLOSED,
@@ -58,7 +63,7 @@ def phase_accepts_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial
 
 
 def square_off_has_not_begun(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    if terms.product is not Product.INTRADAY or terms.reduce_only or snapshot.square_off_at is None:
+    if terms.product is not Product.INTRADAY or snapshot.square_off_at is None:
         return None
     if snapshot.at < snapshot.square_off_at:
         return None

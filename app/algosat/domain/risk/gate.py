@@ -6,16 +6,28 @@ from dataclasses import replace
 
 from algosat.domain import risk
 from algosat.domain.market_protection import protection_price
-from algosat.domain.orders import OrderTerms
-from algosat.domain.risk import Denial, RiskSnapshot
+from algosat.domain.orders import OrderTerms, Product, Side
+from algosat.domain.risk import Denial, RiskSnapshot, limit_checks
 
 
 def judge(terms: OrderTerms, snapshot: RiskSnapshot | Denial) -> tuple[OrderTerms, Denial | None]:
-    """Return the terms with their protection price, and the denial if the order may not be placed.
+    """Return the terms as they are stored, and the denial if the order may not be placed.
 
-    If the snapshot could not be read, `snapshot` is the denial to return.
+    The terms get their protection price, and a delivery sale of held shares is marked reduce-only: it can
+    only reduce its position. If the snapshot could not be read, `snapshot` is the denial to return.
     """
     if isinstance(snapshot, Denial):
         return terms, snapshot
-    protected = replace(terms, protection_price=protection_price(terms, snapshot.instrument, snapshot.quote))
-    return protected, risk.first_denial(protected, snapshot)
+    judged = replace(terms, reduce_only=True) if sells_holdings(terms, snapshot) else terms
+    protection = protection_price(judged, snapshot.instrument, snapshot.quote, snapshot.circuit_quote(judged))
+    judged = replace(judged, protection_price=protection)
+    denial = risk.first_denial(judged, snapshot)
+    if denial is None and not terms.reduce_only:  # a second sale may be a mistake, exit or not
+        denial = limit_checks.is_not_a_repeat(terms, snapshot)
+    return judged, denial
+
+
+def sells_holdings(terms: OrderTerms, snapshot: RiskSnapshot) -> bool:
+    """Return whether the order is a delivery sale of shares that are held and not being sold already."""
+    sells = terms.product is Product.DELIVERY and terms.side is Side.SELL
+    return sells and terms.quantity > 0 and snapshot.is_exit(terms)

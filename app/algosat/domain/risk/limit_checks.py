@@ -21,7 +21,7 @@ def quantity_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: R
 
 
 def value_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
-    value = terms.quantity * price_of(terms, snapshot.quote.last)
+    value = terms.quantity * price_of(terms, snapshot.priced_position.last)
     limit = scope.limits.max_order_value
     if value <= limit:
         return None
@@ -100,7 +100,7 @@ OF_A_SCOPE: Final[tuple[ScopedCheck, ...]] = (
 
 
 def funds_suffice(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    needed = margin.required(snapshot.instrument.kind, terms.product, snapshot.added_exposure(terms))
+    needed = margin.required(snapshot.priced_position.kind, terms.product, snapshot.added_exposure(terms))
     if needed <= snapshot.available:
         return None
     return Denial(

@@ -9,7 +9,7 @@ from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskSnapshot
 
 
-def prices_fit_the_type(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:  # noqa: ARG001
+def prices_fit_the_type(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     for name, price, wanted in (
         ("limit_price", terms.limit_price, terms.type.has_limit),
         ("trigger_price", terms.trigger_price, terms.type.has_trigger),
@@ -18,6 +18,8 @@ def prices_fit_the_type(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | N
             need = "needs a" if wanted else "takes no"
             return Denial(DenialCode.INVALID_TERMS, f"a {terms.type} order {need} {name}")
     if not terms.type.has_limit and terms.protection_price is None:
+        if snapshot.quote is None:
+            return Denial(DenialCode.NO_QUOTE, f"there is no price of {terms.symbol}: give a limit price")
         return Denial(DenialCode.INVALID_TERMS, f"a {terms.type} order needs a protection price")
     return None
 
@@ -31,46 +33,52 @@ def stop_limit_is_beyond_its_trigger(terms: OrderTerms, snapshot: RiskSnapshot) 
 
 
 def prices_are_on_tick(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    instrument = snapshot.instrument
+    if instrument is None:
+        return None
     for price in _prices(terms):
-        if not snapshot.instrument.takes_price(price):
-            return Denial(
-                DenialCode.OFF_TICK, f"{price} is not a multiple of the tick {snapshot.instrument.tick}"
-            )
+        if not instrument.takes_price(price):
+            return Denial(DenialCode.OFF_TICK, f"{price} is not a multiple of the tick {instrument.tick}")
     return None
 
 
 def quantity_is_on_lot(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    if snapshot.instrument.takes_quantity(terms.quantity):
+    instrument = snapshot.instrument
+    if instrument is None or instrument.takes_quantity(terms.quantity):
         return None
     return Denial(
-        DenialCode.OFF_LOT,
-        f"{terms.quantity} is not a positive multiple of the lot {snapshot.instrument.lot}",
+        DenialCode.OFF_LOT, f"{terms.quantity} is not a positive multiple of the lot {instrument.lot}"
     )
 
 
 def quantity_is_within_freeze_quantity(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    freeze = snapshot.instrument.freeze_quantity
-    if terms.quantity <= freeze:
+    instrument = snapshot.instrument
+    if instrument is None or terms.quantity <= instrument.freeze_quantity:
         return None
+    freeze = instrument.freeze_quantity
     return Denial(DenialCode.ABOVE_FREEZE_QUANTITY, f"{terms.quantity} exceeds the freeze quantity {freeze}")
 
 
 def quote_is_fresh(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    age = snapshot.quote.age(snapshot.at, snapshot.last_trading)
-    allowed = min(scope.limits.stale_quote_seconds for scope in snapshot.scopes)
-    if abs(age) <= allowed:
+    if snapshot.quote is None or snapshot.fresh_quote is not None:
         return None
+    age = snapshot.quote.age(snapshot.at, snapshot.last_trading)
     if age < 0:  # the clock was put back: the age of the quote is unknown
         return Denial(
             DenialCode.STALE_QUOTE, f"the price of {terms.symbol} is dated {-age:.1f} s in the future"
         )
     return Denial(
-        DenialCode.STALE_QUOTE, f"the price of {terms.symbol} is {age:.1f} s old; {allowed:g} s are allowed"
+        DenialCode.STALE_QUOTE,
+        f"the price of {terms.symbol} is {age:.1f} s old; {snapshot.stale_after:g} s are allowed",
     )
 
 
 def prices_are_within_the_circuit(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    lower, upper = snapshot.quote.lower_circuit, snapshot.quote.upper_circuit
+    """Check the limits of a fresh quote: the exchange may have widened those of an older one."""
+    quote = snapshot.circuit_quote(terms)
+    if quote is None or snapshot.fresh_quote is None:
+        return None
+    lower, upper = quote.lower_circuit, quote.upper_circuit
     for price in _prices(terms):
         if not lower <= price <= upper:
             return Denial(DenialCode.OUTSIDE_CIRCUIT, f"{price} is outside the circuit {lower} to {upper}")
@@ -78,7 +86,7 @@ def prices_are_within_the_circuit(terms: OrderTerms, snapshot: RiskSnapshot) -> 
 
 
 def prices_are_near_the_market(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    last = snapshot.quote.last
+    last = snapshot.priced_position.last
     band = min(scope.limits.price_band_percent for scope in snapshot.scopes)
     for price in _prices(terms):
         if abs(price - last) * 100 > band * last:
@@ -89,13 +97,13 @@ def prices_are_near_the_market(terms: OrderTerms, snapshot: RiskSnapshot) -> Den
 
 
 def trigger_is_not_passed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    trigger, last = terms.trigger_price, snapshot.quote.last
-    if trigger is None or (trigger - last) * terms.side.sign > 0:
+    trigger, quote = terms.trigger_price, snapshot.fresh_quote
+    if trigger is None or quote is None or (trigger - quote.last) * terms.side.sign > 0:
         return None
     where = "above" if terms.side is Side.BUY else "below"
     return Denial(
         DenialCode.TRIGGER_ALREADY_PASSED,
-        f"the trigger {trigger} of a stop to {terms.side} must be {where} the last price {last}",
+        f"the trigger {trigger} of a stop to {terms.side} must be {where} the last price {quote.last}",
     )
 
 

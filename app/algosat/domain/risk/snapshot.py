@@ -7,16 +7,36 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import Order, OrderTerms, Product, Side
+from algosat.domain.risk.denial import Denial
 from algosat.domain.risk.limits import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class ExposureLine:
+class BookLine:
     """The position and working orders of one strategy in one symbol under one product."""
+
+    __slots__ = ()
+
+    strategy: str  # '' for orders placed by hand
+    symbol: str
+    product: Product
+    quantity: Decimal  # negative: short
+    working_buys: Decimal
+    working_sells: Decimal
+
+    def left_to_reduce(self, side: Side) -> Decimal:
+        """Return by how much an order of this side could still reduce the position."""
+        working = self.working_buys if side is Side.BUY else self.working_sells
+        return max(-side.sign * self.quantity - working, ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureLine(BookLine):
+    """A line of the book with a price, so that its exposure is known."""
 
     strategy: str  # '' for orders placed by hand
     symbol: str
@@ -41,11 +61,6 @@ class ExposureLine:
     @property
     def unrealised(self) -> Decimal:
         return self.quantity * self.last - self.cost
-
-    def left_to_reduce(self, side: Side) -> Decimal:
-        """Return by how much an order of this side could still reduce the position."""
-        working = self.working_buys if side is Side.BUY else self.working_sells
-        return max(-side.sign * self.quantity - working, ZERO)
 
     def with_order(self, terms: OrderTerms) -> ExposureLine:
         """Return the line with this order working too."""
@@ -120,26 +135,62 @@ class RiskScope:
 
 @dataclass(frozen=True, slots=True)
 class RiskSnapshot:
+    """The market and the book, for one order. `unknown` names what is missing: it denies entries only."""
+
     at: datetime
-    instrument: Instrument
-    quote: Quote
-    phase: Phase
-    last_trading: datetime  # when continuous trading last was; `at` during it
-    trading_day: date
+    instrument: Instrument | None  # as it was last listed; None if it never was
+    quote: Quote | None  # the last one, however old
+    phase: Phase | None  # None: the calendar does not cover this moment
+    last_trading: datetime  # when continuous trading last was; `at` during it, and if that is not known
+    trading_day: date  # the exchange's date if the calendar does not cover this moment
     square_off_at: datetime | None  # when intraday positions of this segment are closed; None: never
     halts: tuple[str, ...]  # reasons of the halts that apply to the order
-    position: ExposureLine  # of the order's strategy, symbol and product
+    position: BookLine  # of the order's strategy, symbol and product
     scopes: tuple[RiskScope, ...]  # the account's, then the strategy's if it has limits of its own
     available: Decimal  # funds that are not used as margin
     is_repeat: bool  # an equal order was placed within the duplicate window
+    unknown: tuple[Denial, ...] = ()  # what could not be read: each is the denial of an entry
+
+    @property
+    def stale_after(self) -> float:
+        """The greatest age of a quote, in seconds, at which it counts as fresh."""
+        return min(scope.limits.stale_quote_seconds for scope in self.scopes)
+
+    @property
+    def fresh_quote(self) -> Quote | None:
+        """The quote, unless it is too old or dated in the future: the market may be elsewhere by now."""
+        if self.quote is None or abs(self.quote.age(self.at, self.last_trading)) > self.stale_after:
+            return None
+        return self.quote
+
+    def circuit_quote(self, terms: OrderTerms) -> Quote | None:
+        """Return the quote that shows the circuit limits for an order; None if they are not known.
+
+        No exit is kept back by the limits of another day.
+        """
+        if terms.reduce_only and self.quote is not None and _date(self.quote.at) != _date(self.at):
+            return None
+        return self.quote
+
+    @property
+    def priced_position(self) -> ExposureLine:
+        """The position with its price. Checks of entries use it: they run only if nothing is unknown."""
+        if isinstance(self.position, ExposureLine):
+            return self.position
+        raise ValueError(f"there is no price of {self.position.symbol}")
 
     def added_exposure(self, terms: OrderTerms) -> Decimal:
         """Return by how much the order could raise the exposure; zero if the worst case stays the same."""
-        return max(self.position.with_order(terms).exposure - self.position.exposure, ZERO)
+        position = self.priced_position
+        return max(position.with_order(terms).exposure - position.exposure, ZERO)
 
     def is_exit(self, terms: OrderTerms) -> bool:
         """Return whether the order can only reduce its position, marked reduce-only or not."""
         return terms.quantity <= self.position.left_to_reduce(terms.side)
+
+
+def _date(at: datetime) -> date:
+    return at.astimezone(EXCHANGE_TIME).date()
 
 
 def price_of(terms: OrderTerms, last: Decimal) -> Decimal:

@@ -15,7 +15,7 @@ from algosat.store.tables.ledger import (
     positions,
     trades,
 )
-from algosat.store.tables.market import closing_prices, instruments, quotes
+from algosat.store.tables.market import closing_prices, former_instruments, instruments, quotes
 from algosat.store.tables.strategies import strategies, strategy_states, strategy_versions
 from algosat.store.tables.users import login_failures, sessions, users
 
@@ -28,6 +28,7 @@ __all__ = [
     "days",
     "errors",
     "events",
+    "former_instruments",
     "halts",
     "heartbeats",
     "instruments",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Date, String, Table
 
 from algosat.store.tables.base import metadata
-from algosat.store.types import Scaled, UtcTime
+from algosat.store.types import Json, Scaled, UtcTime
 
 instruments = Table(
     "instruments",
@@ -19,6 +19,15 @@ instruments = Table(
     Column("freeze_quantity", Scaled, nullable=False),
     Column("has_derivatives", Boolean, nullable=False),
     Column("expiry", Date),
+)
+
+# Instruments that the broker no longer lists although something of them is held: the gate judges exits by
+# them. One column, so that a new property of instruments is no new column here.
+former_instruments = Table(
+    "former_instruments",
+    metadata,
+    Column("symbol", String(64), primary_key=True),
+    Column("data", Json, nullable=False),
 )
 
 quotes = Table(

@@ -223,11 +223,17 @@ def test_reduce_only_order_passes_where_an_entry_is_denied(denying: Callable[[],
     assert first_denial(EXIT, denying()) is None
 
 
-def test_reduce_only_order_needs_an_open_market_and_a_fresh_quote() -> None:
-    long = snapshot_with(position=LONG)
-    assert code(EXIT, replace(long, phase=Phase.CLOSED)) == DenialCode.MARKET_CLOSED
-    later = NOW + timedelta(minutes=1)
-    assert code(EXIT, replace(long, at=later, last_trading=later)) == DenialCode.STALE_QUOTE
+def test_reduce_only_order_needs_an_open_market() -> None:
+    assert code(EXIT, snapshot_with(position=LONG, phase=Phase.CLOSED)) == DenialCode.MARKET_CLOSED
+
+
+def test_exit_beyond_the_circuit_of_a_fresh_quote_is_denied_and_beyond_that_of_an_old_one_passes() -> None:
+    exit_order = replace(EXIT, limit_price=D("110.05"))
+    assert code(exit_order, snapshot_with(position=LONG)) == DenialCode.OUTSIDE_CIRCUIT
+    later, next_day = NOW + timedelta(minutes=1), NOW + timedelta(days=1)
+    assert first_denial(exit_order, snapshot_with(position=LONG, at=later, last_trading=later)) is None
+    # Before the market opens, a quote of the day before is fresh, but its circuit limits are not in force.
+    assert first_denial(exit_order, snapshot_with(position=LONG, at=next_day, last_trading=NOW)) is None
 
 
 def test_short_position_is_reduced_by_a_buy_only() -> None:
