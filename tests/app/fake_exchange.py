@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from algosat.brokers.base import BrokerSession, QuoteListener, ReportListener
-from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.instruments import FinalSettlement, Instrument, Quote
 from algosat.domain.orders import TERMINAL, Order, OrderChange, OrderTerms, OrderType, Side, Status, Trade
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import BrokerOrderGone, BrokerRejected
@@ -83,6 +83,9 @@ class FakeExchange:
         return list(self.book.values())
 
     def instruments(self) -> Sequence[Instrument]:
+        return []
+
+    def settlements(self) -> Sequence[FinalSettlement]:
         return []
 
     def quotes(self) -> Sequence[Quote]:

@@ -14,7 +14,6 @@ SMALL_ALL_THE_SAME: Final = {
     "brokers.registry": "a new broker is one line in it",
     "domain.risk.exit_checks": "one of the lists of checks, named as the others are",
     "monitoring.exposition": "imports the exporter, which only the API needs",
-    "store.tables.market": "one of the lists of tables, named as the others are",
 }
 # The same class name in two modules, each qualified by its module. At most five.
 SAME_CLASS_NAMES: Final = {"Page", "Problem"}

@@ -10,12 +10,14 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from algosat.api.access import Access
+from algosat.api.amounts import Amount
 from algosat.api.context import services
 from algosat.api.fields import InstrumentSymbol, Price, Quantity, Timestamp
-from algosat.api.pages import Everything, page
+from algosat.api.pages import Everything, Symbol, page
+from algosat.api.request_models import Input
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
-from algosat.domain.instruments import InstrumentKind
+from algosat.domain.instruments import InstrumentKind, OptionType, SettlementMethod
 from algosat.domain.market_phases import Phase
 from algosat.errors import CalendarUnknown, NotFound
 from algosat.store import queries
@@ -44,7 +46,15 @@ class InstrumentView(Output):
     has_derivatives: bool
     """Whether futures or options of this share are listed."""
     expiry: date | None
-    """Last trading day; null for shares."""
+    """Last trading day; null for shares and continuous futures."""
+    underlying: Annotated[InstrumentSymbol | None, Field(examples=["NOVA-EQ"])]
+    """Instrument whose closing price settles the contract at expiry; null without an expiry."""
+    strike: Annotated[Price | None, Field(examples=["1520"])]
+    """Strike price of an option; null for all others."""
+    option_type: OptionType | None
+    """Call or put; null if it is not an option."""
+    settlement: SettlementMethod | None
+    """Whether the contract is settled in cash or by delivery of shares; null without an expiry."""
 
 
 class QuoteView(Output):
@@ -109,11 +119,31 @@ class MarketView(Output):
     """Warning that the trading calendar ends soon, or null."""
 
 
-@routes.get("/instruments", access=Access.VIEWER, answer=Everything[InstrumentView])
-def list_instruments() -> dict[str, Any]:
-    """List all instruments"""
+class InstrumentsQuery(Input):
+    kind: InstrumentKind | None = None
+    """Only instruments of this kind."""
+    underlying: Symbol | None = None
+    """Only contracts on this instrument."""
+    expiry: date | None = None
+    """Only contracts that expire on this day."""
+    strike: Amount | None = None
+    """Only options with this strike price."""
+    option_type: OptionType | None = None
+    """Only calls or only puts."""
+
+
+@routes.get("/instruments", access=Access.VIEWER, query=InstrumentsQuery, answer=Everything[InstrumentView])
+def list_instruments(query: InstrumentsQuery) -> dict[str, Any]:
+    """List instruments
+
+    Expired contracts leave the list, and new ones join it, when a trading day begins. With `underlying`,
+    `expiry` and `kind=option` it is an option chain.
+    """
+    wanted = {name: value for name, value in query if value is not None}
     with services().database.read() as connection:
-        return page((asdict(each) for each in queries.all_instruments(connection)), None)
+        listed = queries.all_instruments(connection)
+    found = (each for each in listed if all(getattr(each, name) == wanted[name] for name in wanted))
+    return page((asdict(each) for each in found), None)
 
 
 @routes.get("/quotes/<symbol:symbol>", access=Access.VIEWER, answer=QuoteView, errors=(NotFound,))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.instruments import FinalSettlement, Instrument, Quote
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
 
@@ -63,6 +63,10 @@ class Broker(Protocol):
     def reports(self) -> Sequence[OrderReport]:
         """Return the whole order book of the trading day."""
 
-    def instruments(self) -> Sequence[Instrument]: ...
+    def instruments(self) -> Sequence[Instrument]:
+        """Return what is listed now. It changes when contracts expire and new ones are listed."""
 
     def quotes(self) -> Sequence[Quote]: ...
+
+    def settlements(self) -> Sequence[FinalSettlement]:
+        """Return the final settlement of the contracts that have expired, as far as the broker knows them."""

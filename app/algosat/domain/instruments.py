@@ -14,6 +14,18 @@ class InstrumentKind(StrEnum):
     OPTION = "option"
 
 
+class OptionType(StrEnum):
+    CALL = "call"
+    PUT = "put"
+
+
+class SettlementMethod(StrEnum):
+    """What happens to a position that is open when its contract expires."""
+
+    CASH = "cash"
+    PHYSICAL = "physical"  # shares are delivered, which Algosat avoids by closing the position before
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     symbol: str
@@ -25,6 +37,17 @@ class Instrument:
     freeze_quantity: Decimal  # the largest quantity of one order that the exchange accepts
     has_derivatives: bool = False  # shares with derivatives have a closing auction, and so other hours
     expiry: date | None = None
+    underlying: str | None = None  # of a contract with an expiry: the instrument whose close settles it
+    strike: Decimal | None = None
+    option_type: OptionType | None = None
+    settlement: SettlementMethod | None = None
+
+    def value_at_expiry(self, underlying_close: Decimal) -> Decimal:
+        """Return what one unit of the contract is worth when it expires."""
+        if self.strike is None:
+            return underlying_close
+        sign = 1 if self.option_type is OptionType.CALL else -1
+        return max(sign * (underlying_close - self.strike), Decimal(0))
 
     def takes_price(self, price: Decimal) -> bool:
         return price > 0 and price % self.tick == 0
@@ -58,3 +81,12 @@ class Quote:
         if self.at > at:
             return (at - self.at).total_seconds()
         return max((last_trading - self.at).total_seconds(), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalSettlement:
+    """The exchange's final settlement of an expired contract."""
+
+    symbol: str
+    at: datetime  # UTC, on the day of expiry
+    price: Decimal  # what one unit is worth: 0 for an option that expires worthless

@@ -12,7 +12,7 @@ from algosat.config import settings
 from algosat.domain.orders import Status
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender, PendingRequests
-from algosat.engine.quotes import QuoteBoard
+from algosat.engine.quotes import InstrumentList, QuoteBoard
 from algosat.engine.reconciler import Reconciler
 from algosat.engine.report_processor import ReportProcessor
 from algosat.engine.router import Fence, Router
@@ -31,6 +31,7 @@ class Components:
     guarded_broker: GuardedBroker
     report_processor: ReportProcessor
     quotes: QuoteBoard
+    instruments: InstrumentList
     router: Router
     pending_requests: PendingRequests
     reconciler: Reconciler
@@ -95,6 +96,7 @@ def assemble(
         guarded_broker=guarded_broker,
         report_processor=report_processor,
         quotes=QuoteBoard(desk),
+        instruments=InstrumentList(desk, broker),
         router=router,
         pending_requests=PendingRequests(desk, cancel_modify, throttle, cancel_workers),
         reconciler=reconciler,

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from algosat.config.live import LiveSettings
 from algosat.engine.assembly import Components
 from algosat.engine.heartbeat import EngineHeartbeat
-from algosat.engine.quotes import FLUSH_EVERY, replace_instruments
+from algosat.engine.quotes import FLUSH_EVERY
 from algosat.errors import AlgosatError
 from algosat.store.leader_lock import NotLeading
 from algosat.store.wakeup.channels import Listener
@@ -65,7 +65,7 @@ class Engine:
         components.reconciler.mark_interrupted()
         components.report_processor.start()
         components.broker.start(components.report_processor.enqueue, components.quotes.update)
-        replace_instruments(self._desk, components.broker.instruments())
+        components.instruments.step()
         self._heartbeat.step()
         for thread in self._threads:
             thread.start()
@@ -96,6 +96,7 @@ class Engine:
             _ = self._live.current  # reading the settings notifies their listeners of changes
             self._attempt("reconcile", components.reconciler.step)
             self._attempt("duties", lambda: components.duties.step(components.reconciler.read_at))
+            self._attempt("instruments", components.instruments.step)
             self._attempt("sweep", components.sweeper.step)
 
     def _run_heartbeat(self) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert
 
+from algosat.brokers.base import Broker
+from algosat.clock import has_come
 from algosat.domain.instruments import Instrument, Quote
 from algosat.store import queries
 from algosat.store.row_writes import replace_rows
@@ -18,6 +20,7 @@ from algosat.store.tables import closing_prices, former_instruments, instruments
 from algosat.trading.desk import Desk
 
 FLUSH_EVERY: Final = timedelta(milliseconds=500)
+_LIST_EVERY: Final = timedelta(seconds=5)
 
 
 class QuoteBoard:
@@ -67,6 +70,26 @@ class QuoteBoard:
 
     def _trading_day(self, at: datetime) -> date:
         return self._desk.books.trading_day(at)
+
+
+class InstrumentList:
+    """Keeps the instruments in the store equal to the list of the broker, which changes from day to day."""
+
+    def __init__(self, desk: Desk, broker: Broker) -> None:
+        self._desk, self._broker = desk, broker
+        self._next = desk.clock()
+        self._stored: list[Instrument] = []
+
+    def step(self) -> None:
+        """Read the broker's list if that is due, and store it if it has changed."""
+        now = self._desk.clock()
+        if not has_come(self._next, now, within=_LIST_EVERY):
+            return
+        self._next = now + _LIST_EVERY
+        listed = list(self._broker.instruments())
+        if listed != self._stored:
+            replace_instruments(self._desk, listed)
+            self._stored = listed
 
 
 def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:

@@ -17,7 +17,6 @@ from algosat.exchange.prices import seeded
 LEVELS: Final = 5
 _GROWTH: Final = 0.4  # added to the quantity with each level, as a share of the best level's
 _SCATTER: Final = 0.5
-_SPREAD: Final = Decimal("0.0003")  # as a share of the price; at least one tick
 _SIZE: Final = 1 / 2000  # average quantity at the best price, as a share of the day's volume
 
 
@@ -49,7 +48,7 @@ def top_of_book(
     if last <= lower:
         return TopOfBook(lower, lower, ZERO, ask_size)
     tick = listing.instrument.tick
-    spread = max((last * _SPREAD) // tick, Decimal(1)) * tick
+    spread = max((last * listing.spread) // tick, Decimal(1)) * tick
     if seeded.uniform(seed, listing.symbol, step, "last side") < 0.5:
         return TopOfBook(last, min(last + spread, upper), bid_size, ask_size)
     return TopOfBook(max(last - spread, lower), last, bid_size, ask_size)

@@ -69,7 +69,14 @@ class Arrive:
     """Time has passed: requests on their way may arrive, and nothing else changes."""
 
 
-Event = Request | Tick | Clock | Arrive
+@dataclass(frozen=True, slots=True)
+class Delist:
+    """A contract has expired and is no longer listed: its working orders expire."""
+
+    symbol: str
+
+
+Event = Request | Tick | Clock | Arrive | Delist
 
 
 @dataclass(frozen=True, slots=True)

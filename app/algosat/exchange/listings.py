@@ -1,4 +1,4 @@
-"""The listings of the simulated exchange, from `listings.yaml`."""
+"""The listings of the simulated exchange that never expire, from `listings.yaml`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ _INDEX_TICKS: Final = (
 )
 # The cash market has no freeze quantity. This one lets large orders be sliced as derivatives are.
 _EQUITY_FREEZE: Final = Decimal(100_000)
+SPREAD: Final = Decimal("0.0003")  # between bid and ask, as a share of the price
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,12 @@ class Listing:
     instrument: Instrument
     price: Decimal  # the initial price, to which the walk reverts
     daily_volume: int
-    volatility: float  # per year; 0 for a future, which follows its underlying
+    volatility: float  # per year; of an option, what its price implies; 0 for a future
     band_percent: Decimal  # distance of the daily circuit limits from the last close
-    underlying: tuple[str, ...] = ()  # of a future; several symbols form an index
-    basis: float = 0.0  # distance of a future from its underlying
+    underlying: tuple[str, ...] = ()  # of a future or option; several symbols form an index
+    basis: float = 0.0  # distance of a future from its underlying; with an expiry, a year before it
+    spread: Decimal = SPREAD  # between bid and ask, as a share of the price; at least one tick
+    turn: int = 0  # of an option: the steps at which its price moves, see `random_walk`
 
     @property
     def has_derivatives(self) -> bool:
@@ -59,7 +62,7 @@ Universe = Mapping[str, Listing]
 
 
 def packaged() -> Universe:
-    """Return the listings of this release. Underlyings come before their futures."""
+    """Return the listings of this release that never expire. Underlyings come before their futures."""
     return read(yaml.safe_load(files("algosat.exchange").joinpath("listings.yaml").read_text("utf-8")))
 
 

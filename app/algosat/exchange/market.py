@@ -15,8 +15,19 @@ from datetime import datetime
 
 from algosat.domain.instruments import Quote
 from algosat.domain.market_phases import Phase
+from algosat.domain.orders import Status
 from algosat.exchange import matching, phases, requests, triggers
-from algosat.exchange.exchange_events import Arrive, Changed, Clock, Event, Flight, Output, Request, Tick
+from algosat.exchange.exchange_events import (
+    Arrive,
+    Changed,
+    Clock,
+    Delist,
+    Event,
+    Flight,
+    Output,
+    Request,
+    Tick,
+)
 from algosat.exchange.listings import Listing
 from algosat.exchange.order_book import SymbolBook
 from algosat.exchange.rules import Rules
@@ -50,6 +61,8 @@ def step(rules: Rules, market: Market, event: Event, at: datetime) -> Step:
             more = ()
         case Tick(quote):
             market, more = _tick(rules, market, quote, at)
+        case Delist(symbol):
+            market, more = _delist(market, symbol, at)
         case _:
             market, more = _send(rules, market, event, at)
     return market, outputs + more
@@ -85,16 +98,25 @@ def _carry_out(rules: Rules, market: Market, request: Request, at: datetime) -> 
 
 def _pass_time(rules: Rules, market: Market, at: datetime) -> Step:
     outputs: tuple[Output, ...] = ()
-    for listing in rules.universe.values():
-        market, more = _enter_phase(rules, market, listing, at)
+    for symbol, phase in rules.phases(at).items():
+        book = market.book(symbol)
+        if phase is book.phase and not book.orders:
+            continue  # true for most symbols at every step
+        market, more = _enter_phase(rules, market, rules.universe[symbol], phase, at)
         outputs += more
     return market, outputs
 
 
-def _enter_phase(rules: Rules, market: Market, listing: Listing, at: datetime) -> Step:
+def _enter_phase(rules: Rules, market: Market, listing: Listing, phase: Phase, at: datetime) -> Step:
     before = market.book(listing.symbol)
-    book, changed = phases.enter(rules, listing, before, rules.phase(listing, at), at)
+    book, changed = phases.enter(rules, listing, before, phase, at)
     return market if book is before else market.with_book(book), changed
+
+
+def _delist(market: Market, symbol: str, at: datetime) -> Step:
+    book, outputs = phases.end_all(market.book(symbol), Status.EXPIRED, "the contract has expired", at)
+    books = {name: each for name, each in market.books.items() if name != book.symbol}
+    return replace(market, books=books), outputs
 
 
 def _tick(rules: Rules, market: Market, quote: Quote, at: datetime) -> Step:
@@ -104,7 +126,8 @@ def _tick(rules: Rules, market: Market, quote: Quote, at: datetime) -> Step:
     book = market.book(quote.symbol)
     volume = matching.Volume.between(book.quote, quote, rules.participation, listing.instrument.lot)
     # The quote comes first: an auction that is matched now is matched at this price.
-    market, outputs = _enter_phase(rules, market.with_book(book.quoted(quote, volume.traded)), listing, at)
+    market = market.with_book(book.quoted(quote, volume.traded))
+    market, outputs = _enter_phase(rules, market, listing, rules.phase(listing, at), at)
     book = market.book(quote.symbol)
     if book.phase is not Phase.CONTINUOUS or not book.orders:
         return market, outputs

@@ -35,10 +35,10 @@ def enter(rules: Rules, listing: Listing, book: SymbolBook, phase: Phase, at: da
         book, more = _match_at_one_price(rules, listing, book, at)
         changed += more
     if before in _CLOSING_AUCTION and phase not in _CLOSING_AUCTION:
-        book, more = _end_all(book, Status.CANCELLED, "not filled in the closing auction", at)
+        book, more = end_all(book, Status.CANCELLED, "not filled in the closing auction", at)
         changed += more
     if phase is Phase.CLOSED:
-        book, more = _end_all(book, Status.EXPIRED, "the day is over", at)
+        book, more = end_all(book, Status.EXPIRED, "the day is over", at)
         changed += more
     return book, changed
 
@@ -92,7 +92,8 @@ def _is_market(order: BookOrder) -> bool:
     return order.terms.type is OrderType.MARKET
 
 
-def _end_all(book: SymbolBook, status: Status, reason: str, at: datetime) -> Step:
+def end_all(book: SymbolBook, status: Status, reason: str, at: datetime) -> Step:
+    """End every live order of a symbol."""
     return _with_orders(book, [order.ended(status, reason, at) for order in book.orders])
 
 

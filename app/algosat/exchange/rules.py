@@ -1,4 +1,7 @@
-"""The rules of the exchange: listings, calendar, seed and latency. They never change while it runs."""
+"""The rules of the exchange: listings, calendar, seed and latency.
+
+Only the listings change while it runs: contracts expire, and new ones are listed.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Final
 from algosat.domain.calendar import EXCHANGE_TIME, Calendar, moment
 from algosat.domain.market_phases import Phase
 from algosat.errors import CalendarUnknown
+from algosat.exchange.contracts import Chain
 from algosat.exchange.listings import Listing, Universe
 from algosat.exchange.prices import seeded
 
@@ -18,15 +22,16 @@ _AUCTION_BAND: Final = Decimal("0.03")  # of the closing auction, around its ref
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Fixed parameters of one exchange."""
+    """Parameters of one exchange."""
 
-    universe: Universe
+    universe: Universe  # underlyings before their futures and options
     calendar: Calendar
     seed: int
     latency: timedelta = timedelta(0)  # minimum time from sending a request to its arrival
     jitter: float = 0.5  # maximum additional time, as a share of the latency
     participation: Decimal = Decimal("0.25")  # maximum share of the traded volume for our resting orders
     stale_after: timedelta = timedelta(seconds=60)  # nothing trades on an older quote
+    chains: tuple[Chain, ...] = ()  # of the contracts that are listed beside the universe
 
     def phase(self, listing: Listing, at: datetime) -> Phase:
         """Return the market phase. Dates that the calendar does not cover are closed."""
@@ -34,6 +39,17 @@ class Rules:
             return self.calendar.phase(listing.instrument.segment, listing.has_derivatives, at)
         except CalendarUnknown:
             return Phase.CLOSED
+
+    def phases(self, at: datetime) -> dict[str, Phase]:
+        """Return the phase of every symbol; it is looked up once for all that share their hours."""
+        known: dict[tuple[str, bool], Phase] = {}
+        found: dict[str, Phase] = {}
+        for symbol, listing in self.universe.items():
+            hours = listing.instrument.segment, listing.has_derivatives
+            if hours not in known:
+                known[hours] = self.phase(listing, at)
+            found[symbol] = known[hours]
+        return found
 
     def day(self, at: datetime) -> date:
         """Return the trading day; after the end of the calendar the date, so that orders still expire."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from sqlalchemy import Row
 
-from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.instruments import Instrument, InstrumentKind, OptionType, Quote, SettlementMethod
 from algosat.domain.orders import (
     PRICES,
     EventKind,
@@ -171,7 +171,14 @@ def position_from(row: Row[Any]) -> Position:
 
 def instrument_from(row: Any) -> Instrument:
     values = {name: getattr(row, name) for name in Instrument.__slots__}
-    return Instrument(**{**values, "kind": InstrumentKind(row.kind)})
+    return Instrument(
+        **{
+            **values,
+            "kind": InstrumentKind(row.kind),
+            "option_type": OptionType(row.option_type) if row.option_type else None,
+            "settlement": SettlementMethod(row.settlement) if row.settlement else None,
+        }
+    )
 
 
 def instrument_data(instrument: Instrument) -> dict[str, Any]:

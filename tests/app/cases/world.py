@@ -23,7 +23,6 @@ from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status
 from algosat.domain.scope import IN_HALTS
 from algosat.engine.assembly import Components, assemble
-from algosat.engine.quotes import replace_instruments
 from algosat.store import ledger, queries
 from algosat.store.database import Database
 from algosat.store.tables import alerts
@@ -67,6 +66,7 @@ class World:
         if feed:
             self.receive(*quotes)
         self.send()
+        self.components.instruments.step()
         self.components.duties.step(self.components.reconciler.read_at)
         self.send()
 
@@ -189,7 +189,6 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
         cancel_workers=InlineWorkers(),
         fence=lambda _connection: None,
     )
-    replace_instruments(desk, broker.instruments())
     world = World(clock, desk, broker, components)
     components.reconciler.read_book()
     world.tick()

@@ -13,7 +13,7 @@ from itertools import count
 from algosat.brokers.base import Broker, BrokerSession, QuoteListener, ReportListener
 from algosat.brokers.faults.channel import UnreliableChannel
 from algosat.brokers.faults.plan import OF_CANCELS, OF_READS, OF_WRITES, Fault, FaultPlan
-from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.instruments import FinalSettlement, Instrument, Quote
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import (
@@ -99,6 +99,10 @@ class FaultyBroker:
 
     def quotes(self) -> Sequence[Quote]:
         return self._inner.quotes()
+
+    def settlements(self) -> Sequence[FinalSettlement]:
+        self._fail_read("settlements")
+        return self._inner.settlements()
 
     # --- helpers -----------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from algosat.brokers.paper.market_thread import STEP_SECONDS, MarketThread
 from algosat.brokers.paper.persistence import UnitRunner
 from algosat.brokers.paper.venue import Venue
 from algosat.clock import Clock
-from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.instruments import FinalSettlement, Instrument, Quote
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import AlgosatError, BrokerNotReached, BrokerOrderGone, BrokerRejected, BrokerUncertain
@@ -77,10 +77,13 @@ class PaperBroker:
         return [order.report() for order in self._venue.orders()]
 
     def instruments(self) -> Sequence[Instrument]:
-        return [listing.instrument for listing in self._rules.universe.values()]
+        return self._venue.instruments()
 
     def quotes(self) -> Sequence[Quote]:
         return self._venue.quotes()
+
+    def settlements(self) -> Sequence[FinalSettlement]:
+        return self._venue.settlements()
 
     # --- for tests and fault injection -------------------------------------------------------------
 
@@ -95,7 +98,7 @@ class PaperBroker:
     def cross(self, order: Order, share: float) -> None:
         """Fill this share of an order's remaining quantity at once, as if another participant had traded."""
         known = self._known(order)
-        lot = self._rules.universe[known.terms.symbol].instrument.lot
+        lot = self._venue.rules.universe[known.terms.symbol].instrument.lot
         quantity = max(int(known.remaining * int(share * 1000) / 1000 / lot), 1) * lot
         self._request(lambda number: Cross(number, known.id, known.terms.symbol, quantity))
 

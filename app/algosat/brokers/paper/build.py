@@ -14,7 +14,7 @@ from algosat.brokers.paper.persistence import UnitRunner
 from algosat.clock import Clock
 from algosat.config.settings import AlgosatFile, PaperSettings
 from algosat.domain.calendar import calendar_for
-from algosat.exchange import listings
+from algosat.exchange import contracts, listings
 from algosat.exchange.rules import Rules
 from algosat.store import ledger
 
@@ -29,6 +29,7 @@ def paper_rules(paper: PaperSettings) -> Rules:
         calendar=calendar_for(always_open=paper.always_open),
         seed=paper.seed,
         latency=timedelta(milliseconds=paper.latency_ms),
+        chains=contracts.packaged_chains(),
     )
 
 

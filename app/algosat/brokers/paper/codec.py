@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
-from algosat.domain.instruments import Quote
+from algosat.domain.instruments import FinalSettlement, Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import PRICES, OrderTerms, OrderType, Product, Side, Status, Trade, Validity
 from algosat.exchange.order_book import BookOrder, SymbolBook
@@ -119,6 +119,14 @@ def path_data(path: Path) -> dict[str, Any]:
 def path_from(data: dict[str, Any]) -> Path:
     decimals = {name: Decimal(data[name]) for name in _PATH_DECIMALS}
     return Path(**{**data, **decimals, "day": date.fromisoformat(data["day"])})
+
+
+def settlement_data(settlement: FinalSettlement) -> dict[str, Any]:
+    return {"at": settlement.at.isoformat(), "price": str(settlement.price)}
+
+
+def settlement_from(symbol: str, data: dict[str, Any]) -> FinalSettlement:
+    return FinalSettlement(symbol, datetime.fromisoformat(data["at"]), Decimal(data["price"]))
 
 
 def _flat(value: OrderTerms | Quote | Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@ yet that it was replaced, are refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from algosat.brokers.paper import codec
+from algosat.domain.instruments import FinalSettlement
 from algosat.domain.orders import LIVE, Trade
 from algosat.errors import BrokerNotReached
 from algosat.exchange.market import Market
@@ -101,7 +102,8 @@ class Snapshot:
     """The state of the exchange at one moment."""
 
     market: Market
-    paths: Paths
+    paths: Paths  # of the listed symbols; after a restart also of contracts that expired since the last write
+    settlements: Mapping[str, FinalSettlement] = field(default_factory=dict)  # of expired contracts
 
 
 class Persistence:
@@ -168,9 +170,16 @@ def _state_rows(before: Snapshot | None, now: Snapshot, at: datetime) -> Iterabl
     yield {"name": _EXCHANGE, "at": at, "data": {"sequence": now.market.sequence}}
     for symbol, path in now.paths.items():
         book = now.market.book(symbol)
-        same_path = before is not None and before.paths.get(symbol) is path
-        if not same_path or before is None or before.market.books.get(symbol) is not book:
+        settlement = now.settlements.get(symbol)
+        if (
+            before is None
+            or before.paths.get(symbol) is not path
+            or before.market.books.get(symbol) is not book
+            or before.settlements.get(symbol) is not settlement
+        ):
             data = {"path": codec.path_data(path), "book": codec.book_data(book)}
+            if settlement is not None:
+                data["settlement"] = codec.settlement_data(settlement)
             yield {"name": symbol, "at": at, "data": data}
 
 
@@ -184,7 +193,12 @@ def _snapshot(state: dict[str, Any], orders: Sequence[BookOrder]) -> Snapshot | 
             live[order.terms.symbol].append(order)
     books = {symbol: codec.book_from(symbol, data["book"], live[symbol]) for symbol, data in state.items()}
     paths = {symbol: codec.path_from(data["path"]) for symbol, data in state.items()}
-    return Snapshot(Market(books=books, sequence=exchange["sequence"]), paths)
+    settlements = {
+        symbol: codec.settlement_from(symbol, data["settlement"])
+        for symbol, data in state.items()
+        if "settlement" in data
+    }
+    return Snapshot(Market(books=books, sequence=exchange["sequence"]), paths, settlements)
 
 
 def _orders(connection: Connection, query: Select[Any]) -> Sequence[BookOrder]:

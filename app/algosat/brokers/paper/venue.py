@@ -1,5 +1,7 @@
 """The running paper exchange: the pure market behind a lock, stored before anything is published.
 
+Its listings change with the trading day: expired contracts are settled and leave, and new ones are listed.
+
 The market changes in memory under one lock. The first thread to take a second lock writes every pending
 change, together with the state of the market, in one transaction. Only then are the orders published:
 all answers are read from the published orders. A venue that was killed continues from its last write,
@@ -10,14 +12,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Final
 
 from algosat.brokers.paper.persistence import Persistence, Snapshot, UnitRunner
-from algosat.domain.instruments import Quote
-from algosat.exchange import market
-from algosat.exchange.exchange_events import Answered, Arrive, Changed, Clock, Event, Output, Request, Tick
+from algosat.domain.instruments import FinalSettlement, Instrument, Quote
+from algosat.exchange import expiry, market
+from algosat.exchange.exchange_events import (
+    Answered,
+    Arrive,
+    Changed,
+    Clock,
+    Delist,
+    Event,
+    Output,
+    Request,
+    Tick,
+)
+from algosat.exchange.expiry import Settlements
 from algosat.exchange.order_book import BookOrder
 from algosat.exchange.prices import random_walk
 from algosat.exchange.rules import Rules
@@ -34,6 +48,7 @@ class Venue:
 
     def __init__(self, rules: Rules, store: UnitRunner, now: datetime, on_change: OnChange) -> None:
         self.rules = rules
+        self._day = date.min  # whose contracts are listed
         self._on_change = on_change
         self._market_lock = threading.Lock()
         self._write_lock = threading.Lock()
@@ -41,13 +56,16 @@ class Venue:
         self._at = now
         self._persistence = Persistence(store)
         saved, orders = self._persistence.open(rules.day(now), now)
-        self._current: Snapshot = _resumed(rules, saved)
+        self.rules, self._current = _resumed(rules, saved)
         self._answers: dict[int, tuple[int, Answered]] = {}
         self._unwritten: list[tuple[BookOrder, bool]] = []  # order, and whether to call `on_change`
         self._changes = 0  # number of changes that must be stored before they are published
         self._written = 0  # number of them that are stored
         self._snapshot_due = now
         self._published = _PublishedOrders(orders)
+        self._settlements: Settlements = self._current.settlements  # those stored
+        self._next_settlement = expiry.next_settlement(self.rules, self._settlements)
+        self._roll(now)
 
     def send(self, build: Callable[[int], Request], at: datetime) -> int:
         """Send a request to the exchange. Returns its number, which `answer` takes."""
@@ -59,6 +77,7 @@ class Venue:
     def pass_time(self, span: float, at: datetime) -> Sequence[Quote]:
         """Move prices by `span` trading seconds and the clock to `at`. Returns the new quotes."""
         with self._market_lock:
+            self._roll(max(self._at, at))
             quotes = self._next_quotes(span, at)
             self._step([*map(Tick, quotes), Clock()], at)
             if self._at >= self._snapshot_due:
@@ -99,11 +118,38 @@ class Venue:
         quotes = (books.book(symbol).quote for symbol in self.rules.universe)
         return [quote for quote in quotes if quote is not None]
 
+    def instruments(self) -> Sequence[Instrument]:
+        return [listing.instrument for listing in self.rules.universe.values()]
+
+    def settlements(self) -> Sequence[FinalSettlement]:
+        """Return the final settlements of expired contracts that are stored."""
+        return list(self._settlements.values())
+
+    def _roll(self, at: datetime) -> None:
+        """Settle the contracts whose trading has ended, and list those of a new trading day."""
+        if self._next_settlement is not None and self._next_settlement <= at:
+            settled = expiry.settle(self.rules, self._current.paths, self._current.settlements, at)
+            self._current = replace(self._current, settlements=settled)
+            self._changes += 1
+            self._next_settlement = expiry.next_settlement(self.rules, settled)
+        day = self.rules.day(at)
+        if day != self._day:
+            self._day = day
+            self._list_contracts(day, at)
+
+    def _list_contracts(self, day: date, at: datetime) -> None:
+        before = self.rules.universe.keys()
+        self.rules, paths = expiry.list_contracts(self.rules, self._current.paths, day, at)
+        self._current = replace(self._current, paths=paths)
+        self._step([Delist(symbol) for symbol in before - self.rules.universe.keys()], at)
+        self._next_settlement = expiry.next_settlement(self.rules, self._current.settlements)
+
     def _step(self, events: Sequence[Event], at: datetime) -> None:
         self._at = max(self._at, at)  # the exchange's time never goes back, even if the clock is set back
         for event in events:
             state, outputs = market.step(self.rules, self._current.market, event, self._at)
-            self._current = Snapshot(state, self._current.paths)
+            # Built directly: `replace` on every event would cost more.
+            self._current = Snapshot(state, self._current.paths, self._current.settlements)
             self._collect(outputs)
 
     def _collect(self, outputs: Sequence[Output]) -> None:
@@ -117,7 +163,7 @@ class Venue:
 
     def _next_quotes(self, span: float, at: datetime) -> Sequence[Quote]:
         paths, quotes = random_walk.follow_day(self.rules, self._current.paths, span, max(self._at, at))
-        self._current = Snapshot(self._current.market, paths)
+        self._current = replace(self._current, paths=paths)
         return quotes
 
     def _write(self, change: int) -> None:
@@ -137,6 +183,7 @@ class Venue:
                 raise
             self._written = reached
             self._published.add(orders)
+            self._settlements = snapshot.settlements
             for order, announce in pending:
                 if announce:
                     self._on_change(order)
@@ -182,9 +229,17 @@ class _PublishedOrders:
             return [self._orders[number] for number in sorted(self._orders)]
 
 
-def _resumed(rules: Rules, saved: Snapshot | None) -> Snapshot:
-    """Return the saved state. New listings start at their listed price; delisted symbols are dropped."""
+def _resumed(rules: Rules, saved: Snapshot | None) -> tuple[Rules, Snapshot]:
+    """Return the rules with the contracts listed before, and the saved state.
+
+    New listings start at their listed price. Contracts that were settled and other symbols that are no longer
+    listed are dropped.
+    """
     initial = random_walk.initial_paths(rules.universe)
     if saved is None:
-        return Snapshot(market.Market(), initial)
-    return Snapshot(saved.market, {symbol: saved.paths.get(symbol, path) for symbol, path in initial.items()})
+        return rules, Snapshot(market.Market(), initial)
+    paths = {symbol: saved.paths.get(symbol, path) for symbol, path in initial.items()}
+    unsettled = saved.paths.keys() - saved.settlements.keys()
+    rules = expiry.relist(rules, paths, sorted(unsettled))
+    listed = {symbol: saved.paths[symbol] for symbol in rules.universe if symbol not in paths}
+    return rules, Snapshot(saved.market, {**paths, **listed}, saved.settlements)

@@ -4,22 +4,25 @@
 
 A walk continued from stored paths gives the same prices as one that was never stopped. Shares have
 changing trends, revert to their listed price, gap overnight, and sometimes run into their circuit limit.
-Futures follow their underlying.
+Futures follow their underlying, and options the price that Black's formula gives for it with a fixed
+volatility. An option's price moves at every eighth step, in turns: the market has more options than anything
+else, and each quote costs time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from math import sqrt
 from typing import Final
 
-from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.calendar import EXCHANGE_TIME, moment
 from algosat.domain.decimals import ZERO
-from algosat.domain.instruments import Quote
+from algosat.domain.instruments import InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
+from algosat.domain.option_pricing import DAYS_A_YEAR, black76
 from algosat.exchange.depth import top_of_book
 from algosat.exchange.listings import Listing, Universe
 from algosat.exchange.prices import seeded
@@ -33,6 +36,8 @@ _TREND: Final = 1.5  # standard deviation of a trend, in daily volatilities per 
 _GAP: Final = 0.5  # standard deviation of an overnight gap, in daily volatilities
 _SHOCKS_PER_DAY: Final = 0.1
 _SHOCK_BANDS: Final = 1.2  # size of a shock in daily bands: enough to reach the circuit limit
+_EXPIRES_AT: Final = time(15, 30)  # when an option has no time value left
+_OPTION_STEPS: Final = 8  # of the underlying, between two prices of an option
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,13 @@ Paths = Mapping[str, Path]
 
 def initial_paths(universe: Universe) -> Paths:
     """Return the walk of every symbol before its first day."""
-    return {symbol: _initial_path(listing) for symbol, listing in universe.items()}
+    return {symbol: _path_at(listing.price) for symbol, listing in universe.items()}
+
+
+def contract_path(listing: Listing, paths: Paths, at: datetime) -> Path:
+    """Return the walk of a contract before its first day. It begins at the price its underlying gives it."""
+    fair = Decimal(_fair_of_contract(listing, paths, at))
+    return _path_at(max(on_tick(fair, listing.instrument.tick), listing.instrument.tick))
 
 
 def start_day(paths: Paths, symbol: str, day: date) -> Paths:
@@ -77,10 +88,11 @@ def advance(
 ) -> tuple[Paths, tuple[Quote, ...]]:
     """Move the given symbols by `span` trading seconds, and quote them at `at`."""
     moved = dict(paths)
-    # Underlyings come before their futures.
+    # Underlyings come before their futures and options.
     for symbol, listing in universe.items():
         if symbol in symbols:
-            moved[symbol] = _next_path(universe, listing, seed, moved, span, at)
+            spans = span * _OPTION_STEPS if _is_option(listing) else span
+            moved[symbol] = _next_path(universe, listing, seed, moved, spans, at)
     return moved, tuple(
         _quote(universe[symbol], seed, moved[symbol], at) for symbol in universe if symbol in symbols
     )
@@ -93,7 +105,7 @@ def follow_day(rules: Rules, paths: Paths, span: float, at: datetime) -> tuple[P
     pre-open session it then moves once, to the price of the match.
     """
     today = rules.day(at)
-    phases = {symbol: rules.phase(listing, at) for symbol, listing in rules.universe.items()}
+    phases = rules.phases(at)
     new = {
         symbol
         for symbol, phase in phases.items()
@@ -104,7 +116,8 @@ def follow_day(rules: Rules, paths: Paths, span: float, at: datetime) -> tuple[P
     moving = {
         symbol
         for symbol, phase in phases.items()
-        if phase is Phase.CONTINUOUS or (phase is Phase.PRE_OPEN_MATCH and not paths[symbol].opened)
+        if (phase is Phase.CONTINUOUS and _has_its_turn(rules.universe[symbol], paths))
+        or (phase is Phase.PRE_OPEN_MATCH and not paths[symbol].opened)
     }
     paths, quotes = advance(rules.universe, rules.seed, paths, moving, span, at)
     at_close = [
@@ -114,8 +127,12 @@ def follow_day(rules: Rules, paths: Paths, span: float, at: datetime) -> tuple[P
 
 
 def circuit_limits(listing: Listing, previous_close: Decimal) -> tuple[Decimal, Decimal]:
-    """Return the lowest and highest price of the day, on the tick and within the band."""
-    tick, band = listing.instrument.tick, previous_close * listing.band_percent / 100
+    """Return the lowest and highest price of the day, on the tick and within the band.
+
+    An option may become worthless within a day, and gains at most what its underlying gains or loses.
+    """
+    tick, strike = listing.instrument.tick, listing.instrument.strike
+    band = (previous_close if strike is None else strike) * listing.band_percent / 100
     lower = on_tick(previous_close - band, tick, ROUND_CEILING)
     return max(lower, tick), on_tick(previous_close + band, tick, ROUND_FLOOR)
 
@@ -125,23 +142,23 @@ def on_tick(price: Decimal, tick: Decimal, rounding: str = ROUND_HALF_UP) -> Dec
     return ((price / tick).to_integral_value(rounding) * tick).quantize(tick)
 
 
-def _initial_path(listing: Listing) -> Path:
-    price = listing.price
+def _path_at(price: Decimal) -> Path:
     return Path(0, date.min, price, float(price), 0.0, price, price, price, price, ZERO, opened=False)
 
 
 def _next_path(
     universe: Universe, listing: Listing, seed: int, paths: Paths, span: float, at: datetime
 ) -> Path:
-    """Move one symbol by `span` trading seconds. The underlying of a future must have moved before."""
+    """Move one symbol by `span` trading seconds. Its underlying must have moved before."""
     path = paths[listing.symbol]
     path = replace(path, step=path.step + 1)
     trend = _trend(listing, seed, path, span)
-    fair = (
-        _fair_of_future(universe, listing, seed, paths, path)
-        if listing.underlying
-        else path.fair * (1 + _return(listing, seed, path, trend, span))
-    )
+    if listing.instrument.expiry is not None:
+        fair = _fair_of_contract(listing, paths, at)
+    elif listing.underlying:
+        fair = _fair_of_future(universe, listing, seed, paths, path)
+    else:
+        fair = path.fair * (1 + _return(listing, seed, path, trend, span))
     lower, upper = circuit_limits(listing, path.previous_close)
     fair = min(max(fair, float(lower)), float(upper))
     last = min(max(on_tick(Decimal(fair), listing.instrument.tick), lower), upper)
@@ -208,6 +225,32 @@ def _fair_of_future(universe: Universe, listing: Listing, seed: int, paths: Path
     moves = [paths[symbol].fair / float(universe[symbol].price) for symbol in listing.underlying]
     noise = 0.05 * listing.basis * seeded.normal(seed, listing.symbol, path.step, "basis")
     return float(listing.price) * (sum(moves) / len(moves)) * (1 + noise)
+
+
+def _fair_of_contract(listing: Listing, paths: Paths, at: datetime) -> float:
+    """Return the price of a contract that expires, given the price of its underlying."""
+    instrument = listing.instrument
+    if instrument.expiry is None:
+        raise ValueError(f"{listing.symbol} has no expiry")
+    seconds = (moment(instrument.expiry, _EXPIRES_AT) - at).total_seconds()
+    years = max(seconds, 0.0) / (DAYS_A_YEAR * 86_400)
+    (underlying,) = listing.underlying
+    forward = paths[underlying].fair * (1 + listing.basis * years)
+    if instrument.strike is None or instrument.option_type is None:
+        return forward
+    return black76(instrument.option_type, forward, float(instrument.strike), years, listing.volatility)
+
+
+def _is_option(listing: Listing) -> bool:
+    return listing.instrument.kind is InstrumentKind.OPTION
+
+
+def _has_its_turn(listing: Listing, paths: Paths) -> bool:
+    """Return whether a symbol moves at this step: all but options always do, and all do on their first."""
+    if not _is_option(listing) or not paths[listing.symbol].opened:
+        return True
+    (underlying,) = listing.underlying
+    return (paths[underlying].step + listing.turn) % _OPTION_STEPS == 0
 
 
 def _traded(listing: Listing, seed: int, step: int, span: float, at: datetime) -> Decimal:

@@ -19,6 +19,11 @@ instruments = Table(
     Column("freeze_quantity", Scaled, nullable=False),
     Column("has_derivatives", Boolean, nullable=False),
     Column("expiry", Date),
+    # Of contracts that expire; NULL for all other instruments.
+    Column("underlying", String(64)),
+    Column("strike", Scaled),
+    Column("option_type", String(8)),
+    Column("settlement", String(16)),
 )
 
 # Instruments that the broker no longer lists although something of them is held: the gate judges exits by
