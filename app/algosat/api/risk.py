@@ -100,6 +100,7 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
         day_result = daily_pnl.daily_pnl(connection, desk, ACCOUNT, day, seen)
     return {
         "gross_exposure": sum((line.exposure for line in seen.lines), ZERO),
+        "gross_margin": sum((line.margin for line in seen.lines if line.kind.is_derivative), ZERO),
         "open_orders": sum(seen.working_orders.values()),
         "orders_today": orders_today,
         "day_result": day_result,

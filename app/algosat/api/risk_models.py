@@ -109,7 +109,9 @@ class UsageView(Output):
     """Usage of the account's limits."""
 
     gross_exposure: Annotated[Money, Field(examples=["2045"])]
-    """Value of positions and working orders together."""
+    """Value of positions and working orders together. `max_gross_exposure` limits the part in shares."""
+    gross_margin: Annotated[Money, Field(examples=["154310"])]
+    """Margin of positions and working orders in futures and options."""
     open_orders: Annotated[int, Field(examples=[1])]
     """Number of working orders."""
     orders_today: Annotated[int, Field(examples=[4])]

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from algosat.domain import margin
 from algosat.domain.decimals import ZERO
 from algosat.domain.risk.snapshot import ExposureLine
 
@@ -36,4 +35,4 @@ class Funds:
 
 def margin_of(lines: Iterable[ExposureLine]) -> Decimal:
     """Return the margin that positions and working orders need if they fill in the worst order."""
-    return sum((margin.required(line.kind, line.product, line.exposure) for line in lines), ZERO)
+    return sum((line.margin for line in lines), ZERO)

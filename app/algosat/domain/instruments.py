@@ -13,6 +13,10 @@ class InstrumentKind(StrEnum):
     FUTURE = "future"
     OPTION = "option"
 
+    @property
+    def is_derivative(self) -> bool:
+        return self is not InstrumentKind.EQUITY
+
 
 class OptionType(StrEnum):
     CALL = "call"

@@ -38,7 +38,7 @@ def in_force(connection: Connection, defaults: Limits, scopes: tuple[Scope, ...]
     """Return the limits of those scopes that have any; the account always has."""
     found = {scope: _changes(connection, scope) for scope in scopes}
     return {
-        scope: with_changes(defaults, changed or {})
+        scope: with_stored(defaults, changed or {})
         for scope, changed in found.items()
         if changed is not None or scope == ACCOUNT
     }
@@ -56,9 +56,9 @@ def change(desk: Desk, scope: Scope, values: Mapping[str, Any], cause: Cause) ->
 def _change(
     connection: Connection, desk: Desk, scope: Scope, values: Mapping[str, Any], cause: Cause
 ) -> Limits:
-    merged = {**(_changes(connection, scope) or {}), **values}
-    wanted = {name: value for name, value in merged.items() if value is not None}
-    result = with_changes(desk.defaults, wanted)
+    stored = _changes(connection, scope) or {}
+    wanted = {name: value for name, value in {**stored, **values}.items() if value is not None}
+    result = with_changes(desk.defaults, {**_known(stored), **values})
     at, name = desk.clock(), scope.name(IN_LIMITS)
     connection.execute(delete(changes).where(changes.c.scope == name))
     if wanted:
@@ -73,13 +73,24 @@ def _changes(connection: Connection, scope: Scope) -> Mapping[str, Any] | None:
     return changed
 
 
+def with_stored(defaults: Limits, values: Mapping[str, Any]) -> Limits:
+    """Return the limits with stored changes. A limit that only another release knows is left out."""
+    return with_changes(defaults, _known(values)) if values else defaults
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in Limits.__slots__}
+
+
 def with_changes(defaults: Limits, values: Mapping[str, Any]) -> Limits:
-    """Return the limits with these values changed. Raises InvalidBody, naming every invalid value."""
-    if not values:
-        return defaults
+    """Return the limits with these values changed; null leaves the value of the settings.
+
+    Raises InvalidBody, naming every invalid value.
+    """
     plain = {name: getattr(defaults, name) for name in Limits.__slots__}
+    changed = {name: value for name, value in values.items() if value is not None}
     try:
-        return checked_limits({**plain, **values})
+        return checked_limits({**plain, **changed})
     except ValidationError as error:
         found = findings(error)
         raise InvalidBody(sentence(found), errors=found) from None

@@ -112,10 +112,10 @@ def _hours(desk: Desk, instrument: Instrument | None, at: datetime) -> _Hours:
 
 def _limits(desk: Desk, terms: OrderTerms, row: Any) -> tuple[Limits, ...]:
     """Return the account's limits, then the strategy's if it has limits of its own."""
-    of_account = limits.with_changes(desk.defaults, row.account_limits or {})
+    of_account = limits.with_stored(desk.defaults, row.account_limits or {})
     if not terms.strategy or row.strategy_limits is None:
         return (of_account,)
-    return of_account, limits.with_changes(desk.defaults, row.strategy_limits)
+    return of_account, limits.with_stored(desk.defaults, row.strategy_limits)
 
 
 def _halts(terms: OrderTerms, row: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import insert, select
 
 from algosat.config.settings import RiskSettings
 from algosat.domain.orders import Status
@@ -11,6 +12,7 @@ from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import ACCOUNT, Scope
 from algosat.errors import InvalidBody
 from algosat.store import audit
+from algosat.store.tables import limits as rows
 from algosat.trading import limits
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy
@@ -52,6 +54,23 @@ def test_limits_of_a_strategy_apply_to_it_only(desk: Desk) -> None:
     assert buy(desk, strategy="trend").status is Status.CREATED
     assert buy(desk, strategy="trend").code == DenialCode.OPEN_ORDERS
     assert buy(desk).status is Status.CREATED
+
+
+def test_stored_limit_of_another_release_is_left_out_and_kept(desk: Desk) -> None:
+    row = {"scope": "account", "values": {"of_another_release": 1, "max_open_orders": 3}}
+    desk.writer.run(
+        lambda connection: connection.execute(
+            insert(rows), {**row, "changed_at": desk.clock(), "changed_by": "admin"}
+        )
+    )
+    assert buy(desk).status is Status.CREATED
+    limits.change(desk, ACCOUNT, {"max_order_lots": 5}, CAUSE)
+    now = effective(desk)
+    assert now is not None
+    assert (now.max_open_orders, now.max_order_lots) == (3, 5)
+    with desk.database.read() as connection:
+        stored = connection.execute(select(rows.c["values"])).scalar_one()
+    assert stored == {"of_another_release": 1, "max_open_orders": 3, "max_order_lots": 5}
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ _SIZE: Final[tuple[Check, ...]] = (
     price_checks.quantity_is_within_freeze_quantity,
     _unless_exit(_in_each_scope(limit_checks.quantity_is_within_limit)),
     _unless_exit(_in_each_scope(limit_checks.value_is_within_limit)),
+    _unless_exit(_in_each_scope(limit_checks.lots_are_within_limit)),
 )
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from algosat.domain import margin
 from algosat.domain.orders import OrderTerms
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskScope, RiskSnapshot, price_of
@@ -13,14 +12,16 @@ from algosat.domain.risk.snapshot import RiskScope, RiskSnapshot, price_of
 ScopedCheck = Callable[[OrderTerms, RiskSnapshot, RiskScope], Denial | None]
 
 
-def quantity_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
+def quantity_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
     limit = scope.limits.max_order_quantity
-    if terms.quantity <= limit:
+    if snapshot.is_in_derivative or terms.quantity <= limit:
         return None
     return Denial(DenialCode.ORDER_QUANTITY, f"{terms.quantity} exceeds {limit} for {scope.name}")
 
 
 def value_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
+    if snapshot.is_in_derivative:
+        return None
     value = terms.quantity * price_of(terms, snapshot.priced_position.last)
     limit = scope.limits.max_order_value
     if value <= limit:
@@ -28,10 +29,22 @@ def value_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: Risk
     return Denial(DenialCode.ORDER_VALUE, f"{value:.2f} exceeds {limit} for {scope.name}")
 
 
+def lots_are_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
+    instrument = snapshot.instrument
+    if instrument is None or not instrument.kind.is_derivative:
+        return None
+    lots = terms.quantity / instrument.lot
+    limit = scope.limits.max_order_lots
+    if lots <= limit:
+        return None
+    return Denial(DenialCode.ORDER_LOTS, f"{lots:f} lots exceed {limit} for {scope.name}")
+
+
 def position_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
-    value = scope.exposure_in(terms.symbol) + snapshot.added_exposure(terms)
-    limit = scope.limits.max_position_value
-    if value <= limit or not snapshot.added_exposure(terms):
+    if snapshot.is_in_derivative or not (added := snapshot.added_exposure(terms)):
+        return None
+    value, limit = scope.exposure_in(terms.symbol) + added, scope.limits.max_position_value
+    if value <= limit:
         return None
     return Denial(
         DenialCode.POSITION_VALUE,
@@ -40,12 +53,41 @@ def position_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: R
 
 
 def exposure_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
-    value = scope.exposure + snapshot.added_exposure(terms)
-    limit = scope.limits.max_gross_exposure
-    if value <= limit or not snapshot.added_exposure(terms):
+    if snapshot.is_in_derivative or not (added := snapshot.added_exposure(terms)):
+        return None
+    value, limit = scope.exposure_in_shares + added, scope.limits.max_gross_exposure
+    if value <= limit:
         return None
     return Denial(
-        DenialCode.GROSS_EXPOSURE, f"gross exposure of {value:.2f} exceeds {limit} for {scope.name}"
+        DenialCode.GROSS_EXPOSURE, f"gross exposure of {value:.2f} in shares exceeds {limit} for {scope.name}"
+    )
+
+
+def position_margin_is_within_limit(
+    terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope
+) -> Denial | None:
+    if not snapshot.is_in_derivative or not (added := snapshot.added_margin(terms)):
+        return None
+    needed, limit = scope.margin_in(terms.symbol) + added, scope.limits.max_position_margin
+    if needed <= limit:
+        return None
+    return Denial(
+        DenialCode.POSITION_MARGIN,
+        f"margin of {needed:.2f} in {terms.symbol} with working orders exceeds {limit} for {scope.name}",
+    )
+
+
+def gross_margin_is_within_limit(
+    terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope
+) -> Denial | None:
+    if not snapshot.is_in_derivative or not (added := snapshot.added_margin(terms)):
+        return None
+    needed, limit = scope.margin_in_derivatives + added, scope.limits.max_gross_margin
+    if needed <= limit:
+        return None
+    return Denial(
+        DenialCode.GROSS_MARGIN,
+        f"margin of {needed:.2f} in futures and options exceeds {limit} for {scope.name}",
     )
 
 
@@ -90,17 +132,20 @@ def daily_loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope:
 OF_A_SCOPE: Final[tuple[ScopedCheck, ...]] = (
     quantity_is_within_limit,
     value_is_within_limit,
+    lots_are_within_limit,
     order_rate_is_within_limit,
     day_count_is_within_limit,
     open_orders_are_within_limit,
     position_is_within_limit,
     exposure_is_within_limit,
+    position_margin_is_within_limit,
+    gross_margin_is_within_limit,
     daily_loss_is_within_limit,
 )
 
 
 def funds_suffice(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    needed = margin.required(snapshot.priced_position.kind, terms.product, snapshot.added_exposure(terms))
+    needed = snapshot.added_margin(terms)
     if needed <= snapshot.available:
         return None
     return Denial(

@@ -23,13 +23,22 @@ class Limits:
     price_band_percent: Decimal = field(
         metadata=_means("Largest distance of a price from the last price, in percent.")
     )
-    max_order_quantity: Decimal = field(metadata=_means("Largest quantity of one order."))
-    max_order_value: Decimal = field(metadata=_means("Largest value of one order."))
+    # Shares are limited by quantity and value; futures and options by lots and margin, since one lot is the
+    # least that can be traded.
+    max_order_quantity: Decimal = field(metadata=_means("Largest quantity of one order in shares."))
+    max_order_value: Decimal = field(metadata=_means("Largest value of one order in shares."))
     max_position_value: Decimal = field(
-        metadata=_means("Largest value of the position in one instrument, working orders included.")
+        metadata=_means("Largest value of the position in one share, working orders included.")
     )
     max_gross_exposure: Decimal = field(
-        metadata=_means("Largest value of all positions and working orders together.")
+        metadata=_means("Largest value of all positions and working orders in shares together.")
+    )
+    max_order_lots: int = field(metadata=_means("Largest number of lots of one order in a future or option."))
+    max_position_margin: Decimal = field(
+        metadata=_means("Largest margin of the position in one future or option, working orders included.")
+    )
+    max_gross_margin: Decimal = field(
+        metadata=_means("Largest margin of all positions and working orders in futures and options together.")
     )
     max_open_orders: int = field(metadata=_means("Largest number of working orders."))
     max_orders_per_second: int = field(metadata=_means("Largest number of orders within a second."))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
+from algosat.domain import margin
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
@@ -57,6 +58,10 @@ class ExposureLine(BookLine):
     @property
     def exposure(self) -> Decimal:
         return self.worst_quantity * self.price
+
+    @property
+    def margin(self) -> Decimal:
+        return margin.required(self.kind, self.product, self.exposure)
 
     @property
     def unrealised(self) -> Decimal:
@@ -126,11 +131,18 @@ class RiskScope:
     day_result: Decimal  # profit (negative: loss) since the trading day began, fees included
 
     @property
-    def exposure(self) -> Decimal:
-        return sum((line.exposure for line in self.lines), ZERO)
+    def exposure_in_shares(self) -> Decimal:
+        return sum((line.exposure for line in self.lines if not line.kind.is_derivative), ZERO)
 
     def exposure_in(self, symbol: str) -> Decimal:
         return sum((line.exposure for line in self.lines if line.symbol == symbol), ZERO)
+
+    @property
+    def margin_in_derivatives(self) -> Decimal:
+        return sum((line.margin for line in self.lines if line.kind.is_derivative), ZERO)
+
+    def margin_in(self, symbol: str) -> Decimal:
+        return sum((line.margin for line in self.lines if line.symbol == symbol), ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +191,19 @@ class RiskSnapshot:
             return self.position
         raise ValueError(f"there is no price of {self.position.symbol}")
 
+    @property
+    def is_in_derivative(self) -> bool:
+        """Whether the order is in a future or option, which has limits of its own."""
+        return self.priced_position.kind.is_derivative
+
     def added_exposure(self, terms: OrderTerms) -> Decimal:
         """Return by how much the order could raise the exposure; zero if the worst case stays the same."""
         position = self.priced_position
         return max(position.with_order(terms).exposure - position.exposure, ZERO)
+
+    def added_margin(self, terms: OrderTerms) -> Decimal:
+        """Return by how much the order could raise the margin."""
+        return margin.required(self.priced_position.kind, terms.product, self.added_exposure(terms))
 
     def is_exit(self, terms: OrderTerms) -> bool:
         """Return whether the order can only reduce its position, marked reduce-only or not."""

@@ -34,6 +34,9 @@ LIMITS = Limits(
     max_order_value=D(100_000),
     max_position_value=D(200_000),
     max_gross_exposure=D(300_000),
+    max_order_lots=10,
+    max_position_margin=D(50_000),
+    max_gross_margin=D(80_000),
     max_open_orders=10,
     max_orders_per_second=5,
     max_orders_per_day=100,
@@ -80,6 +83,9 @@ BUY = OrderTerms("paper", "ALPHA-EQ", Side.BUY, D(10), OrderType.LIMIT, limit_pr
 MARKET = replace(BUY, type=OrderType.MARKET, limit_price=None, protection_price=D(101))
 STOP = replace(MARKET, type=OrderType.STOP, trigger_price=D(102), protection_price=D(103))
 STOP_LIMIT = replace(BUY, type=OrderType.STOP_LIMIT, trigger_price=D(102), limit_price=D(103))
+FUTURE = Instrument("ALPHA-FUT", "Alpha", InstrumentKind.FUTURE, "derivatives", D("0.05"), D(10), D(500))
+BUY_FUTURE = replace(BUY, symbol="ALPHA-FUT", product=Product.CARRY, quantity=D(100))
+IN_FUTURE = replace(LINE, symbol="ALPHA-FUT", product=Product.CARRY, kind=InstrumentKind.FUTURE)
 LONG = replace(LINE, quantity=D(10), cost=D(1000))
 SHORT = replace(LINE, quantity=D(-10), cost=D(-1000), product=Product.INTRADAY)
 EXIT = replace(BUY, side=Side.SELL, reduce_only=True)
@@ -99,6 +105,11 @@ def account_with(**differences: Any) -> RiskSnapshot:
     """Return a snapshot whose account has other limits, or another count of orders or result of the day."""
     fields = {name: differences.pop(name) for name in list(differences) if name in RiskScope.__slots__}
     return snapshot_with(scopes=(replace(ACCOUNT, limits=replace(LIMITS, **differences), **fields),))
+
+
+def future_with(**differences: Any) -> RiskSnapshot:
+    """Return a snapshot for an order in the future, whose account has other limits."""
+    return replace(account_with(**differences), instrument=FUTURE, position=IN_FUTURE)
 
 
 def code(terms: OrderTerms, snapshot: RiskSnapshot) -> DenialCode | None:
@@ -167,6 +178,14 @@ CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.OPEN_ORDERS, BUY, account_with(working_orders=10)),
     (DenialCode.POSITION_VALUE, BUY, account_with(max_position_value=D("999.99"))),
     (DenialCode.GROSS_EXPOSURE, BUY, account_with(max_gross_exposure=D("999.99"))),
+    (DenialCode.ORDER_LOTS, BUY_FUTURE, future_with(max_order_lots=9)),
+    (DenialCode.POSITION_MARGIN, BUY_FUTURE, future_with(max_position_margin=D("1999.99"))),
+    (DenialCode.GROSS_MARGIN, BUY_FUTURE, future_with(max_gross_margin=D("1999.99"))),
+    (
+        DenialCode.GROSS_MARGIN,
+        BUY_FUTURE,
+        future_with(max_gross_margin=D(2199), lines=(replace(IN_FUTURE, quantity=D(10)),)),
+    ),
     (DenialCode.DAILY_LOSS, BUY, account_with(day_result=D(-5000))),
     (DenialCode.INSUFFICIENT_FUNDS, BUY, snapshot_with(available=D("999.99"))),
 ]
@@ -197,6 +216,31 @@ def test_order_exactly_at_the_limits_passes() -> None:
     )
     later = NOW + timedelta(seconds=10)
     assert first_denial(BUY, replace(exact, available=D(1000), at=later, last_trading=later)) is None
+
+
+def test_order_in_a_future_exactly_at_the_limits_passes() -> None:
+    exact = future_with(max_order_lots=10, max_position_margin=D(2000), max_gross_margin=D(2000))
+    assert first_denial(BUY_FUTURE, exact) is None
+
+
+def test_limits_of_quantity_and_value_are_for_shares() -> None:
+    one = D(1)
+    shares = {"max_order_quantity": one, "max_order_value": one, "max_position_value": one}
+    assert first_denial(BUY_FUTURE, future_with(**shares, max_gross_exposure=one)) is None
+
+
+def test_limits_of_lots_and_margin_are_for_futures_and_options() -> None:
+    tight = account_with(max_order_lots=1, max_position_margin=D(1), max_gross_margin=D(1))
+    assert first_denial(BUY, tight) is None
+
+
+def test_shares_and_futures_do_not_use_up_each_others_limit() -> None:
+    shares, future = replace(LINE, quantity=D(1000)), replace(IN_FUTURE, quantity=D(1000))
+    full = {"max_gross_exposure": D(100_000), "max_gross_margin": D(20_000)}
+    assert code(BUY, account_with(**full, lines=(shares,))) == DenialCode.GROSS_EXPOSURE
+    assert code(BUY_FUTURE, future_with(**full, lines=(future,))) == DenialCode.GROSS_MARGIN
+    assert first_denial(BUY, account_with(**full, lines=(future,))) is None
+    assert first_denial(BUY_FUTURE, future_with(**full, lines=(shares,))) is None
 
 
 def test_limits_of_the_strategy_apply_besides_the_accounts() -> None:
