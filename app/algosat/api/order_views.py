@@ -21,7 +21,16 @@ from algosat.api.fields import (
     Timestamp,
 )
 from algosat.api.responses import Output
-from algosat.domain.orders import Order, OrderType, PendingRequest, Product, Side, Status, Validity
+from algosat.domain.orders import (
+    Order,
+    OrderType,
+    PendingRequest,
+    Product,
+    Side,
+    Status,
+    TradingSession,
+    Validity,
+)
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk import DenialCode
 from algosat.store.audit import Event
@@ -56,6 +65,10 @@ class OrderView(Output):
     strategy: StrategyName
     algo_id: str | None
     """The exchange's id of the algorithm, passed on to the broker."""
+    session: TradingSession
+    """Trading session of the order: the regular one, or the one after the market's next opening."""
+    send_at: Annotated[Timestamp | None, Field(examples=[None])]
+    """Time at which an after-market order is sent; null for a regular order."""
     status: Annotated[Status, Field(examples=["open"])]
     """State of the order."""
     pending: PendingRequest | None
@@ -140,6 +153,8 @@ def order_view(order: Order) -> OrderView:
         "reduce_only": terms.reduce_only,
         "strategy": terms.strategy,
         "algo_id": terms.algo_id,
+        "session": terms.session,
+        "send_at": terms.send_at,
         "status": order.status,
         "pending": order.pending,
         "filled_quantity": order.filled_quantity,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from flask import Response, request
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from algosat.api.access import Access
 from algosat.api.amounts import Amount
@@ -18,7 +18,17 @@ from algosat.api.request_models import Input
 from algosat.api.responses import json_answer
 from algosat.api.routes import Routes
 from algosat.api.waiting import has_no_request_pending, is_acknowledged, seconds_preferred
-from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Product, Side, Status, Validity
+from algosat.domain.orders import (
+    ModifyRequest,
+    Order,
+    OrderTerms,
+    OrderType,
+    Product,
+    Side,
+    Status,
+    TradingSession,
+    Validity,
+)
 from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, NotFound
 from algosat.store import audit, ledger, queries
 from algosat.store.rows import order_from
@@ -52,6 +62,17 @@ class NewOrder(Input):
     """Strategy that the order belongs to. Positions are kept per strategy."""
     algo_id: Label | None = None
     """The exchange's id of the algorithm, passed on to the broker."""
+    session: TradingSession = TradingSession.REGULAR
+    """Trading session: `regular`, or `after_market` for an order that is placed while the market is closed
+    and sent when it opens."""
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the regular session: keys of requests to a release before it had the field stay valid."""
+        data: dict[str, Any] = dump(self)
+        if self.session is TradingSession.REGULAR:
+            del data["session"]
+        return data
 
     def terms(self, account: str) -> OrderTerms:
         """Return the order's terms for this account."""

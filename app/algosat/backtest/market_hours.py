@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
@@ -45,6 +46,15 @@ class DailyHours:
         if at >= moment(today, self.closes):
             return moment(today + timedelta(days=1), self.opens)
         return max(at, moment(today, self.opens))
+
+    def next_phase(
+        self,
+        segment: str,
+        has_derivatives: bool,
+        at: datetime,
+        phases: AbstractSet[Phase],  # noqa: ARG002
+    ) -> datetime:
+        return self.next_open(segment, has_derivatives, at)
 
     def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
         today = self.trading_day(at)

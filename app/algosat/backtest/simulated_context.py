@@ -13,13 +13,15 @@ from algosat.backtest.execution import Execution
 from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.simulated_ledger import SimulatedLedger
 from algosat.domain import exits, reduce_only, slicing
-from algosat.domain.calendar import Calendar
+from algosat.domain.calendar import Calendar, next_opening
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.market_phases import Phase
 from algosat.domain.orders import (
     EventKind,
     ModifyRequest,
     Order,
+    OrderChange,
     OrderEvent,
     OrderTerms,
     Product,
@@ -66,6 +68,7 @@ class SimulatedContext:
         self._day: date | None = None
         self._baseline = ZERO  # net P&L at the start of the day
         self._halts: tuple[str, ...] = ()  # today's; trading is assumed to resume on the next day
+        self._kept: list[str] = []  # after-market orders, by id
         self._cancelled: list[Order] = []  # not delivered to the strategy yet
 
     # --- events --------------------------------------------------------------------------------------
@@ -106,9 +109,44 @@ class SimulatedContext:
             self._ledger.keep(order)
             event = OrderEvent(EventKind.DENIED, self.now, code=denial.code, reason=denial.detail)
             return self._ledger.record(order, event)
+        if terms.send_at is not None:
+            self._kept.append(order.id)
+        else:
+            self._submit(order)
+        return self._ledger.keep(order)
+
+    def send_kept(self, symbol: str) -> list[Order]:
+        """Judge the symbol's after-market orders again that are due at its quote, and send them.
+
+        Returns the orders that are rejected. A market that has not opened yet is waited for.
+        """
+        kept, self._kept = self._kept, []
+        outcomes = (self._send_kept(self._ledger.orders[order_id], symbol) for order_id in kept)
+        return [order for order in outcomes if order is not None]
+
+    def _send_kept(self, order: Order, symbol: str) -> Order | None:
+        """Send or keep one after-market order; return it if it is rejected."""
+        if not order.is_working:
+            return None
+        terms = order.terms.as_regular()
+        if terms.symbol != symbol or order.waits(self.now):
+            self._kept.append(order.id)
+            return None
+        terms, denial = gate.judge(terms, self._snapshot(terms, without=order.id))
+        if denial is None:
+            change = OrderChange(terms.quantity, **terms.prices)
+            self._submit(self._ledger.record(order, OrderEvent(EventKind.MODIFIED, self.now, change=change)))
+            return None
+        if denial.code is DenialCode.MARKET_CLOSED:
+            self._kept.append(order.id)
+            return None
+        self.denied[denial.code] = self.denied.get(denial.code, 0) + 1
+        rejected = OrderEvent(EventKind.REJECTED, self.now, code=denial.code, reason=denial.detail)
+        return self._ledger.record(order, rejected)
+
+    def _submit(self, order: Order) -> None:
         self._placed.append(self.now)
         self._exchange.submit(order)
-        return self._ledger.keep(order)
 
     def cancel(self, order_id: str) -> Order:
         order = self._ledger.orders[order_id]
@@ -126,7 +164,7 @@ class SimulatedContext:
         order = self._ledger.orders[order_id]
         change = request.of(order.terms)
         try:
-            modification.require_changeable(order, change)
+            modification.require_changeable(order, change, self.now)
         except (IllegalTransition, Conflict):
             return order
         remaining = modification.remaining_terms(order, change)
@@ -134,6 +172,8 @@ class SimulatedContext:
         if isinstance(outcome, Denial):
             self.denied[outcome.code] = self.denied.get(outcome.code, 0) + 1
             return order
+        if order.status is Status.CREATED:  # an after-market order that is kept here
+            return self._ledger.record(order, OrderEvent(EventKind.MODIFIED, self.now, change=outcome))
         self._exchange.modify(order, outcome)
         return self._ledger.record(order, OrderEvent(EventKind.MODIFY_REQUESTED, self.now, change=outcome))
 
@@ -221,6 +261,9 @@ class SimulatedContext:
             quote=quote,
             phase=phase,
             last_trading=last_trading,
+            opens_at=next_opening(self._calendar, instrument, terms, self.now)
+            if phase is Phase.CLOSED
+            else None,
             trading_day=day,
             square_off_at=closes_at - self._square_off if closes_at else None,
             halts=self._halts,

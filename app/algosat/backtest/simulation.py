@@ -132,6 +132,8 @@ class Simulation:
         context.now = at
         context.quotes[quote.symbol] = quote
         self._firsts.setdefault(quote.symbol, quote)
+        for rejected in context.send_kept(quote.symbol):
+            self._runner.order(rejected)
         reports = self._exchange.tick(quote)
         for report in reports:
             changed = self._ledger.apply_report(report)

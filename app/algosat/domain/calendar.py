@@ -6,18 +6,22 @@ It raises CalendarUnknown for what it does not cover and never guesses.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Final, Protocol
 
 from algosat.domain import market_phases
+from algosat.domain.instruments import Instrument
 from algosat.domain.market_phases import Phase, Sessions, Window
+from algosat.domain.orders import OrderTerms
 from algosat.errors import CalendarUnknown
 
 # Asia/Kolkata has had no daylight saving since 1945; a fixed offset needs no time-zone files on the host.
 EXCHANGE_TIME: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 WARNING_DAYS: Final = 30
 _SATURDAY: Final = 5
+_CONTINUOUS: Final = frozenset({Phase.CONTINUOUS})
 
 
 class Calendar(Protocol):
@@ -39,6 +43,11 @@ class Calendar(Protocol):
 
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
         """Return when continuous trading next begins; `at` itself during continuous trading."""
+
+    def next_phase(
+        self, segment: str, has_derivatives: bool, at: datetime, phases: AbstractSet[Phase]
+    ) -> datetime:
+        """Return when one of these phases next begins; `at` itself during one of them."""
 
     def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
         """Return when continuous trading last ended; `at` itself during continuous trading.
@@ -103,9 +112,14 @@ class ExchangeCalendar:
         return moment(day, continuous[-1].end) if continuous else None
 
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
+        return self.next_phase(segment, has_derivatives, at, _CONTINUOUS)
+
+    def next_phase(
+        self, segment: str, has_derivatives: bool, at: datetime, phases: AbstractSet[Phase]
+    ) -> datetime:
         for day in self._trading_days(at.astimezone(EXCHANGE_TIME).date()):
-            for part in self._continuous(segment, has_derivatives, day):
-                if at < moment(day, part.end):
+            for part in self.windows(segment, has_derivatives, day):
+                if part.phase in phases and at < moment(day, part.end):
                     return max(at.astimezone(UTC), moment(day, part.start))
         raise AssertionError("the trading days end by raising CalendarUnknown")
 
@@ -163,6 +177,15 @@ class AlwaysOpen:
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
         return at
 
+    def next_phase(
+        self,
+        segment: str,  # noqa: ARG002
+        has_derivatives: bool,  # noqa: ARG002
+        at: datetime,
+        phases: AbstractSet[Phase],  # noqa: ARG002
+    ) -> datetime:
+        return at
+
     def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
         return at
 
@@ -173,6 +196,17 @@ class AlwaysOpen:
 def calendar_for(*, always_open: bool) -> Calendar:
     """Return the packaged exchange calendar, or the calendar of a market that never closes."""
     return AlwaysOpen() if always_open else ExchangeCalendar(market_phases.packaged())
+
+
+def next_opening(
+    calendar: Calendar, instrument: Instrument, terms: OrderTerms, at: datetime
+) -> datetime | None:
+    """Return when a closed market next accepts the order; None beyond the end of the calendar."""
+    phases = market_phases.opening_phases(terms.type, terms.validity)
+    try:
+        return calendar.next_phase(instrument.segment, instrument.has_derivatives, at, phases)
+    except CalendarUnknown:
+        return None
 
 
 def moment(day: date, at: time) -> datetime:

@@ -48,6 +48,14 @@ def takes(phase: Phase, order_type: OrderType, validity: Validity) -> bool:
     return order_type in _TAKES.get(phase, frozenset())
 
 
+_OPENING: Final = (Phase.PRE_OPEN, Phase.PRE_OPEN_LIMIT, Phase.CONTINUOUS)
+
+
+def opening_phases(order_type: OrderType, validity: Validity) -> frozenset[Phase]:
+    """Return the phases at the beginning of a day in which the exchange accepts such an order."""
+    return frozenset(phase for phase in _OPENING if takes(phase, order_type, validity))
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """One phase of a day, in exchange time."""

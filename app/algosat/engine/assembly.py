@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from algosat.brokers.base import Broker
 from algosat.config import settings
@@ -46,11 +46,8 @@ class Components:
         Returns the seconds to wait before the next round, or None if nothing waits.
         """
         with self.desk.database.read() as connection:
-            pending, has_created = (
-                self.pending_requests.pending(connection),
-                self.router.has_created(connection),
-            )
-        waits = (self.pending_requests.step(pending), self.router.step(has_created=has_created))
+            pending, created = self.pending_requests.pending(connection), self.router.created(connection)
+        waits = (self.pending_requests.step(pending), self.router.step(created))
         return min((wait for wait in waits if wait is not None), default=None)
 
 
@@ -108,10 +105,10 @@ def assemble(
 
 
 def _sent_today(desk: Desk) -> list[datetime]:
-    """Return the creation times of orders sent since midnight UTC. The broker's limits count them too."""
+    """Return the times of orders sent since midnight UTC. The broker's limits count them too."""
     midnight = desk.clock().replace(hour=0, minute=0, second=0, microsecond=0)
-    statement = select(orders.c.created_at).where(
-        orders.c.created_at >= midnight,
+    statement = select(func.coalesce(orders.c.send_at, orders.c.created_at)).where(
+        or_(orders.c.created_at >= midnight, orders.c.send_at >= midnight),
         orders.c.account == desk.account,
         orders.c.status.not_in((Status.CREATED.value, Status.DENIED.value)),
         ~orders.c.external,

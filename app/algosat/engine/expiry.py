@@ -37,10 +37,12 @@ def expire(desk: Desk, report_processor: ReportProcessor, book_read_at: datetime
 def _ended_at(desk: Desk, order: Order, instrument: Instrument) -> datetime | None:
     """Return when a day order has certainly expired, or None if its market never closes.
 
+    The day of an after-market order is the one on which it is sent.
+
     An external order placed on a day without trading is valid for the next trading day.
     """
     calendar, where = desk.calendar, (instrument.segment, instrument.has_derivatives)
-    closes_at = calendar.closes_at(*where, order.created_at) or calendar.closes_at(
-        *where, calendar.next_open(*where, order.created_at)
+    closes_at = calendar.closes_at(*where, order.due_at) or calendar.closes_at(
+        *where, calendar.next_open(*where, order.due_at)
     )
-    return None if closes_at is None else max(closes_at, order.created_at) + _GRACE
+    return None if closes_at is None else max(closes_at, order.due_at) + _GRACE

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.reason_codes import EngineCode
+from algosat.domain.risk import Denial, DenialCode
 from algosat.engine.guarded_broker import GuardedBroker
-from algosat.engine.sender import Sender
+from algosat.engine.sender import Sender, is_late
 from algosat.engine.throttle import Throttle
 from algosat.engine.workers import Workers
 from algosat.store import ledger
+from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
-from algosat.store.tables import orders
-from algosat.trading import halts
+from algosat.store.tables import CREATED_STATUS, orders
+from algosat.trading import halts, place
 from algosat.trading.apply_report import cause_of, tracked
 from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
@@ -27,11 +29,29 @@ from algosat.trading.halts import Halt
 _PAGE: Final = 10  # created orders read at a time; no fewer than there are threads to send them
 _BUSY_SECONDS: Final = 0.02  # before the next round: a permit or a thread becomes free soon
 _BLOCKED_SECONDS: Final = 0.25  # the broker is unavailable, or another order is `unknown`
-_IS_CREATED = (orders.c.status == Status.CREATED.value, orders.c.account == bindparam("account"))
+_IS_CREATED = (text(CREATED_STATUS), orders.c.account == bindparam("account"))
+_IS_REGULAR, _WAITS = orders.c.send_at.is_(None), orders.c.send_at.is_not(None)
 _CREATED = Prepared(
-    select(orders).where(*_IS_CREATED, orders.c.seq > bindparam("after")).order_by(orders.c.seq).limit(_PAGE)
+    select(orders)
+    # `+ 0`, or SQLite prefers the index by status and reads the orders that wait for their market to open.
+    .where(*_IS_CREATED, _IS_REGULAR, orders.c.seq + 0 > bindparam("after"))
+    .order_by(orders.c.seq)
+    .limit(_PAGE)
 )
-_ANY_CREATED = Prepared(select(orders.c.seq).where(*_IS_CREATED).limit(1))
+_DUE = Prepared(
+    select(orders)
+    .where(*_IS_CREATED, orders.c.send_at <= bindparam("at"))
+    .order_by(orders.c.send_at, orders.c.seq)
+)
+# Each is one search in the index, however many orders wait for their market to open.
+_ANY_CREATED = Prepared(
+    select(
+        select(orders.c.seq).where(*_IS_CREATED, _IS_REGULAR).limit(1).scalar_subquery().label("regular"),
+        select(func.min(orders.c.send_at)).where(*_IS_CREATED, _WAITS).scalar_subquery().label("send_at"),
+    )
+)
+# Denials of an after-market order at the opening that end by themselves, or at its deadline.
+_PASSES_SOON: Final = frozenset({DenialCode.MARKET_CLOSED, DenialCode.NO_QUOTE, DenialCode.STALE_QUOTE})
 _UNKNOWN = Prepared(
     select(orders.c.strategy, orders.c.symbol).where(
         orders.c.status == Status.UNKNOWN.value, orders.c.account == bindparam("account")
@@ -39,6 +59,14 @@ _UNKNOWN = Prepared(
 )
 
 Fence = Callable[[Connection], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedOrders:
+    """Whether any orders are `created`."""
+
+    regular: bool  # some that are sent at once
+    send_at: datetime | None  # the first time at which an after-market order is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +105,12 @@ class Router:
         self._fence, self._is_reconciled = fence, is_reconciled
         self._some_wait = False
 
-    def has_created(self, connection: Connection) -> bool:
-        """Return whether any order is `created`. If none is, a round writes nothing."""
-        return _ANY_CREATED.first(connection, account=self._desk.account) is not None
+    def created(self, connection: Connection) -> CreatedOrders:
+        """Return whether any orders are `created`. If none is to be sent, a round writes nothing."""
+        row = _ANY_CREATED.first(connection, account=self._desk.account)
+        return CreatedOrders(row.regular is not None, row.send_at)
 
-    def step(self, *, has_created: bool) -> float | None:
+    def step(self, created: CreatedOrders) -> float | None:
         """Send the orders that may be sent now.
 
         Returns the seconds to wait before the next round, or None if no order waits.
@@ -89,9 +118,11 @@ class Router:
         self._sender.mark_hung_unknown()
         self._resend(self._sender.due_resends())
         retry_in = _BLOCKED_SECONDS if self._sender.has_resends else None
-        if not has_created:
-            return retry_in
-        batch = self._desk.writer.run(self._decide)
+        opens_in = None if created.send_at is None else (created.send_at - self._desk.clock()).total_seconds()
+        is_due = opens_in is not None and opens_in <= 0
+        if not created.regular and not is_due:
+            return min((wait for wait in (retry_in, opens_in) if wait is not None), default=None)
+        batch = self._desk.writer.run(lambda connection: self._decide(connection, due=is_due))
         self._some_wait = batch.retry_in is not None
         for order in batch.ended:
             self._desk.notify_web(order.id)
@@ -140,8 +171,10 @@ class Router:
                 to_send.append(order)
         return _Batch(to_send, ended, None)
 
-    def _decide(self, connection: Connection) -> _Batch:
+    def _decide(self, connection: Connection, *, due: bool) -> _Batch:
         """Decide on each created order, and commit as `submitting` those that are sent now.
+
+        `due`: also on the after-market orders whose market has opened.
 
         No more are committed than can be sent at once: an engine that is killed leaves them behind as
         `submitting`, and the next one has to search for each.
@@ -152,17 +185,19 @@ class Router:
         retry_in: float | None = None
         in_force, unknown = halts.in_force(connection), self._unknown(connection)
         available, free = self._is_available(), self._workers.free()
-        for row in self._created(connection):
-            order = order_from(row)
+        for row in self._created(connection, due=due):
+            order, cause = order_from(row), cause_of(row)
             blocked = (row.strategy, row.symbol) in unknown
             event = self._why_not_sent(order, in_force, available=available, blocked=blocked)
+            if event is None and order.terms.is_after_market and available and not blocked:
+                order, event, blocked = self._judge_again(connection, order, cause)
             if event is not None:
-                rejected.append(ledger.record(connection, order, event, cause_of(row), self._desk.books))
+                rejected.append(ledger.record(connection, order, event, cause, self._desk.books))
             elif not available or blocked:
                 retry_in = retry_in or _BLOCKED_SECONDS
             elif len(to_send) < free and self._throttle.try_acquire(self._desk.clock()):
                 event = OrderEvent(EventKind.SUBMITTING, self._desk.clock())
-                to_send.append(ledger.record(connection, order, event, cause_of(row), self._desk.books))
+                to_send.append(ledger.record(connection, order, event, cause, self._desk.books))
             else:
                 retry_in = _BUSY_SECONDS
                 break  # younger orders would find no permit or thread either
@@ -179,8 +214,7 @@ class Router:
         covering = [halt for halt in in_force if halt.covers(order.terms.strategy)]
         if covering and not order.terms.reduce_only:
             return OrderEvent(EventKind.REJECTED, at, EngineCode.HALTED_BEFORE_SENDING, covering[0].reason)
-        # An order from the future was placed before the clock was set back: its age is not known.
-        if abs(at - order.created_at) <= self._deadline:
+        if not is_late(order, at, self._deadline):
             return None
         if available:
             reason = f"the order could not be sent within {self._deadline.total_seconds():g} s"
@@ -203,7 +237,25 @@ class Router:
             return OrderEvent(EventKind.REJECTED, self._desk.clock(), EngineCode.SEND_DEADLINE, reason)
         return self._why_not_sent(order, in_force, available=True)
 
-    def _created(self, connection: Connection) -> Iterator[Any]:
+    def _judge_again(
+        self, connection: Connection, order: Order, cause: Cause
+    ) -> tuple[Order, OrderEvent | None, bool]:
+        """Judge an after-market order by the market that has opened.
+
+        Returns: the order with its present protection price, its rejection if there is one, and whether it
+        waits on, since its market has no price yet or takes no orders for a moment.
+        """
+        outcome = place.judge_again(connection, self._desk, order)
+        if not isinstance(outcome, Denial):
+            if outcome.prices == order.terms.prices:
+                return order, None, False
+            event = OrderEvent(EventKind.MODIFIED, self._desk.clock(), change=outcome)
+            return ledger.record(connection, order, event, cause, self._desk.books), None, False
+        if outcome.code in _PASSES_SOON:
+            return order, None, True
+        return order, OrderEvent(EventKind.REJECTED, self._desk.clock(), outcome.code, outcome.detail), False
+
+    def _created(self, connection: Connection, *, due: bool) -> Iterator[Any]:
         """Read created orders, oldest first, page by page: blocked orders do not delay those behind them."""
         after, number = 0, _PAGE
         while number == _PAGE:
@@ -211,6 +263,8 @@ class Router:
             for row in _CREATED.each(connection, account=self._desk.account, after=after):
                 after, number = row.seq, number + 1
                 yield row
+        if due:
+            yield from _DUE.each(connection, account=self._desk.account, at=self._desk.clock())
 
     def _is_available(self) -> bool:
         return self._is_reconciled() and self._broker.session().active

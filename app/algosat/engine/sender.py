@@ -23,7 +23,20 @@ from algosat.errors import (
 from algosat.trading.desk import Desk
 
 _RESEND_AFTER: Final = timedelta(milliseconds=250)
+# An order that has waited for its market for hours is still meant minutes after the opening: the engine may
+# start late, and a share's first price may come late.
+_OPENING: Final = timedelta(minutes=20)
 HUNG_AFTER: Final = timedelta(seconds=15)  # a longer call has hung: the order becomes `unknown`
+
+
+def is_late(order: Order, at: datetime, deadline: timedelta) -> bool:
+    """Return whether the order's deadline to be sent has passed.
+
+    An order from the future was placed before the clock was set back: its age is not known.
+    """
+    if order.terms.send_at is not None:
+        return at > order.terms.send_at + max(deadline, _OPENING)
+    return abs(at - order.created_at) > deadline
 
 
 class Sender:
@@ -47,7 +60,7 @@ class Sender:
 
     def send(self, order: Order) -> None:
         """Place an order that is committed as `submitting`. Broker errors are recorded, not raised."""
-        if self._is_late(order):
+        if is_late(order, self._desk.clock(), self._deadline):
             self._reject(order, EngineCode.SEND_DEADLINE, "the order could not be sent in time")
             return
         with self._lock:
@@ -118,7 +131,7 @@ class Sender:
         now = self._desk.clock()
         if isinstance(error, BrokerRateLimited):
             self._throttle.pause(now + RATE_LIMIT_PAUSE)
-        if abs(now + _RESEND_AFTER - order.created_at) > self._deadline:
+        if is_late(order, now + _RESEND_AFTER, self._deadline):
             self._reject(order, error.reported_code, error.detail)
             return
         with self._lock:
@@ -129,9 +142,6 @@ class Sender:
 
     def _reject_interrupted(self, order: Order) -> None:
         self._reject(order, EngineCode.INTERRUPTED, "the engine stopped before the order could be resent")
-
-    def _is_late(self, order: Order) -> bool:
-        return abs(self._desk.clock() - order.created_at) > self._deadline
 
     def _reject(self, order: Order, code: str, reason: str) -> None:
         self._report_processor.record(order.id, EventKind.REJECTED, code=code, reason=reason)

@@ -24,6 +24,7 @@ from algosat.domain.orders import (
     Side,
     Status,
     Trade,
+    TradingSession,
     Validity,
 )
 from algosat.domain.positions import Position
@@ -46,6 +47,8 @@ def order_values(order: Order) -> dict[str, Any]:
         "reduce_only": terms.reduce_only,
         "strategy": terms.strategy or "",
         "algo_id": terms.algo_id,
+        "session": terms.session.value,
+        "send_at": terms.send_at,
         "external": order.external,
         "created_at": order.created_at,
         **order_state(order),
@@ -85,6 +88,8 @@ def order_from(row: Row[Any]) -> Order:
             reduce_only=row.reduce_only,
             strategy=row.strategy or None,
             algo_id=row.algo_id,
+            session=TradingSession(row.session),
+            send_at=row.send_at,
         ),
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -105,6 +110,8 @@ def terms_data(order: Order) -> dict[str, Any]:
     """Return an order's terms as the data of its `created` event."""
     terms = ((name, getattr(order.terms, name)) for name in _TERMS)
     data = {name: _plain(value) for name, value in terms if value is not None}
+    if order.terms.session is TradingSession.REGULAR:
+        del data["session"]  # as in the events of releases that knew no other session
     return {**data, "external": order.external}
 
 
@@ -121,6 +128,8 @@ def terms_from(data: dict[str, Any]) -> OrderTerms:
         reduce_only=data["reduce_only"],
         strategy=data.get("strategy"),
         algo_id=data.get("algo_id"),
+        session=TradingSession(data.get("session", TradingSession.REGULAR)),
+        send_at=_time(data.get("send_at")),
     )
 
 
@@ -216,6 +225,10 @@ def _prices_from(data: dict[str, Any]) -> dict[str, Decimal | None]:
 
 def _decimal(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _plain(value: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Side, Validity
+from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Side, TradingSession, Validity
 from algosat.errors import CalendarUnknown
 from algosat.strategies.bars import Bar
 from algosat.strategies.parameters import Parameters
@@ -131,9 +131,13 @@ class Strategy(Generic[P]):
         trigger: Decimal | None = None,
         validity: Validity = Validity.DAY,
         reduce_only: bool = False,
+        session: TradingSession = TradingSession.REGULAR,
     ) -> Order:
-        """Place a market order; with `limit` a limit order, with `trigger` a stop, with both a stop-limit."""
-        return self._place(Side.BUY, symbol, quantity, limit, trigger, validity, reduce_only)
+        """Place a market order; with `limit` a limit order, with `trigger` a stop, with both a stop-limit.
+
+        The session `after_market` places it while the market is closed, to be sent when it opens.
+        """
+        return self._place(Side.BUY, symbol, quantity, limit, trigger, validity, reduce_only, session)
 
     def sell(
         self,
@@ -144,9 +148,10 @@ class Strategy(Generic[P]):
         trigger: Decimal | None = None,
         validity: Validity = Validity.DAY,
         reduce_only: bool = False,
+        session: TradingSession = TradingSession.REGULAR,
     ) -> Order:
         """Place an order to sell, with the order types of `buy`."""
-        return self._place(Side.SELL, symbol, quantity, limit, trigger, validity, reduce_only)
+        return self._place(Side.SELL, symbol, quantity, limit, trigger, validity, reduce_only, session)
 
     def change(
         self,
@@ -189,6 +194,7 @@ class Strategy(Generic[P]):
         trigger: Decimal | None,
         validity: Validity,
         reduce_only: bool,
+        session: TradingSession,
     ) -> Order:
         return self.context.place(
             OrderTerms(
@@ -204,6 +210,7 @@ class Strategy(Generic[P]):
                 reduce_only=reduce_only,
                 strategy=self.context.strategy,
                 algo_id=self.parameters.algo_id,
+                session=session,
             )
         )
 

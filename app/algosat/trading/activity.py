@@ -31,7 +31,9 @@ def interruption(database: Database, account: str, calendar: Calendar) -> Interr
     with database.read() as connection:
         instruments = queries.all_instruments(connection)
         orders = queries.working(connection, account)
-    return Interruption(list(open_markets(instruments, calendar, now())), list(requests_under_way(orders)))
+    return Interruption(
+        list(open_markets(instruments, calendar, now())), list(requests_under_way(orders, now()))
+    )
 
 
 def open_markets(instruments: Sequence[Instrument], calendar: Calendar, at: datetime) -> Iterator[str]:
@@ -46,9 +48,11 @@ def open_markets(instruments: Sequence[Instrument], calendar: Calendar, at: date
             yield f"{segment}{kind} is in {window.phase.value} until {window.end:%H:%M} {EXCHANGE_TIME}"
 
 
-def requests_under_way(orders: Sequence[Order]) -> Iterator[str]:
-    """Yield the orders with a request under way, in words."""
+def requests_under_way(orders: Sequence[Order], at: datetime) -> Iterator[str]:
+    """Yield the orders with a request under way, in words. After-market orders may wait during a restart."""
     for order in orders:
+        if order.waits(at):
+            continue
         if order.status in _UNACKNOWLEDGED:
             yield f"order {order.id} is {order.status.value}"
         elif order.pending is not None:

@@ -1,10 +1,21 @@
-"""Modify an order at the broker: the gate judges the new terms, the engine sends the request."""
+"""Modify an order: the gate judges the new terms, and the engine sends the request to the broker.
+
+An after-market order that waits for its market to open is changed at once.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from algosat.domain.orders import EventKind, ModifyRequest, Order, OrderChange, OrderEvent, modification
+from algosat.domain.orders import (
+    EventKind,
+    ModifyRequest,
+    Order,
+    OrderChange,
+    OrderEvent,
+    Status,
+    modification,
+)
 from algosat.domain.risk import Denial
 from algosat.errors import Denied
 from algosat.store import audit, ledger
@@ -45,11 +56,13 @@ def modify_order(desk: Desk, order_id: str, request: ModifyRequest, cause: Cause
 def _request(
     connection: Connection, desk: Desk, order: Order, change: OrderChange, cause: Cause
 ) -> Order | Denial:
-    modification.require_changeable(order, change)
+    modification.require_changeable(order, change, desk.clock())
     remaining = modification.remaining_terms(order, change)
     snapshot = risk_snapshot.read_snapshot(connection, desk, remaining, desk.clock(), replacing=order.id)
     outcome = modification.judge(remaining, change, snapshot)
     if isinstance(outcome, Denial):
         return outcome
-    event = OrderEvent(EventKind.MODIFY_REQUESTED, desk.clock(), change=outcome)
+    # An order that waits for its market to open is not known to the broker.
+    kind = EventKind.MODIFIED if order.status is Status.CREATED else EventKind.MODIFY_REQUESTED
+    event = OrderEvent(kind, desk.clock(), change=outcome)
     return ledger.record(connection, order, event, cause, desk.books)

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, Status, create
+from algosat.domain.orders import EventKind, Order, OrderChange, OrderEvent, OrderTerms, Status, create
 from algosat.domain.risk import Denial, gate
 from algosat.monitoring import metrics
 from algosat.store import ledger
@@ -92,12 +92,23 @@ def admit(
     return write(connection, desk, terms, denial, at, cause)
 
 
+def judge_again(connection: Connection, desk: Desk, order: Order) -> OrderChange | Denial:
+    """Judge an after-market order at the moment it is sent.
+
+    Returns its terms with the protection price of now, or the denial.
+    """
+    terms = order.terms.as_regular()
+    snapshot = risk_snapshot.read_snapshot(connection, desk, terms, desk.clock(), replacing=order.id)
+    terms, denial = gate.judge(terms, snapshot.without_one_order())
+    return denial or OrderChange(terms.quantity, **terms.prices)
+
+
 def write(
     connection: Connection, desk: Desk, terms: OrderTerms, denial: Denial | None, at: datetime, cause: Cause
 ) -> Order:
     order = ledger.add(connection, create(new_id(), terms, at), cause)
     if denial is None:
-        ledger.count_order(connection, order, desk.books.trading_day(at))
+        ledger.count_order(connection, order, desk.books.trading_day(order.due_at))
         return order
     denied = OrderEvent(EventKind.DENIED, at, code=denial.code, reason=denial.detail)
     return ledger.record(connection, order, denied, cause, desk.books)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from algosat.domain.calendar import next_opening
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind
 from algosat.domain.market_phases import Phase
@@ -33,6 +34,7 @@ class _Hours:
 
     phase: Phase | None
     last_trading: datetime
+    opens_at: datetime | None
     square_off_at: datetime | None
     unknown: Denial | None = None
 
@@ -52,13 +54,14 @@ def read_snapshot(
     )
     book = account_book.read_book(connection, desk.account, without=replacing)
     instrument = _instrument(facts.row)
-    hours = _hours(desk, instrument, at)
+    hours = _hours(desk, terms, instrument, at)
     return RiskSnapshot(
         at=at,
         instrument=instrument,
         quote=None if facts.row.last is None else quote_from(facts.row),
         phase=hours.phase,
         last_trading=hours.last_trading,
+        opens_at=hours.opens_at,
         trading_day=day,
         square_off_at=hours.square_off_at,
         halts=_halts(terms, facts.row),
@@ -96,9 +99,9 @@ def _trading_day(desk: Desk, at: datetime) -> tuple[date, Denial | None]:
         return desk.books.trading_day(at), Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
 
 
-def _hours(desk: Desk, instrument: Instrument | None, at: datetime) -> _Hours:
+def _hours(desk: Desk, terms: OrderTerms, instrument: Instrument | None, at: datetime) -> _Hours:
     if instrument is None:
-        return _Hours(None, at, None)
+        return _Hours(None, at, None, None)
     where = (instrument.segment, instrument.has_derivatives, at)
     try:
         closes_at = desk.calendar.closes_at(*where)
@@ -106,8 +109,10 @@ def _hours(desk: Desk, instrument: Instrument | None, at: datetime) -> _Hours:
         last_trading = at if phase is Phase.CONTINUOUS else desk.calendar.last_trading(*where)
     except CalendarUnknown as error:
         unknown = Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
-        return _Hours(None, at, None, unknown)
-    return _Hours(phase, last_trading, closes_at - desk.square_off_before_close if closes_at else None)
+        return _Hours(None, at, None, None, unknown)
+    opens_at = next_opening(desk.calendar, instrument, terms, at) if phase is Phase.CLOSED else None
+    square_off_at = closes_at - desk.square_off_before_close if closes_at else None
+    return _Hours(phase, last_trading, opens_at, square_off_at)
 
 
 def _limits(desk: Desk, terms: OrderTerms, row: Any) -> tuple[Limits, ...]:

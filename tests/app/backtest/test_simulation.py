@@ -13,7 +13,7 @@ from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.report.files import as_json
 from algosat.backtest.run import BacktestResult
 from algosat.backtest.simulated_ledger import Fill
-from algosat.domain.orders import Order, PendingRequest, Side, Status, Validity
+from algosat.domain.orders import Order, PendingRequest, Side, Status, TradingSession, Validity
 from algosat.errors import InvalidRequest
 from algosat.strategies.bars import Bar
 from tests.app.backtest.recordings import SYMBOL, Prices, at, backtest, bars, ticks
@@ -262,6 +262,65 @@ def test_order_outside_market_hours_is_denied(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = at(1, lambda own: own.buy(SYMBOL, TEN))
     finished = backtest(bars("100", "100", "100"), market="09:15-09:17")
     assert finished.report.result["orders"]["denied"] == {"market_closed": 1}
+
+
+def two_days(first: list[str], second: list[str]) -> list[str]:
+    """Return bars from 09:15 on two days that follow each other."""
+    lines, next_day = bars(*first), MORNING + timedelta(days=1)
+    moved = (line.replace(f"{MORNING:%Y-%m-%d}", f"{next_day:%Y-%m-%d}") for line in bars(*second)[1:])
+    return [*lines, *moved]
+
+
+def after_market(own: Scripted, **options: Any) -> Order:
+    return own.buy(SYMBOL, TEN, session=TradingSession.AFTER_MARKET, **options)
+
+
+@pytest.mark.parametrize(
+    ("second_day", "quantities", "rejected"),
+    [
+        (["100.50", "100.50"], [TEN], {}),
+        (["150", "150"], [], {"outside_price_band": 1}),
+    ],
+    ids=["sent at the opening", "judged again"],
+)
+def test_after_market_order_is_sent_at_the_first_price_of_the_next_day(
+    scripted: type[Scripted], second_day: list[str], quantities: list[Decimal], rejected: dict[str, int]
+) -> None:
+    placed: list[Order] = []
+    scripted.script["bar"] = at(1, lambda own: placed.append(after_market(own, limit=Decimal(101))))
+    finished = backtest(
+        two_days(["100", "100", "100"], second_day),
+        parameters={"product": "delivery"},
+        market="09:15-09:17",
+        limits=replace(UNLIMITED, price_band_percent=Decimal(5)),
+    )
+    (order,) = placed
+    assert (order.status, order.terms.send_at) == (Status.CREATED, MORNING + timedelta(days=1))
+    assert [fill.quantity for fill in fills(finished)] == quantities
+    assert all(fill.at == MORNING + timedelta(days=1) for fill in fills(finished))
+    assert finished.report.result["orders"]["denied"] == rejected
+
+
+def test_kept_after_market_order_can_be_changed_and_cancelled(scripted: type[Scripted]) -> None:
+    seen: list[Order] = []
+
+    def change_and_cancel(own: Scripted) -> None:
+        order = after_market(own, limit=Decimal(101))
+        seen.extend([own.change(order, quantity=Decimal(20)), own.context.cancel(order.id)])
+
+    scripted.script["bar"] = at(1, change_and_cancel)
+    finished = backtest(two_days(["100", "100", "100"], ["100"]), market="09:15-09:17")
+    assert [(order.status, order.terms.quantity) for order in seen] == [
+        (Status.CREATED, Decimal(20)),
+        (Status.CANCELLED, Decimal(20)),
+    ]
+    assert fills(finished) == []
+
+
+def test_after_market_order_is_denied_in_market_hours(scripted: type[Scripted]) -> None:
+    scripted.script["bar"] = at(0, after_market)
+    finished = backtest(bars("100", "100", "100"), market="09:15-09:20")
+    assert finished.report.result["orders"]["denied"] == {"market_open": 1}
 
 
 def test_intraday_position_is_squared_off_before_the_close(scripted: type[Scripted]) -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 from flask import Flask
@@ -18,14 +19,19 @@ from tests.app.cases.strategies import BuyEveryBar, Once
 from tests.app.cases.world import World
 from tests.app.fakes import FakeClock
 
-WorldAt = Callable[[datetime], World]
+
+class WorldAt(Protocol):
+    def __call__(self, at: datetime, **limits: Any) -> World: ...
 
 
 @pytest.fixture
 def world_at(tmp_path: Path, empty_url: str) -> Iterator[WorldAt]:
-    """Return a function that opens a world at the given time; a test may call it once."""
+    """Return a function that opens a world at the given time, with other limits if they are named.
+
+    A test may call it once.
+    """
     with ExitStack() as stack:
-        yield lambda at: stack.enter_context(worlds.open_world(tmp_path, empty_url, at))
+        yield lambda at, **limits: stack.enter_context(worlds.open_world(tmp_path, empty_url, at, **limits))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self
@@ -150,7 +150,7 @@ class World:
 
 def ist(year: int, month: int, day: int, hour: int, minute: int, second: int = 0) -> datetime:
     """Return a moment given in exchange time."""
-    return datetime(year, month, day, hour, minute, second, tzinfo=EXCHANGE_TIME)
+    return datetime(year, month, day, hour, minute, second, tzinfo=EXCHANGE_TIME).astimezone(UTC)
 
 
 def role_limits() -> dict[str, Any]:
@@ -160,9 +160,10 @@ def role_limits() -> dict[str, Any]:
 
 
 @contextmanager
-def open_world(directory: Path, url: str, at: datetime) -> Iterator[World]:
-    """Open a world on an empty store, with the exchange's calendar and the role's limits."""
-    data = algosat_data(directory, database__url=url, risk=role_limits(), paper__always_open=False)
+def open_world(directory: Path, url: str, at: datetime, **limits: Any) -> Iterator[World]:
+    """Open a world on an empty store, with the exchange's calendar and the role's limits or others."""
+    risk = role_limits() | limits
+    data = algosat_data(directory, database__url=url, risk=risk, paper__always_open=False)
     settings = load(write_configuration(directory, data))
     clock = FakeClock(at)
     database = Database(url)

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, Order, Status
 from algosat.domain.reason_codes import EngineCode
+from algosat.engine.router import CreatedOrders
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
@@ -218,7 +219,7 @@ def test_hung_call_is_detected_when_the_clock_is_set_back(rig: EngineRig, clock:
 
     def hang(_request: str) -> None:
         clock.forward(hours=-1)
-        rig.components.router.step(has_created=False)
+        rig.components.router.step(CreatedOrders(regular=False, send_at=None))
         seen.append(order_now(rig.desk, order).status)
 
     rig.exchange.before = hang

@@ -19,7 +19,7 @@ AFTER_THE_CALENDAR = datetime(2090, 1, 2, 6, 30, tzinfo=UTC)
 
 def reasons(desk: Desk) -> list[str]:
     with desk.database.read() as connection:
-        return list(requests_under_way(queries.working(connection, desk.account)))
+        return list(requests_under_way(queries.working(connection, desk.account), desk.clock()))
 
 
 def test_trading_market_is_listed_with_the_end_of_its_phase() -> None:

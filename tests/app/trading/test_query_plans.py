@@ -67,9 +67,23 @@ def test_working_orders_are_summed_in_the_index_without_sorting(desk: Desk) -> N
     assert not any("TEMP B-TREE" in step for step in plan)
 
 
-@pytest.mark.parametrize("name", ["_CREATED", "_ANY_CREATED", "_UNKNOWN"])
-def test_router_finds_orders_by_status_in_the_index(desk: Desk, name: str) -> None:
-    assert "ix_orders_status_seq" in _plan(desk, getattr(router, name))[0]
+def test_router_finds_unknown_orders_by_status_in_the_index(desk: Desk) -> None:
+    assert "ix_orders_status_seq" in _plan(desk, _STATEMENTS["algosat.engine.router._UNKNOWN"])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "searches"),
+    [
+        ("_CREATED", ["(account=? AND send_at=?)"]),  # `send_at=?` searches for null
+        ("_DUE", ["(account=? AND send_at<?)"]),
+        ("_ANY_CREATED", ["(account=? AND send_at=?)", "(account=? AND send_at>?)"]),
+    ],
+)
+def test_router_finds_created_orders_without_reading_those_that_wait(
+    desk: Desk, name: str, searches: list[str]
+) -> None:
+    steps = [step for step in _plan(desk, getattr(router, name)) if step.startswith("SEARCH")]
+    assert [step.partition("ix_orders_created ")[2] for step in steps] == searches
 
 
 def test_pending_requests_are_found_in_their_index(desk: Desk) -> None:

@@ -16,7 +16,12 @@ from algosat.domain.orders import PRICES, OrderTerms, OrderType, Product, Side, 
 from algosat.exchange.order_book import BookOrder, SymbolBook
 from algosat.exchange.prices.random_walk import Path
 
-_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (OrderTerms, Quote, Path)}
+# The exchange has no use for these terms, and releases that do not know them must read its orders.
+_NOT_SENT: Final = ("session", "send_at")
+_FIELDS: Final = {
+    kind: tuple(field.name for field in fields(kind) if field.name not in _NOT_SENT)
+    for kind in (OrderTerms, Quote, Path)
+}
 _PATH_DECIMALS: Final = ("previous_close", "last", "open", "high", "low", "volume")
 
 

@@ -16,6 +16,7 @@ from algosat.domain.orders.terms import (
     Product,
     Side,
     Trade,
+    TradingSession,
     Validity,
 )
 from algosat.domain.orders.transitions import ALLOWED, apply, create, may_happen
@@ -39,6 +40,7 @@ __all__ = [
     "Side",
     "Status",
     "Trade",
+    "TradingSession",
     "Validity",
     "apply",
     "create",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from algosat.domain import risk
 from algosat.domain.orders import EventKind, Order, OrderChange, OrderTerms, OrderType, Status, may_happen
@@ -10,14 +11,14 @@ from algosat.domain.risk import Denial, RiskSnapshot, gate
 from algosat.errors import Conflict, IllegalTransition
 
 
-def require_changeable(order: Order, change: OrderChange) -> None:
-    """Check that the order can be changed, whatever the gate says.
+def require_changeable(order: Order, change: OrderChange, at: datetime) -> None:
+    """Check that the order can be changed at this moment, whatever the gate says.
 
     Raises IllegalTransition or Conflict.
     """
     if order.external:
         raise Conflict(f"order {order.id} was placed elsewhere; change it there")
-    if not may_happen(order, EventKind.MODIFY_REQUESTED):
+    if not order.waits(at) and not may_happen(order, EventKind.MODIFY_REQUESTED):
         raise IllegalTransition(f"order {order.id} is {order.status}: it cannot be changed now")
     if order.pending is not None:
         raise Conflict(f"order {order.id} is {order.pending}: wait for the broker's answer")
@@ -46,6 +47,9 @@ def judge(
 def _new_terms(order: Order, change: OrderChange) -> OrderTerms:
     """Return the order's new terms. A triggered stop is a limit or market order without a trigger."""
     terms = replace(order.terms, limit_price=change.limit_price, trigger_price=change.trigger_price)
+    if order.status is Status.CREATED:
+        return terms
+    terms = terms.as_regular()
     if not terms.type.has_trigger or order.status is Status.TRIGGER_PENDING:
         return terms
     became = OrderType.LIMIT if terms.type.has_limit else OrderType.MARKET

@@ -100,6 +100,15 @@ class Order:
         return self.status in WORKING
 
     @property
+    def due_at(self) -> datetime:
+        """When the order is sent at the earliest: its age counts from then."""
+        return self.terms.send_at or self.created_at
+
+    def waits(self, at: datetime) -> bool:
+        """Return whether the order is kept here until its market opens."""
+        return self.status is Status.CREATED and self.terms.send_at is not None and at < self.terms.send_at
+
+    @property
     def is_acknowledged(self) -> bool:
-        """Whether the broker has acknowledged the order, or never will."""
-        return self.status not in UNSENT
+        """Whether the broker has acknowledged the order, never will, or is not asked before `send_at`."""
+        return self.status not in UNSENT or (self.status is Status.CREATED and self.terms.send_at is not None)

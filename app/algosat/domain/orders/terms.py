@@ -48,6 +48,13 @@ class Validity(StrEnum):
     IOC = "ioc"
 
 
+class TradingSession(StrEnum):
+    """The trading session that an order is meant for."""
+
+    REGULAR = "regular"  # the one under way: the order is sent at once
+    AFTER_MARKET = "after_market"  # the next one: placed while the market is closed, sent when it opens
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
     """The prices of an order, by their names in the store and the API; None: the order has no such price.
@@ -91,6 +98,16 @@ class OrderTerms(Prices):
     reduce_only: bool = False
     strategy: str | None = None
     algo_id: str | None = None
+    session: TradingSession = TradingSession.REGULAR
+    send_at: datetime | None = None  # when an after-market order is sent; the gate sets it
+
+    @property
+    def is_after_market(self) -> bool:
+        return self.session is TradingSession.AFTER_MARKET
+
+    def as_regular(self) -> OrderTerms:
+        """Return the terms as the gate judges them when the order is sent."""
+        return replace(self, session=TradingSession.REGULAR, send_at=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ ALLOWED: Final[dict[EventKind, frozenset[Status]]] = {
     _E.CANCELLED: _ANY_SENT | {_S.CREATED},
     _E.EXPIRED: _ANY_SENT | {_S.CREATED},
     _E.MODIFY_REQUESTED: LIVE,
-    _E.MODIFIED: LIVE,
+    # From created: an order that waits for its market to open is changed here.
+    _E.MODIFIED: LIVE | {_S.CREATED},
     _E.MODIFY_FAILED: LIVE,
     # Also while submitting or unknown: the request is kept, and sent once the order is acknowledged.
     _E.CANCEL_REQUESTED: _ANY_SENT,
@@ -77,7 +78,7 @@ def apply(order: Order, event: OrderEvent) -> Order:
     if event.kind is _E.FILLED:
         changed = _with_trade(order, event.trade)
     elif event.kind is _E.MODIFIED:
-        changed = _with_change(order)
+        changed = _with_change(order, event.change or order.pending_change)
     status = _next_status(changed, event)
     return replace(
         changed,
@@ -107,8 +108,7 @@ def _with_trade(order: Order, trade: Trade | None) -> Order:
     )
 
 
-def _with_change(order: Order) -> Order:
-    change = order.pending_change
+def _with_change(order: Order, change: OrderChange | None) -> Order:
     if change is None:
         return order
     # A fill may have overtaken the change: the quantity never falls below the filled quantity.

@@ -21,6 +21,7 @@ class DenialCode(Code):
     CONTRACT_EXPIRED = "contract_expired", "The contract has expired."
     PRODUCT_NOT_ALLOWED = "product_not_allowed", "The instrument cannot be traded under this product."
     MARKET_CLOSED = "market_closed", "The session takes no orders of this kind now."
+    MARKET_OPEN = "market_open", "The market is open: after-market orders are taken while it is closed."
     AFTER_SQUARE_OFF = "after_square_off", "Intraday positions are being closed; no new ones may be opened."
 
     OFF_TICK = "off_tick", "A price is not a multiple of the instrument's tick."

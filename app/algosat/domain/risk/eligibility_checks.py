@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from algosat.domain import margin
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import InstrumentKind
-from algosat.domain.market_phases import takes
+from algosat.domain.market_phases import Phase, takes
 from algosat.domain.orders import OrderTerms, Product, Side
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskSnapshot
@@ -33,7 +34,10 @@ def symbol_is_allowed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | Non
 
 def contract_has_not_expired(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     expiry = snapshot.instrument.expiry if snapshot.instrument else None
-    if expiry is None or snapshot.trading_day <= expiry:
+    day = snapshot.trading_day
+    if terms.is_after_market and snapshot.opens_at is not None:
+        day = snapshot.opens_at.astimezone(EXCHANGE_TIME).date()
+    if expiry is None or day <= expiry:
         return None
     return Denial(DenialCode.CONTRACT_EXPIRED, f"{terms.symbol} expired on {expiry}")
 
@@ -54,16 +58,41 @@ def no_option_is_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | 
 
 
 def phase_accepts_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if terms.is_after_market:
+        return _market_is_closed(terms, snapshot)
     if snapshot.phase is None or takes(snapshot.phase, terms.type, terms.validity):
         return None
-    return Denial(
-        DenialCode.MARKET_CLOSED,
-        f"{terms.symbol} is in phase {snapshot.phase}, which takes no {terms.type} {terms.validity} orders",
+    detail = (
+        f"{terms.symbol} is in phase {snapshot.phase}, which takes no {terms.type} {terms.validity} orders"
     )
+    if snapshot.opens_at is not None:
+        detail += (
+            f" before {snapshot.opens_at.astimezone(EXCHANGE_TIME):%d %b %H:%M} IST; "
+            "with the session after_market the order is kept until then"
+        )
+    return Denial(DenialCode.MARKET_CLOSED, detail)
+
+
+def _market_is_closed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if terms.send_at is not None:  # a change of an order that is kept already
+        return None
+    if snapshot.phase not in (None, Phase.CLOSED):
+        return Denial(
+            DenialCode.MARKET_OPEN,
+            f"{terms.symbol} is in phase {snapshot.phase}; after-market orders are taken while the market is "
+            "closed: use the session regular",
+        )
+    if snapshot.opens_at is None:
+        return Denial(
+            DenialCode.CALENDAR_UNKNOWN, f"the trading calendar does not say when {terms.symbol} opens next"
+        )
+    return None
 
 
 def square_off_has_not_begun(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if terms.product is not Product.INTRADAY or snapshot.square_off_at is None:
+        return None
+    if terms.is_after_market:  # judged when it is sent: the square-off that has begun is an earlier one
         return None
     if snapshot.at < snapshot.square_off_at:
         return None

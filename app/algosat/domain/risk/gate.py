@@ -14,7 +14,8 @@ def judge(terms: OrderTerms, snapshot: RiskSnapshot | Denial) -> tuple[OrderTerm
     """Return the terms as they are stored, and the denial if the order may not be placed.
 
     The terms get their protection price, and a delivery sale of held shares is marked reduce-only: it can
-    only reduce its position. If the snapshot could not be read, `snapshot` is the denial to return.
+    only reduce its position. An after-market order that passes gets the time at which it is sent. If the
+    snapshot could not be read, `snapshot` is the denial to return.
     """
     if isinstance(snapshot, Denial):
         return terms, snapshot
@@ -24,6 +25,8 @@ def judge(terms: OrderTerms, snapshot: RiskSnapshot | Denial) -> tuple[OrderTerm
     denial = risk.first_denial(judged, snapshot)
     if denial is None and not terms.reduce_only:  # a second sale may be a mistake, exit or not
         denial = limit_checks.is_not_a_repeat(terms, snapshot)
+    if terms.is_after_market and terms.send_at is None and denial is None:
+        judged = replace(judged, send_at=snapshot.opens_at)
     return judged, denial
 
 

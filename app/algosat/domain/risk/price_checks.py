@@ -60,6 +60,8 @@ def quantity_is_within_freeze_quantity(terms: OrderTerms, snapshot: RiskSnapshot
 
 
 def quote_is_fresh(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if terms.is_after_market:  # judged when it is sent
+        return None
     if snapshot.quote is None or snapshot.fresh_quote is not None:
         return None
     age = snapshot.quote.age(snapshot.at, snapshot.last_trading)
@@ -75,6 +77,8 @@ def quote_is_fresh(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
 
 def prices_are_within_the_circuit(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     """Check the limits of a fresh quote: the exchange may have widened those of an older one."""
+    if terms.is_after_market:  # the limits of the day on which it is sent are not known yet
+        return None
     quote = snapshot.circuit_quote(terms)
     if quote is None or snapshot.fresh_quote is None:
         return None

@@ -154,6 +154,7 @@ class RiskSnapshot:
     quote: Quote | None  # the last one, however old
     phase: Phase | None  # None: the calendar does not cover this moment
     last_trading: datetime  # when continuous trading last was; `at` during it, and if that is not known
+    opens_at: datetime | None  # of a closed market: when it next accepts the order; None if that is not known
     trading_day: date  # the exchange's date if the calendar does not cover this moment
     square_off_at: datetime | None  # when intraday positions of this segment are closed; None: never
     halts: tuple[str, ...]  # reasons of the halts that apply to the order
@@ -204,6 +205,11 @@ class RiskSnapshot:
     def added_margin(self, terms: OrderTerms) -> Decimal:
         """Return by how much the order could raise the margin."""
         return margin.required(self.priced_position.kind, terms.product, self.added_exposure(terms))
+
+    def without_one_order(self) -> RiskSnapshot:
+        """Return the snapshot without one order of today, the one that is judged again."""
+        scopes = (replace(scope, orders_today=scope.orders_today - 1) for scope in self.scopes)
+        return replace(self, scopes=tuple(scopes))
 
     def is_exit(self, terms: OrderTerms) -> bool:
         """Return whether the order can only reduce its position, marked reduce-only or not."""

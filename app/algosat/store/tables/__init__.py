@@ -5,6 +5,7 @@ from __future__ import annotations
 from algosat.store.tables.base import metadata
 from algosat.store.tables.control import alerts, errors, halts, heartbeats, limits, overrides, replies
 from algosat.store.tables.ledger import (
+    CREATED_STATUS,
     NOT_DENIED,
     WORKING_STATUS,
     balances,
@@ -20,6 +21,7 @@ from algosat.store.tables.strategies import strategies, strategy_states, strateg
 from algosat.store.tables.users import login_failures, sessions, users
 
 __all__ = [
+    "CREATED_STATUS",
     "NOT_DENIED",
     "WORKING_STATUS",
     "alerts",

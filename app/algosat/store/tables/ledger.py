@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table, Text, UniqueConstraint, text
 
-from algosat.domain.orders import WORKING, Status
+from algosat.domain.orders import WORKING, Status, TradingSession
 from algosat.store.tables.base import Sequence, metadata
 from algosat.store.types import Json, Scaled, UtcTime
 
 # The same SQL must be in a partial index and in the queries that use it.
 WORKING_STATUS = f"status IN ({', '.join(sorted(repr(status.value) for status in WORKING))})"
+CREATED_STATUS = f"status = '{Status.CREATED.value}'"
 NOT_DENIED = f"status != '{Status.DENIED.value}'"
 
 orders = Table(
@@ -44,6 +45,9 @@ orders = Table(
     Column("updated_at", UtcTime, nullable=False),
     Column("actor", String(128), nullable=False),
     Column("correlation_id", String(64), nullable=False),
+    # The default is for releases that do not know the column.
+    Column("session", String(16), nullable=False, server_default=TradingSession.REGULAR.value),
+    Column("send_at", UtcTime),  # of an after-market order; null: at once
 )
 # The gate sums up the working orders for every new order. With this index it reads no final orders, sorts
 # nothing and fetches no rows. The migration makes these indexes partial on PostgreSQL, too; saying so here
@@ -58,6 +62,12 @@ Index("ix_orders_symbol_seq", orders.c.symbol, orders.c.seq)
 Index("ix_orders_strategy_seq", orders.c.strategy, orders.c.seq)
 # Pending requests: the engine looks for them at every wake-up, and there is hardly ever one.
 Index("ix_orders_overlay", orders.c.account, orders.c.seq, sqlite_where=text("overlay IS NOT NULL"))
+# Created orders: those to send now, then those that wait for their market to open.
+Index(
+    "ix_orders_created",
+    *(orders.c[name] for name in ("account", "send_at", "seq")),
+    sqlite_where=text(CREATED_STATUS),
+)
 # From this index the gate counts the orders of the last second and finds duplicates of a new one.
 _COUNTED = ("account", "created_at", "strategy", "status", "symbol", "quantity")
 Index("ix_orders_lately", *(orders.c[name] for name in _COUNTED), sqlite_where=text(NOT_DENIED))

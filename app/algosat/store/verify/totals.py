@@ -87,13 +87,14 @@ def _as_text(filled: _Filled) -> str:
 def compare_counts(connection: Connection, replayed: Iterable[Order]) -> Iterator[str]:
     """Compare the order count of each day and strategy with the replayed orders that passed the gate.
 
-    Orders pass the gate on trading days only, so the day is the exchange's date.
+    Orders pass the gate on trading days only, so the day is the exchange's date: of the moment at which an
+    order was placed, or at which an after-market order is sent.
     """
     wanted: Counter[tuple[str, str, date]] = Counter(
         (
             order.terms.account,
             order.terms.strategy or "",
-            order.created_at.astimezone(EXCHANGE_TIME).date(),
+            order.due_at.astimezone(EXCHANGE_TIME).date(),
         )
         for order in replayed
         if order.status is not Status.DENIED and not order.external

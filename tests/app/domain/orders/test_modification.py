@@ -8,7 +8,7 @@ import pytest
 from algosat.domain.orders import EventKind, Order, OrderChange, OrderType, PendingRequest, Status
 from algosat.domain.orders.modification import remaining_terms, require_changeable
 from algosat.errors import Conflict, IllegalTransition
-from tests.app.builders import LIMIT, order_after
+from tests.app.builders import LIMIT, NOW, order_after
 
 CHANGE = OrderChange(Decimal(20), limit_price=Decimal(101), trigger_price=None)
 OPEN = order_after(EventKind.SUBMITTING, EventKind.ACCEPTED)
@@ -25,9 +25,9 @@ OPEN = order_after(EventKind.SUBMITTING, EventKind.ACCEPTED)
     ids=["external", "unsent", "pending", "filled"],
 )
 def test_order_that_cannot_be_changed_is_refused(order: Order, error: type[Exception], reason: str) -> None:
-    require_changeable(OPEN, CHANGE)
+    require_changeable(OPEN, CHANGE, NOW)
     with pytest.raises(error, match=reason):
-        require_changeable(order, CHANGE)
+        require_changeable(order, CHANGE, NOW)
 
 
 def test_only_the_unfilled_part_of_a_change_is_judged() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
-from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Validity
+from algosat.domain.orders import OrderTerms, OrderType, Product, Side, TradingSession, Validity
 from algosat.domain.risk import (
     CHECKS,
     Denial,
@@ -71,6 +71,7 @@ SNAPSHOT = RiskSnapshot(
     quote=QUOTE,
     phase=Phase.CONTINUOUS,
     last_trading=NOW,
+    opens_at=None,
     trading_day=date(2026, 11, 20),
     square_off_at=None,
     halts=(),
@@ -86,6 +87,7 @@ STOP_LIMIT = replace(BUY, type=OrderType.STOP_LIMIT, trigger_price=D(102), limit
 FUTURE = Instrument("ALPHA-FUT", "Alpha", InstrumentKind.FUTURE, "derivatives", D("0.05"), D(10), D(500))
 BUY_FUTURE = replace(BUY, symbol="ALPHA-FUT", product=Product.CARRY, quantity=D(100))
 IN_FUTURE = replace(LINE, symbol="ALPHA-FUT", product=Product.CARRY, kind=InstrumentKind.FUTURE)
+AFTER_MARKET = replace(BUY, session=TradingSession.AFTER_MARKET)
 LONG = replace(LINE, quantity=D(10), cost=D(1000))
 SHORT = replace(LINE, quantity=D(-10), cost=D(-1000), product=Product.INTRADAY)
 EXIT = replace(BUY, side=Side.SELL, reduce_only=True)
@@ -138,6 +140,9 @@ CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.MARKET_CLOSED, BUY, snapshot_with(phase=Phase.CLOSED)),
     (DenialCode.MARKET_CLOSED, MARKET, snapshot_with(phase=Phase.PRE_OPEN_LIMIT)),
     (DenialCode.MARKET_CLOSED, replace(BUY, validity=Validity.IOC), snapshot_with(phase=Phase.AUCTION)),
+    (DenialCode.MARKET_OPEN, AFTER_MARKET, SNAPSHOT),
+    (DenialCode.MARKET_OPEN, AFTER_MARKET, snapshot_with(phase=Phase.POST_CLOSE)),
+    (DenialCode.CALENDAR_UNKNOWN, AFTER_MARKET, snapshot_with(phase=Phase.CLOSED)),
     (DenialCode.AFTER_SQUARE_OFF, replace(BUY, product=Product.INTRADAY), snapshot_with(square_off_at=NOW)),
     (DenialCode.INVALID_TERMS, replace(BUY, limit_price=None), SNAPSHOT),
     (DenialCode.INVALID_TERMS, replace(BUY, trigger_price=D(101)), SNAPSHOT),
