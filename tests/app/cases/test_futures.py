@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from algosat.domain.risk import DenialCode
+from algosat.domain.instruments import InstrumentKind
+from algosat.domain.orders import OrderTerms, OrderType, Product, Side
+from algosat.domain.risk import Denial, DenialCode, gate
 from algosat.exchange import listings
 from algosat.exchange.listings import Listing
+from algosat.trading import risk_snapshot
 from tests.app.cases.world import World
 from tests.app.client import Client
 
@@ -31,6 +34,21 @@ def test_one_lot_passes_the_default_limits(served: World, trader: Client, listin
     assert answer.status_code in (201, 202), answer.json
     served.run(2)
     assert served.held() == {listing.symbol: listing.instrument.lot}
+
+
+def test_one_lot_of_every_contract_that_expires_passes_the_default_limits(served: World) -> None:
+    desk, at = served.desk, served.clock()
+    contracts = [each for each in served.broker.instruments() if each.expiry is not None]
+    denied: dict[str, Denial] = {}
+    with desk.database.read() as connection:
+        for each in contracts:
+            terms = OrderTerms(
+                desk.account, each.symbol, Side.BUY, each.lot, OrderType.MARKET, product=Product.CARRY
+            )
+            _, denial = gate.judge(terms, risk_snapshot.read_snapshot(connection, desk, terms, at))
+            denied |= {} if denial is None else {each.symbol: denial}
+    assert denied == {}
+    assert {each.kind for each in contracts} == {InstrumentKind.FUTURE, InstrumentKind.OPTION}
 
 
 def test_one_lot_of_each_future_passes_beside_the_others(served: World, trader: Client) -> None:
