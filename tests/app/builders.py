@@ -87,6 +87,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
                 "starting_cash": "1000000",
                 "latency_ms": 0,
             },
+            "charges": {"brokerage": "zerodha", "exchange": "nse"},
             "risk": {
                 "price_band_percent": "5",
                 "max_order_quantity": "10000",

@@ -130,7 +130,7 @@ class TradeView(Output):
     realised: Annotated[Money, Field(examples=["0"])]
     """Profit realised by closing part of a position, before fees; negative for a loss."""
     fees: Annotated[Money, Field(examples=["1.27"])]
-    """Brokerage, taxes and exchange charges."""
+    """By how much the fill raised the charges on the day's contract note; negative if it lowered them."""
     at: Timestamp
     """Time of execution."""
 

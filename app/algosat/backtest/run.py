@@ -34,6 +34,7 @@ class BacktestRequest:
     market: str = market_hours.ALWAYS
     limits: Limits = field(default=UNLIMITED)
     brokerage: str = "zerodha"
+    exchange: str = "nse"
     charges_of: date | None = None
     square_off_minutes: int = 15
     interval: timedelta | None = None  # length of a recorded bar; None: found from the recording
@@ -73,6 +74,7 @@ def run(request: BacktestRequest, lines: Iterable[str], named: Mapping[str, str]
         calendar=market_hours.calendar_for(request.market),
         limits=request.limits,
         brokerage=request.brokerage,
+        exchange=request.exchange,
         charges_of=request.charges_of,
         square_off_before_close=timedelta(minutes=request.square_off_minutes),
     )
@@ -124,6 +126,7 @@ def _terms(request: BacktestRequest) -> dict[str, Any]:
         "capital": str(request.capital),
         "market": request.market,
         "brokerage": request.brokerage,
+        "exchange": request.exchange,
         "charges_of": str(request.charges_of) if request.charges_of else "each trade's own day",
         "square_off_minutes": request.square_off_minutes,
         "limits": own or "none besides the market's rules and the capital",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from algosat.backtest.contract_notes import ContractNotes
 from algosat.domain.decimals import ZERO
 from algosat.domain.fees import Charges
 from algosat.domain.funds import Funds, margin_of
@@ -46,7 +47,7 @@ class SimulatedLedger:
     strategy: str
     product: Product
     deposited: Decimal
-    charges: Callable[[Order, Trade], Charges]  # for a trade that is not in the order yet
+    notes: ContractNotes
     orders: dict[str, Order] = field(default_factory=dict)
     working: dict[str, Order] = field(default_factory=dict)  # oldest first
     positions: dict[str, Position] = field(default_factory=dict)  # by symbol
@@ -66,9 +67,10 @@ class SimulatedLedger:
 
     def record(self, order: Order, event: OrderEvent) -> Order:
         """Apply an event to an order, book its trade, and return the new order."""
+        changed = apply(order, event)
         if event.trade is not None:
-            self._book(order, event.trade)
-        return self.keep(apply(order, event))
+            self._book(changed, event.trade)
+        return self.keep(changed)
 
     def apply_report(self, report: OrderReport) -> Order | None:
         """Apply an order report. Returns None if it says nothing new."""
@@ -129,7 +131,7 @@ class SimulatedLedger:
         return [position for position in self.positions.values() if position.quantity]
 
     def _book(self, order: Order, trade: Trade) -> None:
-        charges = self.charges(order, trade)
+        charges = self.notes.add_fill(order, trade)
         terms = order.terms
         before = self.position(terms.symbol)
         after = fill(before, terms.side, trade.quantity, trade.price, charges.total)

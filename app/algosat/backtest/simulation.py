@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,18 +10,16 @@ from typing import Any, Final
 
 import orjson
 
+from algosat.backtest.contract_notes import ContractNotes
 from algosat.backtest.data import RecordedData
 from algosat.backtest.execution import Execution
 from algosat.backtest.report.equity_curve import EquityCurve
 from algosat.backtest.simulated_context import SimulatedContext
 from algosat.backtest.simulated_ledger import SimulatedLedger
-from algosat.domain import fee_table
-from algosat.domain.calendar import EXCHANGE_TIME, Calendar
-from algosat.domain.fees import Charges, charges_of_fill
+from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Quote
-from algosat.domain.orders import Order, Trade
 from algosat.domain.risk.limits import Limits
-from algosat.errors import CalendarUnknown, FeesUnknown, InvalidRequest
+from algosat.errors import CalendarUnknown, InvalidRequest
 from algosat.exchange.rules import Rules
 from algosat.strategies.bars import window_of
 from algosat.strategies.base import Strategy
@@ -40,6 +38,7 @@ class SimulationSettings:
     calendar: Calendar
     limits: Limits
     brokerage: str = "zerodha"  # the plan in the table of charges
+    exchange: str = "nse"  # whose transaction charges apply
     charges_of: date | None = None  # the day whose rates apply to all trades; None: each trade's own day
     square_off_before_close: timedelta = timedelta(minutes=10)
     participation: Decimal = Decimal("0.25")  # share of the traded volume that a resting order can take
@@ -79,9 +78,7 @@ class Simulation:
             participation=settings.participation,
         )
         self._exchange = Execution(rules)
-        self._ledger = SimulatedLedger(
-            "backtest", _RUN, parameters.product, settings.capital, self._charges()
-        )
+        self._ledger = SimulatedLedger("backtest", _RUN, parameters.product, settings.capital, self._notes())
         self._context = SimulatedContext(
             self._ledger,
             self._exchange,
@@ -168,20 +165,14 @@ class Simulation:
             if symbol in quotes:
                 self._closes.setdefault(symbol, []).append((at, quotes[symbol].last))
 
-    def _charges(self) -> Callable[[Order, Trade], Charges]:
-        table, settings, listings = fee_table.packaged(), self._settings, self._data.listings
-
-        def charges(order: Order, trade: Trade) -> Charges:
-            kind = listings[order.terms.symbol].instrument.kind
-            day = settings.charges_of or trade.at.astimezone(EXCHANGE_TIME).date()
-            try:
-                return charges_of_fill(table, kind, order, trade, day, broker=settings.brokerage)
-            except FeesUnknown as error:
-                raise InvalidRequest(
-                    f"{error.detail}; give a day whose charges apply to all trades with --charges-of"
-                ) from error
-
-        return charges
+    def _notes(self) -> ContractNotes:
+        settings, listings = self._settings, self._data.listings
+        return ContractNotes(
+            kind_of=lambda symbol: listings[symbol].instrument.kind,
+            broker=settings.brokerage,
+            exchange=settings.exchange,
+            rates_of=settings.charges_of,
+        )
 
     def _require_all_symbols(self) -> None:
         missing = [symbol for symbol in self._parameters.symbols if symbol not in self._firsts]

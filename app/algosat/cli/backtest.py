@@ -50,6 +50,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--limits", type=_FILE, help="Risk limits: algosat.yaml, or its `risk` section.")
 @click.option("--brokerage", default="zerodha", show_default=True, help="Name of the brokerage plan.")
 @click.option(
+    "--exchange",
+    type=click.Choice(["nse", "bse"]),
+    default="nse",
+    show_default=True,
+    help="Exchange whose transaction charges apply.",
+)
+@click.option(
     "--charges-of",
     type=click.DateTime(["%Y-%m-%d"]),
     help="Apply the taxes and charges of this day to all trades, instead of each trade's own day.",
@@ -76,6 +83,7 @@ def command(
     market: str,
     limits: Path | None,
     brokerage: str,
+    exchange: str,
     charges_of: datetime | None,
     square_off_minutes: int,
     interval: int | None,
@@ -100,6 +108,7 @@ def command(
         market=market,
         limits=risk_limits.UNLIMITED if limits is None else risk_limits.read(limits),
         brokerage=brokerage,
+        exchange=exchange,
         charges_of=_day(charges_of),
         square_off_minutes=square_off_minutes,
         interval=timedelta(seconds=interval) if interval else None,

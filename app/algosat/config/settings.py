@@ -111,6 +111,13 @@ class PaperSettings(Section):
     latency_ms: NotNegative
 
 
+class ChargesSettings(Section):
+    """How fills are charged, until accounts have settings of their own."""
+
+    brokerage: Literal["zerodha", "fyers"]  # the plan in the packaged table of charges
+    exchange: Literal["nse", "bse"]  # whose transaction charges apply
+
+
 # How the value of a limit is written in the file, by its type; True: zero is allowed.
 _LIMIT_TYPES: Final[Mapping[tuple[str, bool], Any]] = {
     ("Decimal", False): Amount,
@@ -157,6 +164,7 @@ class AlgosatFile(Section):
     broker: Literal["paper"]
     engine: EngineSettings
     paper: PaperSettings
+    charges: ChargesSettings
     risk: RiskSettings
 
     @property

@@ -13,9 +13,11 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, func, insert, select, type_coerce, update
 
+from algosat.domain.contract_note import LINE, TOTALS, NoteLine, NoteTotals
 from algosat.domain.decimals import ZERO
+from algosat.domain.fees import ContractNote
 from algosat.domain.orders import EventKind, Order, OrderEvent, Trade, apply
 from algosat.domain.positions import Position, fill
 from algosat.errors import NotFound
@@ -23,8 +25,9 @@ from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.row_writes import add_to_rows, insert_into, replace_rows
-from algosat.store.rows import event_data, order_from, order_state, order_values, position_from, terms_data
-from algosat.store.tables import balances, days, orders, positions, trades
+from algosat.store.rows import event_data, order_from, order_state, order_values, terms_data
+from algosat.store.tables import balances, contract_notes, days, orders, positions, trades
+from algosat.store.types import Scaled
 
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
 _TRADE = Prepared(
@@ -32,8 +35,20 @@ _TRADE = Prepared(
         trades.c.account == bindparam("account"), trades.c.trade_id == bindparam("trade_id")
     )
 )
-_POSITION = Prepared(
-    select(positions).where(*(column == bindparam(column.name) for column in positions.primary_key))
+_POSITION = (positions.c.quantity, positions.c.cost, positions.c.realised, positions.c.fees)
+_TOTALS = (
+    select(*(type_coerce(func.sum(contract_notes.c[name]), Scaled).label(f"total_{name}") for name in TOTALS))
+    .where(*(contract_notes.c[name] == bindparam(name) for name in ("account", "day", "note")))
+    .subquery()
+)
+# The contract note, the position and the line of its symbol in one statement; null where nothing is booked.
+_BEFORE = Prepared(
+    select(_TOTALS, *_POSITION, *(contract_notes.c[name] for name in LINE))
+    .select_from(_TOTALS)
+    .outerjoin(positions, and_(*(column == bindparam(column.name) for column in positions.primary_key)))
+    .outerjoin(
+        contract_notes, and_(*(column == bindparam(column.name) for column in contract_notes.primary_key))
+    )
 )
 _ADD = Prepared(insert(orders).inline(), (column.name for column in orders.c if column is not orders.c.seq))
 _ADD_TRADE = Prepared(
@@ -43,10 +58,10 @@ _ADD_TRADE = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class Bookkeeping:
-    """Rules for booking a fill: the trading day it belongs to, and its fees."""
+    """Rules for booking a fill: the trading day it belongs to, and the contract note it is charged on."""
 
     trading_day: Callable[[datetime], date]
-    fees: Callable[[Order, Trade], Decimal]
+    note: Callable[[Order, Trade], ContractNote | None]  # None: the fees are not known, and none are booked
 
 
 def add(connection: Connection, order: Order, cause: Cause) -> Order:
@@ -124,21 +139,38 @@ def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:
 
 
 def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping) -> None:
-    fees = books.fees(order, trade)
-    before = _position(connection, order)
+    note = books.note(order, trade)
+    row = _BEFORE.first(connection, **_position_key(order), **_note_key(note))
+    fees = ZERO if note is None else _put_on_note(connection, note, row, order, trade)
+    before = _position(order, row)
     after = fill(before, order.terms.side, trade.quantity, trade.price, fees)
     realised = after.realised - before.realised
-    _ADD_TRADE.run(connection, _trade_values(order, trade, realised, fees))
+    _ADD_TRADE.run(connection, _trade_values(order, trade, realised, fees, note))
     _put_position(connection, after, trade.at)
     _add_totals(connection, balances, {"account": order.terms.account}, {"realised": realised, "fees": fees})
     day = books.trading_day(trade.at)
     _add_totals(connection, days, _day_key(order, day), {"trades": 1, "realised": realised, "fees": fees})
 
 
-def _position(connection: Connection, order: Order) -> Position:
+def _put_on_note(connection: Connection, note: ContractNote, row: Any, order: Order, trade: Trade) -> Decimal:
+    """Add a fill to its contract note. Returns by how much the fill raises the charges on the note."""
+    totals = NoteTotals(*(getattr(row, f"total_{name}") or ZERO for name in TOTALS))
+    before = NoteLine(*(getattr(row, name) or ZERO for name in LINE))
+    after = note.add_fill(before, order, trade)
+    key = {"account": order.terms.account, "symbol": order.terms.symbol, **_note_key(note)}
+    replace_rows(contract_notes).run(connection, {**key, **{name: getattr(after, name) for name in LINE}})
+    return note.charges_of_fill(totals, before, after).total
+
+
+def _note_key(note: ContractNote | None) -> dict[str, Any]:
+    return {"day": None, "note": None} if note is None else {"day": note.day, "note": note.name}
+
+
+def _position(order: Order, row: Any) -> Position:
     key = _position_key(order)
-    row = _POSITION.first(connection, **key)
-    return Position(**key) if row is None else position_from(row)
+    if row.quantity is None:
+        return Position(**key)
+    return Position(**key, quantity=row.quantity, cost=row.cost, realised=row.realised, fees=row.fees)
 
 
 def _put_position(connection: Connection, position: Position, at: datetime) -> None:
@@ -162,7 +194,9 @@ def _day_key(order: Order, day: date) -> dict[str, Any]:
     return {"account": order.terms.account, "strategy": order.terms.strategy or "", "day": day}
 
 
-def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) -> dict[str, Any]:
+def _trade_values(
+    order: Order, trade: Trade, realised: Decimal, fees: Decimal, note: ContractNote | None
+) -> dict[str, Any]:
     return {
         **_position_key(order),
         "trade_id": trade.id,
@@ -173,6 +207,7 @@ def _trade_values(order: Order, trade: Trade, realised: Decimal, fees: Decimal) 
         "realised": realised,
         "fees": fees,
         "at": trade.at,
+        "note": None if note is None else note.name,
     }
 
 

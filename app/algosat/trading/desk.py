@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 
 import structlog
 
 from algosat.clock import Clock, now
-from algosat.config.settings import Settings
+from algosat.config.settings import ChargesSettings, Settings
 from algosat.domain import fee_table
 from algosat.domain.calendar import EXCHANGE_TIME, Calendar, calendar_for
-from algosat.domain.decimals import ZERO
-from algosat.domain.fees import charges_of_fill
+from algosat.domain.fees import ContractNote, note_for
 from algosat.domain.instruments import InstrumentKind
-from algosat.domain.orders import Order, Trade
+from algosat.domain.orders import Order, Product, Trade
 from algosat.domain.risk.limits import Limits
 from algosat.errors import CalendarUnknown, FeesUnknown
 from algosat.store import queries
@@ -62,7 +60,7 @@ def build(
         writer=writer,
         notifier=notifier,
         calendar=calendar,
-        books=Bookkeeping(_booking_day(calendar), Fees(database)),
+        books=Bookkeeping(_booking_day(calendar), Charging(database, algosat.charges)),
         defaults=Limits(**algosat.risk.model_dump()),
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
         clock=clock,
@@ -84,25 +82,31 @@ def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
     return day
 
 
-class Fees:
-    """The fees of a fill, by the packaged table of charges."""
+class Charging:
+    """The contract notes of an account, charged by the packaged table."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, settings: ChargesSettings) -> None:
+        self._database, self._settings = database, settings
         self._table = fee_table.packaged()
         self._kinds: dict[str, InstrumentKind] = {}
+        self._notes: dict[tuple[InstrumentKind, Product, date], ContractNote] = {}
 
-    def __call__(self, order: Order, trade: Trade) -> Decimal:
-        """Return the fees of a trade that the order already includes."""
-        before = replace(order, filled_value=order.filled_value - trade.quantity * trade.price)
+    def __call__(self, order: Order, trade: Trade) -> ContractNote | None:
+        """Return the note that a trade belongs to, or None if its fees are not known."""
         try:
             kind = self._kind(order.terms.symbol)
-            day = trade.at.astimezone(EXCHANGE_TIME).date()
-            return charges_of_fill(self._table, kind, before, trade, day).total
+            return self._note(kind, order.terms.product, trade.at.astimezone(EXCHANGE_TIME).date())
         except FeesUnknown as error:
             # The fill has happened: a book without the fill would be worse than one without its fees.
             _log.error("fees_unknown", order=order.id, trade=trade.id, detail=error.detail)
-            return ZERO
+            return None
+
+    def _note(self, kind: InstrumentKind, product: Product, day: date) -> ContractNote:
+        key = (kind, product, day)
+        if key not in self._notes:
+            broker, exchange = self._settings.brokerage, self._settings.exchange
+            self._notes[key] = note_for(self._table, kind, product, day, broker=broker, exchange=exchange)
+        return self._notes[key]
 
     def _kind(self, symbol: str) -> InstrumentKind:
         if symbol not in self._kinds:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from algosat.domain import fee_table
-from algosat.domain.fees import Charges, Turnover, charges, charges_of_fill
+from algosat.domain.contract_note import NoteLine, NoteTotals
+from algosat.domain.decimals import ZERO
+from algosat.domain.fees import Charges, Turnover, charges, note_for
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import (
     EventKind,
@@ -32,6 +36,10 @@ EQUITY, FUTURE, OPTION = InstrumentKind.EQUITY, InstrumentKind.FUTURE, Instrumen
 def round_trip(quantity: str, bought_at: str, sold_at: str) -> Turnover:
     bought, sold = Decimal(quantity) * Decimal(bought_at), Decimal(quantity) * Decimal(sold_at)
     return Turnover(bought, sold, (bought, sold))
+
+
+def bought_for(value: str) -> Turnover:
+    return Turnover(bought=Decimal(value), orders=(Decimal(value),))
 
 
 def amounts(*values: str) -> Charges:
@@ -109,8 +117,8 @@ def test_shares_under_product_carry_are_refused() -> None:
 
 
 def test_brokerage_is_a_fraction_of_the_value_up_to_a_cap() -> None:
-    small = charges(TABLE, EQUITY, Product.INTRADAY, Turnover.of_order(Side.BUY, Decimal(10_000)), DAY)
-    large = charges(TABLE, EQUITY, Product.INTRADAY, Turnover.of_order(Side.BUY, Decimal(10_000_000)), DAY)
+    small = charges(TABLE, EQUITY, Product.INTRADAY, bought_for("10000"), DAY)
+    large = charges(TABLE, EQUITY, Product.INTRADAY, bought_for("10000000"), DAY)
     assert (small.brokerage, large.brokerage) == (Decimal("3.00"), Decimal("20.00"))
 
 
@@ -124,21 +132,148 @@ def test_warning_starts_thirty_days_before_the_review_ends() -> None:
     assert "2027-03-31" in (TABLE.warning(date(2027, 3, 2)) or "")
 
 
-@given(
-    side=st.sampled_from(Side),
-    kind=st.sampled_from([EQUITY, FUTURE, OPTION]),
-    parts=st.lists(st.tuples(st.integers(1, 5000), st.integers(5, 500_000)), min_size=1, max_size=8),
+@dataclass(frozen=True)
+class Executed:
+    """An order and its fills, as quantities and prices in paise."""
+
+    symbol: str
+    side: Side
+    product: Product
+    fills: tuple[tuple[int, int], ...]
+
+    @property
+    def quantity(self) -> Decimal:
+        return Decimal(sum(quantity for quantity, _ in self.fills))
+
+    @property
+    def value(self) -> Decimal:
+        return sum((Decimal(quantity * paise) / 100 for quantity, paise in self.fills), ZERO)
+
+
+def booked_fill_by_fill(kind: InstrumentKind, executed: Iterable[Executed]) -> list[Charges]:
+    """Return what each fill is charged, when it is booked on the note of its day."""
+    lines: dict[str, NoteLine] = {}
+    charged: list[Charges] = []
+    for number, each in enumerate(executed):
+        order = create(
+            f"a{number:017}",
+            OrderTerms(
+                "paper", each.symbol, each.side, each.quantity, OrderType.MARKET, product=each.product
+            ),
+            NOW,
+        )
+        order = apply(order, OrderEvent(EventKind.SUBMITTING, NOW))
+        note = note_for(TABLE, kind, each.product, DAY, broker="zerodha", exchange="nse")
+        for part, (quantity, paise) in enumerate(each.fills):
+            trade = Trade(f"T{number}-{part}", Decimal(quantity), Decimal(paise) / 100, NOW)
+            order = apply(order, OrderEvent(EventKind.FILLED, NOW, trade=trade))
+            totals = sum(lines.values(), NoteTotals())
+            before = lines.get(each.symbol, NoteLine())
+            lines[each.symbol] = note.add_fill(before, order, trade)
+            charged.append(note.charges_of_fill(totals, before, lines[each.symbol]))
+    return charged
+
+
+def total(charged: Iterable[Charges]) -> Decimal:
+    return sum((each.total for each in charged), ZERO)
+
+
+def order(side: Side, quantity: int, paise: int, *, product: Product = Product.DELIVERY) -> Executed:
+    return Executed("ALPHA-EQ", side, product, ((quantity, paise),))
+
+
+BUY, SELL = Side.BUY, Side.SELL
+
+
+@pytest.mark.parametrize(("paise", "expected"), [(49_900, "59.35"), (50_100, "59.40")])
+def test_hundred_orders_of_one_share_are_charged_as_one_note(paise: int, expected: str) -> None:
+    assert total(booked_fill_by_fill(EQUITY, [order(BUY, 1, paise)] * 100)) == Decimal(expected)
+
+
+def test_small_intraday_sales_pay_the_tax_of_their_sum() -> None:
+    # Each sale of 1,000 owes 0.25: rounded by itself, no sale would pay tax.
+    charged = booked_fill_by_fill(EQUITY, [order(SELL, 1, 100_000, product=Product.INTRADAY)] * 100)
+    assert sum(each.stt for each in charged) == 25
+
+
+def test_delivery_bought_and_sold_on_one_day_is_charged_as_intraday() -> None:
+    as_delivery = booked_fill_by_fill(EQUITY, [order(BUY, 400, 100_000), order(SELL, 400, 110_000)])
+    assert total(as_delivery) == Decimal("200.62")  # the worked example of an intraday round trip
+    bought, sold = as_delivery
+    assert bought.stt == 400
+    assert (bought.brokerage, bought.stamp) == (ZERO, Decimal("60.00"))
+    assert (sold.brokerage, sold.stt, sold.stamp) == (Decimal(40), Decimal(110 - 400), Decimal(12 - 60))
+
+
+def test_only_the_netted_quantity_is_charged_as_intraday() -> None:
+    bought, sold = booked_fill_by_fill(EQUITY, [order(BUY, 100, 100_000), order(SELL, 40, 110_000)])
+    # 60 shares at 1,000 are delivered; 40 are sold at 1,100 as intraday.
+    assert bought.stt + sold.stt == 60 + 11
+    assert bought.stamp + sold.stamp == Decimal("9.00") + Decimal("1.20")
+    assert bought.brokerage + sold.brokerage == 20 + Decimal("13.20")
+
+
+def test_sale_from_holdings_is_charged_as_delivery_until_shares_are_bought_back() -> None:
+    sold, bought = booked_fill_by_fill(EQUITY, [order(SELL, 50, 100_000), order(BUY, 25, 99_000)])
+    assert (sold.stt, sold.brokerage) == (Decimal(50), ZERO)
+    assert sold.stt + bought.stt == 31  # 25 delivered: 25; 25 netted: 6.25
+    assert sold.brokerage + bought.brokerage == Decimal("15.00") + Decimal("7.43")  # of both orders in full
+
+
+def test_intraday_orders_do_not_net_with_delivery() -> None:
+    mixed = [order(BUY, 10, 100_000), order(SELL, 10, 100_000, product=Product.INTRADAY)]
+    assert sum(each.stt for each in booked_fill_by_fill(EQUITY, mixed)) == 13  # 10 and 2.50, rounded once
+
+
+def test_symbols_are_netted_apart_and_rounded_together() -> None:
+    other = Executed("BRAVO-EQ", SELL, Product.DELIVERY, ((1, 40_000),))
+    charged = booked_fill_by_fill(EQUITY, [order(BUY, 1, 40_000), other])
+    assert [each.stt for each in charged] == [0, 1]  # 0.40 and 0.40
+
+
+executed_orders = st.lists(
+    st.builds(
+        Executed,
+        symbol=st.sampled_from(["ALPHA-EQ", "BRAVO-EQ"]),
+        side=st.sampled_from(Side),
+        product=st.sampled_from([Product.DELIVERY, Product.INTRADAY]),
+        fills=st.lists(st.tuples(st.integers(1, 5000), st.integers(5, 500_000)), min_size=1, max_size=3).map(
+            tuple
+        ),
+    ),
+    min_size=1,
+    max_size=8,
 )
-def test_charges_of_fills_add_up_to_those_of_the_order(
-    side: Side, kind: InstrumentKind, parts: list[tuple[int, int]]
-) -> None:
-    quantity = Decimal(sum(quantity for quantity, _ in parts))
-    terms = OrderTerms("paper", "ALPHA-EQ", side, quantity, OrderType.MARKET, product=Product.INTRADAY)
-    order = apply(create("a00000000000000001", terms, NOW), OrderEvent(EventKind.SUBMITTING, NOW))
-    booked = Decimal(0)
-    for number, (part, paise) in enumerate(parts):
-        trade = Trade(f"T{number}", Decimal(part), Decimal(paise) / 100, NOW)
-        booked += charges_of_fill(TABLE, kind, order, trade, DAY).total
-        order = apply(order, OrderEvent(EventKind.FILLED, NOW, trade=trade))
-    whole = charges(TABLE, kind, Product.INTRADAY, Turnover.of_order(side, order.filled_value), DAY)
-    assert booked == whole.total
+
+
+def note_of(kind: InstrumentKind, executed: list[Executed]) -> Charges:
+    """Return the charges on the note of all these orders, computed at once."""
+    totals = NoteTotals()
+    for symbol in {each.symbol for each in executed}:
+        mine = [each for each in executed if each.symbol == symbol]
+        delivery = [each for each in mine if each.product is Product.DELIVERY and kind is EQUITY]
+        quantities = [sum(each.quantity for each in delivery if each.side is side) for side in Side]
+        values = [sum((each.value for each in delivery if each.side is side), ZERO) for side in Side]
+        netted = min(quantities)
+        bought, sold = (
+            (value * (quantity - netted) / quantity).quantize(Decimal("1e-8")) if quantity else ZERO
+            for value, quantity in zip(values, quantities, strict=True)
+        )
+        plans = [Product.DELIVERY if each in delivery and not netted else Product.INTRADAY for each in mine]
+        fees = [
+            TABLE.plan("zerodha", kind, plan).brokerage(each.value)
+            for each, plan in zip(mine, plans, strict=True)
+        ]
+        totals += NoteTotals(
+            sum((each.value for each in mine if each.side is BUY), ZERO),
+            sum((each.value for each in mine if each.side is SELL), ZERO),
+            bought,
+            sold,
+            sum((fee.quantize(Decimal("0.01"), ROUND_HALF_UP) for fee in fees), ZERO),
+        )
+    return note_for(TABLE, kind, Product.DELIVERY, DAY, broker="zerodha", exchange="nse").charges(totals)
+
+
+@given(kind=st.sampled_from([EQUITY, FUTURE, OPTION]), executed=executed_orders)
+def test_fills_of_a_day_add_up_to_its_note(kind: InstrumentKind, executed: list[Executed]) -> None:
+    assert total(booked_fill_by_fill(kind, executed)) == note_of(kind, executed).total

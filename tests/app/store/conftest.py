@@ -7,6 +7,9 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
+from algosat.domain.fee_table import packaged
+from algosat.domain.fees import ContractNote, note_for
+from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, OrderType, Side, Trade, create
 from algosat.store import ledger
 from algosat.store.audit import Cause
@@ -15,7 +18,16 @@ from algosat.store.writer import Writer
 
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
 CAUSE = Cause("tester", "correlation-1")
-BOOKS = Bookkeeping(trading_day=lambda at: at.date(), fees=lambda order, trade: Decimal("1.25"))
+
+
+def _note(order: Order, trade: Trade) -> ContractNote:
+    terms = order.terms
+    return note_for(
+        packaged(), InstrumentKind.EQUITY, terms.product, trade.at.date(), broker="zerodha", exchange="nse"
+    )
+
+
+BOOKS = Bookkeeping(trading_day=lambda at: at.date(), note=_note)
 
 
 def order_of(number: int, *, side: Side = Side.BUY, quantity: str = "10") -> Order:

@@ -36,7 +36,7 @@ def test_fill_changes_order_trade_position_balance_and_day_together(
     assert order.status is Status.FILLED
     assert (position.quantity, position.cost, position.realised) == (Decimal(6), Decimal(600), Decimal(40))
     assert balance is not None
-    assert (balance.deposited, balance.realised, balance.fees) == (1000, 40, Decimal("2.5"))
+    assert (balance.deposited, balance.realised, balance.fees) == (1000, 40, Decimal("1.65"))
     assert [(row.trade_id, row.realised) for row in page.rows] == [("T2", 40), ("T1", 0)]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table, Text, UniqueConstraint, text
 
 from algosat.domain.orders import WORKING, Status, TradingSession
+from algosat.domain.contract_note import LINE
+from algosat.domain.orders import WORKING, Status
 from algosat.store.tables.base import Sequence, metadata
 from algosat.store.types import Json, Scaled, UtcTime
 
@@ -102,8 +104,9 @@ trades = Table(
     Column("quantity", Scaled, nullable=False),
     Column("price", Scaled, nullable=False),
     Column("realised", Scaled, nullable=False),
-    Column("fees", Scaled, nullable=False),
+    Column("fees", Scaled, nullable=False),  # negative if the fill made the day's contract note cheaper
     Column("at", UtcTime, nullable=False),
+    Column("note", String(32)),  # the contract note that includes the fill; None: charged by itself
     UniqueConstraint("account", "trade_id"),
 )
 Index("ix_trades_order_id", trades.c.order_id)
@@ -143,6 +146,18 @@ days = Table(
     Column("trades", Integer, nullable=False),
     Column("realised", Scaled, nullable=False),
     Column("fees", Scaled, nullable=False),
+)
+
+# The turnover on the contract notes of each day, by symbol. Each fill books the difference that it makes to
+# the charges on its note. Fills booked by a release without this table are on no note: they keep their fees.
+contract_notes = Table(
+    "contract_notes",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("day", Date, primary_key=True),  # the exchange's date of the fills
+    Column("note", String(32), primary_key=True),  # exchange and kind of instrument, such as nse/equity
+    Column("symbol", String(64), primary_key=True),
+    *(Column(name, Scaled, nullable=False) for name in LINE),
 )
 
 # Daily P&L baselines: the value from which the day's profit or loss is counted, with open positions at their

@@ -1,9 +1,9 @@
-"""Comparison of totals: positions, balances and days with all fills, and order counts with all orders."""
+"""Comparison of totals with all fills and orders: positions, balances, days, contract notes, order counts."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -11,15 +11,22 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.contract_note import LINE, NoteLine
 from algosat.domain.decimals import ZERO
-from algosat.domain.orders import Order, Side, Status
+from algosat.domain.instruments import InstrumentKind
+from algosat.domain.orders import Order, Product, Side, Status
 from algosat.domain.positions import Position, fill
 from algosat.store.rows import position_from
-from algosat.store.tables import balances, days, orders, positions, trades
+from algosat.store.tables import balances, contract_notes, days, orders, positions, trades
 
 _Filled = tuple[Decimal, Decimal]  # quantity and value
 _Total = tuple[Decimal, Decimal]  # realised and fees
 _NOTHING_FILLED: Final[_Filled] = (ZERO, ZERO)
+_NoteKey = tuple[str, date, str, str]  # account, day, note and symbol
+_NO_FILLS: Final = NoteLine()
+_ON_NOTES: Final = tuple(
+    name for name in LINE if "brokerage" not in name
+)  # brokerage depends on the settings
 
 
 def compare_book(connection: Connection) -> Iterator[str]:
@@ -27,6 +34,7 @@ def compare_book(connection: Connection) -> Iterator[str]:
     replayed: dict[tuple[str, str, str, str], Position] = {}
     filled: dict[str, _Filled] = defaultdict(lambda: _NOTHING_FILLED)
     number: Counter[tuple[str, str]] = Counter()
+    on_notes: dict[_NoteKey, NoteLine] = {}
     rows = connection.execution_options(yield_per=1000).execute(select(trades).order_by(trades.c.seq))
     for row in rows:
         key = (row.account, row.strategy, row.symbol, row.product)
@@ -37,6 +45,9 @@ def compare_book(connection: Connection) -> Iterator[str]:
         quantity, value = filled[row.order_id]
         filled[row.order_id] = (quantity + row.quantity, value + row.quantity * row.price)
         number[row.account, row.strategy] += 1
+        if row.note is not None:
+            note = (row.account, row.at.astimezone(EXCHANGE_TIME).date(), row.note, row.symbol)
+            on_notes[note] = _with_fill(on_notes.get(note, _NO_FILLS), row)
     stored = {
         (row.account, row.strategy, row.symbol, row.product): position_from(row)
         for row in connection.execute(select(positions))
@@ -45,6 +56,7 @@ def compare_book(connection: Connection) -> Iterator[str]:
         if replayed.get(key) != stored.get(key):
             yield f"position {'/'.join(key)}: stored {stored.get(key)}, its fills give {replayed.get(key)}"
     yield from _compare_totals(connection, replayed, number)
+    yield from _compare_notes(connection, on_notes)
     statement = select(orders.c.id, orders.c.filled_quantity, orders.c.filled_value)
     filled_rows = connection.execute(statement.where(orders.c.filled_quantity != 0))
     in_rows = {row.id: (row.filled_quantity, row.filled_value) for row in filled_rows}
@@ -78,6 +90,35 @@ def _compare_totals(
         wanted = (*strategies[key], number[key])
         if counted.get(key) != wanted:
             yield f"days of {'/'.join(key)}: stored {counted.get(key)}, its fills give {wanted}"
+
+
+def _with_fill(line: NoteLine, trade: Any) -> NoteLine:
+    """Return the line of a contract note with a trade, without its brokerage."""
+    side, value = Side(trade.side), trade.quantity * trade.price
+    if trade.product == Product.DELIVERY and trade.note.endswith(f"/{InstrumentKind.EQUITY}"):
+        return line.with_delivery_fill(side, trade.quantity, value, ZERO, ZERO)
+    return line.with_fill(side, value, ZERO)
+
+
+def _compare_notes(connection: Connection, replayed: Mapping[_NoteKey, NoteLine]) -> Iterator[str]:
+    """Compare the turnover on each contract note with the fills that were charged on it."""
+    stored = {
+        (row.account, row.day, row.note, row.symbol): {name: getattr(row, name) for name in _ON_NOTES}
+        for row in connection.execute(select(contract_notes))
+    }
+    wanted = {key: {name: getattr(line, name) for name in _ON_NOTES} for key, line in replayed.items()}
+    for key in stored.keys() | wanted.keys():
+        if stored.get(key) != wanted.get(key):
+            yield (
+                f"contract note {' '.join(map(str, key))}: stored {_described(stored.get(key))}, "
+                f"its fills give {_described(wanted.get(key))}"
+            )
+
+
+def _described(line: Mapping[str, Decimal] | None) -> str:
+    if line is None:
+        return "nothing"
+    return ", ".join(f"{name} {amount}" for name, amount in line.items() if amount) or "nothing"
 
 
 def _as_text(filled: _Filled) -> str:

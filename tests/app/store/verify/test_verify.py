@@ -47,6 +47,10 @@ def test_store_written_through_the_ledger_is_clean(filled: Database) -> None:
         ("UPDATE days SET orders = 0", "0 orders, but 3 passed the gate"),
         ("UPDATE days SET day = '2026-11-23'", "days of paper//2026-11-23: 3 orders, but 0 passed the gate"),
         ("DELETE FROM days", "days of paper"),
+        ("UPDATE contract_notes SET sold = sold + 1", "contract note paper 2026-11-20 nse/equity ALPHA-EQ"),
+        ("UPDATE contract_notes SET delivered_sold = 0", "delivered_sold 299.85"),
+        ("DELETE FROM contract_notes", "stored nothing, its fills give bought 1008.1"),
+        ("UPDATE trades SET note = NULL", "its fills give nothing"),
         ("UPDATE trades SET realised = realised + 1 WHERE seq = 3", "trade T3: realised"),
     ],
 )
@@ -61,5 +65,6 @@ def test_price_changed_in_trades_and_positions_is_found(writer: Writer, database
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE trades SET price = price + 100000000"))
         connection.execute(text("UPDATE positions SET cost = cost + 400000000"))
-    (finding,) = result_of(database).findings
-    assert "filled 4 for 400, its trades sum to 4 for 404" in finding
+    note, order = sorted(result_of(database).findings)
+    assert "stored bought 400" in note
+    assert "filled 4 for 400, its trades sum to 4 for 404" in order

@@ -1,0 +1,124 @@
+"""The turnover on a day's contract note, by symbol.
+
+There is one note for each account, trading day, exchange and kind of instrument.
+
+Shares bought and sold under product delivery on one day are not delivered: the quantity that was both bought
+and sold is charged as intraday, at the average price of each side. Brokerage of all delivery orders in the
+symbol is then that of intraday orders, whatever the quantity (support page of Zerodha: "Why was the brokerage
+charged on delivery trades?").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+
+from algosat.domain.decimals import ZERO
+from algosat.domain.orders import Side
+
+_SMALLEST: Final = Decimal("0.00000001")  # the smallest amount the store can hold
+
+
+@dataclass(frozen=True, slots=True)
+class NoteTotals:
+    """The turnover that charges are computed from, in rupees."""
+
+    bought: Decimal = ZERO
+    sold: Decimal = ZERO
+    delivered_bought: Decimal = ZERO  # the part of `bought` that is charged as delivery
+    delivered_sold: Decimal = ZERO  # the part of `sold` that is charged as delivery
+    brokerage: Decimal = ZERO
+
+    def __add__(self, other: NoteTotals) -> NoteTotals:
+        return NoteTotals(
+            self.bought + other.bought,
+            self.sold + other.sold,
+            self.delivered_bought + other.delivered_bought,
+            self.delivered_sold + other.delivered_sold,
+            self.brokerage + other.brokerage,
+        )
+
+    def __sub__(self, other: NoteTotals) -> NoteTotals:
+        return NoteTotals(
+            self.bought - other.bought,
+            self.sold - other.sold,
+            self.delivered_bought - other.delivered_bought,
+            self.delivered_sold - other.delivered_sold,
+            self.brokerage - other.brokerage,
+        )
+
+
+TOTALS: Final = tuple(field.name for field in fields(NoteTotals))
+
+
+@dataclass(frozen=True, slots=True)
+class NoteLine(NoteTotals):
+    """The turnover in one symbol, and what netting needs to know of the orders under product delivery."""
+
+    delivery_buy_quantity: Decimal = ZERO
+    delivery_buy_value: Decimal = ZERO
+    delivery_sell_quantity: Decimal = ZERO
+    delivery_sell_value: Decimal = ZERO
+    delivery_brokerage: Decimal = ZERO  # of these orders, charged as delivery
+    same_day_brokerage: Decimal = ZERO  # of these orders, charged as intraday
+
+    def with_fill(self, side: Side, value: Decimal, brokerage: Decimal) -> NoteLine:
+        """Return the line with a fill that is not netted."""
+        if side is Side.BUY:
+            return replace(self, bought=self.bought + value, brokerage=self.brokerage + brokerage)
+        return replace(self, sold=self.sold + value, brokerage=self.brokerage + brokerage)
+
+    def with_delivery_fill(
+        self, side: Side, quantity: Decimal, value: Decimal, brokerage: Decimal, same_day_brokerage: Decimal
+    ) -> NoteLine:
+        """Return the line with a fill under product delivery.
+
+        Both amounts of brokerage are those of the fill: charged as delivery, and charged as intraday.
+        """
+        if side is Side.BUY:
+            added = replace(
+                self,
+                bought=self.bought + value,
+                delivery_buy_quantity=self.delivery_buy_quantity + quantity,
+                delivery_buy_value=self.delivery_buy_value + value,
+            )
+        else:
+            added = replace(
+                self,
+                sold=self.sold + value,
+                delivery_sell_quantity=self.delivery_sell_quantity + quantity,
+                delivery_sell_value=self.delivery_sell_value + value,
+            )
+        netted = added.netted
+        by_delivery = self.delivery_brokerage + brokerage
+        by_same_day = self.same_day_brokerage + same_day_brokerage
+        due = by_same_day if netted else by_delivery
+        return replace(
+            added,
+            delivered_bought=_left(added.delivery_buy_value, netted, added.delivery_buy_quantity),
+            delivered_sold=_left(added.delivery_sell_value, netted, added.delivery_sell_quantity),
+            brokerage=self.brokerage + due - self.delivery_brokerage_due,
+            delivery_brokerage=by_delivery,
+            same_day_brokerage=by_same_day,
+        )
+
+    @property
+    def netted(self) -> Decimal:
+        """The quantity that was both bought and sold under product delivery."""
+        return min(self.delivery_buy_quantity, self.delivery_sell_quantity)
+
+    @property
+    def delivery_brokerage_due(self) -> Decimal:
+        """The brokerage of the orders under product delivery."""
+        return self.same_day_brokerage if self.netted else self.delivery_brokerage
+
+
+LINE: Final = tuple(field.name for field in fields(NoteLine))
+
+
+def _left(value: Decimal, netted: Decimal, quantity: Decimal) -> Decimal:
+    """Return the value of what is left of a side after netting, at the average price of the side."""
+    if netted == quantity:
+        return ZERO
+    return (value * (quantity - netted) / quantity).quantize(_SMALLEST, ROUND_HALF_EVEN)
