@@ -35,7 +35,8 @@ def booked(desk: Desk) -> Decimal:
         balance = queries.balance(connection, desk.account)
     assert found.clean, found.findings
     assert balance is not None
-    return balance.fees
+    fees: Decimal = balance.fees
+    return fees
 
 
 def lines(desk: Desk) -> dict[tuple[date, str, str], tuple[Decimal, Decimal]]:
