@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table, Text, UniqueConstraint, text
 
-from algosat.domain.orders import WORKING, Status, TradingSession
 from algosat.domain.contract_note import LINE
-from algosat.domain.orders import WORKING, Status
+from algosat.domain.orders import WORKING, Status, TradingSession
 from algosat.store.tables.base import Sequence, metadata
 from algosat.store.types import Json, Scaled, UtcTime
 
