@@ -61,7 +61,10 @@ class OrderView(Output):
     validity: Validity
     """How long the order stays at the exchange: for the day, or immediate or cancel."""
     reduce_only: bool
-    """Whether the order may only reduce a position, never open or reverse one."""
+    """Whether the order may only reduce a position, never open or reverse one.
+
+    True for every delivery sale of held shares.
+    """
     strategy: StrategyName
     algo_id: str | None
     """The exchange's id of the algorithm, passed on to the broker."""

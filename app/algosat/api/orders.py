@@ -57,7 +57,10 @@ class NewOrder(Input):
     validity: Validity = Validity.DAY
     """How long the order stays at the exchange: for the day, or immediate or cancel."""
     reduce_only: bool = False
-    """Deny the order if it would open or reverse a position instead of reducing one."""
+    """Deny the order if it would open or reverse a position instead of reducing one.
+
+    A delivery sale of held shares is always reduce-only.
+    """
     strategy: Label | None = None
     """Strategy that the order belongs to. Positions are kept per strategy."""
     algo_id: Label | None = None

@@ -54,3 +54,13 @@ class AlertKind(StrEnum):
         "The day's loss of a position counts from a price older than the previous trading day.",
         False,
     )
+    EXIT_KEPT_BACK = (
+        "exit.kept_back",
+        Severity.CRITICAL,
+        "An exit was rejected, or denied because there is no price at all; the position is still open.",
+    )
+    EXIT_OLD_PRICE = (
+        "exit.old_price",
+        Severity.CRITICAL,
+        "A market exit was sent with a limit made from an old price; it may not be filled.",
+    )

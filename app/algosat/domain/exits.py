@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from algosat.domain.orders import OrderTerms, OrderType, Side
 from algosat.domain.risk.snapshot import BookLine
+
+_LONGEST_NAME: Final = 128
+
+
+def line_name(strategy: str, symbol: str, product: str) -> str:
+    """Return the name of a line, as the subject of an alert."""
+    return f"{symbol}/{product}/{strategy}".rstrip("/")[:_LONGEST_NAME]
 
 
 def is_left(line: BookLine) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import BindParameter, Boolean, Connection, and_, bindparam, func, or_, select, text
 
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.reason_codes import EngineCode
@@ -21,7 +21,7 @@ from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import CREATED_STATUS, orders
-from algosat.trading import halts, place
+from algosat.trading import exit_alerts, halts, place
 from algosat.trading.apply_report import cause_of, tracked
 from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
@@ -31,11 +31,18 @@ _BUSY_SECONDS: Final = 0.02  # before the next round: a permit or a thread becom
 _BLOCKED_SECONDS: Final = 0.25  # the broker is unavailable, or another order is `unknown`
 _IS_CREATED = (text(CREATED_STATUS), orders.c.account == bindparam("account"))
 _IS_REGULAR, _WAITS = orders.c.send_at.is_(None), orders.c.send_at.is_not(None)
+_ARE_EXITS: BindParameter[bool] = bindparam("are_exits", type_=Boolean)
 _CREATED = Prepared(
     select(orders)
-    # `+ 0`, or SQLite prefers the index by status and reads the orders that wait for their market to open.
-    .where(*_IS_CREATED, _IS_REGULAR, orders.c.seq + 0 > bindparam("after"))
-    .order_by(orders.c.seq)
+    .where(
+        *_IS_CREATED,
+        _IS_REGULAR,
+        or_(
+            orders.c.reduce_only < _ARE_EXITS,
+            and_(orders.c.reduce_only == _ARE_EXITS, orders.c.seq > bindparam("after")),
+        ),
+    )
+    .order_by(orders.c.reduce_only.desc(), orders.c.seq)
     .limit(_PAGE)
 )
 _DUE = Prepared(
@@ -77,7 +84,7 @@ class _Batch:
 
 
 class Router:
-    """Sends created orders once each, oldest first."""
+    """Sends created orders once each: exits first, then the oldest."""
 
     def __init__(
         self,
@@ -167,7 +174,8 @@ class Router:
             if event is not None:
                 events = [event] if may_happen(order, event.kind) else []
                 ended.append(ledger.record_all(connection, order, events, cause, self._desk.books))
-            elif len(to_send) < free and self._throttle.try_acquire(self._desk.clock()):
+                exit_alerts.after_events(connection, self._desk, order, events, cause)
+            elif len(to_send) < free and self._has_permit(order):
                 to_send.append(order)
         return _Batch(to_send, ended, None)
 
@@ -193,9 +201,10 @@ class Router:
                 order, event, blocked = self._judge_again(connection, order, cause)
             if event is not None:
                 rejected.append(ledger.record(connection, order, event, cause, self._desk.books))
+                exit_alerts.after_events(connection, self._desk, order, [event], cause)
             elif not available or blocked:
                 retry_in = retry_in or _BLOCKED_SECONDS
-            elif len(to_send) < free and self._throttle.try_acquire(self._desk.clock()):
+            elif len(to_send) < free and self._has_permit(order):
                 event = OrderEvent(EventKind.SUBMITTING, self._desk.clock())
                 to_send.append(ledger.record(connection, order, event, cause, self._desk.books))
             else:
@@ -255,13 +264,22 @@ class Router:
             return order, None, True
         return order, OrderEvent(EventKind.REJECTED, self._desk.clock(), outcome.code, outcome.detail), False
 
+    def _has_permit(self, order: Order) -> bool:
+        """Take a permit to send the order, if there is one. The day's limit does not keep exits back."""
+        return self._throttle.try_acquire(self._desk.clock(), is_exit=order.terms.reduce_only)
+
     def _created(self, connection: Connection, *, due: bool) -> Iterator[Any]:
-        """Read created orders, oldest first, page by page: blocked orders do not delay those behind them."""
-        after, number = 0, _PAGE
+        """Read created orders: exits first, then the others, oldest first.
+
+        They are read page by page: blocked orders do not delay those behind them.
+        """
+        after, are_exits, number = 0, True, _PAGE
         while number == _PAGE:
             number = 0
-            for row in _CREATED.each(connection, account=self._desk.account, after=after):
-                after, number = row.seq, number + 1
+            for row in _CREATED.each(
+                connection, account=self._desk.account, after=after, are_exits=are_exits
+            ):
+                after, are_exits, number = row.seq, row.reduce_only, number + 1
                 yield row
         if due:
             yield from _DUE.each(connection, account=self._desk.account, at=self._desk.clock())

@@ -20,7 +20,7 @@ from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
 from algosat.store import queries, retention
 from algosat.store.audit import Cause
-from algosat.trading import cancel
+from algosat.trading import cancel, exit_alerts
 from algosat.trading.desk import Desk
 
 _ACTOR: Final = "clock"
@@ -59,6 +59,7 @@ class PeriodicDuties:
         if has_come(self._next_close, now, within=_CLOSE_EVERY):
             self._next_close = now + _CLOSE_EVERY
             yield halt_cancels.cancel_halted
+            yield lambda desk: exit_alerts.close_settled(desk, Cause(_ACTOR, correlation.new()))
             yield lambda desk: auto_close.flatten_halted(desk, self._denied_exits)
             yield lambda desk: auto_close.square_off(desk, self._denied_exits)
         if book_read_at is not None:

@@ -31,13 +31,14 @@ class Throttle:
         for at in sorted(sent):
             self._count(at)
 
-    def try_acquire(self, at: datetime, *, is_new: bool = True) -> bool:
+    def try_acquire(self, at: datetime, *, is_new: bool = True, is_exit: bool = False) -> bool:
         """Take a permit for one request, if there is one.
 
-        The day's limit counts new orders only: a cancel or modification cannot wait until tomorrow.
+        The day's limit counts new orders only: a cancel or modification cannot wait until tomorrow. Nor can
+        an exit, which is counted and left to the broker's own limit.
         """
         with self._lock:
-            if not self._has_room(at) or (is_new and self._today >= self._per_day):
+            if not self._has_room(at) or (is_new and not is_exit and self._today >= self._per_day):
                 return False
             self._count(at, is_new=is_new)
             return True

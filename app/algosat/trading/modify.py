@@ -20,7 +20,7 @@ from algosat.domain.risk import Denial
 from algosat.errors import Denied
 from algosat.store import audit, ledger
 from algosat.store.audit import Cause
-from algosat.trading import risk_snapshot
+from algosat.trading import exit_alerts, risk_snapshot
 from algosat.trading.desk import Desk
 
 
@@ -61,6 +61,8 @@ def _request(
     snapshot = risk_snapshot.read_snapshot(connection, desk, remaining, desk.clock(), replacing=order.id)
     outcome = modification.judge(remaining, change, snapshot)
     if isinstance(outcome, Denial):
+        if order.terms.reduce_only:
+            exit_alerts.after_gate(connection, desk, remaining, outcome, snapshot, cause)
         return outcome
     # An order that waits for its market to open is not known to the broker.
     kind = EventKind.MODIFIED if order.status is Status.CREATED else EventKind.MODIFY_REQUESTED

@@ -6,17 +6,16 @@ import base64
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
 from algosat.domain.orders import EventKind, Order, OrderChange, OrderEvent, OrderTerms, Status, create
-from algosat.domain.risk import Denial, gate
+from algosat.domain.risk import Denial, RiskSnapshot, gate
 from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
-from algosat.trading import idempotency, risk_snapshot
+from algosat.trading import exit_alerts, idempotency, risk_snapshot
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 
@@ -84,12 +83,11 @@ def admit(
 
     Slices of one order are equal by design, so they are not suspected of being repeats.
     """
-    at = desk.clock()
-    snapshot = risk_snapshot.read_snapshot(connection, desk, terms, at)
+    snapshot = risk_snapshot.read_snapshot(connection, desk, terms, desk.clock())
     if is_slice:
         snapshot = replace(snapshot, is_repeat=False)
     terms, denial = gate.judge(terms, snapshot)
-    return write(connection, desk, terms, denial, at, cause)
+    return write(connection, desk, terms, denial, snapshot, cause)
 
 
 def judge_again(connection: Connection, desk: Desk, order: Order) -> OrderChange | Denial:
@@ -104,13 +102,21 @@ def judge_again(connection: Connection, desk: Desk, order: Order) -> OrderChange
 
 
 def write(
-    connection: Connection, desk: Desk, terms: OrderTerms, denial: Denial | None, at: datetime, cause: Cause
+    connection: Connection,
+    desk: Desk,
+    terms: OrderTerms,
+    denial: Denial | None,
+    snapshot: RiskSnapshot,
+    cause: Cause,
 ) -> Order:
-    order = ledger.add(connection, create(new_id(), terms, at), cause)
+    """Store an order that the gate has judged by this snapshot, as created or denied."""
+    order = ledger.add(connection, create(new_id(), terms, snapshot.at), cause)
+    if terms.reduce_only:
+        exit_alerts.after_gate(connection, desk, terms, denial, snapshot, cause)
     if denial is None:
         ledger.count_order(connection, order, desk.books.trading_day(order.due_at))
         return order
-    denied = OrderEvent(EventKind.DENIED, at, code=denial.code, reason=denial.detail)
+    denied = OrderEvent(EventKind.DENIED, snapshot.at, code=denial.code, reason=denial.detail)
     return ledger.record(connection, order, denied, cause, desk.books)
 
 

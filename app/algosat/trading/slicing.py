@@ -42,9 +42,9 @@ def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -
     is_repeat = snapshot.is_repeat or _was_just_sliced(connection, desk, terms, largest, at)
     protected, denial = gate.judge(terms, replace(snapshot, instrument=whole, is_repeat=is_repeat))
     if denial is not None:
-        return [place.write(connection, desk, protected, denial, at, cause)]
+        return [place.write(connection, desk, protected, denial, snapshot, cause)]
     if terms.quantity <= largest:
-        return [place.write(connection, desk, protected, None, at, cause)]
+        return [place.write(connection, desk, protected, None, snapshot, cause)]
     pieces = slices(terms.quantity, snapshot.instrument)
     return [
         place.admit(connection, desk, replace(terms, quantity=piece), cause, is_slice=True)

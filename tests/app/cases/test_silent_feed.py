@@ -50,7 +50,6 @@ def test_flattening_halt_closes_the_position(silent: World) -> None:
     assert silent.held() == {}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 02: no alert")
 def test_flattening_halt_without_a_fresh_price_raises_an_alert(silent: World) -> None:
     silent.halt_and_flatten()
     silent.run(30, feed=False)

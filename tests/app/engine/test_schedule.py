@@ -58,7 +58,7 @@ def test_newest_of_several_exits_is_cancelled_first(desk: Desk) -> None:
 def test_other_orders_and_exits_of_other_positions_are_kept(desk: Desk) -> None:
     hold(desk, "10")
     hold(desk, "10", symbol=SECOND)
-    plain = accepted(desk, sell(desk, "5"))
+    plain = accepted(desk, sell(desk, "5", product=Product.INTRADAY))
     other = accepted(desk, sell(desk, "10", symbol=SECOND, reduce_only=True))
     sell_externally(desk, "10")
     cancel_oversized(desk)
