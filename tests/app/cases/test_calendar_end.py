@@ -1,12 +1,19 @@
-"""Case 05: the packaged calendar ends on 31 December 2026; the exchange goes on trading."""
+"""Case 05: the packaged calendar ends on 31 December 2026; the exchange goes on trading.
+
+Like it: the broker's list of instruments, or a contract's expiry, says that nothing is to be traded.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from algosat.domain.orders import Side, Status
+from algosat.engine.quotes import replace_instruments
+from algosat.store import queries
 from algosat.trading import close
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import World, ist
@@ -53,3 +60,45 @@ def test_flattening_halt_closes_the_position(uncovered: World) -> None:
         refresh(uncovered)
         uncovered.tick()
     assert uncovered.held() == {}
+
+
+@pytest.fixture
+def unlisted(world_at: WorldAt) -> World:
+    """Hold 100 shares that the broker's list of instruments no longer has."""
+    world = world_at(ist(2026, 11, 25, 11, 0))
+    world.hold(SYMBOL, 100)
+    listed = [each for each in world.broker.instruments() if each.symbol != SYMBOL]
+    for _ in range(2):  # the engine has started twice since
+        replace_instruments(world.desk, listed)
+    return world
+
+
+def test_entry_in_an_unlisted_instrument_is_denied(unlisted: World) -> None:
+    assert unlisted.place(SYMBOL, Side.BUY, 1).code == "unknown_symbol"
+
+
+def test_unlisted_position_can_be_sold_and_off_tick_prices_are_still_denied(unlisted: World) -> None:
+    price = unlisted.quote(SYMBOL).last - 1
+    off_tick = unlisted.place(SYMBOL, Side.SELL, 10, limit_price=price + Decimal("0.001"), reduce_only=True)
+    assert off_tick.code == "off_tick"
+    assert unlisted.place(SYMBOL, Side.SELL, 10, limit_price=price, reduce_only=True).status is Status.FILLED
+    assert unlisted.place(SYMBOL, Side.SELL, 90, reduce_only=True).status is Status.FILLED
+    unlisted.tick()
+    assert unlisted.held() == {}
+    with unlisted.desk.database.read() as connection:
+        fees = [row.fees for row in queries.trades_page(connection, limit=10).rows]
+    assert all(fee > 0 for fee in fees), fees
+
+
+def test_close_all_includes_unlisted_positions(unlisted: World) -> None:
+    (order,) = close.close_all(unlisted.desk, CAUSE).orders
+    assert (order.terms.symbol, order.status) == (SYMBOL, Status.CREATED), order.code
+
+
+def test_position_whose_contract_has_expired_by_our_reckoning_can_be_closed(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 25, 11, 0))
+    world.hold(SYMBOL, 100)
+    past = [replace(each, expiry=date(2026, 11, 24)) for each in world.broker.instruments()]
+    replace_instruments(world.desk, past)
+    assert world.place(SYMBOL, Side.BUY, 1).code == "contract_expired"
+    assert world.place(SYMBOL, Side.SELL, 100, reduce_only=True).status is Status.FILLED

@@ -25,6 +25,16 @@ def test_created_orders_are_sent_once_and_oldest_first(rig: EngineRig) -> None:
     assert {order_now(rig.desk, order).status for order in orders} == {Status.OPEN}
 
 
+def test_exits_are_sent_before_older_entries(rig: EngineRig, clock: FakeClock) -> None:
+    hold(rig.desk, "10")
+    entries = [buy(rig.desk, "1") for _ in range(25)]
+    exit_order = sell(rig.desk, "10", reduce_only=True)
+    entries.append(buy(rig.desk, "1"))
+    while rig.route():
+        clock.forward(seconds=1)
+    assert rig.exchange.sent == [order.id for order in (exit_order, *entries)]
+
+
 def test_order_is_committed_as_submitting_before_it_is_sent(rig: EngineRig) -> None:
     seen: list[Status] = []
     orders = [buy(rig.desk), buy(rig.desk)]

@@ -39,6 +39,14 @@ def test_cancels_neither_need_nor_use_the_days_orders() -> None:
     assert throttle.try_acquire(NOON + timedelta(seconds=4), is_new=False)
 
 
+def test_exits_do_not_need_the_days_orders_and_use_them() -> None:
+    throttle = Throttle(10, 10, 2)
+    assert [throttle.try_acquire(NOON, is_exit=True) for _ in range(3)] == [True, True, True]
+    assert acquired(throttle, 1) == [False]
+    limited = Throttle(2, 10, 10)
+    assert [limited.try_acquire(NOON, is_exit=True) for _ in range(3)] == [True, True, False]
+
+
 def test_orders_sent_before_a_restart_count() -> None:
     throttle = Throttle(10, 10, 2, sent=[NOON - timedelta(hours=1), NOON - timedelta(seconds=5)])
     assert not throttle.try_acquire(NOON)
