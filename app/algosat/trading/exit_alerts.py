@@ -35,7 +35,7 @@ def after_gate(
     exit_of = f"an exit of {terms.quantity}"
     if denial is not None and denial.code is DenialCode.NO_QUOTE:
         kind, detail = AlertKind.EXIT_KEPT_BACK, f"{exit_of} was denied: {denial.detail}, or {_TERMINAL}"
-    elif denial is None and terms.type is OrderType.MARKET and snapshot.fresh_quote is None:
+    elif denial is None and _is_sent_unpriced(terms, snapshot):
         kind = AlertKind.EXIT_OLD_PRICE
         detail = f"{exit_of} is sent with the limit {terms.protection_price}: {_price(snapshot.quote)}"
     else:
@@ -104,6 +104,11 @@ def _over(connection: Connection, desk: Desk) -> list[tuple[AlertKind, str]]:
 def _is_fresh(connection: Connection, desk: Desk, quote: Quote | None) -> bool:
     allowed = (limits.effective(connection, desk.defaults) or desk.defaults).stale_quote_seconds
     return quote is not None and abs((desk.clock() - quote.at).total_seconds()) <= allowed
+
+
+def _is_sent_unpriced(terms: OrderTerms, snapshot: RiskSnapshot) -> bool:
+    """Return whether the order is sent now, with a limit made from an old price."""
+    return terms.type is OrderType.MARKET and not terms.is_after_market and snapshot.fresh_quote is None
 
 
 def _subject(terms: OrderTerms) -> str:
