@@ -175,9 +175,10 @@ def test_price_of_an_exit_comes_from_the_last_price_known() -> None:
 
 
 def test_circuit_limits_bound_the_price_of_an_exit_on_their_own_day_only() -> None:
-    low = {"last": D("90.50"), "lower_circuit": D(90)}
-    assert _protection(replace(LONG, quote=replace(STALE, **low))) == D(90)
-    assert _protection(replace(LONG, quote=replace(YESTERDAYS, **low))) == D("88.70")
+    stale, old = (replace(quote, last=D("90.50")) for quote in (STALE, YESTERDAYS))
+    assert stale.lower_circuit == 90
+    assert _protection(replace(LONG, quote=stale)) == D(90)
+    assert _protection(replace(LONG, quote=old)) == D("88.70")
 
 
 def test_circuit_limit_is_the_price_of_an_exit_if_nothing_has_traded() -> None:
