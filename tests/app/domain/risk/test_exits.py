@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,15 +65,19 @@ def _snapshots(draw: st.DrawFn) -> RiskSnapshot:
     )
 
 
-def _orders(side: Side, product: Product, **terms: Any) -> st.SearchStrategy[OrderTerms]:
-    prices = st.integers(1, 4000).map(lambda ticks: ticks * D("0.05"))
-    shared = {"side": st.just(side), "product": st.just(product), "quantity": st.integers(1, 40).map(D)}
-    shared |= {name: st.just(value) for name, value in terms.items()}
-    market = st.just({"type": OrderType.MARKET, "limit_price": None})
-    limit = prices.map(lambda price: {"type": OrderType.LIMIT, "limit_price": price})
-    stop = prices.map(lambda price: {"type": OrderType.STOP, "limit_price": None, "trigger_price": price})
-    return st.tuples(st.fixed_dictionaries(shared), market | limit | stop).map(
-        lambda drawn: replace(BUY, **drawn[0], **drawn[1])
+@st.composite
+def _orders(draw: st.DrawFn, side: Side, product: Product, reduce_only: bool = False) -> OrderTerms:
+    price = draw(st.integers(1, 4000)) * D("0.05")
+    kind = draw(st.sampled_from([OrderType.MARKET, OrderType.LIMIT, OrderType.STOP]))
+    return replace(
+        BUY,
+        side=side,
+        product=product,
+        reduce_only=reduce_only,
+        quantity=D(draw(st.integers(1, 40))),
+        type=kind,
+        limit_price=price if kind is OrderType.LIMIT else None,
+        trigger_price=price if kind is OrderType.STOP else None,
     )
 
 
