@@ -31,6 +31,7 @@ class FakeExchange:
         self.book: dict[str, OrderReport] = {}
         self.sent: list[str] = []  # the tags of the orders placed, oldest first
         self.active = True
+        self.settled: list[FinalSettlement] = []
         self.before: Callable[[str], None] = lambda _request: None
         self.after: Callable[[str], None] = lambda _request: None
 
@@ -86,7 +87,8 @@ class FakeExchange:
         return []
 
     def settlements(self) -> Sequence[FinalSettlement]:
-        return []
+        self.before("settlements")
+        return self.settled
 
     def quotes(self) -> Sequence[Quote]:
         return []

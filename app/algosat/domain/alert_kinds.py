@@ -64,3 +64,14 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "A market exit was sent with a limit made from an old price; it may not be filled.",
     )
+    CONTRACT_UNSETTLED = (
+        "contract.unsettled",
+        Severity.CRITICAL,
+        "A contract has expired, and the broker has not said at which price its positions are settled.",
+    )
+    CONTRACT_NOT_CLOSED = (
+        "contract.not_closed",
+        Severity.ERROR,
+        "A position that would be settled by delivery of shares was still open when its contract expired.",
+        False,
+    )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Product
 from algosat.errors import FeesUnknown
@@ -30,6 +31,7 @@ class Rates:
     stamp_buy: Decimal
     sebi: Decimal
     gst: Decimal
+    stt_exercise: Decimal = ZERO  # of the intrinsic value of an exercised option
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def _rates(period: Mapping[str, Any], entry: Mapping[str, str]) -> Rates:
         stamp_buy=_share(entry["stamp_buy"]),
         sebi=_share(period["sebi"]),
         gst=_share(period["gst"]),
+        stt_exercise=_share(entry.get("stt_exercise", "0")),
     )
 
 

@@ -20,7 +20,7 @@ from algosat.domain.contract_note import NoteLine, NoteTotals
 from algosat.domain.decimals import ZERO
 from algosat.domain.fee_table import FeeTable, Plan, Rates
 from algosat.domain.instruments import InstrumentKind
-from algosat.domain.orders import Order, Product, Trade
+from algosat.domain.orders import Order, Product, Side, Trade
 from algosat.errors import FeesUnknown
 
 _PAISA: Final = Decimal("0.01")
@@ -171,6 +171,28 @@ def charges(
         brokerage=sum((_to_paisa(plan.brokerage(value)) for value in turnover.orders), ZERO),
     )
     return note.charges(totals)
+
+
+def charges_of_settlement(
+    table: FeeTable, kind: InstrumentKind, order: Order, trade: Trade, on: date, *, broker: str = "zerodha"
+) -> Charges:
+    """Return the charges for the settlement of a position at expiry, which is on no note. Raises FeesUnknown.
+
+    Nothing is traded at the exchange, so there is neither its charge nor stamp duty. The broker charges
+    brokerage as for an order, but nothing for an option that expires worthless. The tax on the intrinsic
+    value of an exercised option is paid by its buyer, whose settlement is a sale.
+    """
+    value = trade.quantity * trade.price
+    if not value:
+        return Charges()
+    rates = table.rates(kind, order.terms.product, on)
+    brokerage = _to_paisa(table.plan(broker, kind, order.terms.product).brokerage(value))
+    exercised = value if order.terms.side is Side.SELL else ZERO
+    return Charges(
+        brokerage=brokerage,
+        stt=_to_rupee(exercised * rates.stt_exercise),
+        gst=_to_paisa(brokerage * rates.gst),
+    )
 
 
 def _raised(plan: Plan, before: Decimal, after: Decimal) -> Decimal:

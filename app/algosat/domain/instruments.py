@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -52,6 +52,12 @@ class Instrument:
             return underlying_close
         sign = 1 if self.option_type is OptionType.CALL else -1
         return max(sign * (underlying_close - self.strike), Decimal(0))
+
+    def is_near_delivery(self, day: date) -> bool:
+        """Return whether the contract delivers shares and expires on this day or the day after."""
+        if self.settlement is not SettlementMethod.PHYSICAL or self.expiry is None:
+            return False
+        return self.expiry - day <= timedelta(days=1)
 
     def takes_price(self, price: Decimal) -> bool:
         return price > 0 and price % self.tick == 0

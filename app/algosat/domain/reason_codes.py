@@ -19,7 +19,7 @@ class Code(StrEnum):
 
 
 class EngineCode(Code):
-    """Why the engine, not the broker, rejected an order or gave up on a request."""
+    """Why the engine, not the broker, rejected an order, gave up on a request or closed a position."""
 
     SEND_DEADLINE = "send_deadline", "The order could not be sent within the deadline and was never sent."
     BROKER_UNAVAILABLE = (
@@ -37,5 +37,9 @@ class EngineCode(Code):
     NEVER_SENT = (
         "never_sent",
         "The engine stopped before the order was sent; the broker's order book proves it.",
+    )
+    EXPIRY_SETTLED = (
+        "expiry_settled",
+        "The contract expired. The order is the exchange's settlement of the position.",
     )
     INTERRUPTED = "interrupted", "The engine stopped while the order was being sent."

@@ -97,7 +97,7 @@ def assemble(
         router=router,
         pending_requests=PendingRequests(desk, cancel_modify, throttle, cancel_workers),
         reconciler=reconciler,
-        duties=PeriodicDuties(desk, report_processor),
+        duties=PeriodicDuties(desk, guarded_broker, report_processor),
         sweeper=Sweeper(desk),
         workers=(order_workers, cancel_workers),
         fence=fence,

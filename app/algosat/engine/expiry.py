@@ -1,6 +1,7 @@
-"""Expiry of day orders that are still working here after their trading day.
+"""Expiry of day orders and of contracts.
 
-The exchange expires them; this catches the ones whose expiry the broker did not report.
+The exchange expires day orders; `expire` catches the ones whose expiry the broker did not report.
+`settle_expired` settles positions in expired contracts at the price that the broker states, however late.
 """
 
 from __future__ import annotations
@@ -8,14 +9,26 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from algosat.domain.instruments import Instrument
+import structlog
+
+from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.instruments import FinalSettlement, Instrument
 from algosat.domain.orders import EventKind, Order, Status
 from algosat.domain.reason_codes import EngineCode
+from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
+from algosat.errors import BrokerError, CalendarUnknown
+from algosat.monitoring import correlation, metrics
 from algosat.store import queries
+from algosat.store.audit import Cause
+from algosat.trading import alerts, settlement
 from algosat.trading.desk import Desk
 
+_ACTOR: Final = "clock"
 _GRACE: Final = timedelta(minutes=60)  # after continuous trading, for auctions and the exchange's reports
+
+_log = structlog.get_logger(__name__)
 
 
 def expire(desk: Desk, report_processor: ReportProcessor, book_read_at: datetime) -> None:
@@ -32,6 +45,69 @@ def expire(desk: Desk, report_processor: ReportProcessor, book_read_at: datetime
             report_processor.record(
                 order.id, EventKind.EXPIRED, code=EngineCode.DAY_ENDED, reason="its trading day is over"
             )
+
+
+def settle_expired(desk: Desk, broker: GuardedBroker, book_read_at: datetime) -> None:
+    """Settle the positions in expired contracts, and alert on those whose settlement price is missing.
+
+    A contract is settled once the broker's order book has been read after its trading ended, and no order in
+    it works any more: a fill that is not known yet would change the position.
+    """
+    now = desk.clock()
+    with desk.database.read() as connection:
+        expired = settlement.expired_contracts(connection, desk, now)
+        if not expired:
+            return
+        working = {order.terms.symbol for order in queries.working(connection, desk.account)}
+    try:
+        known = {each.symbol: each for each in broker.settlements()}
+    except BrokerError as error:
+        _log.warning("settlements_not_read", detail=error.detail)
+        known = {}
+    for symbol, instrument in expired.items():
+        price = known.get(symbol)
+        if price is not None and book_read_at >= price.at:
+            if symbol not in working or book_read_at > price.at + _GRACE:
+                _settle(desk, price)
+        elif _is_overdue(desk, instrument, now):
+            _alert_of_unsettled(desk, instrument)
+
+
+def _settle(desk: Desk, price: FinalSettlement) -> None:
+    cause = Cause(_ACTOR, correlation.new())
+    for order in desk.writer.run(lambda connection: settlement.settle(connection, desk, price, cause)):
+        desk.notify_web(order.id)
+        metrics.ORDERS.labels(order.status.value).inc()
+        _log.info(
+            EngineCode.EXPIRY_SETTLED.value,
+            order=order.id,
+            symbol=price.symbol,
+            quantity=str(order.terms.quantity),
+            price=str(price.price),
+            correlation_id=cause.correlation_id,
+        )
+
+
+def _is_overdue(desk: Desk, instrument: Instrument, now: datetime) -> bool:
+    """Return whether the price should be known by now: an hour after the close, or on the day after."""
+    try:
+        closes_at = desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, now)
+    except CalendarUnknown:
+        closes_at = None
+    expires_today = instrument.expiry == now.astimezone(EXCHANGE_TIME).date()
+    return not expires_today or (closes_at is not None and now > closes_at + _GRACE)
+
+
+def _alert_of_unsettled(desk: Desk, instrument: Instrument) -> None:
+    cause = Cause(_ACTOR, correlation.new())
+    detail = (
+        f"{instrument.symbol} expired on {instrument.expiry} and is still held: check the broker's terminal"
+    )
+    desk.writer.run(
+        lambda connection: alerts.open_alert(
+            connection, desk, AlertKind.CONTRACT_UNSETTLED, instrument.symbol, cause, detail
+        )
+    )
 
 
 def _ended_at(desk: Desk, order: Order, instrument: Instrument) -> datetime | None:

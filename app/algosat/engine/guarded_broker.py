@@ -15,6 +15,7 @@ import structlog
 
 from algosat.brokers.base import Broker, BrokerSession
 from algosat.clock import Clock
+from algosat.domain.instruments import FinalSettlement
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import BrokerError, BrokerNotReached, BrokerUncertain
@@ -60,6 +61,9 @@ class GuardedBroker:
 
     def reports(self) -> Sequence[OrderReport]:
         return self._call(self._broker.reports)
+
+    def settlements(self) -> Sequence[FinalSettlement]:
+        return self._call(self._broker.settlements)
 
     def _call(self, request: Callable[[], T], *, always: bool = False) -> T:
         if not always and self._circuit.is_open(self._clock()):

@@ -15,6 +15,7 @@ from algosat.domain.reduce_only import is_exit, oversized
 from algosat.engine import auto_close, expiry, halt_cancels
 from algosat.engine.auto_close import DeniedExits
 from algosat.engine.daily_loss import DailyLossWatch
+from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
 from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
@@ -35,8 +36,8 @@ _log = structlog.get_logger(__name__)
 
 
 class PeriodicDuties:
-    def __init__(self, desk: Desk, report_processor: ReportProcessor) -> None:
-        self._desk, self._report_processor = desk, report_processor
+    def __init__(self, desk: Desk, broker: GuardedBroker, report_processor: ReportProcessor) -> None:
+        self._desk, self._broker, self._report_processor = desk, broker, report_processor
         self._next = self._next_close = desk.clock()
         self.daily_loss, self._denied_exits = DailyLossWatch(), DeniedExits()
 
@@ -62,6 +63,8 @@ class PeriodicDuties:
             yield lambda desk: exit_alerts.close_settled(desk, Cause(_ACTOR, correlation.new()))
             yield lambda desk: auto_close.flatten_halted(desk, self._denied_exits)
             yield lambda desk: auto_close.square_off(desk, self._denied_exits)
+            if book_read_at is not None:
+                yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
         if book_read_at is not None:
             yield lambda desk: expiry.expire(desk, self._report_processor, book_read_at)
 

@@ -7,7 +7,7 @@ trade, position, balance and day change together or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -61,7 +61,9 @@ class Bookkeeping:
     """Rules for booking a fill: the trading day it belongs to, and the contract note it is charged on."""
 
     trading_day: Callable[[datetime], date]
-    note: Callable[[Order, Trade], ContractNote | None]  # None: the fees are not known, and none are booked
+    note: Callable[[Order, Trade], ContractNote | None]  # None: the trade is on no note
+    # Of a trade that is on no note.
+    fees_without_note: Callable[[Order, Trade], Decimal] = field(default=lambda _order, _trade: ZERO)
 
 
 def add(connection: Connection, order: Order, cause: Cause) -> Order:
@@ -141,7 +143,11 @@ def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:
 def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping) -> None:
     note = books.note(order, trade)
     row = _BEFORE.first(connection, **_position_key(order), **_note_key(note))
-    fees = ZERO if note is None else _put_on_note(connection, note, row, order, trade)
+    fees = (
+        books.fees_without_note(order, trade)
+        if note is None
+        else _put_on_note(connection, note, row, order, trade)
+    )
     before = _position(order, row)
     after = fill(before, order.terms.side, trade.quantity, trade.price, fees)
     realised = after.realised - before.realised

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import structlog
 
@@ -12,9 +13,11 @@ from algosat.clock import Clock, now
 from algosat.config.settings import ChargesSettings, Settings
 from algosat.domain import fee_table
 from algosat.domain.calendar import EXCHANGE_TIME, Calendar, calendar_for
-from algosat.domain.fees import ContractNote, note_for
+from algosat.domain.decimals import ZERO
+from algosat.domain.fees import ContractNote, charges_of_settlement, note_for
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Product, Trade
+from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk.limits import Limits
 from algosat.errors import CalendarUnknown, FeesUnknown
 from algosat.store import queries
@@ -54,13 +57,14 @@ def build(
 ) -> Desk:
     algosat = settings.algosat
     calendar = calendar_for(always_open=algosat.is_always_open)
+    charging = Charging(database, algosat.charges)
     return Desk(
         account=algosat.broker,
         database=database,
         writer=writer,
         notifier=notifier,
         calendar=calendar,
-        books=Bookkeeping(_booking_day(calendar), Charging(database, algosat.charges)),
+        books=Bookkeeping(_booking_day(calendar), charging.note, charging.fees_without_note),
         defaults=Limits(**algosat.risk.model_dump()),
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
         clock=clock,
@@ -83,7 +87,7 @@ def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
 
 
 class Charging:
-    """The contract notes of an account, charged by the packaged table."""
+    """The contract notes of an account, and the fees of what is on none, by the packaged table."""
 
     def __init__(self, database: Database, settings: ChargesSettings) -> None:
         self._database, self._settings = database, settings
@@ -91,8 +95,10 @@ class Charging:
         self._kinds: dict[str, InstrumentKind] = {}
         self._notes: dict[tuple[InstrumentKind, Product, date], ContractNote] = {}
 
-    def __call__(self, order: Order, trade: Trade) -> ContractNote | None:
-        """Return the note that a trade belongs to, or None if its fees are not known."""
+    def note(self, order: Order, trade: Trade) -> ContractNote | None:
+        """Return the note that a trade belongs to; None if it is on none, or its fees are not known."""
+        if order.code == EngineCode.EXPIRY_SETTLED:
+            return None
         try:
             kind = self._kind(order.terms.symbol)
             return self._note(kind, order.terms.product, trade.at.astimezone(EXCHANGE_TIME).date())
@@ -100,6 +106,18 @@ class Charging:
             # The fill has happened: a book without the fill would be worse than one without its fees.
             _log.error("fees_unknown", order=order.id, trade=trade.id, detail=error.detail)
             return None
+
+    def fees_without_note(self, order: Order, trade: Trade) -> Decimal:
+        """Return the fees of a trade that is on no note: of a settlement, and zero if they are not known."""
+        if order.code != EngineCode.EXPIRY_SETTLED:
+            return ZERO
+        day = trade.at.astimezone(EXCHANGE_TIME).date()
+        try:
+            kind, broker = self._kind(order.terms.symbol), self._settings.brokerage
+            return charges_of_settlement(self._table, kind, order, trade, day, broker=broker).total
+        except FeesUnknown as error:
+            _log.error("fees_unknown", order=order.id, trade=trade.id, detail=error.detail)
+            return ZERO
 
     def _note(self, kind: InstrumentKind, product: Product, day: date) -> ContractNote:
         key = (kind, product, day)

@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
-from algosat.domain.orders import Product, Side
-from algosat.store import queries
+import pytest
+from sqlalchemy import Row, select
+
+from algosat.brokers.paper.persistence import paper_state
+from algosat.domain.orders import Product, Side, Status
+from algosat.store import ledger, queries
+from algosat.store.tables import days, trades
+from algosat.store.verify.verify import verify
 from tests.app.cases.conftest import WorldAt
-from tests.app.cases.world import World, ist
+from tests.app.cases.world import CASH, World, ist, restarted
 from tests.app.client import Client
 from tests.app.desks import order_now
 
 CALL = "BREADTH-261229-24800-CE"
 MONDAY = ist(2026, 11, 30, 10, 30)
+EXPIRY = ist(2026, 12, 1, 15, 10)  # Tuesday of the week, half an hour before the contracts' last trade
+EXPIRED = datetime(2026, 12, 1, 10, 10, tzinfo=UTC)
+LOT = Decimal(65)
+
+
+def balance(world: World) -> Row[Any]:
+    with world.desk.database.read() as connection:
+        row: Row[Any] = queries.balance(connection, world.desk.account)
+        return row
 
 
 def fees(world: World) -> Decimal:
+    return Decimal(balance(world).fees)
+
+
+def cash(world: World) -> Decimal:
+    row = balance(world)
+    return Decimal(row.deposited + row.realised - row.fees)
+
+
+def settlements(world: World) -> list[Row[Any]]:
+    """Return the trades that settle positions, oldest first."""
+    query = select(trades).where(trades.c.trade_id.startswith("settlement-")).order_by(trades.c.seq)
     with world.desk.database.read() as connection:
-        return Decimal(queries.balance(connection, world.desk.account).fees)
+        return list(connection.execute(query))
+
+
+def option(world: World, letters: str, distance: int) -> str:
+    """Return the option of this week with a strike so many intervals above the underlying's price."""
+    strike = (world.quote("BREADTH-FUT").last / 200).to_integral_value() * 200 + distance * 200
+    return f"BREADTH-261201-{strike}-{letters}"
+
+
+def limit_below(world: World, symbol: str) -> Decimal:
+    """Return a price that the gate accepts and the market does not reach."""
+    return world.quote(symbol).last - Decimal(4)
+
+
+def stored_price(world: World, symbol: str) -> Decimal:
+    """Return the price that the exchange has stored: what it would continue from if it were killed now."""
+    query = select(paper_state.c.data).where(paper_state.c.name == symbol)
+    with world.desk.database.read() as connection:
+        return Decimal(connection.execute(query).scalar_one()["path"]["last"])
+
+
+def rupees(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal(1), ROUND_HALF_UP)
 
 
 def test_call_is_bought_priced_and_sold(world_at: WorldAt) -> None:
@@ -49,3 +99,108 @@ def test_option_chain_is_a_filter_of_the_instruments(served: World, trader: Clie
     (same,) = trader.get("/instruments", query_string=named).json["items"]
     assert same == first
     assert trader.get("/instruments", query_string={"strike": "NaN"}).status_code == 400
+
+
+@pytest.mark.parametrize(("letters", "distance"), [("CE", -1), ("CE", 1), ("PE", 1), ("PE", -1)])
+def test_option_held_to_expiry_is_settled_to_the_paisa(
+    world_at: WorldAt, letters: str, distance: int
+) -> None:
+    world = world_at(EXPIRY)
+    symbol = option(world, letters, distance)
+    bought = world.hold(symbol, int(LOT), product=Product.CARRY)
+    paid = fees(world)
+    world.run_until(ist(2026, 12, 1, 15, 41))
+    close, strike = world.quote("BREADTH-FUT").last, Decimal(symbol.split("-")[2])
+    value = max((close - strike) * (1 if letters == "CE" else -1), Decimal(0))
+    assert (value > 0) is ((letters == "CE") is (distance < 0))
+    # ₹20 with 18 % tax, and 0.15 % of the value in whole rupees; nothing for an option without value
+    charges = Decimal("23.60") + rupees(LOT * value * Decimal("0.0015")) if value else 0
+    (settled,) = settlements(world)
+    assert world.held() == {}
+    assert (settled.price, settled.quantity, settled.side, settled.at) == (value, LOT, "sell", EXPIRED)
+    assert settled.fees == charges
+    assert cash(world) == CASH - bought.filled_value + LOT * value - paid - charges
+    assert world.alerts() == []
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_future_held_to_expiry_is_settled_at_the_close_of_its_underlying(
+    world_at: WorldAt, side: Side
+) -> None:
+    world = world_at(ist(2026, 12, 29, 15, 10))
+    opened = world.hold("BREADTH-261229-FUT", int(LOT), side=side, product=Product.CARRY)
+    paid = fees(world)
+    world.run_until(ist(2026, 12, 29, 15, 41))
+    (settled,) = settlements(world)
+    assert world.held() == {}
+    assert settled.price == world.quote("BREADTH-FUT").last
+    assert settled.side == side.opposite
+    assert cash(world) == CASH + side.sign * (LOT * settled.price - opened.filled_value) - paid - Decimal(
+        "23.60"
+    )
+
+
+def test_settlement_stands_in_the_audit_trail_and_verifies(world_at: WorldAt) -> None:
+    world = world_at(EXPIRY)
+    symbol = option(world, "CE", -1)
+    world.hold(symbol, int(LOT), product=Product.CARRY)
+    world.run_until(ist(2026, 12, 1, 15, 41))
+    (settled,) = settlements(world)
+    with world.desk.database.read() as connection:
+        order = ledger.get(connection, settled.order_id)
+        day = connection.execute(select(days).where(days.c.realised != 0)).one()
+        assert verify(connection).clean
+    assert (order.status, order.code, order.external) == (Status.FILLED, "expiry_settled", True)
+    assert str(day.day) == "2026-12-01"
+
+
+def test_expired_contract_takes_no_orders(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 12, 1, 15, 39))
+    symbol = option(world, "CE", -1)
+    resting = world.place(
+        symbol, Side.BUY, int(LOT), product=Product.CARRY, limit_price=limit_below(world, symbol)
+    )
+    assert resting.status is Status.OPEN
+    world.run_until(ist(2026, 12, 1, 15, 41))
+    assert order_now(world.desk, resting).status is Status.EXPIRED
+    assert world.place(symbol, Side.BUY, int(LOT), product=Product.CARRY).code == "market_closed"
+    world.jump(ist(2026, 12, 2, 10, 0))
+    assert world.place(symbol, Side.BUY, int(LOT), product=Product.CARRY).code == "unknown_symbol"
+
+
+def test_new_contracts_are_listed_on_the_day_after(world_at: WorldAt) -> None:
+    world = world_at(EXPIRY)
+    world.jump(ist(2026, 12, 2, 10, 0))
+    with world.desk.database.read() as connection:
+        listed = {str(each.expiry) for each in queries.all_instruments(connection) if each.expiry}
+    assert listed == {"2026-12-08", "2026-12-29"}
+
+
+@pytest.mark.parametrize("back", [ist(2026, 12, 1, 18, 0), ist(2026, 12, 2, 9, 0), ist(2026, 12, 7, 11, 0)])
+def test_engine_that_was_away_over_the_expiry_settles_once_dated_on_the_day(
+    world_at: WorldAt, back: datetime
+) -> None:
+    world = world_at(EXPIRY)
+    symbol = option(world, "CE", -1)
+    world.hold(symbol, int(LOT), product=Product.CARRY)
+    world.run(8)
+    close = stored_price(world, "BREADTH-FUT")
+    world = restarted(world, at=back)
+    world.run(10)
+    (settled,) = settlements(world)
+    assert world.held() == {}
+    assert settled.at == EXPIRED
+    assert settled.price == close - Decimal(symbol.split("-")[2])
+    restarted(world, at=back + timedelta(minutes=1)).run(10)
+    assert len(settlements(world)) == 1
+
+
+def test_order_of_an_expired_contract_ends_if_the_engine_was_away(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 12, 1, 15, 39))
+    symbol = option(world, "CE", -1)
+    resting = world.place(
+        symbol, Side.BUY, int(LOT), product=Product.CARRY, limit_price=limit_below(world, symbol)
+    )
+    world = restarted(world, at=ist(2026, 12, 2, 10, 0))
+    world.run(3)
+    assert order_now(world.desk, resting).status is Status.EXPIRED

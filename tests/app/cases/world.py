@@ -58,6 +58,7 @@ class World:
     desk: Desk
     broker: SteppedBroker
     components: Components
+    settings: AlgosatFile
 
     def tick(self, seconds: float = 1, *, feed: bool = True) -> None:
         """Move the market and the engine by one step; without `feed`, prices do not reach the desk."""
@@ -190,7 +191,13 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
         cancel_workers=InlineWorkers(),
         fence=lambda _connection: None,
     )
-    world = World(clock, desk, broker, components)
+    world = World(clock, desk, broker, components, settings)
     components.reconciler.read_book()
     world.tick()
     return world
+
+
+def restarted(world: World, *, at: datetime) -> World:
+    """Return the world with a new engine and exchange on the same store, started at the given time."""
+    world.clock.at = at
+    return build(world.desk, world.settings, world.clock)

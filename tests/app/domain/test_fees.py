@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from algosat.domain import fee_table
 from algosat.domain.contract_note import NoteLine, NoteTotals
 from algosat.domain.decimals import ZERO
-from algosat.domain.fees import Charges, Turnover, charges, note_for
+from algosat.domain.fees import Charges, Turnover, charges, charges_of_settlement, note_for
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import (
     EventKind,
@@ -277,3 +277,34 @@ def note_of(kind: InstrumentKind, executed: list[Executed]) -> Charges:
 @given(kind=st.sampled_from([EQUITY, FUTURE, OPTION]), executed=executed_orders)
 def test_fills_of_a_day_add_up_to_its_note(kind: InstrumentKind, executed: list[Executed]) -> None:
     assert total(booked_fill_by_fill(kind, executed)) == note_of(kind, executed).total
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "price", "brokerage", "stt"),
+    [
+        # 65 at an intrinsic value of 246.30 are worth 16,009.50: 0.15 % is 24.01
+        (InstrumentKind.OPTION, Side.SELL, "246.30", "20", "24"),
+        (InstrumentKind.OPTION, Side.BUY, "246.30", "20", "0"),
+        (InstrumentKind.OPTION, Side.SELL, "0", "0", "0"),
+        (InstrumentKind.FUTURE, Side.SELL, "24800", "20", "0"),
+        (InstrumentKind.FUTURE, Side.BUY, "10", "0.20", "0"),
+    ],
+)
+def test_settlement_at_expiry_costs_brokerage_and_the_tax_on_exercise(
+    kind: InstrumentKind, side: Side, price: str, brokerage: str, stt: str
+) -> None:
+    terms = OrderTerms("paper", "X", side, Decimal(65), OrderType.MARKET, product=Product.CARRY)
+    order = create("a00000000000000001", terms, NOW)
+    trade = Trade("settlement-1", Decimal(65), Decimal(price), NOW)
+    charged = charges_of_settlement(TABLE, kind, order, trade, DAY)
+    paid = Decimal(brokerage)
+    gst = (paid * Decimal("0.18")).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    assert charged == Charges(brokerage=paid, stt=Decimal(stt), gst=gst)
+
+
+def test_tax_on_exercise_was_lower_before_april_2026() -> None:
+    terms = OrderTerms("paper", "X", Side.SELL, Decimal(3000), OrderType.MARKET, product=Product.CARRY)
+    trade = Trade("settlement-1", Decimal(3000), Decimal(100), NOW)
+    order = create("a00000000000000001", terms, NOW)
+    charged = charges_of_settlement(TABLE, InstrumentKind.OPTION, order, trade, date(2026, 3, 31))
+    assert charged.stt == 375

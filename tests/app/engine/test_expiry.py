@@ -1,22 +1,42 @@
-"""Expiry of day orders, on days of the exchange's calendar."""
+"""Expiry of day orders and of contracts, on days of the exchange's calendar."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from algosat.config.settings import Settings
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
-from algosat.domain.orders import PendingRequest, Product, Status
+from algosat.domain.instruments import FinalSettlement, SettlementMethod
+from algosat.domain.orders import PendingRequest, Product, Side, Status
+from algosat.domain.positions import Position
 from algosat.domain.reason_codes import EngineCode
+from algosat.engine.quotes import replace_instruments
+from algosat.errors import BrokerNotReached
+from algosat.store import queries
+from algosat.store.verify.verify import verify
 from algosat.trading import cancel
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, accepted, buy, hold, open_desk, order_now, set_prices
-from tests.app.engine.rig import EngineRig, build_rig
+from tests.app.desks import (
+    CAUSE,
+    FUTURE,
+    accepted,
+    advance,
+    buy,
+    hold,
+    instruments,
+    open_alerts,
+    open_desk,
+    order_now,
+    set_prices,
+)
+from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
 from tests.app.fake_exchange import FakeExchange, external_report
 from tests.app.fakes import FakeClock
 
@@ -90,3 +110,99 @@ def test_market_that_never_closes_expires_and_squares_off_nothing(
         assert [each.id for each in rig.working()] == [order.id]
         assert order_now(desk, order).status is Status.OPEN
         assert cancel.cancel_order(desk, order.id, CAUSE).pending is PendingRequest.PENDING_CANCEL
+
+
+CONTRACT = replace(instruments()[2], expiry=date(2026, 11, 20), underlying="NOVA-EQ")
+ENDED = at(10, 10)  # 15:40 at the exchange
+
+
+def contract_of(rig: EngineRig, **differences: Any) -> None:
+    """List the future as a contract that expires on 20 November."""
+    replace_instruments(rig.desk, [*instruments()[:2], replace(CONTRACT, **differences)])
+
+
+def settled_at(rig: EngineRig, price: str) -> None:
+    rig.exchange.settled = [FinalSettlement(FUTURE, ENDED, Decimal(price))]
+
+
+def position(rig: EngineRig, strategy: str = "") -> Position:
+    with rig.desk.database.read() as connection:
+        held = queries.all_positions(connection, rig.desk.account)
+    return next(each for each in held if (each.symbol, each.strategy) == (FUTURE, strategy))
+
+
+def test_each_position_in_an_expired_contract_is_settled_once(rig: EngineRig) -> None:
+    contract_of(rig)
+    hold(rig.desk, "100", symbol=FUTURE, product=Product.CARRY, strategy="one")
+    hold(rig.desk, "50", side=Side.SELL, symbol=FUTURE, product=Product.INTRADAY)
+    settled_at(rig, "103")
+    for minute in (10, 11, 12):
+        rig.exchange.clock.at = at(10, minute, 20).replace(second=30)
+        rig.reconcile()
+        rig.do_duties(rig.exchange.clock())
+    assert (position(rig, "one").quantity, position(rig, "one").realised) == (Decimal(0), Decimal(300))
+    assert (position(rig).quantity, position(rig).realised) == (Decimal(0), Decimal(-150))
+    with rig.desk.database.read() as connection:
+        assert len(queries.trades_page(connection, limit=10, symbol=FUTURE).rows) == 4
+        assert verify(connection).clean
+
+
+def test_contract_is_settled_after_the_orders_in_it_have_ended(rig: EngineRig) -> None:
+    contract_of(rig)
+    hold(rig.desk, "100", symbol=FUTURE, product=Product.CARRY)
+    selling = accepted(rig.desk, buy(rig.desk, "100", side=Side.SELL, symbol=FUTURE, product=Product.CARRY))
+    settled_at(rig, "103")
+    rig.exchange.clock.at = at(10, 11)
+    rig.reconcile()
+    rig.do_duties(rig.exchange.clock())
+    assert position(rig).quantity == 100
+    advance(rig.desk, selling, fill="100", at="102")
+    rig.do_duties(at(10, 12))
+    assert (position(rig).quantity, position(rig).realised) == (Decimal(0), Decimal(200))
+
+
+def test_contract_is_not_settled_before_the_order_book_was_read_after_its_end(rig: EngineRig) -> None:
+    contract_of(rig)
+    hold(rig.desk, "100", symbol=FUTURE, product=Product.CARRY)
+    settled_at(rig, "103")
+    rig.do_duties(at(10, 11))
+    assert position(rig).quantity == 100
+
+
+def test_missing_settlement_price_raises_an_alert_until_it_is_known(rig: EngineRig) -> None:
+    contract_of(rig)
+    hold(rig.desk, "100", symbol=FUTURE, product=Product.CARRY)
+    rig.exchange.before = failing(BrokerNotReached("no answer"), "settlements")
+    rig.do_duties(at(11, 0))
+    assert open_alerts(rig.desk) == set()
+    rig.do_duties(at(11, 11))
+    assert open_alerts(rig.desk) == {("contract.unsettled", FUTURE)}
+    rig.exchange.before = no_fault
+    settled_at(rig, "103")
+    rig.reconcile()
+    rig.do_duties(at(11, 12))
+    assert open_alerts(rig.desk) == set()
+    assert position(rig).quantity == 0
+
+
+def test_contract_that_is_no_longer_listed_is_settled(rig: EngineRig) -> None:
+    contract_of(rig)
+    hold(rig.desk, "100", symbol=FUTURE, product=Product.CARRY)
+    replace_instruments(rig.desk, instruments()[:2])
+    settled_at(rig, "97")
+    rig.exchange.clock.at = at(6, 0, 23)
+    rig.reconcile()
+    rig.do_duties(rig.exchange.clock())
+    assert (position(rig).quantity, position(rig).realised) == (Decimal(0), Decimal(-300))
+
+
+def test_position_that_would_be_delivered_is_settled_in_cash_with_an_alert(rig: EngineRig) -> None:
+    contract_of(rig)
+    hold(rig.desk, "100", symbol=FUTURE, product=Product.CARRY)
+    contract_of(rig, settlement=SettlementMethod.PHYSICAL)
+    settled_at(rig, "97")
+    rig.exchange.clock.at = at(12, 0)
+    rig.reconcile()
+    rig.do_duties(rig.exchange.clock())
+    assert open_alerts(rig.desk) == {("contract.not_closed", FUTURE)}
+    assert position(rig).quantity == 0

@@ -72,6 +72,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _unless_exit(eligibility_checks.trading_is_not_halted),
     _unless_exit(eligibility_checks.symbol_is_allowed),
     _unless_exit(eligibility_checks.contract_has_not_expired),
+    _unless_exit(eligibility_checks.contract_is_not_near_delivery),
     _unless_exit(eligibility_checks.product_fits_instrument),
     eligibility_checks.phase_accepts_the_order,
     _unless_exit(eligibility_checks.square_off_has_not_begun),

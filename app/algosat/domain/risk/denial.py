@@ -19,6 +19,7 @@ class DenialCode(Code):
     INVALID_TERMS = "invalid_terms", "The prices given do not fit the type of the order."
     SYMBOL_NOT_ALLOWED = "symbol_not_allowed", "The symbol is not on the list of those allowed."
     CONTRACT_EXPIRED = "contract_expired", "The contract has expired."
+    NEAR_DELIVERY = "near_delivery", "The contract is about to be settled by delivery; only exits pass."
     PRODUCT_NOT_ALLOWED = "product_not_allowed", "The instrument cannot be traded under this product."
     MARKET_CLOSED = "market_closed", "The session takes no orders of this kind now."
     MARKET_OPEN = "market_open", "The market is open: after-market orders are taken while it is closed."

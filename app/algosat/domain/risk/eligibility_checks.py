@@ -42,6 +42,16 @@ def contract_has_not_expired(terms: OrderTerms, snapshot: RiskSnapshot) -> Denia
     return Denial(DenialCode.CONTRACT_EXPIRED, f"{terms.symbol} expired on {expiry}")
 
 
+def contract_is_not_near_delivery(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    instrument = snapshot.instrument
+    if instrument is None or not instrument.is_near_delivery(snapshot.trading_day) or snapshot.is_exit(terms):
+        return None
+    return Denial(
+        DenialCode.NEAR_DELIVERY,
+        f"{terms.symbol} expires on {instrument.expiry} and is settled by delivery: no new position now",
+    )
+
+
 def product_fits_instrument(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     kind = snapshot.priced_position.kind
     if margin.may_trade(kind, terms.product):

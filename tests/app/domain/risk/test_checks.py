@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.domain.instruments import Instrument, InstrumentKind, Quote, SettlementMethod
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms, OrderType, Product, Side, TradingSession, Validity
 from algosat.domain.risk import (
@@ -132,10 +132,14 @@ def test_checks_are_distinct() -> None:
     assert len(CHECKS) == len(set(CHECKS)) > 25
 
 
+# The day after the snapshot's
+DELIVERED = replace(SHARE, expiry=date(2026, 11, 21), settlement=SettlementMethod.PHYSICAL)
+
 CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.HALTED, BUY, snapshot_with(halts=("a breach (all)",))),
     (DenialCode.SYMBOL_NOT_ALLOWED, BUY, account_with(allowed_symbols=("BRAVO-EQ",))),
     (DenialCode.CONTRACT_EXPIRED, BUY, snapshot_with(instrument=replace(SHARE, expiry=date(2026, 11, 19)))),
+    (DenialCode.NEAR_DELIVERY, BUY, snapshot_with(instrument=DELIVERED)),
     (DenialCode.PRODUCT_NOT_ALLOWED, replace(BUY, product=Product.CARRY), SNAPSHOT),
     (DenialCode.MARKET_CLOSED, BUY, snapshot_with(phase=Phase.CLOSED)),
     (DenialCode.MARKET_CLOSED, MARKET, snapshot_with(phase=Phase.PRE_OPEN_LIMIT)),
