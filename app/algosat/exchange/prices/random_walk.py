@@ -116,7 +116,7 @@ def follow_day(rules: Rules, paths: Paths, span: float, at: datetime) -> tuple[P
     moving = {
         symbol
         for symbol, phase in phases.items()
-        if (phase is Phase.CONTINUOUS and _has_its_turn(rules.universe[symbol], paths))
+        if (phase is Phase.CONTINUOUS and _has_its_turn(rules.universe[symbol], paths, phases))
         or (phase is Phase.PRE_OPEN_MATCH and not paths[symbol].opened)
     }
     paths, quotes = advance(rules.universe, rules.seed, paths, moving, span, at)
@@ -245,11 +245,16 @@ def _is_option(listing: Listing) -> bool:
     return listing.instrument.kind is InstrumentKind.OPTION
 
 
-def _has_its_turn(listing: Listing, paths: Paths) -> bool:
-    """Return whether a symbol moves at this step: all but options always do, and all do on their first."""
+def _has_its_turn(listing: Listing, paths: Paths, phases: Mapping[str, Phase]) -> bool:
+    """Return whether a symbol moves at this step: all but options always do, and all do on their first.
+
+    So do options whose underlying is in its closing auction: its steps count no turns then.
+    """
     if not _is_option(listing) or not paths[listing.symbol].opened:
         return True
     (underlying,) = listing.underlying
+    if phases[underlying] is not Phase.CONTINUOUS:
+        return True
     return (paths[underlying].step + listing.turn) % _OPTION_STEPS == 0
 
 

@@ -1,0 +1,253 @@
+"""Each phase of the day with each order type, validity, product and kind of instrument.
+
+The expectation is written down here, from the exchange's circulars, and not read from the calendar or from
+`domain/market_phases.py`. API, engine and paper exchange must agree with it, and so with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+from itertools import chain, product
+from typing import Any, Final
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from algosat.api.context import NAME, Services
+from algosat.backtest.limits import UNLIMITED
+from algosat.config.settings import Settings
+from algosat.domain.calendar import calendar_for
+from algosat.domain.instruments import Instrument, InstrumentKind
+from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status, Validity, create
+from algosat.errors import BrokerRejected
+from algosat.store import queries
+from algosat.store.tables import balances
+from algosat.trading.place import new_id
+from tests.app.cases import world as worlds
+from tests.app.cases.world import World, ist
+from tests.app.client import Client
+from tests.app.desks import order_now
+from tests.app.fakes import FakeClock
+
+# Market, limit, stop (S) and stop-limit (T) orders for the day; in lower case immediate or cancel.
+ALL = "MLSTmlst"
+NO_INTRADAY = "!"  # after the square-off
+AMO = "after-market orders only"
+NOTHING = ""
+
+# Monday 23 November 2026. Shares without and with derivatives, futures and options.
+HOURS: Final = {
+    "08:30": (AMO, AMO, AMO),
+    "09:02": ("ML", "ML", AMO),  # pre-open session
+    "09:07": ("L", "L", AMO),  # its second half
+    "09:11": (NOTHING, NOTHING, AMO),  # its match
+    "09:13": (NOTHING, NOTHING, AMO),  # the buffer before continuous trading
+    "09:20": (ALL, ALL, ALL),
+    "15:05": (ALL, ALL + NO_INTRADAY, ALL),
+    "15:17": (ALL + NO_INTRADAY, NOTHING, ALL),  # reference price of the closing auction
+    "15:22": (ALL + NO_INTRADAY, "ML" + NO_INTRADAY, ALL),  # closing auction
+    "15:26": (ALL + NO_INTRADAY, "L" + NO_INTRADAY, ALL + NO_INTRADAY),  # its second half
+    "15:32": (AMO, NOTHING, ALL + NO_INTRADAY),  # its match
+    "15:37": (AMO, AMO, ALL + NO_INTRADAY),
+    "15:45": (AMO, AMO, AMO),
+    "15:55": ("M" + NO_INTRADAY, "M" + NO_INTRADAY, AMO),  # post-close session
+    "16:05": (AMO, AMO, AMO),
+}
+SYMBOLS: Final = ("ALPHA-EQ", "NOVA-EQ", "NOVA-FUT")
+LETTERS: Final = {"M": OrderType.MARKET, "L": OrderType.LIMIT, "S": OrderType.STOP, "T": OrderType.STOP_LIMIT}
+PRODUCTS: Final = {
+    InstrumentKind.EQUITY: (Product.DELIVERY, Product.INTRADAY),
+    InstrumentKind.FUTURE: (Product.CARRY, Product.INTRADAY),
+    InstrumentKind.OPTION: (Product.CARRY, Product.INTRADAY),
+}
+OPTION_STEPS: Final = 8  # an option is quoted at least once in as many steps of the paper market
+# The last moments of continuous trading: the feed was alive until then.
+ENDS: Final = ("15:14:58", "15:29:58", "15:39:58")
+
+
+def takes(hours: str, letter: str) -> bool:
+    return hours != AMO and letter in hours
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One order to try, and the sessions it may be meant for."""
+
+    instrument: Instrument
+    letter: str
+    product: Product
+    session: str = "regular"
+
+    @property
+    def type(self) -> OrderType:
+        return LETTERS[self.letter.upper()]
+
+    @property
+    def validity(self) -> Validity:
+        return Validity.DAY if self.letter.isupper() else Validity.IOC
+
+    def expected(self, hours: str) -> str | None:
+        """Return the code of the denial; None if the order is accepted."""
+        if self.product not in PRODUCTS[self.instrument.kind]:
+            return "product_not_allowed"
+        if self.session == "after_market":
+            return None if hours == AMO else "market_open"
+        if not takes(hours, self.letter):
+            return "market_closed"
+        if self.product is Product.INTRADAY and NO_INTRADAY in hours:
+            return "after_square_off"
+        return None
+
+
+def orders_of(instrument: Instrument) -> Iterator[Wanted]:
+    """Yield the orders to try: each type under each product, and each validity in each session."""
+    own = PRODUCTS[instrument.kind][0]
+    for letter, each in product("MLST", Product):
+        yield Wanted(instrument, letter, each)
+    for letter in "mlst":
+        yield Wanted(instrument, letter, own)
+    for letter in ALL:
+        yield Wanted(instrument, letter, own, "after_market")
+
+
+@pytest.fixture
+def at_phase(
+    app: Flask, services: Services, settings: Settings, clock: FakeClock
+) -> Callable[[datetime], World]:
+    """Return a function that opens a world behind the API, at a time of the exchange's calendar."""
+
+    def open_at(at: datetime) -> World:
+        algosat = settings.algosat
+        changed = algosat.model_copy(
+            update={
+                "paper": algosat.paper.model_copy(update={"always_open": False}),
+                "engine": algosat.engine.model_copy(update={"orders_per_second": 10_000}),
+            }
+        )
+        clock.at = ist(2026, 11, 20, 15, 10)
+        limits = replace(UNLIMITED, stale_quote_seconds=30.0)
+        desk = replace(services.desk, calendar=calendar_for(always_open=False), defaults=limits)
+        world = worlds.build(desk, changed, clock)
+        desk.writer.run(
+            lambda connection: connection.execute(update(balances).values(deposited=Decimal(10**9)))
+        )
+        app.extensions[NAME] = replace(services, desk=world.desk, clock=clock)
+        for day, end in product((20, 23), ENDS):
+            moment = ist(2026, 11, day, *map(int, end.split(":")))
+            if moment < at:
+                world.jump(moment)
+        world.jump(at)
+        for _ in range(OPTION_STEPS):
+            world.receive(*world.broker.step())
+        return world
+
+    return open_at
+
+
+def listed(world: World, symbol: str) -> Instrument:
+    with world.desk.database.read() as connection:
+        found = queries.instrument(connection, symbol)
+    assert found is not None
+    return found
+
+
+def options(world: World) -> list[Instrument]:
+    """Return an option on an index, and one on a share that has a closing auction."""
+    with world.desk.database.read() as connection:
+        listings = queries.all_instruments(connection)
+    of_underlying = {each.underlying: each for each in listings if each.kind is InstrumentKind.OPTION}
+    return [of_underlying[name] for name in ("BREADTH-FUT", "NOVA-EQ")]
+
+
+def prices(world: World, wanted: Wanted) -> dict[str, Decimal]:
+    """Return prices on the right side of the market and near it."""
+    last, tick = world.quote(wanted.instrument.symbol).last, wanted.instrument.tick
+    above = (last * Decimal("1.01") / tick).to_integral_value(ROUND_CEILING) * tick
+    return {
+        **({"trigger_price": above} if wanted.type.has_trigger else {}),
+        **({"limit_price": above if wanted.type.has_trigger else last} if wanted.type.has_limit else {}),
+    }
+
+
+def ask_api(world: World, trader: Client, wanted: Sequence[Wanted]) -> dict[Wanted, Order]:
+    """Place orders over HTTP: the first by itself, the others in baskets, which take less time."""
+    bodies = [body_of(world, each) for each in wanted]
+    first = trader.place(**bodies[0]).headers["Location"].removeprefix("/orders/")
+    baskets = (bodies[begin : begin + 20] for begin in range(1, len(bodies), 20))
+    ids = [first, *chain.from_iterable(_in_basket(trader, legs) for legs in baskets)]
+    return {each: order_now(world.desk, order_id) for each, order_id in zip(wanted, ids, strict=True)}
+
+
+def _in_basket(trader: Client, legs: Sequence[dict[str, str]]) -> list[str]:
+    headers = {"Idempotency-Key": new_id()}
+    answer = trader.post("/orders/basket", json={"orders": legs}, headers=headers)
+    return [each["id"] for each in answer.json["items"]]
+
+
+def body_of(world: World, wanted: Wanted) -> dict[str, Any]:
+    return {
+        "symbol": wanted.instrument.symbol,
+        "side": "buy",
+        "quantity": str(wanted.instrument.lot),
+        "type": wanted.type.value,
+        "product": wanted.product.value,
+        "validity": wanted.validity.value,
+        "session": wanted.session,
+        **{name: str(price) for name, price in prices(world, wanted).items()},
+    }
+
+
+def ask_exchange(world: World, wanted: Wanted) -> str | None:
+    """Send an order straight to the paper exchange. Returns the code of its refusal."""
+    given = prices(world, wanted)
+    terms = OrderTerms(
+        world.desk.account,
+        wanted.instrument.symbol,
+        Side.BUY,
+        wanted.instrument.lot,
+        wanted.type,
+        validity=wanted.validity,
+        limit_price=given.get("limit_price"),
+        trigger_price=given.get("trigger_price"),
+    )
+    try:
+        world.broker.place(create(new_id(), terms, world.clock()))
+    except BrokerRejected as error:
+        return error.reported_code
+    return None
+
+
+@pytest.mark.parametrize("clock_time", HOURS)
+def test_phase_accepts_keeps_or_denies_each_kind_of_order(
+    at_phase: Callable[[datetime], World], trader: Client, clock_time: str
+) -> None:
+    world = at_phase(ist(2026, 11, 23, *map(int, clock_time.split(":"))))
+    shares, with_derivatives, derivatives = HOURS[clock_time]
+    share, with_auction, future = (listed(world, symbol) for symbol in SYMBOLS)
+    hours = {share: shares, with_auction: with_derivatives, future: derivatives}
+    hours |= dict.fromkeys(options(world), derivatives)
+    wanted = list(chain.from_iterable(map(orders_of, hours)))
+
+    placed = ask_api(world, trader, wanted)
+    codes = {each: order.code for each, order in placed.items()}
+    assert codes == {each: each.expected(hours[each.instrument]) for each in wanted}
+
+    world.send()
+    sent = {
+        each: order_now(world.desk, order.id)
+        for each, order in placed.items()
+        if order.status is Status.CREATED
+    }
+    waiting = {each for each, order in sent.items() if order.status is Status.CREATED}
+    assert waiting == {each for each in sent if each.session == "after_market"}
+    assert {each: order.reason for each, order in sent.items() if order.status is Status.REJECTED} == {}
+
+    directly = {(each.instrument.symbol, each.letter): each for each in wanted}
+    assert {key: ask_exchange(world, each) for key, each in directly.items()} == {
+        key: None if takes(hours[each.instrument], each.letter) else "session_closed"
+        for key, each in directly.items()
+    }
