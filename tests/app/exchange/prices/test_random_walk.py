@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.instruments import Quote
 from algosat.domain.market_phases import packaged
+from algosat.exchange import contracts, listings
 from algosat.exchange.listings import tick_for
 from algosat.exchange.prices import random_walk, seeded
 from algosat.exchange.prices.random_walk import Paths
@@ -150,6 +151,21 @@ def test_new_day_starts_at_the_close_and_moves_at_the_opening_match() -> None:
     assert {quote.symbol for quote in opening} == {s for s, each in UNIVERSE.items() if not each.underlying}
     _, still = random_walk.follow_day(rules, paths, 15.0, OPEN - timedelta(minutes=3))
     assert still == ()
+
+
+def test_every_option_is_quoted_while_its_underlying_is_in_the_closing_auction() -> None:
+    """Options are quoted by turns; without a price of their own the gate would deny them until the close."""
+    calendar, universe = ExchangeCalendar(packaged()), listings.packaged()
+    closes = {symbol: listing.price for symbol, listing in universe.items()}
+    listed = contracts.listed_contracts(contracts.packaged_chains(), calendar, DAY, closes)
+    rules = rules_of(calendar=calendar, universe=universe | listed)
+    before = OPEN + timedelta(minutes=359)
+    paths, _ = random_walk.follow_day(rules, random_walk.initial_paths(rules.universe), 60.0, before)
+    quoted: set[str] = set()
+    for minute in range(366, 374):  # the eight steps from 15:21 on
+        paths, quotes = random_walk.follow_day(rules, paths, 60.0, OPEN + timedelta(minutes=minute))
+        quoted |= {quote.symbol for quote in quotes}
+    assert listed.keys() <= quoted
 
 
 def test_closed_market_is_quoted_once() -> None:
