@@ -12,7 +12,7 @@ from algosat.api.context import cause, services
 from algosat.api.headers import REQUIRED_KEY
 from algosat.api.idempotency import all_placed, required_key
 from algosat.api.order_views import OrderView
-from algosat.api.orders import NewOrder
+from algosat.api.orders import PlainOrder
 from algosat.api.pages import Everything
 from algosat.api.request_models import Input
 from algosat.api.routes import Routes
@@ -24,7 +24,7 @@ routes = Routes("orders")
 class Basket(Input):
     """Orders to place together."""
 
-    orders: Annotated[tuple[NewOrder, ...], Field(min_length=1, max_length=20)]
+    orders: Annotated[tuple[PlainOrder, ...], Field(min_length=1, max_length=20)]
     """The legs, placed in this sequence."""
 
 
@@ -52,12 +52,12 @@ def place_basket(body: Basket) -> Response:
 @routes.post(
     "/orders/sliced",
     access=Access.TRADER,
-    body=NewOrder,
+    body=PlainOrder,
     headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
 )
-def place_sliced(body: NewOrder) -> Response:
+def place_sliced(body: PlainOrder) -> Response:
     """Place an order above the freeze quantity
 
     The gate checks the whole quantity. The order is then cut into slices that the exchange accepts, each

@@ -18,6 +18,7 @@ OrderId = Annotated[
         examples=["a7k2m4q6s3u5w7y2b4"],
     ),
 ]
+LinkedExitId = Annotated[str, Field(description="Id of the linked exit.", examples=["a5m7q2w4y6b3d5f7h2"])]
 Actor = Annotated[
     str,
     Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any, Final
 
@@ -13,6 +14,7 @@ from algosat.api.fields import (
     Actor,
     CorrelationId,
     InstrumentSymbol,
+    LinkedExitId,
     Money,
     OrderId,
     Price,
@@ -21,6 +23,7 @@ from algosat.api.fields import (
     Timestamp,
 )
 from algosat.api.responses import Output
+from algosat.domain.linked_exits import ExitOutcome, ExitState, LinkedExit, LinkedRole
 from algosat.domain.orders import (
     Order,
     OrderType,
@@ -36,6 +39,17 @@ from algosat.domain.risk import DenialCode
 from algosat.store.audit import Event
 
 _PLACES: Final = Decimal("0.00000001")
+
+
+Link = tuple[str, LinkedRole]  # a linked exit's id, and the role of an order in it
+
+
+class LinkView(Output):
+    """The linked exit (OCO pair, trailing stop or bracket) that an order belongs to."""
+
+    id: LinkedExitId
+    role: Annotated[LinkedRole, Field(examples=["stop"])]
+    """Role of the order in it."""
 
 
 class OrderView(Output):
@@ -96,6 +110,55 @@ class OrderView(Output):
     """Time at which the order was placed."""
     updated_at: Timestamp
     """Time of the last change."""
+    linked: LinkView | None
+    """Linked exit that the order belongs to; null for a plain order. `GET /orders/{id}/linked` shows it."""
+
+
+class LinkedOrderView(Output):
+    """One order of a linked exit."""
+
+    id: OrderId
+    role: LinkedRole
+    """Role of the order."""
+
+
+class LinkedExitView(Output):
+    """A stop that rests at the broker, and the target or trail that the engine adds to it."""
+
+    id: LinkedExitId
+    account: AccountName
+    symbol: InstrumentSymbol
+    strategy: StrategyName
+    product: Product
+    """Product of the position."""
+    side: Annotated[Side, Field(examples=["sell"])]
+    """Side of the stop and the target."""
+    quantity: Quantity
+    """Quantity that it exits in all; of a bracket, the quantity that the entry has been filled so far."""
+    trigger_price: Annotated[Price | None, Field(examples=["98.5"])]
+    """Trigger price of the stop, as it is now."""
+    limit_price: Price | None
+    """Limit of the stop; null for a stop at the market."""
+    target_price: Annotated[Price | None, Field(examples=["104"])]
+    """Limit at which the target is sent; null without a target."""
+    trail_amount: Price | None
+    """Distance at which the stop follows the price."""
+    trail_percent: Annotated[Decimal | None, Field(examples=[None])]
+    """Distance at which the stop follows the price, in percent."""
+    state: Annotated[ExitState, Field(examples=["protected"])]
+    """State: `protected` while the stop works, `taking_profit` while the target is sent."""
+    outcome: ExitOutcome | None
+    """Why it has ended; null until then."""
+    order_id: Annotated[str | None, Field(examples=["a7k2m4q6s3u5w7y2b4"])]
+    """Stop or target placed last; null before the first fill of a bracket's entry."""
+    orders: list[LinkedOrderView]
+    """Its orders, oldest first."""
+    version: Annotated[int, Field(examples=[1])]
+    """Number of changes so far."""
+    created_at: Timestamp
+    """Time at which it was placed."""
+    updated_at: Timestamp
+    """Time of the last change."""
 
 
 class OrderEventView(Output):
@@ -138,7 +201,7 @@ class TradeView(Output):
     """Time of execution."""
 
 
-def order_view(order: Order) -> OrderView:
+def order_view(order: Order, link: Link | None = None) -> OrderView:
     """Return the response model of an order."""
     terms = order.terms
     return {
@@ -170,6 +233,32 @@ def order_view(order: Order) -> OrderView:
         "version": order.version,
         "created_at": order.created_at,
         "updated_at": order.updated_at,
+        "linked": None if link is None else {"id": link[0], "role": link[1]},
+    }
+
+
+def linked_exit_view(of: LinkedExit, orders: Sequence[tuple[str, LinkedRole]]) -> LinkedExitView:
+    """Return the response model of a linked exit with its orders."""
+    return {
+        "id": of.id,
+        "account": of.account,
+        "symbol": of.symbol,
+        "strategy": of.strategy,
+        "product": of.product,
+        "side": of.side,
+        "quantity": of.quantity,
+        "trigger_price": of.prices.trigger_price,
+        "limit_price": of.prices.limit_price,
+        "target_price": of.prices.target_price,
+        "trail_amount": of.prices.trail_amount,
+        "trail_percent": of.prices.trail_percent,
+        "state": of.state,
+        "outcome": of.outcome,
+        "order_id": of.order_id,
+        "orders": [{"id": order_id, "role": role} for order_id, role in orders],
+        "version": of.version,
+        "created_at": of.created_at,
+        "updated_at": of.updated_at,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from flask import Response, request
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -12,12 +12,21 @@ from algosat.api.amounts import Amount
 from algosat.api.context import cause, services
 from algosat.api.headers import PREFER, REQUIRED_KEY
 from algosat.api.idempotency import replay_header, required_key
-from algosat.api.order_views import OrderEventView, OrderView, event_view, order_view
+from algosat.api.order_views import (
+    Link,
+    LinkedExitView,
+    OrderEventView,
+    OrderView,
+    event_view,
+    linked_exit_view,
+    order_view,
+)
 from algosat.api.pages import Everything, Label, Page, Symbol, TimedQuery, page
 from algosat.api.request_models import Input
 from algosat.api.responses import json_answer
 from algosat.api.routes import Routes
 from algosat.api.waiting import has_no_request_pending, is_acknowledged, seconds_preferred
+from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.orders import (
     ModifyRequest,
     Order,
@@ -31,14 +40,31 @@ from algosat.domain.orders import (
 )
 from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, NotFound
 from algosat.store import audit, ledger, queries
+from algosat.store import linked_exits as rows
 from algosat.store.rows import order_from
-from algosat.trading import cancel, idempotency, modify, place
+from algosat.trading import cancel, idempotency, linked_exits, modify, place
+from algosat.trading.linked_exits import ExitRequest, LinkedChange
 
 routes = Routes("orders", "Place, change and cancel orders, and read their history.")
 
 
-class NewOrder(Input):
-    """An order to place."""
+class StopLoss(Input):
+    """Stop of a bracket, placed when the entry is filled, for the quantity that is filled."""
+
+    trigger_price: Annotated[Amount | None, Field(examples=["98.5"])] = None
+    """Price at which the stop becomes active. A trailing stop without one begins at its distance."""
+    limit_price: Amount | None = None
+    """Worst price at which the stop may trade; without one it is a stop at the market."""
+    trail_amount: Amount | None = None
+    """Distance at which the stop follows the price."""
+    trail_percent: Amount | None = None
+    """Distance at which the stop follows the price, in percent of the price."""
+
+
+class PlainOrder(Input):
+    """An order to place, without linked orders."""
+
+    added_fields: ClassVar[frozenset[str]] = frozenset({"session"})
 
     symbol: Symbol
     """Instrument to trade; `GET /instruments` lists them."""
@@ -71,15 +97,44 @@ class NewOrder(Input):
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the regular session: keys of requests to a release before it had the field stay valid."""
-        data: dict[str, Any] = dump(self)
-        if self.session is TradingSession.REGULAR:
-            del data["session"]
-        return data
+        """Leave out unused new fields: keys of requests to a release before it had them stay valid."""
+        fields = type(self).model_fields
+        unused = {name for name in self.added_fields if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in dump(self).items() if name not in unused}
 
     def terms(self, account: str) -> OrderTerms:
         """Return the order's terms for this account."""
-        return OrderTerms(account=account, **dict(self))
+        return OrderTerms(account=account, **{name: getattr(self, name) for name in PlainOrder.model_fields})
+
+
+class NewOrder(PlainOrder):
+    """An order to place.
+
+    A reduce-only stop with `target_price` is an OCO pair, with a trail a trailing stop. An order with
+    `stop_loss` is the entry of a bracket.
+    """
+
+    added_fields: ClassVar[frozenset[str]] = PlainOrder.added_fields | {
+        "target_price",
+        "trail_amount",
+        "trail_percent",
+        "stop_loss",
+    }
+
+    target_price: Amount | None = None
+    """Price of the target that closes the position instead of the stop, whichever is reached first."""
+    trail_amount: Amount | None = None
+    """Distance at which a reduce-only stop follows the price. It only moves closer to the market."""
+    trail_percent: Amount | None = None
+    """Distance at which a reduce-only stop follows the price, in percent of the price."""
+    stop_loss: StopLoss | None = None
+    """Stop of the position that this order opens; makes the order a bracket."""
+
+    def exits(self) -> ExitRequest | None:
+        """Return the exits to link to the order; None for a plain order."""
+        stop_loss = None if self.stop_loss is None else ExitPrices(**dict(self.stop_loss))
+        request = ExitRequest(self.target_price, self.trail_amount, self.trail_percent, stop_loss)
+        return None if request == ExitRequest() else request
 
 
 class OrderModification(Input):
@@ -91,6 +146,20 @@ class OrderModification(Input):
     """New limit price."""
     trigger_price: Amount | None = None
     """New trigger price."""
+    target_price: Amount | None = None
+    """New target of the linked exit. A working reduce-only stop without a target gets one."""
+    trail_amount: Amount | None = None
+    """New distance at which the stop follows the price."""
+    trail_percent: Amount | None = None
+    """New distance at which the stop follows the price, in percent of the price."""
+
+    def request(self) -> ModifyRequest:
+        """Return the changes of the order's own terms."""
+        return ModifyRequest(self.quantity, self.limit_price, self.trigger_price)
+
+    def linked(self) -> LinkedChange:
+        """Return the changes of its linked exit."""
+        return LinkedChange(self.target_price, self.trail_amount, self.trail_percent)
 
 
 class Selection(Input):
@@ -130,14 +199,19 @@ def place_order(body: NewOrder) -> Response:
     """
     desk, seconds = services().desk, _seconds_to_wait()
     key = required_key("POST /orders", body, waits=seconds > 0)
-    placed = place.place_order(desk, body.terms(desk.account), cause(), key=key)
+    terms, exits = body.terms(desk.account), body.exits()
+    if exits is None:
+        placed = place.place_order(desk, terms, cause(), key=key)
+    else:
+        placed = linked_exits.place_linked(desk, terms, exits, cause(), key=key)
     order = placed.order
     headers = {"Location": f"/orders/{order.id}", **replay_header(placed)}
     if order.status is Status.DENIED:
         raise Denied(order.reason or "", code=order.code, headers=headers)
     if not placed.pinned:
         order = idempotency.first_answer(desk, key, services().waiting.until(order, is_acknowledged, seconds))
-    return json_answer(order_view(order), 201, headers)
+    link = None if exits is None else _link_of(order)
+    return json_answer(order_view(order, link), 201, headers)
 
 
 @routes.get("/orders", access=Access.VIEWER, query=OrdersQuery, answer=Page[OrderView])
@@ -153,13 +227,30 @@ def list_orders(query: OrdersQuery) -> dict[str, Any]:
             symbol=query.symbol,
             strategy=query.strategy,
         )
-    return page((order_view(order_from(row)) for row in found.rows), found.next_cursor)
+        links = rows.links_of(connection, [row.id for row in found.rows])
+    return page((order_view(order_from(row), links.get(row.id)) for row in found.rows), found.next_cursor)
 
 
 @routes.get("/orders/<order:order_id>", access=Access.VIEWER, answer=OrderView, errors=(NotFound,))
 def show_order(order_id: str) -> OrderView:
     """Show one order"""
-    return order_view(_order(order_id))
+    order = _order(order_id)
+    return order_view(order, _link_of(order))
+
+
+@routes.get(
+    "/orders/<order:order_id>/linked", access=Access.VIEWER, answer=LinkedExitView, errors=(NotFound,)
+)
+def show_linked_exit(order_id: str) -> LinkedExitView:
+    """Show the linked exit of an order
+
+    That is the OCO pair, trailing stop or bracket that the order belongs to, as its entry, stop or target.
+    """
+    with services().database.read() as connection:
+        found = rows.of_order(connection, order_id)
+        if found is None:
+            raise NotFound(f"order {order_id} has no linked exit")
+        return linked_exit_view(found, rows.orders_of(connection, found.id))
 
 
 @routes.get(
@@ -186,12 +277,17 @@ def list_order_events(order_id: str) -> dict[str, Any]:
 def change_order(order_id: str, body: OrderModification) -> OrderView:
     """Change an order's quantity or prices
 
-    The new terms apply once the broker has confirmed them. Until then `pending` is `pending_modify`.
+    The new terms apply once the broker has confirmed them. Until then `pending` is `pending_modify`. A new
+    target or trail applies at once.
     """
     if not body.model_fields_set:
-        raise InvalidBody("Give at least one of quantity, limit_price and trigger_price")
-    changed = modify.modify_order(services().desk, order_id, ModifyRequest(**dict(body)), cause())
-    return order_view(_waited(changed))
+        raise InvalidBody(f"Give at least one of {', '.join(OrderModification.model_fields)}")
+    desk, linked = services().desk, body.linked()
+    if linked == LinkedChange():
+        changed = modify.modify_order(desk, order_id, body.request(), cause())
+    else:
+        changed = linked_exits.modify_linked(desk, order_id, body.request(), linked, cause())
+    return order_view(_waited(changed), _link_of(changed))
 
 
 @routes.delete(
@@ -206,10 +302,11 @@ def cancel_order(order_id: str) -> OrderView:
     """Cancel an order
 
     An order that has not been sent is cancelled at once. Otherwise the broker is asked, and `pending` is
-    `pending_cancel` until the broker answers. Cancelling again changes nothing.
+    `pending_cancel` until the broker answers. Cancelling again changes nothing. Cancelling an exit of an
+    OCO pair or bracket cancels stop and target.
     """
     cancelled = cancel.cancel_order(services().desk, order_id, cause())
-    return order_view(_waited(cancelled))
+    return order_view(_waited(cancelled), _link_of(cancelled))
 
 
 @routes.post(
@@ -223,12 +320,19 @@ def cancel_order(order_id: str) -> OrderView:
 def cancel_all_orders(body: Selection) -> dict[str, Any]:
     """Cancel all working orders, or those of an instrument or strategy"""
     cancelled = cancel.cancel_all(services().desk, cause(), symbol=body.symbol, strategy=body.strategy)
-    return page((order_view(order) for order in cancelled), None)
+    with services().database.read() as connection:
+        links = rows.links_of(connection, [order.id for order in cancelled])
+    return page((order_view(order, links.get(order.id)) for order in cancelled), None)
 
 
 def _order(order_id: str) -> Order:
     with services().database.read() as connection:
         return ledger.get(connection, order_id)
+
+
+def _link_of(order: Order) -> Link | None:
+    with services().database.read() as connection:
+        return rows.links_of(connection, [order.id]).get(order.id)
 
 
 def _waited(order: Order) -> Order:

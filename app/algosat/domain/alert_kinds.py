@@ -75,3 +75,8 @@ class AlertKind(StrEnum):
         "A position that would be settled by delivery of shares was still open when its contract expired.",
         False,
     )
+    LINKED_UNPROTECTED = (
+        "linked.unprotected",
+        Severity.CRITICAL,
+        "A position whose stop the engine keeps has no working stop; the engine tries again.",
+    )

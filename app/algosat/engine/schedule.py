@@ -1,4 +1,4 @@
-"""Periodic duties: loss checks, cancels, closing positions and expiry each second, retention each hour."""
+"""Periodic duties: linked exits, and each second loss checks, cancels, closing positions and expiry."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from algosat.monitoring import correlation
 from algosat.store import queries, retention
 from algosat.store.audit import Cause
 from algosat.trading import cancel, exit_alerts
+from algosat.trading.advance_exits import advance_exits
 from algosat.trading.desk import Desk
 
 _ACTOR: Final = "clock"
 _EVERY: Final = timedelta(seconds=1)
+_EXITS_EVERY: Final = timedelta(milliseconds=200)  # quotes are written every 500 ms
 _CLOSE_EVERY: Final = timedelta(seconds=5)
 _SWEEP_EVERY: Final = timedelta(hours=1)
 _SWEEP_AGAIN_AFTER: Final = timedelta(seconds=1)  # a sweep deletes one batch; more may be left
@@ -38,7 +40,7 @@ _log = structlog.get_logger(__name__)
 class PeriodicDuties:
     def __init__(self, desk: Desk, broker: GuardedBroker, report_processor: ReportProcessor) -> None:
         self._desk, self._broker, self._report_processor = desk, broker, report_processor
-        self._next = self._next_close = desk.clock()
+        self._next = self._next_close = self._next_exits = desk.clock()
         self.daily_loss, self._denied_exits = DailyLossWatch(), DeniedExits()
 
     def step(self, book_read_at: datetime | None) -> None:
@@ -47,6 +49,9 @@ class PeriodicDuties:
         `book_read_at` is when the last complete reading of the broker's order book began.
         """
         now = self._desk.clock()
+        if has_come(self._next_exits, now, within=_EXITS_EVERY):
+            self._next_exits = now + _EXITS_EVERY
+            advance_exits(self._desk)
         if not has_come(self._next, now, within=_EVERY):
             return
         self._next = now + _EVERY
@@ -80,7 +85,8 @@ class PeriodicDuties:
 def cancel_oversized(desk: Desk) -> None:
     """Cancel reduce-only orders that are larger than what is left of their position."""
     cause = Cause(_ACTOR, correlation.new())
-    cancel.cancel_found(desk, cause, lambda connection: _oversized(connection, desk))
+    # A linked exit goes on: its next stop fits what is left of the position.
+    cancel.cancel_found(desk, cause, lambda connection: _oversized(connection, desk), keeps_link=True)
 
 
 def _oversized(connection: Connection, desk: Desk) -> list[Order]:

@@ -7,9 +7,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from algosat.domain.linked_exits import ExitOutcome
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.errors import Conflict, IllegalTransition
-from algosat.store import ledger, queries
+from algosat.store import ledger, linked_exits, queries
 from algosat.store.audit import Cause
 from algosat.trading.desk import Desk
 
@@ -19,11 +20,19 @@ NOT_IN_BROKERS_BOOK: Final = "given up: the broker's book does not have it"
 def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
     """Cancel an order, or request its cancel. A second request changes nothing.
 
+    Cancelling an order of an OCO pair, or an exit of a bracket, cancels the linked exit as a whole, also by
+    the id of an order that another has replaced meanwhile; the present order is returned.
+
     Raises NotFound, Conflict for an external order, and IllegalTransition for one that has ended.
     """
-    order = desk.writer.run(
-        lambda connection: request(connection, desk, ledger.get(connection, order_id), cause)
-    )
+
+    def unit(connection: Connection) -> Order:
+        order = ledger.get(connection, order_id)
+        if order.terms.reduce_only and not order.is_working:
+            return _cancel_replaced(connection, desk, order, cause)
+        return request(connection, desk, order, cause)
+
+    order = desk.writer.run(unit)
     _notify(desk, [order])
     return order
 
@@ -41,10 +50,13 @@ def cancel_all(
     return orders
 
 
-def cancel_found(desk: Desk, cause: Cause, find: Callable[[Connection], Sequence[Order]]) -> None:
+def cancel_found(
+    desk: Desk, cause: Cause, find: Callable[[Connection], Sequence[Order]], *, keeps_link: bool = False
+) -> None:
     """Cancel the orders that `find` returns.
 
-    `find` runs once on a read connection and, only if it returns orders, again in the write.
+    `find` runs once on a read connection and, only if it returns orders, again in the write. `keeps_link` is
+    that of `request`.
     """
     with desk.database.read() as connection:
         if not find(connection):
@@ -52,7 +64,9 @@ def cancel_found(desk: Desk, cause: Cause, find: Callable[[Connection], Sequence
     _notify(
         desk,
         desk.writer.run(
-            lambda connection: [request(connection, desk, order, cause) for order in find(connection)]
+            lambda connection: [
+                request(connection, desk, order, cause, keeps_link=keeps_link) for order in find(connection)
+            ]
         ),
     )
 
@@ -61,12 +75,29 @@ def request_all(
     connection: Connection, desk: Desk, cause: Cause, chosen: Callable[[Order], bool]
 ) -> list[Order]:
     working = queries.working(connection, desk.account)
-    return [
+    cancelled = [
         request(connection, desk, order, cause) for order in working if not order.external and chosen(order)
     ]
+    for each in linked_exits.active(connection, desk.account):
+        # Between two of its orders, a linked exit would place the next one.
+        last = ledger.get(connection, each.order_id) if each.order_id else None
+        if last is not None and not last.is_working and chosen(last):
+            linked_exits.end(connection, each, ExitOutcome.CANCELLED, desk.clock(), cause)
+    return cancelled
 
 
-def request(connection: Connection, desk: Desk, order: Order, cause: Cause) -> Order:
+def request(
+    connection: Connection, desk: Desk, order: Order, cause: Cause, *, keeps_link: bool = False
+) -> Order:
+    """Request a cancel within the caller's unit of work.
+
+    The cancel of a stop or target ends its linked exit, so that no stop is placed again: a cancel or a close
+    has precedence. With `keeps_link` the linked exit continues with what is left.
+    """
+    if not keeps_link and order.terms.reduce_only:
+        linked = linked_exits.of_order(connection, order.id)
+        if linked is not None:
+            linked_exits.end(connection, linked, ExitOutcome.CANCELLED, desk.clock(), cause)
     if order.external:
         raise Conflict(f"order {order.id} was placed elsewhere; cancel it there")
     if order.pending is PendingRequest.PENDING_CANCEL:
@@ -74,6 +105,18 @@ def request(connection: Connection, desk: Desk, order: Order, cause: Cause) -> O
     if not may_happen(order, EventKind.CANCELLED):
         raise IllegalTransition(f"order {order.id} is {order.status}: there is nothing left to cancel")
     return ledger.record(connection, order, _event(desk, order), cause, desk.books)
+
+
+def _cancel_replaced(connection: Connection, desk: Desk, order: Order, cause: Cause) -> Order:
+    """Cancel the linked exit of an order that has ended. Raises IllegalTransition without one."""
+    linked = linked_exits.of_order(connection, order.id)
+    if linked is None or not linked.is_active or linked.order_id is None:
+        return request(connection, desk, order, cause)
+    present = ledger.get(connection, linked.order_id)
+    if present.is_working:
+        return request(connection, desk, present, cause)
+    linked_exits.end(connection, linked, ExitOutcome.CANCELLED, desk.clock(), cause)
+    return present
 
 
 def _event(desk: Desk, order: Order) -> OrderEvent:

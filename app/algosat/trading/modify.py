@@ -24,7 +24,7 @@ from algosat.trading import exit_alerts, risk_snapshot
 from algosat.trading.desk import Desk
 
 
-def modify_order(desk: Desk, order_id: str, request: ModifyRequest, cause: Cause) -> Order:
+def modify_order(desk: Desk, order_id: str, changes: ModifyRequest, cause: Cause) -> Order:
     """Request new terms for an order. They apply once the broker has confirmed them.
 
     Raises NotFound, IllegalTransition or Conflict when the order cannot be changed now, Denied when the gate
@@ -33,17 +33,7 @@ def modify_order(desk: Desk, order_id: str, request: ModifyRequest, cause: Cause
 
     def unit(connection: Connection) -> Order | Denial:
         order = ledger.get(connection, order_id)
-        outcome = _request(connection, desk, order, request.of(order.terms), cause)
-        if isinstance(outcome, Denial):
-            audit.append(
-                connection,
-                desk.clock(),
-                "risk.change_denied",
-                order.id,
-                cause,
-                {"code": outcome.code, "reason": outcome.detail},
-            )
-        return outcome
+        return request(connection, desk, order, changes.of(order.terms), cause)
 
     outcome = desk.writer.run(unit)
     if isinstance(outcome, Denial):
@@ -53,14 +43,20 @@ def modify_order(desk: Desk, order_id: str, request: ModifyRequest, cause: Cause
     return outcome
 
 
-def _request(
+def request(
     connection: Connection, desk: Desk, order: Order, change: OrderChange, cause: Cause
 ) -> Order | Denial:
+    """Request a change within the caller's unit of work. A denial is recorded in the audit trail.
+
+    Raises IllegalTransition or Conflict when the order cannot be changed now.
+    """
     modification.require_changeable(order, change, desk.clock())
     remaining = modification.remaining_terms(order, change)
     snapshot = risk_snapshot.read_snapshot(connection, desk, remaining, desk.clock(), replacing=order.id)
     outcome = modification.judge(remaining, change, snapshot)
     if isinstance(outcome, Denial):
+        data = {"code": outcome.code, "reason": outcome.detail}
+        audit.append(connection, desk.clock(), "risk.change_denied", order.id, cause, data)
         if order.terms.reduce_only:
             exit_alerts.after_gate(connection, desk, remaining, outcome, snapshot, cause)
         return outcome

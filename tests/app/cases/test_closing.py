@@ -61,20 +61,29 @@ def test_close_all_closes_positions_with_a_stop(protected: World, trader: Client
     assert protected.working() == []
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 08: the target is denied more_than_held")
 def test_target_may_work_beside_the_stop(protected: World, trader: Client) -> None:
-    target = trader.place(side="sell", type="limit", limit_price=near(protected, "1.03"), reduce_only=True)
-    assert target.status_code in (201, 202), target.json["code"]
+    (stop,) = protected.working()
+    target = near(protected, "1.03")
+    answer = trader.patch(f"/orders/{stop.id}", json={"target_price": target})
+    assert answer.status_code == 200, answer.json
     protected.run(2)
-    assert len(protected.working()) == 2
+    assert [order.id for order in protected.working()] == [stop.id]
+    linked = trader.get(f"/orders/{stop.id}/linked").json
+    assert (linked["state"], Decimal(linked["target_price"])) == ("protected", Decimal(target))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 08: the target is denied more_than_held")
-def test_stop_is_cancelled_when_the_target_fills(protected: World, trader: Client) -> None:
-    target = trader.place(side="sell", type="limit", limit_price=near(protected, "1.03"), reduce_only=True)
-    assert target.status_code in (201, 202), target.json["code"]
-    protected.run(2)
-    protected.broker.cross(order_now(protected.desk, target.json["id"]), 1.0)
-    protected.run(10)
-    assert protected.held() == {}
-    assert protected.working() == []
+def test_stop_is_cancelled_when_the_target_is_reached(served: World, trader: Client) -> None:
+    sent(served, trader.place())
+    pair = trader.place(
+        side="sell",
+        type="stop",
+        trigger_price=near(served, "0.97"),
+        target_price=near(served, "1.003"),
+        reduce_only=True,
+    )
+    stop = sent(served, pair)
+    served.move_to(SYMBOL, Decimal(near(served, "1.005")))
+    assert order_now(served.desk, stop["id"]).status is Status.CANCELLED
+    assert served.held() == {}
+    assert served.working() == []
+    assert trader.get(f"/orders/{stop['id']}/linked").json["outcome"] == "target_filled"

@@ -51,6 +51,13 @@ class SteppedBroker(PaperBroker):
     def session(self) -> BrokerSession:
         return BrokerSession(active=True, detail="the test steps the paper market")
 
+    def move_to(self, symbol: str, price: Decimal) -> None:
+        """Let the price of a symbol walk on from this price, at the next step."""
+        venue = self._venue
+        paths = venue._current.paths  # noqa: SLF001 - no method moves a price
+        moved = {**paths, symbol: replace(paths[symbol], fair=float(price))}
+        venue._current = replace(venue._current, paths=moved)  # noqa: SLF001
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -83,6 +90,12 @@ class World:
     def run(self, ticks: int, *, feed: bool = True) -> None:
         for _ in range(ticks):
             self.tick(feed=feed)
+
+    def move_to(self, symbol: str, price: Decimal, *, ticks: int = 4) -> None:
+        """Move the price of a symbol, then market and engine."""
+        for _ in range(ticks):
+            self.broker.move_to(symbol, price)
+            self.tick()
 
     def run_until(self, end: datetime, *, step: float = 30) -> None:
         while self.clock() < end:

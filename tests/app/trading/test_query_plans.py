@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from algosat.engine import halt_cancels, pending_requests, reconciler, router
-from algosat.store import audit, history, ledger, queries
+from algosat.store import audit, history, ledger, linked_exits, queries
 from algosat.store.prepared import Prepared
 from algosat.store.tables import metadata
-from algosat.trading import account_book, apply_report, daily_pnl, halts, idempotency, limits, risk_queries
+from algosat.trading import (
+    account_book,
+    advance_exits,
+    apply_report,
+    daily_pnl,
+    halts,
+    idempotency,
+    limits,
+    risk_queries,
+)
 from algosat.trading.desk import Desk
 
 pytestmark = pytest.mark.sqlite
@@ -16,6 +25,7 @@ pytestmark = pytest.mark.sqlite
 _MODULES = (
     audit, account_book, halts, history, ledger, limits, daily_pnl, queries,
     halt_cancels, apply_report, reconciler, idempotency, pending_requests, router, risk_queries,
+    linked_exits, advance_exits,
 )  # fmt: skip
 _STATEMENTS = {
     f"{module.__name__}.{name}": statement

@@ -17,11 +17,13 @@ from algosat.store.tables.ledger import (
     positions,
     trades,
 )
+from algosat.store.tables.linked import ACTIVE_EXIT, linked_exits, linked_orders
 from algosat.store.tables.market import closing_prices, former_instruments, instruments, quotes
 from algosat.store.tables.strategies import strategies, strategy_states, strategy_versions
 from algosat.store.tables.users import login_failures, sessions, users
 
 __all__ = [
+    "ACTIVE_EXIT",
     "CREATED_STATUS",
     "NOT_DENIED",
     "WORKING_STATUS",
@@ -37,6 +39,8 @@ __all__ = [
     "heartbeats",
     "instruments",
     "limits",
+    "linked_exits",
+    "linked_orders",
     "login_failures",
     "metadata",
     "openings",

@@ -1,0 +1,53 @@
+"""Tables of linked exits: OCO pairs, the exits of brackets, and trailing stops."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, Integer, String, Table, text
+
+from algosat.store.tables.base import metadata
+from algosat.store.types import Scaled, UtcTime
+
+# The same SQL must be in the partial index and in the queries that use it.
+ACTIVE_EXIT = "state != 'ended'"
+
+linked_exits = Table(
+    "linked_exits",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("strategy", String(64), nullable=False),  # '' for orders placed by hand
+    Column("symbol", String(64), nullable=False),
+    Column("product", String(16), nullable=False),
+    Column("algo_id", String(64)),
+    Column("side", String(4), nullable=False),
+    Column("trigger_price", Scaled),
+    Column("limit_price", Scaled),
+    Column("target_price", Scaled),
+    Column("trail_amount", Scaled),
+    Column("trail_percent", Scaled),
+    Column("quantity", Scaled, nullable=False),
+    Column("entered", Scaled, nullable=False),
+    Column("entry_id", String(18)),
+    Column("order_id", String(18)),  # the stop or target placed last
+    Column("state", String(20), nullable=False),
+    Column("changes", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcTime),
+    Column("outcome", String(32)),
+    Column("version", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("correlation_id", String(64), nullable=False),
+)
+Index("ix_linked_exits_active", linked_exits.c.account, sqlite_where=text(ACTIVE_EXIT))
+
+# The orders of each linked exit: its entry, and every stop and target that was placed.
+linked_orders = Table(
+    "linked_orders",
+    metadata,
+    Column("order_id", String(18), primary_key=True),
+    Column("exit_id", String(18), nullable=False),
+    Column("role", String(8), nullable=False),
+)
+Index("ix_linked_orders_exit_id", linked_orders.c.exit_id)

@@ -1,0 +1,497 @@
+"""OCO pairs, brackets and trailing stops, with a broker whose answers the tests choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from algosat.config.settings import Settings
+from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.linked_exits import ExitPrices, LinkedExit
+from algosat.domain.orders import ModifyRequest, Order, OrderType, Side, Status, Trade
+from algosat.errors import BrokerRejected, BrokerUncertain, InvalidBody
+from algosat.store import linked_exits as rows
+from algosat.store import queries
+from algosat.store.verify.verify import verify
+from algosat.trading import alerts, cancel, linked_exits, modify
+from algosat.trading.desk import Desk
+from algosat.trading.linked_exits import ExitRequest, LinkedChange
+from tests.app.desks import CAUSE, hold, order_now, set_prices, terms_of
+from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
+from tests.app.fake_exchange import FakeExchange, external_report
+
+
+@dataclass
+class Walk:
+    """A rig that a test moves second by second, and whose engine it may replace."""
+
+    rig: EngineRig
+    settings: Settings
+    last: str = "100"
+
+    @property
+    def desk(self) -> Desk:
+        return self.rig.desk
+
+    @property
+    def exchange(self) -> FakeExchange:
+        return self.rig.exchange
+
+    def step(self, last: str | None = None, *, number: int = 1, seconds: float = 1) -> None:
+        """Set the price, advance, send what is due, and read the broker's book."""
+        self.last = last or self.last
+        for _ in range(number):
+            self.exchange.clock.forward(seconds=seconds)
+            set_prices(self.desk, ALPHA=self.last)
+            self.rig.components.duties.step(self.rig.components.reconciler.read_at)
+            self.rig.route()
+            self.rig.reconcile()
+
+    def restart(self) -> None:
+        """Replace the engine by a new one on the same store."""
+        self.rig = build_rig(self.desk, self.exchange, self.settings.algosat.engine)
+        self.rig.components.reconciler.mark_interrupted()
+
+    def place(self, exits: ExitRequest, **terms: Any) -> Order:
+        order = linked_exits.place_linked(self.desk, terms_of(**terms), exits, CAUSE).order
+        self.step()
+        return order_now(self.desk, order)
+
+    def oco(self, quantity: str = "10", *, trigger: str = "95", target: str = "105") -> Order:
+        return self.place(ExitRequest(Decimal(target)), **stop(quantity, trigger))
+
+    def fill(self, order: Order, quantity: str, price: str) -> None:
+        self.exchange.fill(order, quantity, price)
+        self.step()
+
+    def sell_elsewhere(self, quantity: str) -> None:
+        """Report an order that was placed and filled at the broker's own terminal."""
+        number = f"X{len(self.exchange.book)}"
+        trade = Trade(f"T-{number}", Decimal(quantity), Decimal(100), self.exchange.clock())
+        report = external_report(number, trade, status=Status.FILLED)
+        terms = replace(report.terms, side=Side.SELL, quantity=Decimal(quantity))
+        self.exchange.book[number] = replace(report, terms=terms)
+        self.step()
+
+    def end(self, order: Order, status: Status) -> None:
+        """End an order at the broker without being asked to."""
+        report = next(report for report in self.exchange.book.values() if report.tag == order.id)
+        self.exchange.book[report.broker_order_id] = replace(report, status=status)
+        self.step()
+
+    @property
+    def working(self) -> list[Order]:
+        return self.rig.working()
+
+    def outcome_of(self, order: Order) -> str | None:
+        """Return why the linked exit of the order has ended; None if it has not."""
+        outcome = self.exit_of(order).outcome
+        return None if outcome is None else outcome.value
+
+    def exit_of(self, order: Order) -> LinkedExit:
+        with self.desk.database.read() as connection:
+            found = rows.of_order(connection, order.id)
+        assert found is not None
+        return found
+
+    def held(self) -> Decimal:
+        with self.desk.database.read() as connection:
+            return sum((each.quantity for each in queries.open_positions(connection, "paper")), Decimal())
+
+    def alerted(self) -> bool:
+        with self.desk.database.read() as connection:
+            return bool(alerts.open_subjects(connection, self.desk, AlertKind.LINKED_UNPROTECTED))
+
+
+def stop(quantity: str = "10", trigger: str | None = "95", **terms: Any) -> dict[str, Any]:
+    """Return the terms of a reduce-only stop to sell."""
+    price = None if trigger is None else Decimal(trigger)
+    given = {"limit": None, "side": Side.SELL, "type": OrderType.STOP, "reduce_only": True}
+    return {"quantity": quantity, "trigger_price": price, **given, **terms}
+
+
+@pytest.fixture
+def walk(rig: EngineRig, settings: Settings) -> Walk:
+    hold(rig.desk, "10")
+    return Walk(rig, settings)
+
+
+def test_only_the_stop_of_a_pair_rests_at_the_broker(walk: Walk) -> None:
+    order = walk.oco()
+    assert order.status is Status.TRIGGER_PENDING
+    assert walk.exchange.sent == [order.id]
+    walk.step("104.9", number=3)
+    assert [each.id for each in walk.working] == [order.id]
+
+
+def test_target_is_sent_after_the_stop_is_cancelled(walk: Walk) -> None:
+    order = walk.oco()
+    walk.step("105.05")
+    assert order_now(walk.desk, order).status is Status.CANCELLED
+    walk.step()
+    (target,) = walk.working
+    assert (target.terms.limit_price, target.terms.quantity) == (Decimal(105), Decimal(10))
+    walk.fill(target, "10", "105")
+    walk.step()
+    assert (walk.outcome_of(order), int(walk.held()), walk.working) == ("target_filled", 0, [])
+
+
+def test_target_waits_while_the_cancel_is_unanswered(walk: Walk) -> None:
+    order = walk.oco()
+    walk.exchange.before = failing(BrokerUncertain("silence"), "cancel")
+    walk.step("105.05", number=5)
+    assert walk.exchange.sent == [order.id]
+    walk.exchange.before = no_fault
+    walk.step(number=5)
+    assert len(walk.exchange.sent) == 2
+
+
+def test_stop_filled_while_being_cancelled_sends_no_target(walk: Walk) -> None:
+    order = walk.oco()
+    walk.exchange.before = failing(BrokerUncertain("silence"), "cancel")
+    walk.step("105.05")
+    walk.exchange.before = no_fault
+    walk.fill(order, "10", "95")
+    walk.step(number=3)
+    assert (int(walk.held()), walk.exchange.sent) == (0, [order.id])
+    assert walk.outcome_of(order) == "stopped"
+
+
+def test_stop_partially_filled_while_being_cancelled_leaves_the_rest_to_the_target(walk: Walk) -> None:
+    order = walk.oco()
+    walk.exchange.before = failing(BrokerUncertain("silence"), "cancel")
+    walk.step("105.05")
+    walk.exchange.fill(order, "4", "95")
+    walk.exchange.before = no_fault
+    walk.step(number=3)
+    (target,) = walk.working
+    assert target.terms.quantity == 6
+
+
+def test_refused_cancel_leaves_the_stop(walk: Walk) -> None:
+    order = walk.oco()
+    walk.exchange.before = failing(BrokerRejected("no"), "cancel")
+    walk.step("105.05", number=3)
+    assert [each.id for each in walk.working] == [order.id]
+    walk.exchange.before = no_fault
+    walk.step(number=4, seconds=5)
+    assert len(walk.exchange.sent) == 2
+
+
+def test_rest_of_the_target_gets_a_stop_again(walk: Walk) -> None:
+    order = walk.oco()
+    walk.step("105.05", number=2)
+    (target,) = walk.working
+    walk.exchange.fill(target, "3", "105")
+    walk.end(target, Status.CANCELLED)
+    walk.step()
+    (again,) = walk.working
+    assert (again.terms.type, again.terms.quantity) == (OrderType.STOP, Decimal(7))
+    assert again.status is Status.TRIGGER_PENDING
+    assert walk.exit_of(order).order_id == again.id
+
+
+def test_price_that_falls_back_gets_the_stop_again(walk: Walk) -> None:
+    order = walk.oco()
+    walk.step("105.05")
+    walk.step("101")
+    (again,) = walk.working
+    assert (again.id != order.id, again.terms.trigger_price) == (True, Decimal(95))
+
+
+def test_price_beyond_the_stop_meanwhile_is_an_exit_at_the_market(walk: Walk) -> None:
+    walk.oco()
+    walk.step("105.05")
+    walk.step("94")
+    (market,) = walk.working
+    assert (market.terms.type, market.terms.quantity) == (OrderType.MARKET, Decimal(10))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_engine_that_restarts_continues(walk: Walk, steps: int) -> None:
+    walk.oco()
+    for _ in range(steps):
+        walk.step("105.05")
+    walk.restart()
+    for _ in range(3):
+        walk.step("105.05")
+        walk.restart()
+    (target,) = walk.working
+    assert (target.terms.type, target.terms.quantity) == (OrderType.LIMIT, Decimal(10))
+
+
+def test_cancelling_the_stop_ends_the_pair(walk: Walk) -> None:
+    order = walk.oco()
+    cancel.cancel_order(walk.desk, order.id, CAUSE)
+    walk.step("105.05", number=3)
+    assert (walk.working, walk.outcome_of(order)) == ([], "cancelled")
+
+
+def test_pair_is_cancelled_by_the_id_of_a_replaced_order(walk: Walk) -> None:
+    order = walk.oco()
+    walk.step("105.05")
+    walk.step("101")
+    cancelled = cancel.cancel_order(walk.desk, order.id, CAUSE)
+    walk.step(number=3)
+    assert cancelled.id != order.id
+    assert (walk.working, walk.outcome_of(order)) == ([], "cancelled")
+
+
+def test_cancel_all_between_two_orders_places_none_afterwards(walk: Walk) -> None:
+    order = walk.oco()
+    walk.step("105.05")
+    assert walk.working == []
+    cancel.cancel_all(walk.desk, CAUSE)
+    walk.step("101", number=3)
+    assert (walk.working, walk.outcome_of(order)) == ([], "cancelled")
+
+
+def test_smaller_position_gets_a_smaller_stop(walk: Walk) -> None:
+    order = walk.oco()
+    walk.sell_elsewhere("6")
+    walk.step(number=4)
+    (again,) = walk.working
+    assert again.terms.quantity == 4
+    walk.sell_elsewhere("4")
+    walk.step(number=4)
+    assert (walk.working, walk.outcome_of(order)) == ([], "position_closed")
+
+
+def test_stop_that_the_broker_cancels_is_placed_again(walk: Walk) -> None:
+    order = walk.oco()
+    walk.end(order, Status.CANCELLED)
+    walk.step(number=2)
+    (again,) = walk.working
+    assert (again.id != order.id, again.terms.trigger_price) == (True, Decimal(95))
+    assert not walk.alerted()
+
+
+def test_stop_rejected_again_and_again_is_an_alert(walk: Walk) -> None:
+    order = walk.oco()
+    walk.exchange.before = failing(BrokerRejected("no stops today"), "place")
+    walk.end(order, Status.CANCELLED)
+    walk.step(number=2)
+    assert walk.alerted()
+    sent = len(walk.exchange.sent)
+    walk.exchange.before = no_fault
+    walk.step(number=4, seconds=5)
+    assert len(walk.exchange.sent) == sent + 1
+    assert not walk.alerted()
+
+
+def test_first_stop_that_is_rejected_ends_the_pair(walk: Walk) -> None:
+    walk.exchange.before = failing(BrokerRejected("no stops today"), "place")
+    order = walk.oco()
+    walk.step(number=3)
+    assert (order.status, walk.outcome_of(order)) == (Status.REJECTED, "stop_rejected")
+
+
+def test_expired_stop_ends_the_pair(walk: Walk) -> None:
+    order = walk.oco()
+    walk.end(order, Status.EXPIRED)
+    walk.step("105.05", number=3)
+    assert (walk.working, walk.outcome_of(order)) == ([], "day_ended")
+
+
+def test_target_is_not_tried_with_a_stale_quote(walk: Walk) -> None:
+    order = walk.oco()
+    walk.last = "105.05"
+    set_prices(walk.desk, ALPHA="105.05")
+    walk.exchange.clock.forward(minutes=5)
+    walk.rig.components.duties.step(None)
+    assert order_now(walk.desk, order).pending is None
+
+
+def test_changed_trigger_holds_for_the_next_stop(walk: Walk) -> None:
+    order = walk.oco()
+    modify.modify_order(walk.desk, order.id, ModifyRequest(trigger_price=Decimal(97)), CAUSE)
+    walk.step(number=2)
+    walk.step("105.05")
+    walk.step("101")
+    (again,) = walk.working
+    assert again.terms.trigger_price == 97
+
+
+def test_target_is_added_to_a_working_stop_and_changed(walk: Walk) -> None:
+    order = linked_exits.place_linked(walk.desk, terms_of(**stop()), ExitRequest(Decimal(110)), CAUSE).order
+    walk.step()
+    linked_exits.modify_linked(walk.desk, order.id, ModifyRequest(), LinkedChange(Decimal(103)), CAUSE)
+    walk.step("103.05", number=2)
+    (target,) = walk.working
+    assert target.terms.limit_price == 103
+
+
+# --- bracket -----------------------------------------------------------------------------------------
+
+
+def bracket(walk: Walk, *, quantity: str = "20", **stop_loss: str) -> Order:
+    prices = {name: Decimal(price) for name, price in (stop_loss or {"trigger_price": "95"}).items()}
+    return walk.place(
+        ExitRequest(Decimal(105), stop_loss=ExitPrices(**prices)), quantity=quantity, limit="100"
+    )
+
+
+def test_bracket_protects_each_fill_of_its_entry(walk: Walk) -> None:
+    entry = bracket(walk)
+    assert [each.id for each in walk.working] == [entry.id]
+    walk.fill(entry, "5", "100")
+    walk.step(number=2)
+    resting = walk.working[-1]
+    assert (resting.terms.type, resting.terms.quantity) == (OrderType.STOP, Decimal(5))
+    walk.fill(entry, "15", "100")
+    walk.step(number=4)
+    (resting,) = walk.working
+    assert resting.terms.quantity == 20
+
+
+def test_bracket_whose_entry_is_cancelled_unfilled_ends(walk: Walk) -> None:
+    entry = bracket(walk)
+    cancel.cancel_order(walk.desk, entry.id, CAUSE)
+    walk.step(number=3)
+    assert (walk.working, walk.outcome_of(entry)) == ([], "entry_not_filled")
+
+
+def test_exit_that_is_filled_cancels_the_rest_of_the_entry(walk: Walk) -> None:
+    entry = bracket(walk)
+    walk.fill(entry, "5", "100")
+    walk.step(number=2)
+    walk.fill(walk.working[-1], "5", "95")
+    walk.step(number=3)
+    assert order_now(walk.desk, entry).status is Status.CANCELLED
+    assert (walk.working, int(walk.held()), walk.outcome_of(entry)) == ([], 10, "stopped")
+
+
+def test_late_fill_of_a_cancelled_entry_is_protected(walk: Walk) -> None:
+    entry = bracket(walk)
+    walk.fill(entry, "5", "100")
+    walk.step(number=2)
+    cancel.cancel_order(walk.desk, entry.id, CAUSE)
+    walk.step()
+    walk.fill(entry, "3", "100")
+    walk.step(number=3)
+    (resting,) = walk.working
+    assert resting.terms.quantity == 8
+
+
+def test_entry_filled_beyond_the_stop_is_closed_at_the_market(walk: Walk) -> None:
+    entry = bracket(walk)
+    walk.exchange.fill(entry, "20", "100")
+    walk.step("94", number=2)
+    (market,) = walk.working
+    assert (market.terms.type, market.terms.quantity) == (OrderType.MARKET, Decimal(20))
+
+
+# --- trailing stop -----------------------------------------------------------------------------------
+
+
+def trailing(walk: Walk, *, trail_amount: str | None = None, trail_percent: str | None = None) -> Order:
+    amount, percent = (None if each is None else Decimal(each) for each in (trail_amount, trail_percent))
+    return walk.place(ExitRequest(trail_amount=amount, trail_percent=percent), **stop(trigger=None))
+
+
+def test_trailing_stop_begins_at_its_distance_and_only_rises(walk: Walk) -> None:
+    order = trailing(walk, trail_amount="5")
+    assert order.terms.trigger_price == 95
+    walk.step("102", number=3, seconds=5)
+    assert order_now(walk.desk, order).terms.trigger_price == 97
+    walk.step("98", number=3, seconds=5)
+    assert order_now(walk.desk, order).terms.trigger_price == 97
+    walk.step("110", number=3, seconds=5)
+    assert order_now(walk.desk, order).terms.trigger_price == 105
+
+
+def test_trailing_stop_by_percent_is_on_the_tick(walk: Walk) -> None:
+    order = trailing(walk, trail_percent="3")
+    walk.step("103.3", number=3, seconds=5)
+    assert order_now(walk.desk, order).terms.trigger_price == Decimal("100.2")
+
+
+def test_small_moves_use_up_no_modification(walk: Walk) -> None:
+    order = trailing(walk, trail_amount="5")
+    version = order.version
+    walk.step("100.45", number=3, seconds=5)
+    assert order_now(walk.desk, order).version == version
+
+
+def test_trailing_stop_is_placed_again_before_modifications_run_out(walk: Walk) -> None:
+    first = trailing(walk, trail_amount="5")
+    for price in range(101, 125):
+        walk.step(str(price), number=3, seconds=5)
+        assert len(walk.working) == 1
+    (present,) = walk.working
+    assert present.id != first.id
+    assert present.terms.trigger_price == 119
+    assert len(walk.exchange.sent) == 2
+
+
+def test_refused_modification_leaves_the_trailing_stop(walk: Walk) -> None:
+    order = trailing(walk, trail_amount="5")
+    walk.exchange.before = failing(BrokerRejected("no"), "modify")
+    walk.step("102", number=4, seconds=5)
+    assert order_now(walk.desk, order).terms.trigger_price == 95
+    walk.exchange.before = no_fault
+    walk.step(number=3, seconds=5)
+    assert order_now(walk.desk, order).terms.trigger_price == 97
+
+
+# --- invalid requests --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "exits", "terms"),
+    [
+        ("target_price", {"target_price": "94"}, stop()),
+        ("target_price", {"target_price": "100"}, stop()),
+        ("target_price", {"target_price": "105.01"}, stop()),
+        ("target_price", {"target_price": "125"}, stop()),
+        ("target_price", {"target_price": "105"}, stop(reduce_only=False)),
+        ("trigger_price", {"target_price": "105"}, stop(trigger="101")),
+        ("trigger_price", {"target_price": "105"}, stop(trigger=None)),
+        ("trail_percent", {"trail_amount": "1", "trail_percent": "1"}, stop()),
+        ("trail_percent", {"trail_percent": "100"}, stop()),
+        ("trail_amount", {"trail_amount": "100"}, stop(trigger=None)),
+        ("trail_amount", {"trail_amount": "0.07"}, stop(trigger=None)),
+        ("trail_amount", {"trail_amount": "1"}, stop(reduce_only=False)),
+        ("type", {"target_price": "105"}, {"side": Side.SELL, "limit": "99", "reduce_only": True}),
+        ("stop_loss", {"stop_loss": {"trigger_price": "95"}}, stop()),
+        ("stop_loss.trigger_price", {"stop_loss": {"trigger_price": "101"}}, {}),
+        ("stop_loss.trigger_price", {"stop_loss": {}}, {}),
+        ("stop_loss.limit_price", {"stop_loss": {"trigger_price": "95", "limit_price": "96"}}, {}),
+        ("target_price", {"stop_loss": {"trigger_price": "95"}, "target_price": "99"}, {}),
+        ("trail_amount", {"stop_loss": {"trigger_price": "95"}, "trail_amount": "1"}, {}),
+    ],
+)
+def test_contradiction_names_the_field_and_stores_nothing(
+    walk: Walk, field: str, exits: dict[str, Any], terms: dict[str, Any]
+) -> None:
+    stop_loss = exits.pop("stop_loss", None)
+    prices = {name: Decimal(value) for name, value in exits.items()}
+    of_stop = None if stop_loss is None else ExitPrices(**{k: Decimal(v) for k, v in stop_loss.items()})
+    with walk.desk.database.read() as connection:
+        before = len(queries.orders_page(connection, limit=100).rows)
+    with pytest.raises(InvalidBody) as raised:
+        linked_exits.place_linked(
+            walk.desk, terms_of(**terms), ExitRequest(**prices, stop_loss=of_stop), CAUSE
+        )
+    assert [error["field"] for error in raised.value.errors] == [field]
+    with walk.desk.database.read() as connection:
+        assert len(queries.orders_page(connection, limit=100).rows) == before
+        assert rows.active(connection, "paper") == []
+
+
+def test_pair_larger_than_the_position_is_denied_and_not_linked(walk: Walk) -> None:
+    order = walk.oco("11")
+    assert (order.status, order.code) == (Status.DENIED, "more_than_held")
+    with walk.desk.database.read() as connection:
+        assert rows.of_order(connection, order.id) is None
+
+
+def test_store_is_verified_after_a_target(walk: Walk) -> None:
+    walk.oco()
+    walk.step("105.05", number=3)
+    walk.fill(walk.working[0], "10", "105")
+    with walk.desk.database.read() as connection:
+        assert verify(connection).findings == []
