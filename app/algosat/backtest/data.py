@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
+from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Quote
 from algosat.errors import InvalidRequest
 from algosat.exchange import listings
@@ -33,10 +34,10 @@ class RecordedData:
     last: datetime | None = None
     _recording: Iterator[Recorded] = field(default_factory=lambda: iter(()))
 
-    def quotes(self, seed: int) -> Iterator[Quote]:
-        """Yield the quotes in order of time."""
+    def quotes(self, seed: int, calendar: Calendar | None = None) -> Iterator[Quote]:
+        """Yield the quotes in order of time. Daily bars are spread over the trading hours of the calendar."""
         bar = self.interval or timedelta(0)
-        return replay.quotes(self.listings, seed, self._counted(), bar=bar)
+        return replay.quotes(self.listings, seed, self._counted(), bar=bar, calendar=calendar)
 
     def _counted(self) -> Iterator[Recorded]:
         known = listings.packaged()

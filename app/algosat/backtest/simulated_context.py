@@ -16,7 +16,7 @@ from algosat.domain import exits, reduce_only, slicing
 from algosat.domain.calendar import Calendar, next_opening
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
-from algosat.domain.market_phases import Phase
+from algosat.domain.market_phases import has_ended
 from algosat.domain.orders import (
     EventKind,
     ModifyRequest,
@@ -26,6 +26,7 @@ from algosat.domain.orders import (
     OrderTerms,
     Product,
     Status,
+    TradingSession,
     create,
     may_happen,
     modification,
@@ -34,7 +35,7 @@ from algosat.domain.risk import Denial, DenialCode, ExposureLine, RiskScope, Ris
 from algosat.domain.risk.limits import Limits
 from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, NotFound
 from algosat.exchange.listings import Listing
-from algosat.strategies.base import opening_of
+from algosat.strategies.base import closing_of, opening_of, session_of
 from algosat.strategies.strategy_events import StrategyEvent
 
 _SECOND = timedelta(seconds=1)
@@ -92,6 +93,12 @@ class SimulatedContext:
 
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:
         return opening_of(self._calendar, self.instrument(symbol), at)
+
+    def closes_at(self, symbol: str, at: datetime) -> datetime | None:
+        return closing_of(self._calendar, self.instrument(symbol), at)
+
+    def session(self, symbol: str) -> TradingSession:
+        return session_of(self._calendar, self.instrument(symbol), self.now)
 
     def position(self, symbol: str) -> Decimal:
         return self._ledger.position(symbol).quantity
@@ -181,7 +188,7 @@ class SimulatedContext:
         lines = [line for line in self._lines() if line.symbol == symbol and exits.is_left(line)]
         legs = [exits.exit_terms(self.account, line) for line in lines]
         return [
-            self.place(replace(terms, quantity=piece))
+            self.place(replace(terms, quantity=piece, session=self.session(symbol)))
             for terms in legs
             for piece in slicing.slices(terms.quantity, self.instrument(symbol))
         ]
@@ -261,9 +268,7 @@ class SimulatedContext:
             quote=quote,
             phase=phase,
             last_trading=last_trading,
-            opens_at=next_opening(self._calendar, instrument, terms, self.now)
-            if phase is Phase.CLOSED
-            else None,
+            opens_at=next_opening(self._calendar, instrument, terms, self.now) if has_ended(phase) else None,
             trading_day=day,
             square_off_at=closes_at - self._square_off if closes_at else None,
             halts=self._halts,

@@ -27,6 +27,7 @@ from algosat.strategies.parameters import Parameters
 from algosat.strategies.runner import Runner
 
 _RUN: Final = "backtest"
+_RESOLUTION: Final = timedelta(microseconds=1)  # of times
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Simulation:
     def run(self) -> SimulationOutcome:
         """Process the whole recording. An exception of the strategy is not caught."""
         events = 0
-        for quote in self._data.quotes(self._settings.seed):
+        for quote in self._data.quotes(self._settings.seed, self._settings.calendar):
             if not events:
                 self._runner.start(quote.at, _RUN)
             events += 1
@@ -146,8 +147,12 @@ class Simulation:
         self._runner.quote(quote)
 
     def _enter_window(self, at: datetime) -> None:
-        """Sample equity at the end of the last bar, and start a new trading day if there is one."""
+        """Sample equity at the end of the last bar, and start a new trading day if there is one.
+
+        Bars that ended with continuous trading, before their window, are delivered on their own day.
+        """
         if self._window_ends is not None:
+            self._runner.pass_time(self._window_ends - _RESOLUTION)
             self._sample(self._window_ends)
         seconds = self._parameters.bar_seconds
         self._window_ends = window_of(at, seconds) + timedelta(seconds=seconds)

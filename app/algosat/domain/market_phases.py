@@ -48,6 +48,23 @@ def takes(phase: Phase, order_type: OrderType, validity: Validity) -> bool:
     return order_type in _TAKES.get(phase, frozenset())
 
 
+_TRADING_ENDED: Final = frozenset(
+    {
+        Phase.CLOSED,
+        Phase.AUCTION_REFERENCE,
+        Phase.AUCTION,
+        Phase.AUCTION_LIMIT,
+        Phase.AUCTION_MATCH,
+        Phase.POST_CLOSE,
+    }
+)
+
+
+def has_ended(phase: Phase) -> bool:
+    """Return whether the market is closed, or continuous trading of the day has ended."""
+    return phase in _TRADING_ENDED
+
+
 _OPENING: Final = (Phase.PRE_OPEN, Phase.PRE_OPEN_LIMIT, Phase.CONTINUOUS)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Product
+from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Product, TradingSession
 from algosat.errors import Conflict, Denied, IllegalTransition, KeyReused, NotFound
 from algosat.live import checkpoint
 from algosat.live.checkpoint import Checkpoint
@@ -29,8 +29,9 @@ from algosat.monitoring import correlation
 from algosat.store import ledger, queries
 from algosat.store.audit import STRATEGY, Cause
 from algosat.store.tables import positions
-from algosat.strategies.base import opening_of
-from algosat.strategies.strategy_events import OrderUpdated, StrategyEvent
+from algosat.strategies.bars import SECONDS_A_DAY
+from algosat.strategies.base import closing_of, opening_of, session_of
+from algosat.strategies.strategy_events import BarClosed, OrderUpdated, StrategyEvent
 from algosat.trading import cancel, close, idempotency, modify, place
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
@@ -73,12 +74,15 @@ class LiveContext:
         self._cause = Cause(self._actor, correlation.begin(None))
 
     def end(self, event: StrategyEvent, state: Mapping[str, Any]) -> None:
-        """Save a checkpoint if the strategy ordered or received an order, else at most once a second."""
+        """Save a checkpoint after an order, an order's change or a daily bar, else at most once a second."""
         self._event = None
         self._state = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
         if isinstance(event, OrderUpdated):
             self._delivered.note(event.order)
         acted = self._keys > 0 or isinstance(event, OrderUpdated)
+        if isinstance(event, BarClosed) and event.bar.seconds == SECONDS_A_DAY:
+            self._delivered.daily_bars[event.bar.symbol] = event.at
+            acted = True
         if acted or (self._state != self._saved and time.monotonic() >= self._save_due):
             self.save()
 
@@ -118,6 +122,12 @@ class LiveContext:
 
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:
         return opening_of(self._desk.calendar, self.instrument(symbol), at)
+
+    def closes_at(self, symbol: str, at: datetime) -> datetime | None:
+        return closing_of(self._desk.calendar, self.instrument(symbol), at)
+
+    def session(self, symbol: str) -> TradingSession:
+        return session_of(self._desk.calendar, self.instrument(symbol), self.now)
 
     def position(self, symbol: str) -> Decimal:
         key = {"account": self.account, "strategy": self.strategy, "symbol": symbol, "product": self._product}

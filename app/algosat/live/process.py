@@ -71,7 +71,7 @@ def run(
             desk, name, definition.latest.version, parameters.product, orjson.dumps(state), delivered
         )
         strategy = strategy_class(parameters, context, state)
-        runner = Runner(strategy, context, watching_since=desk.clock())
+        runner = Runner(strategy, context, watching_since=desk.clock(), daily_bars=delivered.daily_bars)
         _log.info("strategy_started", strategy=name, run=definition.run)
         runner.start(desk.clock(), definition.run)
         _handle_interrupted(desk, runner, definition, saved)

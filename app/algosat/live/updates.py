@@ -50,22 +50,34 @@ class QuoteUpdates:
 
 
 class DeliveredOrders:
-    """The order changes that a strategy has handled: the last version of each order that may still change."""
+    """The order changes that a strategy has handled: the last version of each order that may still change.
 
-    def __init__(self, seq: int, versions: Mapping[str, int]) -> None:
+    Besides them, the end of the last daily bar that it has handled, by symbol.
+    """
+
+    def __init__(
+        self, seq: int, versions: Mapping[str, int], daily_bars: Mapping[str, datetime] | None = None
+    ) -> None:
         self.seq = seq  # orders up to this one that are not in `versions` are no longer watched
         self.versions = dict(versions)
+        self.daily_bars = dict(daily_bars or {})
 
     @classmethod
     def begin(cls, connection: Connection, strategy: str, data: Mapping[str, Any] | None) -> DeliveredOrders:
         """Continue from stored data. Without data, all existing orders count as delivered."""
         if data is not None:
-            return cls(data["seq"], data["versions"])
+            ends = data.get("daily_bars", {})
+            return cls(
+                data["seq"],
+                data["versions"],
+                {symbol: datetime.fromisoformat(end) for symbol, end in ends.items()},
+            )
         return cls(connection.execute(_LAST, {"strategy": strategy}).scalar() or 0, {})
 
     def data(self) -> dict[str, Any]:
         """Return the JSON data from which `begin` continues."""
-        return {"seq": self.seq, "versions": self.versions}
+        ends = {symbol: end.isoformat() for symbol, end in self.daily_bars.items()}
+        return {"seq": self.seq, "versions": self.versions, "daily_bars": ends}
 
     def note(self, order: Order) -> None:
         """Note that the strategy knows this version of the order."""

@@ -22,9 +22,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.market_phases import has_ended
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Side, TradingSession, Validity
 from algosat.errors import CalendarUnknown
-from algosat.strategies.bars import Bar
+from algosat.strategies.bars import SECONDS_A_DAY, Bar
 from algosat.strategies.parameters import Parameters
 
 P = TypeVar("P", bound=Parameters)
@@ -55,6 +56,12 @@ class StrategyContext(Protocol):
         None if that day has no trading, the market never closes, or the calendar does not cover the day.
         """
 
+    def closes_at(self, symbol: str, at: datetime) -> datetime | None:
+        """Return the end of continuous trading on the exchange's date of `at`, or None as `opens_at` does."""
+
+    def session(self, symbol: str) -> TradingSession:
+        """Return the session that takes an order now: `after_market` once continuous trading has ended."""
+
     def position(self, symbol: str) -> Decimal:
         """Return the strategy's position in its product; negative if it is short."""
 
@@ -80,6 +87,23 @@ def opening_of(calendar: Calendar, instrument: Instrument, at: datetime) -> date
         return calendar.opens_at(instrument.segment, instrument.has_derivatives, at)
     except CalendarUnknown:
         return None  # the gate denies every order on such a day
+
+
+def closing_of(calendar: Calendar, instrument: Instrument, at: datetime) -> datetime | None:
+    """Return what `StrategyContext.closes_at` returns, from a calendar."""
+    try:
+        return calendar.closes_at(instrument.segment, instrument.has_derivatives, at)
+    except CalendarUnknown:
+        return None
+
+
+def session_of(calendar: Calendar, instrument: Instrument, at: datetime) -> TradingSession:
+    """Return what `StrategyContext.session` returns, from a calendar."""
+    try:
+        phase = calendar.phase(instrument.segment, instrument.has_derivatives, at)
+    except CalendarUnknown:
+        return TradingSession.REGULAR  # the gate denies the order
+    return TradingSession.AFTER_MARKET if has_ended(phase) else TradingSession.REGULAR
 
 
 class Strategy(Generic[P]):
@@ -131,11 +155,13 @@ class Strategy(Generic[P]):
         trigger: Decimal | None = None,
         validity: Validity = Validity.DAY,
         reduce_only: bool = False,
-        session: TradingSession = TradingSession.REGULAR,
+        session: TradingSession | None = None,
     ) -> Order:
         """Place a market order; with `limit` a limit order, with `trigger` a stop, with both a stop-limit.
 
-        The session `after_market` places it while the market is closed, to be sent when it opens.
+        An order for the session `after_market` is kept until the market opens; it can be placed once
+        continuous trading has ended. That is the default then for strategies on daily bars, whose bar ends
+        with continuous trading. The default of strategies on shorter bars is the regular session.
         """
         return self._place(Side.BUY, symbol, quantity, limit, trigger, validity, reduce_only, session)
 
@@ -148,7 +174,7 @@ class Strategy(Generic[P]):
         trigger: Decimal | None = None,
         validity: Validity = Validity.DAY,
         reduce_only: bool = False,
-        session: TradingSession = TradingSession.REGULAR,
+        session: TradingSession | None = None,
     ) -> Order:
         """Place an order to sell, with the order types of `buy`."""
         return self._place(Side.SELL, symbol, quantity, limit, trigger, validity, reduce_only, session)
@@ -194,8 +220,11 @@ class Strategy(Generic[P]):
         trigger: Decimal | None,
         validity: Validity,
         reduce_only: bool,
-        session: TradingSession,
+        session: TradingSession | None,
     ) -> Order:
+        if session is None:
+            is_daily = self.parameters.bar_seconds == SECONDS_A_DAY
+            session = self.context.session(symbol) if is_daily else TradingSession.REGULAR
         return self.context.place(
             OrderTerms(
                 account=self.context.account,

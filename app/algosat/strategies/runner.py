@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from algosat.domain.instruments import Quote
@@ -36,13 +37,25 @@ class Runner:
     """One strategy, its bars and its driver."""
 
     def __init__(
-        self, strategy: Strategy[Any], driver: Driver, *, watching_since: datetime | None = None
+        self,
+        strategy: Strategy[Any],
+        driver: Driver,
+        *,
+        watching_since: datetime | None = None,
+        daily_bars: Mapping[str, datetime] | None = None,
     ) -> None:
+        """Build a runner; `daily_bars` has the end of the last daily bar that was handled, by symbol."""
         parameters = strategy.parameters
         self._strategy = strategy
         self._driver = driver
         self._bars = {
-            symbol: Bars(symbol, parameters.bar_seconds, watching_since=watching_since)
+            symbol: Bars(
+                symbol,
+                parameters.bar_seconds,
+                closes_at=partial(driver.closes_at, symbol),
+                watching_since=watching_since,
+                returned=daily_bars,
+            )
             for symbol in parameters.symbols
         }
         # Most strategies use bars only: calling an empty `on_quote` would take most of a back-test's time.
@@ -55,11 +68,10 @@ class Runner:
         self.deliver(Stopping(at, run))
 
     def pass_time(self, at: datetime) -> None:
-        """Deliver the bars whose window has ended by `at`."""
-        for bars in self._bars.values():
-            bar = bars.ended(at)
-            if bar is not None:
-                self.deliver(BarClosed(bar))
+        """Deliver the bars that have ended by `at`, the earliest first."""
+        ended = [bar for bars in self._bars.values() if (bar := bars.ended(at)) is not None]
+        for bar in sorted(ended, key=lambda bar: bar.end) if len(ended) > 1 else ended:
+            self.deliver(BarClosed(bar))
 
     def quote(self, quote: Quote) -> None:
         """Add a quote to its bar and deliver it. Call `pass_time` with the quote's time first."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from algosat.domain.calendar import next_opening
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind
-from algosat.domain.market_phases import Phase
+from algosat.domain.market_phases import Phase, has_ended
 from algosat.domain.orders import OrderTerms
 from algosat.domain.risk import BookLine, Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot
 from algosat.domain.risk.limits import Limits
@@ -110,7 +110,7 @@ def _hours(desk: Desk, terms: OrderTerms, instrument: Instrument | None, at: dat
     except CalendarUnknown as error:
         unknown = Denial(DenialCode.CALENDAR_UNKNOWN, error.detail)
         return _Hours(None, at, None, None, unknown)
-    opens_at = next_opening(desk.calendar, instrument, terms, at) if phase is Phase.CLOSED else None
+    opens_at = next_opening(desk.calendar, instrument, terms, at) if has_ended(phase) else None
     square_off_at = closes_at - desk.square_off_before_close if closes_at else None
     return _Hours(phase, last_trading, opens_at, square_off_at)
 

@@ -100,8 +100,8 @@ def test_regular_order_is_told_when_the_market_opens_and_how_to_wait(world_at: W
 
 @pytest.mark.parametrize(
     "at",
-    [ist(2026, 11, 25, 9, 1), ist(2026, 11, 25, 11, 0), ist(2026, 11, 25, 15, 51)],
-    ids=["pre-open", "continuous", "post-close"],
+    [ist(2026, 11, 25, 9, 1), ist(2026, 11, 25, 11, 0)],
+    ids=["pre-open", "continuous"],
 )
 def test_after_market_order_is_denied_while_the_market_takes_orders(world_at: WorldAt, at: datetime) -> None:
     order = after_market(world_at(at))

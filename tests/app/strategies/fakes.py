@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from algosat.domain.calendar import EXCHANGE_TIME, moment
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Status, create
+from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Status, TradingSession, create
 from algosat.strategies.bars import Bar
 from algosat.strategies.base import Strategy
 from algosat.strategies.parameters import Parameters, Quantity
@@ -61,6 +61,7 @@ class FakeContext:
     def __init__(self) -> None:
         self.now = MORNING
         self.opening: time | None = time(9, 15)
+        self.closing: time | None = time(15, 30)
         self.positions: dict[str, Decimal] = {}
         self.orders: list[Order] = []
         self.closed: list[str] = []
@@ -73,6 +74,12 @@ class FakeContext:
 
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:  # noqa: ARG002
         return moment(at.astimezone(EXCHANGE_TIME).date(), self.opening) if self.opening else None
+
+    def closes_at(self, symbol: str, at: datetime) -> datetime | None:  # noqa: ARG002
+        return moment(at.astimezone(EXCHANGE_TIME).date(), self.closing) if self.closing else None
+
+    def session(self, symbol: str) -> TradingSession:  # noqa: ARG002
+        return TradingSession.REGULAR
 
     def position(self, symbol: str) -> Decimal:
         return self.positions.get(symbol, Decimal(0))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from algosat.domain.instruments import Quote
-from algosat.strategies.bars import Bar, Bars, bar_data, bar_from, window_of
+from algosat.strategies.bars import SECONDS_A_DAY, Bar, Bars, bar_data, bar_from, window_of
 from tests.app.desks import quote_of
 from tests.app.strategies.fakes import MORNING
 
@@ -80,3 +80,41 @@ def test_windows_are_counted_from_midnight_in_exchange_time() -> None:
 def test_bar_survives_json() -> None:
     (bar,) = bars_of(quote(0, "100.05", 10))
     assert bar_from(bar_data(bar)) == bar
+
+
+def test_bar_in_whose_window_trading_ends_is_complete_then() -> None:
+    """The closing auction's price and the night belong to no bar."""
+    close = MORNING + timedelta(hours=6)
+    bars = Bars("ALPHA-EQ", SECONDS_A_DAY, closes_at=lambda _at: close)
+    bars.add(quote(0, "100"))
+    assert bars.ended(close - timedelta(seconds=1)) is None
+    bar = bars.ended(close)
+    assert bar is not None
+    assert bar.end == close
+    bars.add(quote(6 * 3600 + 60, "200"))
+    assert bars.ended(close + timedelta(hours=5)) is None
+    assert bar_from(bar_data(bar)) == bar
+
+
+def test_quote_after_the_end_of_trading_begins_no_bar() -> None:
+    bars = Bars("ALPHA-EQ", SECONDS_A_DAY, closes_at=lambda _at: MORNING + timedelta(hours=6))
+    bars.add(quote(6 * 3600, "100"))
+    assert bars.ended(MORNING + timedelta(days=1)) is None
+
+
+def test_window_that_ends_with_trading_is_unchanged() -> None:
+    bars = Bars("ALPHA-EQ", 60, closes_at=lambda _at: MORNING + timedelta(minutes=1))
+    bars.add(quote(0, "100"))
+    bar = bars.ended(MORNING + timedelta(minutes=1))
+    assert bar is not None
+    assert bar.trading_ended is None
+    assert "trading_ended" not in bar_data(bar)
+
+
+def test_end_of_trading_is_asked_for_once_a_day() -> None:
+    asked: list[datetime] = []
+    bars = Bars("ALPHA-EQ", 60, closes_at=asked.append)
+    for minute in (0, 1, 2, 24 * 60):
+        bars.ended(MORNING + timedelta(minutes=minute))
+        bars.add(quote(minute * 60, "100"))
+    assert asked == [MORNING, MORNING + timedelta(days=1)]

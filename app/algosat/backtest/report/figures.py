@@ -23,6 +23,7 @@ _INSTANT: Final = timedelta(microseconds=1)
 ASSUMPTIONS: Final = (
     "An order is executed at the first quote after the quote, or the bar, on which it was decided.",
     "A recorded bar becomes four trades: open, the extreme farther from the close, the other extreme, close.",
+    "With market hours, the trades of a daily bar are spread over them.",
     "Bid, ask and displayed quantities that the recording lacks are generated around the last price.",
     "A resting order trades a share of the recorded volume, behind the orders that were there before it.",
     "The strategy's own trades do not move the recorded prices.",

@@ -22,7 +22,10 @@ class DenialCode(Code):
     NEAR_DELIVERY = "near_delivery", "The contract is about to be settled by delivery; only exits pass."
     PRODUCT_NOT_ALLOWED = "product_not_allowed", "The instrument cannot be traded under this product."
     MARKET_CLOSED = "market_closed", "The session takes no orders of this kind now."
-    MARKET_OPEN = "market_open", "The market is open: after-market orders are taken while it is closed."
+    MARKET_OPEN = (
+        "market_open",
+        "The market is open: after-market orders are taken once continuous trading has ended.",
+    )
     AFTER_SQUARE_OFF = "after_square_off", "Intraday positions are being closed; no new ones may be opened."
 
     OFF_TICK = "off_tick", "A price is not a multiple of the instrument's tick."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from algosat.domain import margin
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import InstrumentKind
-from algosat.domain.market_phases import Phase, takes
+from algosat.domain.market_phases import has_ended, takes
 from algosat.domain.orders import OrderTerms, Product, Side
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskSnapshot
@@ -69,7 +69,7 @@ def no_option_is_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | 
 
 def phase_accepts_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if terms.is_after_market:
-        return _market_is_closed(terms, snapshot)
+        return _trading_has_ended(terms, snapshot)
     if snapshot.phase is None or takes(snapshot.phase, terms.type, terms.validity):
         return None
     detail = (
@@ -83,14 +83,14 @@ def phase_accepts_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial
     return Denial(DenialCode.MARKET_CLOSED, detail)
 
 
-def _market_is_closed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+def _trading_has_ended(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if terms.send_at is not None:  # a change of an order that is kept already
         return None
-    if snapshot.phase not in (None, Phase.CLOSED):
+    if snapshot.phase is not None and not has_ended(snapshot.phase):
         return Denial(
             DenialCode.MARKET_OPEN,
-            f"{terms.symbol} is in phase {snapshot.phase}; after-market orders are taken while the market is "
-            "closed: use the session regular",
+            f"{terms.symbol} is in phase {snapshot.phase}; after-market orders are taken from the end of "
+            "continuous trading to the next opening: use the session regular",
         )
     if snapshot.opens_at is None:
         return Denial(

@@ -8,15 +8,16 @@ side's best quote reaches its price.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.calendar import EXCHANGE_TIME, Calendar
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
+from algosat.errors import CalendarUnknown
 from algosat.exchange.depth import top_of_book
 from algosat.exchange.listings import EQUITY, Listing, Universe, tick_for
 from algosat.exchange.prices import random_walk
@@ -26,6 +27,11 @@ _BARS_A_DAY: Final = 375  # of one minute each
 _LEAST_VOLUME: Final = 100_000  # per day, if the recording shows less: it sets the displayed quantities
 _UNLISTED_FREEZE: Final = Decimal(100_000)
 _UNLISTED_BAND: Final = Decimal(20)
+
+
+_DAY: Final = timedelta(days=1)
+
+_SpanOf = Callable[[RecordedBar], tuple[datetime, timedelta]]  # when the bar's trades began, and for how long
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +78,67 @@ def listing_of(recorded: Recorded) -> Listing:
 
 
 def quotes(
-    universe: Universe, seed: int, recording: Iterable[Recorded], *, bar: timedelta = timedelta(minutes=1)
+    universe: Universe,
+    seed: int,
+    recording: Iterable[Recorded],
+    *,
+    bar: timedelta = timedelta(minutes=1),
+    calendar: Calendar | None = None,
 ) -> Iterator[Quote]:
-    """Yield the quotes of a recording in order of time. `bar` is the length of its bars."""
+    """Yield the quotes of a recording in order of time.
+
+    Args:
+        bar: The length of the recording's bars.
+        calendar: The trading hours over which daily bars are spread; without it, and on days without
+            trading, they are spread over the whole day.
+    """
+
+    def span(recorded: RecordedBar) -> tuple[datetime, timedelta]:
+        whole = (recorded.at, bar)
+        if calendar is None or bar != _DAY:
+            return whole
+        return _trading_hours(calendar, universe[recorded.symbol].instrument, recorded.at) or whole
+
     days: dict[str, _Day] = {}
-    for printed in _in_order(recording, bar):
+    for printed in _in_order(recording, span):
         symbol = printed.tick.symbol
         listing = universe[symbol]
         days[symbol] = _after(days.get(symbol), printed, listing)
         yield _quote(listing, seed, days[symbol], printed.tick)
 
 
-def _in_order(recording: Iterable[Recorded], bar: timedelta) -> Iterator[_Print]:
+def _trading_hours(
+    calendar: Calendar, instrument: Instrument, at: datetime
+) -> tuple[datetime, timedelta] | None:
+    """Return beginning and length of continuous trading on a day, or None if there is none or no end."""
+    where = (instrument.segment, instrument.has_derivatives, at)
+    try:
+        opens, closes = calendar.opens_at(*where), calendar.closes_at(*where)
+    except CalendarUnknown:
+        return None
+    return None if opens is None or closes is None else (opens, closes - opens)
+
+
+def _in_order(recording: Iterable[Recorded], span: _SpanOf) -> Iterator[_Print]:
     """Yield ticks as they are, and the trades of bars that begin together in order of time."""
     together: list[_Print] = []
+    begun: datetime | None = None
     for recorded in recording:
         if isinstance(recorded, RecordedTick):
             yield _Print(recorded, ZERO)
             continue
-        if together and recorded.at != together[0].tick.at:
+        if recorded.at != begun:
             yield from sorted(together, key=lambda each: each.tick.at)
-            together = []
-        together += _trades(recorded, bar)
+            together, begun = [], recorded.at
+        together += _trades(recorded, *span(recorded))
     yield from sorted(together, key=lambda each: each.tick.at)
 
 
-def _trades(bar: RecordedBar, length: timedelta) -> list[_Print]:
+def _trades(bar: RecordedBar, start: datetime, length: timedelta) -> list[_Print]:
     rising = bar.close >= bar.open
     extremes = (bar.low, bar.high) if rising else (bar.high, bar.low)
     return [
-        _Print(RecordedTick(bar.at + number * length / 4, bar.symbol, price), bar.volume / 4)
+        _Print(RecordedTick(start + number * length / 4, bar.symbol, price), bar.volume / 4)
         for number, price in enumerate((bar.open, *extremes, bar.close))
     ]
 

@@ -145,7 +145,7 @@ CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.MARKET_CLOSED, MARKET, snapshot_with(phase=Phase.PRE_OPEN_LIMIT)),
     (DenialCode.MARKET_CLOSED, replace(BUY, validity=Validity.IOC), snapshot_with(phase=Phase.AUCTION)),
     (DenialCode.MARKET_OPEN, AFTER_MARKET, SNAPSHOT),
-    (DenialCode.MARKET_OPEN, AFTER_MARKET, snapshot_with(phase=Phase.POST_CLOSE)),
+    (DenialCode.MARKET_OPEN, AFTER_MARKET, snapshot_with(phase=Phase.BUFFER)),
     (DenialCode.CALENDAR_UNKNOWN, AFTER_MARKET, snapshot_with(phase=Phase.CLOSED)),
     (DenialCode.AFTER_SQUARE_OFF, replace(BUY, product=Product.INTRADAY), snapshot_with(square_off_at=NOW)),
     (DenialCode.INVALID_TERMS, replace(BUY, limit_price=None), SNAPSHOT),
