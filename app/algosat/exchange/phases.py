@@ -37,6 +37,8 @@ def enter(rules: Rules, listing: Listing, book: SymbolBook, phase: Phase, at: da
     if before in _CLOSING_AUCTION and phase not in _CLOSING_AUCTION:
         book, more = end_all(book, Status.CANCELLED, "not filled in the closing auction", at)
         changed += more
+    if phase is Phase.CONTINUOUS:
+        book = _begin_continuous_trading(book)
     if phase is Phase.CLOSED:
         book, more = end_all(book, Status.EXPIRED, "the day is over", at)
         changed += more
@@ -49,6 +51,12 @@ def _expire_earlier_days(rules: Rules, book: SymbolBook, at: datetime) -> Step:
     today = rules.day(at)
     old = [order for order in book.orders if order.day < today]
     return _with_orders(book, [order.ended(Status.EXPIRED, "the day is over", at) for order in old])
+
+
+def _begin_continuous_trading(book: SymbolBook) -> SymbolBook:
+    """Let orders that an auction left arrive anew: they trade at the market's prices, not at their limits."""
+    arriving = (replace(order, incoming=order.limit is not None) for order in book.orders)
+    return replace(book, orders=tuple(arriving))
 
 
 def _begin_closing_auction(book: SymbolBook, at: datetime) -> Step:

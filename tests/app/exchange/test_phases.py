@@ -85,6 +85,19 @@ def test_pre_open_session_matches_at_one_price_and_keeps_the_rest() -> None:
     assert exchange.order(away).status is Status.OPEN
 
 
+def test_rest_of_the_pre_open_session_trades_at_the_prices_of_continuous_trading() -> None:
+    exchange = opened_at("09:01")
+    order = exchange.place(share(quantity=90_000, limit_price="105"))
+    exchange.until(at("09:10"))
+    matched = exchange.trades(order)
+    exchange.at = at("09:15")
+    exchange.quote(WITH_DERIVATIVES, last="100.50", bid="100.40", ask="100.60", volume="500000")
+    later = exchange.trades(order)[len(matched) :]
+    assert {price for _, price in matched} == {"100"}
+    assert later[0] == (1000, "100.60")
+    assert all(price < "101" for _, price in later)
+
+
 def test_remainder_of_a_market_order_gets_the_auction_price_as_limit() -> None:
     exchange = opened_at("09:01")
     order = exchange.place(share(quantity=90_000))

@@ -158,7 +158,7 @@ def test_every_option_is_quoted_while_its_underlying_is_in_the_closing_auction()
     calendar, universe = ExchangeCalendar(packaged()), listings.packaged()
     closes = {symbol: listing.price for symbol, listing in universe.items()}
     listed = contracts.listed_contracts(contracts.packaged_chains(), calendar, DAY, closes)
-    rules = rules_of(calendar=calendar, universe=universe | listed)
+    rules = rules_of(calendar=calendar, universe={**universe, **listed})
     before = OPEN + timedelta(minutes=359)
     paths, _ = random_walk.follow_day(rules, random_walk.initial_paths(rules.universe), 60.0, before)
     quoted: set[str] = set()
