@@ -92,8 +92,8 @@ class PlainOrder(Input):
     algo_id: Label | None = None
     """The exchange's id of the algorithm, passed on to the broker."""
     session: TradingSession = TradingSession.REGULAR
-    """Trading session: `regular`, or `after_market` for an order that is placed while the market is closed
-    and sent when it opens."""
+    """Trading session: `regular`, or `after_market` for an order that is placed once continuous trading has
+    ended, kept, and sent when the market opens next."""
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

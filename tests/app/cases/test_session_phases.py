@@ -36,7 +36,7 @@ from tests.app.fakes import FakeClock
 # Market, limit, stop (S) and stop-limit (T) orders for the day; in lower case immediate or cancel.
 ALL = "MLSTmlst"
 NO_INTRADAY = "!"  # after the square-off
-AMO = "after-market orders only"
+AMO = "+"  # after-market orders
 NOTHING = ""
 
 # Monday 23 November 2026. Shares without and with derivatives, futures and options.
@@ -48,13 +48,13 @@ HOURS: Final = {
     "09:13": (NOTHING, NOTHING, AMO),  # the buffer before continuous trading
     "09:20": (ALL, ALL, ALL),
     "15:05": (ALL, ALL + NO_INTRADAY, ALL),
-    "15:17": (ALL + NO_INTRADAY, NOTHING, ALL),  # reference price of the closing auction
-    "15:22": (ALL + NO_INTRADAY, "ML" + NO_INTRADAY, ALL),  # closing auction
-    "15:26": (ALL + NO_INTRADAY, "L" + NO_INTRADAY, ALL + NO_INTRADAY),  # its second half
-    "15:32": (AMO, NOTHING, ALL + NO_INTRADAY),  # its match
+    "15:17": (ALL + NO_INTRADAY, AMO, ALL),  # reference price of the closing auction
+    "15:22": (ALL + NO_INTRADAY, "ML" + NO_INTRADAY + AMO, ALL),  # closing auction
+    "15:26": (ALL + NO_INTRADAY, "L" + NO_INTRADAY + AMO, ALL + NO_INTRADAY),  # its second half
+    "15:32": (AMO, AMO, ALL + NO_INTRADAY),  # its match
     "15:37": (AMO, AMO, ALL + NO_INTRADAY),
     "15:45": (AMO, AMO, AMO),
-    "15:55": ("M" + NO_INTRADAY, "M" + NO_INTRADAY, AMO),  # post-close session
+    "15:55": ("M" + NO_INTRADAY + AMO, "M" + NO_INTRADAY + AMO, AMO),  # post-close session
     "16:05": (AMO, AMO, AMO),
 }
 SYMBOLS: Final = ("ALPHA-EQ", "NOVA-EQ", "NOVA-FUT")
@@ -67,10 +67,6 @@ PRODUCTS: Final = {
 OPTION_STEPS: Final = 8  # an option is quoted at least once in as many steps of the paper market
 # The last moments of continuous trading: the feed was alive until then.
 ENDS: Final = ("15:14:58", "15:29:58", "15:39:58")
-
-
-def takes(hours: str, letter: str) -> bool:
-    return hours != AMO and letter in hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +91,8 @@ class Wanted:
         if self.product not in PRODUCTS[self.instrument.kind]:
             return "product_not_allowed"
         if self.session == "after_market":
-            return None if hours == AMO else "market_open"
-        if not takes(hours, self.letter):
+            return None if AMO in hours else "market_open"
+        if self.letter not in hours:
             return "market_closed"
         if self.product is Product.INTRADAY and NO_INTRADAY in hours:
             return "after_square_off"
@@ -248,6 +244,6 @@ def test_phase_accepts_keeps_or_denies_each_kind_of_order(
 
     directly = {(each.instrument.symbol, each.letter): each for each in wanted}
     assert {key: ask_exchange(world, each) for key, each in directly.items()} == {
-        key: None if takes(hours[each.instrument], each.letter) else "session_closed"
+        key: None if each.letter in hours[each.instrument] else "session_closed"
         for key, each in directly.items()
     }
