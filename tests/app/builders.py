@@ -97,6 +97,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
                 "max_order_lots": 100,
                 "max_position_margin": "1000000",
                 "max_gross_margin": "2000000",
+                "option_writing": False,
                 "max_open_orders": 100,
                 "max_orders_per_second": 50,
                 "max_orders_per_day": 5000,

@@ -26,12 +26,14 @@ Reason = Annotated[
 _REQUESTED: Final[dict[str, Any]] = {
     "Decimal": Amount,
     "int": Annotated[int, Field(gt=0, le=1_000_000_000)],
+    "bool": bool,
     "float": Annotated[float, Field(ge=0, le=86_400)],
     "tuple[str, ...]": Annotated[list[Symbol], Field(max_length=10_000)],
 }
 _SHOWN: Final[dict[str, Any]] = {
     "Decimal": Annotated[Money, Field(examples=["100000"])],
     "int": Annotated[int, Field(examples=[100])],
+    "bool": Annotated[bool, Field(examples=[False])],
     "float": Annotated[float, Field(examples=[5.0])],
     "tuple[str, ...]": Annotated[list[str], Field(examples=[[]])],
 }

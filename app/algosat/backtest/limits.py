@@ -20,6 +20,7 @@ from algosat.validation_errors import findings, sentence
 _LARGEST: Final[Mapping[str, Any]] = {
     "Decimal": Decimal(10) ** 10,
     "int": 10**9,
+    "bool": True,
     "float": 1e9,
     "tuple[str, ...]": (),
 }

@@ -122,6 +122,7 @@ class ChargesSettings(Section):
 _LIMIT_TYPES: Final[Mapping[tuple[str, bool], Any]] = {
     ("Decimal", False): Amount,
     ("int", False): Positive,
+    ("bool", False): bool,
     ("float", False): Seconds,
     ("float", True): Annotated[float, Field(ge=0, le=86_400)],
     ("tuple[str, ...]", False): tuple[str, ...],

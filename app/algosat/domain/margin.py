@@ -17,7 +17,7 @@ _WHOLE: Final = Decimal(1)
 _FIFTH: Final = Decimal("0.2")
 
 # Pairs that are not named cannot be traded here; positions in them that come from elsewhere count in full.
-# Options can only be bought: the margin of a writer is not a fraction of the premium.
+# Options: as far as they are bought. The margin of a written option is that of `option_margin`.
 SHARES: Final[Mapping[tuple[InstrumentKind, Product], Decimal]] = {
     (InstrumentKind.EQUITY, Product.DELIVERY): _WHOLE,
     (InstrumentKind.EQUITY, Product.INTRADAY): _FIFTH,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
-from algosat.domain.instruments import InstrumentKind
+from algosat.domain.instruments import InstrumentKind, OptionType, SettlementMethod
+from algosat.domain.option_margin import OptionRisk
 from algosat.domain.orders import PRICES, Product
 from algosat.domain.risk import BookLine, ExposureLine, ExposureTally
 from algosat.store.prepared import Prepared
@@ -19,7 +22,15 @@ from algosat.store.types import Scaled
 Key = tuple[str, str, str]  # strategy, symbol, product
 
 _LINE = ("strategy", "symbol", "product")
-_MARK = (instruments.c.kind, quotes.c.last)  # null if the instrument or its price is unknown
+_UNDERLYING = quotes.alias("underlying_quotes")
+# Null if the instrument or its price is unknown; the columns of an option are null for all other instruments.
+_MARK = (
+    instruments.c.kind,
+    quotes.c.last,
+    quotes.c.at,
+    *(instruments.c[name] for name in ("strike", "option_type", "settlement", "expiry")),
+    _UNDERLYING.c.last.label("underlying_last"),
+)
 _OF_ACCOUNT = Prepared(
     select(type_coerce(balances.c.realised - balances.c.fees, Scaled).label("earned")).where(
         balances.c.account == bindparam("account")
@@ -34,6 +45,7 @@ _HELD = Prepared(
     select(*(positions.c[name] for name in _LINE), positions.c.quantity, positions.c.cost, *_MARK)
     .outerjoin(instruments, instruments.c.symbol == positions.c.symbol)
     .outerjoin(quotes, quotes.c.symbol == positions.c.symbol)
+    .outerjoin(_UNDERLYING, _UNDERLYING.c.symbol == instruments.c.underlying)
     .where(positions.c.account == bindparam("account"), positions.c.quantity != ZERO)
 )
 _IS_WORKING = (
@@ -59,6 +71,7 @@ _WORKING = Prepared(
     select(_SUMS, *_MARK)
     .outerjoin(instruments, instruments.c.symbol == _SUMS.c.symbol)
     .outerjoin(quotes, quotes.c.symbol == _SUMS.c.symbol)
+    .outerjoin(_UNDERLYING, _UNDERLYING.c.symbol == instruments.c.underlying)
 )
 _CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.is_not(None)))
 
@@ -112,6 +125,7 @@ class _Tally(ExposureTally):
 
     kind: str | None = None
     last: Decimal | None = None
+    option: OptionRisk | None = None
 
 
 def read_book(connection: Connection, account: str, *, without: str | None = None) -> AccountBook:
@@ -120,14 +134,14 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
     working: dict[str, int] = {}
     for row in _HELD.all(connection, account=account):
         tallies[row.strategy, row.symbol, row.product] = _Tally(
-            row.quantity, row.cost, kind=row.kind, last=row.last
+            row.quantity, row.cost, kind=row.kind, last=row.last, option=option_risk(row)
         )
     changing = 0
     for row in _WORKING.all(connection, account=account, without=without or ""):
         changing += row.changing
         working[row.strategy] = working.get(row.strategy, 0) + row.number
         key = (row.strategy, row.symbol, row.product)
-        tally = tallies.setdefault(key, _Tally(kind=row.kind, last=row.last))
+        tally = tallies.setdefault(key, _Tally(kind=row.kind, last=row.last, option=option_risk(row)))
         tally.add(row.side, row.remaining, (getattr(row, name) for name in PRICES))
     if changing:
         for order in map(order_from, _CHANGING.all(connection, account=account, without=without or "")):
@@ -158,7 +172,25 @@ def _line(key: Key, tally: _Tally) -> ExposureLine | None:
     if tally.kind is None or tally.last is None:
         return None
     strategy, symbol, product = key
-    return tally.line(strategy, symbol, Product(product), InstrumentKind(tally.kind), tally.last)
+    return tally.line(
+        strategy, symbol, Product(product), InstrumentKind(tally.kind), tally.last, tally.option
+    )
+
+
+def option_risk(row: Any) -> OptionRisk | None:
+    """Return what the margin of a written option depends on, from a row with the instrument and its quote.
+
+    None for all other instruments. An underlying without a price counts at the strike.
+    """
+    if row.strike is None or row.expiry is None or row.at is None:
+        return None
+    return OptionRisk(
+        option_type=OptionType(row.option_type),
+        strike=row.strike,
+        underlying=row.strike if row.underlying_last is None else row.underlying_last,
+        days=(row.expiry - row.at.astimezone(EXCHANGE_TIME).date()).days,
+        is_index=row.settlement == SettlementMethod.CASH,
+    )
 
 
 def _unpriced(key: Key, tally: _Tally) -> UnpricedPosition:

@@ -136,7 +136,13 @@ def _position(book: AccountBook, terms: OrderTerms, row: Any) -> BookLine:
             return line
     if row.kind is None or row.last is None:
         return UnpricedPosition(*key, quantity=ZERO, cost=ZERO, last=row.last)
-    return ExposureLine(*key, kind=InstrumentKind(row.kind), last=row.last, price=row.last)
+    return ExposureLine(
+        *key,
+        kind=InstrumentKind(row.kind),
+        last=row.last,
+        price=row.last,
+        option=account_book.option_risk(row),
+    )
 
 
 def _scopes(

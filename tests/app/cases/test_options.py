@@ -10,14 +10,18 @@ import pytest
 from sqlalchemy import Row, select
 
 from algosat.brokers.paper.persistence import paper_state
+from algosat.domain.funds import Funds
 from algosat.domain.orders import Product, Side, Status
+from algosat.domain.risk import DenialCode
+from algosat.domain.scope import ACCOUNT
 from algosat.store import ledger, queries
 from algosat.store.tables import days, trades
 from algosat.store.verify.verify import verify
+from algosat.trading import funds, limits
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import CASH, World, ist, restarted
 from tests.app.client import Client
-from tests.app.desks import order_now
+from tests.app.desks import CAUSE, order_now
 
 CALL = "BREADTH-261229-24800-CE"
 MONDAY = ist(2026, 11, 30, 10, 30)
@@ -204,3 +208,58 @@ def test_order_of_an_expired_contract_ends_if_the_engine_was_away(world_at: Worl
     world = restarted(world, at=ist(2026, 12, 2, 10, 0))
     world.run(3)
     assert order_now(world.desk, resting).status is Status.EXPIRED
+
+
+def may_write(world: World, **others: Any) -> None:
+    limits.change(world.desk, ACCOUNT, {"option_writing": True, **others}, CAUSE)
+
+
+def funds_of(world: World) -> Funds:
+    with world.desk.database.read() as connection:
+        return funds.funds(connection, world.desk.account)
+
+
+def test_written_option_needs_margin_in_funds_limits_and_gate(world_at: WorldAt) -> None:
+    world = world_at(MONDAY)
+    may_write(world)
+    written = world.place(CALL, Side.SELL, int(LOT), product=Product.CARRY)
+    world.run(2)
+    assert order_now(world.desk, written).status is Status.FILLED
+    notional, used = LOT * world.quote("BREADTH-FUT").last, funds_of(world).margin_used
+    assert Decimal("0.05") * notional < used < Decimal("0.13") * notional
+    assert funds_of(world).available < CASH - used + 1000
+    more = world.place(CALL, Side.SELL, 4 * int(LOT), product=Product.CARRY)
+    assert more.code == DenialCode.POSITION_MARGIN
+    may_write(world, max_position_margin="10000000", max_gross_margin="10000000")
+    more = world.place(CALL, Side.SELL, 6 * int(LOT), product=Product.CARRY)
+    assert more.code == DenialCode.INSUFFICIENT_FUNDS
+    closing = world.place(CALL, Side.BUY, int(LOT), product=Product.CARRY)
+    world.run(2)
+    assert order_now(world.desk, closing).status is Status.FILLED
+    assert world.held() == {}
+    assert funds_of(world).margin_used == 0
+
+
+@pytest.mark.parametrize("distance", [-1, 1])
+def test_written_call_is_settled_at_expiry(world_at: WorldAt, distance: int) -> None:
+    world = world_at(ist(2026, 12, 1, 9, 30))  # later, a call out of the money finds no buyer
+    may_write(world)
+    symbol = option(world, "CE", distance)
+    written = world.hold(symbol, int(LOT), side=Side.SELL, product=Product.CARRY)
+    paid = fees(world)
+    world.run_until(ist(2026, 12, 1, 15, 41), step=600)
+    value = max(world.quote("BREADTH-FUT").last - Decimal(symbol.split("-")[2]), Decimal(0))
+    assert (value > 0) is (distance < 0)
+    (settled,) = settlements(world)
+    assert world.held() == {}
+    assert settled.side == "buy"
+    charges = Decimal("23.60") if value else 0  # its buyer pays the tax on exercise
+    assert cash(world) == CASH + written.filled_value - LOT * value - paid - charges
+    assert funds_of(world).margin_used == 0
+
+
+def test_option_that_delivers_shares_is_not_opened_just_before_its_expiry(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 12, 28, 10, 30))
+    strike = (world.quote("NOVA-EQ").last / 20).to_integral_value() * 20
+    denied = world.place(f"NOVA-261229-{strike}-CE", Side.BUY, 500, product=Product.CARRY)
+    assert denied.code == DenialCode.NEAR_DELIVERY

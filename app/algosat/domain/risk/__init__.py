@@ -88,7 +88,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     exit_checks.reduce_only_reduces,
     exit_checks.reduce_only_stays_within_the_position,
     exit_checks.delivery_is_sold_from_holdings,
-    _unless_exit(eligibility_checks.no_option_is_written),
+    _unless_exit(eligibility_checks.options_may_be_written),
     _unless_exit(limit_checks.is_not_a_repeat),
     *(_unless_exit(_in_each_scope(check)) for check in limit_checks.OF_A_SCOPE),
     _unless_exit(limit_checks.funds_suffice),

@@ -59,12 +59,17 @@ def product_fits_instrument(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial
     return Denial(DenialCode.PRODUCT_NOT_ALLOWED, f"{kind} cannot be traded as {terms.product}")
 
 
-def no_option_is_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+def options_may_be_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if snapshot.priced_position.kind is not InstrumentKind.OPTION or terms.side is Side.BUY:
         return None
     if terms.quantity <= snapshot.position.left_to_reduce(Side.SELL):
         return None
-    return Denial(DenialCode.PRODUCT_NOT_ALLOWED, "options can be sold only as far as they are held")
+    if all(scope.limits.option_writing for scope in snapshot.scopes):
+        return None
+    return Denial(
+        DenialCode.PRODUCT_NOT_ALLOWED,
+        "options can be sold only as far as they are held: the limit option_writing is false",
+    )
 
 
 def phase_accepts_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:

@@ -12,6 +12,7 @@ from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
+from algosat.domain.option_margin import OptionRisk, margin_of_written
 from algosat.domain.orders import Order, OrderTerms, Product, Side
 from algosat.domain.risk.denial import Denial
 from algosat.domain.risk.limits import Limits
@@ -49,19 +50,36 @@ class ExposureLine(BookLine):
     cost: Decimal = ZERO
     working_buys: Decimal = ZERO
     working_sells: Decimal = ZERO
+    option: OptionRisk | None = None  # of an option
+
+    @property
+    def most_long(self) -> Decimal:
+        """The position if all working buys fill, and no working sell."""
+        return self.quantity + self.working_buys
+
+    @property
+    def most_short(self) -> Decimal:
+        """The short position if all working sells fill, and no working buy; negative: still long."""
+        return self.working_sells - self.quantity
 
     @property
     def worst_quantity(self) -> Decimal:
         """The largest position, long or short, if the working orders fill in the worst sequence."""
-        return max(self.quantity + self.working_buys, self.working_sells - self.quantity)
+        return max(self.most_long, self.most_short)
 
     @property
     def exposure(self) -> Decimal:
-        return self.worst_quantity * self.price
+        """The value of the worst position. That of a written option is the value of its underlying."""
+        if self.option is None or self.most_short <= 0:
+            return self.worst_quantity * self.price
+        return max(self.most_long * self.price, self.most_short * self.option.underlying)
 
     @property
     def margin(self) -> Decimal:
-        return margin.required(self.kind, self.product, self.exposure)
+        if self.option is None or self.most_short <= 0:
+            return margin.required(self.kind, self.product, self.exposure)
+        held = margin.required(self.kind, self.product, self.most_long * self.price)
+        return max(held, self.most_short * margin_of_written(self.option, self.last))
 
     @property
     def unrealised(self) -> Decimal:
@@ -101,7 +119,13 @@ class ExposureTally:
             self.add(order.terms.side, added, change.prices.values())
 
     def line(
-        self, strategy: str, symbol: str, product: Product, kind: InstrumentKind, last: Decimal
+        self,
+        strategy: str,
+        symbol: str,
+        product: Product,
+        kind: InstrumentKind,
+        last: Decimal,
+        option: OptionRisk | None = None,
     ) -> ExposureLine:
         """Return the exposure line of these totals."""
         return ExposureLine(
@@ -115,6 +139,7 @@ class ExposureTally:
             cost=self.cost,
             working_buys=self.working_buys,
             working_sells=self.working_sells,
+            option=option,
         )
 
 
@@ -204,7 +229,8 @@ class RiskSnapshot:
 
     def added_margin(self, terms: OrderTerms) -> Decimal:
         """Return by how much the order could raise the margin."""
-        return margin.required(self.priced_position.kind, terms.product, self.added_exposure(terms))
+        position = self.priced_position
+        return max(position.with_order(terms).margin - position.margin, ZERO)
 
     def without_one_order(self) -> RiskSnapshot:
         """Return the snapshot without one order of today, the one that is judged again."""

@@ -37,6 +37,7 @@ LIMITS = Limits(
     max_order_lots=10,
     max_position_margin=D(50_000),
     max_gross_margin=D(80_000),
+    option_writing=False,
     max_open_orders=10,
     max_orders_per_second=5,
     max_orders_per_day=100,
