@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,19 @@ from typing import Any
 import yaml
 
 from algosat.config.loader import ALGOSAT_FILE, SECURITY_FILE
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, OrderType, Side, apply, create
 
 SECRET_KEY = "kV9wq2Zb7RtYx4Lm8NcD3fGhJ5sPaQ1e"
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
 LIMIT = OrderTerms("paper", "ALPHA-EQ", Side.BUY, Decimal(10), OrderType.LIMIT, limit_price=Decimal(100))
 FERNET_KEY = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k="
+
+
+def exchange(day: str, clock: str = "12:00") -> datetime:
+    """Return a date and time of the exchange in UTC."""
+    local = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), EXCHANGE_TIME)
+    return local.astimezone(UTC)
 
 
 def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
@@ -26,6 +33,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
             "debug": False,
             "runtime_directory": str(directory / "run"),
             "data_directory": str(directory / "data"),
+            "calendar": "",
             "database": {
                 "url": f"sqlite:///{directory / 'data' / 'algosat.db'}",
                 "pool_size": 5,

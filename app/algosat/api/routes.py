@@ -123,6 +123,10 @@ class _Number(BaseConverter):
     regex = r"[1-9][0-9]{0,17}"
 
 
+class _Date(BaseConverter):
+    regex = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
 class _Name(BaseConverter):
     regex = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 
@@ -131,6 +135,7 @@ CONVERTERS: Final[dict[str, type[BaseConverter]]] = {
     "symbol": _Symbol,
     "order": _Order,
     "number": _Number,
+    "date": _Date,
     "name": _Name,
 }
 

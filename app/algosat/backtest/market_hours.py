@@ -62,8 +62,14 @@ class DailyHours:
             return moment(today - timedelta(days=1), self.closes)
         return min(at, moment(today, self.closes))
 
+    def days_left(self, at: datetime) -> int | None:  # noqa: ARG002
+        return None
+
     def warning(self, at: datetime) -> str | None:  # noqa: ARG002
         return None
+
+    def assuming_weekdays(self) -> DailyHours:
+        return self
 
 
 def calendar_for(text: str) -> Calendar:

@@ -8,13 +8,14 @@ from typing import Final
 from algosat.brokers.base import Broker
 from algosat.brokers.paper.build import paper_broker
 from algosat.config.settings import AlgosatFile
+from algosat.domain.calendar import Calendar
 from algosat.store.writer import Writer
 
-BROKERS: Final[Mapping[str, Callable[[AlgosatFile, Writer], Broker]]] = {
+BROKERS: Final[Mapping[str, Callable[[AlgosatFile, Writer, Calendar], Broker]]] = {
     "paper": paper_broker,
 }
 
 
-def configured_broker(settings: AlgosatFile, writer: Writer) -> Broker:
+def configured_broker(settings: AlgosatFile, writer: Writer, calendar: Calendar) -> Broker:
     """Build the broker that the settings name."""
-    return BROKERS[settings.broker](settings, writer)
+    return BROKERS[settings.broker](settings, writer, calendar)

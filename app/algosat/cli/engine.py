@@ -40,16 +40,16 @@ def idle(context: click.Context, within: float) -> None:
 
     Exits with 0 if there is nothing, 5 if a market is open, 6 if there are only such orders.
     """
-    from algosat.domain.calendar import calendar_for
     from algosat.store import schema_version
     from algosat.trading.activity import interruption
+    from algosat.trading.live_calendar import calendar_of
 
     chosen: Chosen = context.obj
     settings = chosen.settings().algosat
-    calendar = calendar_for(always_open=settings.is_always_open)
     deadline = time.monotonic() + within
     with chosen.database() as database:
         schema_version.require_current(database)
+        calendar = calendar_of(settings, database)
         found = interruption(database, settings.broker, calendar)
         while found.under_way and not found.markets and time.monotonic() < deadline:
             time.sleep(_LOOK)

@@ -5,7 +5,6 @@ Types are strict: Ansible writes every scalar as JSON, so a number in quotes is 
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,7 +12,7 @@ import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from algosat.config import rules
+from algosat.config import rules, yaml_text
 from algosat.config.problems import Problem, as_error, from_validation
 from algosat.config.settings import AlgosatFile, SecurityFile, Settings
 
@@ -47,23 +46,9 @@ def load(directory: Path) -> Settings:
     return Settings(algosat=algosat, security=security)
 
 
-class _Loader(yaml.CSafeLoader):
-    """Rejects duplicate keys, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key.value} is written twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _read(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+        data = yaml_text.parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         problems.append(Problem(path.name, "", f"there is no such file in {path.parent}"))
     except OSError as error:
@@ -74,18 +59,12 @@ def _read(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
     except UnicodeDecodeError:
         problems.append(Problem(path.name, "", "is not UTF-8 text"))
     except yaml.YAMLError as error:
-        problems.append(Problem(path.name, "", _syntax(error)))
+        problems.append(Problem(path.name, "", yaml_text.syntax(error)))
     else:
         if isinstance(data, dict):
             return data
         problems.append(Problem(path.name, "", "is not a mapping of sections"))
     return None
-
-
-def _syntax(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or "is not YAML"
-    return f"line {mark.line + 1}: {what}" if mark else str(what)
 
 
 def _parse(
@@ -94,19 +73,9 @@ def _parse(
     if data is None:
         return None
     try:
-        # As JSON, where pydantic's strict mode accepts lists for tuples.
-        return model.model_validate_json(orjson.dumps(data, default=_plain, option=_OPTIONS), strict=True)
+        return model.model_validate_json(yaml_text.as_json(data), strict=True)
     except ValidationError as error:
         problems += from_validation(file, model, error)
     except orjson.JSONEncodeError as error:
         problems.append(Problem(file, "", f"holds a value that no setting can have: {error}"))
     return None
-
-
-_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is not supported")

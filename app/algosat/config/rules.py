@@ -11,8 +11,10 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from algosat.config import calendar_file
 from algosat.config.problems import Problem
 from algosat.config.settings import AlgosatFile, SecurityFile
+from algosat.domain import market_phases
 
 _STRICT: Final = frozenset({"staging", "production"})
 _KEY_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 §3.2: as long as the hash
@@ -48,6 +50,9 @@ def of_algosat(file: str, settings: AlgosatFile) -> Iterator[Problem]:
         )
     if ":memory:" in settings.database.url.get_secret_value():
         yield problem("database.url", "a database in memory loses every order; name a file")
+    _, wrong = calendar_file.read(market_phases.packaged(), settings.calendar)
+    for place, text in wrong:
+        yield problem(f"calendar.{place}" if place else "calendar", text)
     if settings.environment not in _STRICT:
         return
     if settings.debug:

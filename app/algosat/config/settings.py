@@ -162,6 +162,7 @@ class AlgosatFile(Section):
     security: TokenSettings
     monitoring: MonitoringSettings
     vps: VpsSettings
+    calendar: str  # YAML text that extends the packaged calendar; empty: nothing
     broker: Literal["paper"]
     engine: EngineSettings
     paper: PaperSettings

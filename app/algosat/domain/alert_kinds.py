@@ -43,6 +43,16 @@ class AlertKind(StrEnum):
         "The broker reports trades beyond an order's quantity; they are not booked.",
         False,
     )
+    CALENDAR_ENDING = (
+        "calendar.ending",
+        Severity.WARNING,
+        "The trading calendar ends within 45 days; without an extension no position can be opened then.",
+    )
+    CALENDAR_ENDED = (
+        "calendar.ended",
+        Severity.CRITICAL,
+        "The trading calendar has ended; no position can be opened, and duties such as square-off wait.",
+    )
     RISK_UNPRICED = (
         "risk.unpriced",
         Severity.CRITICAL,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Final, Protocol
 
@@ -19,9 +19,13 @@ from algosat.errors import CalendarUnknown
 
 # Asia/Kolkata has had no daylight saving since 1945; a fixed offset needs no time-zone files on the host.
 EXCHANGE_TIME: Final = timezone(timedelta(hours=5, minutes=30), "IST")
-WARNING_DAYS: Final = 30
+WARNING_DAYS: Final = 45
 _SATURDAY: Final = 5
 _CONTINUOUS: Final = frozenset({Phase.CONTINUOUS})
+_REMEDY: Final = (
+    "add the exchange's next holidays to algosat_calendar in the inventory, or by "
+    "PUT /calendar/days/{date} and PUT /calendar/end"
+)
 
 
 class Calendar(Protocol):
@@ -55,8 +59,18 @@ class Calendar(Protocol):
         Prices move in continuous trading only: no price can be expected that is newer.
         """
 
+    def days_left(self, at: datetime) -> int | None:
+        """Return the number of covered days after today: negative past the end, None without an end."""
+
     def warning(self, at: datetime) -> str | None:
         """Return a warning for the operator if the calendar ends soon or has ended."""
+
+    def assuming_weekdays(self) -> Calendar:
+        """Return a calendar that takes every weekday beyond its end for an ordinary trading day.
+
+        Only the simulated exchange may use it: it goes on trading, as the real one does, so that exits are
+        filled. The gate denies entries beyond the end all the same.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +78,12 @@ class ExchangeCalendar:
     """The exchange's trading days and phases, as its circulars state them."""
 
     sessions: Sessions
+    assumes_weekdays: bool = False  # beyond the end
 
     def is_trading_day(self, day: date) -> bool:
-        if not self.sessions.covered_from <= day <= self.sessions.valid_through:
+        if self.assumes_weekdays and day > self.sessions.valid_through:
+            return day.weekday() < _SATURDAY
+        if not self.sessions.covers(day):
             raise CalendarUnknown(
                 f"the trading calendar covers {self.sessions.covered_from} to "
                 f"{self.sessions.valid_through}, not {day}"
@@ -83,8 +100,10 @@ class ExchangeCalendar:
         if not self.is_trading_day(day):
             return ()
         special = self.sessions.special.get(day)
-        if special is not None:
-            return special
+        if special is not None and segment not in (special.segments or {segment}):
+            return ()
+        if special is not None and special.windows is not None:
+            return special.windows
         schedules = self.sessions.segments[segment]
         holding = [schedule for schedule in schedules if schedule.holds(day, has_derivatives)]
         return holding[-1].windows if holding else ()
@@ -134,15 +153,20 @@ class ExchangeCalendar:
         part = [each for each in windows if moment(day, each.start) <= at][-1]
         return min(at.astimezone(UTC), moment(day, part.end))
 
+    def days_left(self, at: datetime) -> int | None:
+        return (self.sessions.valid_through - at.astimezone(EXCHANGE_TIME).date()).days
+
     def warning(self, at: datetime) -> str | None:
-        end = self.sessions.valid_through
-        left = (end - at.astimezone(EXCHANGE_TIME).date()).days
-        if left > WARNING_DAYS:
+        left = self.days_left(at)
+        if left is None or left > WARNING_DAYS:
             return None
-        remedy = "install a release that knows the next year's holidays"
+        end = self.sessions.valid_through
         if left < 0:
-            return f"the trading calendar ended on {end} and all trading is refused: {remedy}"
-        return f"the trading calendar ends on {end}, in {left} days: {remedy}"
+            return f"the trading calendar ended on {end}, and no position can be opened: {_REMEDY}"
+        return f"the trading calendar ends on {end}, in {left} days: {_REMEDY}"
+
+    def assuming_weekdays(self) -> ExchangeCalendar:
+        return replace(self, assumes_weekdays=True)
 
     def _continuous(self, segment: str, has_derivatives: bool, day: date) -> list[Window]:
         """Return the windows of continuous trading; a special day may have several, with pauses between."""
@@ -189,13 +213,14 @@ class AlwaysOpen:
     def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:  # noqa: ARG002
         return at
 
+    def days_left(self, at: datetime) -> int | None:  # noqa: ARG002
+        return None
+
     def warning(self, at: datetime) -> str | None:  # noqa: ARG002
         return None
 
-
-def calendar_for(*, always_open: bool) -> Calendar:
-    """Return the packaged exchange calendar, or the calendar of a market that never closes."""
-    return AlwaysOpen() if always_open else ExchangeCalendar(market_phases.packaged())
+    def assuming_weekdays(self) -> AlwaysOpen:
+        return self
 
 
 def next_opening(

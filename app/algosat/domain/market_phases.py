@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, time
 from enum import StrEnum
 from functools import cache
@@ -96,14 +96,78 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class SpecialSession:
+    """A day that trades although it is a weekend or a holiday, or at other times than an ordinary day."""
+
+    name: str
+    windows: tuple[Window, ...] | None = None  # None: those of an ordinary day
+    segments: frozenset[str] | None = None  # the segments that trade; None: all
+
+
+@dataclass(frozen=True, slots=True)
 class Sessions:
     """The exchange's days, as its circulars state them."""
 
     covered_from: date
     valid_through: date
+    pieces: Mapping[str, tuple[Window, ...]]  # parts of a day, which schedules are put together from
     segments: Mapping[str, tuple[Schedule, ...]]  # oldest first
     holidays: Mapping[date, str]
-    special: Mapping[date, tuple[Window, ...] | None]  # None: an ordinary trading day
+    special: Mapping[date, SpecialSession]  # a special session on a holiday trades
+
+    def covers(self, day: date) -> bool:
+        return self.covered_from <= day <= self.valid_through
+
+    def extended(
+        self,
+        *,
+        valid_through: date | None = None,
+        segments: Mapping[str, tuple[Schedule, ...]] | None = None,
+        holidays: Mapping[date, str] | None = None,
+        special: Mapping[date, SpecialSession] | None = None,
+    ) -> Sessions:
+        """Return these sessions with additions, which win where both state something about a day.
+
+        The end only moves later. A holiday trades only if the additions name the day as a special session.
+        """
+        later, closed = segments or {}, holidays or {}
+        return replace(
+            self,
+            valid_through=max(self.valid_through, valid_through or self.valid_through),
+            segments={
+                name: tuple(sorted((*known, *later.get(name, ())), key=lambda each: each.since))
+                for name, known in self.segments.items()
+            },
+            holidays={**self.holidays, **closed},
+            special={
+                **{day: each for day, each in self.special.items() if day not in closed},
+                **(special or {}),
+            },
+        )
+
+
+def window_problems(windows: Sequence[Window]) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with the windows of a day: the number of a window, and a text about it."""
+    for number, window in enumerate(windows):
+        if window.end <= window.start:
+            yield number, f"ends at {window.end:%H:%M}, which is not after its start at {window.start:%H:%M}"
+        closes = window.random_close_from
+        if closes is not None and not window.start <= closes < window.end:
+            yield number, f"may close at random from {closes:%H:%M}, which is not within the window"
+    yield from overlaps(windows)
+
+
+def overlaps(windows: Sequence[Window]) -> Iterator[tuple[int, str]]:
+    """Yield the windows that begin before the end of the window before them."""
+    for number, (before, after) in enumerate(pairwise(windows), start=1):
+        if after.start < before.end:
+            yield (
+                number,
+                (
+                    f"begins at {after.start:%H:%M}, before the end of the window before it at "
+                    f"{before.end:%H:%M}: windows must not overlap"
+                ),
+            )
 
 
 @cache
@@ -119,13 +183,14 @@ def read(data: Mapping[str, Any]) -> Sessions:
     return Sessions(
         covered_from=data["covers"]["from"],
         valid_through=data["covers"]["valid_through"],
+        pieces=pieces,
         segments={
             name: tuple(_schedule(entry, pieces) for entry in entries)
             for name, entries in data["segments"].items()
         },
         holidays=data["holidays"],
         special={
-            day: _day(entry["day"], pieces) if "day" in entry else None
+            day: SpecialSession(entry["name"], _day(entry["day"], pieces) if "day" in entry else None)
             for day, entry in data["special_sessions"].items()
         },
     )
@@ -144,8 +209,8 @@ def _schedule(entry: Mapping[str, Any], pieces: Mapping[str, tuple[Window, ...]]
 
 def _day(names: list[str], pieces: Mapping[str, tuple[Window, ...]]) -> tuple[Window, ...]:
     windows = tuple(window for name in names for window in pieces[name])
-    if any(before.end > after.start for before, after in pairwise(windows)):
-        raise ValueError(f"the pieces {', '.join(names)} overlap")
+    for _, problem in window_problems(windows):
+        raise ValueError(f"the pieces {', '.join(names)}: a window {problem}")
     return windows
 
 

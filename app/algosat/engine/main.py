@@ -72,7 +72,7 @@ def _run_engine(
     desk = desks.build(settings, database, writer, notifier)
     components = assemble(
         desk,
-        configured_broker(algosat, writer),
+        configured_broker(algosat, writer, desk.calendar),
         algosat.engine,
         order_workers=workers.order_workers(),
         cancel_workers=workers.cancel_workers(),

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from algosat.clock import has_come
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import Order
 from algosat.domain.reduce_only import is_exit, oversized
 from algosat.engine import auto_close, expiry, halt_cancels
@@ -21,7 +22,7 @@ from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
 from algosat.store import queries, retention
 from algosat.store.audit import Cause
-from algosat.trading import cancel, exit_alerts
+from algosat.trading import alerts, cancel, exit_alerts
 from algosat.trading.advance_exits import advance_exits
 from algosat.trading.desk import Desk
 
@@ -31,6 +32,9 @@ _EXITS_EVERY: Final = timedelta(milliseconds=200)  # quotes are written every 50
 _CLOSE_EVERY: Final = timedelta(seconds=5)
 _SWEEP_EVERY: Final = timedelta(hours=1)
 _SWEEP_AGAIN_AFTER: Final = timedelta(seconds=1)  # a sweep deletes one batch; more may be left
+
+_CALENDAR: Final = "calendar"  # subject of the alerts about its end
+_CALENDAR_ALERTS: Final = (AlertKind.CALENDAR_ENDING, AlertKind.CALENDAR_ENDED)
 
 Duty = Callable[[Desk], None]
 
@@ -70,6 +74,7 @@ class PeriodicDuties:
             yield lambda desk: auto_close.square_off(desk, self._denied_exits)
             if book_read_at is not None:
                 yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
+            yield watch_calendar
         if book_read_at is not None:
             yield lambda desk: expiry.expire(desk, self._report_processor, book_read_at)
 
@@ -87,6 +92,32 @@ def cancel_oversized(desk: Desk) -> None:
     cause = Cause(_ACTOR, correlation.new())
     # A linked exit goes on: its next stop fits what is left of the position.
     cancel.cancel_found(desk, cause, lambda connection: _oversized(connection, desk), keeps_link=True)
+
+
+def watch_calendar(desk: Desk) -> None:
+    """Alert while the calendar ends soon or has ended, and close the alert when it is extended."""
+    wanted = _calendar_alerts(desk)
+    with desk.database.read() as connection:
+        details = {kind: alerts.open_detail(connection, desk, kind, _CALENDAR) for kind in _CALENDAR_ALERTS}
+    known = {kind: detail for kind, detail in details.items() if detail is not None}
+    cause = Cause(_ACTOR, correlation.new())
+
+    def unit(connection: Connection) -> None:
+        for kind in known.keys() - wanted.keys():
+            alerts.close_alert(connection, desk, kind, _CALENDAR, cause)
+        for kind, detail in wanted.items():
+            alerts.open_alert(connection, desk, kind, _CALENDAR, cause, detail)
+
+    if known != wanted:
+        desk.writer.run(unit)
+
+
+def _calendar_alerts(desk: Desk) -> dict[AlertKind, str]:
+    """Return the alert that the calendar gives reason for now, with its detail."""
+    left, warning = desk.calendar.days_left(desk.clock()), desk.calendar.warning(desk.clock())
+    if left is None or warning is None:
+        return {}
+    return {AlertKind.CALENDAR_ENDED if left < 0 else AlertKind.CALENDAR_ENDING: warning}
 
 
 def _oversized(connection: Connection, desk: Desk) -> list[Order]:

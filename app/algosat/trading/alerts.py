@@ -103,6 +103,12 @@ def open_subjects(connection: Connection, desk: Desk, kind: AlertKind) -> set[st
     return {row.subject for row in _OPEN_SUBJECTS.each(connection, account=desk.account, kind=kind.value)}
 
 
+def open_detail(connection: Connection, desk: Desk, kind: AlertKind, subject: str) -> str | None:
+    """Return the detail of the open alert of this kind and subject; None if there is none."""
+    known = _OPEN.first(connection, account=desk.account, kind=kind.value, subject=subject)
+    return None if known is None else known.detail
+
+
 def numbers_open(connection: Connection, account: str) -> dict[AlertKind, int]:
     """Return how many alerts of each kind are open. A kind that only another release knows is left out."""
     found = dict(_NUMBERS.all(connection, account=account))

@@ -12,10 +12,11 @@ import structlog
 from algosat.clock import Clock, now
 from algosat.config.settings import ChargesSettings, Settings
 from algosat.domain import fee_table
-from algosat.domain.calendar import EXCHANGE_TIME, Calendar, calendar_for
+from algosat.domain.calendar import EXCHANGE_TIME, Calendar
 from algosat.domain.decimals import ZERO
 from algosat.domain.fees import ContractNote, charges_of_settlement, note_for
 from algosat.domain.instruments import InstrumentKind
+from algosat.domain.market_phases import Sessions
 from algosat.domain.orders import Order, Product, Trade
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk.limits import Limits
@@ -26,6 +27,7 @@ from algosat.store.ledger import Bookkeeping
 from algosat.store.wakeup import channels
 from algosat.store.wakeup.channels import Notifier
 from algosat.store.writer import Writer
+from algosat.trading import live_calendar
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class Desk:
     writer: Writer
     notifier: Notifier
     calendar: Calendar
+    sessions: Sessions  # those of the files; the store holds what has been changed since
     books: Bookkeeping
     defaults: Limits  # limits of the settings; the store holds what has been changed since
     square_off_before_close: timedelta
@@ -56,8 +59,8 @@ def build(
     settings: Settings, database: Database, writer: Writer, notifier: Notifier, clock: Clock = now
 ) -> Desk:
     algosat = settings.algosat
-    calendar = calendar_for(always_open=algosat.is_always_open)
     charging = Charging(database, algosat.charges)
+    calendar = live_calendar.calendar_of(algosat, database)
     return Desk(
         account=algosat.broker,
         database=database,
@@ -65,6 +68,7 @@ def build(
         notifier=notifier,
         calendar=calendar,
         books=Bookkeeping(_booking_day(calendar), charging.note, charging.fees_without_note),
+        sessions=live_calendar.sessions_of(algosat),
         defaults=Limits(**algosat.risk.model_dump()),
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
         clock=clock,

@@ -30,6 +30,7 @@ def a_request(route: Route) -> str:
         "symbol": "X",
         "name": "x",
         "number": "1",
+        "date": "2027-01-26",
     }
     path = route.path
     for name, kind in route.parameters.items():

@@ -6,6 +6,7 @@ import yaml
 
 from algosat.brokers.registry import BROKERS, configured_broker
 from algosat.config.settings import AlgosatFile, Settings
+from algosat.domain.calendar import AlwaysOpen
 from algosat.store.writer import Writer
 from tools.paths import ROOT
 
@@ -21,5 +22,5 @@ def test_role_offers_the_same_brokers() -> None:
 
 
 def test_configured_broker_trades_the_configured_account(settings: Settings, writer: Writer) -> None:
-    broker = configured_broker(settings.algosat, writer)
+    broker = configured_broker(settings.algosat, writer, AlwaysOpen())
     assert (broker.name, broker.account) == ("paper", "paper")

@@ -11,10 +11,12 @@ from decimal import Decimal
 
 import pytest
 
+from algosat.domain.calendar import Calendar, ExchangeCalendar
 from algosat.domain.orders import Side, Status
 from algosat.engine.quotes import replace_instruments
+from algosat.engine.schedule import watch_calendar
 from algosat.store import queries
-from algosat.trading import close
+from algosat.trading import calendar_changes, close
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import World, ist
 from tests.app.desks import CAUSE
@@ -53,7 +55,6 @@ def test_close_all_passes(uncovered: World) -> None:
     assert order.status is not Status.DENIED, order.code
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 05: flatten closes nothing")
 def test_flattening_halt_closes_the_position(uncovered: World) -> None:
     uncovered.halt_and_flatten()
     for _ in range(30):
@@ -102,3 +103,32 @@ def test_position_whose_contract_has_expired_by_our_reckoning_can_be_closed(worl
     replace_instruments(world.desk, past)
     assert world.place(SYMBOL, Side.BUY, 1).code == "contract_expired"
     assert world.place(SYMBOL, Side.SELL, 100, reduce_only=True).status is Status.FILLED
+
+
+def test_exit_is_filled_beyond_the_end(uncovered: World) -> None:
+    """Sibling: passing the gate is not enough, the simulated exchange must trade too."""
+    uncovered.place(SYMBOL, Side.SELL, 100, reduce_only=True)
+    uncovered.run(5)
+    assert uncovered.held() == {}
+
+
+def test_extension_at_run_time_lets_entries_pass(uncovered: World) -> None:
+    """Sibling: nobody has to wait for a release."""
+    calendar_changes.set_end(uncovered.desk, date(2027, 3, 31), CAUSE)
+    world = replace(uncovered, desk=replace(uncovered.desk, calendar=calendar_now(uncovered)))
+    order = world.place(SYMBOL, Side.BUY, 1)
+    assert order.status is not Status.DENIED, order.code
+
+
+def test_ended_calendar_raises_an_alert_that_an_extension_closes(uncovered: World) -> None:
+    """Sibling: the operator is told, and told when it is over."""
+    assert "calendar.ended" in {alert.kind for alert in uncovered.alerts() if alert.closed_at is None}
+    calendar_changes.set_end(uncovered.desk, date(2027, 12, 31), CAUSE)
+    watch_calendar(replace(uncovered.desk, calendar=calendar_now(uncovered)))
+    assert [alert.kind for alert in uncovered.alerts() if alert.closed_at is None] == []
+
+
+def calendar_now(world: World) -> Calendar:
+    """Return the calendar as another process reads it: the world's own asks the store once a second."""
+    with world.desk.database.read() as connection:
+        return ExchangeCalendar(calendar_changes.sessions_now(connection, world.desk))

@@ -20,8 +20,9 @@ from sqlalchemy import update
 from algosat.api.context import NAME, Services
 from algosat.backtest.limits import UNLIMITED
 from algosat.config.settings import Settings
-from algosat.domain.calendar import calendar_for
+from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.instruments import Instrument, InstrumentKind
+from algosat.domain.market_phases import packaged
 from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status, Validity, create
 from algosat.errors import BrokerRejected
 from algosat.store import queries
@@ -126,7 +127,7 @@ def at_phase(
         )
         clock.at = ist(2026, 11, 20, 15, 10)
         limits = replace(UNLIMITED, stale_quote_seconds=30.0)
-        desk = replace(services.desk, calendar=calendar_for(always_open=False), defaults=limits)
+        desk = replace(services.desk, calendar=ExchangeCalendar(packaged()), defaults=limits)
         world = worlds.build(desk, changed, clock)
         desk.writer.run(
             lambda connection: connection.execute(update(balances).values(deposited=Decimal(10**9)))

@@ -194,7 +194,7 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
     """Put an engine and a paper exchange behind a desk, with cash, instruments and a first price."""
     desk = replace(desk, clock=clock)
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, CASH))
-    broker = SteppedBroker(paper_rules(settings.paper), desk.writer, speed=1, now=clock)
+    broker = SteppedBroker(paper_rules(settings.paper, desk.calendar), desk.writer, speed=1, now=clock)
     broker.open()
     components = assemble(
         desk,

@@ -179,3 +179,11 @@ def test_value_that_looks_like_a_date_stays_text(tmp_path: Path) -> None:
     write_configuration(tmp_path)
     (tmp_path / "algosat.yaml").write_text(text)
     assert load(tmp_path).algosat.logging.max_size == "2026-01-01"
+
+
+def test_date_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path))
+    (tmp_path / "algosat.yaml").write_text("debug: 2027-13-01")
+    ((file, key, text),) = problems_of(tmp_path)
+    assert (file, key) == ("algosat.yaml", "")
+    assert "a date that does not exist" in text

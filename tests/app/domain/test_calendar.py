@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar, calendar_for
-from algosat.domain.market_phases import Phase, Window, packaged, read
+from algosat.domain.calendar import AlwaysOpen, ExchangeCalendar
+from algosat.domain.market_phases import Phase, SpecialSession, Window, packaged, read
 from algosat.errors import CalendarUnknown
+from tests.app.builders import exchange
 from tools import venvs
 
 CALENDAR = ExchangeCalendar(packaged())
@@ -18,11 +18,6 @@ import pandas_market_calendars
 for day in pandas_market_calendars.get_calendar("NSE").valid_days("2026-01-01", "2026-12-31"):
     print(day.date())
 """
-
-
-def exchange(day: str, clock: str = "12:00") -> datetime:
-    local = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), EXCHANGE_TIME)
-    return local.astimezone(UTC)
 
 
 FRIDAY = "2026-11-20"
@@ -114,13 +109,13 @@ def test_next_open_after_the_end_of_the_calendar_is_refused() -> None:
 @pytest.mark.parametrize(
     ("day", "expected"),
     [
-        ("2026-11-30", None),
-        ("2026-12-01", "in 30 days"),
+        ("2026-11-15", None),
+        ("2026-11-16", "in 45 days"),
         ("2026-12-31", "in 0 days"),
-        ("2027-01-01", "refused"),
+        ("2027-01-01", "no position can be opened"),
     ],
 )
-def test_warning_starts_thirty_days_before_the_end(day: str, expected: str | None) -> None:
+def test_warning_starts_forty_five_days_before_the_end(day: str, expected: str | None) -> None:
     warning = CALENDAR.warning(exchange(day))
     assert (warning is None) if expected is None else (expected in (warning or ""))
 
@@ -190,11 +185,6 @@ def test_always_open_market_is_open_on_a_sunday() -> None:
     assert calendar.warning(exchange("2030-01-01")) is None
 
 
-def test_always_open_setting_selects_the_calendar() -> None:
-    assert isinstance(calendar_for(always_open=True), AlwaysOpen)
-    assert isinstance(calendar_for(always_open=False), ExchangeCalendar)
-
-
 def test_special_session_may_have_its_own_windows() -> None:
     calendar = ExchangeCalendar(
         read(
@@ -216,8 +206,8 @@ def test_day_in_two_parts_opens_with_the_first_and_closes_with_the_last() -> Non
     parts = [("09:15", "10:00"), ("11:30", "12:30")]
     windows = tuple(Window(Phase.CONTINUOUS, *map(time.fromisoformat, part)) for part in parts)
     saturday = "2026-11-21"
-    special = {**CALENDAR.sessions.special, date.fromisoformat(saturday): windows}
-    calendar = ExchangeCalendar(replace(CALENDAR.sessions, special=special))
+    special = {date.fromisoformat(saturday): SpecialSession("Recovery site", windows)}
+    calendar = ExchangeCalendar(CALENDAR.sessions.extended(special=special))
     morning = exchange(saturday, "08:00")
     assert calendar.opens_at("equity", True, morning) == exchange(saturday, "09:15")
     assert calendar.closes_at("equity", True, morning) == exchange(saturday, "12:30")
@@ -230,3 +220,28 @@ def test_day_in_two_parts_opens_with_the_first_and_closes_with_the_last() -> Non
         calendar.last_trading("equity", True, exchange(saturday, at)) for at in ("09:30", "10:30", "13:00")
     ]
     assert last == [exchange(saturday, at) for at in ("09:30", "10:00", "12:30")]
+
+
+def test_special_session_of_one_segment_leaves_the_others_closed() -> None:
+    evening = (Window(Phase.CONTINUOUS, time(18), time(19)),)
+    special = {date(2026, 11, 21): SpecialSession("Evening", evening, frozenset({"equity"}))}
+    calendar = ExchangeCalendar(CALENDAR.sessions.extended(special=special))
+    at = exchange("2026-11-21", "18:30")
+    assert calendar.phase("equity", False, at) is Phase.CONTINUOUS
+    assert calendar.phase("derivatives", False, at) is Phase.CLOSED
+    assert calendar.next_open("derivatives", False, at) == exchange("2026-11-23", "09:15")
+
+
+def test_assumed_weekdays_are_ordinary_trading_days_beyond_the_end_only() -> None:
+    assuming = CALENDAR.assuming_weekdays()
+    friday, saturday = "2027-01-01", "2027-01-02"
+    assert assuming.phase("equity", True, exchange(friday, "15:21")) is Phase.AUCTION
+    assert assuming.phase("derivatives", True, exchange(friday, "15:39")) is Phase.CONTINUOUS
+    assert assuming.phase("equity", True, exchange(saturday)) is Phase.CLOSED
+    assert assuming.trading_day(exchange(saturday)) == date(2027, 1, 4)
+    assert assuming.next_open("equity", True, exchange("2026-12-31", "16:00")) == exchange(friday, "09:15")
+    assert assuming.phase("equity", True, exchange("2026-12-25")) is Phase.CLOSED  # Christmas
+    with pytest.raises(CalendarUnknown):
+        assuming.phase("equity", True, exchange("2025-12-31"))
+    with pytest.raises(CalendarUnknown):
+        assuming.phase("commodity", True, exchange(friday))

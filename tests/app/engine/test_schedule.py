@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, insert, select
 
+from algosat.domain.calendar import ExchangeCalendar
+from algosat.domain.market_phases import packaged
 from algosat.domain.orders import PendingRequest, Product, Side, Status, Trade
-from algosat.engine.schedule import Sweeper, cancel_oversized
-from algosat.store.tables import replies
+from algosat.engine.schedule import Sweeper, cancel_oversized, watch_calendar
+from algosat.store.tables import alerts, replies
 from algosat.trading.apply_report import apply_report
 from algosat.trading.desk import Desk
-from tests.app.desks import SECOND, accepted, hold, order_now, sell
+from tests.app.builders import exchange
+from tests.app.desks import SECOND, accepted, hold, open_alerts, order_now, sell
 from tests.app.engine.rig import EngineRig
 from tests.app.fake_exchange import external_report
 from tests.app.fakes import FakeClock
@@ -72,6 +75,38 @@ def test_exit_that_was_not_sent_is_cancelled_at_once(desk: Desk) -> None:
     sell_externally(desk, "10")
     cancel_oversized(desk)
     assert order_now(desk, unsent).status is Status.CANCELLED
+
+
+def test_alert_about_the_end_of_the_calendar_follows_the_calendar(desk: Desk, clock: FakeClock) -> None:
+    ending, ended = ("calendar.ending", "calendar"), ("calendar.ended", "calendar")
+    desk = replace(desk, calendar=ExchangeCalendar(packaged()))
+    longer = replace(desk, calendar=ExchangeCalendar(packaged().extended(valid_through=date(2027, 12, 31))))
+    for day, expected in (
+        ("2026-11-15", set()),
+        ("2026-11-16", {ending}),
+        ("2026-12-31", {ending}),
+        ("2027-01-01", {ended}),
+    ):
+        clock.at = exchange(day)
+        watch_calendar(desk)
+        assert open_alerts(desk) == expected
+    watch_calendar(longer)
+    assert open_alerts(desk) == set()
+
+
+def test_alert_about_the_end_of_the_calendar_is_opened_once_and_says_how_many_days_are_left(
+    desk: Desk, clock: FakeClock
+) -> None:
+    desk = replace(desk, calendar=ExchangeCalendar(packaged()))
+    for day, words in (("2026-12-01", "in 30 days"), ("2026-12-02", "in 29 days")):
+        clock.at = exchange(day)
+        watch_calendar(desk)
+        watch_calendar(desk)
+        with desk.database.read() as connection:
+            (alert,) = connection.execute(select(alerts)).all()
+        assert words in alert.detail
+        assert "algosat_calendar in the inventory" in alert.detail
+        assert "PUT /calendar/end" in alert.detail
 
 
 def sell_externally(desk: Desk, quantity: str) -> None:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from algosat.domain.calendar import calendar_for
+from algosat.domain.calendar import AlwaysOpen, ExchangeCalendar
+from algosat.domain.market_phases import packaged
 from algosat.domain.orders import EventKind
 from algosat.store import queries
 from algosat.trading import cancel
@@ -23,18 +24,18 @@ def reasons(desk: Desk) -> list[str]:
 
 
 def test_trading_market_is_listed_with_the_end_of_its_phase() -> None:
-    found = list(open_markets(instruments(), calendar_for(always_open=False), FRIDAY_NOON))
+    found = list(open_markets(instruments(), ExchangeCalendar(packaged()), FRIDAY_NOON))
     assert found
     assert all("is in continuous until 15:" in each and each.endswith(" IST") for each in found)
 
 
 @pytest.mark.parametrize("at", [SUNDAY_NOON, AFTER_THE_CALENDAR])
 def test_closed_market_would_not_be_interrupted(at: datetime) -> None:
-    assert list(open_markets(instruments(), calendar_for(always_open=False), at)) == []
+    assert list(open_markets(instruments(), ExchangeCalendar(packaged()), at)) == []
 
 
 def test_market_that_never_closes_is_not_counted() -> None:
-    assert list(open_markets(instruments(), calendar_for(always_open=True), FRIDAY_NOON)) == []
+    assert list(open_markets(instruments(), AlwaysOpen(), FRIDAY_NOON)) == []
 
 
 def test_acknowledged_order_has_no_request_under_way(desk: Desk) -> None:

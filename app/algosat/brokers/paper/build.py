@@ -13,32 +13,35 @@ from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.persistence import UnitRunner
 from algosat.clock import Clock
 from algosat.config.settings import AlgosatFile, PaperSettings
-from algosat.domain.calendar import calendar_for
+from algosat.domain.calendar import Calendar
 from algosat.exchange import contracts, listings
 from algosat.exchange.rules import Rules
 from algosat.store import ledger
 
 
-def paper_rules(paper: PaperSettings) -> Rules:
+def paper_rules(paper: PaperSettings, calendar: Calendar) -> Rules:
     """Return the rules of the exchange.
 
-    Listings are those of the release; calendar, seed and latency come from the settings.
+    Listings are those of the release; seed and latency come from the settings. Beyond the end of the
+    calendar every weekday is an ordinary trading day, so that exits are filled.
     """
     return Rules(
         universe=listings.packaged(),
-        calendar=calendar_for(always_open=paper.always_open),
+        calendar=calendar.assuming_weekdays(),
         seed=paper.seed,
         latency=timedelta(milliseconds=paper.latency_ms),
         chains=contracts.packaged_chains(),
     )
 
 
-def paper_broker(settings: AlgosatFile, store: UnitRunner, *, now: Clock = clock.now) -> Broker:
+def paper_broker(
+    settings: AlgosatFile, store: UnitRunner, calendar: Calendar, *, now: Clock = clock.now
+) -> Broker:
     """Build the paper broker, and deposit its starting cash once.
 
     Its `start` takes over the exchange in the store.
     """
-    broker = PaperBroker(paper_rules(settings.paper), store, speed=settings.paper.speed, now=now)
+    broker = PaperBroker(paper_rules(settings.paper, calendar), store, speed=settings.paper.speed, now=now)
     store.run(lambda connection: ledger.deposit(connection, broker.account, settings.paper.starting_cash))
     faults = plan.configured(settings.environment)
     if faults is None:

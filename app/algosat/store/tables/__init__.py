@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from algosat.store.tables.base import metadata
-from algosat.store.tables.control import alerts, errors, halts, heartbeats, limits, overrides, replies
+from algosat.store.tables.control import (
+    alerts,
+    calendar_entries,
+    errors,
+    halts,
+    heartbeats,
+    limits,
+    overrides,
+    replies,
+)
 from algosat.store.tables.ledger import (
     CREATED_STATUS,
     NOT_DENIED,
@@ -29,6 +38,7 @@ __all__ = [
     "WORKING_STATUS",
     "alerts",
     "balances",
+    "calendar_entries",
     "closing_prices",
     "contract_notes",
     "days",

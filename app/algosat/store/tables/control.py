@@ -37,6 +37,16 @@ overrides = Table(
     Column("changed_by", String(128), nullable=False),
 )
 
+# What admins have set in the trading calendar.
+calendar_entries = Table(
+    "calendar_entries",
+    metadata,
+    Column("entry", String(16), primary_key=True),  # a date, or 'valid_through'
+    Column("value", Json, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("changed_by", String(128), nullable=False),
+)
+
 heartbeats = Table(
     "heartbeats",
     metadata,

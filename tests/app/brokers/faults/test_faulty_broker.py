@@ -12,6 +12,7 @@ from algosat.brokers.faults.plan import FILE_VARIABLE, AdjustablePlan, Fault, Fa
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.build import paper_broker
 from algosat.config.settings import AlgosatFile
+from algosat.domain.calendar import AlwaysOpen
 from algosat.domain.orders import OrderChange, Status
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import (
@@ -209,10 +210,10 @@ def test_fault_file_makes_the_paper_broker_faulty(
     writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = AlgosatFile.model_validate(algosat_data(tmp_path))
-    assert isinstance(paper_broker(settings, writer), PaperBroker)
+    assert isinstance(paper_broker(settings, writer, AlwaysOpen()), PaperBroker)
     (tmp_path / "faults.json").write_bytes(b'{"rates": {"lost": 1}}')
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "faults.json"))
-    broker = paper_broker(settings, writer)
+    broker = paper_broker(settings, writer, AlwaysOpen())
     assert isinstance(broker, FaultyBroker)
     with pytest.raises(BrokerUncertain):
         broker.place(order_of())

@@ -10,7 +10,7 @@ from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.build import paper_rules
 from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.config.settings import PaperSettings
-from algosat.domain.calendar import ExchangeCalendar
+from algosat.domain.calendar import AlwaysOpen, ExchangeCalendar
 from algosat.domain.market_phases import packaged
 from algosat.domain.orders import OrderChange, Side, Status
 from algosat.errors import BrokerNotReached, BrokerOrderGone, BrokerRejected
@@ -115,7 +115,8 @@ def test_exchange_has_prices_but_refuses_orders_on_a_sunday(writer: Writer) -> N
 
 def test_rules_follow_the_settings() -> None:
     rules = paper_rules(
-        PaperSettings(seed=11, speed=1, always_open=True, starting_cash=Decimal(1), latency_ms=25)
+        PaperSettings(seed=11, speed=1, always_open=True, starting_cash=Decimal(1), latency_ms=25),
+        AlwaysOpen(),
     )
     assert isinstance(rules, Rules)
     assert (rules.seed, rules.latency) == (11, timedelta(milliseconds=25))
