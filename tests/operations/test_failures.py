@@ -30,11 +30,10 @@ def is_unhealthy(copy: Controller) -> None:
 
 
 def migrates_badly(copy: Controller) -> None:
-    bad = f"{int(HEAD) + 1:04}"
-    copy.edit("app/algosat/store/schema_version.py", f'HEAD: Final = "{HEAD}"', f'HEAD: Final = "{bad}"')
-    migration = copy.root / f"app/algosat/store/migrations/versions/{bad}_bad.py"
+    copy.edit("app/algosat/store/schema_version.py", "HEAD: Final = ", 'HEAD: Final = "9999"  # ')
+    migration = copy.root / "app/algosat/store/migrations/versions/9999_bad.py"
     migration.write_text(
-        f'from alembic import op\nrevision = "{bad}"\ndown_revision = "{HEAD}"\n'
+        f'from alembic import op\nrevision = "9999"\ndown_revision = "{HEAD}"\n'
         'def upgrade() -> None:\n    op.drop_table("orders")\n    raise RuntimeError("half-way")\n'
     )
 
