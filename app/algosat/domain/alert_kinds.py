@@ -90,3 +90,15 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "A position whose stop the engine keeps has no working stop; the engine tries again.",
     )
+    ORDER_OUTCOME_MISSED = (
+        "order.outcome_missed",
+        Severity.CRITICAL,
+        "The day of an order ended while the engine was away, and the broker no longer shows its outcome.",
+        False,
+    )
+    ENGINE_AWAY = (
+        "engine.away",
+        Severity.ERROR,
+        "The engine was away while the market traded, with open positions or working orders.",
+        False,
+    )

@@ -73,10 +73,9 @@ class PeriodicDuties:
             yield lambda desk: auto_close.flatten_halted(desk, self._denied_exits)
             yield lambda desk: auto_close.square_off(desk, self._denied_exits)
             if book_read_at is not None:
+                yield lambda desk: expiry.expire(desk, self._broker, self._report_processor, book_read_at)
                 yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
             yield watch_calendar
-        if book_read_at is not None:
-            yield lambda desk: expiry.expire(desk, self._report_processor, book_read_at)
 
     def _do(self, duty: Duty) -> CalendarUnknown | None:
         """Do one duty. A date past the calendar's end stops only the duties that need the calendar."""
