@@ -146,7 +146,8 @@ def order_now(desk: Desk, order: Order | str) -> Order:
 
 
 def open_alerts(desk: Desk) -> set[tuple[str, str]]:
-    """Return kind and subject of each open alert."""
+    """Return kind and subject of each open alert, except those about the calendar, which ends soon."""
     with desk.database.read() as connection:
         rows = connection.execute(select(alerts).where(alerts.c.closed_at.is_(None)))
-        return {(row.kind, row.subject) for row in rows}
+        found = {(row.kind, row.subject) for row in rows}
+    return {each for each in found if each[1] != "calendar"}
