@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 
@@ -22,15 +21,7 @@ from algosat.store.types import Scaled
 Key = tuple[str, str, str]  # strategy, symbol, product
 
 _LINE = ("strategy", "symbol", "product")
-_UNDERLYING = quotes.alias("underlying_quotes")
-# Null if the instrument or its price is unknown; the columns of an option are null for all other instruments.
-_MARK = (
-    instruments.c.kind,
-    quotes.c.last,
-    quotes.c.at,
-    *(instruments.c[name] for name in ("strike", "option_type", "settlement", "expiry")),
-    _UNDERLYING.c.last.label("underlying_last"),
-)
+_MARK = (instruments.c.kind, quotes.c.last)  # null if the instrument or its price is unknown
 _OF_ACCOUNT = Prepared(
     select(type_coerce(balances.c.realised - balances.c.fees, Scaled).label("earned")).where(
         balances.c.account == bindparam("account")
@@ -45,7 +36,6 @@ _HELD = Prepared(
     select(*(positions.c[name] for name in _LINE), positions.c.quantity, positions.c.cost, *_MARK)
     .outerjoin(instruments, instruments.c.symbol == positions.c.symbol)
     .outerjoin(quotes, quotes.c.symbol == positions.c.symbol)
-    .outerjoin(_UNDERLYING, _UNDERLYING.c.symbol == instruments.c.underlying)
     .where(positions.c.account == bindparam("account"), positions.c.quantity != ZERO)
 )
 _IS_WORKING = (
@@ -71,7 +61,18 @@ _WORKING = Prepared(
     select(_SUMS, *_MARK)
     .outerjoin(instruments, instruments.c.symbol == _SUMS.c.symbol)
     .outerjoin(quotes, quotes.c.symbol == _SUMS.c.symbol)
+)
+_UNDERLYING = quotes.alias("underlying_quotes")
+# Read for options only: most books have none.
+_OPTION = Prepared(
+    select(
+        *(instruments.c[name] for name in ("strike", "option_type", "settlement", "expiry")),
+        quotes.c.at,
+        _UNDERLYING.c.last.label("underlying_last"),
+    )
+    .join(quotes, quotes.c.symbol == instruments.c.symbol)
     .outerjoin(_UNDERLYING, _UNDERLYING.c.symbol == instruments.c.underlying)
+    .where(instruments.c.symbol == bindparam("symbol"))
 )
 _CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.is_not(None)))
 
@@ -125,7 +126,6 @@ class _Tally(ExposureTally):
 
     kind: str | None = None
     last: Decimal | None = None
-    option: OptionRisk | None = None
 
 
 def read_book(connection: Connection, account: str, *, without: str | None = None) -> AccountBook:
@@ -134,21 +134,21 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
     working: dict[str, int] = {}
     for row in _HELD.all(connection, account=account):
         tallies[row.strategy, row.symbol, row.product] = _Tally(
-            row.quantity, row.cost, kind=row.kind, last=row.last, option=option_risk(row)
+            row.quantity, row.cost, kind=row.kind, last=row.last
         )
     changing = 0
     for row in _WORKING.all(connection, account=account, without=without or ""):
         changing += row.changing
         working[row.strategy] = working.get(row.strategy, 0) + row.number
         key = (row.strategy, row.symbol, row.product)
-        tally = tallies.setdefault(key, _Tally(kind=row.kind, last=row.last, option=option_risk(row)))
+        tally = tallies.setdefault(key, _Tally(kind=row.kind, last=row.last))
         tally.add(row.side, row.remaining, (getattr(row, name) for name in PRICES))
     if changing:
         for order in map(order_from, _CHANGING.all(connection, account=account, without=without or "")):
             changed = tallies.get((order.terms.strategy or "", order.terms.symbol, order.terms.product))
             if changed is not None:
                 changed.add_change(order)
-    lines = {key: _line(key, tally) for key, tally in tallies.items()}
+    lines = {key: _line(connection, key, tally) for key, tally in tallies.items()}
     priced = tuple(filter(None, lines.values()))
     if len(priced) == len(lines):
         return AccountBook(priced, working, frozenset())
@@ -167,22 +167,23 @@ def equity(connection: Connection, account: str, of: AccountBook, strategy: str 
     return (earned or ZERO) + of.unrealised(strategy)
 
 
-def _line(key: Key, tally: _Tally) -> ExposureLine | None:
+def _line(connection: Connection, key: Key, tally: _Tally) -> ExposureLine | None:
     """Return the line, or None if the instrument or its price is missing."""
     if tally.kind is None or tally.last is None:
         return None
-    strategy, symbol, product = key
+    (strategy, symbol, product), kind = key, InstrumentKind(tally.kind)
     return tally.line(
-        strategy, symbol, Product(product), InstrumentKind(tally.kind), tally.last, tally.option
+        strategy, symbol, Product(product), kind, tally.last, option_risk(connection, symbol, kind)
     )
 
 
-def option_risk(row: Any) -> OptionRisk | None:
-    """Return what the margin of a written option depends on, from a row with the instrument and its quote.
+def option_risk(connection: Connection, symbol: str, kind: InstrumentKind) -> OptionRisk | None:
+    """Return what the margin of a written option depends on; None for all other instruments.
 
-    None for all other instruments. An underlying without a price counts at the strike.
+    An underlying without a price counts at the strike.
     """
-    if row.strike is None or row.expiry is None or row.at is None:
+    row = _OPTION.first(connection, symbol=symbol) if kind is InstrumentKind.OPTION else None
+    if row is None or row.strike is None or row.expiry is None:
         return None
     return OptionRisk(
         option_type=OptionType(row.option_type),

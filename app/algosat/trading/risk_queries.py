@@ -41,7 +41,6 @@ from algosat.store.types import Scaled
 
 _STRATEGY: BindParameter[Any] = bindparam("strategy")
 _ALL_HALTED, _STRATEGY_HALTED = halts.alias(), halts.alias()
-_UNDERLYING = quotes.alias("underlying_quotes")
 _ACCOUNT_LIMITS, _STRATEGY_LIMITS = limits.alias(), limits.alias()
 _ACCOUNT_OPENING, _STRATEGY_OPENING = all_openings.alias(), all_openings.alias()
 _TODAY = (days.c.account == bindparam("account"), days.c.day == bindparam("day"))
@@ -62,7 +61,6 @@ _CONTEXT = Prepared(
         *(column for column in instruments.c if column is not instruments.c.symbol),
         former_instruments.c.data.label("former"),
         *(column for column in quotes.c if column is not quotes.c.symbol),
-        _UNDERLYING.c.last.label("underlying_last"),
         *(balances.c[name] for name in ("deposited", "realised", "fees")),
         _ALL_HALTED.c.reason.label("all_halted"),
         _STRATEGY_HALTED.c.reason.label("strategy_halted"),
@@ -80,7 +78,6 @@ _CONTEXT = Prepared(
     .outerjoin(instruments, instruments.c.symbol == _WANTED.c.symbol)
     .outerjoin(former_instruments, former_instruments.c.symbol == _WANTED.c.symbol)
     .outerjoin(quotes, quotes.c.symbol == _WANTED.c.symbol)
-    .outerjoin(_UNDERLYING, _UNDERLYING.c.symbol == instruments.c.underlying)
     .outerjoin(balances, balances.c.account == bindparam("account"))
     .outerjoin(_ALL_HALTED, _ALL_HALTED.c.scope == IN_HALTS)
     .outerjoin(_STRATEGY_HALTED, _STRATEGY_HALTED.c.scope == _STRATEGY)

@@ -65,7 +65,7 @@ def read_snapshot(
         trading_day=day,
         square_off_at=hours.square_off_at,
         halts=_halts(terms, facts.row),
-        position=_position(book, terms, facts.row),
+        position=_position(connection, book, terms, facts.row),
         scopes=tuple(_scopes(connection, desk, terms, day, book, facts)),
         available=funds.funds_of(book, facts.row).available,
         is_repeat=facts.is_repeat,
@@ -129,20 +129,16 @@ def _halts(terms: OrderTerms, row: Any) -> tuple[str, ...]:
     return tuple(f"{reason} ({scope})" for reason, scope in found if reason is not None)
 
 
-def _position(book: AccountBook, terms: OrderTerms, row: Any) -> BookLine:
+def _position(connection: Connection, book: AccountBook, terms: OrderTerms, row: Any) -> BookLine:
     key = (terms.strategy or "", terms.symbol, terms.product)
     for line in book.valued:
         if (line.strategy, line.symbol, line.product) == key:
             return line
     if row.kind is None or row.last is None:
         return UnpricedPosition(*key, quantity=ZERO, cost=ZERO, last=row.last)
-    return ExposureLine(
-        *key,
-        kind=InstrumentKind(row.kind),
-        last=row.last,
-        price=row.last,
-        option=account_book.option_risk(row),
-    )
+    kind = InstrumentKind(row.kind)
+    option = account_book.option_risk(connection, terms.symbol, kind)
+    return ExposureLine(*key, kind=kind, last=row.last, price=row.last, option=option)
 
 
 def _scopes(
