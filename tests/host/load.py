@@ -66,9 +66,13 @@ class Load:
             client.join()
 
     def not_filled(self) -> dict[str, str]:
-        """Return the status of each acknowledged order that was not filled."""
-        statuses = {order: self.trader.wait_for_order(order)["status"] for order in self.acknowledged}
-        return {order: status for order, status in statuses.items() if status != "filled"}
+        """Return the code, or else the status, of each acknowledged order that was not filled."""
+        orders = {order: self.trader.wait_for_order(order) for order in self.acknowledged}
+        return {
+            order: state["code"] or state["status"]
+            for order, state in orders.items()
+            if state["status"] != "filled"
+        }
 
     def __str__(self) -> str:
         counts = f"{len(self.acknowledged)} orders acknowledged, {len(self.failures)} requests failed"
