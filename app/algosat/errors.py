@@ -173,6 +173,13 @@ class Denied(AlgosatError):
     severity, category = Severity.WARNING, Category.TRADING
 
 
+class BasketDenied(AlgosatError):
+    """Pre-trade risk checks denied a leg of a basket that is placed whole or not at all."""
+
+    status, code, title = 422, "basket_denied", "Basket denied"
+    severity, category = Severity.WARNING, Category.TRADING
+
+
 class IllegalTransition(AlgosatError):
     status, code, title = 409, "illegal_transition", "Invalid state transition"
     severity, category = Severity.WARNING, Category.TRADING

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask import Response
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
 from algosat.api.headers import REQUIRED_KEY
-from algosat.api.idempotency import all_placed, required_key
+from algosat.api.idempotency import all_placed, replay_header, required_key
 from algosat.api.order_views import OrderView
 from algosat.api.orders import PlainOrder
 from algosat.api.pages import Everything
 from algosat.api.request_models import Input
 from algosat.api.routes import Routes
+from algosat.domain.orders import Status
+from algosat.domain.risk import DenialCode
+from algosat.errors import BasketDenied
 from algosat.trading import place, slicing
+from algosat.trading.place import Placed
 
 routes = Routes("orders")
 
@@ -26,6 +30,16 @@ class Basket(Input):
 
     orders: Annotated[tuple[PlainOrder, ...], Field(min_length=1, max_length=20)]
     """The legs, placed in this sequence."""
+    all_or_none: bool = False
+    """Place nothing unless every leg passes the gate."""
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the default: keys of requests to a release before it had the field stay valid."""
+        data: dict[str, Any] = dump(self)
+        if not self.all_or_none:
+            del data["all_or_none"]
+        return data
 
 
 @routes.post(
@@ -35,18 +49,23 @@ class Basket(Input):
     headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
+    errors=(BasketDenied,),
 )
 def place_basket(body: Basket) -> Response:
     """Place several orders
 
     The gate checks each leg with the legs before it counted as working. A denied leg has the status
-    `denied` in the response and does not affect the others. All orders are durable before the response,
-    which does not wait for the broker.
+    `denied` in the response and does not affect the others. With `all_or_none`, a denied leg denies the
+    whole basket: the response is 422 and names the denied legs, and every leg is stored as denied. All
+    orders are durable before the response, which does not wait for the broker.
     """
     desk = services().desk
     key = required_key("POST /orders/basket", body)
     legs = [leg.terms(desk.account) for leg in body.orders]
-    return all_placed(place.place_basket(desk, legs, cause(), key=key))
+    placed = place.place_basket(desk, legs, cause(), key=key, all_or_none=body.all_or_none)
+    if body.all_or_none:
+        _require_placed(placed)
+    return all_placed(placed)
 
 
 @routes.post(
@@ -60,9 +79,29 @@ def place_basket(body: Basket) -> Response:
 def place_sliced(body: PlainOrder) -> Response:
     """Place an order above the freeze quantity
 
-    The gate checks the whole quantity. The order is then cut into slices that the exchange accepts, each
-    an order of its own. The response does not wait for the broker.
+    The gate checks the whole quantity once. The order is then cut into slices that the exchange accepts,
+    each an order of its own; the later ones name the first in `slice_of`. The engine sends them at the
+    pace that the broker allows. The response does not wait for the broker.
     """
     desk = services().desk
     key = required_key("POST /orders/sliced", body)
     return all_placed(slicing.place_sliced(desk, body.terms(desk.account), cause(), key=key))
+
+
+def _require_placed(placed: Placed) -> None:
+    """Raise BasketDenied with the legs that the gate denied, if there are any."""
+    denied = {
+        number: order
+        for number, order in enumerate(placed.orders)
+        if order.status is Status.DENIED and order.code != DenialCode.BASKET_DENIED
+    }
+    if denied:
+        legs = ", ".join(f"leg {number + 1} ({order.code})" for number, order in denied.items())
+        raise BasketDenied(
+            f"nothing was placed, since the gate denied {legs}",
+            errors=[
+                {"field": f"orders.{number}", "detail": order.reason, "code": order.code}
+                for number, order in denied.items()
+            ],
+            headers=replay_header(placed),
+        )

@@ -86,6 +86,8 @@ class OrderView(Output):
     """Trading session of the order: the regular one, or the one after the market's next opening."""
     send_at: Annotated[Timestamp | None, Field(examples=[None])]
     """Time at which an after-market order is sent; null for a regular order."""
+    slice_of: Annotated[str | None, Field(examples=[None])]
+    """Id of the first slice, for the later slices of a sliced order; null for every other order."""
     status: Annotated[Status, Field(examples=["open"])]
     """State of the order."""
     pending: PendingRequest | None
@@ -221,6 +223,7 @@ def order_view(order: Order, link: Link | None = None) -> OrderView:
         "algo_id": terms.algo_id,
         "session": terms.session,
         "send_at": terms.send_at,
+        "slice_of": terms.slice_of,
         "status": order.status,
         "pending": order.pending,
         "filled_quantity": order.filled_quantity,

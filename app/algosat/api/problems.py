@@ -34,9 +34,9 @@ class FieldError(Output, total=False):
     field: Annotated[str, Field(examples=["quantity"])]
     """Path of the field, its parts joined by dots."""
     detail: Annotated[str, Field(examples=["Field required"])]
-    """Why the value is invalid."""
+    """Why the value is invalid, or the leg denied."""
     code: Annotated[str, Field(examples=["missing"])]
-    """Name of the validation rule that failed."""
+    """Name of the validation rule that failed, or code of the denial."""
 
 
 class ExceptionDetails(Output):
@@ -65,7 +65,7 @@ class Problem(Output):
     """Stable name of the error for programs."""
     correlation_id: CorrelationId
     errors: list[FieldError]
-    """Every invalid field of the request; empty for other errors."""
+    """Every invalid field of the request, or every denied leg of a basket; empty for other errors."""
     exception: NotRequired[ExceptionDetails]
     """Exception of a server error. Only admins get it, and only with the setting `debug` on."""
 

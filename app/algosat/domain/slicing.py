@@ -17,6 +17,12 @@ def slices(quantity: Decimal, instrument: Instrument) -> Iterator[Decimal]:
     yield quantity
 
 
+def number_of_slices(quantity: Decimal, instrument: Instrument) -> int:
+    """Return the number of slices of a quantity, for an instrument whose lots can be sliced."""
+    largest = largest_slice(instrument)
+    return int(quantity // largest) + bool(quantity % largest)
+
+
 def largest_slice(instrument: Instrument) -> Decimal:
     """Return the largest slice of whole lots; zero if one lot is above the freeze quantity."""
     return instrument.freeze_quantity - instrument.freeze_quantity % instrument.lot

@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Boolean, Connection, and_, bindparam, func, or_, select, text
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.reason_codes import EngineCode
@@ -20,7 +33,7 @@ from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
-from algosat.store.tables import CREATED_STATUS, orders
+from algosat.store.tables import CREATED_STATUS, LATER_SLICE, events, orders
 from algosat.trading import exit_alerts, halts, place
 from algosat.trading.apply_report import cause_of, tracked
 from algosat.trading.desk import Desk
@@ -31,18 +44,21 @@ _BUSY_SECONDS: Final = 0.02  # before the next round: a permit or a thread becom
 _BLOCKED_SECONDS: Final = 0.25  # the broker is unavailable, or another order is `unknown`
 _IS_CREATED = (text(CREATED_STATUS), orders.c.account == bindparam("account"))
 _IS_REGULAR, _WAITS = orders.c.send_at.is_(None), orders.c.send_at.is_not(None)
-_ARE_EXITS: BindParameter[bool] = bindparam("are_exits", type_=Boolean)
+# Exits first. Slices of an entry come last: the many requests that they need do not delay other orders.
+_RANK: ColumnElement[int] = case(
+    (orders.c.reduce_only, literal_column("0")),
+    (orders.c.slice_of.is_(None), literal_column("1")),
+    else_=literal_column("2"),
+)
+_AFTER_RANK: BindParameter[int] = bindparam("rank", type_=Integer)
 _CREATED = Prepared(
-    select(orders)
+    select(orders, _RANK.label("rank"))
     .where(
         *_IS_CREATED,
         _IS_REGULAR,
-        or_(
-            orders.c.reduce_only < _ARE_EXITS,
-            and_(orders.c.reduce_only == _ARE_EXITS, orders.c.seq > bindparam("after")),
-        ),
+        or_(_RANK > _AFTER_RANK, and_(_RANK == _AFTER_RANK, orders.c.seq > bindparam("after"))),
     )
-    .order_by(orders.c.reduce_only.desc(), orders.c.seq)
+    .order_by(_RANK, orders.c.seq)
     .limit(_PAGE)
 )
 _DUE = Prepared(
@@ -55,6 +71,19 @@ _ANY_CREATED = Prepared(
     select(
         select(orders.c.seq).where(*_IS_CREATED, _IS_REGULAR).limit(1).scalar_subquery().label("regular"),
         select(func.min(orders.c.send_at)).where(*_IS_CREATED, _WAITS).scalar_subquery().label("send_at"),
+    )
+)
+# The slices of an order have one time of creation: with it they are found in an index.
+_LATER_SLICES = select(orders.c.id).where(
+    orders.c.account == bindparam("account"),
+    orders.c.created_at == bindparam("created_at"),
+    orders.c.slice_of == bindparam("first"),
+    text(LATER_SLICE),
+)
+_LAST_SLICE_SENT_AT = Prepared(
+    select(func.max(events.c.at).label("at")).where(
+        events.c.kind == EventKind.SUBMITTING.value,
+        or_(events.c.subject == bindparam("first"), events.c.subject.in_(_LATER_SLICES)),
     )
 )
 # Denials of an after-market order at the opening that end by themselves, or at its deadline.
@@ -111,6 +140,7 @@ class Router:
         self._deadline = deadline
         self._fence, self._is_reconciled = fence, is_reconciled
         self._some_wait = False
+        self._paced_at: datetime | None = None  # when the rate limits last kept an order back
 
     def created(self, connection: Connection) -> CreatedOrders:
         """Return whether any orders are `created`. If none is to be sent, a round writes nothing."""
@@ -170,7 +200,7 @@ class Router:
         in_force, free = halts.in_force(connection), self._workers.free()
         for each in due:
             order, cause = tracked(connection, each.id)
-            event = self._why_not_resent(order, in_force)
+            event = self._why_not_resent(connection, order, in_force)
             if event is not None:
                 events = [event] if may_happen(order, event.kind) else []
                 ended.append(ledger.record_all(connection, order, events, cause, self._desk.books))
@@ -196,7 +226,7 @@ class Router:
         for row in self._created(connection, due=due):
             order, cause = order_from(row), cause_of(row)
             blocked = (row.strategy, row.symbol) in unknown
-            event = self._why_not_sent(order, in_force, available=available, blocked=blocked)
+            event = self._why_not_sent(connection, order, in_force, available=available, blocked=blocked)
             if event is None and order.terms.is_after_market and available and not blocked:
                 order, event, blocked = self._judge_again(connection, order, cause)
             if event is not None:
@@ -208,12 +238,20 @@ class Router:
                 event = OrderEvent(EventKind.SUBMITTING, self._desk.clock())
                 to_send.append(ledger.record(connection, order, event, cause, self._desk.books))
             else:
+                if not self._throttle.has_room(self._desk.clock()):
+                    self._paced_at = self._desk.clock()
                 retry_in = _BUSY_SECONDS
                 break  # younger orders would find no permit or thread either
         return _Batch(to_send, rejected, retry_in)
 
     def _why_not_sent(
-        self, order: Order, in_force: list[Halt], *, available: bool, blocked: bool = False
+        self,
+        connection: Connection,
+        order: Order,
+        in_force: list[Halt],
+        *,
+        available: bool,
+        blocked: bool = False,
     ) -> OrderEvent | None:
         """Return the rejection of an order that has not been sent, or None if it may still be sent.
 
@@ -223,7 +261,7 @@ class Router:
         covering = [halt for halt in in_force if halt.covers(order.terms.strategy)]
         if covering and not order.terms.reduce_only:
             return OrderEvent(EventKind.REJECTED, at, EngineCode.HALTED_BEFORE_SENDING, covering[0].reason)
-        if not is_late(order, at, self._deadline):
+        if not is_late(order, at, self._deadline) or self._is_slice_in_time(connection, order, at):
             return None
         if available:
             reason = f"the order could not be sent within {self._deadline.total_seconds():g} s"
@@ -237,14 +275,32 @@ class Router:
         )
         return OrderEvent(EventKind.REJECTED, at, EngineCode.BROKER_UNAVAILABLE, reason)
 
-    def _why_not_resent(self, order: Order, in_force: list[Halt]) -> OrderEvent | None:
+    def _why_not_resent(
+        self, connection: Connection, order: Order, in_force: list[Halt]
+    ) -> OrderEvent | None:
         """Return the end of an order whose first request was not sent, or None if it may be resent."""
         if order.pending is PendingRequest.PENDING_CANCEL:
             return OrderEvent(EventKind.CANCELLED, self._desk.clock(), reason="cancelled before it was sent")
         if order.status is not Status.SUBMITTING:
             reason = "the order was certainly not sent, but that was not known in time"
             return OrderEvent(EventKind.REJECTED, self._desk.clock(), EngineCode.SEND_DEADLINE, reason)
-        return self._why_not_sent(order, in_force, available=True)
+        return self._why_not_sent(connection, order, in_force, available=True)
+
+    def _is_slice_in_time(self, connection: Connection, order: Order, at: datetime) -> bool:
+        """Return whether an old order is a slice whose turn came within the deadline, or is still to come.
+
+        Its turn comes when the slice before it has been sent and the rate limits permit another request.
+        """
+        first = order.terms.slice_of
+        if first is None or order.status is not Status.CREATED:
+            return False
+        if not self._throttle.has_room(at):
+            return True
+        sent_at = _LAST_SLICE_SENT_AT.scalar(
+            connection, account=order.terms.account, created_at=order.created_at, first=first
+        )
+        turns = [came for came in (sent_at, self._paced_at) if came is not None]
+        return any(abs(at - came) <= self._deadline for came in turns)
 
     def _judge_again(
         self, connection: Connection, order: Order, cause: Cause
@@ -269,17 +325,15 @@ class Router:
         return self._throttle.try_acquire(self._desk.clock(), is_exit=order.terms.reduce_only)
 
     def _created(self, connection: Connection, *, due: bool) -> Iterator[Any]:
-        """Read created orders: exits first, then the others, oldest first.
+        """Read created orders: exits, then other orders, then slices of entries, each oldest first.
 
         They are read page by page: blocked orders do not delay those behind them.
         """
-        after, are_exits, number = 0, True, _PAGE
+        after, rank, number = 0, 0, _PAGE
         while number == _PAGE:
             number = 0
-            for row in _CREATED.each(
-                connection, account=self._desk.account, after=after, are_exits=are_exits
-            ):
-                after, are_exits, number = row.seq, row.reduce_only, number + 1
+            for row in _CREATED.each(connection, account=self._desk.account, after=after, rank=rank):
+                after, rank, number = row.seq, row.rank, number + 1
                 yield row
         if due:
             yield from _DUE.each(connection, account=self._desk.account, at=self._desk.clock())

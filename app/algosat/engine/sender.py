@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from algosat.clock import has_come
-from algosat.domain.orders import EventKind, Order
+from algosat.domain.orders import EventKind, Order, Status
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
@@ -32,11 +32,13 @@ HUNG_AFTER: Final = timedelta(seconds=15)  # a longer call has hung: the order b
 def is_late(order: Order, at: datetime, deadline: timedelta) -> bool:
     """Return whether the order's deadline to be sent has passed.
 
-    An order from the future was placed before the clock was set back: its age is not known.
+    An order from the future was placed before the clock was set back: its age is not known. The time of a
+    later slice counts from its turn; `Router` decides when that has come.
     """
     if order.terms.send_at is not None:
         return at > order.terms.send_at + max(deadline, _OPENING)
-    return abs(at - order.created_at) > deadline
+    is_sent_slice = order.terms.slice_of is not None and order.status is not Status.CREATED
+    return abs(at - (order.updated_at if is_sent_slice else order.created_at)) > deadline
 
 
 class Sender:

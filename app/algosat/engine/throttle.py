@@ -43,6 +43,11 @@ class Throttle:
             self._count(at, is_new=is_new)
             return True
 
+    def has_room(self, at: datetime) -> bool:
+        """Return whether the limits of the second and the minute permit a request now."""
+        with self._lock:
+            return self._has_room(at)
+
     def pause(self, until: datetime) -> None:
         """Issue no permits before `until`, since the broker asked for fewer requests."""
         with self._lock:

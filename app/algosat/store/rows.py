@@ -49,6 +49,7 @@ def order_values(order: Order) -> dict[str, Any]:
         "algo_id": terms.algo_id,
         "session": terms.session.value,
         "send_at": terms.send_at,
+        "slice_of": terms.slice_of,
         "external": order.external,
         "created_at": order.created_at,
         **order_state(order),
@@ -90,6 +91,7 @@ def order_from(row: Row[Any]) -> Order:
             algo_id=row.algo_id,
             session=TradingSession(row.session),
             send_at=row.send_at,
+            slice_of=row.slice_of,
         ),
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -130,6 +132,7 @@ def terms_from(data: dict[str, Any]) -> OrderTerms:
         algo_id=data.get("algo_id"),
         session=TradingSession(data.get("session", TradingSession.REGULAR)),
         send_at=_time(data.get("send_at")),
+        slice_of=data.get("slice_of"),
     )
 
 

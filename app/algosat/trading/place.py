@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
 from algosat.domain.orders import EventKind, Order, OrderChange, OrderEvent, OrderTerms, Status, create
-from algosat.domain.risk import Denial, RiskSnapshot, gate
+from algosat.domain.risk import Denial, DenialCode, RiskSnapshot, gate
 from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
+from algosat.store.writer import part
 from algosat.trading import exit_alerts, idempotency, risk_snapshot
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
@@ -23,6 +24,8 @@ _ACCEPTED: Final = metrics.ORDERS.labels("accepted")
 _DENIED: Final = metrics.ORDERS.labels("denied")
 _RANDOM_CHARACTERS: Final = 17  # of 5 bits each
 _RANDOM_BYTES: Final = 11
+
+_Judged = tuple[OrderTerms, Denial | None, RiskSnapshot]  # an order's terms after the gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,24 @@ def place_order(desk: Desk, terms: OrderTerms, cause: Cause, *, key: Idempotency
 
 
 def place_basket(
-    desk: Desk, legs: Sequence[OrderTerms], cause: Cause, *, key: IdempotencyKey | None = None
+    desk: Desk,
+    legs: Sequence[OrderTerms],
+    cause: Cause,
+    *,
+    key: IdempotencyKey | None = None,
+    all_or_none: bool = False,
 ) -> Placed:
-    """Place several orders. Each is judged on the book with the orders before it."""
-    return once(desk, key, lambda connection: [admit(connection, desk, terms, cause) for terms in legs])
+    """Place several orders. Each is judged on the book with the orders before it.
+
+    With `all_or_none` every leg is denied if the gate denies one.
+    """
+
+    def admit_legs(connection: Connection) -> list[Order]:
+        if all_or_none:
+            return _admit_all_or_none(connection, desk, legs, cause)
+        return [admit(connection, desk, terms, cause) for terms in legs]
+
+    return once(desk, key, admit_legs)
 
 
 def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Sequence[Order]]) -> Placed:
@@ -76,18 +93,41 @@ def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Se
     return placed
 
 
-def admit(
-    connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause, *, is_slice: bool = False
-) -> Order:
-    """Judge an order on the present book and store it as created or denied.
+def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> Order:
+    """Judge an order on the present book and store it as created or denied."""
+    return write(connection, desk, *_judged(connection, desk, terms), cause)
 
-    Slices of one order are equal by design, so they are not suspected of being repeats.
-    """
+
+def _judged(connection: Connection, desk: Desk, terms: OrderTerms) -> _Judged:
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, desk.clock())
-    if is_slice:
-        snapshot = replace(snapshot, is_repeat=False)
-    terms, denial = gate.judge(terms, snapshot)
-    return write(connection, desk, terms, denial, snapshot, cause)
+    return *gate.judge(terms, snapshot), snapshot
+
+
+def _admit_all_or_none(
+    connection: Connection, desk: Desk, legs: Sequence[OrderTerms], cause: Cause
+) -> list[Order]:
+    """Store all legs as created, or all as denied."""
+    judged: list[_Judged] = []
+    try:
+        with part(connection):
+            orders: list[Order] = []
+            for terms in legs:  # each is judged with those before it, so these must be stored
+                judged.append(_judged(connection, desk, terms))
+                orders.append(write(connection, desk, *judged[-1], cause))
+            if any(order.status is Status.DENIED for order in orders):
+                raise _LegDenied
+            return orders
+    except _LegDenied:
+        number, why = next((at, denial) for at, (_, denial, _) in enumerate(judged, 1) if denial is not None)
+        other = Denial(DenialCode.BASKET_DENIED, f"leg {number} of the basket was denied: {why.detail}")
+        return [
+            write(connection, desk, terms, denial or other, snapshot, cause)
+            for terms, denial, snapshot in judged
+        ]
+
+
+class _LegDenied(Exception):
+    """The gate denied a leg of a basket that is placed whole or not at all."""
 
 
 def judge_again(connection: Connection, desk: Desk, order: Order) -> OrderChange | Denial:

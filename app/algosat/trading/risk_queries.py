@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     select,
     text,
+    true,
 )
 
 from algosat.domain.orders import PRICES, OrderTerms
@@ -26,6 +27,7 @@ from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import IN_BASELINES, IN_HALTS, IN_LIMITS
 from algosat.store.prepared import Prepared
 from algosat.store.tables import (
+    LATER_SLICE,
     NOT_DENIED,
     balances,
     days,
@@ -92,18 +94,24 @@ _SINCE = (
     orders.c.account == bindparam("account"),
     orders.c.created_at > bindparam("since"),
     orders.c.created_at < bindparam("until"),
-    text(NOT_DENIED),
 )
+_COUNTS = (
+    func.count().label("of_account"),
+    func.count(case((orders.c.strategy == _STRATEGY, 1))).label("of_strategy"),
+)
+# The slices of an order count as one. No later slice is denied, so the index of these slices has all of them.
+_PLACED = select(*_COUNTS).where(*_SINCE, text(NOT_DENIED)).subquery("placed")
+_LATER_SLICES = select(*_COUNTS).where(*_SINCE, text(LATER_SLICE)).subquery("later_slices")
 _RECENT = Prepared(
     select(
-        func.count().label("of_account"),
-        func.count(case((orders.c.strategy == _STRATEGY, 1))).label("of_strategy"),
-    ).where(*_SINCE)
+        *((_PLACED.c[name] - _LATER_SLICES.c[name]).label(name) for name in ("of_account", "of_strategy"))
+    ).select_from(_PLACED.join(_LATER_SLICES, true()))
 )
 _EQUAL = Prepared(
     select(orders.c.seq)
     .where(
         *_SINCE,
+        text(NOT_DENIED),
         *(orders.c[name] == bindparam(name) for name in ("symbol", "strategy", "side")),
         *(orders.c[name] == bindparam(name) for name in ("quantity", "type", "product")),
         *(orders.c[name].is_not_distinct_from(bindparam(name, type_=Scaled)) for name in _CHOSEN_PRICES),

@@ -55,3 +55,48 @@ def test_large_order_becomes_one_order_for_each_slice(desk: Desk, trader: Client
     assert answer.status_code == 201
     assert [each["quantity"] for each in answer.json["items"]] == ["1000", "1000", "300"]
     assert len({each["id"] for each in answer.json["items"]}) == 3
+
+
+def test_denied_leg_denies_a_basket_of_all_or_none(desk: Desk, trader: Client) -> None:
+    basket = {"orders": [leg("10"), leg("10", "NOVA-FUT"), leg("20", "BRAVO-EQ")], "all_or_none": True}
+    answer = trader.post("/orders/basket", json=basket, headers=keyed("basket-1"))
+    assert problem_of(answer) == (422, "basket_denied")
+    (denied,) = answer.json["errors"]
+    assert denied["field"] == "orders.1"
+    assert f"leg 2 ({denied['code']})" in answer.json["detail"]
+    stored = trader.get("/orders").json["items"]
+    assert [each["status"] for each in stored] == ["denied"] * 3
+    again = trader.post("/orders/basket", json=basket, headers=keyed("basket-1"))
+    assert problem_of(again) == (422, "basket_denied")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert len(trader.get("/orders").json["items"]) == 3
+
+
+def test_basket_of_all_or_none_is_placed_if_every_leg_passes(desk: Desk, trader: Client) -> None:
+    basket = {"orders": [leg("10"), leg("20", "BRAVO-EQ")], "all_or_none": True}
+    answer = trader.post("/orders/basket", json=basket, headers=keyed("basket-1"))
+    assert answer.status_code == 201
+    assert [each["status"] for each in answer.json["items"]] == ["created"] * 2
+
+
+def test_key_of_a_basket_is_the_same_with_the_default_written_out(desk: Desk, trader: Client) -> None:
+    basket: dict[str, Any] = {"orders": [leg("10")]}
+    first = trader.post("/orders/basket", json=basket, headers=keyed("basket-1"))
+    again = trader.post("/orders/basket", json={**basket, "all_or_none": False}, headers=keyed("basket-1"))
+    assert first.data == again.data
+
+
+def test_value_that_is_no_boolean_is_refused_with_its_place(desk: Desk, trader: Client) -> None:
+    answer = trader.post(
+        "/orders/basket", json={"orders": [leg("10")], "all_or_none": "yes"}, headers=keyed("basket-1")
+    )
+    assert problem_of(answer) == (422, "invalid_body")
+    assert answer.json["errors"][0]["field"] == "all_or_none"
+    assert trader.get("/orders").json["items"] == []
+
+
+def test_later_slices_name_the_first(desk: Desk, trader: Client) -> None:
+    answer = trader.post("/orders/sliced", json=leg("2300"), headers=keyed("sliced-1"))
+    first, *later = answer.json["items"]
+    assert [each["slice_of"] for each in later] == [first["id"]] * 2
+    assert first["slice_of"] is None

@@ -17,7 +17,7 @@ from algosat.exchange.order_book import BookOrder, SymbolBook
 from algosat.exchange.prices.random_walk import Path
 
 # The exchange has no use for these terms, and releases that do not know them must read its orders.
-_NOT_SENT: Final = ("session", "send_at")
+_NOT_SENT: Final = ("session", "send_at", "slice_of")
 _FIELDS: Final = {
     kind: tuple(field.name for field in fields(kind) if field.name not in _NOT_SENT)
     for kind in (OrderTerms, Quote, Path)

@@ -100,6 +100,7 @@ class OrderTerms(Prices):
     algo_id: str | None = None
     session: TradingSession = TradingSession.REGULAR
     send_at: datetime | None = None  # when an after-market order is sent; the gate sets it
+    slice_of: str | None = None  # id of the first slice of the same order; None for that slice, and unsliced
 
     @property
     def is_after_market(self) -> bool:

@@ -52,6 +52,7 @@ class DenialCode(Code):
     ORDERS_PER_DAY = "orders_per_day", "Too many orders on this trading day."
     INSUFFICIENT_FUNDS = "insufficient_funds", "The margin needed exceeds the funds available."
     DAILY_LOSS = "daily_loss", "The day's loss has reached its limit; only exits pass."
+    BASKET_DENIED = "basket_denied", "Another leg of a basket that is placed whole or not at all was denied."
     DUPLICATE = "duplicate_suspected", "An equal order was placed a moment ago."
 
 

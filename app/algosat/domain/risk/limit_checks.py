@@ -93,15 +93,16 @@ def gross_margin_is_within_limit(
 
 def open_orders_are_within_limit(
     terms: OrderTerms,  # noqa: ARG001
-    snapshot: RiskSnapshot,  # noqa: ARG001
+    snapshot: RiskSnapshot,
     scope: RiskScope,
 ) -> Denial | None:
     limit = scope.limits.max_open_orders
-    if scope.working_orders < limit:
+    if scope.working_orders + snapshot.number_of_orders <= limit:
         return None
     return Denial(
         DenialCode.OPEN_ORDERS,
-        f"{scope.working_orders} orders are working; the limit for {scope.name} is {limit}",
+        f"{scope.working_orders} orders are working{_slices(snapshot)}; "
+        f"the limit for {scope.name} is {limit}",
     )
 
 
@@ -114,9 +115,12 @@ def order_rate_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope:
 
 def day_count_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:  # noqa: ARG001
     limit = scope.limits.max_orders_per_day
-    if scope.orders_today < limit:
+    if scope.orders_today + snapshot.number_of_orders <= limit:
         return None
-    return Denial(DenialCode.ORDERS_PER_DAY, f"{scope.name} has placed {limit} orders today")
+    return Denial(
+        DenialCode.ORDERS_PER_DAY,
+        f"{scope.name} has placed {scope.orders_today} orders today{_slices(snapshot)}; the limit is {limit}",
+    )
 
 
 def daily_loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope: RiskScope) -> Denial | None:
@@ -126,6 +130,10 @@ def daily_loss_is_within_limit(terms: OrderTerms, snapshot: RiskSnapshot, scope:
     return Denial(
         DenialCode.DAILY_LOSS, f"{scope.name} has lost {-scope.day_result:.2f} today; the limit is {limit}"
     )
+
+
+def _slices(snapshot: RiskSnapshot) -> str:
+    return f", this one has {snapshot.number_of_orders} slices" if snapshot.number_of_orders > 1 else ""
 
 
 # The checks that the gate applies to the account's limits and to the strategy's own, in this order.

@@ -187,6 +187,7 @@ class RiskSnapshot:
     scopes: tuple[RiskScope, ...]  # the account's, then the strategy's if it has limits of its own
     available: Decimal  # funds that are not used as margin
     is_repeat: bool  # an equal order was placed within the duplicate window
+    number_of_orders: int = 1  # that are placed if the order passes: more than one if it is sliced
     unknown: tuple[Denial, ...] = ()  # what could not be read: each is the denial of an entry
 
     @property

@@ -15,6 +15,7 @@ from algosat.store.tables.control import (
 )
 from algosat.store.tables.ledger import (
     CREATED_STATUS,
+    LATER_SLICE,
     NOT_DENIED,
     WORKING_STATUS,
     balances,
@@ -34,6 +35,7 @@ from algosat.store.tables.users import login_failures, sessions, users
 __all__ = [
     "ACTIVE_EXIT",
     "CREATED_STATUS",
+    "LATER_SLICE",
     "NOT_DENIED",
     "WORKING_STATUS",
     "alerts",

@@ -12,6 +12,7 @@ from algosat.store.types import Json, Scaled, UtcTime
 # The same SQL must be in a partial index and in the queries that use it.
 WORKING_STATUS = f"status IN ({', '.join(sorted(repr(status.value) for status in WORKING))})"
 CREATED_STATUS = f"status = '{Status.CREATED.value}'"
+LATER_SLICE = "slice_of IS NOT NULL"
 NOT_DENIED = f"status != '{Status.DENIED.value}'"
 
 orders = Table(
@@ -49,6 +50,7 @@ orders = Table(
     # The default is for releases that do not know the column.
     Column("session", String(16), nullable=False, server_default=TradingSession.REGULAR.value),
     Column("send_at", UtcTime),  # of an after-market order; null: at once
+    Column("slice_of", String(18)),  # the first slice of the same order; null for that slice, and unsliced
 )
 # The gate sums up the working orders for every new order. With this index it reads no final orders, sorts
 # nothing and fetches no rows. The migration makes these indexes partial on PostgreSQL, too; saying so here
@@ -72,6 +74,12 @@ Index(
 # From this index the gate counts the orders of the last second and finds duplicates of a new one.
 _COUNTED = ("account", "created_at", "strategy", "status", "symbol", "quantity")
 Index("ix_orders_lately", *(orders.c[name] for name in _COUNTED), sqlite_where=text(NOT_DENIED))
+# The gate counts the slices of an order as one: it subtracts the later slices of the last second.
+Index(
+    "ix_orders_slices",
+    *(orders.c[name] for name in ("account", "created_at", "strategy")),
+    sqlite_where=text(LATER_SLICE),
+)
 # Finds external orders, and orders whose tag the broker has changed, by the broker's number.
 Index("ix_orders_broker_order_id", orders.c.account, orders.c.broker_order_id)
 

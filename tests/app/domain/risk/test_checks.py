@@ -209,7 +209,12 @@ def test_order_that_fails_a_check_is_denied_with_its_code(
 
 
 def test_every_code_of_the_checks_has_a_case() -> None:
-    not_from_checks = {DenialCode.UNKNOWN_SYMBOL, DenialCode.NO_QUOTE, DenialCode.CALENDAR_UNKNOWN}
+    not_from_checks = {
+        DenialCode.UNKNOWN_SYMBOL,
+        DenialCode.NO_QUOTE,
+        DenialCode.CALENDAR_UNKNOWN,
+        DenialCode.BASKET_DENIED,
+    }
     assert {each for each, _, _ in CASES} | not_from_checks == set(DenialCode)
 
 
