@@ -4,20 +4,30 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
+from itertools import product
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from algosat.api.context import NAME, Services
+from algosat.backtest.limits import UNLIMITED
 from algosat.config.settings import Settings
+from algosat.domain.calendar import ExchangeCalendar
+from algosat.domain.market_phases import packaged
 from algosat.domain.risk.limits import Limits
+from algosat.store.tables import balances
 from algosat.strategies import catalog
 from tests.app.cases import world as worlds
 from tests.app.cases.strategies import BuyEveryBar, Once
 from tests.app.cases.world import World
 from tests.app.fakes import FakeClock
+
+_ENDS: Final = ((15, 14, 58), (15, 29, 58), (15, 39, 58))  # of continuous trading: the last moments
+_OPTION_STEPS: Final = 8  # an option is quoted at least once in as many steps of the paper market
 
 
 class WorldAt(Protocol):
@@ -41,6 +51,40 @@ def served(app: Flask, services: Services, settings: Settings, clock: FakeClock)
     world = worlds.build(desk, settings.algosat, clock)
     app.extensions[NAME] = replace(services, desk=world.desk, clock=clock)
     return world
+
+
+@pytest.fixture
+def served_at(app: Flask, services: Services, settings: Settings, clock: FakeClock) -> WorldAt:
+    """Return a function that opens a world behind the API, at a time of the exchange's calendar.
+
+    The feed was alive until the end of continuous trading. Limits are wide unless they are named.
+    """
+
+    def open_at(at: datetime, **limits: Any) -> World:
+        algosat = settings.algosat
+        changed = algosat.model_copy(
+            update={
+                "paper": algosat.paper.model_copy(update={"always_open": False}),
+                "engine": algosat.engine.model_copy(update={"orders_per_second": 10_000}),
+            }
+        )
+        clock.at = worlds.ist(2026, 11, 20, 15, 10)
+        allowed = replace(UNLIMITED, **{"stale_quote_seconds": 30.0, **limits})
+        desk = replace(services.desk, calendar=ExchangeCalendar(packaged()), defaults=allowed)
+        world = worlds.build(desk, changed, clock)
+        rich = update(balances).values(deposited=Decimal(10**9))
+        desk.writer.run(lambda connection: connection.execute(rich))
+        app.extensions[NAME] = replace(services, desk=world.desk, clock=clock)
+        for day, end in product((20, 23), _ENDS):
+            moment = worlds.ist(2026, 11, day, *end)
+            if moment < at:
+                world.jump(moment)
+        world.jump(at)
+        for _ in range(_OPTION_STEPS):
+            world.receive(*world.broker.step())
+        return world
+
+    return open_at
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 import pytest
 
-from algosat.domain.orders import Side, Status
+from algosat.domain.orders import Product, Side, Status
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import ist
+from tests.app.desks import order_now
 
 TAKEN = {Status.OPEN, Status.FILLED}
 
@@ -48,3 +50,58 @@ def test_market_order_is_accepted_in_the_pre_open_session(world_at: WorldAt, min
     world.run_until(ist(2026, 11, 25, 9, minute), step=5)
     order = world.place("ALPHA-EQ", Side.BUY, 5)
     assert order.status in TAKEN, order.code
+
+
+def test_orders_of_the_pre_open_session_are_filled_at_its_match_at_one_price(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10)).jump(ist(2026, 11, 25, 9, 0))
+    with_limit = (world.quote("ALPHA-EQ").last * Decimal("1.04")).quantize(Decimal("0.01"))
+    orders = [
+        world.place("ALPHA-EQ", Side.BUY, 5),
+        world.place("ALPHA-EQ", Side.BUY, 6, limit_price=with_limit),
+        world.place("ALPHA-EQ", Side.BUY, 7, product=Product.INTRADAY),
+    ]
+    world.run_until(ist(2026, 11, 25, 9, 9), step=60)
+    assert {order_now(world.desk, order).status for order in orders} == {Status.OPEN}
+    world.run_until(ist(2026, 11, 25, 9, 11), step=60)
+    filled = [order_now(world.desk, order) for order in orders]
+    assert {order.status for order in filled} == {Status.FILLED}
+    assert {order.average_price for order in filled} == {world.quote("ALPHA-EQ").open}
+
+
+def test_orders_of_the_closing_auction_are_filled_at_its_match_or_cancelled(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    world.hold("NOVA-EQ", 10)
+    world.run_until(ist(2026, 11, 23, 15, 21))
+    last = world.quote("NOVA-EQ").last
+    market = world.place("NOVA-EQ", Side.SELL, 3)
+    within, above = (
+        world.place("NOVA-EQ", Side.SELL, 2, limit_price=(last * Decimal(share)).quantize(Decimal(1)))
+        for share in ("0.98", "1.02")
+    )
+    outside = world.place("NOVA-EQ", Side.SELL, 1, limit_price=(last * Decimal("1.04")).quantize(Decimal(1)))
+    assert (outside.status, outside.code) == (Status.REJECTED, "outside_auction_band")
+    world.run_until(ist(2026, 11, 23, 15, 29), step=60)
+    assert {order_now(world.desk, each).status for each in (market, within, above)} == {Status.OPEN}
+    world.run_until(ist(2026, 11, 23, 15, 36), step=60)
+    assert [order_now(world.desk, each).average_price for each in (market, within)] == [last, last]
+    assert order_now(world.desk, above).status is Status.CANCELLED
+
+
+def test_post_close_order_is_filled_at_the_closing_price(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    world.hold("ALPHA-EQ", 10)
+    world.run_until(ist(2026, 11, 23, 15, 51))
+    sold = world.place("ALPHA-EQ", Side.SELL, 4)
+    assert (sold.status, sold.average_price) == (Status.FILLED, world.quote("ALPHA-EQ").last)
+
+
+def test_feed_that_was_silent_before_the_auction_is_stale_in_the_auction(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    last = world.quote("NOVA-EQ").last
+    world.clock.at = ist(2026, 11, 23, 15, 21)
+    world.broker.step()
+    order = world.place("NOVA-EQ", Side.BUY, 1, limit_price=last)
+    assert (order.status, order.code) == (Status.DENIED, "stale_quote")
+    assert "299.0 s old" in (order.reason or ""), (
+        order.reason
+    )  # from the quote to the end of continuous trading

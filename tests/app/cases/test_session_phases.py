@@ -6,33 +6,23 @@ The expectation is written down here, from the exchange's circulars, and not rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from itertools import chain, product
 from typing import Any, Final
 
 import pytest
-from flask import Flask
-from sqlalchemy import update
 
-from algosat.api.context import NAME, Services
-from algosat.backtest.limits import UNLIMITED
-from algosat.config.settings import Settings
-from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.instruments import Instrument, InstrumentKind
-from algosat.domain.market_phases import packaged
 from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status, Validity, create
 from algosat.errors import BrokerRejected
 from algosat.store import queries
-from algosat.store.tables import balances
 from algosat.trading.place import new_id
-from tests.app.cases import world as worlds
+from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import World, ist
 from tests.app.client import Client
 from tests.app.desks import order_now
-from tests.app.fakes import FakeClock
 
 # Market, limit, stop (S) and stop-limit (T) orders for the day; in lower case immediate or cancel.
 ALL = "MLSTmlst"
@@ -65,9 +55,6 @@ PRODUCTS: Final = {
     InstrumentKind.FUTURE: (Product.CARRY, Product.INTRADAY),
     InstrumentKind.OPTION: (Product.CARRY, Product.INTRADAY),
 }
-OPTION_STEPS: Final = 8  # an option is quoted at least once in as many steps of the paper market
-# The last moments of continuous trading: the feed was alive until then.
-ENDS: Final = ("15:14:58", "15:29:58", "15:39:58")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,40 +96,6 @@ def orders_of(instrument: Instrument) -> Iterator[Wanted]:
         yield Wanted(instrument, letter, own)
     for letter in ALL:
         yield Wanted(instrument, letter, own, "after_market")
-
-
-@pytest.fixture
-def at_phase(
-    app: Flask, services: Services, settings: Settings, clock: FakeClock
-) -> Callable[[datetime], World]:
-    """Return a function that opens a world behind the API, at a time of the exchange's calendar."""
-
-    def open_at(at: datetime) -> World:
-        algosat = settings.algosat
-        changed = algosat.model_copy(
-            update={
-                "paper": algosat.paper.model_copy(update={"always_open": False}),
-                "engine": algosat.engine.model_copy(update={"orders_per_second": 10_000}),
-            }
-        )
-        clock.at = ist(2026, 11, 20, 15, 10)
-        limits = replace(UNLIMITED, stale_quote_seconds=30.0)
-        desk = replace(services.desk, calendar=ExchangeCalendar(packaged()), defaults=limits)
-        world = worlds.build(desk, changed, clock)
-        desk.writer.run(
-            lambda connection: connection.execute(update(balances).values(deposited=Decimal(10**9)))
-        )
-        app.extensions[NAME] = replace(services, desk=world.desk, clock=clock)
-        for day, end in product((20, 23), ENDS):
-            moment = ist(2026, 11, day, *map(int, end.split(":")))
-            if moment < at:
-                world.jump(moment)
-        world.jump(at)
-        for _ in range(OPTION_STEPS):
-            world.receive(*world.broker.step())
-        return world
-
-    return open_at
 
 
 def listed(world: World, symbol: str) -> Instrument:
@@ -220,9 +173,9 @@ def ask_exchange(world: World, wanted: Wanted) -> str | None:
 
 @pytest.mark.parametrize("clock_time", HOURS)
 def test_phase_accepts_keeps_or_denies_each_kind_of_order(
-    at_phase: Callable[[datetime], World], trader: Client, clock_time: str
+    served_at: WorldAt, trader: Client, clock_time: str
 ) -> None:
-    world = at_phase(ist(2026, 11, 23, *map(int, clock_time.split(":"))))
+    world = served_at(ist(2026, 11, 23, *map(int, clock_time.split(":"))))
     shares, with_derivatives, derivatives = HOURS[clock_time]
     share, with_auction, future = (listed(world, symbol) for symbol in SYMBOLS)
     hours = {share: shares, with_auction: with_derivatives, future: derivatives}

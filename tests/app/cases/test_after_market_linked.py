@@ -1,0 +1,68 @@
+"""After-market orders with linked exits."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from algosat.domain.orders import OrderType, Status
+from tests.app.cases.conftest import WorldAt
+from tests.app.cases.world import World, ist
+from tests.app.client import Client
+from tests.app.desks import order_now
+
+
+def near(world: World, share: str, symbol: str = "ALPHA-EQ") -> str:
+    return str((world.quote(symbol).last * Decimal(share)).quantize(Decimal("0.1")))
+
+
+@pytest.mark.parametrize("session", ["after_market", "regular"])
+def test_bracket_entered_at_the_opening_match_gets_its_stop_in_continuous_trading(
+    served_at: WorldAt, trader: Client, session: str
+) -> None:
+    minute = 2 if session == "regular" else 30
+    hour = 9 if session == "regular" else 8
+    world = served_at(ist(2026, 11, 23, hour, minute))
+    answer = trader.place(
+        quantity="5",
+        session=session,
+        stop_loss={"trigger_price": near(world, "0.9")},
+        target_price=near(world, "1.1"),
+    )
+    assert answer.status_code == 201, answer.json
+    world.send()
+    world.run_until(ist(2026, 11, 23, 9, 0), step=600)
+    world.run_until(ist(2026, 11, 23, 9, 14), step=20)
+    assert order_now(world.desk, answer.json["id"]).status is Status.FILLED
+    world.run_until(ist(2026, 11, 23, 9, 15, 10), step=1)
+    (stop,) = world.working()
+    assert (stop.terms.type, stop.status, stop.terms.reduce_only) == (
+        OrderType.STOP,
+        Status.TRIGGER_PENDING,
+        True,
+    )
+
+
+def test_pair_placed_after_the_close_protects_the_position_from_the_next_opening_on(
+    served_at: WorldAt, trader: Client
+) -> None:
+    world = served_at(ist(2026, 11, 23, 15, 5))
+    world.hold("ALPHA-EQ", 10)
+    world.jump(ist(2026, 11, 23, 15, 29, 58)).jump(ist(2026, 11, 23, 16, 5))
+    answer = trader.place(
+        side="sell",
+        type="stop",
+        trigger_price=near(world, "0.9"),
+        target_price=near(world, "1.1"),
+        reduce_only=True,
+        session="after_market",
+    )
+    assert answer.status_code == 201, answer.json
+    world.run(3)
+    assert [order.status for order in world.working()] == [Status.CREATED]
+    world.jump(ist(2026, 11, 25, 9, 14, 50)).run_until(ist(2026, 11, 25, 9, 15, 10), step=1)
+    (stop,) = world.working()
+    assert (stop.status, stop.remaining_quantity) == (Status.TRIGGER_PENDING, Decimal(10))
+    linked = trader.get(f"/orders/{answer.json['id']}/linked").json
+    assert linked["state"] == "protected", linked
