@@ -41,6 +41,7 @@ from algosat.trading.halts import Halt
 
 _PAGE: Final = 10  # created orders read at a time; no fewer than there are threads to send them
 _BUSY_SECONDS: Final = 0.02  # before the next round: a permit or a thread becomes free soon
+_LAST_ROUND: Final = timedelta(seconds=1)  # before its deadline a waiting order is rejected with the reason
 _BLOCKED_SECONDS: Final = 0.25  # the broker is unavailable, or another order is `unknown`
 _IS_CREATED = (text(CREATED_STATUS), orders.c.account == bindparam("account"))
 _IS_REGULAR, _WAITS = orders.c.send_at.is_(None), orders.c.send_at.is_not(None)
@@ -316,9 +317,10 @@ class Router:
                 return order, None, False
             event = OrderEvent(EventKind.MODIFIED, self._desk.clock(), change=outcome)
             return ledger.record(connection, order, event, cause, self._desk.books), None, False
-        if outcome.code in _PASSES_SOON:
+        now = self._desk.clock()
+        if outcome.code in _PASSES_SOON and not is_late(order, now + _LAST_ROUND, self._deadline):
             return order, None, True
-        return order, OrderEvent(EventKind.REJECTED, self._desk.clock(), outcome.code, outcome.detail), False
+        return order, OrderEvent(EventKind.REJECTED, now, outcome.code, outcome.detail), False
 
     def _has_permit(self, order: Order) -> bool:
         """Take a permit to send the order, if there is one. The day's limit does not keep exits back."""

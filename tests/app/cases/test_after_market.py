@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ from algosat.domain.orders import (
     Validity,
 )
 from algosat.store.verify.verify import verify
-from algosat.trading import activity, cancel, halts, modify, place
+from algosat.trading import activity, calendar_changes, cancel, halts, live_calendar, modify, place
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import World, ist
 from tests.app.desks import CAUSE, order_now
@@ -194,6 +194,21 @@ def test_engine_that_was_away_during_the_opening_rejects_the_order(world_at: Wor
     world.jump(ist(2026, 11, 25, 9, 21))
     ended = now(world, order)
     assert (ended.status, ended.code) == (Status.REJECTED, "send_deadline")
+
+
+def test_order_whose_market_stays_closed_is_rejected_with_that_reason(
+    world_at: WorldAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_calendar, "_REFRESH_INTERVAL", 0.0)
+    world = world_at(MONDAY)
+    order = after_market(world)
+    calendar_changes.set_day(world.desk, date(2026, 11, 25), "Day of mourning", CAUSE)
+    world.jump(PRE_OPEN)
+    assert now(world, order).status is Status.CREATED
+    world.jump(ist(2026, 11, 25, 9, 19, 58))
+    ended = now(world, order)
+    assert (ended.status, ended.code) == (Status.REJECTED, "market_closed")
+    assert "26 Nov 09:00" in (ended.reason or "")
 
 
 def test_halt_rejects_the_order_at_the_opening(world_at: WorldAt) -> None:
