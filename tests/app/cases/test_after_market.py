@@ -205,7 +205,7 @@ def test_order_whose_market_stays_closed_is_rejected_with_that_reason(
     calendar_changes.set_day(world.desk, date(2026, 11, 25), "Day of mourning", CAUSE)
     world.jump(PRE_OPEN)
     assert now(world, order).status is Status.CREATED
-    world.jump(ist(2026, 11, 25, 9, 19, 58))
+    world.jump(ist(2026, 11, 25, 9, 19, 59))
     ended = now(world, order)
     assert (ended.status, ended.code) == (Status.REJECTED, "market_closed")
     assert "26 Nov 09:00" in (ended.reason or "")
