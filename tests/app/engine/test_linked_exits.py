@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ import pytest
 from algosat.config.settings import Settings
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.linked_exits import ExitPrices, LinkedExit
-from algosat.domain.orders import ModifyRequest, Order, OrderType, Side, Status, Trade
-from algosat.errors import BrokerRejected, BrokerUncertain, InvalidBody
+from algosat.domain.orders import TERMINAL, ModifyRequest, Order, OrderType, Side, Status, Trade, Validity
+from algosat.domain.orders.report import OrderReport
+from algosat.errors import AlgosatError, BrokerNotReached, BrokerRejected, BrokerUncertain, InvalidBody
 from algosat.store import linked_exits as rows
 from algosat.store import queries
 from algosat.store.verify.verify import verify
@@ -22,6 +25,7 @@ from algosat.trading.linked_exits import ExitRequest, LinkedChange
 from tests.app.desks import CAUSE, hold, order_now, set_prices, terms_of
 from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
 from tests.app.fake_exchange import FakeExchange, external_report
+from tests.app.thorough import examples
 
 
 @dataclass
@@ -495,3 +499,114 @@ def test_store_is_verified_after_a_target(walk: Walk) -> None:
     walk.fill(walk.working[0], "10", "105")
     with walk.desk.database.read() as connection:
         assert verify(connection).findings == []
+
+
+# --- random walks ------------------------------------------------------------------------------------
+
+_FAULTS = (BrokerUncertain("silence"), BrokerRejected("no"), BrokerNotReached("no connection"))
+
+
+class RandomDay:
+    """A day of random prices, faults of the broker, restarts of the engine, and orders of a person."""
+
+    def __init__(self, walk: Walk, seed: int) -> None:
+        self.walk, self.random = walk, Random(seed)
+        self.price = Decimal(100)
+
+    def run(self, steps: int) -> None:
+        self.begin()
+        for _ in range(steps):
+            self.random.choice((self.move, self.move, self.trade, self.trade, self.meddle))()
+            self.walk.step(str(self.price), seconds=self.random.choice((0.3, 1, 6)))
+            self.require_one_exit()
+
+    def begin(self) -> None:
+        target = Decimal(self.random.choice((102, 105)))
+        trail = self.random.choice((None, Decimal(3)))
+        if self.random.random() < 0.5:
+            exits = ExitRequest(target, trail)
+            linked_exits.place_linked(self.walk.desk, terms_of(**stop()), exits, CAUSE)
+        else:
+            stop_loss = ExitPrices(trigger_price=Decimal(96), trail_amount=trail)
+            exits = ExitRequest(target, stop_loss=stop_loss)
+            linked_exits.place_linked(self.walk.desk, terms_of("20"), exits, CAUSE)
+        self.walk.step()
+
+    def move(self) -> None:
+        self.price = max(Decimal(90), min(Decimal(112), self.price + self.random.choice((-4, -1, 1, 3))))
+
+    def trade(self) -> None:
+        """Execute at the broker what the price allows, in whole or in part."""
+        for report in list(self.walk.exchange.book.values()):
+            terms = report.terms
+            left = terms.quantity - report.filled_quantity
+            if report.status in TERMINAL or not left or not self.is_executable(report):
+                continue
+            order = order_now(self.walk.desk, report.tag or "")
+            self.walk.exchange.fill(order, str(self.random.choice((left, left, 1))), str(self.price))
+            report = self.walk.exchange.book[report.broker_order_id]
+            if terms.validity is Validity.IOC and report.status not in TERMINAL:
+                self.walk.exchange.book[report.broker_order_id] = replace(report, status=Status.CANCELLED)
+
+    def is_executable(self, report: OrderReport) -> bool:
+        terms = report.terms
+        if terms.type.has_trigger and not report.trades:
+            return self.price <= (terms.trigger_price or 0)
+        if terms.limit_price is None:
+            return True
+        return (self.price - terms.limit_price) * terms.side.sign <= 0 or terms.validity is Validity.IOC
+
+    def meddle(self) -> None:
+        """Let the broker fail, restart the engine, or change or cancel an order."""
+        chance = self.random.random()
+        if chance < 0.45:
+            requests = self.random.choice((("cancel",), ("place",), ("modify",), ("cancel", "place")))
+            fault = failing(self.random.choice(_FAULTS), *requests)
+            self.walk.exchange.before = fault if self.random.random() < 0.5 else no_fault
+            is_lost = self.walk.exchange.before is no_fault
+            lost = failing(BrokerUncertain("the answer is lost"), *requests)
+            self.walk.exchange.after = lost if is_lost else no_fault
+        elif chance < 0.7:
+            self.walk.exchange.before = self.walk.exchange.after = no_fault
+        elif chance < 0.9:
+            self.walk.restart()
+        elif chance < 0.95 and self.walk.working:
+            with suppress(AlgosatError):
+                change = ModifyRequest(trigger_price=Decimal(self.random.choice((94, 97))))
+                modify.modify_order(self.walk.desk, self.walk.working[-1].id, change, CAUSE)
+        elif chance >= 0.98:
+            cancel.cancel_all(self.walk.desk, CAUSE)
+
+    def require_one_exit(self) -> None:
+        """Check that the exits at the broker can never sell more than the broker has bought for us."""
+        book = self.walk.exchange.book.values()
+        bought = 10 + sum(each.filled_quantity for each in book if each.terms.side is Side.BUY)
+        sold = sum(each.filled_quantity for each in book if each.terms.side is Side.SELL)
+        live = [each for each in book if each.terms.side is Side.SELL and each.status not in TERMINAL]
+        could_be_sold = sum(each.terms.quantity - each.filled_quantity for each in live)
+        assert sold + could_be_sold <= bought
+
+    def settle(self) -> None:
+        """Let everything work again at a price between stop and target."""
+        self.walk.exchange.before = self.walk.exchange.after = no_fault
+        self.price = Decimal(100)
+        for _ in range(20):
+            self.trade()
+            self.walk.step("100", seconds=7)
+            self.require_one_exit()
+
+
+@pytest.mark.parametrize("seed", range(examples(8)))
+def test_random_day_fills_one_exit_and_ends_protected(walk: Walk, seed: int) -> None:
+    day = RandomDay(walk, seed)
+    day.run(40)
+    day.settle()
+    with walk.desk.database.read() as connection:
+        active = rows.active(connection, "paper")
+        exited = sum(rows.exited(connection, each.id) for each in active)
+        assert verify(connection).findings == []
+    wanted = sum(each.quantity for each in active) - exited
+    stops = [order for order in walk.working if order.terms.reduce_only]
+    assert sum(order.remaining_quantity for order in stops) == min(wanted, walk.held())
+    assert all(order.status is Status.TRIGGER_PENDING for order in stops)
+    assert not walk.alerted()
