@@ -27,6 +27,7 @@ from algosat.api.responses import json_answer
 from algosat.api.routes import Routes
 from algosat.api.waiting import has_no_request_pending, is_acknowledged, seconds_preferred
 from algosat.domain.linked_exits import ExitPrices
+from algosat.domain.linked_requests import ExitRequest, LinkedChange
 from algosat.domain.orders import (
     ModifyRequest,
     Order,
@@ -43,7 +44,6 @@ from algosat.store import audit, ledger, queries
 from algosat.store import linked_exits as rows
 from algosat.store.rows import order_from
 from algosat.trading import cancel, idempotency, linked_exits, modify, place
-from algosat.trading.linked_exits import ExitRequest, LinkedChange
 
 routes = Routes("orders", "Place, change and cancel orders, and read their history.")
 

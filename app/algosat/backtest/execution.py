@@ -35,6 +35,10 @@ class Execution:
         """Send an order. It arrives with its symbol's next quote."""
         self._arriving.setdefault(order.terms.symbol, []).append(order)
 
+    def place_at_once(self, order: Order, at: datetime) -> list[OrderReport]:
+        """Place an order at the present quote, as an order that rests at its price would trade."""
+        return self._step(self._places([order]), at)
+
     def cancel(self, order: Order, at: datetime) -> list[OrderReport]:
         """Cancel an order at once. Returns no report if the order has not arrived yet."""
         arriving = self._arriving.get(order.terms.symbol, [])

@@ -11,12 +11,14 @@ from typing import Any
 
 from algosat.backtest.execution import Execution
 from algosat.backtest.limits import UNLIMITED
+from algosat.backtest.simulated_exits import SimulatedExits
 from algosat.backtest.simulated_ledger import SimulatedLedger
 from algosat.domain import exits, reduce_only, slicing
 from algosat.domain.calendar import Calendar, next_opening
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
-from algosat.domain.market_phases import has_ended
+from algosat.domain.linked_requests import ExitRequest, LinkedMarket, prepared
+from algosat.domain.market_phases import has_ended, takes
 from algosat.domain.orders import (
     EventKind,
     ModifyRequest,
@@ -24,16 +26,18 @@ from algosat.domain.orders import (
     OrderChange,
     OrderEvent,
     OrderTerms,
+    OrderType,
     Product,
     Status,
     TradingSession,
+    Validity,
     create,
     may_happen,
     modification,
 )
 from algosat.domain.risk import Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot, gate
 from algosat.domain.risk.limits import Limits
-from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, NotFound
+from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, InvalidBody, NotFound
 from algosat.exchange.listings import Listing
 from algosat.strategies.base import closing_of, opening_of, session_of
 from algosat.strategies.strategy_events import StrategyEvent
@@ -64,6 +68,7 @@ class SimulatedContext:
         self._calendar = calendar
         self._limits = limits
         self._square_off = square_off_before_close
+        self._linked = SimulatedExits(ledger, self, self._takes_stops)
         self._numbers = count(1)
         self._placed: list[datetime] = []  # times of today's orders
         self._day: date | None = None
@@ -108,8 +113,26 @@ class SimulatedContext:
 
     # --- orders --------------------------------------------------------------------------------------
 
-    def place(self, terms: OrderTerms) -> Order:
+    def place(self, terms: OrderTerms, exits: ExitRequest | None = None) -> Order:
+        if exits is not None:
+            return self._place_linked(terms, exits)
         terms, denial = gate.judge(terms, self._snapshot(terms))
+        return self._store(terms, denial)
+
+    def _place_linked(self, terms: OrderTerms, exits: ExitRequest) -> Order:
+        listing, quote = self._listings.get(terms.symbol), self.quotes.get(terms.symbol)
+        if listing is None or quote is None:
+            return self.place(terms)  # the gate denies it
+        try:
+            terms, prices = prepared(terms, exits, LinkedMarket(listing.instrument, quote))
+        except InvalidBody as error:
+            return self._store(terms, Denial(DenialCode.INVALID_TERMS, error.detail))
+        order = self.place(terms)
+        if order.status is not Status.DENIED:
+            self._linked.add(order, prices)
+        return order
+
+    def _store(self, terms: OrderTerms, denial: Denial | None, *, at_once: bool = False) -> Order:
         order = create(f"a{next(self._numbers):017d}", terms, self.now)
         if denial is not None:
             self.denied[denial.code] = self.denied.get(denial.code, 0) + 1
@@ -118,7 +141,7 @@ class SimulatedContext:
             return self._ledger.record(order, event)
         if terms.send_at is not None:
             self._kept.append(order.id)
-        else:
+        elif not at_once:
             self._submit(order)
         return self._ledger.keep(order)
 
@@ -156,6 +179,19 @@ class SimulatedContext:
         self._exchange.submit(order)
 
     def cancel(self, order_id: str) -> Order:
+        return self.cancel_exit(self._linked.end_with(order_id) or order_id)
+
+    def place_exit(self, terms: OrderTerms, *, at_once: bool = False) -> Order:
+        """Place a stop or target of a linked exit, at the present quote or with the next one."""
+        terms, denial = gate.judge(terms, self._snapshot(terms))
+        order = self._store(terms, denial, at_once=at_once)
+        if at_once and denial is None:
+            for report in self._exchange.place_at_once(order, self.now):
+                order = self._ledger.apply_report(report) or order
+        return order
+
+    def cancel_exit(self, order_id: str) -> Order:
+        """Cancel an order; its linked exit continues."""
         order = self._ledger.orders[order_id]
         if not order.is_working:
             return order
@@ -218,7 +254,11 @@ class SimulatedContext:
         """Cancel reduce-only orders that have become larger than their position, as the engine does."""
         reducing = filter(reduce_only.is_exit, self.working())
         for order in list(reduce_only.oversized(reducing, self._ledger.positions.values())):
-            self.cancel(order.id)
+            self.cancel_exit(order.id)
+
+    def advance_exits(self, quote: Quote) -> list[Order]:
+        """Advance the linked exits of the quote's symbol. Returns the orders that changed at once."""
+        return self._linked.advance(quote, self.instrument(quote.symbol).tick, self.now)
 
     def check_daily_loss(self) -> None:
         """Halt and cancel working orders if the day's loss has reached its limit. Exits still pass."""
@@ -239,6 +279,11 @@ class SimulatedContext:
             if not order.terms.reduce_only or order.terms.type.has_trigger:
                 self.cancel(order.id)
         self.close(symbol)
+
+    def _takes_stops(self, symbol: str) -> bool:
+        instrument = self.instrument(symbol)
+        phase = self._calendar.phase(instrument.segment, instrument.has_derivatives, self.now)
+        return takes(phase, OrderType.STOP, Validity.DAY)
 
     def _is_closing(self, symbol: str) -> bool:
         instrument = self.instrument(symbol)

@@ -142,6 +142,8 @@ class Simulation:
         context.now = at
         if reports:
             context.cancel_oversized_exits()
+        for changed in context.advance_exits(quote):
+            self._runner.order(changed)
         context.check_daily_loss()
         context.square_off(quote.symbol)
         self._runner.quote(quote)

@@ -294,6 +294,13 @@ def first_trigger(prices: ExitPrices, side: Side, last: Decimal, tick: Decimal) 
     return _at_distance(last, distance, side, tick)
 
 
+def with_trigger(prices: ExitPrices, trigger: Decimal) -> ExitPrices:
+    """Return the prices with another trigger; a stop-limit's limit keeps its distance from it."""
+    moved = ZERO if prices.trigger_price is None else trigger - prices.trigger_price
+    limit = None if prices.limit_price is None else prices.limit_price + moved
+    return replace(prices, trigger_price=trigger, limit_price=limit)
+
+
 def trailed(of: LinkedExit, quote: Quote | None, tick: Decimal) -> Decimal | None:
     """Return the tighter trigger price that the stop is to have; None if it stays."""
     trigger = of.prices.trigger_price

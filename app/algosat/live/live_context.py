@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Product, TradingSession
 from algosat.errors import Conflict, Denied, IllegalTransition, KeyReused, NotFound
 from algosat.live import checkpoint
@@ -32,7 +33,7 @@ from algosat.store.tables import positions
 from algosat.strategies.bars import SECONDS_A_DAY
 from algosat.strategies.base import closing_of, opening_of, session_of
 from algosat.strategies.strategy_events import BarClosed, OrderUpdated, StrategyEvent
-from algosat.trading import cancel, close, idempotency, modify, place
+from algosat.trading import cancel, close, idempotency, linked_exits, modify, place
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
@@ -157,9 +158,16 @@ class LiveContext:
 
     # --- orders --------------------------------------------------------------------------------------
 
-    def place(self, terms: OrderTerms) -> Order:
-        body = orjson.dumps(asdict(terms), default=str, option=orjson.OPT_SORT_KEYS)
-        (order,) = self._once(body, lambda key: place.place_order(self._desk, terms, self._cause, key=key))
+    def place(self, terms: OrderTerms, exits: ExitRequest | None = None) -> Order:
+        data = asdict(terms) if exits is None else {**asdict(terms), "exits": asdict(exits)}
+        body = orjson.dumps(data, default=str, option=orjson.OPT_SORT_KEYS)
+
+        def work(key: IdempotencyKey) -> Placed:
+            if exits is None:
+                return place.place_order(self._desk, terms, self._cause, key=key)
+            return linked_exits.place_linked_or_deny(self._desk, terms, exits, self._cause, key=key)
+
+        (order,) = self._once(body, work)
         return order
 
     def close(self, symbol: str) -> Sequence[Order]:

@@ -22,6 +22,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.linked_exits import ExitPrices
+from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.market_phases import has_ended
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Side, TradingSession, Validity
 from algosat.errors import CalendarUnknown
@@ -68,8 +70,11 @@ class StrategyContext(Protocol):
     def working(self) -> Sequence[Order]:
         """Return the strategy's working orders, oldest first."""
 
-    def place(self, terms: OrderTerms) -> Order:
-        """Place an order. A denied order is returned with its code and reason; nothing is raised."""
+    def place(self, terms: OrderTerms, exits: ExitRequest | None = None) -> Order:
+        """Place an order, with linked exits if any are given.
+
+        A denied order is returned with its code and reason; nothing is raised.
+        """
 
     def cancel(self, order_id: str) -> Order:
         """Request a cancel. An order that is no longer working is returned unchanged."""
@@ -156,14 +161,22 @@ class Strategy(Generic[P]):
         validity: Validity = Validity.DAY,
         reduce_only: bool = False,
         session: TradingSession | None = None,
+        stop_loss: Decimal | None = None,
+        target: Decimal | None = None,
+        trail: Decimal | None = None,
     ) -> Order:
         """Place a market order; with `limit` a limit order, with `trigger` a stop, with both a stop-limit.
 
         An order for the session `after_market` is kept until the market opens; it can be placed once
         continuous trading has ended. That is the default then for strategies on daily bars, whose bar ends
         with continuous trading. The default of strategies on shorter bars is the regular session.
+
+        An entry with `stop_loss` (the trigger price of a stop) or `trail` (the distance at which the stop
+        follows the price) is a bracket, with or without `target`. A reduce-only stop with `target` is an OCO
+        pair; with `trail` it is a trailing stop, which needs no `trigger`. `docs/api.md` describes them.
         """
-        return self._place(Side.BUY, symbol, quantity, limit, trigger, validity, reduce_only, session)
+        exits = _exits(stop_loss, target, trail, reduce_only=reduce_only)
+        return self._place(Side.BUY, symbol, quantity, limit, trigger, validity, reduce_only, session, exits)
 
     def sell(
         self,
@@ -175,9 +188,13 @@ class Strategy(Generic[P]):
         validity: Validity = Validity.DAY,
         reduce_only: bool = False,
         session: TradingSession | None = None,
+        stop_loss: Decimal | None = None,
+        target: Decimal | None = None,
+        trail: Decimal | None = None,
     ) -> Order:
         """Place an order to sell, with the order types of `buy`."""
-        return self._place(Side.SELL, symbol, quantity, limit, trigger, validity, reduce_only, session)
+        exits = _exits(stop_loss, target, trail, reduce_only=reduce_only)
+        return self._place(Side.SELL, symbol, quantity, limit, trigger, validity, reduce_only, session, exits)
 
     def change(
         self,
@@ -221,27 +238,29 @@ class Strategy(Generic[P]):
         validity: Validity,
         reduce_only: bool,
         session: TradingSession | None,
+        exits: ExitRequest | None,
     ) -> Order:
         if session is None:
             is_daily = self.parameters.bar_seconds == SECONDS_A_DAY
             session = self.context.session(symbol) if is_daily else TradingSession.REGULAR
-        return self.context.place(
-            OrderTerms(
-                account=self.context.account,
-                symbol=symbol,
-                side=side,
-                quantity=quantity,
-                type=_TYPES[limit is not None, trigger is not None],
-                limit_price=limit,
-                trigger_price=trigger,
-                product=self.parameters.product,
-                validity=validity,
-                reduce_only=reduce_only,
-                strategy=self.context.strategy,
-                algo_id=self.parameters.algo_id,
-                session=session,
-            )
+        # A trailing stop has no trigger price until it is placed.
+        is_stop = trigger is not None or (reduce_only and exits is not None)
+        terms = OrderTerms(
+            account=self.context.account,
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
+            type=_TYPES[limit is not None, is_stop],
+            limit_price=limit,
+            trigger_price=trigger,
+            product=self.parameters.product,
+            validity=validity,
+            reduce_only=reduce_only,
+            strategy=self.context.strategy,
+            algo_id=self.parameters.algo_id,
+            session=session,
         )
+        return self.context.place(terms) if exits is None else self.context.place(terms, exits)
 
     # --- deprecated names, to be removed in 0.2.0 ----------------------------------------------------
 
@@ -255,6 +274,17 @@ class Strategy(Generic[P]):
     def carry_over(cls, state: State, before: P, now: P) -> State:
         """Return the default of `migrate_state`. Deprecated; a subclass that overrides it is still asked."""
         return state if before == now else {}
+
+
+def _exits(
+    stop_loss: Decimal | None, target: Decimal | None, trail: Decimal | None, *, reduce_only: bool
+) -> ExitRequest | None:
+    """Return the exits to link to an order; None if there are none."""
+    if reduce_only or (stop_loss is None and trail is None):
+        of_bracket = None if stop_loss is None else ExitPrices(stop_loss)
+        request = ExitRequest(target, trail, stop_loss=of_bracket)
+        return None if request == ExitRequest() else request
+    return ExitRequest(target, stop_loss=ExitPrices(stop_loss, trail_amount=trail))
 
 
 _TYPES = {

@@ -20,7 +20,6 @@ from algosat.domain.linked_exits import (
     CancelStop,
     End,
     ExitFacts,
-    ExitPrices,
     ExitState,
     Hold,
     KeepStop,
@@ -34,6 +33,7 @@ from algosat.domain.linked_exits import (
     decide,
     is_unprotected,
     next_attempt,
+    with_trigger,
 )
 from algosat.domain.market_phases import takes
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Status, Validity
@@ -182,7 +182,7 @@ class _ExitStep:
         if action.trigger_price is None:
             terms = of.target_terms(facts.order.remaining_quantity)
         else:
-            of = replace(of, prices=_with_trigger(of, action.trigger_price))
+            of = replace(of, prices=with_trigger(of.prices, action.trigger_price))
             terms = of.stop_terms(facts.order.remaining_quantity)
         if self._judge(terms, replacing=facts.order.id) is not None:
             return next_attempt(of, facts.at)
@@ -194,7 +194,7 @@ class _ExitStep:
             return of
         request = ModifyRequest(quantity=action.quantity)
         if action.trigger_price is not None:
-            prices = _with_trigger(of, action.trigger_price)
+            prices = with_trigger(of.prices, action.trigger_price)
             request = ModifyRequest(trigger_price=prices.trigger_price, limit_price=prices.limit_price)
         change = request.of(facts.order.terms)
         outcome = modify.request(self._connection, self._desk, facts.order, change, self._cause)
@@ -219,14 +219,6 @@ class _ExitStep:
         at = self._desk.clock()
         snapshot = risk_snapshot.read_snapshot(self._connection, self._desk, terms, at, replacing=replacing)
         return gate.judge(terms, snapshot)[1]
-
-
-def _with_trigger(of: LinkedExit, trigger: Decimal) -> ExitPrices:
-    """Return the prices with another trigger; a stop-limit's limit keeps its distance from it."""
-    prices = of.prices
-    moved = ZERO if prices.trigger_price is None else trigger - prices.trigger_price
-    limit = None if prices.limit_price is None else prices.limit_price + moved
-    return replace(prices, trigger_price=trigger, limit_price=limit)
 
 
 def _facts(connection: Connection, desk: Desk, of: LinkedExit) -> ExitFacts:

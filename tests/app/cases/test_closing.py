@@ -87,3 +87,56 @@ def test_stop_is_cancelled_when_the_target_is_reached(served: World, trader: Cli
     assert served.held() == {}
     assert served.working() == []
     assert trader.get(f"/orders/{stop['id']}/linked").json["outcome"] == "target_filled"
+
+
+def test_short_position_is_bought_back_once(served: World, trader: Client) -> None:
+    """Sibling of case 08: a pair that buys."""
+    sent(served, trader.place(side="sell", product="intraday"))
+    pair = trader.place(
+        side="buy",
+        type="stop",
+        product="intraday",
+        trigger_price=near(served, "1.03"),
+        target_price=near(served, "0.997"),
+        reduce_only=True,
+    )
+    stop = sent(served, pair)
+    served.move_to(SYMBOL, Decimal(near(served, "0.995")))
+    assert served.held() == {}
+    assert served.working() == []
+    assert trader.get(f"/orders/{stop['id']}/linked").json["outcome"] == "target_filled"
+
+
+def test_bracket_protects_what_its_entry_buys_until_the_target(served: World, trader: Client) -> None:
+    """Sibling of case 08: entry, stop and target in one request."""
+    stop_loss = {"trigger_price": near(served, "0.97")}
+    entry = sent(served, trader.place(stop_loss=stop_loss, target_price=near(served, "1.003")))
+    served.run(2)
+    (stop,) = served.working()
+    assert (stop.status, stop.terms.quantity) == (Status.TRIGGER_PENDING, Decimal(10))
+    served.move_to(SYMBOL, Decimal(near(served, "1.005")))
+    assert served.held() == {}
+    assert served.working() == []
+    orders = trader.get(f"/orders/{entry['id']}/linked").json["orders"]
+    assert [each["role"] for each in orders] == ["entry", "stop", "target"]
+
+
+def test_engine_that_was_away_costs_the_target_and_not_the_stop(served: World, trader: Client) -> None:
+    """Sibling of case 08: the stop rests at the exchange while nobody watches the target."""
+    sent(served, trader.place())
+    pair = trader.place(
+        side="sell",
+        type="stop",
+        trigger_price=near(served, "0.97"),
+        target_price=near(served, "1.003"),
+        reduce_only=True,
+    )
+    sent(served, pair)
+    up, down = Decimal(near(served, "1.01")), Decimal(near(served, "0.966"))
+    for price in (up, down):
+        served.broker.move_to(SYMBOL, price)
+        served.clock.forward(seconds=30)
+        served.broker.step()
+    served.run(4)
+    assert served.held() == {}
+    assert served.working() == []

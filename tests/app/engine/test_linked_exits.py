@@ -13,6 +13,7 @@ import pytest
 from algosat.config.settings import Settings
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.linked_exits import ExitPrices, LinkedExit
+from algosat.domain.linked_requests import ExitRequest, LinkedChange
 from algosat.domain.orders import TERMINAL, ModifyRequest, Order, OrderType, Side, Status, Trade, Validity
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import AlgosatError, BrokerNotReached, BrokerRejected, BrokerUncertain, InvalidBody
@@ -21,7 +22,6 @@ from algosat.store import queries
 from algosat.store.verify.verify import verify
 from algosat.trading import alerts, cancel, linked_exits, modify
 from algosat.trading.desk import Desk
-from algosat.trading.linked_exits import ExitRequest, LinkedChange
 from tests.app.desks import CAUSE, hold, order_now, set_prices, terms_of
 from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
 from tests.app.fake_exchange import FakeExchange, external_report

@@ -10,6 +10,8 @@ import pytest
 
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
+from algosat.domain.linked_exits import ExitPrices
+from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import (
     EventKind,
     ModifyRequest,
@@ -23,7 +25,7 @@ from algosat.domain.orders import (
 from algosat.live import checkpoint
 from algosat.live.live_context import LiveContext
 from algosat.live.updates import DeliveredOrders
-from algosat.store import queries
+from algosat.store import linked_exits, queries
 from algosat.strategies.strategy_events import BarClosed, OrderUpdated, QuoteReceived, Started
 from algosat.trading.desk import Desk
 from tests.app.desks import SHARE, advance, buy, order_now, quote_of
@@ -256,3 +258,22 @@ def test_changed_state_alone_is_stored_once_a_second(
             saved = checkpoint.load(connection, "trend")
         stored.append(saved.state["quotes"] if saved else None)
     assert stored == [1, 1, 3]
+
+
+def test_bracket_of_a_repeated_event_is_placed_once(context: LiveContext, reopen: Reopen, desk: Desk) -> None:
+    exits = ExitRequest(Decimal(105), stop_loss=ExitPrices(Decimal(95)))
+    context.begin(BAR)
+    first = context.place(terms(), exits)
+    again = reopen()
+    again.begin(BAR)
+    assert again.place(terms(), exits).id == first.id
+    with desk.database.read() as connection:
+        assert [each.entry_id for each in linked_exits.active(connection, "paper")] == [first.id]
+
+
+def test_contradicting_exits_are_a_denied_order(context: LiveContext, desk: Desk) -> None:
+    context.begin(BAR)
+    order = context.place(terms(), ExitRequest(Decimal(99), stop_loss=ExitPrices(Decimal(95))))
+    assert (order.status, order.code) == (Status.DENIED, "invalid_terms")
+    with desk.database.read() as connection:
+        assert linked_exits.active(connection, "paper") == []

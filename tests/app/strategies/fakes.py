@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from algosat.domain.calendar import EXCHANGE_TIME, moment
 from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Status, TradingSession, create
 from algosat.strategies.bars import Bar
 from algosat.strategies.base import Strategy
@@ -65,6 +66,7 @@ class FakeContext:
         self.positions: dict[str, Decimal] = {}
         self.orders: list[Order] = []
         self.closed: list[str] = []
+        self.exits: list[ExitRequest | None] = []  # of each order placed
 
     def instrument(self, symbol: str) -> Instrument:
         return next(each for each in instruments() if each.symbol == symbol)
@@ -87,7 +89,8 @@ class FakeContext:
     def working(self) -> Sequence[Order]:
         return [order for order in self.orders if order.is_working]
 
-    def place(self, terms: OrderTerms) -> Order:
+    def place(self, terms: OrderTerms, exits: ExitRequest | None = None) -> Order:
+        self.exits.append(exits)
         self.orders.append(create(f"a{len(self.orders):017d}", terms, self.now))
         return self.orders[-1]
 

@@ -27,6 +27,7 @@ ASSUMPTIONS: Final = (
     "Bid, ask and displayed quantities that the recording lacks are generated around the last price.",
     "A resting order trades a share of the recorded volume, behind the orders that were there before it.",
     "The strategy's own trades do not move the recorded prices.",
+    "A target of a bracket or an OCO pair is filled at the quote that reaches it.",
     "Charges are those of the day's contract note, without depository charges and interest.",
     "Positions open at the end are valued at the last price, without the cost of closing them.",
     "Drawdown and exposure are measured at the end of each bar.",

@@ -1,0 +1,148 @@
+"""Requests for linked exits: which exits an order is to have, and whether they fit it and the market.
+
+Everything is checked before anything is stored or sent. An error names the field of the request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final, NoReturn
+
+from algosat.domain.decimals import ZERO
+from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.linked_exits import ExitPrices, ExitState, LinkedExit, first_trigger, problem_of
+from algosat.domain.orders import Order, OrderTerms, Side
+from algosat.errors import InvalidBody
+
+STOP_LOSS: Final = "stop_loss."  # prefix of the stop's fields in the request of a bracket
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRequest:
+    """The exits to link to an order: a target or trail for a reduce-only stop, or those of a bracket."""
+
+    target_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
+    stop_loss: ExitPrices | None = None  # of a bracket
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedChange:
+    """What to change in a linked exit besides the terms of its stop; None leaves a value as it is."""
+
+    target_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
+
+    def of(self, prices: ExitPrices) -> ExitPrices:
+        """Return the changed prices. A new trail replaces one of the other kind."""
+        if self.target_price is not None:
+            prices = replace(prices, target_price=self.target_price)
+        if self.trail_amount is None and self.trail_percent is None:
+            return prices
+        return replace(prices, trail_amount=self.trail_amount, trail_percent=self.trail_percent)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedMarket:
+    instrument: Instrument
+    quote: Quote
+
+    def require_valid(self, field: str, price: Decimal) -> None:
+        """Check that the exchange would take the price. Raises InvalidBody, naming the field."""
+        self.require_on_tick(field, price)
+        lower, upper = self.quote.lower_circuit, self.quote.upper_circuit
+        if not lower <= price <= upper:
+            _refuse(field, f"{price} is outside the circuit {lower} to {upper}")
+
+    def require_on_tick(self, field: str, price: Decimal) -> None:
+        if not self.instrument.takes_price(price):
+            _refuse(field, f"{price} is not a multiple of the tick {self.instrument.tick}")
+
+
+def prepared(terms: OrderTerms, exits: ExitRequest, market: LinkedMarket) -> tuple[OrderTerms, ExitPrices]:
+    """Return the terms to place, and the prices of the linked exit. Raises InvalidBody, naming the field."""
+    _require_consistent(terms, exits)
+    if exits.stop_loss is not None:
+        prices = replace(exits.stop_loss, target_price=exits.target_price)
+        reference = entry_price(terms, market.quote)
+        return terms, checked(prices, terms.side.opposite, reference, market, stop=STOP_LOSS)
+    prices = ExitPrices(
+        terms.trigger_price, terms.limit_price, exits.target_price, exits.trail_amount, exits.trail_percent
+    )
+    prices = checked(prices, terms.side, market.quote.last, market)
+    return replace(terms, trigger_price=prices.trigger_price), prices
+
+
+def linked_exit(exit_id: str, order: Order, prices: ExitPrices) -> LinkedExit:
+    """Return the linked exit that begins with a stop, or with the entry of a bracket."""
+    terms = order.terms
+    is_stop = terms.reduce_only
+    return LinkedExit(
+        id=exit_id,
+        account=terms.account,
+        strategy=terms.strategy,
+        symbol=terms.symbol,
+        product=terms.product,
+        algo_id=terms.algo_id,
+        side=terms.side if is_stop else terms.side.opposite,
+        prices=prices,
+        quantity=terms.quantity if is_stop else ZERO,
+        created_at=order.created_at,
+        updated_at=order.created_at,
+        state=ExitState.PROTECTED if is_stop else ExitState.WAITING,
+        order_id=order.id if is_stop else None,
+        entry_id=None if is_stop else order.id,
+    )
+
+
+def _require_consistent(terms: OrderTerms, exits: ExitRequest) -> None:
+    """Check that the exits fit the order. Raises InvalidBody, naming the field."""
+    if exits.stop_loss is None:
+        field = "target_price" if exits.target_price is not None else "trail_amount"
+        if exits.target_price is None and exits.trail_amount is None:
+            field = "trail_percent"
+        if not terms.reduce_only:
+            _refuse(field, "needs reduce_only, for the stop of a position, or stop_loss, for a bracket")
+        if not terms.type.has_trigger:
+            _refuse("type", f"an order with {field} is a stop or stop_limit")
+        return
+    if terms.reduce_only:
+        _refuse("stop_loss", "is for an order that opens a position; this one is reduce_only")
+    if exits.trail_amount is not None or exits.trail_percent is not None:
+        field = "trail_amount" if exits.trail_amount is not None else "trail_percent"
+        _refuse(field, f"belongs to the stop of a bracket: give {STOP_LOSS}{field}")
+
+
+def entry_price(terms: OrderTerms, quote: Quote) -> Decimal:
+    """Return the price at which an entry is expected to trade."""
+    return terms.limit_price or terms.trigger_price or quote.last
+
+
+def checked(
+    exits: ExitPrices, side: Side, reference: Decimal, market: LinkedMarket, *, stop: str = ""
+) -> ExitPrices:
+    """Return the prices with the trigger price to begin with. Raises InvalidBody, naming the field."""
+    tick = market.instrument.tick
+    exits = replace(exits, trigger_price=first_trigger(exits, side, reference, tick))
+    problem = problem_of(exits, side, reference, tick=tick, stop=stop)
+    if problem is not None:
+        _refuse(*problem)
+    for field, price in (
+        (f"{stop}trigger_price", exits.trigger_price),
+        (f"{stop}limit_price", exits.limit_price),
+        ("target_price", exits.target_price),
+    ):
+        if price is not None:
+            market.require_valid(field, price)
+    if exits.trail_amount is not None:
+        market.require_on_tick(f"{stop}trail_amount", exits.trail_amount)
+    return exits
+
+
+def _refuse(field: str, detail: str) -> NoReturn:
+    raise InvalidBody(
+        f"{field}: {detail}", errors=[{"field": field, "detail": detail, "code": "linked_exit"}]
+    )
