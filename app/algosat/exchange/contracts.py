@@ -118,7 +118,7 @@ def settles_at(calendar: Calendar, instrument: Instrument) -> datetime | None:
     """
     if instrument.expiry is None:
         return None
-    noon = datetime.combine(instrument.expiry, time(12), EXCHANGE_TIME)
+    noon = _noon(instrument.expiry)
     try:
         closes_at = calendar.closes_at(instrument.segment, instrument.has_derivatives, noon)
     except CalendarUnknown:
@@ -172,13 +172,23 @@ def _weekly_expiry(chain: Chain, calendar: Calendar, day: date) -> Iterator[date
 
 
 def _expiry_of(calendar: Calendar, day: date) -> date | None:
-    """Return the last trading day until this one, or None if the calendar does not cover it."""
+    """Return the last trading day until this one, or None if the calendar does not cover it.
+
+    A calendar that assumes trading days beyond its end does not cover them: they may be holidays.
+    """
+    left = calendar.days_left(_noon(day))
+    if left is not None and left < 0:
+        return None
     try:
-        while calendar.trading_day(datetime.combine(day, time(12), EXCHANGE_TIME)) != day:
+        while calendar.trading_day(_noon(day)) != day:
             day -= timedelta(days=1)
     except CalendarUnknown:
         return None
     return day
+
+
+def _noon(day: date) -> datetime:
+    return datetime.combine(day, time(12), EXCHANGE_TIME)
 
 
 def _parse(symbol: str, chains: Mapping[str, Chain]) -> _Key | None:

@@ -52,9 +52,10 @@ def test_contracts_expire_on_tuesday_or_the_trading_day_before(
     assert expiries(day, "NOVA", InstrumentKind.FUTURE) == of_futures
 
 
-def test_contracts_beyond_the_calendar_are_not_listed() -> None:
-    assert expiries(date(2026, 12, 30), "BREADTH", InstrumentKind.OPTION) == []
-    assert expiries(date(2026, 12, 28), "NOVA", InstrumentKind.OPTION) == [date(2026, 12, 29)]
+@pytest.mark.parametrize("calendar", [CALENDAR, CALENDAR.assuming_weekdays()])
+def test_contracts_beyond_the_calendar_are_not_listed(calendar: Calendar) -> None:
+    assert expiries(date(2026, 12, 30), "BREADTH", InstrumentKind.OPTION, calendar) == []
+    assert expiries(date(2026, 12, 28), "NOVA", InstrumentKind.OPTION, calendar) == [date(2026, 12, 29)]
 
 
 def test_market_that_never_closes_lists_contracts_without_an_end() -> None:
