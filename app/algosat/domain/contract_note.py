@@ -76,42 +76,35 @@ class NoteLine(NoteTotals):
 
         Both amounts of brokerage are those of the fill: charged as delivery, and charged as intraday.
         """
+        bought, sold = self.delivery_buy_quantity, self.delivery_sell_quantity
+        bought_value, sold_value = self.delivery_buy_value, self.delivery_sell_value
         if side is Side.BUY:
-            added = replace(
-                self,
-                bought=self.bought + value,
-                delivery_buy_quantity=self.delivery_buy_quantity + quantity,
-                delivery_buy_value=self.delivery_buy_value + value,
-            )
+            bought, bought_value = bought + quantity, bought_value + value
         else:
-            added = replace(
-                self,
-                sold=self.sold + value,
-                delivery_sell_quantity=self.delivery_sell_quantity + quantity,
-                delivery_sell_value=self.delivery_sell_value + value,
-            )
-        netted = added.netted
+            sold, sold_value = sold + quantity, sold_value + value
+        netted = min(bought, sold)
         by_delivery = self.delivery_brokerage + brokerage
         by_same_day = self.same_day_brokerage + same_day_brokerage
         due = by_same_day if netted else by_delivery
-        return replace(
-            added,
-            delivered_bought=_left(added.delivery_buy_value, netted, added.delivery_buy_quantity),
-            delivered_sold=_left(added.delivery_sell_value, netted, added.delivery_sell_quantity),
-            brokerage=self.brokerage + due - self.delivery_brokerage_due,
+        return NoteLine(
+            bought=self.bought + bought_value - self.delivery_buy_value,
+            sold=self.sold + sold_value - self.delivery_sell_value,
+            delivered_bought=_left(bought_value, netted, bought),
+            delivered_sold=_left(sold_value, netted, sold),
+            brokerage=self.brokerage + due - self._delivery_brokerage_due,
+            delivery_buy_quantity=bought,
+            delivery_buy_value=bought_value,
+            delivery_sell_quantity=sold,
+            delivery_sell_value=sold_value,
             delivery_brokerage=by_delivery,
             same_day_brokerage=by_same_day,
         )
 
     @property
-    def netted(self) -> Decimal:
-        """The quantity that was both bought and sold under product delivery."""
-        return min(self.delivery_buy_quantity, self.delivery_sell_quantity)
-
-    @property
-    def delivery_brokerage_due(self) -> Decimal:
+    def _delivery_brokerage_due(self) -> Decimal:
         """The brokerage of the orders under product delivery."""
-        return self.same_day_brokerage if self.netted else self.delivery_brokerage
+        netted = min(self.delivery_buy_quantity, self.delivery_sell_quantity)
+        return self.same_day_brokerage if netted else self.delivery_brokerage
 
 
 LINE: Final = tuple(field.name for field in fields(NoteLine))

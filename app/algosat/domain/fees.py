@@ -11,7 +11,7 @@ Tax Rules; support pages of brokers).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
@@ -40,10 +40,17 @@ class Charges:
 
     @property
     def total(self) -> Decimal:
-        return sum((getattr(self, field.name) for field in fields(self)), ZERO)
+        return self.brokerage + self.stt + self.exchange + self.sebi + self.stamp + self.gst
 
     def __sub__(self, other: Charges) -> Charges:
-        return Charges(*(getattr(self, field.name) - getattr(other, field.name) for field in fields(self)))
+        return Charges(
+            self.brokerage - other.brokerage,
+            self.stt - other.stt,
+            self.exchange - other.exchange,
+            self.sebi - other.sebi,
+            self.stamp - other.stamp,
+            self.gst - other.gst,
+        )
 
 
 @dataclass(frozen=True, slots=True)
