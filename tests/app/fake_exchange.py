@@ -31,7 +31,6 @@ class FakeExchange:
         self.book: dict[str, OrderReport] = {}
         self.sent: list[str] = []  # the tags of the orders placed, oldest first
         self.active = True
-        self.reports_of_today: Callable[[], Sequence[OrderReport]] = lambda: list(self.book.values())
         self.settled: list[FinalSettlement] = []
         self.before: Callable[[str], None] = lambda _request: None
         self.after: Callable[[str], None] = lambda _request: None
@@ -82,7 +81,7 @@ class FakeExchange:
 
     def reports(self) -> Sequence[OrderReport]:
         self.before("reports")
-        return self.reports_of_today()
+        return list(self.book.values())
 
     def instruments(self) -> Sequence[Instrument]:
         return []

@@ -1,18 +1,15 @@
-"""Routes for trades, positions and funds, and to close positions."""
+"""Routes for trades, positions and funds."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from flask import Response
 from pydantic import Field
 
 from algosat.api.access import Access
-from algosat.api.context import cause, services
+from algosat.api.context import services
 from algosat.api.fields import AccountName, InstrumentSymbol, Money, Price, Quantity, StrategyName
-from algosat.api.headers import OPTIONAL_KEY
-from algosat.api.idempotency import all_placed, optional_key
-from algosat.api.order_views import OrderView, TradeView, rounded, trade_view
+from algosat.api.order_views import TradeView, rounded, trade_view
 from algosat.api.pages import Everything, Label, Page, PageQuery, Symbol, page
 from algosat.api.request_models import Input
 from algosat.api.responses import Output
@@ -20,9 +17,8 @@ from algosat.api.routes import Routes
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Product
 from algosat.domain.positions import Position
-from algosat.errors import NothingToClose
 from algosat.store import queries
-from algosat.trading import close, funds
+from algosat.trading import funds
 
 routes = Routes("book", "Trades, positions, profit and loss, and funds.")
 
@@ -65,22 +61,6 @@ class PositionView(Output):
     """Profit realised so far, before fees."""
     fees: Annotated[Money, Field(examples=["1.27"])]
     """Fees paid so far."""
-
-
-class PositionSelection(Input):
-    """Selection among the positions in one instrument."""
-
-    strategy: Label | None = None
-    """Strategy that holds the position; without one, the position of manual orders."""
-    product: Annotated[Product | None, Field(examples=["intraday"])] = None
-    """Product of the position; without one, every product."""
-
-
-class AllPositions(Input):
-    """Selection of positions; without a field, all."""
-
-    strategy: Annotated[Label | None, Field(examples=["opening-range"])] = None
-    """Only positions of this strategy."""
 
 
 class FundsView(Output):
@@ -134,46 +114,6 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
         if query.symbol in (None, position.symbol) and query.strategy in (None, position.strategy)
     ]
     return page((_position(each, quotes.get(each.symbol)) for each in wanted), None)
-
-
-@routes.post(
-    "/positions/<symbol:symbol>/close",
-    access=Access.TRADER,
-    body=PositionSelection,
-    body_optional=True,
-    headers=(OPTIONAL_KEY,),
-    limited=False,
-    answer=Everything[OrderView],
-    status=201,
-    errors=(NothingToClose,),
-)
-def close_position(symbol: str, body: PositionSelection) -> Response:
-    """Close a position at the market
-
-    Quantity that working orders already close is left out.
-    """
-    key = optional_key(f"close {symbol}", body)
-    placed = close.close_position(
-        services().desk, symbol, cause(), strategy=body.strategy, product=body.product, key=key
-    )
-    return all_placed(placed)
-
-
-@routes.post(
-    "/positions/close-all",
-    access=Access.TRADER,
-    body=AllPositions,
-    body_optional=True,
-    headers=(OPTIONAL_KEY,),
-    limited=False,
-    answer=Everything[OrderView],
-    status=201,
-)
-def close_all_positions(body: AllPositions) -> Response:
-    """Close all positions, or all positions of one strategy, at the market"""
-    key = optional_key("close all", body)
-    placed = close.close_all(services().desk, cause(), strategy=body.strategy, key=key)
-    return all_placed(placed)
 
 
 @routes.get("/funds", access=Access.VIEWER, answer=FundsView)

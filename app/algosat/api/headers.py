@@ -39,6 +39,11 @@ PREFER: Final = RequestHeader(
     {"type": "string", "maxLength": 64},
     "wait=2",
 )
+PREFER_CLOSED: Final = replace(
+    PREFER,
+    description="`wait=SECONDS`: how long to wait until the close is finished, needs a person or waits for "
+    "the next open (0 to 30). Without it, the response does not wait.",
+)
 
 RESPONSE_HEADERS: Final[dict[str, dict[str, Any]]] = {
     "X-Request-ID": {
@@ -49,7 +54,7 @@ RESPONSE_HEADERS: Final[dict[str, dict[str, Any]]] = {
         "example": "4bf92f3577b34da6a3ce929d0e0e4736",
     },
     "Location": {
-        "description": "Path of the order.",
+        "description": "Path of the order or close.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/orders/a7k2m4q6s3u5w7y2b4",
     },

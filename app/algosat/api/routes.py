@@ -127,6 +127,10 @@ class _Date(BaseConverter):
     regex = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
+class _Close(BaseConverter):
+    regex = r"c[a-z0-9]{17}"
+
+
 class _Name(BaseConverter):
     regex = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 
@@ -136,6 +140,7 @@ CONVERTERS: Final[dict[str, type[BaseConverter]]] = {
     "order": _Order,
     "number": _Number,
     "date": _Date,
+    "close": _Close,
     "name": _Name,
 }
 

@@ -13,14 +13,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
+from algosat.domain.closing import CloseState
 from algosat.domain.orders import Order
 from algosat.store import ledger
 from algosat.store.database import Database
 from algosat.store.wakeup import backend, channels
+from algosat.trading import close_records
+from algosat.trading.close_records import Close
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +34,9 @@ _LISTEN: Final = 1.0
 _LONGEST: Final = 30.0
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)\"?\s*(?:$|[,;])")
 
+T = TypeVar("T", Order, Close)
 Settled = Callable[[Order], bool]
+Read = Callable[[Connection, str], T]
 
 
 def is_acknowledged(order: Order) -> bool:
@@ -43,6 +49,11 @@ def has_no_request_pending(order: Order) -> bool:
     return order.pending is None or not order.is_working
 
 
+def _rests(close: Close) -> bool:
+    """Return True once a close is finished, or continues only with a person or the next open."""
+    return close.state is not CloseState.CLOSING
+
+
 def seconds_preferred(prefer: str | None, default: float) -> float:
     """Return the seconds to wait from a `Prefer` header. RFC 7240: an invalid preference is ignored."""
     found = _WAIT.search(prefer) if prefer else None
@@ -50,7 +61,7 @@ def seconds_preferred(prefer: str | None, default: float) -> float:
 
 
 class Waiting:
-    """The requests of this process that wait for an order to change."""
+    """The requests of this process that wait for an order or a close to change."""
 
     def __init__(self, database: Database, runtime_directory: Path, *, threads: int) -> None:
         """Let all request threads but one wait: a halt must not queue behind waiting requests."""
@@ -71,27 +82,31 @@ class Waiting:
 
         Returns at once if every other request thread waits already.
         """
-        if seconds <= 0 or settled(order) or not self._places.acquire(blocking=False):
-            return order
+        return self._until(order, settled, seconds, ledger.get)
+
+    def until_closed(self, close: Close, seconds: float) -> Close:
+        """Return the close once waiting longer is of no use, or in its present state after `seconds`."""
+        return self._until(close, _rests, seconds, close_records.get)
+
+    def _until(self, waited: T, settled: Callable[[T], bool], seconds: float, read: Read[T]) -> T:
+        if seconds <= 0 or settled(waited) or not self._places.acquire(blocking=False):
+            return waited
         try:
-            return self._wait(order, settled, time.monotonic() + seconds)
+            return self._wait(waited, settled, time.monotonic() + seconds, read)
         finally:
             self._places.release()
 
-    def _wait(self, order: Order, settled: Settled, deadline: float) -> Order:
+    def _wait(self, waited: T, settled: Callable[[T], bool], deadline: float, read: Read[T]) -> T:
         self._listen()
         pause = _FIRST_POLL
-        with self._signal_for(order.id) as signal:
+        with self._signal_for(waited.id) as signal:
             while True:
                 signal.wait(max(min(deadline - time.monotonic(), pause), 0))
                 signal.clear()
-                order, pause = self._read(order.id), _POLL
-                if settled(order) or time.monotonic() >= deadline:
-                    return order
-
-    def _read(self, order_id: str) -> Order:
-        with self._database.read() as connection:
-            return ledger.get(connection, order_id)
+                with self._database.read() as connection:
+                    waited, pause = read(connection, waited.id), _POLL
+                if settled(waited) or time.monotonic() >= deadline:
+                    return waited
 
     @contextmanager
     def _signal_for(self, order_id: str) -> Iterator[threading.Event]:

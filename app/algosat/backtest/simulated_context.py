@@ -13,8 +13,9 @@ from algosat.backtest.execution import Execution
 from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.simulated_exits import SimulatedExits
 from algosat.backtest.simulated_ledger import SimulatedLedger
-from algosat.domain import exits, reduce_only, slicing
+from algosat.domain import reduce_only, slicing
 from algosat.domain.calendar import Calendar, next_opening
+from algosat.domain.closing import ClosingStep, exit_terms, next_step
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.linked_requests import ExitRequest, LinkedMarket, prepared
@@ -221,13 +222,34 @@ class SimulatedContext:
         return self._ledger.record(order, OrderEvent(EventKind.MODIFY_REQUESTED, self.now, change=outcome))
 
     def close(self, symbol: str) -> Sequence[Order]:
-        lines = [line for line in self._lines() if line.symbol == symbol and exits.is_left(line)]
-        legs = [exits.exit_terms(self.account, line) for line in lines]
+        position = self.position(symbol)
+        if not position:
+            return []
+        for order in self._closing_step(symbol, position).in_the_way:
+            self.cancel(order.id)
+        to_send = self._closing_step(symbol, position).to_send
+        if not to_send:
+            return []
+        terms = exit_terms(
+            account=self.account,
+            strategy=self.strategy,
+            symbol=symbol,
+            product=self._ledger.product,
+            position=position,
+            quantity=to_send,
+        )
         return [
             self.place(replace(terms, quantity=piece, session=self.session(symbol)))
-            for terms in legs
-            for piece in slicing.slices(terms.quantity, self.instrument(symbol))
+            for piece in slicing.slices(to_send, self.instrument(symbol))
         ]
+
+    def _closing_step(self, symbol: str, position: Decimal) -> ClosingStep:
+        """Return what stands in the way of a close and what it sends. Market exits of a close are its own."""
+        working = [order for order in self.working() if order.terms.symbol == symbol]
+        own = {
+            order.id for order in working if order.terms.reduce_only and order.terms.type is OrderType.MARKET
+        }
+        return next_step(position, abs(position), working, own, spare=frozenset())
 
     def fail_change(self, order_id: str) -> Order | None:
         """Record that the exchange refused a change. Returns None if the order has ended meanwhile."""
@@ -274,9 +296,8 @@ class SimulatedContext:
         """Close an intraday position shortly before the market closes, as the engine does."""
         if self._ledger.product is not Product.INTRADAY or not self._is_closing(symbol):
             return
-        working = [order for order in self.working() if order.terms.symbol == symbol]
-        for order in working:
-            if not order.terms.reduce_only or order.terms.type.has_trigger:
+        for order in [order for order in self.working() if order.terms.symbol == symbol]:
+            if not order.terms.reduce_only:
                 self.cancel(order.id)
         self.close(symbol)
 

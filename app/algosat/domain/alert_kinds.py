@@ -53,6 +53,17 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "The trading calendar has ended; no position can be opened, and duties such as square-off wait.",
     )
+    CLOSE_NEEDS_PERSON = (
+        "close.needs_person",
+        Severity.CRITICAL,
+        "A position cannot be closed without a person; the engine keeps trying.",
+    )
+    CLOSE_SQUARE_OFF_MISSED = (
+        "close.square_off_missed",
+        Severity.CRITICAL,
+        "An intraday position was kept beyond its trading day; it is closed when the market takes orders.",
+        False,
+    )
     RISK_UNPRICED = (
         "risk.unpriced",
         Severity.CRITICAL,
@@ -89,16 +100,4 @@ class AlertKind(StrEnum):
         "linked.unprotected",
         Severity.CRITICAL,
         "A position whose stop the engine keeps has no working stop; the engine tries again.",
-    )
-    ORDER_OUTCOME_MISSED = (
-        "order.outcome_missed",
-        Severity.CRITICAL,
-        "The day of an order ended while the engine was away, and the broker no longer shows its outcome.",
-        False,
-    )
-    ENGINE_AWAY = (
-        "engine.away",
-        Severity.ERROR,
-        "The engine was away while the market traded, with open positions or working orders.",
-        False,
     )

@@ -8,14 +8,12 @@ asks for no more cancels. Those already requested stay: the broker may have rece
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, text
 
-from algosat.clock import has_come
 from algosat.domain.orders import Order, PendingRequest
-from algosat.domain.reason_codes import EngineCode
 from algosat.monitoring import correlation
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
@@ -26,8 +24,6 @@ from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
 
 _ACTOR: Final = "clock"
-_MIN_WAIT: Final = timedelta(seconds=5)
-_MAX_WAIT: Final = timedelta(seconds=30)
 _WORKING = Prepared(
     select(orders)
     .where(orders.c.account == bindparam("account"), text(WORKING_STATUS))
@@ -39,18 +35,6 @@ def cancel_halted(desk: Desk) -> None:
     """Request the cancels that halts in force ask for and that are due."""
     cause = Cause(_ACTOR, correlation.new())
     cancel.cancel_found(desk, cause, lambda connection: _to_cancel(connection, desk))
-
-
-def is_due(order: Order, since: datetime, now: datetime) -> bool:
-    """Whether to request a cancel that has been wanted since `since` and may have been refused.
-
-    The wait equals the time the broker has refused for, within bounds: a passing refusal costs
-    seconds, and a lasting one does not become thousands of requests a day.
-    """
-    if order.code != EngineCode.CANCEL_REFUSED or order.updated_at <= since:
-        return True
-    wait = min(max(order.updated_at - since, _MIN_WAIT), _MAX_WAIT)
-    return has_come(order.updated_at + wait, now, within=_MAX_WAIT)
 
 
 def _to_cancel(connection: Connection, desk: Desk) -> list[Order]:
@@ -65,4 +49,4 @@ def _to_cancel(connection: Connection, desk: Desk) -> list[Order]:
 def _is_to_cancel(order: Order, number: int, cancelling: Sequence[Halt], now: datetime) -> bool:
     if order.external or order.pending is PendingRequest.PENDING_CANCEL:
         return False
-    return any(halt.cancels(order, number) and is_due(order, halt.at, now) for halt in cancelling)
+    return any(halt.cancels(order, number) and cancel.is_due(order, halt.at, now) for halt in cancelling)

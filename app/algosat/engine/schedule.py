@@ -14,7 +14,6 @@ from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import Order
 from algosat.domain.reduce_only import is_exit, oversized
 from algosat.engine import auto_close, expiry, halt_cancels
-from algosat.engine.auto_close import DeniedExits
 from algosat.engine.daily_loss import DailyLossWatch
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
@@ -45,7 +44,7 @@ class PeriodicDuties:
     def __init__(self, desk: Desk, broker: GuardedBroker, report_processor: ReportProcessor) -> None:
         self._desk, self._broker, self._report_processor = desk, broker, report_processor
         self._next = self._next_close = self._next_exits = desk.clock()
-        self.daily_loss, self._denied_exits = DailyLossWatch(), DeniedExits()
+        self.daily_loss = DailyLossWatch()
 
     def step(self, book_read_at: datetime | None) -> None:
         """Do the duties that are due.
@@ -70,12 +69,14 @@ class PeriodicDuties:
             self._next_close = now + _CLOSE_EVERY
             yield halt_cancels.cancel_halted
             yield lambda desk: exit_alerts.close_settled(desk, Cause(_ACTOR, correlation.new()))
-            yield lambda desk: auto_close.flatten_halted(desk, self._denied_exits)
-            yield lambda desk: auto_close.square_off(desk, self._denied_exits)
+            yield auto_close.flatten_halted
+            yield auto_close.square_off
             if book_read_at is not None:
-                yield lambda desk: expiry.expire(desk, self._broker, self._report_processor, book_read_at)
                 yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
             yield watch_calendar
+        yield auto_close.follow_closes
+        if book_read_at is not None:
+            yield lambda desk: expiry.expire(desk, self._report_processor, book_read_at)
 
     def _do(self, duty: Duty) -> CalendarUnknown | None:
         """Do one duty. A date past the calendar's end stops only the duties that need the calendar."""

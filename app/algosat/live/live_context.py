@@ -36,7 +36,6 @@ from algosat.strategies.strategy_events import BarClosed, OrderUpdated, Strategy
 from algosat.trading import cancel, close, idempotency, linked_exits, modify, place
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
-from algosat.trading.place import Placed
 
 _SAVE_EVERY: Final = 1.0  # seconds, if only the state has changed
 
@@ -162,19 +161,19 @@ class LiveContext:
         data = asdict(terms) if exits is None else {**asdict(terms), "exits": asdict(exits)}
         body = orjson.dumps(data, default=str, option=orjson.OPT_SORT_KEYS)
 
-        def work(key: IdempotencyKey) -> Placed:
+        def work(key: IdempotencyKey) -> Sequence[Order]:
             if exits is None:
-                return place.place_order(self._desk, terms, self._cause, key=key)
-            return linked_exits.place_linked_or_deny(self._desk, terms, exits, self._cause, key=key)
+                return place.place_order(self._desk, terms, self._cause, key=key).orders
+            return linked_exits.place_linked_or_deny(self._desk, terms, exits, self._cause, key=key).orders
 
         (order,) = self._once(body, work)
         return order
 
     def close(self, symbol: str) -> Sequence[Order]:
-        def work(key: IdempotencyKey) -> Placed:
+        def work(key: IdempotencyKey) -> Sequence[Order]:
             desk, name, product = self._desk, self.strategy, self._product
-            return close.close_position(
-                desk, symbol, self._cause, strategy=name, product=product, key=key, allow_empty=True
+            return close.close_for_strategy(
+                desk, symbol, self._cause, strategy=name, product=product, key=key
             )
 
         return self._once(b"close " + symbol.encode(), work)
@@ -195,7 +194,7 @@ class LiveContext:
         with self._desk.database.read() as connection:
             return ledger.get(connection, order_id)
 
-    def _once(self, body: bytes, work: Callable[[IdempotencyKey], Placed]) -> Sequence[Order]:
+    def _once(self, body: bytes, work: Callable[[IdempotencyKey], Sequence[Order]]) -> Sequence[Order]:
         """Return the orders of the event's next key, placed now or before the process died."""
         if self._event is None:
             raise RuntimeError("a strategy can place and close only within its callbacks")
@@ -203,7 +202,7 @@ class LiveContext:
         self._keys += 1
         key = self._key(self._keys, body)
         try:
-            orders = work(key).orders
+            orders = work(key)
         except KeyReused:
             # The strategy decides otherwise now, but the order of the interrupted run stands.
             with self._desk.database.read() as connection:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, bindparam, select, text
 
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.orders import Order
+from algosat.domain.orders import Order, Product
 from algosat.domain.positions import Position
 from algosat.store.prepared import Prepared
 from algosat.store.rows import instrument_from, instrument_from_data, order_from, position_from, quote_from
@@ -49,6 +50,11 @@ _INSTRUMENT_WITH_QUOTE = Prepared(
     select(instruments, *(column for column in quotes.c if column is not quotes.c.symbol))
     .outerjoin(quotes, quotes.c.symbol == instruments.c.symbol)
     .where(instruments.c.symbol == bindparam("symbol"))
+)
+_HELD = Prepared(
+    select(positions.c.quantity).where(
+        *(column == bindparam(column.name) for column in positions.primary_key)
+    )
 )
 _BALANCE = Prepared(select(balances).where(balances.c.account == bindparam("account")))
 
@@ -138,6 +144,23 @@ def open_positions(connection: Connection, account: str) -> list[Position]:
     """Return the positions of an account that are not flat."""
     statement = select(positions).where(positions.c.account == account, positions.c.quantity != ZERO)
     return [position_from(row) for row in connection.execute(statement)]
+
+
+def held(connection: Connection, account: str, strategy: str, symbol: str, product: str) -> Decimal:
+    """Return the quantity held; negative: short."""
+    key = {"account": account, "strategy": strategy, "symbol": symbol, "product": product}
+    found: Decimal | None = _HELD.scalar(connection, **key)
+    return ZERO if found is None else found
+
+
+def open_intraday(connection: Connection, account: str) -> Sequence[Row[Any]]:
+    """Return the rows of the intraday positions that are not flat; `updated_at` is their last trade."""
+    statement = select(positions).where(
+        positions.c.account == account,
+        positions.c.product == Product.INTRADAY.value,
+        positions.c.quantity != ZERO,
+    )
+    return connection.execute(statement).all()
 
 
 def all_positions(connection: Connection, account: str) -> list[Position]:

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, delete, false, select, tuple_
 
 from algosat.store.audit import STRATEGY
-from algosat.store.tables import alerts, errors, login_failures, replies, sessions
+from algosat.store.tables import alerts, close_lines, closes, errors, login_failures, replies, sessions
 
 # The column that gives the age of a row, and the age at which the row is deleted.
 KEPT: Final = (
@@ -20,6 +20,8 @@ KEPT: Final = (
     (errors.c.last_at, timedelta(days=90)),
     (alerts.c.closed_at, timedelta(days=365)),  # the audit trail keeps their events
     (login_failures.c.last_at, timedelta(days=30)),
+    (close_lines.c.finished_at, timedelta(days=90)),
+    (closes.c.finished_at, timedelta(days=90)),
 )
 # A strategy may repeat an event years later, so its keys must never count as new.
 _NEVER_DELETED: Final = {replies: replies.c.principal.startswith(STRATEGY)}

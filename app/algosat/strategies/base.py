@@ -83,7 +83,7 @@ class StrategyContext(Protocol):
         """Request new terms. If the order cannot be modified, or the gate denies it, it is returned as is."""
 
     def close(self, symbol: str) -> Sequence[Order]:
-        """Place market orders for the part of the position that no working order closes; possibly none."""
+        """Cancel the orders in the way and close the position; return the market orders placed at once."""
 
 
 def opening_of(calendar: Calendar, instrument: Instrument, at: datetime) -> datetime | None:
@@ -212,7 +212,11 @@ class Strategy(Generic[P]):
         return self.context.modify(order.id, ModifyRequest(quantity, limit, trigger))
 
     def close(self, symbol: str) -> Sequence[Order]:
-        """Close the part of the position that no working order closes, with market orders."""
+        """Close the position at the market, after cancelling the orders that stand in the way.
+
+        Returns the orders placed at once. Live, quantity that a working order keeps bound is closed once
+        the broker has ended that order; `on_order` tells of each.
+        """
         return self.context.close(symbol)
 
     def cancel_working(self, symbol: str) -> None:

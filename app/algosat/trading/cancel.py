@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
 
+from algosat.clock import has_come
 from algosat.domain.linked_exits import ExitOutcome
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
+from algosat.domain.reason_codes import EngineCode
 from algosat.errors import Conflict, IllegalTransition
 from algosat.store import ledger, linked_exits, queries
 from algosat.store.audit import Cause
 from algosat.trading.desk import Desk
 
+_MIN_WAIT: Final = timedelta(seconds=5)
+_MAX_WAIT: Final = timedelta(seconds=30)
 NOT_IN_BROKERS_BOOK: Final = "given up: the broker's book does not have it"
 
 
@@ -117,6 +122,18 @@ def _cancel_replaced(connection: Connection, desk: Desk, order: Order, cause: Ca
         return request(connection, desk, present, cause)
     linked_exits.end(connection, linked, ExitOutcome.CANCELLED, desk.clock(), cause)
     return present
+
+
+def is_due(order: Order, since: datetime, now: datetime) -> bool:
+    """Whether to request a cancel that has been wanted since `since` and may have been refused.
+
+    The wait equals the time the broker has refused for, within bounds: a passing refusal costs
+    seconds, and a lasting one does not become thousands of requests a day.
+    """
+    if order.code != EngineCode.CANCEL_REFUSED or order.updated_at <= since:
+        return True
+    wait = min(max(order.updated_at - since, _MIN_WAIT), _MAX_WAIT)
+    return has_come(order.updated_at + wait, now, within=_MAX_WAIT)
 
 
 def _event(desk: Desk, order: Order) -> OrderEvent:

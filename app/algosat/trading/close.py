@@ -1,20 +1,84 @@
-"""Close positions: market orders for what working orders do not close already, for each book separately."""
+"""Close positions: the one verb for people, strategies, halts and the square-off.
+
+A close is stored with its first cancels and exits in the unit of work of the request. The engine follows it
+(`close_follow`) until every line is flat or a person is needed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
 
 from sqlalchemy import Connection
 
-from algosat.domain.exits import exit_terms, is_left
-from algosat.domain.orders import Order, Product
-from algosat.domain.risk import BookLine
-from algosat.errors import NothingToClose
+from algosat.domain.closing import CloseReason
+from algosat.domain.decimals import ZERO, to_text
+from algosat.domain.instruments import Instrument
+from algosat.domain.orders import Order, OrderType, Product
+from algosat.domain.scope import IN_HALTS, Scope
+from algosat.errors import Conflict, InvalidBody, NothingToClose
+from algosat.store import audit, queries
 from algosat.store.audit import Cause
-from algosat.trading import account_book, place, slicing
+from algosat.trading import close_follow, close_records, idempotency, place
+from algosat.trading.close_follow import Followed
+from algosat.trading.close_records import Close, CloseLine, LineKey
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
-from algosat.trading.place import Placed
+
+_BY_HAND: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PositionFilter:
+    """A selection of lines; None selects all."""
+
+    strategy: str | None = None  # '': positions of orders placed by hand
+    symbol: str | None = None
+    product: Product | None = None
+
+    def selects(self, key: LineKey) -> bool:
+        wanted = (self.strategy, self.symbol, self.product and self.product.value)
+        return all(each in (None, held) for each, held in zip(wanted, key, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTerms:
+    """How much to close, and by which type of order. Without quantity and share, the whole position."""
+
+    quantity: Decimal | None = None
+    share: Decimal | None = None  # percent of the position
+    type: OrderType = OrderType.MARKET
+    limit_price: Decimal | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        return self.quantity is not None or self.share is not None
+
+
+_AT_THE_MARKET: Final = CloseTerms()
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A close, and the exits placed with it so far."""
+
+    close: Close
+    orders: tuple[Order, ...]
+    replayed: bool = False  # the key was used before, and this is its close
+
+    @property
+    def order(self) -> Order:
+        """The exit, if exactly one was placed."""
+        (order,) = self.orders
+        return order
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    close: Close
+    followed: Followed
 
 
 def close_position(
@@ -24,44 +88,261 @@ def close_position(
     *,
     strategy: str | None = None,
     product: Product | None = None,
+    terms: CloseTerms = _AT_THE_MARKET,
     key: IdempotencyKey | None = None,
-    allow_empty: bool = False,
-) -> Placed:
-    """Close one symbol in a strategy's book (None: positions opened by hand), at the market.
+) -> Closing:
+    """Close what a strategy (None: orders placed by hand) holds in one symbol.
 
-    Raises NothingToClose. With `allow_empty` an empty result is valid, and stored under the key.
+    Raises NothingToClose, InvalidBody for terms that do not fit, and Conflict for a part of a position that
+    is being closed already.
     """
+    chosen = PositionFilter(strategy or _BY_HAND, symbol, product)
 
-    def chosen(line: BookLine) -> bool:
-        mine = line.symbol == symbol and line.strategy == (strategy or "")
-        return mine and product in (None, line.product)
+    def work(connection: Connection) -> _Opened:
+        held = _held(connection, desk, chosen)
+        if not held:
+            raise NothingToClose(_why_nothing(connection, desk, symbol, strategy, product))
+        return _open(connection, desk, cause, CloseReason.REQUEST, chosen, held, terms)
 
-    def work(connection: Connection) -> list[Order]:
-        orders = exits(connection, desk, cause, chosen)
-        if not orders and not allow_empty:
-            raise NothingToClose(
-                f"nothing of {symbol} is left to close: it is not held, or orders already working close it"
-            )
-        return orders
-
-    return place.once(desk, key, work)
+    return _once(desk, key, work)
 
 
 def close_all(
-    desk: Desk, cause: Cause, *, strategy: str | None = None, key: IdempotencyKey | None = None
-) -> Placed:
-    """Close all positions, or all of one strategy; an empty result is no error."""
+    desk: Desk,
+    cause: Cause,
+    *,
+    strategy: str | None = None,
+    product: Product | None = None,
+    key: IdempotencyKey | None = None,
+) -> Closing:
+    """Close all positions, or all of one strategy or product, and cancel what could open one.
 
-    def chosen(line: BookLine) -> bool:
-        return strategy in (None, line.strategy)
+    If nothing is held and nothing works, the close is finished at once and has no lines.
+    """
+    chosen = PositionFilter(strategy=strategy, product=product)
 
-    return place.once(desk, key, lambda connection: exits(connection, desk, cause, chosen))
+    def work(connection: Connection) -> _Opened:
+        lines = _lines(connection, desk, chosen)
+        return _open(connection, desk, cause, CloseReason.REQUEST, chosen, lines, _AT_THE_MARKET)
+
+    return _once(desk, key, work)
 
 
-def exits(
-    connection: Connection, desk: Desk, cause: Cause, chosen: Callable[[BookLine], bool]
-) -> list[Order]:
-    """Place market orders for what is left of the chosen lines."""
-    lines = [line for line in account_book.read_book(connection, desk.account).valued if chosen(line)]
-    legs = [exit_terms(desk.account, line) for line in lines if is_left(line)]
-    return [order for terms in legs for order in slicing.admit(connection, desk, terms, cause)]
+def close_for_strategy(
+    desk: Desk, symbol: str, cause: Cause, *, strategy: str, product: Product, key: IdempotencyKey
+) -> tuple[Order, ...]:
+    """Close a strategy's position in its own name. Returns the exits placed at once, possibly none.
+
+    Orders that the strategy places afterwards are left alone: it may enter again before it is flat.
+    """
+    chosen = PositionFilter(strategy, symbol, product)
+
+    def unit(connection: Connection) -> tuple[tuple[Order, ...], Followed | None]:
+        known = idempotency.find(connection, key)
+        if known is not None:
+            return known.orders(connection), None
+        held, close_id, followed = _held(connection, desk, chosen), None, Followed()
+        if held:
+            opened = _open(connection, desk, cause, CloseReason.STRATEGY, chosen, held, _AT_THE_MARKET)
+            close_id, followed = opened.close.id, opened.followed
+        placed = tuple(followed.placed)
+        idempotency.keep(connection, key, placed, desk.clock(), close_id=close_id)
+        return placed, followed
+
+    placed, followed = desk.writer.run(unit)
+    if followed is not None:
+        followed.notify(desk)
+        place.count(placed)
+    return placed
+
+
+def uncovered(connection: Connection, desk: Desk, chosen: PositionFilter) -> dict[LineKey, Decimal]:
+    """Return the chosen lines to close that no close of the whole position, at the market, covers yet."""
+    covered = {
+        line.key
+        for close in close_records.unfinished(connection, desk.account)
+        for line in close.lines
+        if line.denies_entries and close.type is OrderType.MARKET and not line.is_finished
+    }
+    return {key: held for key, held in _lines(connection, desk, chosen).items() if key not in covered}
+
+
+def close_lines(
+    connection: Connection,
+    desk: Desk,
+    cause: Cause,
+    reason: CloseReason,
+    chosen: PositionFilter,
+    lines: Mapping[LineKey, Decimal],
+) -> Followed:
+    """Close these of the chosen lines at the market, in the caller's unit of work."""
+    return _open(connection, desk, cause, reason, chosen, lines, _AT_THE_MARKET).followed
+
+
+def withdraw(desk: Desk, close_id: str, cause: Cause) -> Close:
+    """Stop following a close. Its exits stay as they are. Raises NotFound, and Conflict if it is finished."""
+
+    def unit(connection: Connection) -> Close:
+        close = close_records.get(connection, close_id)
+        if close.finished_at is not None:
+            raise Conflict(f"close {close_id} is finished")
+        close_follow.stop(connection, desk, close, cause, f"withdrawn by {cause.actor}")
+        return close_records.get(connection, close_id)
+
+    close = desk.writer.run(unit)
+    desk.notify_web(close_id)
+    return close
+
+
+def stop_halted(connection: Connection, desk: Desk, scope: Scope, cause: Cause) -> None:
+    """End the closes that a halt of this scope asked for."""
+    for close in close_records.unfinished(connection, desk.account):
+        if close.reason is CloseReason.HALT and close.strategy == scope.strategy:
+            close_follow.stop(connection, desk, close, cause, f"trading was resumed ({scope.name(IN_HALTS)})")
+
+
+def _once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], _Opened]) -> Closing:
+    """Return the close that `work` opens. With a key, `work` runs once for all repeats of a request."""
+
+    def unit(connection: Connection) -> tuple[Closing, Followed]:
+        known = None if key is None else idempotency.find(connection, key)
+        if known is not None:
+            if known.close_id is None:
+                raise Conflict(
+                    "the Idempotency-Key was used with an earlier release: read the orders it placed"
+                )
+            close = close_records.get(connection, known.close_id)
+            return Closing(close, known.orders(connection), replayed=True), Followed()
+        opened = work(connection)
+        placed = tuple(opened.followed.placed)
+        if key is not None:
+            idempotency.keep(connection, key, placed, desk.clock(), close_id=opened.close.id)
+        return Closing(opened.close, placed), opened.followed
+
+    closing, followed = desk.writer.run(unit)
+    followed.notify(desk)
+    place.count(followed.placed)
+    return closing
+
+
+def _open(
+    connection: Connection,
+    desk: Desk,
+    cause: Cause,
+    reason: CloseReason,
+    chosen: PositionFilter,
+    held: Mapping[LineKey, Decimal],
+    terms: CloseTerms,
+) -> _Opened:
+    """Store a close of these lines, and take its first steps."""
+    if terms.is_partial:
+        _require_one_free_line(connection, desk, held)
+    at, close_id = desk.clock(), place.new_id("c")
+    covers_later_orders = not terms.is_partial and reason is not CloseReason.STRATEGY
+    close = Close(
+        id=close_id,
+        account=desk.account,
+        actor=cause.actor,
+        correlation_id=cause.correlation_id,
+        reason=reason,
+        strategy=chosen.strategy,
+        symbol=chosen.symbol,
+        product=chosen.product,
+        type=terms.type,
+        limit_price=terms.limit_price,
+        quantity=terms.quantity,
+        share=terms.share,
+        trades_up_to=close_records.newest_trade(connection),
+        orders_up_to=None if covers_later_orders else close_records.newest_order(connection),
+        created_at=at,
+        lines=tuple(
+            CloseLine(
+                close_id=close_id,
+                strategy=key[0],
+                symbol=key[1],
+                product=Product(key[2]),
+                account=desk.account,
+                held=quantity,
+                quantity=_quantity(connection, key[1], abs(quantity), terms),
+                denies_entries=covers_later_orders,
+                updated_at=at,
+            )
+            for key, quantity in sorted(held.items())
+        ),
+    )
+    close_records.add(connection, close)
+    lines = [[*line.key, to_text(line.quantity)] for line in close.lines]
+    audit.append(connection, at, "close.requested", close_id, cause, {"reason": reason.value, "lines": lines})
+    followed = close_follow.follow(connection, desk, set(held))
+    if not held:
+        close_records.finish(connection, close_id, at)
+    return _Opened(close_records.get(connection, close_id), followed)
+
+
+def _require_one_free_line(connection: Connection, desk: Desk, held: Mapping[LineKey, Decimal]) -> None:
+    if len(held) > 1:
+        products = " and ".join(sorted(product for _, _, product in held))
+        raise InvalidBody(f"the symbol is held as {products}: name the `product` to close a part of")
+    for close in close_records.unfinished(connection, desk.account):
+        if any(line.key in held and not line.is_finished for line in close.lines):
+            raise Conflict(f"close {close.id} of this position is under way: wait for it, or withdraw it")
+
+
+def _quantity(connection: Connection, symbol: str, held: Decimal, terms: CloseTerms) -> Decimal:
+    """Return how much of a line to close. Raises InvalidBody where quantity or price do not fit."""
+    instrument = queries.instrument(connection, symbol)
+    if instrument is not None:
+        _require_fit(instrument, terms)
+    if terms.quantity is not None:
+        if terms.quantity > held:
+            raise InvalidBody(f"quantity {to_text(terms.quantity)} is more than the {to_text(held)} held")
+        return terms.quantity
+    if terms.share is None:
+        return held
+    lot = instrument.lot if instrument is not None else Decimal(1)
+    part = held * terms.share / 100
+    whole_lots = part - part % lot
+    if not whole_lots:
+        raise InvalidBody(f"share {to_text(terms.share)} % of {to_text(held)} is less than one lot of {lot}")
+    return whole_lots
+
+
+def _require_fit(instrument: Instrument, terms: CloseTerms) -> None:
+    if terms.quantity is not None and not instrument.takes_quantity(terms.quantity):
+        raise InvalidBody(f"quantity {to_text(terms.quantity)} is not a multiple of the lot {instrument.lot}")
+    if terms.limit_price is not None and not instrument.takes_price(terms.limit_price):
+        raise InvalidBody(
+            f"limit_price {to_text(terms.limit_price)} is not a multiple of the tick {instrument.tick}"
+        )
+
+
+def _held(connection: Connection, desk: Desk, chosen: PositionFilter) -> dict[LineKey, Decimal]:
+    """Return the chosen lines in which something is held."""
+    positions = queries.open_positions(connection, desk.account)
+    held = {(each.strategy, each.symbol, each.product): each.quantity for each in positions}
+    return {key: quantity for key, quantity in held.items() if chosen.selects(key)}
+
+
+def _lines(connection: Connection, desk: Desk, chosen: PositionFilter) -> dict[LineKey, Decimal]:
+    """Return the chosen lines in which something is held, or an order of ours could open a position."""
+    lines = _held(connection, desk, chosen)
+    for order in queries.working(connection, desk.account):
+        key = (order.terms.strategy or _BY_HAND, order.terms.symbol, order.terms.product.value)
+        if chosen.selects(key) and not order.external:
+            lines.setdefault(key, ZERO)
+    return lines
+
+
+def _why_nothing(
+    connection: Connection, desk: Desk, symbol: str, strategy: str | None, product: Product | None
+) -> str:
+    held = _held(connection, desk, PositionFilter(symbol=symbol))
+    products = sorted(key[2] for key in held if key[0] == (strategy or _BY_HAND))
+    if products:
+        return f"{symbol} is not held as {product}, but as {' and '.join(products)}"
+    others = sorted({key[0] for key in held})
+    if not others:
+        return f"nothing of {symbol} is held"
+    names = " and ".join(f"strategy {name!r}" if name else "orders placed by hand" for name in others)
+    remedy = "leave `strategy` out" if _BY_HAND in others else "name it in `strategy`"
+    return f"{symbol} is held by {names}: {remedy}"

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from algosat.domain.alert_kinds import AlertKind
-from algosat.domain.exits import line_name
+from algosat.domain.closing import line_name
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import LIVE, EventKind, Order, OrderEvent, OrderTerms, OrderType
 from algosat.domain.risk import Denial, DenialCode, RiskSnapshot

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from algosat.domain.closing import CloseReason
 from algosat.domain.orders import Order
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
 from algosat.errors import NotFound
@@ -16,6 +17,8 @@ from algosat.store.prepared import Prepared
 from algosat.store.tables import halts, orders, strategies
 from algosat.store.writer import part
 from algosat.trading import cancel, close
+from algosat.trading.close import PositionFilter
+from algosat.trading.close_follow import Followed
 from algosat.trading.desk import Desk
 
 _ALL_HALTS = Prepared(select(halts).order_by(halts.c.at))
@@ -73,19 +76,35 @@ def halt_trading(
     if failure is not None:
         raise failure
     if flatten:
-        desk.writer.run(
-            lambda connection: close.exits(connection, desk, cause, lambda line: halt.covers(line.strategy))
-        )
+        close_halted(desk, halt, cause)
     desk.wake_engine()
     return halt
 
 
+def close_halted(desk: Desk, halt: Halt, cause: Cause) -> None:
+    """Close what the halt covers and no close covers yet. An empty book costs no write."""
+    chosen = PositionFilter(strategy=halt.scope.strategy)
+    with desk.database.read() as connection:
+        if not close.uncovered(connection, desk, chosen):
+            return
+
+    def unit(connection: Connection) -> Followed:
+        lines = close.uncovered(connection, desk, chosen)
+        return close.close_lines(connection, desk, cause, CloseReason.HALT, chosen, lines)
+
+    desk.writer.run(unit).notify(desk)
+
+
 def resume_trading(desk: Desk, cause: Cause, *, scope: Scope = ACCOUNT) -> bool:
-    """Let orders of the scope pass again. Returns whether the scope was halted."""
+    """Let orders of the scope pass again. Returns whether the scope was halted.
+
+    Closes that the halt asked for end; their exits stay as they are.
+    """
 
     def unit(connection: Connection) -> bool:
         was_halted = _delete(connection, scope)
         if was_halted:
+            close.stop_halted(connection, desk, scope, cause)
             audit.append(connection, desk.clock(), "risk.resumed", scope.name(IN_HALTS), cause, {})
         return was_halted
 

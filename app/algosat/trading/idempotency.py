@@ -22,7 +22,11 @@ from algosat.store.tables import replies
 from algosat.trading.desk import Desk
 
 _IS_OF_KEY = (replies.c.principal == bindparam("of"), replies.c.key == bindparam("under"))
-_REPLY = Prepared(select(replies.c.body_hash, replies.c.order_ids, replies.c.versions).where(*_IS_OF_KEY))
+_REPLY = Prepared(
+    select(replies.c.body_hash, replies.c.order_ids, replies.c.versions, replies.c.close_id).where(
+        *_IS_OF_KEY
+    )
+)
 _KEEP = Prepared(insert(replies), replies.c.keys())
 _PIN = Prepared(update(replies).where(*_IS_OF_KEY), ["versions"])
 
@@ -41,6 +45,7 @@ class IdempotencyKey:
 class Reply:
     order_ids: Sequence[str]
     versions: Sequence[int] | None
+    close_id: str | None = None  # the close that the request asked for
 
     @property
     def is_pinned(self) -> bool:
@@ -61,7 +66,7 @@ def find(connection: Connection, key: IdempotencyKey) -> Reply | None:
         return None
     if row.body_hash != key.body_hash:
         raise KeyReused(f"the Idempotency-Key {key.key!r} was used for another request")
-    return Reply(row.order_ids, row.versions)
+    return Reply(row.order_ids, row.versions, row.close_id)
 
 
 def placed_under(connection: Connection, key: IdempotencyKey) -> tuple[Order, ...] | None:
@@ -70,10 +75,18 @@ def placed_under(connection: Connection, key: IdempotencyKey) -> tuple[Order, ..
     return None if row is None else Reply(row.order_ids, row.versions).orders(connection)
 
 
-def keep(connection: Connection, key: IdempotencyKey, orders: Sequence[Order], at: datetime) -> Reply:
+def keep(
+    connection: Connection,
+    key: IdempotencyKey,
+    orders: Sequence[Order],
+    at: datetime,
+    *,
+    close_id: str | None = None,
+) -> Reply:
     """Record the orders of a key; they are pinned as they are now unless the answer waits."""
     is_open = key.waits and not all(order.is_acknowledged for order in orders)
-    reply = Reply([order.id for order in orders], None if is_open else [order.version for order in orders])
+    versions = None if is_open else [order.version for order in orders]
+    reply = Reply([order.id for order in orders], versions, close_id)
     _KEEP.run(
         connection,
         {
@@ -83,6 +96,7 @@ def keep(connection: Connection, key: IdempotencyKey, orders: Sequence[Order], a
             "order_ids": reply.order_ids,
             "versions": reply.versions,
             "created_at": at,
+            "close_id": close_id,
         },
     )
     return reply

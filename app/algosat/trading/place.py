@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,9 +88,14 @@ def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Se
     placed = desk.writer.run(unit)
     if not placed.replayed:
         desk.wake_engine()
-        for order in placed.orders:
-            (_DENIED if order.status is Status.DENIED else _ACCEPTED).inc()
+        count(placed.orders)
     return placed
+
+
+def count(orders: Iterable[Order]) -> None:
+    """Count orders that have just been stored, in the metrics."""
+    for order in orders:
+        (_DENIED if order.status is Status.DENIED else _ACCEPTED).inc()
 
 
 def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> Order:
@@ -160,6 +165,6 @@ def write(
     return ledger.record(connection, order, denied, cause, desk.books)
 
 
-def new_id() -> str:
+def new_id(letter: str = "a") -> str:
     """Return a new id that fits any broker's tag: 18 lowercase alphanumeric characters, first a letter."""
-    return "a" + base64.b32encode(secrets.token_bytes(_RANDOM_BYTES))[:_RANDOM_CHARACTERS].decode().lower()
+    return letter + base64.b32encode(secrets.token_bytes(_RANDOM_BYTES))[:_RANDOM_CHARACTERS].decode().lower()

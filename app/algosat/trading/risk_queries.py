@@ -27,9 +27,11 @@ from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import IN_BASELINES, IN_HALTS, IN_LIMITS
 from algosat.store.prepared import Prepared
 from algosat.store.tables import (
+    IS_UNFINISHED,
     LATER_SLICE,
     NOT_DENIED,
     balances,
+    close_lines,
     days,
     former_instruments,
     halts,
@@ -75,6 +77,16 @@ _CONTEXT = Prepared(
         .where(*_TODAY, days.c.strategy == _STRATEGY)
         .scalar_subquery()
         .label("strategy_orders"),
+        select(close_lines.c.close_id)
+        .where(
+            *(close_lines.c[name] == bindparam(name) for name in ("account", "symbol", "product")),
+            close_lines.c.strategy == _STRATEGY,
+            close_lines.c.denies_entries,
+            text(IS_UNFINISHED),
+        )
+        .limit(1)
+        .scalar_subquery()
+        .label("closed_by"),
     )
     .select_from(_WANTED)
     .outerjoin(instruments, instruments.c.symbol == _WANTED.c.symbol)
@@ -146,7 +158,14 @@ def read_facts(
     `limits_of` makes the limits from the row. With `may_repeat`, equal orders are not searched for.
     """
     strategy = terms.strategy or ""
-    row = _CONTEXT.first(connection, symbol=terms.symbol, account=terms.account, strategy=strategy, day=day)
+    row = _CONTEXT.first(
+        connection,
+        symbol=terms.symbol,
+        account=terms.account,
+        strategy=strategy,
+        product=terms.product.value,
+        day=day,
+    )
     all_limits = limits_of(row)
     window = max(limits.duplicate_window_seconds for limits in all_limits)
     recent = _RECENT.first(connection, **_around_now(at, 1), account=terms.account, strategy=strategy)

@@ -70,6 +70,7 @@ def read_snapshot(
         available=funds.funds_of(book, facts.row).available,
         is_repeat=facts.is_repeat,
         unknown=tuple(_unknown(terms, facts.row, book, day_unknown or hours.unknown)),
+        closed_by=facts.row.closed_by,
     )
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from algosat.trading.desk import Desk
-from tests.app.client import Client, problem_of
+from tests.app.client import Client
 from tests.app.desks import hold, set_prices
 
 
@@ -21,32 +21,6 @@ def test_positions_are_filtered_by_strategy(desk: Desk, viewer: Client) -> None:
     hold(desk, "20")
     (position,) = viewer.get("/positions?strategy=one").json["items"]
     assert (position["strategy"], position["quantity"]) == ("one", "10")
-
-
-def test_closing_leaves_out_what_working_orders_close(desk: Desk, trader: Client) -> None:
-    hold(desk, "10")
-    answer = trader.post("/positions/ALPHA-EQ/close")
-    assert answer.status_code == 201
-    (order,) = answer.json["items"]
-    assert (order["side"], order["quantity"], order["reduce_only"]) == ("sell", "10", True)
-    assert problem_of(trader.post("/positions/ALPHA-EQ/close")) == (409, "nothing_to_close")
-
-
-def test_closing_again_with_the_same_key_returns_the_same_order(desk: Desk, trader: Client) -> None:
-    hold(desk, "10")
-    headers = {"Idempotency-Key": "close-1"}
-    first, again = (trader.post("/positions/ALPHA-EQ/close", headers=headers) for _ in range(2))
-    assert first.json == again.json
-    other = trader.post("/positions/BRAVO-EQ/close", headers=headers)
-    assert problem_of(other) == (409, "idempotency_key_reused")
-
-
-def test_closing_all_closes_the_positions_of_each_strategy(desk: Desk, trader: Client) -> None:
-    hold(desk, "10", strategy="one")
-    hold(desk, "20")
-    orders = trader.post("/positions/close-all").json["items"]
-    assert {(order["strategy"], order["quantity"]) for order in orders} == {("one", "10"), (None, "20")}
-    assert trader.post("/positions/close-all").json["items"] == []
 
 
 def test_trades_are_listed_newest_first(desk: Desk, viewer: Client) -> None:

@@ -128,7 +128,7 @@ def test_response_headers_are_documented(operations: dict[str, Any]) -> None:
     )
     assert set(place["201"]["headers"]) == {"X-Request-ID", "Location", "Idempotency-Replayed"}
     assert set(place["422"]["headers"]) == {"X-Request-ID", "Location", "Idempotency-Replayed"}
-    assert set(close["201"]["headers"]) == {"X-Request-ID", "Idempotency-Replayed"}
+    assert set(close["202"]["headers"]) == {"X-Request-ID", "Location", "Idempotency-Replayed"}
     assert set(cancel["200"]["headers"]) == {"X-Request-ID"}
     assert set(cancel["429"]["headers"]) == {"X-Request-ID", "Retry-After"}
 

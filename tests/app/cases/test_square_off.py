@@ -32,19 +32,16 @@ def test_late_engine_closes_within_the_window(intraday: World) -> None:
     assert LONG not in intraday.held()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 03: kept through the closing auction")
 def test_late_engine_closes_in_the_closing_auction(intraday: World) -> None:
     intraday.jump(ist(2026, 11, 25, 15, 21)).run_until(ist(2026, 11, 25, 15, 45))
     assert intraday.held().get(SHORT, Decimal(0)) == 0
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 03: kept until the next square-off")
 def test_missed_square_off_is_made_up_at_the_next_open(intraday: World) -> None:
     intraday.jump(ist(2026, 11, 26, 9, 14)).run_until(ist(2026, 11, 26, 9, 16), step=5)
     assert intraday.held() == {}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="case 03: no alert")
 def test_missed_square_off_raises_an_alert_with_symbol_and_quantity(intraday: World) -> None:
     intraday.jump(ist(2026, 11, 26, 9, 14)).run_until(ist(2026, 11, 26, 9, 16), step=5)
     texts = [f"{alert.kind} {alert.subject} {alert.detail}" for alert in intraday.alerts()]

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from click.testing import CliRunner, Result
 from algosat.cli import cli, main
 from algosat.cli.base import Chosen
 from algosat.domain.alert_kinds import AlertKind
+from algosat.engine.quotes import replace_instruments
 from algosat.errors import AlgosatError
-from algosat.trading import activity
+from algosat.store import ledger
+from algosat.trading import activity, close
 from algosat.trading.alerts import open_alert
 from tests.app.builders import algosat_data, write_configuration
-from tests.app.desks import CAUSE
+from tests.app.desks import CAUSE, hold, instruments, set_prices
 
 Run = Callable[..., Result]
 
@@ -48,6 +51,7 @@ def test_every_command_has_help() -> None:
         ["user"],
         ["risk"],
         ["alert"],
+        ["close"],
         ["credentials"],
         ["engine"],
         ["serve"],
@@ -207,6 +211,23 @@ def test_trading_is_halted_and_resumed_from_the_server(run: Run) -> None:
     assert lines[1].endswith("\ta drill")
     assert run("risk", "resume").output == "resumed\n"
     assert run("risk", "resume").output == "was not halted\n"
+
+
+def test_closes_are_listed_and_withdrawn_on_the_server(run: Run, directory: Path) -> None:
+    assert run("close", "list").output == ""
+    with Chosen(directory).desk() as desk:
+        replace_instruments(desk, instruments())
+        desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(100_000)))
+        set_prices(desk)
+        hold(desk, "10")
+        closing = close.close_all(desk, CAUSE).close
+    first, line = (each.split("\t") for each in run("close", "list").output.splitlines())
+    assert (first[0], first[2:]) == (closing.id, ["tester", "closing"])
+    assert line[1:5] == ["ALPHA-EQ", "delivery", "-", "sending"]
+    assert run("close", "withdraw", closing.id).output == "withdrawn\n"
+    assert run("close", "list").output == ""
+    assert len(run("close", "list", "--all").output.splitlines()) == 2
+    assert "is finished" in refused(run("close", "withdraw", closing.id))
 
 
 def test_alerts_are_listed_and_acknowledged_on_the_server(run: Run, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Flattening and square-off on a day of the exchange's calendar, and the delays of denied exits."""
+"""Flattening and square-off on a day of the exchange's calendar."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 
 from algosat.config.settings import Settings
 from algosat.domain import market_phases
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.calendar import ExchangeCalendar
-from algosat.domain.instruments import InstrumentKind
-from algosat.domain.orders import EventKind, Order, OrderType, PendingRequest, Product, Side, Status
-from algosat.domain.risk import ExposureLine
-from algosat.engine.auto_close import DeniedExits
+from algosat.domain.closing import CloseReason, CloseState
+from algosat.domain.orders import EventKind, OrderType, PendingRequest, Product, Side, Status
 from algosat.store import queries
-from algosat.trading import halts
+from algosat.trading import alerts, close, close_records, halts
+from algosat.trading.close import CloseTerms
+from algosat.trading.close_records import Close
 from algosat.trading.desk import Desk
-from tests.app.builders import NOW
 from tests.app.desks import (
     CAUSE,
     FUTURE,
@@ -32,9 +32,9 @@ from tests.app.desks import (
     order_now,
     sell,
     set_prices,
-    terms_of,
 )
-from tests.app.engine.rig import EngineRig
+from tests.app.engine.rig import EngineRig, build_rig
+from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
 LAST_DAY, NEW_YEAR = datetime(2026, 12, 31, 5, 30, tzinfo=UTC), datetime(2027, 1, 2, 6, 0, tzinfo=UTC)
@@ -43,6 +43,18 @@ LAST_DAY, NEW_YEAR = datetime(2026, 12, 31, 5, 30, tzinfo=UTC), datetime(2027, 1
 def at(hour: int, minute: int, day: int = 20) -> datetime:
     """Return a time of November 2026 in UTC. Shares trade until 10:00, futures until 10:10."""
     return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
+
+
+def closes(rig: EngineRig) -> list[Close]:
+    """Return the closes under way."""
+    with rig.desk.database.read() as connection:
+        return close_records.unfinished(connection, rig.desk.account)
+
+
+def missed(rig: EngineRig) -> list[str]:
+    """Return the subjects of the alerts about a missed square-off."""
+    with rig.desk.database.read() as connection:
+        return sorted(alerts.open_subjects(connection, rig.desk, AlertKind.CLOSE_SQUARE_OFF_MISSED))
 
 
 @pytest.fixture
@@ -97,10 +109,12 @@ def test_nothing_is_squared_off_on_a_day_without_trading(rig: EngineRig) -> None
     assert rig.working() == []
 
 
-def test_duties_past_the_calendars_end_place_nothing(rig: EngineRig) -> None:
+def test_intraday_position_is_closed_past_the_calendars_end(rig: EngineRig) -> None:
     hold(rig.desk, "30", product=Product.INTRADAY)
     rig.do_duties(datetime(2027, 6, 1, 9, 50, tzinfo=UTC))
-    assert rig.working() == []
+    (exit_order,) = rig.working()
+    assert exit_order.terms.quantity == 30
+    assert missed(rig) == [f"{SHARE}/intraday"]
 
 
 def test_flattening_halt_cancels_orders_past_the_calendars_end(rig: EngineRig, clock: FakeClock) -> None:
@@ -134,47 +148,90 @@ def test_flattening_waits_until_the_market_accepts_orders(rig: EngineRig) -> Non
     with rig.desk.database.read() as connection:
         before = queries.orders_page(connection, limit=100).rows
     halts.halt_trading(rig.desk, CAUSE, "flat", flatten=True, cancel_orders=False)
-    for minute in range(1, 5):
+    for minute in range(1, 4):
         rig.do_duties(at(14, minute))
     with rig.desk.database.read() as connection:
         after = queries.orders_page(connection, limit=100).rows
-    assert len(after) == len(before) + 1
+    assert len(after) == len(before)
+    (close,) = closes(rig)
+    assert (close.state, close.reason) == (CloseState.WAITING, CloseReason.HALT)
+    assert "the next open, 2026-11-23 03:45 UTC" in close.lines[0].detail
+    rig.do_duties(at(3, 46, day=23))
+    assert [order.terms.quantity for order in rig.working()] == [30]
 
 
-LINE = ExposureLine(
-    "trend", SHARE, Product.DELIVERY, InstrumentKind.EQUITY, Decimal(100), Decimal(100), Decimal(10)
-)
+def test_position_kept_over_night_is_closed_at_the_next_open_with_an_alert(rig: EngineRig) -> None:
+    hold(rig.desk, "30", product=Product.INTRADAY, strategy="trend")
+    hold(rig.desk, "7")
+    rig.do_duties(at(3, 0, day=23))
+    (close,) = closes(rig)
+    assert (close.state, close.reason) == (CloseState.WAITING, CloseReason.SQUARE_OFF)
+    assert missed(rig) == [f"{SHARE}/intraday/trend"]
+    rig.do_duties(at(3, 46, day=23))
+    (exit_order,) = rig.working()
+    assert (exit_order.terms.strategy, exit_order.terms.quantity) == ("trend", Decimal(30))
 
 
-def exit_with(status: Status) -> Order:
-    return Order("a", terms_of(side=Side.SELL, strategy="trend", reduce_only=True), NOW, NOW, status)
+def test_position_kept_beyond_the_close_of_its_day_is_missed_on_the_same_day(rig: EngineRig) -> None:
+    hold(rig.desk, "30", product=Product.INTRADAY)
+    rig.do_duties(at(10, 30))
+    assert missed(rig) == [f"{SHARE}/intraday"]
 
 
-def delay_of(denied: DeniedExits) -> int:
-    """Return after how many seconds an exit may be placed again."""
-    return next(seconds for seconds in range(100) if denied.may_try(LINE, NOW + timedelta(seconds=seconds)))
+def test_square_off_that_is_not_filled_in_time_is_alerted_and_goes_on(rig: EngineRig) -> None:
+    hold(rig.desk, "30", product=Product.INTRADAY)
+    rig.do_duties(at(9, 45))
+    (exit_order,) = rig.working()
+    rig.send(exit_order)
+    rig.do_duties(at(10, 30))
+    assert missed(rig) == [f"{SHARE}/intraday"]
+    assert len(closes(rig)) == 1
 
 
-def test_each_denial_lengthens_the_delay_up_to_a_minute() -> None:
-    denied, delays = DeniedExits(), []
-    for _ in range(6):
-        denied.record([exit_with(Status.DENIED)], NOW)
-        delays.append(delay_of(denied))
-    assert delays == [5, 10, 20, 40, 60, 60]
+def test_position_traded_today_waits_for_the_square_off_of_today(rig: EngineRig) -> None:
+    rig.do_duties(at(5, 0, day=23))
+    hold(rig.desk, "30", product=Product.INTRADAY)
+    rig.do_duties(at(5, 1, day=23))
+    assert (closes(rig), missed(rig)) == ([], [])
 
 
-def test_exit_that_passes_ends_the_delay() -> None:
-    denied = DeniedExits()
-    denied.record([exit_with(Status.DENIED)], NOW)
-    denied.record([exit_with(Status.CREATED)], NOW)
-    assert delay_of(denied) == 0
+def test_halt_over_a_close_at_a_limit_closes_at_the_market(rig: EngineRig) -> None:
+    rig.do_duties(at(5, 0))
+    hold(rig.desk, "30")
+    terms = CloseTerms(type=OrderType.LIMIT, limit_price=Decimal(103))
+    patient = close.close_position(rig.desk, SHARE, CAUSE, terms=terms).order
+    rig.send(patient)
+    halts.halt_trading(rig.desk, CAUSE, "stop", flatten=True)
+    rig.send(patient)
+    rig.do_duties(at(5, 0, day=20) + timedelta(seconds=6))
+    (exit_order,) = rig.working()
+    assert exit_order.terms.type is OrderType.MARKET
 
 
-def test_other_lines_are_not_delayed_and_setting_the_clock_back_ends_a_delay() -> None:
-    denied = DeniedExits()
-    denied.record([exit_with(Status.DENIED)], NOW)
-    other = ExposureLine(
-        "", SHARE, Product.DELIVERY, InstrumentKind.EQUITY, Decimal(100), Decimal(100), Decimal(10)
-    )
-    assert denied.may_try(other, NOW)
-    assert denied.may_try(LINE, NOW - timedelta(hours=1))
+def test_confirmed_cancel_is_followed_by_the_exit_within_a_second(rig: EngineRig, clock: FakeClock) -> None:
+    rig.do_duties(at(5, 0))
+    hold(rig.desk, "30")
+    stop = rig.send(sell(rig.desk, "30", limit="104", reduce_only=True))
+    close.close_position(rig.desk, SHARE, CAUSE)
+    rig.send(stop)
+    rig.do_duties(clock() + timedelta(seconds=1))
+    assert [order.terms.type for order in rig.working()] == [OrderType.MARKET]
+
+
+def test_close_survives_a_restart_between_the_cancel_and_the_exit(
+    rig: EngineRig, exchange: FakeExchange, settings: Settings, clock: FakeClock
+) -> None:
+    rig.do_duties(at(5, 0))
+    hold(rig.desk, "30")
+    stop = rig.send(sell(rig.desk, "30", limit="104", reduce_only=True))
+    close.close_position(rig.desk, SHARE, CAUSE)
+    rig.send(stop)
+    rig = build_rig(rig.desk, exchange, settings.algosat.engine)
+    rig.do_duties(clock() + timedelta(seconds=1))
+    (exit_order,) = rig.working()
+    rig.send(exit_order)
+    rig.components.report_processor.process([exchange.fill(exit_order, "30")])
+    rig = build_rig(rig.desk, exchange, settings.algosat.engine)
+    rig.do_duties(clock() + timedelta(seconds=1))
+    assert closes(rig) == []
+    assert len(exchange.sent) == 2

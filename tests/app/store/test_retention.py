@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Column, Connection, Integer, func, insert, select
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, func, insert, select
 
 from algosat.store import retention
 from algosat.store.database import Database
 from algosat.store.tables import metadata, replies
-from algosat.store.types import UtcTime
+from algosat.store.types import Scaled, UtcTime
 from algosat.store.writer import Writer
 from tests.app.store.conftest import NOW
 
@@ -25,6 +26,8 @@ def row(column: Column[Any], number: int, at: datetime) -> dict[str, Any]:
 def any_value(column: Column[Any], number: int) -> Any:
     if isinstance(column.type, UtcTime):
         return NOW
+    if isinstance(column.type, Scaled | Boolean):
+        return Decimal(1)
     return number if isinstance(column.type, Integer | BigInteger) else str(number)
 
 

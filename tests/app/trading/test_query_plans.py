@@ -12,6 +12,8 @@ from algosat.trading import (
     account_book,
     advance_exits,
     apply_report,
+    close_follow,
+    close_records,
     daily_pnl,
     halts,
     idempotency,
@@ -23,7 +25,7 @@ from algosat.trading.desk import Desk
 pytestmark = pytest.mark.sqlite
 
 _MODULES = (
-    audit, account_book, halts, history, ledger, limits, daily_pnl, queries,
+    audit, account_book, close_follow, close_records, halts, history, ledger, limits, daily_pnl, queries,
     halt_cancels, apply_report, reconciler, idempotency, pending_requests, router, risk_queries,
     linked_exits, advance_exits,
 )  # fmt: skip

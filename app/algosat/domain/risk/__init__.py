@@ -76,6 +76,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _unless_exit(eligibility_checks.product_fits_instrument),
     eligibility_checks.phase_accepts_the_order,
     _unless_exit(eligibility_checks.square_off_has_not_begun),
+    _unless_exit(eligibility_checks.position_is_not_being_closed),
     price_checks.prices_fit_the_type,
     price_checks.stop_limit_is_beyond_its_trigger,
     price_checks.quantity_is_on_lot,

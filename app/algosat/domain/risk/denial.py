@@ -28,6 +28,8 @@ class DenialCode(Code):
     )
     AFTER_SQUARE_OFF = "after_square_off", "Intraday positions are being closed; no new ones may be opened."
 
+    BEING_CLOSED = "being_closed", "The position is being closed; orders that would open it anew wait."
+
     OFF_TICK = "off_tick", "A price is not a multiple of the instrument's tick."
     OFF_LOT = "off_lot", "The quantity is not a multiple of the instrument's lot."
     ABOVE_FREEZE_QUANTITY = "above_freeze_quantity", "The exchange takes no single order of this quantity."

@@ -24,6 +24,15 @@ def trading_is_not_halted(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial |
     return Denial(DenialCode.HALTED, f"trading is halted: {'; '.join(snapshot.halts)}")
 
 
+def position_is_not_being_closed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if snapshot.closed_by is None or snapshot.is_exit(terms):
+        return None
+    return Denial(
+        DenialCode.BEING_CLOSED,
+        f"close {snapshot.closed_by} of this position is under way: wait, or withdraw it",
+    )
+
+
 def symbol_is_allowed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     for scope in snapshot.scopes:
         allowed = scope.limits.allowed_symbols

@@ -189,6 +189,7 @@ class RiskSnapshot:
     is_repeat: bool  # an equal order was placed within the duplicate window
     number_of_orders: int = 1  # that are placed if the order passes: more than one if it is sliced
     unknown: tuple[Denial, ...] = ()  # what could not be read: each is the denial of an entry
+    closed_by: str | None = None  # id of the close that the position is under
 
     @property
     def stale_after(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from algosat.store.tables.base import metadata
+from algosat.store.tables.closes import IS_UNFINISHED, close_lines, closes
 from algosat.store.tables.control import (
     alerts,
     calendar_entries,
@@ -35,12 +36,15 @@ from algosat.store.tables.users import login_failures, sessions, users
 __all__ = [
     "ACTIVE_EXIT",
     "CREATED_STATUS",
+    "IS_UNFINISHED",
     "LATER_SLICE",
     "NOT_DENIED",
     "WORKING_STATUS",
     "alerts",
     "balances",
     "calendar_entries",
+    "close_lines",
+    "closes",
     "closing_prices",
     "contract_notes",
     "days",

@@ -88,6 +88,7 @@ replies = Table(
     Column("order_ids", Json, nullable=False),
     Column("versions", Json),  # order versions in the answer; NULL: those after the first report
     Column("created_at", UtcTime, nullable=False, index=True),
+    Column("close_id", String(18)),  # the close that the request asked for
 )
 
 # Equal errors share a row.

@@ -1,0 +1,45 @@
+"""`algosat close`: list and withdraw closes on the server, without API."""
+
+from __future__ import annotations
+
+import click
+
+from algosat.cli.base import Chosen, operator, with_directory
+
+_MOST = 1000
+
+
+@click.group()
+def command() -> None:
+    """List and withdraw closes."""
+
+
+@command.command(name="list")
+@click.option("--all", "finished_too", is_flag=True, help="Finished closes also.")
+@with_directory
+@click.pass_obj
+def list_closes(chosen: Chosen, finished_too: bool) -> None:
+    """Print closes under way, newest first, each with its lines: symbol, product, strategy, state, reason."""
+    from algosat.trading import close_records
+
+    with chosen.desk() as desk, desk.database.read() as connection:
+        wanted = None if finished_too else False
+        found, _ = close_records.page(connection, desk.account, limit=_MOST, cursor=None, is_finished=wanted)
+    for each in found:
+        click.echo(f"{each.id}\t{each.created_at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.state}")
+        for line in each.lines:
+            values = (line.symbol, line.product, line.strategy or "-", line.state, line.detail)
+            click.echo("\t".join(("", *values)))
+
+
+@command.command()
+@click.argument("close_id", metavar="ID")
+@with_directory
+@click.pass_obj
+def withdraw(chosen: Chosen, close_id: str) -> None:
+    """Stop following the close ID. Its exits that are working stay."""
+    from algosat.trading import close
+
+    with chosen.desk() as desk:
+        close.withdraw(desk, close_id, operator())
+    click.echo("withdrawn")
