@@ -97,6 +97,22 @@ def test_setting_that_the_app_rejects_is_reported_under_its_variable_name(invent
     assert "algosat_risk_max_daily_loss: algosat.yaml: risk.max_daily_loss" in done.stdout
 
 
+def test_calendar_file_with_mistakes_is_reported_with_every_place(inventory: Path) -> None:
+    (inventory / "calendar.yaml").write_text(
+        "holidays: {2030-01-26: Republic Day}\n"
+        "pieces: {evening: [{phase: continuous, from: '19:00', until: '18:00'}]}\n"
+    )
+    main = inventory / "group_vars" / "algosat" / "main.yml"
+    file = "{{ lookup('ansible.builtin.file', inventory_dir ~ '/calendar.yaml') }}"
+    main.write_text(f'{main.read_text()}algosat_calendar: "{file}"\n')
+    done = validate(inventory)
+    assert done.returncode != 0
+    for place in ("pieces.evening.0: ends at 18:00", "holidays.2030-01-26: is not within"):
+        assert f"algosat_calendar: algosat.yaml: calendar: {place}" in done.stdout
+    (inventory / "calendar.yaml").write_text("# Source: …\ncovers: {valid_through: 2027-12-31}\n")
+    assert validate(inventory).returncode == 0
+
+
 def test_off_site_repository_without_password_or_known_hosts_is_rejected(inventory: Path) -> None:
     done = validate(inventory, "-e", "backup_restic_repository=sftp:backup@192.0.2.7:/srv/x")
     assert done.returncode != 0

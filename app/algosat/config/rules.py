@@ -52,7 +52,7 @@ def of_algosat(file: str, settings: AlgosatFile) -> Iterator[Problem]:
         yield problem("database.url", "a database in memory loses every order; name a file")
     _, wrong = calendar_file.read(market_phases.packaged(), settings.calendar)
     for place, text in wrong:
-        yield problem(f"calendar.{place}" if place else "calendar", text)
+        yield problem("calendar", f"{place}: {text}" if place else text)
     if settings.environment not in _STRICT:
         return
     if settings.debug:
