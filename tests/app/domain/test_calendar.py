@@ -4,9 +4,18 @@ import subprocess
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from algosat.domain.calendar import AlwaysOpen, ExchangeCalendar
-from algosat.domain.market_phases import Phase, SpecialSession, Window, packaged, read
+from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar
+from algosat.domain.market_phases import (
+    Phase,
+    SpecialSession,
+    Window,
+    packaged,
+    read,
+    window_problems,
+)
 from algosat.errors import CalendarUnknown
 from tests.app.builders import exchange
 from tools import venvs
@@ -245,3 +254,52 @@ def test_assumed_weekdays_are_ordinary_trading_days_beyond_the_end_only() -> Non
         assuming.phase("equity", True, exchange("2025-12-31"))
     with pytest.raises(CalendarUnknown):
         assuming.phase("commodity", True, exchange(friday))
+
+
+PHASES = st.sampled_from([phase for phase in Phase if phase is not Phase.CLOSED])
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[Window, ...]:
+    minutes = sorted(draw(st.sets(st.integers(0, 1439), min_size=2, max_size=8)))
+    times = [time(minute // 60, minute % 60) for minute in minutes]
+    return tuple(Window(draw(PHASES), *pair) for pair in zip(times[::2], times[1::2], strict=False))
+
+
+YEARS = st.dates(date(2026, 1, 1), date(2027, 12, 31))
+SESSIONS = st.builds(
+    SpecialSession,
+    st.just("session"),
+    st.none() | windows(),
+    st.none() | st.sets(st.sampled_from(["equity", "derivatives"]), min_size=1).map(frozenset),
+)
+
+
+@given(
+    st.sets(YEARS, max_size=20),
+    st.dictionaries(YEARS, SESSIONS, max_size=20),
+    st.datetimes(datetime(2026, 1, 2), datetime(2027, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.sampled_from(["equity", "derivatives"]),
+)
+def test_extended_calendar_is_consistent_at_any_hour(
+    holidays: set[date], special: dict[date, SpecialSession], at: datetime, segment: str
+) -> None:
+    sessions = CALENDAR.sessions.extended(
+        valid_through=date(2027, 12, 31), holidays=dict.fromkeys(holidays, "closed"), special=special
+    )
+    assert all(list(window_problems(each.windows or ())) == [] for each in special.values())
+    calendar = ExchangeCalendar(sessions)
+    day, market = at.astimezone(EXCHANGE_TIME).date(), (segment, True)
+    window = calendar.window(*market, at)
+    assert calendar.phase(*market, at) is (window.phase if window else Phase.CLOSED)
+    if day not in holidays and day not in special and day.year == 2026:
+        assert calendar.windows(*market, day) == CALENDAR.windows(*market, day)
+    if day in holidays and day not in special:
+        assert window is None
+    assert day <= (trading := calendar.trading_day(at))
+    assert calendar.is_trading_day(trading)
+    opening, last = calendar.next_open(*market, at), calendar.last_trading(*market, at)
+    assert last <= at <= opening
+    assert calendar.phase(*market, opening) is Phase.CONTINUOUS
+    if calendar.phase(*market, at) is Phase.CONTINUOUS:
+        assert last == at == opening

@@ -14,7 +14,7 @@ from algosat.engine.throttle import Throttle
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerSessionExpired, BrokerUncertain, StoreBusy
 from algosat.store import audit, queries
 from algosat.store.verify.verify import verify
-from algosat.trading import cancel, modify
+from algosat.trading import alerts, cancel, modify
 from tests.app.desks import CAUSE, advance, buy, open_alerts, order_now
 from tests.app.engine.rig import EngineRig, failing, no_fault
 from tests.app.fake_exchange import external_report
@@ -328,3 +328,19 @@ def test_order_that_turns_up_while_its_cancel_is_sent_is_cancelled_at_the_broker
     assert (turned_up.status, turned_up.pending) == (Status.OPEN, PendingRequest.PENDING_CANCEL)
     assert rig.send(order).status is Status.CANCELLED
     assert rig.exchange.book["B1"].status is Status.CANCELLED
+
+
+def test_overfill_raises_one_alert_until_it_is_acknowledged_and_none_after(rig: EngineRig) -> None:
+    order = rig.send(buy(rig.desk))
+    rig.exchange.fill(order, "10")
+    rig.reconcile()
+    rig.exchange.fill(order, "5")
+    for _ in range(2):
+        rig.reconcile()
+    assert open_alerts(rig.desk) == {("broker.overfill", order.id)}
+    rig.desk.writer.run(lambda connection: alerts.acknowledge(connection, rig.desk, 1, CAUSE))
+    rig.reconcile()
+    assert open_alerts(rig.desk) == set()
+    rig.exchange.fill(order, "3")  # another trade is another event
+    rig.reconcile()
+    assert open_alerts(rig.desk) == {("broker.overfill", order.id)}
