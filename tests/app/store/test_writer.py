@@ -126,7 +126,12 @@ def test_failing_unit_is_rolled_back_without_its_group(counter: Database) -> Non
 
 
 def test_effect_happens_once_after_the_commit_although_the_unit_ran_twice(counter: Database) -> None:
-    writer, release, effects, runs = Writer(counter), threading.Event(), [], []
+    writer, begun, release = Writer(counter), threading.Event(), threading.Event()
+    effects, runs = list[int](), list[int]()
+
+    def wait(_connection: Connection) -> None:
+        begun.set()
+        release.wait(PATIENCE)
 
     def note() -> None:
         with counter.read() as connection:
@@ -141,8 +146,8 @@ def test_effect_happens_once_after_the_commit_although_the_unit_ran_twice(counte
         raise Conflict("no")
 
     with ThreadPoolExecutor(3) as pool:
-        first = pool.submit(writer.run, lambda _connection: release.wait(PATIENCE))
-        wait_for(lambda: len(writer._running) == 1)  # noqa: SLF001
+        first = pool.submit(writer.run, wait)
+        assert begun.wait(PATIENCE)  # units queued from here on form the next group
         with_effect, failing = pool.submit(writer.run, notes), pool.submit(writer.run, fail)
         _await_waiting(writer, 2)
         release.set()
