@@ -57,10 +57,12 @@ def served(app: Flask, services: Services, settings: Settings, clock: FakeClock)
 def served_at(app: Flask, services: Services, settings: Settings, clock: FakeClock) -> WorldAt:
     """Return a function that opens a world behind the API, at a time of the exchange's calendar.
 
-    The feed was alive until the end of continuous trading. Limits are wide unless they are named.
+    The feed was alive until the end of continuous trading. Limits are wide unless they are named, and
+    `special` adds special sessions to the calendar.
     """
 
     def open_at(at: datetime, **limits: Any) -> World:
+        sessions = packaged().extended(special=limits.pop("special", {}))
         algosat = settings.algosat
         changed = algosat.model_copy(
             update={
@@ -70,7 +72,7 @@ def served_at(app: Flask, services: Services, settings: Settings, clock: FakeClo
         )
         clock.at = worlds.ist(2026, 11, 20, 15, 10)
         allowed = replace(UNLIMITED, **{"stale_quote_seconds": 30.0, **limits})
-        desk = replace(services.desk, calendar=ExchangeCalendar(packaged()), defaults=allowed)
+        desk = replace(services.desk, calendar=ExchangeCalendar(sessions), defaults=allowed)
         world = worlds.build(desk, changed, clock)
         rich = update(balances).values(deposited=Decimal(10**9))
         desk.writer.run(lambda connection: connection.execute(rich))

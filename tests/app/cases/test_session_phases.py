@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from decimal import ROUND_CEILING, Decimal
 from itertools import chain, product
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from algosat.domain.instruments import Instrument, InstrumentKind
+from algosat.domain.market_phases import Phase, SpecialSession, Window
 from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status, Validity, create
 from algosat.errors import BrokerRejected
 from algosat.store import queries
@@ -47,6 +49,23 @@ HOURS: Final = {
     "15:45": (AMO, AMO, AMO),
     "15:55": ("M" + NO_INTRADAY + AMO, "M" + NO_INTRADAY + AMO, AMO),  # post-close session
     "16:05": (AMO, AMO, AMO),
+}
+# An evening session in two parts, as some special sessions have been, for all instruments.
+SPECIAL_WINDOWS: Final = (
+    (Phase.PRE_OPEN, time(17, 45), time(17, 53)),
+    (Phase.PRE_OPEN_MATCH, time(17, 53), time(17, 55)),
+    (Phase.CONTINUOUS, time(18), time(18, 40)),
+    (Phase.CONTINUOUS, time(18, 50), time(19, 15)),
+)
+SPECIAL_HOURS: Final = {
+    "17:30": AMO,
+    "17:50": "ML",
+    "17:54": NOTHING,
+    "18:10": ALL,
+    "18:45": AMO,  # the pause
+    "18:55": ALL,
+    "19:05": ALL + NO_INTRADAY,
+    "19:20": AMO,
 }
 SYMBOLS: Final = ("ALPHA-EQ", "NOVA-EQ", "NOVA-FUT")
 LETTERS: Final = {"M": OrderType.MARKET, "L": OrderType.LIMIT, "S": OrderType.STOP, "T": OrderType.STOP_LIMIT}
@@ -176,7 +195,21 @@ def test_phase_accepts_keeps_or_denies_each_kind_of_order(
     served_at: WorldAt, trader: Client, clock_time: str
 ) -> None:
     world = served_at(ist(2026, 11, 23, *map(int, clock_time.split(":"))))
-    shares, with_derivatives, derivatives = HOURS[clock_time]
+    check(world, trader, *HOURS[clock_time])
+
+
+@pytest.mark.parametrize("clock_time", SPECIAL_HOURS)
+def test_special_session_in_two_parts_accepts_orders_as_its_phases_do(
+    served_at: WorldAt, trader: Client, clock_time: str
+) -> None:
+    sunday = SpecialSession("Muhurat trading", tuple(Window(*each) for each in SPECIAL_WINDOWS))
+    at = ist(2026, 11, 22, *map(int, clock_time.split(":")))
+    world = served_at(at, special={date(2026, 11, 22): sunday})
+    check(world, trader, *[SPECIAL_HOURS[clock_time]] * 3)
+
+
+def check(world: World, trader: Client, shares: str, with_derivatives: str, derivatives: str) -> None:
+    """Place every kind of order, and compare API, engine and exchange with what they must accept."""
     share, with_auction, future = (listed(world, symbol) for symbol in SYMBOLS)
     hours = {share: shares, with_auction: with_derivatives, future: derivatives}
     hours |= dict.fromkeys(options(world), derivatives)

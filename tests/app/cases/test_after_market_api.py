@@ -1,11 +1,13 @@
-"""After-market orders with linked exits."""
+"""After-market orders over HTTP, and with linked exits."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from algosat.api.waiting import Waiting
 from algosat.domain.orders import OrderType, Status
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import World, ist
@@ -15,6 +17,52 @@ from tests.app.desks import order_now
 
 def near(world: World, share: str, symbol: str = "ALPHA-EQ") -> str:
     return str((world.quote(symbol).last * Decimal(share)).quantize(Decimal("0.1")))
+
+
+def test_answer_does_not_wait_for_the_market_and_is_repeated_as_it_was(
+    served_at: WorldAt, trader: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Waiting, "_wait")
+    world = served_at(ist(2026, 11, 23, 8, 30))
+    body: dict[str, Any] = {"type": "limit", "limit_price": near(world, "0.98"), "session": "after_market"}
+    first = trader.place("one-key", wait=30, **body)
+    assert first.status_code == 201, first.json
+    assert (first.json["status"], first.json["session"]) == ("created", "after_market")
+    assert first.json["send_at"] == "2026-11-23T03:30:00Z"
+    path = f"/orders/{first.json['id']}"
+    changed = trader.patch(path, json={"quantity": "12"}, headers={"Prefer": "wait=0"})
+    assert (changed.json["quantity"], changed.json["pending"]) == ("12", None)
+    world.jump(ist(2026, 11, 23, 9, 0))
+    assert trader.get(path).json["status"] == "open"
+    repeated = trader.place("one-key", wait=0, **body)
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert repeated.json == first.json
+    assert trader.delete(path, headers={"Prefer": "wait=0"}).json["pending"] == "pending_cancel"
+
+
+def test_slices_of_an_after_market_order_are_all_kept(served_at: WorldAt, trader: Client) -> None:
+    world = served_at(ist(2026, 11, 23, 8, 30))
+    body = {
+        "symbol": "NOVA-FUT",
+        "side": "buy",
+        "type": "market",
+        "product": "carry",
+        "session": "after_market",
+    }
+    headers = {"Idempotency-Key": "slices"}
+    answer = trader.post("/orders/sliced", json={**body, "quantity": "45000"}, headers=headers)
+    kept = [(order["quantity"], order["status"], order["send_at"]) for order in answer.json["items"]]
+    opening = "2026-11-23T03:45:00Z"
+    assert kept == [(quantity, "created", opening) for quantity in ("20000", "20000", "5000")]
+    world.jump(ist(2026, 11, 23, 9, 14, 59)).run(5)
+    assert len(world.broker.reports()) == 3
+
+
+def test_unknown_session_is_refused(served_at: WorldAt, trader: Client) -> None:
+    served_at(ist(2026, 11, 23, 8, 30))
+    answer = trader.place(session="tomorrow")
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid_body")
+    assert [error["field"] for error in answer.json["errors"]] == ["session"]
 
 
 @pytest.mark.parametrize("session", ["after_market", "regular"])
