@@ -85,6 +85,12 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "A market exit was sent with a limit made from an old price; it may not be filled.",
     )
+    CONTRACT_CLOSING = (
+        "contract.closing",
+        Severity.WARNING,
+        "A position is closed before its contract expires, because the contract delivers shares.",
+        False,
+    )
     CONTRACT_UNSETTLED = (
         "contract.unsettled",
         Severity.CRITICAL,

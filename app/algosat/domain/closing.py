@@ -24,6 +24,7 @@ class CloseReason(StrEnum):
     STRATEGY = "strategy"
     HALT = "halt"
     SQUARE_OFF = "square_off"
+    EXPIRY = "expiry"  # the contract is about to be settled by delivery
 
 
 class LineState(StrEnum):

@@ -1,6 +1,6 @@
-"""Closes that nobody asks for by hand: what a halt flattens, and intraday positions at the square-off.
+"""Closes that nobody asks for by hand: halts that flatten, the square-off, and contracts near delivery.
 
-Both are looked for every few seconds, and closed by the same verb as a request's: `trading/close`.
+They are looked for every few seconds, and closed by the same verb as a request's: `trading/close`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.closing import CloseReason, line_name
 from algosat.domain.decimals import to_text
 from algosat.domain.instruments import Instrument
+from algosat.domain.market_phases import Phase
 from algosat.domain.orders import Product
 from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
@@ -29,6 +30,7 @@ from algosat.trading.close_records import LineKey
 from algosat.trading.desk import Desk
 
 _ACTOR: Final = "clock"
+_ALL: Final = PositionFilter()
 _INTRADAY: Final = PositionFilter(product=Product.INTRADAY)
 
 
@@ -68,6 +70,52 @@ def square_off(desk: Desk) -> None:
         return close.close_lines(connection, desk, cause, CloseReason.SQUARE_OFF, _INTRADAY, due.lines)
 
     desk.writer.run(unit).notify(desk)
+
+
+def close_near_delivery(desk: Desk) -> None:
+    """Close positions in contracts that deliver shares: at the square-off of the day before their expiry.
+
+    What is still open on the day of expiry is closed as soon as the market takes orders.
+    """
+    with desk.database.read() as connection:
+        if not _near_delivery(connection, desk):
+            return
+    cause = Cause(_ACTOR, correlation.new())
+
+    def unit(connection: Connection) -> Followed:
+        due = _near_delivery(connection, desk)
+        for key, held in due.items():
+            detail = f"{to_text(held)} are closed before the contract expires, since it delivers shares"
+            kind, subject = AlertKind.CONTRACT_CLOSING, line_name(*key)
+            alerts.open_alert(connection, desk, kind, subject, cause, detail)
+        if not due:
+            return Followed()
+        return close.close_lines(connection, desk, cause, CloseReason.EXPIRY, _ALL, due)
+
+    desk.writer.run(unit).notify(desk)
+
+
+def _near_delivery(connection: Connection, desk: Desk) -> dict[LineKey, Decimal]:
+    """Return the lines in contracts that are to be closed now, before they deliver."""
+    now = desk.clock()
+    today = now.astimezone(EXCHANGE_TIME).date()
+    found = {}
+    for key, held in close.uncovered(connection, desk, _ALL).items():
+        instrument = queries.instrument(connection, key[1])
+        if instrument is None or not instrument.is_near_delivery(today):
+            continue
+        is_open = _is_open(desk, instrument, now)
+        if is_open if instrument.expiry == today else _is_closing(desk, instrument, now):
+            found[key] = held
+    return found
+
+
+def _is_open(desk: Desk, instrument: Instrument, now: datetime) -> bool:
+    try:
+        phase = desk.calendar.phase(instrument.segment, instrument.has_derivatives, now)
+    except CalendarUnknown:
+        return False
+    return phase is Phase.CONTINUOUS
 
 
 @dataclass(frozen=True, slots=True)

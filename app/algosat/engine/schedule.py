@@ -71,6 +71,7 @@ class PeriodicDuties:
             yield lambda desk: exit_alerts.close_settled(desk, Cause(_ACTOR, correlation.new()))
             yield auto_close.flatten_halted
             yield auto_close.square_off
+            yield auto_close.close_near_delivery
             if book_read_at is not None:
                 yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
             yield watch_calendar

@@ -15,7 +15,7 @@ from algosat.domain.orders import Product, Side, Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT
 from algosat.store import ledger, queries
-from algosat.store.tables import days, trades
+from algosat.store.tables import closes, days, trades
 from algosat.store.verify.verify import verify
 from algosat.trading import funds, limits
 from tests.app.cases.conftest import WorldAt
@@ -260,6 +260,56 @@ def test_written_call_is_settled_at_expiry(world_at: WorldAt, distance: int) -> 
 
 def test_option_that_delivers_shares_is_not_opened_just_before_its_expiry(world_at: WorldAt) -> None:
     world = world_at(ist(2026, 12, 28, 10, 30))
-    strike = (world.quote("NOVA-EQ").last / 20).to_integral_value() * 20
-    denied = world.place(f"NOVA-261229-{strike}-CE", Side.BUY, 500, product=Product.CARRY)
+    denied = world.place(share_option(world), Side.BUY, 500, product=Product.CARRY)
     assert denied.code == DenialCode.NEAR_DELIVERY
+
+
+def share_option(world: World) -> str:
+    strike = (world.quote("NOVA-EQ").last / 20).to_integral_value() * 20
+    return f"NOVA-261229-{strike}-CE"
+
+
+def contract_alerts(world: World) -> list[str]:
+    return [each.kind for each in world.alerts() if each.kind.startswith("contract.")]
+
+
+def closed_for_expiry(world: World) -> list[str]:
+    with world.desk.database.read() as connection:
+        return [str(row.reason) for row in connection.execute(select(closes))]
+
+
+def test_option_that_delivers_shares_is_closed_on_the_day_before_its_expiry(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 12, 24, 10, 30))
+    symbol = share_option(world)
+    world.hold(symbol, 500, product=Product.CARRY)
+    world.jump(ist(2026, 12, 28, 15, 20)).run(10)
+    assert world.held() == {symbol: 500}
+    world.jump(ist(2026, 12, 28, 15, 26)).run(20)
+    assert world.held() == {}
+    assert closed_for_expiry(world) == ["expiry"]
+    assert contract_alerts(world) == ["contract.closing"]
+
+
+def test_option_that_delivers_shares_is_closed_on_its_last_day_if_the_engine_was_away(
+    world_at: WorldAt,
+) -> None:
+    world = world_at(ist(2026, 12, 24, 10, 30))
+    symbol = share_option(world)
+    world.hold(symbol, 500, product=Product.CARRY)
+    world = restarted(world, at=ist(2026, 12, 29, 9, 20))
+    world.run(20)
+    assert world.held() == {}
+    assert closed_for_expiry(world) == ["expiry"]
+    assert settlements(world) == []
+
+
+def test_share_option_is_settled_in_cash_if_the_engine_was_away_until_after_its_expiry(
+    world_at: WorldAt,
+) -> None:
+    world = world_at(ist(2026, 12, 24, 10, 30))
+    world.hold(share_option(world), 500, product=Product.CARRY)
+    world = restarted(world, at=ist(2026, 12, 30, 9, 20))
+    world.run(20)
+    assert world.held() == {}
+    (settled,) = settlements(world)
+    assert contract_alerts(world) == (["contract.not_closed"] if settled.price else [])
