@@ -105,3 +105,46 @@ def test_feed_that_was_silent_before_the_auction_is_stale_in_the_auction(world_a
     assert "299.0 s old" in (order.reason or ""), (
         order.reason
     )  # from the quote to the end of continuous trading
+
+
+@pytest.mark.parametrize(
+    ("symbol", "asked", "flat_by"),
+    [
+        ("NOVA-EQ", ist(2026, 11, 23, 15, 21), ist(2026, 11, 23, 15, 31)),
+        ("NOVA-EQ", ist(2026, 11, 23, 15, 24, 30), ist(2026, 11, 23, 15, 31)),
+        # The second half of the auction takes no market orders: the post-close session is the next to do so.
+        ("NOVA-EQ", ist(2026, 11, 23, 15, 26), ist(2026, 11, 23, 15, 51)),
+        ("ALPHA-EQ", ist(2026, 11, 23, 15, 51), ist(2026, 11, 23, 15, 53)),
+        ("ALPHA-EQ", ist(2026, 11, 25, 9, 4, 30), ist(2026, 11, 25, 9, 12)),
+    ],
+    ids=["auction", "end of entry", "auction, limit orders only", "post-close", "pre-open"],
+)
+def test_position_is_flattened_at_the_match_and_its_exit_stays_until_then(
+    world_at: WorldAt, symbol: str, asked: datetime, flat_by: datetime
+) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    world.hold(symbol, 10)
+    world.run_until(min(asked, ist(2026, 11, 23, 15, 30)))
+    if asked > ist(2026, 11, 24, 0, 0):
+        world.jump(ist(2026, 11, 25, 9, 0))
+    world.run_until(asked, step=60)
+    world.halt_and_flatten()
+    world.run_until(flat_by, step=5)
+    assert world.held() == {}
+    exits = [report for report in world.broker.reports() if report.terms.side is Side.SELL]
+    assert [(report.status, report.filled_quantity) for report in exits] == [(Status.FILLED, Decimal(10))]
+
+
+def test_exit_that_reaches_the_exchange_after_its_phase_is_sent_again_in_the_next_one(
+    world_at: WorldAt,
+) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    world.hold("ALPHA-EQ", 10)
+    world.run_until(ist(2026, 11, 23, 15, 30))
+    world.jump(ist(2026, 11, 25, 9, 0))
+    world.run_until(ist(2026, 11, 25, 9, 4, 55), step=60)
+    world.halt_and_flatten()
+    world.tick(5)
+    assert [report.code for report in world.broker.reports() if report.terms.side is Side.SELL]
+    world.run_until(ist(2026, 11, 25, 9, 15, 10), step=5)
+    assert world.held() == {}
