@@ -145,6 +145,7 @@ def test_exit_that_reaches_the_exchange_after_its_phase_is_sent_again_in_the_nex
     world.run_until(ist(2026, 11, 25, 9, 4, 55), step=60)
     world.halt_and_flatten()
     world.tick(5)
-    assert [report.code for report in world.broker.reports() if report.terms.side is Side.SELL]
+    sales = [report for report in world.broker.reports() if report.terms.side is Side.SELL]
+    assert [report.status for report in sales] == [Status.REJECTED]
     world.run_until(ist(2026, 11, 25, 9, 15, 10), step=5)
     assert world.held() == {}
