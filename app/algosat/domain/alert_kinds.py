@@ -102,6 +102,12 @@ class AlertKind(StrEnum):
         "A position that would be settled by delivery of shares was still open when its contract expired.",
         False,
     )
+    GTT_DENIED = (
+        "gtt.denied",
+        Severity.ERROR,
+        "The trigger price of a GTT order was reached, and its order was denied.",
+        False,
+    )
     LINKED_UNPROTECTED = (
         "linked.unprotected",
         Severity.CRITICAL,

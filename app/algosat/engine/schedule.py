@@ -24,6 +24,7 @@ from algosat.store.audit import Cause
 from algosat.trading import alerts, cancel, exit_alerts
 from algosat.trading.advance_exits import advance_exits
 from algosat.trading.desk import Desk
+from algosat.trading.gtt import trigger_gtts
 
 _ACTOR: Final = "clock"
 _EVERY: Final = timedelta(seconds=1)
@@ -55,6 +56,7 @@ class PeriodicDuties:
         if has_come(self._next_exits, now, within=_EXITS_EVERY):
             self._next_exits = now + _EXITS_EVERY
             advance_exits(self._desk)
+            trigger_gtts(self._desk)
         if not has_come(self._next, now, within=_EVERY):
             return
         self._next = now + _EVERY

@@ -18,7 +18,7 @@ from algosat.errors import ConfigurationError, StoreBusy
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
 
-HEAD: Final = "0011"
+HEAD: Final = "0012"
 
 _AGAIN_AFTER: Final = 1.0  # seconds
 _PATIENCE: Final = 240.0  # seconds; systemd gives a start 300

@@ -87,19 +87,26 @@ def keep(
     is_open = key.waits and not all(order.is_acknowledged for order in orders)
     versions = None if is_open else [order.version for order in orders]
     reply = Reply([order.id for order in orders], versions, close_id)
-    _KEEP.run(
-        connection,
-        {
-            "principal": key.principal,
-            "key": key.key,
-            "body_hash": key.body_hash,
-            "order_ids": reply.order_ids,
-            "versions": reply.versions,
-            "created_at": at,
-            "close_id": close_id,
-        },
-    )
+    _keep(connection, key, reply, at)
     return reply
+
+
+def keep_id(connection: Connection, key: IdempotencyKey, kept_id: str, at: datetime) -> None:
+    """Record what a key stands for that is not an order, such as a GTT order."""
+    _keep(connection, key, Reply([kept_id], None), at)
+
+
+def _keep(connection: Connection, key: IdempotencyKey, reply: Reply, at: datetime) -> None:
+    values = {
+        "principal": key.principal,
+        "key": key.key,
+        "body_hash": key.body_hash,
+        "order_ids": reply.order_ids,
+        "versions": reply.versions,
+        "created_at": at,
+        "close_id": reply.close_id,
+    }
+    _KEEP.run(connection, values)
 
 
 def first_answer(desk: Desk, key: IdempotencyKey, order: Order) -> Order:

@@ -51,15 +51,19 @@ def place_linked_or_deny(
 ) -> Placed:
     """Place as `place_linked` does, but store prices that contradict each other as a denial."""
 
-    def work(connection: Connection) -> list[Order]:
-        try:
-            return [_admit(connection, desk, terms, exits, cause)]
-        except InvalidBody as error:
-            denial = Denial(DenialCode.INVALID_TERMS, error.detail)
-            snapshot = risk_snapshot.read_snapshot(connection, desk, terms, desk.clock())
-            return [place.write(connection, desk, terms, denial, snapshot, cause)]
+    return place.once(desk, key, lambda connection: [admit_or_deny(connection, desk, terms, exits, cause)])
 
-    return place.once(desk, key, work)
+
+def admit_or_deny(
+    connection: Connection, desk: Desk, terms: OrderTerms, exits: ExitRequest, cause: Cause
+) -> Order:
+    """Judge and store an order with its linked exits; prices that contradict each other are a denial."""
+    try:
+        return _admit(connection, desk, terms, exits, cause)
+    except InvalidBody as error:
+        denial = Denial(DenialCode.INVALID_TERMS, error.detail)
+        snapshot = risk_snapshot.read_snapshot(connection, desk, terms, desk.clock())
+        return place.write(connection, desk, terms, denial, snapshot, cause)
 
 
 def _admit(connection: Connection, desk: Desk, terms: OrderTerms, exits: ExitRequest, cause: Cause) -> Order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from algosat.engine import halt_cancels, pending_requests, reconciler, router
-from algosat.store import audit, history, ledger, linked_exits, queries
+from algosat.store import audit, gtt_orders, history, ledger, linked_exits, queries
 from algosat.store.prepared import Prepared
 from algosat.store.tables import metadata
 from algosat.trading import (
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.sqlite
 _MODULES = (
     audit, account_book, close_follow, close_records, halts, history, ledger, limits, daily_pnl, queries,
     halt_cancels, apply_report, reconciler, idempotency, pending_requests, router, risk_queries,
-    linked_exits, advance_exits,
+    linked_exits, advance_exits, gtt_orders,
 )  # fmt: skip
 _STATEMENTS = {
     f"{module.__name__}.{name}": statement

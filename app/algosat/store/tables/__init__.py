@@ -14,6 +14,7 @@ from algosat.store.tables.control import (
     overrides,
     replies,
 )
+from algosat.store.tables.kept import ACTIVE_EXIT, ACTIVE_GTT, gtt_orders, linked_exits, linked_orders
 from algosat.store.tables.ledger import (
     CREATED_STATUS,
     LATER_SLICE,
@@ -28,13 +29,13 @@ from algosat.store.tables.ledger import (
     positions,
     trades,
 )
-from algosat.store.tables.linked import ACTIVE_EXIT, linked_exits, linked_orders
 from algosat.store.tables.market import closing_prices, former_instruments, instruments, quotes
 from algosat.store.tables.strategies import strategies, strategy_states, strategy_versions
 from algosat.store.tables.users import login_failures, sessions, users
 
 __all__ = [
     "ACTIVE_EXIT",
+    "ACTIVE_GTT",
     "CREATED_STATUS",
     "IS_UNFINISHED",
     "LATER_SLICE",
@@ -51,6 +52,7 @@ __all__ = [
     "errors",
     "events",
     "former_instruments",
+    "gtt_orders",
     "halts",
     "heartbeats",
     "instruments",

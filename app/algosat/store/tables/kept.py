@@ -1,11 +1,11 @@
-"""Tables of linked exits: OCO pairs, the exits of brackets, and trailing stops."""
+"""Tables of what the engine keeps besides orders: linked exits and GTT orders."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, String, Table, text
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, text
 
 from algosat.store.tables.base import metadata
-from algosat.store.types import Scaled, UtcTime
+from algosat.store.types import Json, Scaled, UtcTime
 
 # The same SQL must be in the partial index and in the queries that use it.
 ACTIVE_EXIT = "state != 'ended'"
@@ -51,3 +51,27 @@ linked_orders = Table(
     Column("role", String(8), nullable=False),
 )
 Index("ix_linked_orders_exit_id", linked_orders.c.exit_id)
+
+# The same SQL must be in the partial index and in the queries that use it.
+ACTIVE_GTT = "state = 'active'"
+
+gtt_orders = Table(
+    "gtt_orders",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("symbol", String(64), nullable=False),
+    Column("trigger_price", Scaled, nullable=False),
+    Column("is_above", Boolean, nullable=False),  # than the last price when the order was kept
+    Column("terms", Json, nullable=False),  # of the order to place, as in the event of a created order
+    Column("exits", Json),  # its linked exits
+    Column("expires_at", UtcTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("order_id", String(18)),  # of the order that was placed
+    Column("version", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("correlation_id", String(64), nullable=False),
+)
+Index("ix_gtt_orders_active", gtt_orders.c.account, sqlite_where=text(ACTIVE_GTT))

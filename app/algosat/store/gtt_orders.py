@@ -1,0 +1,138 @@
+"""Rows of GTT orders."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, insert, select, text, update
+
+from algosat.domain.gtt import GttOrder, GttState
+from algosat.domain.linked_exits import ExitPrices
+from algosat.domain.linked_requests import ExitRequest
+from algosat.domain.orders import create
+from algosat.store import audit
+from algosat.store.audit import Cause
+from algosat.store.prepared import Prepared
+from algosat.store.rows import terms_data, terms_from
+from algosat.store.tables import ACTIVE_GTT, gtt_orders
+
+_STATE: Final = ("state", "order_id", "version", "updated_at")
+_ACTIVE = Prepared(
+    select(gtt_orders)
+    .where(gtt_orders.c.account == bindparam("account"), text(ACTIVE_GTT))
+    .order_by(gtt_orders.c.id)
+)
+_BY_ID = Prepared(select(gtt_orders).where(gtt_orders.c.id == bindparam("gtt_id")))
+_ADD = Prepared(insert(gtt_orders), gtt_orders.c.keys())
+_UPDATE = Prepared(update(gtt_orders).where(gtt_orders.c.id == bindparam("gtt_id")), _STATE)
+
+
+def active(connection: Connection, account: str) -> list[GttOrder]:
+    """Return the GTT orders of an account that wait for their trigger price."""
+    return [_from(row) for row in _ACTIVE.all(connection, account=account)]
+
+
+def all_of(connection: Connection, account: str) -> list[GttOrder]:
+    """Return the GTT orders of an account, newest first."""
+    statement = select(gtt_orders).where(gtt_orders.c.account == account)
+    ordered = statement.order_by(gtt_orders.c.created_at.desc(), gtt_orders.c.id)
+    return [_from(row) for row in connection.execute(ordered)]
+
+
+def get(connection: Connection, gtt_id: str) -> GttOrder | None:
+    row = _BY_ID.first(connection, gtt_id=gtt_id)
+    return None if row is None else _from(row)
+
+
+def cause_of(connection: Connection, gtt_id: str, actor: str) -> Cause:
+    """Return the cause of what the engine does for a GTT order: the request that placed it."""
+    return Cause(actor, _BY_ID.first(connection, gtt_id=gtt_id).correlation_id)
+
+
+def add(connection: Connection, new: GttOrder, cause: Cause) -> GttOrder:
+    """Store a new GTT order, and its audit event."""
+    terms = terms_data(create(new.id, new.terms, new.created_at))
+    exits = None if new.exits is None else _plain(asdict(new.exits))
+    row = {
+        "id": new.id,
+        "account": new.terms.account,
+        "symbol": new.terms.symbol,
+        "trigger_price": new.trigger_price,
+        "is_above": new.is_above,
+        "terms": terms,
+        "exits": exits,
+        "expires_at": new.expires_at,
+        "created_at": new.created_at,
+        "actor": cause.actor,
+        "correlation_id": cause.correlation_id,
+        **_state(new),
+    }
+    _ADD.run(connection, row)
+    data = {"trigger_price": format(new.trigger_price, "f"), "expires_at": new.expires_at.isoformat()}
+    audit.append(connection, new.created_at, "gtt.created", new.id, cause, {**data, "order": terms})
+    return new
+
+
+def end(
+    connection: Connection,
+    active_order: GttOrder,
+    state: GttState,
+    at: datetime,
+    cause: Cause,
+    *,
+    order_id: str | None = None,
+) -> GttOrder:
+    """Store that a GTT order waits no more. An end is final."""
+    ended = replace(
+        active_order, state=state, order_id=order_id, version=active_order.version + 1, updated_at=at
+    )
+    _UPDATE.run(connection, {"gtt_id": ended.id, **_state(ended)})
+    data = {} if order_id is None else {"order_id": order_id}
+    audit.append(connection, at, f"gtt.{state}", ended.id, cause, data)
+    return ended
+
+
+def _state(of: GttOrder) -> dict[str, Any]:
+    values = {name: getattr(of, name) for name in _STATE}
+    return {**values, "state": of.state.value}
+
+
+def _from(row: Any) -> GttOrder:
+    return GttOrder(
+        id=row.id,
+        terms=terms_from(row.terms),
+        exits=None if row.exits is None else _exits_from(row.exits),
+        trigger_price=row.trigger_price,
+        is_above=row.is_above,
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        state=GttState(row.state),
+        order_id=row.order_id,
+        version=row.version,
+    )
+
+
+def _exits_from(data: dict[str, Any]) -> ExitRequest:
+    stop_loss = data["stop_loss"]
+    return ExitRequest(
+        target_price=_decimal(data["target_price"]),
+        trail_amount=_decimal(data["trail_amount"]),
+        trail_percent=_decimal(data["trail_percent"]),
+        stop_loss=None
+        if stop_loss is None
+        else ExitPrices(**{name: _decimal(value) for name, value in stop_loss.items()}),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return format(value, "f") if isinstance(value, Decimal) else value
+
+
+def _decimal(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
