@@ -90,6 +90,16 @@ def test_slices_wait_for_the_next_minute(desk: Desk, exchange: FakeExchange, set
     assert exchange.sent == [order.id for order in slices]
 
 
+def test_engine_that_restarts_while_slices_wait_for_the_next_minute_sends_them(
+    desk: Desk, exchange: FakeExchange, settings: Settings
+) -> None:
+    slices = sliced(desk, 8)
+    run(rig_of(desk, exchange, settings, orders_per_minute=5), 20)
+    exchange.clock.forward(seconds=20)  # without an engine
+    run(rig_of(desk, exchange, settings, orders_per_minute=5), 30)
+    assert exchange.sent == [order.id for order in slices]
+
+
 def test_engine_that_restarts_sends_the_remaining_slices(
     desk: Desk, exchange: FakeExchange, settings: Settings
 ) -> None:
