@@ -162,7 +162,8 @@ class ExitFacts:
     left: Decimal  # quantity of the position that no order outside this linked exit closes
     quote: Quote | None  # None if there is none or it is stale
     tick: Decimal
-    takes_stops: bool  # the market phase accepts stop orders now
+    takes_stops: bool  # the market phase accepts stop orders now, and no close of a part waits for a cancel
+    is_closing: bool = False  # a close of the whole position is under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +380,7 @@ def _improve(of: LinkedExit, facts: ExitFacts, stop: Order) -> Action:
     """Return how to change a stop that rests at the broker, if it is to change."""
     wanted = min(_wanted(of, facts), facts.left)
     age = abs(facts.at - stop.updated_at)
-    if not facts.takes_stops:
+    if not facts.takes_stops or facts.is_closing:
         return Wait()
     if of.entry_id is not None and wanted > stop.remaining_quantity:
         return ModifyStop(quantity=stop.filled_quantity + wanted) if age >= _GROW_EVERY else Wait()
@@ -400,7 +401,8 @@ def _while_cancelling(of: LinkedExit, facts: ExitFacts) -> Action:
     if order is not None and order.status is Status.EXPIRED:
         return End(ExitOutcome.DAY_ENDED)
     quantity = min(_wanted(of, facts), facts.left)
-    if quantity > 0 and facts.takes_stops and is_target_reached(of, facts.quote):
+    may_place = quantity > 0 and facts.takes_stops and not facts.is_closing
+    if may_place and is_target_reached(of, facts.quote):
         return PlaceTarget(quantity)
     return _protect(of, facts)
 
@@ -422,8 +424,8 @@ def _while_unprotected(of: LinkedExit, facts: ExitFacts) -> Action:
 def _protect(of: LinkedExit, facts: ExitFacts, *, is_retry: bool = False) -> Action:
     """Return the action that gives the position its stop, for what no other order closes."""
     quantity = min(_wanted(of, facts), facts.left)
-    if quantity <= 0:
-        # Flat, or closed by another order: a close has precedence, and a stop would stand in its way.
+    if quantity <= 0 or facts.is_closing:
+        # Flat, or being closed: a close has precedence, and a stop would stand in its way.
         return End(ExitOutcome.POSITION_CLOSED)
     if not facts.takes_stops:
         return Wait() if of.state is ExitState.UNPROTECTED else Hold()

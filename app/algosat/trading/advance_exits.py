@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.closing import LineState
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_exits import (
@@ -46,7 +47,8 @@ from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.tables import WORKING_STATUS, orders, positions
 from algosat.store.types import Scaled
-from algosat.trading import alerts, cancel, limits, modify, place, risk_snapshot
+from algosat.trading import alerts, cancel, close_records, limits, modify, place, risk_snapshot
+from algosat.trading.close_records import Close, CloseLine
 from algosat.trading.desk import Desk
 
 _ACTOR: Final = "engine"
@@ -224,6 +226,8 @@ class _ExitStep:
 def _facts(connection: Connection, desk: Desk, of: LinkedExit) -> ExitFacts:
     at = desk.clock()
     instrument, quote = queries.listed(connection, of.symbol)
+    closing = _closing(connection, of)
+    waits_for_close = any(close.is_partial and line.state is LineState.CANCELLING for close, line in closing)
     return ExitFacts(
         at=at,
         order=None if of.order_id is None else ledger.get(connection, of.order_id),
@@ -232,8 +236,20 @@ def _facts(connection: Connection, desk: Desk, of: LinkedExit) -> ExitFacts:
         left=_left(connection, of),
         quote=quote if instrument is not None and _is_fresh(connection, desk, quote, at) else None,
         tick=Decimal(1) if instrument is None else instrument.tick,
-        takes_stops=instrument is None or _takes_stops(desk, instrument, at),
+        takes_stops=not waits_for_close and (instrument is None or _takes_stops(desk, instrument, at)),
+        is_closing=any(not close.is_partial and close.created_at >= of.created_at for close, _ in closing),
     )
+
+
+def _closing(connection: Connection, of: LinkedExit) -> list[tuple[Close, CloseLine]]:
+    """Return the unfinished closes of the position, each with its line."""
+    key = (of.strategy or "", of.symbol, of.product.value)
+    return [
+        (close, line)
+        for close in close_records.unfinished(connection, of.account)
+        for line in close.lines
+        if line.key == key and not line.is_finished
+    ]
 
 
 def _left(connection: Connection, of: LinkedExit) -> Decimal:

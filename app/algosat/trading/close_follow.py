@@ -271,7 +271,12 @@ def _follow(connection: Connection, desk: Desk, group: _Group, followed: Followe
     before, cause = group.lines, Cause(group.closes[0].actor, group.closes[0].correlation_id)
     for _ in range(_MAX_ROUNDS):
         view = _view(connection, desk, group)
-        cancelled = [cancel.request(connection, desk, order, cause) for order in view.to_cancel()]
+        # The stop of a linked exit returns, smaller, once the exit of a part is placed.
+        keeps_link = group.closes[0].is_partial
+        cancelled = [
+            cancel.request(connection, desk, order, cause, keeps_link=keeps_link)
+            for order in view.to_cancel()
+        ]
         terms = view.exit_terms()
         placed = slicing.admit(connection, desk, terms, cause) if terms is not None else []
         group = replace(group, lines=(_with_exits(view.line, placed), *group.lines[1:]))

@@ -20,9 +20,10 @@ from algosat.errors import AlgosatError, BrokerNotReached, BrokerRejected, Broke
 from algosat.store import linked_exits as rows
 from algosat.store import queries
 from algosat.store.verify.verify import verify
-from algosat.trading import alerts, cancel, linked_exits, modify
+from algosat.trading import alerts, cancel, close, linked_exits, modify
+from algosat.trading.close import CloseTerms
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, hold, order_now, set_prices, terms_of
+from tests.app.desks import CAUSE, SHARE, hold, order_now, set_prices, terms_of
 from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
 from tests.app.fake_exchange import FakeExchange, external_report
 from tests.app.thorough import examples
@@ -327,6 +328,46 @@ def test_target_is_added_to_a_working_stop_and_changed(walk: Walk) -> None:
     walk.step("103.05", number=2)
     (target,) = walk.working
     assert target.terms.limit_price == 103
+
+
+def test_close_ends_the_pair(walk: Walk) -> None:
+    order = walk.oco()
+    close.close_position(walk.desk, SHARE, CAUSE)
+    walk.step(number=3)
+    (market,) = walk.working
+    assert (market.terms.type, walk.outcome_of(order)) == (OrderType.MARKET, "cancelled")
+    walk.fill(market, "10", "100")
+    walk.step(number=3)
+    assert (int(walk.held()), walk.working) == (0, [])
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_close_while_the_target_is_taken_fills_one_exit(walk: Walk, steps: int) -> None:
+    order = walk.oco()
+    walk.step("105.05", number=steps)
+    close.close_position(walk.desk, SHARE, CAUSE)
+    for _ in range(12):
+        for each in walk.working:
+            if each.status is Status.OPEN and each.terms.type is OrderType.MARKET:
+                walk.exchange.fill(each, str(each.remaining_quantity), "104")
+        walk.step("104")
+    assert (int(walk.held()), walk.working) == (0, [])
+    assert walk.outcome_of(order) in ("cancelled", "position_closed")
+
+
+def test_close_of_a_part_leaves_the_rest_its_stop_and_target(walk: Walk) -> None:
+    order = walk.oco()
+    close.close_position(walk.desk, SHARE, CAUSE, terms=CloseTerms(quantity=Decimal(4)))
+    walk.step(number=4)
+    by_type = {each.terms.type: each for each in walk.working}
+    assert by_type[OrderType.MARKET].terms.quantity == 4
+    assert by_type[OrderType.STOP].terms.quantity == 6
+    walk.fill(by_type[OrderType.MARKET], "4", "100")
+    walk.step(number=2, seconds=5)
+    walk.step("105.05", number=3)
+    (target,) = walk.working
+    assert (target.terms.limit_price, target.terms.quantity) == (Decimal(105), Decimal(6))
+    assert walk.outcome_of(order) is None
 
 
 # --- bracket -----------------------------------------------------------------------------------------
