@@ -145,9 +145,9 @@ def order_now(desk: Desk, order: Order | str) -> Order:
         return ledger.get(connection, order if isinstance(order, str) else order.id)
 
 
-def open_alerts(desk: Desk) -> set[tuple[str, str]]:
-    """Return kind and subject of each open alert, except those about the calendar, which ends soon."""
+def open_alerts(desk: Desk, *, of_calendar: bool = False) -> set[tuple[str, str]]:
+    """Return kind and subject of each open alert: those about the calendar (it ends soon), or all others."""
     with desk.database.read() as connection:
         rows = connection.execute(select(alerts).where(alerts.c.closed_at.is_(None)))
         found = {(row.kind, row.subject) for row in rows}
-    return {each for each in found if each[1] != "calendar"}
+    return {(kind, subject) for kind, subject in found if (subject == "calendar") is of_calendar}

@@ -31,6 +31,7 @@ class FakeExchange:
         self.book: dict[str, OrderReport] = {}
         self.sent: list[str] = []  # the tags of the orders placed, oldest first
         self.active = True
+        self.reports_of_today: Callable[[], Sequence[OrderReport]] = lambda: list(self.book.values())
         self.settled: list[FinalSettlement] = []
         self.before: Callable[[str], None] = lambda _request: None
         self.after: Callable[[str], None] = lambda _request: None
@@ -81,7 +82,7 @@ class FakeExchange:
 
     def reports(self) -> Sequence[OrderReport]:
         self.before("reports")
-        return list(self.book.values())
+        return self.reports_of_today()
 
     def instruments(self) -> Sequence[Instrument]:
         return []

@@ -113,3 +113,15 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "A position whose stop the engine keeps has no working stop; the engine tries again.",
     )
+    BROKER_OUTCOME_MISSED = (
+        "broker.outcome_missed",
+        Severity.CRITICAL,
+        "The day of an order ended while the engine was away, and the broker no longer shows its outcome.",
+        False,
+    )
+    ENGINE_AWAY = (
+        "engine.away",
+        Severity.ERROR,
+        "The engine was away while the market traded, with open positions or working orders.",
+        False,
+    )

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.live import LiveSettings
 from algosat.engine.assembly import Components
-from algosat.engine.heartbeat import EngineHeartbeat
+from algosat.engine.heartbeat import EngineHeartbeat, alert_of_absence
 from algosat.engine.quotes import FLUSH_EVERY
 from algosat.errors import AlgosatError
 from algosat.store.leader_lock import NotLeading
@@ -66,6 +66,7 @@ class Engine:
         components.report_processor.start()
         components.broker.start(components.report_processor.enqueue, components.quotes.update)
         components.instruments.step()
+        alert_of_absence(self._desk)
         self._heartbeat.step()
         for thread in self._threads:
             thread.start()

@@ -31,8 +31,14 @@ _GRACE: Final = timedelta(minutes=60)  # after continuous trading, for auctions 
 _log = structlog.get_logger(__name__)
 
 
-def expire(desk: Desk, report_processor: ReportProcessor, book_read_at: datetime) -> None:
-    """Expire working orders whose trading day had ended when the broker's order book was read."""
+def expire(
+    desk: Desk, broker: GuardedBroker, report_processor: ReportProcessor, book_read_at: datetime
+) -> None:
+    """Expire working orders whose trading day had ended when the broker's order book was read.
+
+    The order book of a later day does not show what became of them: the engine was away. Then the broker is
+    asked about each order.
+    """
     with desk.database.read() as connection:
         # No order ends sooner than the grace after it was placed.
         working = queries.working_placed_by(connection, desk.account, book_read_at - _GRACE)
@@ -41,10 +47,55 @@ def expire(desk: Desk, report_processor: ReportProcessor, book_read_at: datetime
     for order in working:
         instrument = instruments[order.terms.symbol]
         ended = _ended_at(desk, order, instrument) if instrument else None
-        if ended is not None and ended <= book_read_at and order.status is not Status.CREATED:
+        if ended is None or ended > book_read_at or order.status is Status.CREATED:
+            continue
+        if _is_of_same_day(desk, order, book_read_at) or _is_unknown_to(
+            broker, desk, report_processor, order
+        ):
             report_processor.record(
                 order.id, EventKind.EXPIRED, code=EngineCode.DAY_ENDED, reason="its trading day is over"
             )
+
+
+def _is_of_same_day(desk: Desk, order: Order, book_read_at: datetime) -> bool:
+    trading_day = desk.books.trading_day
+    return trading_day(order.due_at) == trading_day(book_read_at)
+
+
+def _is_unknown_to(
+    broker: GuardedBroker, desk: Desk, report_processor: ReportProcessor, order: Order
+) -> bool:
+    """Ask the broker what became of an order of an earlier day, and book the answer.
+
+    Returns whether the broker has no such order any more; then an alert says that fills may be missing. The
+    outcome of an `unknown` order is the reconciler's to find.
+    """
+    if order.status is Status.UNKNOWN:
+        return False
+    try:
+        report = broker.find(order.id)
+    except BrokerError as error:
+        _log.warning("search_failed", order=order.id, detail=error.detail)
+        return False
+    if report is not None:
+        report_processor.process([report])
+        return False
+    terms = order.terms
+    detail = (
+        f"{terms.side} {order.remaining_quantity} {terms.symbol}: the order's day ended while the engine was "
+        "away, and the broker no longer shows its outcome. Fills may be missing"
+    )
+    desk.writer.run(
+        lambda connection: alerts.open_alert(
+            connection,
+            desk,
+            AlertKind.BROKER_OUTCOME_MISSED,
+            order.id,
+            Cause(_ACTOR, correlation.new()),
+            detail,
+        )
+    )
+    return True
 
 
 def settle_expired(desk: Desk, broker: GuardedBroker, book_read_at: datetime) -> None:

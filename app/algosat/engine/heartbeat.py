@@ -10,14 +10,20 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, text
 
 from algosat.clock import has_come
+from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.instruments import Instrument
 from algosat.engine.assembly import Components
-from algosat.monitoring import metrics
-from algosat.store import heartbeats
+from algosat.errors import CalendarUnknown
+from algosat.monitoring import correlation, metrics
+from algosat.store import heartbeats, queries
+from algosat.store.audit import Cause
 from algosat.store.tables import WORKING_STATUS, orders, positions
 from algosat.trading import alerts
 from algosat.trading.desk import Desk
 
+_ACTOR: Final = "engine"
 _WRITE_EVERY: Final = timedelta(seconds=1)
+_RESTART: Final = timedelta(minutes=2)  # a shorter absence is not reported
 
 
 class EngineHeartbeat:
@@ -80,6 +86,49 @@ class EngineHeartbeat:
             "positions": held,
             "unpriced": self._components.duties.daily_loss.unpriced,
         }
+
+
+def alert_of_absence(desk: Desk) -> None:
+    """Open an alert if no engine worked during trading hours and there are positions or working orders.
+
+    What a returning engine cannot make up for is unknown to the operator otherwise: a loss limit that was
+    passed meanwhile, a price at which something would have been done.
+    """
+    now = desk.clock()
+    with desk.database.read() as connection:
+        last = heartbeats.read(connection, heartbeats.ENGINE)
+        symbols = {position.symbol for position in queries.open_positions(connection, desk.account)}
+        symbols |= {order.terms.symbol for order in queries.working(connection, desk.account)}
+        instruments = [queries.instrument(connection, symbol) for symbol in sorted(symbols)]
+    if last is None or not any(_traded(desk, each, last.at, now) for each in instruments if each):
+        return
+    detail = (
+        f"no engine worked between {last.at:%Y-%m-%d %H:%M} and {now:%Y-%m-%d %H:%M} UTC, while the market "
+        "of open positions or working orders traded. Loss limits were not watched meanwhile"
+    )
+    desk.writer.run(
+        lambda connection: alerts.open_alert(
+            connection,
+            desk,
+            AlertKind.ENGINE_AWAY,
+            heartbeats.ENGINE,
+            Cause(_ACTOR, correlation.new()),
+            detail,
+        )
+    )
+
+
+def _traded(desk: Desk, instrument: Instrument, since: datetime, until: datetime) -> bool:
+    """Return whether the market of an instrument was open for longer than a restart takes."""
+    where = (instrument.segment, instrument.has_derivatives)
+    try:
+        opens = desk.calendar.next_open(*where, since)
+        closes = desk.calendar.closes_at(*where, opens) or until
+    except CalendarUnknown:
+        return False
+    if closes >= until or closes - opens > _RESTART:
+        return min(closes, until) - opens > _RESTART
+    return _traded(desk, instrument, closes, until)
 
 
 def _counts(connection: Connection, account: str) -> tuple[int, int]:

@@ -75,11 +75,10 @@ class PeriodicDuties:
             yield auto_close.square_off
             yield auto_close.close_near_delivery
             if book_read_at is not None:
+                yield lambda desk: expiry.expire(desk, self._broker, self._report_processor, book_read_at)
                 yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
             yield watch_calendar
         yield auto_close.follow_closes
-        if book_read_at is not None:
-            yield lambda desk: expiry.expire(desk, self._report_processor, book_read_at)
 
     def _do(self, duty: Duty) -> CalendarUnknown | None:
         """Do one duty. A date past the calendar's end stops only the duties that need the calendar."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -56,7 +55,7 @@ def apply_report(
     order, cause = _import(connection, desk, report) if row is None else (order_from(row), cause_of(row))
     outcome = _events_of(connection, desk, order, report, read_at)
     order = ledger.record_all(connection, order, outcome.events, cause, desk.books)
-    _include_late_trades(connection, desk, order, outcome.events)
+    daily_pnl.include_late_trades(connection, desk, order, outcome.events)
     return AppliedReport(
         order,
         cause,
@@ -85,19 +84,6 @@ def _events_of(
         return ReportEvents(order, desk.clock())
     booked = _booked(connection, order)
     return events_from(order, report, booked, desk.clock(), fresh=_is_fresh(desk, order, read_at))
-
-
-def _include_late_trades(
-    connection: Connection, desk: Desk, order: Order, events: Sequence[OrderEvent]
-) -> None:
-    """Count trades of earlier days in the baseline of today: their result is not today's."""
-    traded = [event.trade for event in events if event.trade is not None]
-    if not traded:
-        return
-    today = desk.books.trading_day(desk.clock())
-    for trade in traded:
-        if desk.books.trading_day(trade.at) < today:
-            daily_pnl.include_late_trade(connection, desk, order, trade, today)
 
 
 def _is_fresh(desk: Desk, order: Order, read_at: datetime | None) -> bool:

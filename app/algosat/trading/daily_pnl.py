@@ -6,7 +6,7 @@ whichever process writes it, at whatever time of the day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from algosat.domain.calendar import moment
 from algosat.domain.decimals import ZERO
-from algosat.domain.orders import Order, Side, Trade
+from algosat.domain.orders import Order, OrderEvent, Side, Trade
 from algosat.domain.scope import ACCOUNT, IN_BASELINES, Scope
 from algosat.store.prepared import Prepared
 from algosat.store.tables import closing_prices, days, openings, quotes, trades
@@ -152,8 +152,20 @@ def raise_baseline(connection: Connection, account: str, scope: Scope, day: date
     connection.execute(statement.values(worth=openings.c.worth + gain))
 
 
-def include_late_trade(connection: Connection, desk: Desk, order: Order, trade: Trade, day: date) -> None:
-    """Add a trade of an earlier day to the day's baselines, if they have been written without it."""
+def include_late_trades(
+    connection: Connection, desk: Desk, order: Order, events: Iterable[OrderEvent]
+) -> None:
+    """Count the trades of earlier days among the events in today's baselines: their result is not today's."""
+    traded = [event.trade for event in events if event.trade is not None]
+    if not traded:
+        return
+    today = desk.books.trading_day(desk.clock())
+    for trade in traded:
+        if desk.books.trading_day(trade.at) < today:
+            _include_late_trade(connection, desk, order, trade, today)
+
+
+def _include_late_trade(connection: Connection, desk: Desk, order: Order, trade: Trade, day: date) -> None:
     booked = _TRADE.first(connection, account=desk.account, trade_id=trade.id, order_id=order.id)
     if booked is None:  # it was booked under another order before
         return

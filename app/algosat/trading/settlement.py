@@ -29,7 +29,7 @@ from algosat.domain.positions import Position
 from algosat.domain.reason_codes import EngineCode
 from algosat.store import ledger, queries
 from algosat.store.audit import Cause
-from algosat.trading import alerts, place
+from algosat.trading import alerts, daily_pnl, place
 from algosat.trading.desk import Desk
 
 
@@ -81,7 +81,9 @@ def _settle_position(
         OrderEvent(EventKind.SUBMITTING, now, EngineCode.EXPIRY_SETTLED, reason),
         OrderEvent(EventKind.FILLED, now, trade=trade),
     )
-    return ledger.record_all(connection, order, events, cause, desk.books)
+    settled = ledger.record_all(connection, order, events, cause, desk.books)
+    daily_pnl.include_late_trades(connection, desk, settled, events)
+    return settled
 
 
 def _alert_of_delivery(

@@ -74,6 +74,45 @@ def test_day_order_expires_when_the_order_book_is_read_after_its_day(rig: Engine
     assert (expired.status, expired.code) == (Status.EXPIRED, EngineCode.DAY_ENDED)
 
 
+def test_fill_of_a_missed_day_is_booked_instead_of_expiring_the_order(
+    rig: EngineRig, clock: FakeClock
+) -> None:
+    """The engine was away from before the fill to the next trading day."""
+    order = rig.send(buy(rig.desk))
+    rig.exchange.fill(order, "4")
+    book = rig.exchange.book
+    rig.exchange.reports_of_today = list
+    clock.at = at(4, 0, day=23)
+    rig.reconcile()
+    rig.do_duties(at(4, 1, day=23))
+    found = order_now(rig.desk, order)
+    assert (found.status, found.filled_quantity) == (Status.PARTIALLY_FILLED, Decimal(4))
+    number, report = next(iter(book.items()))
+    book[number] = replace(report, status=Status.EXPIRED)
+    rig.do_duties(at(4, 2, day=23))
+    found = order_now(rig.desk, order)
+    assert (found.status, found.filled_quantity) == (Status.EXPIRED, Decimal(4))
+    assert open_alerts(rig.desk) == set()
+
+
+def test_order_whose_outcome_the_broker_no_longer_shows_expires_with_an_alert(
+    rig: EngineRig, clock: FakeClock
+) -> None:
+    order = rig.send(buy(rig.desk))
+    rig.exchange.book.clear()
+    clock.at = at(4, 0, day=23)
+    rig.exchange.before = failing(BrokerNotReached("away"), "find")
+    rig.reconcile()
+    rig.do_duties(at(4, 1, day=23))
+    assert order_now(rig.desk, order).status is Status.OPEN
+    rig.exchange.before = no_fault
+    rig.do_duties(at(4, 2, day=23))
+    assert order_now(rig.desk, order).status is Status.EXPIRED
+    assert open_alerts(rig.desk) == {("broker.outcome_missed", order.id)}
+    with rig.desk.database.read() as connection:
+        assert verify(connection).findings == []
+
+
 def test_external_order_of_a_sunday_expires_after_the_next_trading_day(
     rig: EngineRig, clock: FakeClock
 ) -> None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection
 
 from algosat.config.settings import Settings
-from algosat.engine.heartbeat import EngineHeartbeat
+from algosat.domain import market_phases
+from algosat.domain.calendar import ExchangeCalendar
+from algosat.engine.heartbeat import EngineHeartbeat, alert_of_absence
 from algosat.store import heartbeats
 from algosat.store.leader_lock import NotLeading
 from algosat.trading.desk import Desk
+from tests.app.desks import hold, open_alerts, set_prices
 from tests.app.engine.rig import build_rig
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
@@ -38,3 +42,42 @@ def test_heartbeat_of_an_engine_that_lost_the_lead_fails(
     with pytest.raises(NotLeading):
         heartbeat.step()
     assert last_heartbeat(desk) == before
+
+
+FRIDAY = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)  # 14:30 at the exchange
+
+
+@pytest.mark.parametrize(
+    ("away", "alerted"),
+    [
+        (timedelta(minutes=1), False),  # a restart
+        (timedelta(minutes=10), True),
+        (timedelta(days=3), True),  # to Monday afternoon
+    ],
+)
+def test_absence_during_trading_with_positions_is_an_alert(
+    desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock, away: timedelta, alerted: bool
+) -> None:
+    desk = replace(desk, calendar=ExchangeCalendar(market_phases.packaged()))
+    clock.at = FRIDAY
+    heartbeat = EngineHeartbeat(desk, build_rig(desk, exchange, settings.algosat.engine).components)
+    heartbeat.write()
+    clock.at = FRIDAY + away
+    alert_of_absence(desk)
+    assert open_alerts(desk) == set()
+    set_prices(desk)
+    hold(desk)
+    alert_of_absence(desk)
+    assert open_alerts(desk) == ({("engine.away", "engine")} if alerted else set())
+
+
+def test_absence_at_night_is_no_alert(
+    desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
+) -> None:
+    desk = replace(desk, calendar=ExchangeCalendar(market_phases.packaged()))
+    hold(desk)
+    clock.at = FRIDAY + timedelta(hours=1)
+    EngineHeartbeat(desk, build_rig(desk, exchange, settings.algosat.engine).components).write()
+    clock.at = FRIDAY + timedelta(days=2, hours=18, minutes=44)  # 09:14 on Monday
+    alert_of_absence(desk)
+    assert open_alerts(desk) == set()

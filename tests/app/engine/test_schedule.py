@@ -89,9 +89,9 @@ def test_alert_about_the_end_of_the_calendar_follows_the_calendar(desk: Desk, cl
     ):
         clock.at = exchange(day)
         watch_calendar(desk)
-        assert open_alerts(desk) == expected
+        assert open_alerts(desk, of_calendar=True) == expected
     watch_calendar(longer)
-    assert open_alerts(desk) == set()
+    assert open_alerts(desk, of_calendar=True) == set()
 
 
 def test_alert_about_the_end_of_the_calendar_is_opened_once_and_says_how_many_days_are_left(
