@@ -166,21 +166,33 @@ class Persistence:
 
 
 def _state_rows(before: Snapshot | None, now: Snapshot, at: datetime) -> Iterable[dict[str, Any]]:
-    """Yield the state rows that have changed. Unchanged values are the same objects in both snapshots."""
+    """Yield the state rows that have changed."""
     yield {"name": _EXCHANGE, "at": at, "data": {"sequence": now.market.sequence}}
-    for symbol, path in now.paths.items():
-        book = now.market.book(symbol)
+    for symbol in now.paths if before is None else sorted(_changed(before, now)):
+        data = {"path": codec.path_data(now.paths[symbol]), "book": codec.book_data(now.market.book(symbol))}
         settlement = now.settlements.get(symbol)
-        if (
-            before is None
-            or before.paths.get(symbol) is not path
-            or before.market.books.get(symbol) is not book
-            or before.settlements.get(symbol) is not settlement
-        ):
-            data = {"path": codec.path_data(path), "book": codec.book_data(book)}
-            if settlement is not None:
-                data["settlement"] = codec.settlement_data(settlement)
-            yield {"name": symbol, "at": at, "data": data}
+        if settlement is not None:
+            data["settlement"] = codec.settlement_data(settlement)
+        yield {"name": symbol, "at": at, "data": data}
+
+
+def _changed(before: Snapshot, now: Snapshot) -> set[str]:
+    """Return the symbols whose state has changed. Unchanged values are the same objects in both snapshots.
+
+    Most writes follow an order, which changes one book and no price.
+    """
+    pairs: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = (
+        (before.market.books, now.market.books),
+        (before.paths, now.paths),
+        (before.settlements, now.settlements),
+    )
+    return {
+        symbol
+        for old, new in pairs
+        if new is not old
+        for symbol, value in new.items()
+        if old.get(symbol) is not value and symbol in now.paths
+    }
 
 
 def _snapshot(state: dict[str, Any], orders: Sequence[BookOrder]) -> Snapshot | None:
