@@ -70,6 +70,13 @@ PARTS = (
         env={"THOROUGH": "25"},
     ),
     Part(
+        "closing",
+        "2,000 random walks into every state: closing everything ends flat, and no position ever flips",
+        (*_PYTEST, "tests/app/engine/test_closing_walks.py"),
+        pytest_totals,
+        env={"THOROUGH": "20"},
+    ),
+    Part(
         "postgresql",
         "all tests of the application on PostgreSQL, but for those of SQLite's own",
         (*_PYTEST, "--store=postgresql", "-m", "not sqlite", "tests/app"),
