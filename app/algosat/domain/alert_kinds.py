@@ -85,6 +85,12 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "A market exit was sent with a limit made from an old price; it may not be filled.",
     )
+    ORDER_INCOMPLETE = (
+        "order.incomplete",
+        Severity.ERROR,
+        "Slices of an order were rejected: the order is in the market in part.",
+        False,
+    )
     CONTRACT_CLOSING = (
         "contract.closing",
         Severity.WARNING,

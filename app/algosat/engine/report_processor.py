@@ -19,7 +19,7 @@ from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.writer import part
-from algosat.trading import alerts, exit_alerts
+from algosat.trading import alerts, order_alerts
 from algosat.trading.apply_report import AppliedReport, apply_report, tracked
 from algosat.trading.desk import Desk
 
@@ -87,7 +87,7 @@ class ReportProcessor:
             order = ledger.record(connection, order, event, cause, self._desk.books)
             if alert is not None:
                 alerts.open_alert(connection, self._desk, alert, order.id, cause, reason or alert.help_text)
-            exit_alerts.after_events(connection, self._desk, order, [event], cause)
+            order_alerts.after_events(connection, self._desk, order, [event], cause)
             return order, cause, [event]
 
         order, cause, events = self._desk.writer.run(unit)
@@ -125,7 +125,7 @@ class ReportProcessor:
     def _alert(self, connection: Connection, applied: AppliedReport) -> None:
         """Open the alerts that an applied report gives reason for."""
         order, cause = applied.order, applied.cause
-        exit_alerts.after_events(connection, self._desk, order, applied.events, cause)
+        order_alerts.after_events(connection, self._desk, order, applied.events, cause)
         if applied.overfills:
             detail = "; ".join(
                 f"trade {trade.id} of {trade.quantity} exceeds the ordered quantity and is not booked"

@@ -34,7 +34,7 @@ from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import CREATED_STATUS, LATER_SLICE, events, orders
-from algosat.trading import exit_alerts, halts, place
+from algosat.trading import halts, order_alerts, place
 from algosat.trading.apply_report import cause_of, tracked
 from algosat.trading.desk import Desk
 from algosat.trading.halts import Halt
@@ -205,7 +205,7 @@ class Router:
             if event is not None:
                 events = [event] if may_happen(order, event.kind) else []
                 ended.append(ledger.record_all(connection, order, events, cause, self._desk.books))
-                exit_alerts.after_events(connection, self._desk, order, events, cause)
+                order_alerts.after_events(connection, self._desk, order, events, cause)
             elif len(to_send) < free and self._has_permit(order):
                 to_send.append(order)
         return _Batch(to_send, ended, None)
@@ -232,7 +232,7 @@ class Router:
                 order, event, blocked = self._judge_again(connection, order, cause)
             if event is not None:
                 rejected.append(ledger.record(connection, order, event, cause, self._desk.books))
-                exit_alerts.after_events(connection, self._desk, order, [event], cause)
+                order_alerts.after_events(connection, self._desk, order, [event], cause)
             elif not available or blocked:
                 retry_in = retry_in or _BLOCKED_SECONDS
             elif len(to_send) < free and self._has_permit(order):

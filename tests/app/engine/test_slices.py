@@ -8,12 +8,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from algosat.config.settings import Settings
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import Order, Side, Status
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.quotes import replace_instruments
-from algosat.errors import BrokerNotReached
+from algosat.errors import BrokerNotReached, BrokerRejected
+from algosat.store.tables import alerts
 from algosat.trading import halts, slicing
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, buy, hold, instruments, open_desk, order_now, terms_of
@@ -54,6 +57,11 @@ def run(rig: EngineRig, seconds: int) -> None:
 
 def statuses(rig: EngineRig, orders: tuple[Order, ...]) -> list[Status]:
     return [order_now(rig.desk, order).status for order in orders]
+
+
+def alerts_of(desk: Desk) -> list[Any]:
+    with desk.database.read() as connection:
+        return list(connection.execute(select(alerts)))
 
 
 def test_all_slices_are_sent_although_pacing_takes_longer_than_the_deadline(rig: EngineRig) -> None:
@@ -121,6 +129,28 @@ def test_slices_whose_turn_has_passed_are_rejected_and_say_so(
     assert statuses(rig, slices) == [Status.OPEN] * 3 + [Status.REJECTED] * 3
     assert {order_now(desk, each).code for each in slices[3:]} == {EngineCode.SEND_DEADLINE}
     assert len(exchange.sent) == 3
+    (alert,) = alerts_of(desk)
+    assert (alert.kind, alert.subject) == (AlertKind.ORDER_INCOMPLETE, slices[0].id)
+    assert alert.detail.startswith("3 of 6 slices were rejected, 130 of 280 ALPHA-EQ: the order could not")
+
+
+def test_slice_that_the_broker_rejects_raises_an_alert_and_the_others_are_sent(rig: EngineRig) -> None:
+    slices = sliced(rig.desk, 4)
+    run(rig, 1)
+    rig.exchange.before = failing(BrokerRejected("not enough margin"), "place")
+    run(rig, 1)
+    rig.exchange.before = no_fault
+    run(rig, 2)
+    assert statuses(rig, slices) == [Status.OPEN, Status.REJECTED, Status.OPEN, Status.OPEN]
+    (alert,) = alerts_of(rig.desk)
+    assert alert.detail == "1 of 4 slices were rejected, 50 of 180 ALPHA-EQ: not enough margin"
+
+
+def test_rejected_order_without_slices_raises_no_alert(rig: EngineRig) -> None:
+    buy(rig.desk)
+    rig.exchange.before = failing(BrokerRejected("not enough margin"), "place")
+    run(rig, 1)
+    assert alerts_of(rig.desk) == []
 
 
 def test_slices_wait_for_an_unavailable_broker_until_their_deadline(rig: EngineRig) -> None:
