@@ -107,7 +107,7 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
     read = queries.all_positions if query.closed else queries.open_positions
     with services().database.read() as connection:
         positions = read(connection, desk.account)
-        quotes = queries.all_quotes(connection)
+        quotes = queries.position_quotes(connection, desk.account)
     wanted = [
         position
         for position in positions

@@ -42,6 +42,11 @@ _WORKING_OF = Prepared(_ALL_WORKING)
 _WORKING_PLACED_BY = Prepared(_ALL_WORKING.where(orders.c.created_at <= bindparam("at")))
 _WORKING_REDUCE_ONLY = Prepared(_ALL_WORKING.where(orders.c.reduce_only))
 _QUOTE = Prepared(select(quotes).where(quotes.c.symbol == bindparam("symbol")))
+_POSITION_QUOTES = Prepared(
+    select(quotes).where(
+        quotes.c.symbol.in_(select(positions.c.symbol).where(positions.c.account == bindparam("account")))
+    )
+)
 _INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
 _FORMER_INSTRUMENT = Prepared(
     select(former_instruments.c.data).where(former_instruments.c.symbol == bindparam("symbol"))
@@ -219,8 +224,9 @@ def quote(connection: Connection, symbol: str) -> Quote | None:
     return None if row is None else quote_from(row)
 
 
-def all_quotes(connection: Connection) -> dict[str, Quote]:
-    return {row.symbol: quote_from(row) for row in connection.execute(select(quotes))}
+def position_quotes(connection: Connection, account: str) -> dict[str, Quote]:
+    """Return the quotes of the symbols in which the account has or had positions."""
+    return {row.symbol: quote_from(row) for row in _POSITION_QUOTES.each(connection, account=account)}
 
 
 def _page(
