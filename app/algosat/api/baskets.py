@@ -1,25 +1,26 @@
-"""Routes that place several orders at once: the legs of a basket, or the slices of a large order."""
+"""Routes that place several orders at once: a basket, a large order in slices, what leads to a position."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Response
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from algosat.api.access import Access
+from algosat.api.amounts import Amount, SignedAmount
 from algosat.api.context import cause, services
 from algosat.api.headers import REQUIRED_KEY
 from algosat.api.idempotency import all_placed, replay_header, required_key
 from algosat.api.order_views import OrderView
 from algosat.api.orders import PlainOrder
-from algosat.api.pages import Everything
+from algosat.api.pages import Everything, Label, Symbol
 from algosat.api.request_models import Input
 from algosat.api.routes import Routes
-from algosat.domain.orders import Status
+from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Status
 from algosat.domain.risk import DenialCode
-from algosat.errors import BasketDenied
-from algosat.trading import place, slicing
+from algosat.errors import BasketDenied, Conflict
+from algosat.trading import place, slicing, target_position
 from algosat.trading.place import Placed
 
 routes = Routes("orders")
@@ -105,3 +106,47 @@ def _require_placed(placed: Placed) -> None:
             ],
             headers=replay_header(placed),
         )
+
+
+class TargetPosition(Input):
+    """A position to reach."""
+
+    symbol: Symbol
+    """Instrument of the position."""
+    quantity: Annotated[SignedAmount, Field(examples=["50"])]
+    """Quantity to hold afterwards; negative for a short position, 0 for none."""
+    type: Literal[OrderType.MARKET, OrderType.LIMIT] = OrderType.MARKET
+    """Type of the orders that lead there."""
+    limit_price: Amount | None = None
+    """Worst price of limit orders."""
+    product: Product = Product.DELIVERY
+    """Product of the position."""
+    strategy: Label | None = None
+    """Strategy that the position belongs to; without one, the position of manual orders."""
+    algo_id: Label | None = None
+    """The exchange's id of the algorithm, passed on to the broker."""
+
+    def terms(self, account: str) -> OrderTerms:
+        """Return the terms of the orders; their side follows from the present position."""
+        return OrderTerms(account=account, side=Side.BUY, **dict(self))
+
+
+@routes.post(
+    "/orders/target-position",
+    access=Access.TRADER,
+    body=TargetPosition,
+    headers=(REQUIRED_KEY,),
+    answer=Everything[OrderView],
+    status=201,
+    errors=(Conflict,),
+)
+def reach_position(body: TargetPosition) -> Response:
+    """Place what leads to a position
+
+    The difference to the present position, working orders included, is computed when the orders are stored;
+    without a difference none is placed. Stops do not count. A flip is an exit and an entry. The response
+    does not wait for the broker.
+    """
+    desk = services().desk
+    key = required_key("POST /orders/target-position", body)
+    return all_placed(target_position.reach_position(desk, body.terms(desk.account), cause(), key=key))

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from algosat.domain.orders import Product
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
+from tests.app.desks import hold
 
 
 def leg(quantity: str, symbol: str = "ALPHA-EQ") -> dict[str, Any]:
@@ -100,3 +102,21 @@ def test_later_slices_name_the_first(desk: Desk, trader: Client) -> None:
     first, *later = answer.json["items"]
     assert [each["slice_of"] for each in later] == [first["id"]] * 2
     assert first["slice_of"] is None
+
+
+def test_position_is_reached_from_the_present_one(trader: Client, desk: Desk) -> None:
+    def reach(quantity: str, key: str) -> Any:
+        body = {"symbol": "ALPHA-EQ", "quantity": quantity, "product": "intraday"}
+        return trader.post("/orders/target-position", json=body, headers={"Idempotency-Key": key})
+
+    hold(desk, "10", product=Product.INTRADAY)
+    first = reach("-5", "one")
+    assert first.status_code == 201
+    assert [(each["side"], each["quantity"]) for each in first.json["items"]] == [
+        ("sell", "10"),
+        ("sell", "5"),
+    ]
+    assert reach("-5", "one").json == first.json
+    assert reach("20", "two").status_code == 409
+    wrong = reach("much", "three")
+    assert [error["field"] for error in wrong.json["errors"]] == ["quantity"]

@@ -1,0 +1,46 @@
+"""Place what leads to a wanted position, computed in the unit of work that stores the orders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from algosat.domain.orders import Order, OrderTerms, Status
+from algosat.domain.target_position import steps_to
+from algosat.store import queries
+from algosat.store.audit import Cause
+from algosat.trading import place, slicing
+from algosat.trading.desk import Desk
+from algosat.trading.idempotency import IdempotencyKey
+from algosat.trading.place import Placed
+
+
+def reach_position(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey) -> Placed:
+    """Place the orders that lead to the position `terms.quantity` (negative: short); possibly none.
+
+    Side and reduce-only of `terms` are ignored: they follow from the present position. A flip is an exit and
+    an entry. Quantities above the freeze quantity are sliced. Raises Conflict if an order of the position
+    works in the other direction.
+    """
+
+    def work(connection: Connection) -> list[Order]:
+        line = (terms.strategy or "", terms.symbol, terms.product)
+        working = [
+            order
+            for order in queries.working(connection, desk.account)
+            if (order.terms.strategy or "", order.terms.symbol, order.terms.product) == line
+        ]
+        position = queries.held(connection, desk.account, line[0], line[1], line[2].value)
+        legs = [
+            replace(terms, side=step.side, quantity=step.quantity, reduce_only=step.reduce_only)
+            for step in steps_to(terms.quantity, position, working)
+        ]
+        orders: list[Order] = []
+        for leg in legs:
+            orders += slicing.admit(connection, desk, leg, cause)
+            if orders[-1].status is Status.DENIED:
+                break  # no entry without the exit before it
+        return orders
+
+    return place.once(desk, key, work)
