@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
@@ -41,15 +43,18 @@ from algosat.domain.orders import (
 )
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk import DenialCode
-from algosat.errors import CalendarUnknown
+from algosat.errors import AlgosatError, CalendarUnknown
 from algosat.store import audit, ledger, queries
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, orders
+from algosat.store.writer import part
 from algosat.trading import alerts, cancel, close_records, slicing
 from algosat.trading.close_records import Close, CloseLine, LineKey
 from algosat.trading.desk import Desk
+
+_log = structlog.get_logger(__name__)
 
 _REPRICE_AFTER: Final = timedelta(seconds=30)  # a market order not filled by then is cancelled and sent again
 _UNCONFIRMED_AFTER: Final = timedelta(seconds=60)  # a cancel that the broker has not answered by then
@@ -84,6 +89,11 @@ class Followed:
     cancelled: list[Order] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)  # ids of closes
 
+    def add(self, other: Followed) -> None:
+        self.placed += other.placed
+        self.cancelled += other.cancelled
+        self.changed |= other.changed
+
     def notify(self, desk: Desk) -> None:
         """Wake the engine and everybody who waits for the changed orders and closes, after the commit."""
         for changed in (*(order.id for order in self.cancelled + self.placed), *self.changed):
@@ -98,6 +108,11 @@ class _Group:
 
     closes: tuple[Close, ...]
     lines: tuple[CloseLine, ...]  # of these closes, in the same sequence
+
+    @property
+    def cause(self) -> Cause:
+        """What the exits and cancels are attributed to."""
+        return Cause(self.closes[0].actor, self.closes[0].correlation_id)
 
     @property
     def own(self) -> set[str]:
@@ -225,7 +240,7 @@ def follow(connection: Connection, desk: Desk, only: AbstractSet[LineKey] | None
     """Take the next steps of the unfinished closes, or of these lines, in the caller's unit of work."""
     followed = Followed()
     for group in _groups(connection, desk, only):
-        _follow(connection, desk, group, followed)
+        followed.add(_attempt(connection, desk, group))
     for close_id in sorted(followed.changed):
         if close_records.finish(connection, close_id, desk.clock()):
             close = close_records.get(connection, close_id)
@@ -263,12 +278,30 @@ def _groups(connection: Connection, desk: Desk, only: AbstractSet[LineKey] | Non
             if not line.is_finished and (only is None or line.key in only):
                 found[line.key].append((close, line))
     for pairs in found.values():
-        pairs.sort(key=lambda pair: (pair[0].is_partial, pair[0].type is not OrderType.MARKET))
+        pairs.sort(key=_precedence)
     return [_Group(*map(tuple, zip(*pairs, strict=True))) for pairs in found.values()]
 
 
-def _follow(connection: Connection, desk: Desk, group: _Group, followed: Followed) -> None:
-    before, cause = group.lines, Cause(group.closes[0].actor, group.closes[0].correlation_id)
+def _precedence(pair: tuple[Close, CloseLine]) -> tuple[bool, bool, bool]:
+    close, line = pair
+    return close.is_partial, close.type is not OrderType.MARKET, not line.denies_entries
+
+
+def _attempt(connection: Connection, desk: Desk, group: _Group) -> Followed:
+    """Take the next steps of one line. A failure is undone, and does not delay the other lines."""
+    try:
+        with part(connection):
+            return _follow(connection, desk, group)
+    except (AlgosatError, SQLAlchemyError, ValueError) as error:
+        _log.exception("close_failed", close=group.closes[0].id, line=line_name(*group.lines[0].key))
+        line, at = group.lines[0], desk.clock()
+        failed = _refused(line.in_state(LineState.NEEDS_PERSON, f"the next step failed: {error}"), at)
+        _put(connection, desk, line, _stamped(failed, at), group.cause)
+        return Followed(changed={line.close_id})
+
+
+def _follow(connection: Connection, desk: Desk, group: _Group) -> Followed:
+    before, cause, followed = group.lines, group.cause, Followed()
     for _ in range(_MAX_ROUNDS):
         view = _view(connection, desk, group)
         # The stop of a linked exit returns, smaller, once the exit of a part is placed.
@@ -289,6 +322,7 @@ def _follow(connection: Connection, desk: Desk, group: _Group, followed: Followe
         if new != old:
             _put(connection, desk, old, new, cause)
             followed.changed.add(new.close_id)
+    return followed
 
 
 def _view(connection: Connection, desk: Desk, group: _Group) -> _View:
@@ -349,11 +383,15 @@ def _judged(connection: Connection, line: CloseLine, at: datetime) -> CloseLine:
         worked = any(order.filled_quantity or at - order.created_at >= _REPRICE_AFTER for order in watched)
         return replace(line, refusals=0, retry_at=None) if worked else line
     last = refused[-1]
-    delay = _DELAYS[min(line.refusals, len(_DELAYS) - 1)]
     state = line.state if last.code in _PASSING else LineState.NEEDS_PERSON
     detail = f"exit {last.id} was {last.status}: {last.reason or last.code or 'no reason given'}"
-    refused_again = line.in_state(state, detail)
-    return replace(refused_again, refusals=line.refusals + 1, retry_at=at + delay)
+    return _refused(line.in_state(state, detail), at)
+
+
+def _refused(line: CloseLine, at: datetime) -> CloseLine:
+    """Return the line with one more refusal, and the time of the next attempt."""
+    delay = _DELAYS[min(line.refusals, len(_DELAYS) - 1)]
+    return replace(line, refusals=line.refusals + 1, retry_at=at + delay)
 
 
 def _is_refused(order: Order) -> bool:
@@ -374,9 +412,16 @@ def _renewed(view: _View, desk: Desk) -> tuple[CloseLine, ...]:
     """Return the lines of the group in their present state."""
     state, detail = view.state(desk)
     lines = (view.line, *view.group.lines[1:])
-    renewed = (line.in_state(state, detail) for line in lines)
+    renewed = (_in_state(line, state, detail) for line in lines)
     pairs = zip(view.group.lines, renewed, strict=True)
     return tuple(_stamped(new, view.at) if new != old else old for old, new in pairs)
+
+
+def _in_state(line: CloseLine, state: LineState, detail: str) -> CloseLine:
+    """Return a line in the state of the leading one. What is to be flat is not finished by less."""
+    if state is LineState.REDUCED and line.denies_entries:
+        return line.in_state(LineState.SENDING, detail)
+    return line.in_state(state, detail)
 
 
 def _stamped(line: CloseLine, at: datetime) -> CloseLine:

@@ -59,6 +59,47 @@ def test_close_all_closes_positions_with_a_stop(protected: World, trader: Client
     assert protected.working() == []
 
 
+def test_close_of_a_short_position_buys_back_and_ends_its_stop(served: World, trader: Client) -> None:
+    sent(served, trader.place(side="sell", product="intraday"))
+    sent(
+        served,
+        trader.place(
+            side="buy", type="stop", trigger_price=near(served, "1.03"), product="intraday", reduce_only=True
+        ),
+    )
+    assert served.held() == {SYMBOL: -10}
+    closing = trader.post(f"/positions/{SYMBOL}/close", json={"product": "intraday"})
+    served.run(10)
+    assert (served.held(), served.working()) == ({}, [])
+    (line,) = trader.get(closing.headers["Location"]).json["lines"]
+    assert (line["held"], line["state"], len(line["order_ids"])) == ("-10", "flat", 1)
+
+
+def test_close_ends_an_entry_that_would_open_the_position_anew(protected: World, trader: Client) -> None:
+    sent(protected, trader.place(type="limit", limit_price=near(protected, "0.97")))
+    assert len(protected.working()) == 2
+    trader.post(f"/positions/{SYMBOL}/close")
+    protected.run(10)
+    assert (protected.held(), protected.working()) == ({}, [])
+
+
+def test_close_of_a_part_leaves_the_rest_with_its_stop(protected: World, trader: Client) -> None:
+    sent(protected, trader.place())
+    closing = trader.post(f"/positions/{SYMBOL}/close", json={"share": "50"})
+    protected.run(10)
+    assert protected.held() == {SYMBOL: 10}
+    assert [order.terms.quantity for order in protected.working()] == [10]
+    assert trader.get(closing.headers["Location"]).json["lines"][0]["state"] == "reduced"
+
+
+def test_halt_with_flatten_closes_a_position_with_a_stop(protected: World, trader: Client) -> None:
+    protected.halt_and_flatten()
+    protected.run(10)
+    assert (protected.held(), protected.working()) == ({}, [])
+    (close,) = trader.get("/closes").json["items"]
+    assert (close["reason"], close["state"]) == ("halt", "finished")
+
+
 def test_target_may_work_beside_the_stop(protected: World, trader: Client) -> None:
     (stop,) = protected.working()
     target = near(protected, "1.03")

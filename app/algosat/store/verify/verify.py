@@ -13,6 +13,7 @@ from algosat.store import audit
 from algosat.store.audit import GENESIS, Cause, Event
 from algosat.store.rows import event_from, order_from, terms_from
 from algosat.store.tables import orders, trades
+from algosat.store.verify.closes import compare_closes
 from algosat.store.verify.totals import compare_book, compare_counts
 
 
@@ -36,6 +37,7 @@ def verify(connection: Connection) -> VerifyResult:
     findings += _compare_orders(connection, replayed)
     findings += compare_book(connection)
     findings += compare_counts(connection, replayed.values())
+    findings += compare_closes(connection)
     return VerifyResult(events, len(replayed), _count(connection), findings)
 
 
