@@ -13,12 +13,13 @@ from tools.paths import ROOT
 PACKAGE = ROOT / "app" / "algosat"
 # Variables that hold a whole section where it is read.
 SECTION_VARIABLES = {"algosat", "control", "limits", "rules", "settings", "thresholds", "watch"}
-# Settings that no module reads.
+# Settings that no module reads by their name.
 EXEMPT = {
     "encryption.key_rotation_days": "reserved, as encryption.keys",
     "encryption.keys": "reserved for the credentials of brokers, which are to be stored encrypted",
     "logging.backup_count": "logrotate's, from the same inventory variable",
     "logging.max_size": "logrotate's, from the same inventory variable",
+    "paper.always_open": "read as `is_always_open`, which config/ makes of it and `broker`",
 }
 
 
