@@ -57,7 +57,7 @@ def protected_from(
 
     It is rounded towards the better price, so that it never allows more than the published distance.
     """
-    bound = price + side.sign * _distance(instrument, price)
+    bound = price + side.sign * protection_distance(instrument, price)
     tick = instrument.tick if instrument is not None else _USUAL_TICK
     if side is Side.BUY:
         highest = _on_tick(bound, tick, ROUND_FLOOR)
@@ -70,7 +70,8 @@ def _on_tick(price: Decimal, tick: Decimal, rounding: str) -> Decimal:
     return (price / tick).to_integral_value(rounding) * tick
 
 
-def _distance(instrument: Instrument | None, price: Decimal) -> Decimal:
+def protection_distance(instrument: Instrument | None, price: Decimal) -> Decimal:
+    """Return how far from a price its protection price lies, before rounding."""
     if instrument is not None and instrument.kind is InstrumentKind.OPTION:
         fixed = (distance for up_to, distance in _OPTION_DISTANCE if price <= up_to)
         return next(fixed, price * _OPTION_SHARE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from algosat.domain.instruments import InstrumentKind
+from algosat.domain.market_protection import protection_distance
 from algosat.domain.orders import OrderTerms, OrderType, Side
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskSnapshot
@@ -90,10 +92,15 @@ def prices_are_within_the_circuit(terms: OrderTerms, snapshot: RiskSnapshot) -> 
 
 
 def prices_are_near_the_market(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    last = snapshot.priced_position.last
+    """Deny prices outside the band; in an option, outside that of a market order if that is wider."""
+    position = snapshot.priced_position
+    last = position.last
     band = min(scope.limits.price_band_percent for scope in snapshot.scopes)
+    widest = band * last / 100
+    if position.kind is InstrumentKind.OPTION:
+        widest = max(widest, protection_distance(snapshot.instrument, last))
     for price in _prices(terms):
-        if abs(price - last) * 100 > band * last:
+        if abs(price - last) > widest:
             return Denial(
                 DenialCode.OUTSIDE_PRICE_BAND, f"{price} is more than {band} % from the last price {last}"
             )

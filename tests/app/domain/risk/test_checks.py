@@ -316,6 +316,15 @@ def test_working_orders_count_in_their_worst_sequence_of_fills() -> None:
     assert first_denial(replace(BUY, quantity=D(9)), snapshot_with(position=busy, scopes=(scope,))) is None
 
 
+def test_price_of_a_cheap_option_may_be_as_far_away_as_the_protection_of_a_market_order() -> None:
+    cheap = replace(LINE, product=Product.CARRY, kind=InstrumentKind.OPTION, last=D(100), price=D(100))
+    option = snapshot_with(instrument=replace(SHARE, kind=InstrumentKind.OPTION), position=cheap)
+    strict = replace(option, scopes=(replace(ACCOUNT, limits=replace(LIMITS, price_band_percent=D(1))),))
+    buy = replace(BUY, product=Product.CARRY)
+    assert first_denial(replace(buy, limit_price=D(105)), strict) is None
+    assert code(replace(buy, limit_price=D("105.05")), strict) == DenialCode.OUTSIDE_PRICE_BAND
+
+
 def test_options_can_be_sold_only_up_to_the_position() -> None:
     option = replace(SHARE, kind=InstrumentKind.OPTION)
     writing = replace(BUY, side=Side.SELL, product=Product.CARRY)
