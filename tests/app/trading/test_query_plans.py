@@ -18,6 +18,7 @@ from algosat.trading import (
     halts,
     idempotency,
     limits,
+    order_alerts,
     risk_queries,
 )
 from algosat.trading.desk import Desk
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.sqlite
 
 _MODULES = (
     audit, account_book, close_follow, close_records, halts, history, ledger, limits, daily_pnl, queries,
-    halt_cancels, apply_report, reconciler, idempotency, pending_requests, router, risk_queries,
+    halt_cancels, apply_report, reconciler, idempotency, pending_requests, router, risk_queries, order_alerts,
     linked_exits, advance_exits, gtt_orders,
 )  # fmt: skip
 _STATEMENTS = {
