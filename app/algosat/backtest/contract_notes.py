@@ -33,6 +33,12 @@ class ContractNotes:
     _totals: dict[_Key, NoteTotals] = field(default_factory=dict)
     _lines: dict[tuple[_Key, str], NoteLine] = field(default_factory=dict)  # by note and symbol
 
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest for an unknown brokerage plan."""
+        if self.broker not in self.table.plans:
+            known = ", ".join(self.table.plans)
+            raise InvalidRequest(f"no brokerage is known for {self.broker!r}: the table has {known}")
+
     def add_fill(self, order: Order, trade: Trade) -> Charges:
         """Add a trade that the order already includes. Returns by how much it raises the day's charges."""
         note = self._note(order, trade)

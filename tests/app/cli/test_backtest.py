@@ -48,7 +48,7 @@ def test_same_command_writes_the_same_bytes(run: Run, tmp_path: Path) -> None:
     ("options", "reason"),
     [
         (("--market", "sometimes"), "09:15-15:30"),
-        (("--brokerage", "nobody"), "no brokerage is known"),
+        (("--brokerage", "nobody"), "no brokerage is known for 'nobody': the table has zerodha, fyers"),
         (("--interval", "7"), "bar_seconds"),
     ],
 )
@@ -59,6 +59,18 @@ def test_invalid_option_is_refused_and_nothing_is_written(
     assert isinstance(result.exception, AlgosatError)
     assert reason in result.exception.detail
     assert not (tmp_path / "out").exists()
+
+
+def test_brokerage_error_does_not_ask_for_a_day_of_charges(run: Run) -> None:
+    result = run("--brokerage", "nobody")
+    assert isinstance(result.exception, AlgosatError)
+    assert "--charges-of" not in result.exception.detail
+
+
+def test_unknown_exchange_is_refused_with_the_choices(run: Run) -> None:
+    result = run("--exchange", "mcx")
+    assert result.exit_code == 2
+    assert "'mcx' is not one of 'nse', 'bse'" in result.output
 
 
 @pytest.mark.parametrize("capital", ["0", "-5", "much", "Infinity"])

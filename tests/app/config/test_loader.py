@@ -144,6 +144,8 @@ def test_health_must_be_a_public_endpoint(tmp_path: Path) -> None:
         ({"api__workers": 2}, "security.rate_limit_storage"),
         ({"database__url": "sqlite:///:memory:"}, "database.url"),
         ({"paper__starting_cash": 1_000_000_000_000}, "paper.starting_cash"),  # more than the store can hold
+        ({"charges__exchange": "mcx"}, "charges.exchange"),
+        ({"charges__brokerage": "nobody"}, "charges.brokerage"),
         ({"risk__max_order_value": "0.000000001"}, "risk.max_order_value"),
         ({"risk__duplicate_window_seconds": 1e12}, "risk.duplicate_window_seconds"),
         ({"engine__poll_seconds": float("inf")}, "engine.poll_seconds"),

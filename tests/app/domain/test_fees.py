@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algosat.config.settings import ChargesSettings
 from algosat.domain import fee_table
 from algosat.domain.contract_note import NoteLine, NoteTotals
 from algosat.domain.decimals import ZERO
@@ -86,6 +88,42 @@ def test_charges_equal_the_worked_examples_to_the_paisa(
     found = charges(TABLE, kind, product, turnover, DAY)
     assert found == expected
     assert found.total == Decimal(total)
+
+
+@pytest.mark.parametrize(
+    ("kind", "product", "turnover", "expected"),
+    [
+        (
+            EQUITY,
+            Product.DELIVERY,
+            round_trip("400", "1000", "1100"),
+            amounts("40", "840", "31.50", "0.84", "60.00", "13.02"),
+        ),
+        (
+            EQUITY,
+            Product.INTRADAY,
+            round_trip("10", "1000", "1100"),
+            amounts("6.30", "3", "0.79", "0.02", "0.30", "1.28"),
+        ),
+        (
+            OPTION,
+            Product.CARRY,
+            round_trip("65", "100", "110"),
+            amounts("40", "11", "4.44", "0.01", "0.20", "8.00"),  # 4.43625 and 8.0010
+        ),
+    ],
+    ids=["delivery", "intraday", "option"],
+)
+def test_charges_on_bse_by_the_plan_of_fyers(
+    kind: InstrumentKind, product: Product, turnover: Turnover, expected: Charges
+) -> None:
+    assert charges(TABLE, kind, product, turnover, DAY, broker="fyers", exchange="bse") == expected
+
+
+def test_plans_and_exchanges_of_the_settings_are_in_the_table() -> None:
+    plans, exchanges = (ChargesSettings.model_fields[name].annotation for name in ("brokerage", "exchange"))
+    assert set(get_args(plans)) == set(TABLE.plans)
+    assert set(get_args(exchanges)) == set(TABLE.rates(EQUITY, Product.DELIVERY, DAY).exchange)
 
 
 def test_rates_change_on_their_dates() -> None:
