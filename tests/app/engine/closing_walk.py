@@ -369,8 +369,8 @@ class ClosingWalk:
         if self.has_feed:
             return
         with self.desk.database.read() as connection:
-            known = queries.all_quotes(connection)
-        self.market.prices = {symbol: known[symbol].last for symbol in self.market.prices}
+            known = {symbol: queries.quote(connection, symbol) for symbol in self.market.prices}
+        self.market.prices = {symbol: quote.last for symbol, quote in known.items() if quote is not None}
 
     def _give_up_orders_not_found(self) -> None:
         """Decide, as a person does, that the broker has none of the orders that were not found there."""
