@@ -108,6 +108,13 @@ def test_pending_change_counts_with_the_larger_quantity() -> None:
     assert [open_quantity(each) for each in (changing, larger, smaller)] == [6, 21, 6]
 
 
+def test_part_that_is_free_cancels_nothing() -> None:
+    terms = OrderTerms("paper", "ALPHA-EQ", Side.SELL, Decimal(5), OrderType.LIMIT)
+    target = Order(id="a1", terms=terms, created_at=NOW, updated_at=NOW)
+    step = next_partial_step(Decimal(20), Decimal(10), [target], frozenset())
+    assert step == ClosingStep((), Decimal(10))
+
+
 def test_stop_is_the_last_exit_that_a_part_cancels() -> None:
     def exit_of(number: int, kind: OrderType) -> Order:
         terms = OrderTerms("paper", "ALPHA-EQ", Side.SELL, Decimal(10), kind)
