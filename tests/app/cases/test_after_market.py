@@ -245,3 +245,29 @@ def test_engine_wakes_up_when_the_market_opens(world_at: WorldAt) -> None:
 
 def _moved(world: World, price: Decimal, symbol: str = "ALPHA-EQ") -> Quote:
     return replace(world.quote(symbol), last=price, at=world.clock(), high=price, upper_circuit=price * 2)
+
+
+def test_position_with_an_after_market_exit_is_closed_once(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10))
+    world.hold("ALPHA-EQ", 10)
+    world.jump(ist(2026, 11, 23, 15, 29, 50)).jump(MONDAY)
+    exit_order = after_market(world, side=Side.SELL, quantity=10)
+    assert exit_order.status is Status.CREATED, exit_order.reason
+    world.halt_and_flatten()
+    world.run(3)
+    world.jump(ist(2026, 11, 25, 9, 0)).run_until(ist(2026, 11, 25, 9, 16), step=10)
+    assert world.held() == {}
+    sold = [report.filled_quantity for report in world.broker.reports() if report.terms.side is Side.SELL]
+    assert sum(sold) == 10
+
+
+def test_shares_that_an_after_market_order_sells_cannot_be_sold_twice(world_at: WorldAt) -> None:
+    world = world_at(ist(2026, 11, 23, 15, 10), duplicate_window_seconds=0)
+    world.hold("ALPHA-EQ", 10)
+    world.jump(ist(2026, 11, 23, 15, 29, 50)).jump(ist(2026, 11, 23, 15, 51))
+    exit_order = after_market(world, side=Side.SELL, quantity=10)
+    assert exit_order.status is Status.CREATED, exit_order.reason
+    second = world.place("ALPHA-EQ", Side.SELL, 10)
+    assert (second.status, second.code) == (Status.DENIED, "no_holdings")
+    cancel.cancel_order(world.desk, exit_order.id, CAUSE)
+    assert world.place("ALPHA-EQ", Side.SELL, 10).status is Status.FILLED
