@@ -211,6 +211,13 @@ def test_order_whose_market_stays_closed_is_rejected_with_that_reason(
     assert "26 Nov 09:00" in (ended.reason or "")
 
 
+def test_order_does_not_count_against_the_days_limit_twice(world_at: WorldAt) -> None:
+    world = world_at(MONDAY, max_orders_per_day=1)
+    order = after_market(world)
+    world.jump(PRE_OPEN)
+    assert now(world, order).status is Status.OPEN, now(world, order).reason
+
+
 def test_halt_rejects_the_order_at_the_opening(world_at: WorldAt) -> None:
     world = world_at(MONDAY)
     order = after_market(world)

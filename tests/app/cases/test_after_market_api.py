@@ -6,8 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from algosat.api.baskets import Basket
+from algosat.api.orders import NewOrder
 from algosat.api.waiting import Waiting
+from algosat.brokers.paper.persistence import paper_orders
 from algosat.domain.orders import OrderType, Status
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import World, ist
@@ -114,3 +118,22 @@ def test_pair_placed_after_the_close_protects_the_position_from_the_next_opening
     assert (stop.status, stop.remaining_quantity) == (Status.TRIGGER_PENDING, Decimal(10))
     linked = trader.get(f"/orders/{answer.json['id']}/linked").json
     assert linked["state"] == "protected", linked
+
+
+def test_key_of_a_request_to_a_release_without_sessions_stays_valid() -> None:
+    """The key is compared with a hash of the body, to which the new field would add its default."""
+    order: dict[str, Any] = {"symbol": "ALPHA-EQ", "side": "buy", "quantity": "10", "type": "market"}
+    assert "session" not in NewOrder(**order).model_dump()
+    assert "session" not in Basket.model_validate({"orders": [order]}).model_dump()["orders"][0]
+    assert NewOrder(**order, session="after_market").model_dump()["session"] == "after_market"
+
+
+def test_paper_orders_are_stored_as_releases_without_sessions_read_them(
+    served_at: WorldAt, trader: Client
+) -> None:
+    world = served_at(ist(2026, 11, 23, 8, 30))
+    trader.place(session="after_market")
+    world.jump(ist(2026, 11, 23, 9, 0))
+    with world.desk.database.read() as connection:
+        (stored,) = connection.execute(select(paper_orders.c.data)).scalars()
+    assert {"session", "send_at"} & stored["terms"].keys() == set()

@@ -374,3 +374,27 @@ def test_quote_does_not_age_while_nothing_trades(
     quote = replace(QUOTE, at=NOW - quoted_before)
     auction = snapshot_with(at=NOW + timedelta(minutes=6), phase=Phase.AUCTION, quote=quote)
     assert code(BUY, auction) == expected
+
+
+def test_after_market_order_is_judged_without_the_age_of_the_price_and_the_circuit_limits() -> None:
+    """The day on which it is sent has limits and prices of its own; the band around the last price holds."""
+    evening = NOW + timedelta(hours=5)
+    closed = snapshot_with(
+        at=evening,
+        phase=Phase.CLOSED,
+        last_trading=NOW + timedelta(minutes=1),
+        opens_at=NOW + timedelta(hours=22),
+        quote=replace(QUOTE, upper_circuit=D(101)),
+    )
+    assert first_denial(replace(AFTER_MARKET, limit_price=D(104)), closed) is None
+    assert code(replace(AFTER_MARKET, limit_price=D(106)), closed) == DenialCode.OUTSIDE_PRICE_BAND
+
+
+def test_contract_that_expires_before_the_next_opening_takes_no_after_market_order() -> None:
+    last_day = replace(FUTURE, expiry=date(2026, 11, 20))
+    closed = snapshot_with(
+        instrument=last_day, position=IN_FUTURE, phase=Phase.CLOSED, opens_at=NOW + timedelta(hours=22)
+    )
+    order = replace(BUY_FUTURE, quantity=D(10), session=TradingSession.AFTER_MARKET)
+    assert code(order, closed) == DenialCode.CONTRACT_EXPIRED
+    assert code(order, replace(closed, opens_at=NOW + timedelta(hours=2))) is None
