@@ -162,9 +162,8 @@ def market_status() -> MarketView:
     desk = services().desk
     now = services().clock()
     with services().database.read() as connection:
-        instruments = queries.all_instruments(connection)
-    kinds = sorted({(each.segment, each.has_derivatives) for each in instruments})
-    segments = [_segment(segment, has_derivatives, now) for segment, has_derivatives in kinds]
+        markets = queries.listed_markets(connection)
+    segments = [_segment(segment, has_derivatives, now) for segment, has_derivatives in markets]
     return {
         "timestamp": now,
         "trading_day": _known(lambda: desk.calendar.trading_day(now)),

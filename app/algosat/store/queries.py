@@ -47,6 +47,11 @@ _POSITION_QUOTES = Prepared(
         quotes.c.symbol.in_(select(positions.c.symbol).where(positions.c.account == bindparam("account")))
     )
 )
+_MARKETS = Prepared(
+    select(instruments.c.segment, instruments.c.has_derivatives)
+    .distinct()
+    .order_by(instruments.c.segment, instruments.c.has_derivatives)
+)
 _INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
 _FORMER_INSTRUMENT = Prepared(
     select(former_instruments.c.data).where(former_instruments.c.symbol == bindparam("symbol"))
@@ -213,6 +218,11 @@ def listed(connection: Connection, symbol: str) -> tuple[Instrument | None, Quot
     if row is None:
         return None, None
     return instrument_from(row), None if row.last is None else quote_from(row)
+
+
+def listed_markets(connection: Connection) -> list[tuple[str, bool]]:
+    """Return segment and `has_derivatives` of the instruments: each pair has hours of its own."""
+    return [(row.segment, row.has_derivatives) for row in _MARKETS.all(connection)]
 
 
 def all_instruments(connection: Connection) -> list[Instrument]:
