@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -22,6 +23,7 @@ from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import CASH, World, ist, restarted
 from tests.app.client import Client
 from tests.app.desks import CAUSE, order_now
+from tests.app.thorough import examples
 
 CALL = "BREADTH-261229-24800-CE"
 MONDAY = ist(2026, 11, 30, 10, 30)
@@ -313,3 +315,37 @@ def test_share_option_is_settled_in_cash_if_the_engine_was_away_until_after_its_
     assert world.held() == {}
     (settled,) = settlements(world)
     assert contract_alerts(world) == (["contract.not_closed"] if settled.price else [])
+
+
+@pytest.mark.parametrize("seed", range(examples(3)))
+def test_engine_stopped_at_random_times_around_the_expiry_ends_flat_with_the_right_cash(
+    world_at: WorldAt, seed: int
+) -> None:
+    draw = random.Random(seed)
+    world = world_at(EXPIRY)
+    may_write(world, max_gross_margin="10000000")
+    held = {
+        option(world, "CE", -1): Side.BUY,
+        option(world, "PE", -1): Side.BUY,
+        option(world, "PE", 1): Side.SELL,
+    }
+    paid = Decimal(0)
+    for symbol, side in held.items():
+        order = world.hold(symbol, int(LOT), side=side, product=Product.CARRY)
+        paid += side.sign * order.filled_value
+    before = fees(world)
+    for _ in range(draw.randint(1, 4)):
+        world.run(draw.randint(0, 5))
+        away = timedelta(minutes=draw.choice((1, 10, 30, 60, 600)))
+        world = restarted(world, at=world.clock() + away)
+    world = restarted(world, at=ist(2026, 12, 2, 9, 30))
+    world.run(10)
+    settled = settlements(world)
+    assert world.held() == {}
+    assert sorted(each.symbol for each in settled) == sorted(held)
+    assert {each.at for each in settled} == {EXPIRED}
+    value = sum((held[each.symbol].sign * LOT * each.price for each in settled), Decimal(0))
+    assert cash(world) == CASH - paid + value - fees(world)
+    assert fees(world) - before == sum(each.fees for each in settled)
+    with world.desk.database.read() as connection:
+        assert verify(connection).clean
