@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -47,7 +47,7 @@ from tests.app.thorough import examples
 pytestmark = pytest.mark.sqlite
 
 DAYS: Final = (25, 26, 27)  # of November 2026: three trading days
-OPENS, CLOSES, EVENING = time(9, 15), time(15, 30), time(17, 0)
+NIGHT, OPENS, CLOSES, EVENING = time(0, 5), time(9, 15), time(15, 30), time(17, 0)
 STEP: Final = timedelta(minutes=30)
 MAX_LOSS: Final = Decimal(1_000)
 CALENDAR: Final = ExchangeCalendar(market_phases.packaged())
@@ -72,6 +72,8 @@ def on(day: int, at: time) -> datetime:
 def moments() -> Iterator[datetime]:
     """Yield the moments at which the market moves, from the first opening to the last evening."""
     for day in DAYS:
+        if day != DAYS[0]:
+            yield on(day, NIGHT)
         at = on(day, OPENS)
         while at <= on(day, EVENING):
             yield at
@@ -79,7 +81,7 @@ def moments() -> Iterator[datetime]:
 
 
 MOMENTS: Final = tuple(moments())
-A_DAY: Final = len(MOMENTS) // len(DAYS)
+OPENINGS: Final = tuple(MOMENTS.index(on(day, OPENS)) for day in DAYS)
 
 
 class Kind(StrEnum):
@@ -102,7 +104,7 @@ class Scenario:
     ]  # quantity, and distance of its price from the market in percent
     leaves: int  # number of the first moment without the engine
     returns: int  # number of the first moment with the engine again
-    forgets: bool  # whether the broker forgets a day's orders with the day
+    forgets: bool = False  # whether the broker forgets a day's orders with the day
 
     def is_away(self, number: int) -> bool:
         return self.leaves <= number < self.returns
@@ -266,33 +268,43 @@ def outcome(desk: Desk, placed: list[Order]) -> Outcome:
         )
 
 
-PERCENT: Final = st.integers(-4, 4)
-DISTANCE: Final = st.integers(1, 4)
-LOTS: Final = st.sampled_from((50, 200, 400))
+STILL: Final = (0, 0)
+GAP_AT_NIGHT: Final = Scenario(
+    prices=(STILL, (-4, 0), STILL), orders=((Kind.HOLD, 400, 1),), leaves=OPENINGS[1] - 2, returns=OPENINGS[1]
+)
+MISSED_FILL: Final = Scenario(
+    prices=((0, -3), STILL, STILL), orders=((Kind.LIMIT, 50, 2),), leaves=3, returns=OPENINGS[1]
+)
+MISSED_SQUARE_OFF: Final = Scenario(
+    prices=(STILL, STILL, STILL), orders=((Kind.LONG, 50, 1),), leaves=5, returns=OPENINGS[2]
+)
 
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
-    first, last = 2, len(MOMENTS) - 1
-    if draw(st.booleans()):  # away over a night, or from shortly before the close
-        night = draw(st.integers(1, len(DAYS) - 1)) * A_DAY
-        leaves, returns = night - draw(st.integers(1, 5)), night + draw(st.integers(0, 1))
+    last = len(MOMENTS) - 1
+    leaves = draw(st.integers(2, last - 1))
+    if draw(st.booleans()):  # back at an opening
+        returns = draw(st.sampled_from([each for each in OPENINGS if each > leaves] or [last]))
     else:
-        leaves = draw(st.integers(first, last - 1))
         returns = draw(st.integers(leaves + 1, last))
+    percent = st.tuples(st.sampled_from((-4, -2, 0, 2)), st.sampled_from((-3, -1, 0, 2)))
+    order = st.tuples(st.sampled_from(Kind), st.sampled_from((50, 200, 400)), st.integers(1, 4))
     return Scenario(
-        prices=tuple(draw(st.tuples(PERCENT, PERCENT)) for _ in DAYS),
-        orders=tuple(
-            draw(st.lists(st.tuples(st.sampled_from(Kind), LOTS, DISTANCE), min_size=1, max_size=3))
-        ),
+        prices=tuple(draw(percent) for _ in DAYS),
+        orders=tuple(draw(st.lists(order, min_size=1, max_size=3))),
         leaves=leaves,
         returns=returns,
         forgets=draw(st.booleans()),
     )
 
 
-@settings(max_examples=examples(5))
+@settings(max_examples=examples(2))
 @given(scenario=scenarios())
+@example(scenario=GAP_AT_NIGHT)
+@example(scenario=MISSED_FILL)
+@example(scenario=replace(MISSED_FILL, forgets=True))
+@example(scenario=MISSED_SQUARE_OFF)
 def test_engine_that_was_away_ends_as_one_that_was_there(
     scenario: Scenario, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
