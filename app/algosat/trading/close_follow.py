@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.closing import (
+    CloseReason,
     ClosingStep,
     LineState,
     exit_side,
@@ -198,7 +199,11 @@ class _View:
         return [order for order in self.working if order.terms.side is exit_side(self.position)]
 
     def _takes_orders(self) -> bool:
-        return self.phase is None or takes(self.phase, self.group.closes[0].type, Validity.DAY)
+        """Return whether to send an exit now. A strategy's waits for the open, as in a back-test."""
+        close = self.group.closes[0]
+        if close.reason is CloseReason.STRATEGY:
+            return self.phase in (None, Phase.CONTINUOUS)
+        return self.phase is None or takes(self.phase, close.type, Validity.DAY)
 
     def _must_pause(self) -> bool:
         retry_at = self.line.retry_at
@@ -383,7 +388,8 @@ def _judged(connection: Connection, line: CloseLine, at: datetime) -> CloseLine:
         worked = any(order.filled_quantity or at - order.created_at >= _REPRICE_AFTER for order in watched)
         return replace(line, refusals=0, retry_at=None) if worked else line
     last = refused[-1]
-    state = line.state if last.code in _PASSING else LineState.NEEDS_PERSON
+    may_pass = last.status is Status.CANCELLED or last.code in _PASSING
+    state = line.state if may_pass else LineState.NEEDS_PERSON
     detail = f"exit {last.id} was {last.status}: {last.reason or last.code or 'no reason given'}"
     return _refused(line.in_state(state, detail), at)
 

@@ -20,6 +20,7 @@ from algosat.trading import alerts, close, close_records, halts
 from algosat.trading.close import CloseTerms
 from algosat.trading.close_records import Close
 from algosat.trading.desk import Desk
+from algosat.trading.idempotency import IdempotencyKey
 from tests.app.desks import (
     CAUSE,
     FUTURE,
@@ -193,6 +194,17 @@ def test_position_traded_today_waits_for_the_square_off_of_today(rig: EngineRig)
     hold(rig.desk, "30", product=Product.INTRADAY)
     rig.do_duties(at(5, 1, day=23))
     assert (closes(rig), missed(rig)) == ([], [])
+
+
+def test_close_of_a_strategy_waits_for_the_open_as_in_a_back_test(rig: EngineRig) -> None:
+    rig.do_duties(at(5, 0))
+    hold(rig.desk, "30", strategy="trend")
+    rig.do_duties(at(10, 15))  # market orders are taken at the closing price
+    key = IdempotencyKey("strategy:trend", "k", "b")
+    close.close_for_strategy(rig.desk, SHARE, CAUSE, strategy="trend", product=Product.DELIVERY, key=key)
+    assert rig.working() == []
+    rig.do_duties(at(3, 46, day=23))
+    assert [order.terms.quantity for order in rig.working()] == [30]
 
 
 def test_halt_over_a_close_at_a_limit_closes_at_the_market(rig: EngineRig) -> None:

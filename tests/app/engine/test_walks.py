@@ -30,11 +30,14 @@ from algosat.errors import (
     Conflict,
     Denied,
     IllegalTransition,
+    InvalidBody,
     NotFound,
+    NothingToClose,
 )
 from algosat.store import queries
 from algosat.store.verify.verify import verify
-from algosat.trading import cancel, close, halts, modify, place
+from algosat.trading import cancel, close, close_records, halts, modify, place
+from algosat.trading.close import CloseTerms
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, SHARE, open_desk, order_now, set_prices, terms_of
 from tests.app.engine.rig import build_rig
@@ -60,9 +63,9 @@ class Walk:
         exchange.before = exchange.after = self._fault
         self.steps: dict[Callable[[], None], float] = {
             self.run_engine: 20, self.place: 12, self.stop: 2, self.change: 5, self.cancel: 3,
-            self.close: 0.5, self.fill: 6, self.change_elsewhere: 2, self.end_elsewhere: 1.5,
-            self.report_again: 3, self.halt: 0.5, self.resume: 2, self.faults: 2, self.set_clock_back: 0.5,
-            self.restart: 0.5,
+            self.close: 0.8, self.withdraw: 0.4, self.fill: 6, self.change_elsewhere: 2,
+            self.end_elsewhere: 1.5, self.report_again: 3, self.halt: 0.5, self.resume: 2, self.faults: 2,
+            self.set_clock_back: 0.5, self.restart: 0.5,
         }  # fmt: skip
 
     def go(self) -> None:
@@ -152,7 +155,20 @@ class Walk:
                 cancel.cancel_order(self.desk, order.id, CAUSE)
 
     def close(self) -> None:
-        close.close_all(self.desk, CAUSE)
+        terms = self.chance.choice([CloseTerms(), CloseTerms(), CloseTerms(share=Decimal(50))])
+        strategy = self.chance.choice([None, "trend"])
+        with suppress(NothingToClose, Conflict, InvalidBody):
+            close.close_position(
+                self.desk, self.chance.choice([SHARE, SECOND]), CAUSE, strategy=strategy, terms=terms
+            )
+        if self.chance.random() < 0.3:
+            close.close_all(self.desk, CAUSE)
+
+    def withdraw(self) -> None:
+        with self.desk.database.read() as connection:
+            under_way = close_records.unfinished(connection, self.desk.account)
+        for closing in self.chance.sample(under_way, min(1, len(under_way))):
+            close.withdraw(self.desk, closing.id, CAUSE)
 
     def halt(self) -> None:
         options = {"cancel_orders": self.chance.random() < 0.7, "flatten": self.chance.random() < 0.4}

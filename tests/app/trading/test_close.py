@@ -392,6 +392,17 @@ def test_refused_exit_is_repeated_with_growing_delays_and_needs_a_person_at_the_
     assert now(desk, closing).state is CloseState.FINISHED
 
 
+def test_exit_that_a_person_cancels_is_placed_again_after_five_seconds(desk: Desk, clock: FakeClock) -> None:
+    hold(desk, "30")
+    closing = close.close_position(desk, SHARE, CAUSE)
+    cancel.cancel_order(desk, closing.order.id, CAUSE)
+    assert follow(desk).placed == []
+    assert (line_of(desk, closing).state, open_alerts(desk)) == (LineState.SENDING, set())
+    clock.forward(seconds=5)
+    set_prices(desk)
+    assert [order.terms.quantity for order in follow(desk).placed] == [30]
+
+
 def test_refusal_that_may_pass_needs_a_person_only_at_the_third(desk: Desk, clock: FakeClock) -> None:
     hold(desk, "30")
     closing = close.close_position(desk, SHARE, CAUSE)
