@@ -12,13 +12,15 @@ from sqlalchemy import Row, select
 
 from algosat.brokers.paper.persistence import paper_state
 from algosat.domain.funds import Funds
-from algosat.domain.orders import Product, Side, Status
+from algosat.domain.linked_requests import ExitRequest
+from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT
 from algosat.store import ledger, queries
-from algosat.store.tables import closes, days, trades
+from algosat.store.tables import closes, days, linked_exits, trades
 from algosat.store.verify.verify import verify
 from algosat.trading import funds, limits
+from algosat.trading.linked_exits import place_linked
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import CASH, World, ist, restarted
 from tests.app.client import Client
@@ -349,3 +351,35 @@ def test_engine_stopped_at_random_times_around_the_expiry_ends_flat_with_the_rig
     assert fees(world) - before == sum(each.fees for each in settled)
     with world.desk.database.read() as connection:
         assert verify(connection).clean
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_stop_and_target_of_an_expired_contract_end(world_at: WorldAt, away: bool) -> None:
+    world = world_at(ist(2026, 12, 1, 15, 38))
+    symbol = option(world, "CE", -1)
+    world.hold(symbol, int(LOT), product=Product.CARRY)
+    last = world.quote(symbol).last
+    stop = OrderTerms(
+        account=world.desk.account,
+        symbol=symbol,
+        side=Side.SELL,
+        quantity=LOT,
+        type=OrderType.STOP,
+        product=Product.CARRY,
+        trigger_price=last - 5,
+        reduce_only=True,
+    )
+    place_linked(world.desk, stop, ExitRequest(target_price=last + 10), CAUSE)
+    world.run(2)
+    assert len(world.working()) == 1
+    if away:
+        world = restarted(world, at=ist(2026, 12, 2, 9, 20))
+    else:
+        world.run_until(ist(2026, 12, 1, 15, 41))
+    world.run(20)
+    with world.desk.database.read() as connection:
+        (linked,) = connection.execute(select(linked_exits)).all()
+    assert (world.held(), world.working()) == ({}, [])
+    assert linked.state == "ended"
+    about_the_machine = ("calendar.", "engine.")
+    assert not [each for each in world.alerts() if not each.kind.startswith(about_the_machine)]
