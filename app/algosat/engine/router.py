@@ -311,7 +311,7 @@ class Router:
         Returns: the order with its present protection price, its rejection if there is one, and whether it
         waits on, since its market has no price yet or takes no orders for a moment.
         """
-        outcome = place.judge_again(connection, self._desk, order)
+        outcome = place.judge_again(connection, self._desk, order, cause)
         if not isinstance(outcome, Denial):
             if outcome.prices == order.terms.prices:
                 return order, None, False

@@ -35,7 +35,7 @@ def after_gate(
     exit_of = f"an exit of {terms.quantity}"
     if denial is not None and denial.code is DenialCode.NO_QUOTE:
         kind, detail = AlertKind.EXIT_KEPT_BACK, f"{exit_of} was denied: {denial.detail}, or {_TERMINAL}"
-    elif denial is None and _is_sent_unpriced(terms, snapshot):
+    elif denial is None and is_sent_unpriced(terms, snapshot):
         kind = AlertKind.EXIT_OLD_PRICE
         detail = f"{exit_of} is sent with the limit {terms.protection_price}: {_price(snapshot.quote)}"
     else:
@@ -106,9 +106,10 @@ def _is_fresh(connection: Connection, desk: Desk, quote: Quote | None) -> bool:
     return quote is not None and abs((desk.clock() - quote.at).total_seconds()) <= allowed
 
 
-def _is_sent_unpriced(terms: OrderTerms, snapshot: RiskSnapshot) -> bool:
-    """Return whether the order is sent now, with a limit made from an old price."""
-    return terms.type is OrderType.MARKET and not terms.is_after_market and snapshot.fresh_quote is None
+def is_sent_unpriced(terms: OrderTerms, snapshot: RiskSnapshot) -> bool:
+    """Return whether the order is a market exit that is sent now, with a limit made from an old price."""
+    is_market_exit = terms.reduce_only and terms.type is OrderType.MARKET
+    return is_market_exit and not terms.is_after_market and snapshot.fresh_quote is None
 
 
 def _subject(terms: OrderTerms) -> str:

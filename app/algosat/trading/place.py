@@ -6,6 +6,7 @@ import base64
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import Connection
@@ -24,6 +25,7 @@ _ACCEPTED: Final = metrics.ORDERS.labels("accepted")
 _DENIED: Final = metrics.ORDERS.labels("denied")
 _RANDOM_CHARACTERS: Final = 17  # of 5 bits each
 _RANDOM_BYTES: Final = 11
+_FIRST_PRICE_AWAITED: Final = timedelta(seconds=2)  # after the opening
 
 _Judged = tuple[OrderTerms, Denial | None, RiskSnapshot]  # an order's terms after the gate
 
@@ -135,15 +137,22 @@ class _LegDenied(Exception):
     """The gate denied a leg of a basket that is placed whole or not at all."""
 
 
-def judge_again(connection: Connection, desk: Desk, order: Order) -> OrderChange | Denial:
+def judge_again(connection: Connection, desk: Desk, order: Order, cause: Cause) -> OrderChange | Denial:
     """Judge an after-market order at the moment it is sent.
+
+    An exit at the market waits a moment for the first price of the day; then it is sent without.
 
     Returns its terms with the protection price of now, or the denial.
     """
     terms = order.terms.as_regular()
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, desk.clock(), replacing=order.id)
     terms, denial = gate.judge(terms, snapshot.without_one_order())
-    return denial or OrderChange(terms.quantity, **terms.prices)
+    if denial is not None:
+        return denial
+    if exit_alerts.is_sent_unpriced(terms, snapshot) and snapshot.at - order.due_at < _FIRST_PRICE_AWAITED:
+        return Denial(DenialCode.STALE_QUOTE, f"the first price of {terms.symbol} today has not come yet")
+    exit_alerts.after_gate(connection, desk, terms, None, snapshot, cause)
+    return OrderChange(terms.quantity, **terms.prices)
 
 
 def write(

@@ -278,3 +278,31 @@ def test_shares_that_an_after_market_order_sells_cannot_be_sold_twice(world_at: 
     assert (second.status, second.code) == (Status.DENIED, "no_holdings")
     cancel.cancel_order(world.desk, exit_order.id, CAUSE)
     assert world.place("ALPHA-EQ", Side.SELL, 10).status is Status.FILLED
+
+
+@pytest.fixture
+def future_exit(world_at: WorldAt) -> tuple[World, Order]:
+    """Hold a future overnight, with an after-market exit that is due now. The feed is silent since."""
+    world = world_at(ist(2026, 11, 23, 15, 10), **FUTURES)
+    world.hold("NOVA-FUT", 500, product=Product.CARRY)
+    world.jump(ist(2026, 11, 23, 15, 39, 50)).jump(MONDAY)
+    order = after_market(world, "NOVA-FUT", 500, side=Side.SELL, product=Product.CARRY, reduce_only=True)
+    assert order.status is Status.CREATED, order.reason
+    world.clock.at = OPENING
+    world.tick(feed=False)
+    assert now(world, order).status is Status.CREATED
+    return world, order
+
+
+def test_market_exit_waits_at_the_opening_for_the_first_price(future_exit: tuple[World, Order]) -> None:
+    world, order = future_exit
+    world.tick()
+    assert now(world, order).status is Status.FILLED
+    assert "exit.old_price" not in {alert.kind for alert in world.alerts()}
+
+
+def test_market_exit_is_sent_at_the_opening_without_a_price(future_exit: tuple[World, Order]) -> None:
+    world, order = future_exit
+    world.run(2, feed=False)
+    assert now(world, order).status in (Status.FILLED, Status.OPEN)
+    assert "exit.old_price" in {alert.kind for alert in world.alerts()}
