@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from algosat.config.settings import Settings
 from algosat.domain.alert_kinds import AlertKind
@@ -19,6 +20,7 @@ from algosat.domain.orders.report import OrderReport
 from algosat.errors import AlgosatError, BrokerNotReached, BrokerRejected, BrokerUncertain, InvalidBody
 from algosat.store import linked_exits as rows
 from algosat.store import queries
+from algosat.store.tables import linked_exits as linked_table
 from algosat.store.verify.verify import verify
 from algosat.trading import alerts, cancel, close, linked_exits, modify
 from algosat.trading.close import CloseTerms
@@ -541,6 +543,16 @@ def test_store_is_verified_after_a_target(walk: Walk) -> None:
     walk.fill(walk.working[0], "10", "105")
     with walk.desk.database.read() as connection:
         assert verify(connection).findings == []
+
+
+def test_linked_order_of_another_position_is_found(walk: Walk) -> None:
+    order = walk.oco()
+    linked = walk.exit_of(order)
+    wrong = update(linked_table).values(symbol="BRAVO-EQ")
+    walk.desk.writer.run(lambda connection: connection.execute(wrong))
+    with walk.desk.database.read() as connection:
+        findings = verify(connection).findings
+    assert findings == [f"linked exit {linked.id}: order {order.id} is of another position"]
 
 
 # --- random walks ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.gtt import GttOrder, GttState
@@ -16,6 +17,7 @@ from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import Order, OrderTerms, OrderType, Side, Status, TradingSession
 from algosat.errors import Conflict, InvalidBody, KeyReused
 from algosat.store import gtt_orders, linked_exits, queries
+from algosat.store.tables import gtt_orders as gtt_table
 from algosat.store.verify.verify import verify
 from algosat.trading import alerts, gtt, halts
 from algosat.trading.desk import Desk
@@ -174,3 +176,11 @@ def test_contradiction_names_the_field_and_keeps_nothing(
     assert [error["field"] for error in raised.value.errors] == [field]
     with desk.database.read() as connection:
         assert gtt_orders.all_of(connection, "paper") == []
+
+
+def test_triggered_order_that_is_missing_is_found(desk: Desk, keep: Keep) -> None:
+    kept = keep()
+    wrong = update(gtt_table).values(state="triggered")
+    desk.writer.run(lambda connection: connection.execute(wrong))
+    with desk.database.read() as connection:
+        assert verify(connection).findings == [f"GTT order {kept.id} is triggered, but its order is missing"]
