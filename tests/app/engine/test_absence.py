@@ -48,7 +48,7 @@ pytestmark = pytest.mark.sqlite
 
 DAYS: Final = (25, 26, 27)  # of November 2026: three trading days
 NIGHT, OPENS, CLOSES, EVENING = time(0, 5), time(9, 15), time(15, 30), time(17, 0)
-STEP: Final = timedelta(minutes=30)
+STEP: Final = timedelta(minutes=45)
 MAX_LOSS: Final = Decimal(1_000)
 CALENDAR: Final = ExchangeCalendar(market_phases.packaged())
 RULES: Final = EngineSettings(

@@ -17,11 +17,12 @@ from algosat.domain.instruments import FinalSettlement, SettlementMethod
 from algosat.domain.orders import PendingRequest, Product, Side, Status
 from algosat.domain.positions import Position
 from algosat.domain.reason_codes import EngineCode
+from algosat.domain.scope import ACCOUNT
 from algosat.engine.quotes import replace_instruments
 from algosat.errors import BrokerNotReached
 from algosat.store import queries
 from algosat.store.verify.verify import verify
-from algosat.trading import cancel
+from algosat.trading import account_book, cancel, daily_pnl
 from algosat.trading.desk import Desk
 from tests.app.desks import (
     CAUSE,
@@ -168,6 +169,20 @@ def position(rig: EngineRig, strategy: str = "") -> Position:
     with rig.desk.database.read() as connection:
         held = queries.all_positions(connection, rig.desk.account)
     return next(each for each in held if (each.symbol, each.strategy) == (FUTURE, strategy))
+
+
+def test_settlement_of_a_missed_day_is_not_a_result_of_today(rig: EngineRig, clock: FakeClock) -> None:
+    contract_of(rig)
+    hold(rig.desk, "100", symbol=FUTURE, product=Product.CARRY)
+    rig.do_duties(at(4, 0, day=23))  # the day's loss counts from now, and the price is not known yet
+    settled_at(rig, "103")
+    rig.reconcile()
+    rig.do_duties(at(4, 1, day=23))
+    assert position(rig).quantity == 0
+    with rig.desk.database.read() as connection:
+        book = account_book.read_book(connection, rig.desk.account)
+        day = rig.desk.books.trading_day(clock())
+        assert daily_pnl.daily_pnl(connection, rig.desk, ACCOUNT, day, book) == 0
 
 
 def test_each_position_in_an_expired_contract_is_settled_once(rig: EngineRig) -> None:
