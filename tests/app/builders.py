@@ -87,6 +87,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
                 "orders_per_day": 5000,
                 "send_deadline_seconds": 10,
                 "square_off_minutes": 15,
+                "flatten_on_daily_loss": False,
             },
             "paper": {
                 "seed": 7,

@@ -101,6 +101,7 @@ class EngineSettings(Section):
     orders_per_day: Positive
     send_deadline_seconds: Seconds  # an order that is not sent by then is rejected
     square_off_minutes: Positive  # before the close: intraday positions are closed and no new ones opened
+    flatten_on_daily_loss: bool  # close what a halt covers whose daily loss limit was reached
 
 
 class PaperSettings(Section):

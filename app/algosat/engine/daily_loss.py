@@ -54,7 +54,8 @@ class DailyLossWatch:
             book = account_book.read_book(connection, desk.account)
             breaches = [_breach(connection, desk, scope, day, book) for scope in scopes]
         for scope, reason in filter(None, breaches):
-            halts.halt_trading(desk, Cause(_ACTOR, correlation.new()), reason, scope=scope)
+            cause = Cause(_ACTOR, correlation.new())
+            halts.halt_trading(desk, cause, reason, scope=scope, flatten=desk.flattens_on_daily_loss)
 
     def _alert_unpriced(
         self, desk: Desk, positions: Iterable[UnpricedPosition], alerted: AbstractSet[str]

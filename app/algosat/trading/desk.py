@@ -45,6 +45,7 @@ class Desk:
     books: Bookkeeping
     defaults: Limits  # limits of the settings; the store holds what has been changed since
     square_off_before_close: timedelta
+    flattens_on_daily_loss: bool = False
     clock: Clock = now
 
     def wake_engine(self) -> None:
@@ -71,6 +72,7 @@ def build(
         sessions=live_calendar.sessions_of(algosat),
         defaults=Limits(**algosat.risk.model_dump()),
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
+        flattens_on_daily_loss=algosat.engine.flatten_on_daily_loss,
         clock=clock,
     )
 

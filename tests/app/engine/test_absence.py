@@ -60,6 +60,7 @@ RULES: Final = EngineSettings(
     orders_per_day=5000,
     send_deadline_seconds=30,
     square_off_minutes=15,
+    flatten_on_daily_loss=False,
 )
 # What an engine says that comes back too late to close an intraday position on its day.
 NOT_FLAT: Final = frozenset({"close.square_off_missed"})

@@ -35,7 +35,8 @@ from tests.app.desks import (
     sell,
     set_prices,
 )
-from tests.app.engine.rig import EngineRig
+from tests.app.engine.rig import EngineRig, build_rig
+from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
 TRADED = 1000  # shares at 100: one rupee of price is 1,000 rupees of loss
@@ -282,3 +283,17 @@ def test_limit_set_at_noon_counts_the_losses_of_the_morning(rig: EngineRig) -> N
     check(rig)
     assert halted(rig.desk) == [Scope("trend")]
     halts.resume_trading(rig.desk, CAUSE, scope=Scope("trend"))
+
+
+@pytest.mark.parametrize("flattens", [True, False])
+def test_lost_limit_closes_positions_if_the_setting_says_so(
+    desk: Desk, exchange: FakeExchange, settings: Settings, flattens: bool
+) -> None:
+    rig = build_rig(replace(desk, flattens_on_daily_loss=flattens), exchange, settings.algosat.engine)
+    set_prices(desk)
+    hold(desk, str(TRADED))
+    check(rig)
+    set_prices(desk, ALPHA="99")
+    check(rig)
+    assert halted(desk) == [ACCOUNT]
+    assert [order.terms.quantity for order in rig.working()] == ([TRADED] if flattens else [])
