@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_exits import ExitPrices, ExitState, LinkedExit, first_trigger, problem_of
-from algosat.domain.orders import Order, OrderTerms, Side
+from algosat.domain.orders import Order, OrderTerms, Product, Side
 from algosat.errors import InvalidBody
 
 STOP_LOSS: Final = "stop_loss."  # prefix of the stop's fields in the request of a bracket
@@ -111,6 +111,9 @@ def _require_consistent(terms: OrderTerms, exits: ExitRequest) -> None:
         return
     if terms.reduce_only:
         _refuse("stop_loss", "is for an order that opens a position; this one is reduce_only")
+    if terms.product is Product.DELIVERY and terms.side is Side.SELL:
+        # The gate marks it reduce-only. As the entry of a bracket it would be taken for the bracket's stop.
+        _refuse("stop_loss", "is for an order that opens a position; a delivery sale opens no position")
     if exits.trail_amount is not None or exits.trail_percent is not None:
         field = "trail_amount" if exits.trail_amount is not None else "trail_percent"
         _refuse(field, f"belongs to the stop of a bracket: give {STOP_LOSS}{field}")

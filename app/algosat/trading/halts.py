@@ -82,13 +82,18 @@ def halt_trading(
 
 
 def close_halted(desk: Desk, halt: Halt, cause: Cause) -> None:
-    """Close what the halt covers and no close covers yet. An empty book costs no write."""
+    """Close what the halt covers and no close covers yet, unless the halt was lifted meanwhile.
+
+    An empty book costs no write.
+    """
     chosen = PositionFilter(strategy=halt.scope.strategy)
     with desk.database.read() as connection:
         if not close.uncovered(connection, desk, chosen):
             return
 
     def unit(connection: Connection) -> Followed:
+        if not any(each.flatten and each.scope == halt.scope for each in in_force(connection)):
+            return Followed()
         lines = close.uncovered(connection, desk, chosen)
         return close.close_lines(connection, desk, cause, CloseReason.HALT, chosen, lines)
 

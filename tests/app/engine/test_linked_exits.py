@@ -665,3 +665,11 @@ def test_random_day_fills_one_exit_and_ends_protected(walk: Walk, seed: int) -> 
     # The broker's book does not have a stop whose sending got no answer: a person decides.
     assert {order.status for order in stops} <= {Status.TRIGGER_PENDING, Status.UNKNOWN, Status.NOT_FOUND}
     assert not walk.alerted()
+
+
+def test_delivery_sale_of_held_shares_is_no_entry_of_a_bracket(walk: Walk) -> None:
+    exits = ExitRequest(Decimal(100), stop_loss=ExitPrices(Decimal(108)))
+    with pytest.raises(InvalidBody, match=r"stop_loss: .* a delivery sale opens no position"):
+        walk.place(exits, side=Side.SELL, limit="105", validity=Validity.IOC)
+    walk.step(number=3)
+    assert (walk.held(), walk.exchange.sent) == (Decimal(10), [])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -141,3 +142,13 @@ def test_halt_of_an_unknown_scope_is_refused(desk: Desk, scope: str) -> None:
 def test_strategy_without_orders_can_be_halted(desk: Desk) -> None:
     manage.define(desk, "trend", "moving-average-crossover", {"symbols": [SHARE], "quantity": 1}, CAUSE)
     assert halts.halt_trading(desk, CAUSE, "stop", scope=Scope("trend")).scope == Scope("trend")
+
+
+def test_halt_that_was_lifted_meanwhile_closes_nothing(desk: Desk) -> None:
+    hold(desk, "30")
+    halt = halts.halt_trading(desk, CAUSE, "stop", cancel_orders=False)
+    flattening = replace(halt, flatten=True)  # as the engine has read it before the resume
+    halts.resume_trading(desk, CAUSE)
+    halts.close_halted(desk, flattening, CAUSE)
+    with desk.database.read() as connection:
+        assert queries.working(connection, desk.account) == []
