@@ -424,6 +424,8 @@ def _while_unprotected(of: LinkedExit, facts: ExitFacts) -> Action:
 def _protect(of: LinkedExit, facts: ExitFacts, *, is_retry: bool = False) -> Action:
     """Return the action that gives the position its stop, for what no other order closes."""
     quantity = min(_wanted(of, facts), facts.left)
+    if quantity <= 0 and not facts.is_closing and facts.entry is not None and facts.entry.is_working:
+        return Wait()  # the entry has only closed a position of the other side so far
     if quantity <= 0 or facts.is_closing:
         # Flat, or being closed: a close has precedence, and a stop would stand in its way.
         return End(ExitOutcome.POSITION_CLOSED)

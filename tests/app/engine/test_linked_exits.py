@@ -15,7 +15,17 @@ from algosat.config.settings import Settings
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.linked_exits import ExitPrices, LinkedExit
 from algosat.domain.linked_requests import ExitRequest, LinkedChange
-from algosat.domain.orders import TERMINAL, ModifyRequest, Order, OrderType, Side, Status, Trade, Validity
+from algosat.domain.orders import (
+    TERMINAL,
+    ModifyRequest,
+    Order,
+    OrderType,
+    Product,
+    Side,
+    Status,
+    Trade,
+    Validity,
+)
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import AlgosatError, BrokerNotReached, BrokerRejected, BrokerUncertain, InvalidBody
 from algosat.store import linked_exits as rows
@@ -393,6 +403,20 @@ def test_bracket_protects_each_fill_of_its_entry(walk: Walk) -> None:
     walk.step(number=4)
     (resting,) = walk.working
     assert resting.terms.quantity == 20
+
+
+def test_bracket_that_reverses_a_position_protects_the_new_one(walk: Walk) -> None:
+    hold(walk.desk, "10", product=Product.INTRADAY)
+    exits = ExitRequest(Decimal(95), stop_loss=ExitPrices(Decimal(105)))
+    terms = {"quantity": "25", "side": Side.SELL, "limit": "100", "product": Product.INTRADAY}
+    entry = walk.place(exits, **terms)
+    walk.fill(entry, "5", "100")
+    walk.step(number=2)
+    assert [each.id for each in walk.working] == [entry.id]
+    walk.fill(entry, "20", "100")
+    walk.step(number=2)
+    (resting,) = walk.working
+    assert (resting.terms.side, resting.terms.quantity) == (Side.BUY, Decimal(15))
 
 
 def test_bracket_whose_entry_is_cancelled_unfilled_ends(walk: Walk) -> None:
