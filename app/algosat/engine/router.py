@@ -26,7 +26,7 @@ from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, 
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk import Denial, DenialCode
 from algosat.engine.guarded_broker import GuardedBroker
-from algosat.engine.sender import Sender, is_late
+from algosat.engine.sender import Sender, is_late, longest_wait
 from algosat.engine.throttle import Throttle
 from algosat.engine.workers import Workers
 from algosat.store import ledger
@@ -265,7 +265,8 @@ class Router:
         if not is_late(order, at, self._deadline) or self._is_slice_in_time(connection, order, at):
             return None
         if available:
-            reason = f"the order could not be sent within {self._deadline.total_seconds():g} s"
+            longest = longest_wait(order, self._deadline)
+            reason = f"the order could not be sent within {longest.total_seconds():g} s"
             if blocked:
                 reason += f": the outcome of another order for {order.terms.symbol} is not known yet"
             return OrderEvent(EventKind.REJECTED, at, EngineCode.SEND_DEADLINE, reason)

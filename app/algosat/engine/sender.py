@@ -35,10 +35,15 @@ def is_late(order: Order, at: datetime, deadline: timedelta) -> bool:
     An order from the future was placed before the clock was set back: its age is not known. The time of a
     later slice counts from its turn; `Router` decides when that has come.
     """
-    if order.terms.send_at is not None:
-        return at > order.terms.send_at + max(deadline, _OPENING)
+    if order.terms.is_after_market:
+        return at - order.due_at > longest_wait(order, deadline)
     is_sent_slice = order.terms.slice_of is not None and order.status is not Status.CREATED
     return abs(at - (order.updated_at if is_sent_slice else order.created_at)) > deadline
+
+
+def longest_wait(order: Order, deadline: timedelta) -> timedelta:
+    """Return how long after it is due an order may be sent."""
+    return max(deadline, _OPENING) if order.terms.is_after_market else deadline
 
 
 class Sender:

@@ -194,6 +194,7 @@ def test_engine_that_was_away_during_the_opening_rejects_the_order(world_at: Wor
     world.jump(ist(2026, 11, 25, 9, 21))
     ended = now(world, order)
     assert (ended.status, ended.code) == (Status.REJECTED, "send_deadline")
+    assert "within 1200 s" in (ended.reason or "")
 
 
 def test_order_whose_market_stays_closed_is_rejected_with_that_reason(
