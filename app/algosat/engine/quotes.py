@@ -95,7 +95,7 @@ class InstrumentList:
 def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
     """Replace the instruments in the store by those that the broker lists.
 
-    Those of open positions that it does not list are kept as former instruments.
+    Those of open positions and working orders that it does not list are kept as former instruments.
     """
 
     def unit(connection: Connection) -> None:
@@ -109,8 +109,9 @@ def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
 
 
 def _keep_former(connection: Connection, account: str, listed: AbstractSet[str]) -> None:
-    held = {position.symbol for position in queries.open_positions(connection, account)} - listed
-    former = {symbol: queries.instrument(connection, symbol) for symbol in held}
+    held = {position.symbol for position in queries.open_positions(connection, account)}
+    working = {order.terms.symbol for order in queries.working(connection, account)}
+    former = {symbol: queries.instrument(connection, symbol) for symbol in (held | working) - listed}
     connection.execute(former_instruments.delete())
     rows = [
         {"symbol": symbol, "data": instrument_data(instrument)}

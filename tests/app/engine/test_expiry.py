@@ -260,3 +260,13 @@ def test_position_that_would_be_delivered_is_settled_in_cash_with_an_alert(rig: 
     rig.do_duties(rig.exchange.clock())
     assert open_alerts(rig.desk) == {("contract.not_closed", FUTURE)}
     assert position(rig).quantity == 0
+
+
+def test_day_order_in_a_contract_that_is_no_longer_listed_expires(rig: EngineRig, clock: FakeClock) -> None:
+    order = accepted(rig.desk, buy(rig.desk))
+    rig.exchange.book.clear()
+    clock.at = at(5, 0, day=23)
+    replace_instruments(rig.desk, [each for each in instruments() if each.symbol != order.terms.symbol])
+    rig.reconcile()
+    rig.do_duties(clock())
+    assert order_now(rig.desk, order).status is Status.EXPIRED
