@@ -86,6 +86,7 @@ class GttView(Output):
     headers=(REQUIRED_KEY,),
     answer=GttView,
     status=201,
+    errors=(Conflict,),
 )
 def place_gtt(body: NewGtt) -> Response:
     """Place a GTT order

@@ -13,6 +13,7 @@ from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import OrderTerms
 
 LONGEST: Final = timedelta(days=366)  # that a GTT order waits, as at Indian brokers
+MOST_ACTIVE: Final = 250  # of an account: the engine compares each with its price five times a second
 
 
 class GttState(StrEnum):

@@ -10,8 +10,18 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, false, select, tuple_
 
+from algosat.domain.gtt import GttState
 from algosat.store.audit import STRATEGY
-from algosat.store.tables import alerts, close_lines, closes, errors, login_failures, replies, sessions
+from algosat.store.tables import (
+    alerts,
+    close_lines,
+    closes,
+    errors,
+    gtt_orders,
+    login_failures,
+    replies,
+    sessions,
+)
 
 # The column that gives the age of a row, and the age at which the row is deleted.
 KEPT: Final = (
@@ -22,9 +32,13 @@ KEPT: Final = (
     (login_failures.c.last_at, timedelta(days=30)),
     (close_lines.c.finished_at, timedelta(days=90)),
     (closes.c.finished_at, timedelta(days=90)),
+    (gtt_orders.c.updated_at, timedelta(days=365)),  # of those that wait no more
 )
-# A strategy may repeat an event years later, so its keys must never count as new.
-_NEVER_DELETED: Final = {replies: replies.c.principal.startswith(STRATEGY)}
+_NEVER_DELETED: Final = {
+    # A strategy may repeat an event years later, so its keys must never count as new.
+    replies: replies.c.principal.startswith(STRATEGY),
+    gtt_orders: gtt_orders.c.state == GttState.ACTIVE.value,
+}
 # Rows of each table that one call deletes. Batches are small because orders wait for the store meanwhile.
 _BATCH: Final = 200
 

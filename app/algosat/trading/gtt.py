@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.calendar import EXCHANGE_TIME
-from algosat.domain.gtt import LONGEST, GttOrder, GttState
+from algosat.domain.gtt import LONGEST, MOST_ACTIVE, GttOrder, GttState
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_requests import ExitRequest, LinkedMarket, prepared
 from algosat.domain.market_phases import Phase, takes
@@ -52,13 +52,16 @@ def place_gtt(
     `expires_on` is the last day in exchange time on which the order may be placed; without one it waits for
     a year. Returns the GTT order, and whether the key was used before.
 
-    Raises InvalidBody, naming the field; then nothing is stored. Raises KeyReused.
+    Raises InvalidBody, naming the field, and Conflict if too many wait already; then nothing is stored.
+    Raises KeyReused.
     """
 
     def unit(connection: Connection) -> tuple[GttOrder, bool]:
         known = idempotency.find(connection, key)
         if known is not None:
             return show_gtt(connection, known.order_ids[0]), True
+        if len(rows.active(connection, desk.account)) >= MOST_ACTIVE:
+            raise Conflict(f"{MOST_ACTIVE} GTT orders wait already: cancel one first")
         new = _checked(connection, desk, terms, exits, trigger_price, expires_on)
         idempotency.keep_id(connection, key, new.id, new.created_at)
         return rows.add(connection, new, cause), False

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, func, i
 
 from algosat.store import retention
 from algosat.store.database import Database
-from algosat.store.tables import metadata, replies
+from algosat.store.tables import gtt_orders, metadata, replies
 from algosat.store.types import Scaled, UtcTime
 from algosat.store.writer import Writer
 from tests.app.store.conftest import NOW
@@ -49,6 +49,12 @@ def test_expired_rows_are_deleted_and_the_rest_stays(
     writer.run(lambda connection: add(connection, column, first, last, NOW))
     assert writer.run(lambda connection: retention.sweep(connection, NOW)) == 1
     assert remaining(database, column) == [last, NOW]
+    assert writer.run(lambda connection: retention.sweep(connection, NOW)) == 0
+
+
+def test_gtt_orders_that_wait_are_never_deleted(database: Database, writer: Writer) -> None:
+    waiting = row(gtt_orders.c.updated_at, 1, NOW - timedelta(days=1000)) | {"state": "active"}
+    writer.run(lambda connection: connection.execute(insert(gtt_orders), waiting))
     assert writer.run(lambda connection: retention.sweep(connection, NOW)) == 0
 
 

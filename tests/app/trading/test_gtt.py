@@ -184,3 +184,13 @@ def test_triggered_order_that_is_missing_is_found(desk: Desk, keep: Keep) -> Non
     desk.writer.run(lambda connection: connection.execute(wrong))
     with desk.database.read() as connection:
         assert verify(connection).findings == [f"GTT order {kept.id} is triggered, but its order is missing"]
+
+
+def test_number_of_waiting_orders_is_limited(desk: Desk, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gtt, "MOST_ACTIVE", 2)
+    first = keep(key="one")
+    keep(key="two")
+    with pytest.raises(Conflict, match="2 GTT orders wait already"):
+        keep(key="three")
+    gtt.cancel_gtt(desk, first.id, CAUSE)
+    keep(key="three")
