@@ -65,9 +65,13 @@ class PeriodicDuties:
             _log.error("calendar_unknown", detail=errors[0].detail)
 
     def _due(self, now: datetime, book_read_at: datetime | None) -> Iterator[Duty]:
+        closes = has_come(self._next_close, now, within=_CLOSE_EVERY)
+        if closes and book_read_at is not None:
+            # First: a position in a contract that is no longer listed has no price until it is settled.
+            yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
         yield self.daily_loss.check
         yield cancel_oversized
-        if has_come(self._next_close, now, within=_CLOSE_EVERY):
+        if closes:
             self._next_close = now + _CLOSE_EVERY
             yield halt_cancels.cancel_halted
             yield lambda desk: exit_alerts.close_settled(desk, Cause(_ACTOR, correlation.new()))
@@ -76,7 +80,6 @@ class PeriodicDuties:
             yield auto_close.close_near_delivery
             if book_read_at is not None:
                 yield lambda desk: expiry.expire(desk, self._broker, self._report_processor, book_read_at)
-                yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
             yield watch_calendar
         yield auto_close.follow_closes
 
