@@ -40,6 +40,8 @@ _GROW_EVERY: Final = timedelta(seconds=1)
 _TRAIL_EVERY: Final = timedelta(seconds=5)
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 10, 20, 40, 60))
 _LONGEST_SENDING: Final = timedelta(seconds=10)  # of a target, before the position counts as unprotected
+_LONGEST_EXIT: Final = timedelta(seconds=30)  # of a triggered stop, before a person has to know
+_TRIGGERED: Final = frozenset({Status.OPEN, Status.PARTIALLY_FILLED})
 _PER_CENT: Final = Decimal(100)
 
 
@@ -262,13 +264,16 @@ def decide(of: LinkedExit, facts: ExitFacts) -> Action:
 
 
 def is_unprotected(of: LinkedExit, facts: ExitFacts) -> bool:
-    """Return whether a person has to know that the position has no stop."""
+    """Return whether a person has to know that the position has no stop, or one that is not filled."""
     if not of.is_active or of.state is ExitState.WAITING or _wanted(of, facts) <= 0:
         return False
     if of.state is ExitState.TAKING_PROFIT:
         return abs(facts.at - of.updated_at) > _LONGEST_SENDING
-    has_stop = facts.order is not None and facts.order.is_working
-    return not has_stop and of.attempts > 0 and facts.takes_stops
+    order = facts.order
+    if order is not None and order.is_working:
+        # Triggered, but the price has passed its limit: it rests unfilled.
+        return order.status in _TRIGGERED and abs(facts.at - order.updated_at) > _LONGEST_EXIT
+    return of.attempts > 0 and facts.takes_stops
 
 
 def next_attempt(of: LinkedExit, at: datetime) -> LinkedExit:

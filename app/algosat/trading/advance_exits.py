@@ -132,9 +132,14 @@ class _ExitStep:
         if not is_unprotected(of, facts):
             alerts.close_alert(self._connection, self._desk, kind, subject, self._cause)
             return
-        last = facts.order
-        reason = "its target is being sent" if last is None else last.reason or f"its order is {last.status}"
-        detail = f"{of.quantity - facts.exited} of {of.symbol} have no working stop: {reason}"
+        last, quantity = facts.order, of.quantity - facts.exited
+        if of.state is ExitState.TAKING_PROFIT:
+            detail = f"{quantity} of {of.symbol} have no working stop: the target has no final answer"
+        elif last is not None and last.is_working:
+            detail = f"{quantity} of {of.symbol}: order {last.id}, the triggered stop, is not filled"
+        else:
+            reason = "" if last is None else last.reason or f"order {last.id} is {last.status}"
+            detail = f"{quantity} of {of.symbol} have no working stop: {reason}"
         alerts.open_alert(self._connection, self._desk, kind, subject, self._cause, detail)
 
     def _perform(self, of: LinkedExit, facts: ExitFacts) -> LinkedExit:

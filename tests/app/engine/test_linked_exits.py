@@ -300,6 +300,18 @@ def test_stop_rejected_again_and_again_is_an_alert(walk: Walk) -> None:
     assert not walk.alerted()
 
 
+def test_triggered_stop_that_is_not_filled_is_an_alert(walk: Walk) -> None:
+    order = walk.oco()
+    walk.end(order, Status.OPEN)
+    walk.step("90", number=3, seconds=5)
+    assert not walk.alerted()
+    walk.step("90", number=5, seconds=10)
+    assert walk.alerted()
+    walk.fill(order, "10", "94")
+    walk.step(number=2)
+    assert not walk.alerted()
+
+
 def test_first_stop_that_is_rejected_ends_the_pair(walk: Walk) -> None:
     walk.exchange.before = failing(BrokerRejected("no stops today"), "place")
     order = walk.oco()
