@@ -75,7 +75,7 @@ def test_after_market_order_is_kept_until_its_market_opens_and_is_sent_once(
     assert (order.status, order.terms.send_at) == (Status.CREATED, send_at), order.reason
     world.jump(ist(2026, 11, 25, 8, 59))
     assert now(world, order).status is Status.CREATED
-    world.run_until(ist(2026, 11, 25, 9, 16), step=10)
+    world.run_until(ist(2026, 11, 25, 9, 16), step=30)
     assert now(world, order).status is Status.FILLED, now(world, order).reason
     assert [report.tag for report in world.broker.reports()] == [order.id]
     assert findings(world) == []
@@ -263,7 +263,7 @@ def test_position_with_an_after_market_exit_is_closed_once(world_at: WorldAt) ->
     assert exit_order.status is Status.CREATED, exit_order.reason
     world.halt_and_flatten()
     world.run(3)
-    world.jump(ist(2026, 11, 25, 9, 0)).run_until(ist(2026, 11, 25, 9, 16), step=10)
+    world.jump(ist(2026, 11, 25, 9, 0)).run_until(ist(2026, 11, 25, 9, 16), step=30)
     assert world.held() == {}
     sold = [report.filled_quantity for report in world.broker.reports() if report.terms.side is Side.SELL]
     assert sum(sold) == 10

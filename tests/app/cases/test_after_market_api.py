@@ -85,7 +85,7 @@ def test_bracket_entered_at_the_opening_match_gets_its_stop_in_continuous_tradin
     assert answer.status_code == 201, answer.json
     world.send()
     world.run_until(ist(2026, 11, 23, 9, 0), step=600)
-    world.run_until(ist(2026, 11, 23, 9, 14), step=20)
+    world.run_until(ist(2026, 11, 23, 9, 14), step=60)
     assert order_now(world.desk, answer.json["id"]).status is Status.FILLED
     world.run_until(ist(2026, 11, 23, 9, 15, 10), step=1)
     (stop,) = world.working()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -129,6 +129,8 @@ def test_position_is_flattened_at_the_match_and_its_exit_stays_until_then(
         world.jump(ist(2026, 11, 25, 9, 0))
     world.run_until(asked, step=60)
     world.halt_and_flatten()
+    world.run_until(asked + timedelta(seconds=20), step=5)
+    world.run_until(flat_by - timedelta(minutes=1, seconds=30), step=30)
     world.run_until(flat_by, step=5)
     assert world.held() == {}
     exits = [report for report in world.broker.reports() if report.terms.side is Side.SELL]
@@ -147,5 +149,5 @@ def test_exit_that_reaches_the_exchange_after_its_phase_is_sent_again_in_the_nex
     world.tick(5)
     sales = [report for report in world.broker.reports() if report.terms.side is Side.SELL]
     assert [report.status for report in sales] == [Status.REJECTED]
-    world.run_until(ist(2026, 11, 25, 9, 15, 10), step=5)
+    world.run_until(ist(2026, 11, 25, 9, 15, 30), step=15)
     assert world.held() == {}
