@@ -125,10 +125,11 @@ def next_partial_step(
     """Return the next step of a close of a part: no more exits are cancelled than keep its quantity bound."""
     surplus = _surplus(position, left, working, own)
     exits = _exits(position, working)
-    missing = left - _quantity(order for order in exits if order.id in own)
-    missing -= max(abs(position) - _quantity(exits), ZERO)
+    wanted = left - _quantity(order for order in exits if order.id in own)
+    free = abs(position) - _quantity(exits)  # negative if the exits are larger than the position
+    others = [order for order in exits if order.id not in own] if wanted > 0 else []
     return ClosingStep(
-        (*_enough((order for order in exits if order.id not in own), missing), *surplus),
+        (*_enough(others, wanted - free), *surplus),
         _to_send(position, left, working, own),
     )
 

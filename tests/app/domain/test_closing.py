@@ -87,11 +87,12 @@ def test_close_of_a_part_frees_what_it_needs_and_no_more(
     step = next_partial_step(position, left, working, own)
     check(position, left, working, step)
     foreign = [each for each in step.in_the_way if each.id not in own]
+    mine = bound(position, [each for each in working if each.id in own])
+    assert not foreign or mine < left
     if foreign:
-        enough = max(abs(position) - bound(position, working), Decimal(0))
+        enough = abs(position) - bound(position, working)
         enough += sum((open_quantity(each) for each in foreign[:-1]), Decimal(0))
-        enough += bound(position, [each for each in working if each.id in own])
-        assert enough < left
+        assert enough + mine < left
     kept = [each for each in working if each not in step.in_the_way]
     after = next_partial_step(position, left, kept, own)
     elsewhere = bound(position, [each for each in kept if each.external])
@@ -106,6 +107,14 @@ def test_pending_change_counts_with_the_larger_quantity() -> None:
     larger = replace(changing, pending_change=OrderChange(quantity=Decimal(25)))
     smaller = replace(changing, pending_change=OrderChange(quantity=Decimal(5)))
     assert [open_quantity(each) for each in (changing, larger, smaller)] == [6, 21, 6]
+
+
+def test_part_is_freed_from_exits_that_are_larger_than_the_position() -> None:
+    terms = OrderTerms("paper", "ALPHA-EQ", Side.SELL, Decimal(5), OrderType.LIMIT)
+    exits = [Order(id=f"a{number}", terms=terms, created_at=NOW, updated_at=NOW) for number in range(2)]
+    step = next_partial_step(Decimal(3), Decimal(2), exits, frozenset())
+    assert step == ClosingStep((exits[1], exits[0]), Decimal(0))
+    assert next_partial_step(Decimal(3), Decimal(0), exits, frozenset()) == ClosingStep()
 
 
 def test_part_that_is_free_cancels_nothing() -> None:
