@@ -149,10 +149,19 @@ class _View:
         return [
             order
             for order in (*self.step.in_the_way, *late)
-            if order.pending is not PendingRequest.PENDING_CANCEL
+            if not self._may_stay(order)
+            and order.pending is not PendingRequest.PENDING_CANCEL
             and order.status is not Status.NOT_FOUND  # it may be filled: only a person can give it up
             and cancel.is_due(order, since, self.at)
         ]
+
+    def _may_stay(self, order: Order) -> bool:
+        """Return whether an exit in the way of a part is left alone: the part could not be sent now.
+
+        Otherwise the position would be without its stop for as long as the broker refuses the part.
+        """
+        is_part = self.group.closes[0].is_partial and self._must_pause()
+        return is_part and order.id not in self.group.own
 
     def _is_late(self, order: Order) -> bool:
         if order.id not in self.group.own or order in self.step.in_the_way or order.status not in LIVE:
@@ -186,7 +195,7 @@ class _View:
             return LineState.NEEDS_PERSON, problem
         if (self.step.to_send or self.step.in_the_way) and self.left and not self._takes_orders():
             return LineState.WAITING, self._opening(desk)
-        if self.step.to_send and self._must_pause():
+        if self._must_pause() and (self.step.to_send or self.group.closes[0].is_partial):
             return LineState.SENDING, self.line.detail
         if self.step.in_the_way:
             return LineState.CANCELLING, f"waiting until the broker has ended {_names(self.step.in_the_way)}"

@@ -709,3 +709,23 @@ def test_delivery_sale_of_held_shares_is_no_entry_of_a_bracket(walk: Walk) -> No
         walk.place(exits, side=Side.SELL, limit="105", validity=Validity.IOC)
     walk.step(number=3)
     assert (walk.held(), walk.exchange.sent) == (Decimal(10), [])
+
+
+def test_stop_works_while_the_broker_refuses_the_exit_of_a_part(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk.oco()
+    place = walk.exchange.place
+
+    def refuse_market_orders(order: Order) -> OrderReport:
+        if order.terms.type is OrderType.MARKET:
+            raise BrokerRejected("no market orders today")
+        return place(order)
+
+    monkeypatch.setattr(walk.exchange, "place", refuse_market_orders)
+    close.close_position(walk.desk, SHARE, CAUSE, terms=CloseTerms(Decimal(4)))
+    seconds = 0
+    for _ in range(60):
+        walk.step()
+        seconds += any(each.status is Status.TRIGGER_PENDING for each in walk.working)
+    assert seconds > 40
