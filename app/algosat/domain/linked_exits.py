@@ -30,6 +30,7 @@ from algosat.domain.orders import (
     Status,
     Validity,
 )
+from algosat.domain.reason_codes import EngineCode
 
 # Brokers accept 25 modifications of one order (Kite). Then the trailing stop is cancelled and placed again.
 MOST_CHANGES: Final = 20
@@ -246,6 +247,7 @@ def decide(of: LinkedExit, facts: ExitFacts) -> Action:
         and facts.exited > 0
         and entry.is_working
         and entry.pending is not PendingRequest.PENDING_CANCEL
+        and not _was_just_refused(entry, facts)
     ):
         return CancelEntry()
     match of.state:
@@ -450,6 +452,11 @@ def _wanted(of: LinkedExit, facts: ExitFacts) -> Decimal:
 
 def _may_try(of: LinkedExit, facts: ExitFacts) -> bool:
     return of.next_at is None or facts.at >= of.next_at or of.next_at - facts.at > _DELAYS[-1]
+
+
+def _was_just_refused(order: Order, facts: ExitFacts) -> bool:
+    """Return whether the broker refused to cancel the order just now: it is not asked again at once."""
+    return order.code == EngineCode.CANCEL_REFUSED and abs(facts.at - order.updated_at) < _DELAYS[0]
 
 
 def _rests(order: Order) -> bool:

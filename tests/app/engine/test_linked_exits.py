@@ -729,3 +729,21 @@ def test_stop_works_while_the_broker_refuses_the_exit_of_a_part(
         walk.step()
         seconds += any(each.status is Status.TRIGGER_PENDING for each in walk.working)
     assert seconds > 40
+
+
+def test_refused_cancel_of_an_entry_is_not_repeated_at_once(walk: Walk) -> None:
+    entry = walk.place(ExitRequest(stop_loss=ExitPrices(Decimal(95))), quantity="20")
+    walk.fill(entry, "10", "100")
+    walk.step()
+    (stop_order,) = (each for each in walk.working if each.terms.reduce_only)
+    cancels: list[str] = []
+
+    def refuse(request: str) -> None:
+        if request == "cancel":
+            cancels.append(request)
+            raise BrokerRejected("not now")
+
+    walk.exchange.before = refuse
+    walk.fill(stop_order, "5", "95")
+    walk.step(number=30)
+    assert 1 < len(cancels) <= 7
