@@ -153,7 +153,7 @@ def close_position(symbol: str, body: PositionSelection) -> Response:
     cancelled first (for a part: no more exits than keep its quantity bound); what they release is sent as
     soon as the broker confirms. The engine follows the close until the position is flat or a person is
     needed. In a closed market it is kept for the next open. Meanwhile the gate denies orders that would
-    open the position anew.
+    open the position anew. An equal request is answered with the close that is under way.
     """
     terms = body.terms()
     closing = close.close_position(

@@ -234,9 +234,18 @@ def _open(
     held: Mapping[LineKey, Decimal],
     terms: CloseTerms,
 ) -> _Opened:
-    """Store a close of these lines, and take its first steps."""
+    """Store a close of these lines, and take its first steps.
+
+    A request for what an equal one is closing already is answered with that close: a client that repeats
+    itself while the market is closed leaves one close, not thousands for the engine to follow.
+    """
     if terms.is_partial:
         _require_one_free_line(connection, desk, held)
+    elif reason is CloseReason.REQUEST and held:
+        known = _equal_under_way(connection, desk, chosen, held, terms)
+        if known is not None:
+            followed = close_follow.follow(connection, desk, set(held))
+            return _Opened(close_records.get(connection, known.id), followed)
     at, close_id = desk.clock(), place.new_id("c")
     covers_later_orders = not terms.is_partial and reason is not CloseReason.STRATEGY
     close = Close(
@@ -277,6 +286,24 @@ def _open(
     if not held:
         close_records.finish(connection, close_id, at)
     return _Opened(close_records.get(connection, close_id), followed)
+
+
+def _equal_under_way(
+    connection: Connection,
+    desk: Desk,
+    chosen: PositionFilter,
+    held: Mapping[LineKey, Decimal],
+    terms: CloseTerms,
+) -> Close | None:
+    """Return the close of an equal request that follows all of these lines, or None."""
+    wanted = (chosen.strategy, chosen.symbol, chosen.product, terms.type, terms.limit_price)
+    for each in close_records.unfinished(connection, desk.account):
+        asked = (each.strategy, each.symbol, each.product, each.type, each.limit_price)
+        if each.reason is not CloseReason.REQUEST or each.is_partial or asked != wanted:
+            continue
+        if held.keys() <= {line.key for line in each.lines if not line.is_finished}:
+            return each
+    return None
 
 
 def _require_one_free_line(connection: Connection, desk: Desk, held: Mapping[LineKey, Decimal]) -> None:

@@ -566,3 +566,15 @@ def test_close_may_have_more_slices_than_an_entry(desk: Desk) -> None:
     closing = close.close_position(desk, SHARE, CAUSE).orders
     assert [order.terms.quantity for order in closing] == [10] * 11
     assert {order.status for order in closing} == {Status.CREATED}
+
+
+def test_repeated_request_is_answered_with_the_close_that_is_under_way(desk: Desk) -> None:
+    hold(desk, "30")
+    first = close.close_position(desk, SHARE, CAUSE)
+    again = close.close_position(desk, SHARE, CAUSE)
+    assert (again.close.id, again.orders) == (first.close.id, ())
+    assert close.close_position(desk, SHARE, CAUSE, terms=at_limit("101")).close.id != first.close.id
+    fill(desk, first.order)
+    follow(desk)
+    hold(desk, "10", symbol=SECOND)
+    assert close.close_position(desk, SECOND, CAUSE).close.id != first.close.id
