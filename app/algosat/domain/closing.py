@@ -123,8 +123,8 @@ def next_partial_step(
     position: Decimal, left: Decimal, working: Sequence[Order], own: AbstractSet[str]
 ) -> ClosingStep:
     """Return the next step of a close of a part: no more exits are cancelled than keep its quantity bound."""
-    surplus = _surplus(position, left, working, own)
-    exits = _exits(position, working)
+    surplus = tuple(_surplus(position, left, working, own))
+    exits = [order for order in _exits(position, working) if order not in surplus]
     wanted = left - _quantity(order for order in exits if order.id in own)
     free = abs(position) - _quantity(exits)  # negative if the exits are larger than the position
     others = [order for order in exits if order.id not in own] if wanted > 0 else []

@@ -87,10 +87,11 @@ def test_close_of_a_part_frees_what_it_needs_and_no_more(
     step = next_partial_step(position, left, working, own)
     check(position, left, working, step)
     foreign = [each for each in step.in_the_way if each.id not in own]
-    mine = bound(position, [each for each in working if each.id in own])
+    surplus = [each for each in step.in_the_way if each.id in own]
+    mine = bound(position, [each for each in working if each.id in own and each not in surplus])
     assert not foreign or mine < left
     if foreign:
-        enough = abs(position) - bound(position, working)
+        enough = abs(position) - bound(position, [each for each in working if each not in surplus])
         enough += sum((open_quantity(each) for each in foreign[:-1]), Decimal(0))
         assert enough + mine < left
     kept = [each for each in working if each not in step.in_the_way]
