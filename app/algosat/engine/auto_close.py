@@ -166,5 +166,11 @@ def _has_ended(desk: Desk, instrument: Instrument | None, traded_at: datetime, n
             raise CalendarUnknown("the hours of an unlisted instrument are not known")
         closes_at = desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, traded_at)
     except CalendarUnknown:
-        return traded_at.astimezone(EXCHANGE_TIME).date() < now.astimezone(EXCHANGE_TIME).date()
-    return closes_at is not None and closes_at <= now
+        return _is_of_an_earlier_day(traded_at, now)
+    if closes_at is None:  # the market never closes, or the session was called off
+        return desk.calendar.days_left(now) is not None and _is_of_an_earlier_day(traded_at, now)
+    return closes_at <= now
+
+
+def _is_of_an_earlier_day(traded_at: datetime, now: datetime) -> bool:
+    return traded_at.astimezone(EXCHANGE_TIME).date() < now.astimezone(EXCHANGE_TIME).date()

@@ -189,6 +189,21 @@ def test_square_off_that_is_not_filled_in_time_is_alerted_and_goes_on(rig: Engin
     assert len(closes(rig)) == 1
 
 
+def test_position_of_a_session_that_was_called_off_is_closed_on_the_next_day(
+    rig: EngineRig, settings: Settings
+) -> None:
+    hold(rig.desk, "30", product=Product.INTRADAY)
+    today = rig.desk.clock().date()
+    called_off = market_phases.packaged().extended(holidays={today: "called off at noon"})
+    desk = replace(rig.desk, calendar=ExchangeCalendar(called_off))
+    rig = build_rig(desk, rig.exchange, settings.algosat.engine)
+    rig.do_duties(at(9, 50))
+    assert missed(rig) == []
+    rig.do_duties(at(4, 0, day=23))
+    assert missed(rig) == [f"{SHARE}/intraday"]
+    assert [each.terms.quantity for each in rig.working()] == [Decimal(30)]
+
+
 def test_position_traded_today_waits_for_the_square_off_of_today(rig: EngineRig) -> None:
     rig.do_duties(at(5, 0, day=23))
     hold(rig.desk, "30", product=Product.INTRADAY)
