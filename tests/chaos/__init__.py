@@ -1,5 +1,6 @@
 """Chaos test: the API and the engines are killed by SIGKILL at every step while clients place orders.
 
 `python -m tests.chaos --orders 2000 --kills 200 --seed 1` is the long run, `test_chaos.py` a short one. The
-findings compare the store with the answers that clients received and with the paper exchange's own book.
+findings compare the store with the answers that clients received and with the paper exchange's own book. At
+the end everything is closed while the faults go on, and has to end flat.
 """

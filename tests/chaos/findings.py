@@ -14,7 +14,7 @@ from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.domain.orders import WORKING, EventKind, Order, Side, Status, apply, create
 from algosat.store import audit, heartbeats
 from algosat.store.rows import event_from, order_from, terms_from
-from algosat.store.tables import orders
+from algosat.store.tables import orders, positions
 from algosat.store.verify.verify import verify
 from tests.chaos.site import LIMITS
 from tests.chaos.traders import Acknowledged
@@ -33,6 +33,7 @@ def find(connection: Connection, acknowledged: Acknowledged) -> list[str]:
         *_undecided(ours),
         *_against_the_exchange(connection, ours),
         *_beyond_limits(connection, ours),
+        *_still_held(connection),
         *verify(connection).findings,
     ]
 
@@ -48,11 +49,27 @@ def undecided(connection: Connection) -> int:
     return sum(order.status in UNDECIDED or order.pending is not None for order in ours)
 
 
+def is_flat(connection: Connection) -> bool:
+    """Return whether no position is held."""
+    return not list(_still_held(connection))
+
+
+def not_found(connection: Connection) -> list[str]:
+    """Return the ids of orders that the broker's book does not have."""
+    status = Status.NOT_FOUND.value
+    return list(connection.execute(select(orders.c.id).where(orders.c.status == status)).scalars())
+
+
 def book_read_at(connection: Connection) -> datetime:
     """Return the time at which the engine last read the broker's book."""
     heartbeat = heartbeats.read(connection, heartbeats.ENGINE)
     read_at = heartbeat.data["book_read_at"] if heartbeat else None
     return datetime.fromisoformat(read_at) if read_at else datetime.min.replace(tzinfo=UTC)
+
+
+def _still_held(connection: Connection) -> Iterator[str]:
+    for row in connection.execute(select(positions).where(positions.c.quantity != 0)):
+        yield f"{row.quantity} {row.symbol} are still held although everything was closed"
 
 
 def _lost(ours: dict[str, Order], acknowledged: Acknowledged) -> Iterator[str]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
 from sqlalchemy import Connection
 
 from algosat import clock
 from algosat.brokers.faults.plan import Fault
 from tests.chaos import findings
 from tests.chaos.site import Site, summary_of_deaths
-from tests.chaos.traders import Acknowledged, Trader
+from tests.chaos.traders import UNANSWERED, Acknowledged, Trader
 
 TRADERS: Final = 8
 KILLED_FROM_OUTSIDE: Final = ("engine", "worker", "worker", "api")
@@ -59,20 +61,22 @@ def run(directory: Path, *, orders: int, kills: int, seed: int, say: Say) -> Res
     acknowledged = Acknowledged()
     site.start()
     try:
-        with _traders(site, seed, acknowledged):
+        token = site.token()
+        with _traders(site, seed, token, acknowledged):
             _until_enough(site, acknowledged, orders, kills, random.Random(seed), say)
-        say("no more faults and kills; every order has to be decided")
+        say("everything is closed while the faults go on")
+        _close_everything(site, token)
+        say("no more faults and kills; every order has to be decided, and every position closed")
         site.calm_down()
-        _wait_until_decided(site)
+        _wait_until_decided(site, token)
         return _judge(site, acknowledged, seed, time.monotonic() - began)
     finally:
         site.close()
 
 
 @contextmanager
-def _traders(site: Site, seed: int, acknowledged: Acknowledged) -> Iterator[None]:
+def _traders(site: Site, seed: int, token: str, acknowledged: Acknowledged) -> Iterator[None]:
     stopping = threading.Event()
-    token = site.token()
     traders = [Trader(number, seed, site.url, token, acknowledged, stopping) for number in range(TRADERS)]
     for trader in traders:
         trader.start()
@@ -114,20 +118,40 @@ def _fault_rates(chance: random.Random) -> dict[str, float]:
     return {fault: chance.uniform(0, 0.04) for fault in Fault}
 
 
-def _wait_until_decided(site: Site) -> None:
-    """Wait until all orders are decided and the engine has read the broker's book, at most CALM_SECONDS."""
+def _close_everything(site: Site, token: str) -> None:
+    """Close all positions, repeating the request with its key until it is answered."""
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid.uuid4().hex}
+    while True:
+        site.tend()
+        with suppress(httpx.TransportError):
+            answer = httpx.post(f"{site.url}/positions/close-all", json={}, headers=headers, timeout=20)
+            if answer.status_code not in UNANSWERED:
+                answer.raise_for_status()
+                return
+        time.sleep(0.05)
+
+
+def _wait_until_decided(site: Site, token: str) -> None:
+    """Wait until all is decided and flat and the engine has read the broker's book, at most CALM_SECONDS.
+
+    An order that was not found is given up, as a person does who has looked into the broker's book.
+    """
     database = site.database()
     until = time.monotonic() + CALM_SECONDS
+    headers = {"Authorization": f"Bearer {token}"}
 
     def wait_for(happened: Callable[[Connection], bool]) -> None:
         while time.monotonic() < until:
             with database.read() as connection:
                 if happened(connection):
                     return
+                lost = findings.not_found(connection)
+            for order_id in lost:
+                httpx.delete(f"{site.url}/orders/{order_id}", headers=headers, timeout=20)
             time.sleep(0.2)
 
     try:
-        wait_for(lambda connection: findings.undecided(connection) == 0)
+        wait_for(lambda connection: findings.undecided(connection) == 0 and findings.is_flat(connection))
         decided = clock.now()
         wait_for(lambda connection: findings.book_read_at(connection) > decided)
     finally:
