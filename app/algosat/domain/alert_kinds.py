@@ -35,44 +35,44 @@ class AlertKind(StrEnum):
     BROKER_GHOST = (
         "broker.ghost",
         Severity.CRITICAL,
-        "An order that has ended here is still working at the broker, where it is being cancelled.",
+        "An order that is final here is still working at the broker; the engine cancels it there.",
     )
     BROKER_OVERFILL = (
         "broker.overfill",
         Severity.CRITICAL,
-        "The broker reports trades beyond an order's quantity; they are not booked.",
+        "The broker reports trades in excess of an order's quantity; they are not booked.",
         False,
     )
     CALENDAR_ENDING = (
         "calendar.ending",
         Severity.WARNING,
-        "The trading calendar ends within 45 days; without an extension no position can be opened then.",
+        "The trading calendar ends within 45 days; after its end no position can be opened. Extend it.",
     )
     CALENDAR_ENDED = (
         "calendar.ended",
         Severity.CRITICAL,
-        "The trading calendar has ended; no position can be opened, and duties such as square-off wait.",
+        "The trading calendar has ended; no position can be opened, and the square-off waits. Extend it.",
     )
     CLOSE_NEEDS_PERSON = (
         "close.needs_person",
         Severity.CRITICAL,
-        "A position cannot be closed without a person; the engine keeps trying.",
+        "A position cannot be closed without a person's help; the engine keeps trying.",
     )
     CLOSE_SQUARE_OFF_MISSED = (
         "close.square_off_missed",
         Severity.CRITICAL,
-        "An intraday position was kept beyond its trading day; it is closed when the market takes orders.",
+        "An intraday position was open after its trading day; it is closed when the market takes orders.",
         False,
     )
     RISK_UNPRICED = (
         "risk.unpriced",
         Severity.CRITICAL,
-        "An open position has no current price; entries are denied meanwhile.",
+        "An open position has no current price; entries are denied until it has one.",
     )
     RISK_START_PRICE_OLD = (
         "risk.start_price_old",
         Severity.ERROR,
-        "The day's loss of a position counts from a price older than the previous trading day.",
+        "The day's loss of a position is measured from a price older than the previous trading day.",
         False,
     )
     EXIT_KEPT_BACK = (
@@ -83,12 +83,12 @@ class AlertKind(StrEnum):
     EXIT_OLD_PRICE = (
         "exit.old_price",
         Severity.CRITICAL,
-        "A market exit was sent with a limit made from an old price; it may not be filled.",
+        "A market exit was sent with a limit computed from an old price; it may not be filled.",
     )
     ORDER_INCOMPLETE = (
         "order.incomplete",
         Severity.ERROR,
-        "Slices of an order were rejected: the order is in the market in part.",
+        "Slices of an order were rejected: only part of its quantity is in the market.",
         False,
     )
     CONTRACT_CLOSING = (
@@ -100,12 +100,12 @@ class AlertKind(StrEnum):
     CONTRACT_UNSETTLED = (
         "contract.unsettled",
         Severity.CRITICAL,
-        "A contract has expired, and the broker has not said at which price its positions are settled.",
+        "A contract has expired, and the broker has not stated its settlement price.",
     )
     CONTRACT_NOT_CLOSED = (
         "contract.not_closed",
         Severity.ERROR,
-        "A position that would be settled by delivery of shares was still open when its contract expired.",
+        "A position in a contract that delivers shares was still open when the contract expired.",
         False,
     )
     GTT_DENIED = (
@@ -117,17 +117,17 @@ class AlertKind(StrEnum):
     LINKED_UNPROTECTED = (
         "linked.unprotected",
         Severity.CRITICAL,
-        "A position whose stop the engine keeps has no working stop; the engine tries again.",
+        "A linked exit has no working stop, or its triggered stop is not filled; the engine tries again.",
     )
     BROKER_OUTCOME_MISSED = (
         "broker.outcome_missed",
         Severity.CRITICAL,
-        "The day of an order ended while the engine was away, and the broker no longer shows its outcome.",
+        "An order's trading day ended while the engine was down, and the broker no longer shows its outcome.",
         False,
     )
     ENGINE_AWAY = (
         "engine.away",
         Severity.ERROR,
-        "The engine was away while the market traded, with open positions or working orders.",
+        "The engine was down while the market traded, with open positions or working orders.",
         False,
     )

@@ -105,15 +105,15 @@ def _require_consistent(terms: OrderTerms, exits: ExitRequest) -> None:
         if exits.target_price is None and exits.trail_amount is None:
             field = "trail_percent"
         if not terms.reduce_only:
-            _refuse(field, "needs reduce_only, for the stop of a position, or stop_loss, for a bracket")
+            _refuse(field, "needs reduce_only (the stop of a position) or stop_loss (a bracket)")
         if not terms.type.has_trigger:
-            _refuse("type", f"an order with {field} is a stop or stop_limit")
+            _refuse("type", f"an order with {field} must be of type stop or stop_limit")
         return
     if terms.reduce_only:
-        _refuse("stop_loss", "is for an order that opens a position; this one is reduce_only")
+        _refuse("stop_loss", "belongs to an order that opens a position; this one is reduce_only")
     if terms.product is Product.DELIVERY and terms.side is Side.SELL:
         # The gate marks it reduce-only. As the entry of a bracket it would be taken for the bracket's stop.
-        _refuse("stop_loss", "is for an order that opens a position; a delivery sale opens no position")
+        _refuse("stop_loss", "belongs to an order that opens a position; a delivery sale only closes one")
     if exits.trail_amount is not None or exits.trail_percent is not None:
         field = "trail_amount" if exits.trail_amount is not None else "trail_percent"
         _refuse(field, f"belongs to the stop of a bracket: give {STOP_LOSS}{field}")

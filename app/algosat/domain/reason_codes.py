@@ -40,6 +40,6 @@ class EngineCode(Code):
     )
     EXPIRY_SETTLED = (
         "expiry_settled",
-        "The contract expired. The order is the exchange's settlement of the position.",
+        "The contract expired. This order records the exchange's settlement of the position.",
     )
     INTERRUPTED = "interrupted", "The engine stopped while the order was being sent."

@@ -1,4 +1,4 @@
-"""Orders that lead from the present position to a wanted one."""
+"""Orders that bring a position to a wanted quantity."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def steps_to(wanted: Decimal, position: Decimal, working: Sequence[Order]) -> li
     """Return the orders to place: an exit of the present position, an entry, both or neither.
 
     Working orders of the line count as if they were filled, except stops, which may never be triggered.
-    Raises Conflict if an order works in the other direction: whether it is filled, nobody knows.
+    Raises Conflict if an order is working in the opposite direction, since it may or may not be filled.
     """
     on_the_way = [order for order in working if not order.terms.type.has_trigger]
     missing = wanted - position - _signed(on_the_way)
@@ -33,7 +33,7 @@ def steps_to(wanted: Decimal, position: Decimal, working: Sequence[Order]) -> li
     side = Side.BUY if missing > 0 else Side.SELL
     opposite = [order.id for order in on_the_way if order.terms.side is not side]
     if opposite:
-        raise Conflict(f"orders work in the other direction: cancel {', '.join(opposite)} first")
+        raise Conflict(f"orders are working in the opposite direction: cancel {', '.join(opposite)} first")
     closes = max(-position * side.sign - abs(_signed(on_the_way)), ZERO)
     exit_quantity = min(abs(missing), closes)
     steps = (

@@ -1,6 +1,6 @@
-"""Closes that nobody asks for by hand: halts that flatten, the square-off, and contracts near delivery.
+"""Automatic closes: halts that flatten, the square-off, and contracts near delivery.
 
-They are looked for every few seconds, and closed by the same verb as a request's: `trading/close`.
+Every few seconds the engine looks for positions to close, and closes them with `trading/close`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def flatten_halted(desk: Desk) -> None:
 
 
 def square_off(desk: Desk) -> None:
-    """Close intraday positions shortly before continuous trading ends, and those that were kept beyond it."""
+    """Close intraday positions shortly before continuous trading ends, and those left open after it."""
     with desk.database.read() as connection:
         due = _due(connection, desk)
         alerted = alerts.open_subjects(connection, desk, AlertKind.CLOSE_SQUARE_OFF_MISSED)
@@ -85,7 +85,7 @@ def close_near_delivery(desk: Desk) -> None:
     def unit(connection: Connection) -> Followed:
         due = _near_delivery(connection, desk)
         for key, held in due.items():
-            detail = f"{to_text(held)} are closed before the contract expires, since it delivers shares"
+            detail = f"{to_text(held)} are being closed before the contract expires, since it delivers shares"
             kind, subject = AlertKind.CONTRACT_CLOSING, line_name(*key)
             alerts.open_alert(connection, desk, kind, subject, cause, detail)
         if not due:
@@ -160,7 +160,7 @@ def _is_closing(desk: Desk, instrument: Instrument | None, now: datetime) -> boo
 
 
 def _has_ended(desk: Desk, instrument: Instrument | None, traded_at: datetime, now: datetime) -> bool:
-    """Return whether the continuous trading is over in which the position was last traded."""
+    """Return whether the continuous trading session in which the position was last traded has ended."""
     try:
         if instrument is None:
             raise CalendarUnknown("the hours of an unlisted instrument are not known")

@@ -108,8 +108,8 @@ def _alert_old_prices(desk: Desk, prices: Mapping[str, date]) -> None:
     def unit(connection: Connection) -> None:
         for symbol, day in prices.items():
             detail = (
-                f"the day's loss counts from the price of {day}: no later price was received before today; "
-                "a gain up to today's first price is left out"
+                f"the day's loss is measured from the price of {day}, the last one received before today; "
+                "a gain up to today's first price is not counted"
             )
             alerts.open_alert(connection, desk, AlertKind.RISK_START_PRICE_OLD, symbol, cause, detail)
 

@@ -36,8 +36,8 @@ def expire(
 ) -> None:
     """Expire working orders whose trading day had ended when the broker's order book was read.
 
-    The order book of a later day does not show what became of them: the engine was away. Then the broker is
-    asked about each order.
+    If the engine was down at the end of that day, the order book of a later day does not show their outcome;
+    then the broker is asked about each order.
     """
     with desk.database.read() as connection:
         # No order ends sooner than the grace after it was placed.
@@ -65,10 +65,10 @@ def _is_of_same_day(desk: Desk, order: Order, book_read_at: datetime) -> bool:
 def _is_unknown_to(
     broker: GuardedBroker, desk: Desk, report_processor: ReportProcessor, order: Order
 ) -> bool:
-    """Ask the broker what became of an order of an earlier day, and book the answer.
+    """Ask the broker for the outcome of an order of an earlier day, and book the answer.
 
-    Returns whether the broker has no such order any more; then an alert says that fills may be missing. The
-    outcome of an `unknown` order is the reconciler's to find.
+    Returns whether the broker no longer has the order; then an alert says that fills may be missing. The
+    reconciler, not this function, resolves `unknown` orders.
     """
     if order.status is Status.UNKNOWN:
         return False
@@ -83,7 +83,8 @@ def _is_unknown_to(
     terms = order.terms
     detail = (
         f"{terms.side} {order.remaining_quantity} {terms.symbol}: the order's day ended while the engine was "
-        "away, and the broker no longer shows its outcome. Fills may be missing"
+        "down, and the broker no longer shows its outcome. Fills may be missing: compare the position with "
+        "the broker's"
     )
     desk.writer.run(
         lambda connection: alerts.open_alert(
@@ -101,8 +102,8 @@ def _is_unknown_to(
 def settle_expired(desk: Desk, broker: GuardedBroker, book_read_at: datetime) -> None:
     """Settle the positions in expired contracts, and alert on those whose settlement price is missing.
 
-    A contract is settled once the broker's order book has been read after its trading ended, and no order in
-    it works any more: a fill that is not known yet would change the position.
+    A contract is settled once the broker's order book has been read after the end of its trading and shows no
+    working order in it: a fill that is not known yet would change the position.
     """
     now = desk.clock()
     with desk.database.read() as connection:

@@ -89,10 +89,10 @@ class EngineHeartbeat:
 
 
 def alert_of_absence(desk: Desk) -> None:
-    """Open an alert if no engine worked during trading hours and there are positions or working orders.
+    """Open an alert if no engine ran during trading hours and there are positions or working orders.
 
-    What a returning engine cannot make up for is unknown to the operator otherwise: a loss limit that was
-    passed meanwhile, a price at which something would have been done.
+    Some things cannot be caught up on, such as a loss limit that was passed, or a price at which the engine
+    would have acted. Without the alert the operator would not know.
     """
     now = desk.clock()
     with desk.database.read() as connection:
@@ -103,8 +103,8 @@ def alert_of_absence(desk: Desk) -> None:
     if last is None or not any(_traded(desk, each, last.at, now) for each in instruments if each):
         return
     detail = (
-        f"no engine worked between {last.at:%Y-%m-%d %H:%M} and {now:%Y-%m-%d %H:%M} UTC, while the market "
-        "of open positions or working orders traded. Loss limits were not watched meanwhile"
+        f"no engine ran between {last.at:%Y-%m-%d %H:%M} and {now:%Y-%m-%d %H:%M} UTC, while the market "
+        "of open positions or working orders traded. Loss limits were not watched in that time"
     )
     desk.writer.run(
         lambda connection: alerts.open_alert(

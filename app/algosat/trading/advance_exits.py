@@ -134,9 +134,9 @@ class _ExitStep:
             return
         last, quantity = facts.order, of.quantity - facts.exited
         if of.state is ExitState.TAKING_PROFIT:
-            detail = f"{quantity} of {of.symbol} have no working stop: the target has no final answer"
+            detail = f"{quantity} of {of.symbol} have no working stop: the target's outcome is unknown"
         elif last is not None and last.is_working:
-            detail = f"{quantity} of {of.symbol}: order {last.id}, the triggered stop, is not filled"
+            detail = f"{quantity} of {of.symbol}: the triggered stop {last.id} is not filled"
         else:
             reason = "" if last is None else last.reason or f"order {last.id} is {last.status}"
             detail = f"{quantity} of {of.symbol} have no working stop: {reason}"
@@ -165,7 +165,7 @@ class _ExitStep:
                 return of
 
     def _place_stop(self, of: LinkedExit, quantity: Decimal, facts: ExitFacts) -> LinkedExit:
-        """Place the stop; if the market is beyond its trigger already, place what the stop becomes then."""
+        """Place the stop. If the market is beyond its trigger already, place a market or limit order."""
         denial = self._judge(of.stop_terms(quantity))
         passed = denial is not None and denial.code is DenialCode.TRIGGER_ALREADY_PASSED
         terms = of.triggered_terms(quantity) if passed else of.stop_terms(quantity)

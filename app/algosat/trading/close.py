@@ -1,4 +1,4 @@
-"""Close positions: the one verb for people, strategies, halts and the square-off.
+"""Close positions, on behalf of people, strategies, halts and the square-off.
 
 A close is stored with its first cancels and exits in the unit of work of the request. The engine follows it
 (`close_follow`) until every line is flat or a person is needed.
@@ -209,7 +209,7 @@ def _once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], _
         if known is not None:
             if known.close_id is None:
                 raise Conflict(
-                    "the Idempotency-Key was used with an earlier release: read the orders it placed"
+                    "an earlier release answered this Idempotency-Key: find its orders in GET /orders"
                 )
             close = close_records.get(connection, known.close_id)
             return Closing(close, known.orders(connection), replayed=True), Followed()

@@ -1,7 +1,7 @@
-"""Following closes until every line is flat: the next cancels and exits, and what to tell a person.
+"""Follow closes until every line is flat: place cancels and exits, and alert a person if needed.
 
-Positions and orders are read anew each time, and all that is known about a close is in the store: a broker
-outage, an exit that is not filled, a denial or a restart delays a close and does not end it.
+Positions and orders are read afresh each time, and the whole state of a close is in the store. A broker
+outage, an unfilled exit, a denial or a restart therefore delays a close but does not end it.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Followed:
         self.changed |= other.changed
 
     def notify(self, desk: Desk) -> None:
-        """Wake the engine and everybody who waits for the changed orders and closes, after the commit."""
+        """After the commit, wake the engine and all requests that wait for the changed orders and closes."""
         for changed in (*(order.id for order in self.cancelled + self.placed), *self.changed):
             desk.notify_web(changed)
         if self.placed or self.cancelled:
@@ -105,7 +105,7 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The unfinished closes of one line. The first one leads: its terms hold, the others share its state."""
+    """The unfinished closes of one line. The first one leads: its terms apply, the others share its state."""
 
     closes: tuple[Close, ...]
     lines: tuple[CloseLine, ...]  # of these closes, in the same sequence
@@ -117,7 +117,7 @@ class _Group:
 
     @property
     def own(self) -> set[str]:
-        """Ids of the exits to leave working: not limit orders of the closes that do not lead."""
+        """Ids of the exits to leave working: all but the limit orders of closes that do not lead."""
         pairs = zip(self.closes, self.lines, strict=True)
         leads = self.closes[0]
         return {
@@ -151,7 +151,7 @@ class _View:
             for order in (*self.step.in_the_way, *late)
             if not self._may_stay(order)
             and order.pending is not PendingRequest.PENDING_CANCEL
-            and order.status is not Status.NOT_FOUND  # it may be filled: only a person can give it up
+            and order.status is not Status.NOT_FOUND  # it may be filled: only a person can rule that out
             and cancel.is_due(order, since, self.at)
         ]
 
@@ -198,17 +198,23 @@ class _View:
         if self._must_pause() and (self.step.to_send or self.group.closes[0].is_partial):
             return LineState.SENDING, self.line.detail
         if self.step.in_the_way:
-            return LineState.CANCELLING, f"waiting until the broker has ended {_names(self.step.in_the_way)}"
+            return (
+                LineState.CANCELLING,
+                f"waiting for the broker to confirm the cancel of {_names(self.step.in_the_way)}",
+            )
         mine = [order for order in self.working if order.id in self.group.own]
         if mine or self.step.to_send:
             return LineState.SENDING, f"waiting until {_names(mine)} is filled" if mine else ""
-        return LineState.NEEDS_PERSON, f"cancel {_names(self._exits())} where it was placed"
+        return (
+            LineState.NEEDS_PERSON,
+            f"cancel {_names(self._exits())} in the broker's terminal, where it was placed",
+        )
 
     def _exits(self) -> list[Order]:
         return [order for order in self.working if order.terms.side is exit_side(self.position)]
 
     def _takes_orders(self) -> bool:
-        """Return whether to send an exit now. A strategy's waits for the open, as in a back-test."""
+        """Return whether to send an exit now. A strategy's exit waits for the open, as in a back-test."""
         close = self.group.closes[0]
         if close.reason is CloseReason.STRATEGY:
             return self.phase in (None, Phase.CONTINUOUS)
@@ -225,22 +231,22 @@ class _View:
             since = abs(self.at - order.updated_at)
             if order.status is Status.NOT_FOUND:
                 yield (
-                    f"the broker's order book does not show order {order.id}: look at the broker's terminal, "
+                    f"the broker's order book does not show order {order.id}: look in the broker's terminal, "
                     "and cancel the order here if it is not there"
                 )
             elif order.code == EngineCode.CANCEL_REFUSED and abs(self.at - asked) > _REPRICE_AFTER:
                 yield f"the broker does not cancel order {order.id}: {order.reason or 'no reason given'}"
             elif order.pending is PendingRequest.PENDING_CANCEL and since > _UNCONFIRMED_AFTER:
-                yield f"the broker has not confirmed the cancel of order {order.id}"
+                yield f"the broker has not confirmed the cancel of order {order.id}: cancel it there"
             elif order.status is Status.UNKNOWN and since > _UNCONFIRMED_AFTER:
-                yield f"the broker does not say what became of order {order.id}"
+                yield f"the broker does not show the outcome of order {order.id}: look in its terminal"
         works = any(order.status in LIVE for order in self.working if order.id in self.group.own)
         is_lasting = self.line.refusals >= _PERSON_AFTER or self.line.state is LineState.NEEDS_PERSON
         if self.left and self.line.refusals and is_lasting and not works:
             yield self.line.detail
 
     def _opening(self, desk: Desk) -> str:
-        kept = "the market takes no such orders now; the exit is kept for the next open"
+        kept = "the market takes no such orders now; the exit is sent at the next open"
         if self.instrument is None:
             return kept
         where = (self.instrument.segment, self.instrument.has_derivatives)
@@ -373,7 +379,7 @@ def _view(connection: Connection, desk: Desk, group: _Group) -> _View:
 def _left(connection: Connection, close: Close, line: CloseLine, position: Decimal) -> Decimal:
     """Return the quantity still to be closed.
 
-    A close of a part, or by a strategy that may enter anew meanwhile, counts what exits have filled since.
+    For a close of a part, or by a strategy that may have entered again, fills of the exits are subtracted.
     """
     if line.denies_entries:
         return abs(position)
@@ -410,7 +416,7 @@ def _refused(line: CloseLine, at: datetime) -> CloseLine:
 
 
 def _is_refused(order: Order) -> bool:
-    """Return whether an exit ended without a fill, and not because it was to be priced again."""
+    """Return whether an exit ended without a fill, for a reason other than repricing."""
     if order.is_working or order.filled_quantity:
         return False
     return order.status in (Status.DENIED, Status.REJECTED) or (
@@ -433,7 +439,7 @@ def _renewed(view: _View, desk: Desk) -> tuple[CloseLine, ...]:
 
 
 def _in_state(line: CloseLine, state: LineState, detail: str) -> CloseLine:
-    """Return a line in the state of the leading one. What is to be flat is not finished by less."""
+    """Return a line in the state of the leading one. A reduction does not finish a close of the whole."""
     if state is LineState.REDUCED and line.denies_entries:
         return line.in_state(LineState.SENDING, detail)
     return line.in_state(state, detail)

@@ -1,4 +1,4 @@
-"""Alerts about exits: what keeps one from leaving, and exits that left although no price was fresh."""
+"""Alerts about exits: those that could not be sent, and those sent although no price was fresh."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def after_gate(
     snapshot: RiskSnapshot,
     cause: Cause,
 ) -> None:
-    """Alert about an exit that the gate denied for want of a price, or let pass with an old one."""
+    """Alert about an exit that the gate denied because there is no price, or passed with an old price."""
     if not terms.reduce_only or not snapshot.position.left_to_reduce(terms.side):
         return
     exit_of = f"an exit of {terms.quantity}"
@@ -60,7 +60,7 @@ def after_events(
 
 
 def close_settled(desk: Desk, cause: Cause) -> None:
-    """Close the alerts of this module whose condition is over."""
+    """Close the alerts of this module whose condition has ended."""
     with desk.database.read() as connection:
         over = _over(connection, desk)
     if over:
@@ -75,8 +75,8 @@ def close_settled(desk: Desk, cause: Cause) -> None:
 def _over(connection: Connection, desk: Desk) -> list[tuple[AlertKind, str]]:
     """Return kind and subject of the alerts to close.
 
-    Both kinds end when the position is flat; besides, a kept exit ends when another one works at the broker,
-    and an old price when there is a fresh one.
+    Both kinds close when the position is flat. Besides, the alert about a blocked exit closes when another
+    exit is working at the broker, and the alert about an old price closes when there is a fresh price.
     """
     found = {kind: alerts.open_subjects(connection, desk, kind) for kind in _OF_EXITS}
     if not any(found.values()):
@@ -117,5 +117,5 @@ def _subject(terms: OrderTerms) -> str:
 
 
 def _price(quote: Quote | None) -> str:
-    """Return what is known of the price from which the exit is protected."""
-    return "there is no price" if quote is None else f"the last price is of {quote.at:%Y-%m-%d %H:%M:%S} UTC"
+    """Describe the price from which the exit's limit was computed."""
+    return f"the last price is from {quote.at:%Y-%m-%d %H:%M:%S} UTC" if quote else "there is no price"

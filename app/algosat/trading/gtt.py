@@ -1,7 +1,8 @@
 """Place, cancel and trigger GTT orders.
 
-A GTT order blocks no funds and is not sent to the broker. When its trigger price is reached, its order is
-placed in the same unit of work that ends it, so that it is placed once; the gate judges the order then.
+A GTT order blocks no funds and is not sent to the broker. When its trigger price is reached, one unit of work
+places its order and ends the GTT order, so the order is placed exactly once. The gate checks the order at
+that moment.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def place_gtt(
         if known is not None:
             return show_gtt(connection, known.order_ids[0]), True
         if len(rows.active(connection, desk.account)) >= MOST_ACTIVE:
-            raise Conflict(f"{MOST_ACTIVE} GTT orders wait already: cancel one first")
+            raise Conflict(f"{MOST_ACTIVE} GTT orders are waiting, which is the limit: cancel one first")
         new = _checked(connection, desk, terms, exits, trigger_price, expires_on)
         idempotency.keep_id(connection, key, new.id, new.created_at)
         return rows.add(connection, new, cause), False
@@ -168,11 +169,13 @@ def _checked(
     at = desk.clock()
     expires_at = _expiry(instrument, expires_on, at)
     if terms.is_after_market:
-        _refuse(f"{_ORDER}session", "a GTT order waits by itself: leave the session out")
+        _refuse(f"{_ORDER}session", "a GTT order cannot be an after-market order: leave the session out")
     if not instrument.takes_price(trigger_price):
         _refuse("trigger_price", f"{trigger_price} is not a multiple of the tick {instrument.tick}")
     if trigger_price == quote.last:
-        _refuse("trigger_price", f"{trigger_price} is the last price: place the order itself")
+        _refuse(
+            "trigger_price", f"{trigger_price} is the last price already: place the order with POST /orders"
+        )
     if not instrument.takes_quantity(terms.quantity):
         _refuse(f"{_ORDER}quantity", f"{terms.quantity} is not a multiple of the lot {instrument.lot}")
     _require_prices(terms, exits, instrument)

@@ -121,9 +121,9 @@ def _relink(
     if known is not None and not known.is_active:
         raise Conflict(f"the linked exit of order {order.id} has ended: {known.outcome}")
     if known is not None and request != ModifyRequest() and order.id not in (known.order_id, known.entry_id):
-        raise Conflict(f"order {order.id} was replaced by {known.order_id}: change that order's terms")
+        raise Conflict(f"order {order.id} was replaced by {known.order_id}: change that order instead")
     if known is None and not _takes_a_link(order):
-        raise Conflict(f"order {order.id} is not a working reduce-only stop: it takes no target or trail")
+        raise Conflict(f"order {order.id} is not a working reduce-only stop, so it takes no target or trail")
     new = known or linked_exit(place.new_id(), order, ExitPrices())
     prices = change.of(new.prices)
     if known is None or order.id == new.order_id:

@@ -138,11 +138,11 @@ class _LegDenied(Exception):
 
 
 def judge_again(connection: Connection, desk: Desk, order: Order, cause: Cause) -> OrderChange | Denial:
-    """Judge an after-market order at the moment it is sent.
+    """Check an after-market order at the moment it is sent.
 
-    An exit at the market waits a moment for the first price of the day; then it is sent without.
+    A market exit waits briefly for the first price of the day, and is then sent without one.
 
-    Returns its terms with the protection price of now, or the denial.
+    Returns its terms with a new protection price, or the denial.
     """
     terms = order.terms.as_regular()
     snapshot = risk_snapshot.read_snapshot(connection, desk, terms, desk.clock(), replacing=order.id)
@@ -150,7 +150,7 @@ def judge_again(connection: Connection, desk: Desk, order: Order, cause: Cause) 
     if denial is not None:
         return denial
     if exit_alerts.is_sent_unpriced(terms, snapshot) and snapshot.at - order.due_at < _FIRST_PRICE_AWAITED:
-        return Denial(DenialCode.STALE_QUOTE, f"the first price of {terms.symbol} today has not come yet")
+        return Denial(DenialCode.STALE_QUOTE, f"{terms.symbol} has no price yet today")
     exit_alerts.after_gate(connection, desk, terms, None, snapshot, cause)
     return OrderChange(terms.quantity, **terms.prices)
 

@@ -90,7 +90,7 @@ def _alert_of_delivery(
     connection: Connection, desk: Desk, order: Order, settlement: FinalSettlement, cause: Cause
 ) -> None:
     detail = (
-        f"{order.terms.quantity} were still held at expiry and would be delivered at a real exchange; "
+        f"{order.terms.quantity} were still held at expiry; a real exchange would have delivered the shares; "
         f"they were settled in cash at {settlement.price}"
     )
     alerts.open_alert(connection, desk, AlertKind.CONTRACT_NOT_CLOSED, order.terms.symbol, cause, detail)

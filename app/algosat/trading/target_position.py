@@ -1,4 +1,4 @@
-"""Place what leads to a wanted position, computed in the unit of work that stores the orders."""
+"""Place the orders that bring a position to a wanted quantity, computed as they are stored."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from algosat.trading.place import Placed
 def reach_position(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey) -> Placed:
     """Place the orders that lead to the position `terms.quantity` (negative: short); possibly none.
 
-    Side and reduce-only of `terms` are ignored: they follow from the present position. A flip is an exit and
-    an entry. Quantities above the freeze quantity are sliced. Raises Conflict if an order of the position
-    works in the other direction.
+    Side and reduce-only of `terms` are ignored: they follow from the present position. A flip needs an exit
+    and an entry. Quantities above the freeze quantity are sliced. Raises Conflict if an order of the position
+    is working in the opposite direction.
     """
 
     def work(connection: Connection) -> list[Order]:

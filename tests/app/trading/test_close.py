@@ -425,7 +425,8 @@ def test_order_placed_elsewhere_that_binds_the_quantity_needs_a_person(desk: Des
     closing = close.close_position(desk, SHARE, CAUSE)
     assert closing.orders == ()
     assert line_of(desk, closing).state is LineState.NEEDS_PERSON
-    assert line_of(desk, closing).detail == f"cancel order {external.id} where it was placed"
+    detail = f"cancel order {external.id} in the broker's terminal, where it was placed"
+    assert line_of(desk, closing).detail == detail
 
 
 def test_withdrawn_close_is_not_followed_and_permits_entries(desk: Desk) -> None:

@@ -190,7 +190,7 @@ def test_number_of_waiting_orders_is_limited(desk: Desk, keep: Keep, monkeypatch
     monkeypatch.setattr(gtt, "MOST_ACTIVE", 2)
     first = keep(key="one")
     keep(key="two")
-    with pytest.raises(Conflict, match="2 GTT orders wait already"):
+    with pytest.raises(Conflict, match="2 GTT orders are waiting"):
         keep(key="three")
     gtt.cancel_gtt(desk, first.id, CAUSE)
     keep(key="three")

@@ -1,9 +1,9 @@
 """The risk checks: each is one named function of an order and a risk snapshot, and returns a denial or None.
 
-`gate` runs them on every order. What cannot be checked is denied, except for exits, which pass every check
-of what a refusal would protect from. For those, only these remain: an exit reduces its position and stays
-within it, fits its type, tick and lot, and does not exceed the freeze quantity; its prices are within the
-circuit limits of a fresh quote; and no phase that is known forbids it.
+`gate` runs them on every order. An entry that cannot be checked is denied. For an exit, only these checks
+apply: it reduces its position and is no larger than the position; it fits its type, tick, lot and freeze
+quantity; its prices are within the circuit limits of a fresh quote; and the market phase, if known, accepts
+it.
 """
 
 from __future__ import annotations

@@ -12,28 +12,37 @@ class DenialCode(Code):
 
     # What cannot be checked is denied.
     UNKNOWN_SYMBOL = "unknown_symbol", "No instrument of this name is known."
-    NO_QUOTE = "no_quote", "There is no price to judge the order by, or to value the book with."
+    NO_QUOTE = "no_quote", "There is no price to check the order against, or to value open positions with."
     CALENDAR_UNKNOWN = "calendar_unknown", "The trading calendar does not cover this moment."
 
     HALTED = "halted", "Trading is halted; only orders that reduce a position pass."
     INVALID_TERMS = "invalid_terms", "The prices given do not fit the type of the order."
     SYMBOL_NOT_ALLOWED = "symbol_not_allowed", "The symbol is not on the list of those allowed."
     CONTRACT_EXPIRED = "contract_expired", "The contract has expired."
-    NEAR_DELIVERY = "near_delivery", "The contract is about to be settled by delivery; only exits pass."
+    NEAR_DELIVERY = (
+        "near_delivery",
+        "The contract is about to deliver shares; only exits pass. Use a later expiry.",
+    )
     PRODUCT_NOT_ALLOWED = "product_not_allowed", "The instrument cannot be traded under this product."
-    MARKET_CLOSED = "market_closed", "The session takes no orders of this kind now."
+    MARKET_CLOSED = (
+        "market_closed",
+        "The market phase takes no orders of this kind; after-market orders wait for the open.",
+    )
     MARKET_OPEN = (
         "market_open",
-        "The market is open: after-market orders are taken once continuous trading has ended.",
+        "The market is open: leave out `session`. After-market orders are taken after continuous trading.",
     )
     AFTER_SQUARE_OFF = "after_square_off", "Intraday positions are being closed; no new ones may be opened."
 
-    BEING_CLOSED = "being_closed", "The position is being closed; orders that would open it anew wait."
+    BEING_CLOSED = "being_closed", "The position is being closed. Wait for the close, or withdraw it."
 
     OFF_TICK = "off_tick", "A price is not a multiple of the instrument's tick."
     OFF_LOT = "off_lot", "The quantity is not a multiple of the instrument's lot."
-    ABOVE_FREEZE_QUANTITY = "above_freeze_quantity", "The exchange takes no single order of this quantity."
-    STALE_QUOTE = "stale_quote", "The last price is too old to judge the order by."
+    ABOVE_FREEZE_QUANTITY = (
+        "above_freeze_quantity",
+        "The exchange takes no single order of this quantity. Use `POST /orders/sliced`.",
+    )
+    STALE_QUOTE = "stale_quote", "The last price is too old to check the order against."
     OUTSIDE_CIRCUIT = "outside_circuit", "A price is outside the day's circuit limits."
     OUTSIDE_PRICE_BAND = "outside_price_band", "A price is too far from the last price."
     TRIGGER_ALREADY_PASSED = "trigger_already_passed", "The market is beyond the trigger price already."
@@ -46,7 +55,7 @@ class DenialCode(Code):
     ORDER_VALUE = "order_value", "The value exceeds the limit for one order in shares."
     POSITION_VALUE = "position_value", "The value of the position in this share could exceed its limit."
     GROSS_EXPOSURE = "gross_exposure", "The value of all positions in shares could exceed its limit."
-    ORDER_LOTS = "order_lots", "The lots exceed the limit for one order in a future or option."
+    ORDER_LOTS = "order_lots", "The number of lots exceeds the limit for one order in a future or option."
     POSITION_MARGIN = "position_margin", "The margin of the position in this contract could exceed its limit."
     GROSS_MARGIN = "gross_margin", "The margin of all futures and options could exceed its limit."
     OPEN_ORDERS = "open_orders", "Too many orders are working."
@@ -54,7 +63,7 @@ class DenialCode(Code):
     ORDERS_PER_DAY = "orders_per_day", "Too many orders on this trading day."
     INSUFFICIENT_FUNDS = "insufficient_funds", "The margin needed exceeds the funds available."
     DAILY_LOSS = "daily_loss", "The day's loss has reached its limit; only exits pass."
-    BASKET_DENIED = "basket_denied", "Another leg of a basket that is placed whole or not at all was denied."
+    BASKET_DENIED = "basket_denied", "Another leg of an all-or-none basket was denied."
     DUPLICATE = "duplicate_suspected", "An equal order was placed a moment ago."
 
 

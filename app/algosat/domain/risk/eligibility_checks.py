@@ -29,7 +29,7 @@ def position_is_not_being_closed(terms: OrderTerms, snapshot: RiskSnapshot) -> D
         return None
     return Denial(
         DenialCode.BEING_CLOSED,
-        f"close {snapshot.closed_by} of this position is under way: wait, or withdraw it",
+        f"close {snapshot.closed_by} of this position is under way: wait for it, or withdraw it",
     )
 
 
@@ -57,7 +57,7 @@ def contract_is_not_near_delivery(terms: OrderTerms, snapshot: RiskSnapshot) -> 
         return None
     return Denial(
         DenialCode.NEAR_DELIVERY,
-        f"{terms.symbol} expires on {instrument.expiry} and is settled by delivery: no new position now",
+        f"{terms.symbol} expires on {instrument.expiry} and delivers shares: trade a later expiry",
     )
 
 
@@ -77,7 +77,7 @@ def options_may_be_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial 
         return None
     return Denial(
         DenialCode.PRODUCT_NOT_ALLOWED,
-        "options can be sold only as far as they are held: the limit option_writing is false",
+        "this would write an option: sell no more than is held, or set the limit option_writing to true",
     )
 
 
@@ -92,19 +92,19 @@ def phase_accepts_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial
     if snapshot.opens_at is not None:
         detail += (
             f" before {snapshot.opens_at.astimezone(EXCHANGE_TIME):%d %b %H:%M} IST; "
-            "with the session after_market the order is kept until then"
+            "give it the session after_market to have it sent then"
         )
     return Denial(DenialCode.MARKET_CLOSED, detail)
 
 
 def _trading_has_ended(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    if terms.send_at is not None:  # a change of an order that is kept already
+    if terms.send_at is not None:  # a modification of an order that waits already
         return None
     if snapshot.phase is not None and not has_ended(snapshot.phase):
         return Denial(
             DenialCode.MARKET_OPEN,
             f"{terms.symbol} is in phase {snapshot.phase}; after-market orders are taken from the end of "
-            "continuous trading to the next opening: use the session regular",
+            "continuous trading to the next opening: leave the session out, or use regular",
         )
     if snapshot.opens_at is None:
         return Denial(
@@ -116,7 +116,7 @@ def _trading_has_ended(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | No
 def square_off_has_not_begun(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if terms.product is not Product.INTRADAY or snapshot.square_off_at is None:
         return None
-    if terms.is_after_market:  # judged when it is sent: the square-off that has begun is an earlier one
+    if terms.is_after_market:  # checked when it is sent: a square-off that has begun is an earlier day's
         return None
     if snapshot.at < snapshot.square_off_at:
         return None

@@ -44,7 +44,7 @@ class Limits:
         metadata=_means("Largest margin of all positions and working orders in futures and options together.")
     )
     option_writing: bool = field(
-        metadata=_means("Whether options may be written, that is sold without being held.")
+        metadata=_means("Whether options may be written, that is, sold without being held.")
     )
     max_open_orders: int = field(metadata=_means("Largest number of working orders."))
     max_orders_per_second: int = field(metadata=_means("Largest number of orders within a second."))

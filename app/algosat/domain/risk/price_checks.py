@@ -78,7 +78,7 @@ def quote_is_fresh(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
 
 
 def prices_are_within_the_circuit(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    """Check the limits of a fresh quote: the exchange may have widened those of an older one."""
+    """Check the circuit limits of a fresh quote only: the exchange may have widened older limits since."""
     if terms.is_after_market:  # the limits of the day on which it is sent are not known yet
         return None
     quote = snapshot.circuit_quote(terms)
@@ -92,7 +92,7 @@ def prices_are_within_the_circuit(terms: OrderTerms, snapshot: RiskSnapshot) -> 
 
 
 def prices_are_near_the_market(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    """Deny prices outside the band; in an option, outside that of a market order if that is wider."""
+    """Deny prices outside the band. Options have the distance of market protection, if that is wider."""
     position = snapshot.priced_position
     last = position.last
     band = min(scope.limits.price_band_percent for scope in snapshot.scopes)
