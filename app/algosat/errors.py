@@ -174,7 +174,7 @@ class Denied(AlgosatError):
 
 
 class BasketDenied(AlgosatError):
-    """Pre-trade risk checks denied a leg of a basket that is placed whole or not at all."""
+    """Pre-trade risk checks denied a leg of an all-or-none basket."""
 
     status, code, title = 422, "basket_denied", "Basket denied"
     severity, category = Severity.WARNING, Category.TRADING

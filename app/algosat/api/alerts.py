@@ -17,7 +17,7 @@ from algosat.errors import NotFound, Severity
 from algosat.store import queries
 from algosat.trading import alerts
 
-routes = Routes("alerts", "Alerts: what needs a person.")
+routes = Routes("alerts", "Alerts: conditions and events that need a person.")
 
 
 class AlertsQuery(TimedQuery):
@@ -44,7 +44,7 @@ class AlertView(Output):
     subject: Annotated[str, Field(examples=["ALPHA-EQ"])]
     """Order, instrument or other thing that the alert is about."""
     detail: Annotated[str, Field(examples=["the open position has no price: it counts at cost"])]
-    """What was found, as a sentence."""
+    """What was found, in a sentence."""
     opened_at: Timestamp
     """Time at which the alert was opened."""
     acknowledged_at: Timestamp | None
@@ -82,8 +82,8 @@ def list_alerts(query: AlertsQuery) -> dict[str, Any]:
 def acknowledge_alert(alert_id: str) -> AlertView:
     """Acknowledge an alert
 
-    Only the first acknowledgement counts. An alert about a condition stays open until the condition is over;
-    any other alert closes with its acknowledgement.
+    Only the first acknowledgement counts. An alert about a condition stays open until the condition ends; any
+    other alert closes when it is acknowledged.
     """
     served, by = services(), cause()
     return _view(

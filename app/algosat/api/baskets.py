@@ -1,4 +1,4 @@
-"""Routes that place several orders at once: a basket, a large order in slices, what leads to a position."""
+"""Routes that place several orders at once: a basket, a sliced order, a target position."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Basket(Input):
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the default: keys of requests to a release before it had the field stay valid."""
+        """Leave out the default, so that keys of requests to a release without this field stay valid."""
         data: dict[str, Any] = dump(self)
         if not self.all_or_none:
             del data["all_or_none"]
@@ -55,7 +55,7 @@ class Basket(Input):
 def place_basket(body: Basket) -> Response:
     """Place several orders
 
-    The gate checks each leg with the legs before it counted as working. A denied leg has the status
+    The gate checks each leg as if the legs before it were working. A denied leg has the status
     `denied` in the response and does not affect the others. With `all_or_none`, a denied leg denies the
     whole basket: the response is 422 and names the denied legs, and every leg is stored as denied. All
     orders are durable before the response, which does not wait for the broker.
@@ -80,9 +80,9 @@ def place_basket(body: Basket) -> Response:
 def place_sliced(body: PlainOrder) -> Response:
     """Place an order above the freeze quantity
 
-    The gate checks the whole quantity once. The order is then cut into slices that the exchange accepts,
-    each an order of its own; the later ones name the first in `slice_of`. The engine sends them at the
-    pace that the broker allows. The response does not wait for the broker.
+    The gate checks the whole quantity once. The order is then cut into slices that the exchange accepts, each
+    an order of its own; the later ones name the first in `slice_of`. The engine sends them as fast as the
+    broker's rate limits allow. The response does not wait for the broker.
     """
     desk = services().desk
     key = required_key("POST /orders/sliced", body)
@@ -109,14 +109,14 @@ def _require_placed(placed: Placed) -> None:
 
 
 class TargetPosition(Input):
-    """A position to reach."""
+    """The position to hold afterwards."""
 
     symbol: Symbol
     """Instrument of the position."""
     quantity: Annotated[SignedAmount, Field(examples=["50"])]
     """Quantity to hold afterwards; negative for a short position, 0 for none."""
     type: Literal[OrderType.MARKET, OrderType.LIMIT] = OrderType.MARKET
-    """Type of the orders that lead there."""
+    """Type of the orders to place."""
     limit_price: Amount | None = None
     """Worst price of limit orders."""
     product: Product = Product.DELIVERY
@@ -141,11 +141,11 @@ class TargetPosition(Input):
     errors=(Conflict,),
 )
 def reach_position(body: TargetPosition) -> Response:
-    """Place what leads to a position
+    """Place the orders that bring a position to a quantity
 
-    The difference to the present position, working orders included, is computed when the orders are stored;
-    without a difference none is placed. Stops do not count. A flip is an exit and an entry. The response
-    does not wait for the broker.
+    The difference from the present position is computed when the orders are stored, with working orders
+    counted as filled, stops excepted. Without a difference nothing is placed. Going from long to short, or
+    back, takes an exit and an entry. The response does not wait for the broker.
     """
     desk = services().desk
     key = required_key("POST /orders/target-position", body)

@@ -21,7 +21,7 @@ from algosat.store import calendar_entries
 from algosat.trading import calendar_changes
 from algosat.trading.live_calendar import CalendarChanges, changes_in
 
-routes = Routes("calendar", "The trading calendar: holidays, special sessions, and how far it reaches.")
+routes = Routes("calendar", "The trading calendar: holidays, special sessions, and its last day.")
 
 Origin = Literal["packaged", "inventory", "admin"]
 Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -53,7 +53,7 @@ class DayBody(Input):
     """A holiday or a special session."""
 
     kind: Annotated[Literal["holiday", "special_session"], Field(examples=["special_session"])]
-    """Whether the exchange is closed, or trades although it is a weekend or holiday, or at other times."""
+    """`holiday`: the exchange is closed. `special_session`: it trades on a day off, or at unusual hours."""
     name: Name
     """Name of the holiday or session."""
     windows: Annotated[list[WindowBody] | None, Field(min_length=1, max_length=50)] = None
@@ -78,7 +78,7 @@ class EndBody(Input):
     """End of the calendar."""
 
     valid_through: Annotated[date | None, Field(examples=["2027-12-31"])]
-    """Last day that the calendar covers; null for that of the files."""
+    """Last day that the calendar covers; null to return to that of the release and the inventory."""
 
 
 _From = TypedDict(
@@ -113,7 +113,7 @@ class DayView(Output):
     segments: Annotated[list[str] | None, Field(examples=[["equity"]])]
     """Segments that trade in a special session; null for all, and for a holiday."""
     origin: Annotated[Origin, Field(examples=["admin"])]
-    """What decides about the day: the release, `algosat_calendar` of the inventory, or an admin."""
+    """Where the entry comes from: the release, `algosat_calendar` of the inventory, or an admin."""
 
 
 class CalendarView(Output):
@@ -124,7 +124,7 @@ class CalendarView(Output):
     valid_through: Annotated[date, Field(examples=["2026-12-31"])]
     """Last day that the calendar covers. After it no position can be opened."""
     end_origin: Annotated[Origin, Field(examples=["packaged"])]
-    """What decides about the last day."""
+    """Where the last day comes from: the release, the inventory, or an admin."""
     in_force: Annotated[bool, Field(examples=[True])]
     """Whether the broker's market follows the calendar; false for a paper market that is always open."""
     segments: Annotated[list[str], Field(examples=[["equity", "derivatives"]])]
@@ -151,7 +151,7 @@ def show_calendar() -> CalendarView:
 def set_calendar_day(day: str, body: DayBody) -> CalendarView:
     """Make a day a holiday or a special session
 
-    In force in every process within two seconds, whatever the release and the inventory say about the day.
+    The entry is in force in every process within two seconds. It overrides the release and the inventory.
     """
     calendar_changes.set_day(services().desk, _date(day), body.day(), cause())
     return _view()
@@ -164,7 +164,7 @@ def set_calendar_day(day: str, body: DayBody) -> CalendarView:
     errors=(InvalidBody, InvalidRequest, NotFound),
 )
 def delete_calendar_day(day: str) -> CalendarView:
-    """Delete what an admin has set for a day"""
+    """Delete an admin's entry for a day"""
     calendar_changes.delete_day(services().desk, _date(day), cause())
     return _view()
 
@@ -173,7 +173,7 @@ def delete_calendar_day(day: str) -> CalendarView:
 def set_calendar_end(body: EndBody) -> CalendarView:
     """Set the last day that the calendar covers
 
-    Set the holidays up to that day also: every other weekday counts as a trading day.
+    Set the holidays up to that day as well: every weekday without an entry counts as a trading day.
     """
     calendar_changes.set_end(services().desk, body.valid_through, cause())
     return _view()

@@ -42,7 +42,7 @@ _TYPES: Final = (OrderType.MARKET, OrderType.LIMIT)
 
 
 class PositionSelection(Input):
-    """What to close of the positions in one instrument, and how."""
+    """How much to close of the positions in one instrument, and how."""
 
     strategy: Label | None = None
     """Strategy that holds the position; without one, the position of manual orders."""
@@ -83,19 +83,19 @@ class ClosesQuery(PageQuery):
 
 
 class CloseLineView(Output):
-    """One position of a close, and how far it is."""
+    """One position of a close, and its progress."""
 
     symbol: InstrumentSymbol
     strategy: StrategyName
     product: Product
     """Product of the position."""
     held: Quantity
-    """Quantity held when the close was asked; negative for a short position."""
+    """Quantity held at the time of the request; negative for a short position."""
     quantity: Quantity
     """Quantity to close."""
     state: Annotated[LineState, Field(examples=["sending"])]
-    """`cancelling`: waiting for the broker to end orders in the way; `sending`: exits are at the broker;
-    `waiting`: kept for the next open; `needs_person`: see `detail`, the engine keeps trying; `flat`;
+    """`cancelling`: waiting for the broker to confirm cancels; `sending`: exits are at the broker; `waiting`:
+    the exit is sent at the next open; `needs_person`: see `detail`, the engine keeps trying; `flat`;
     `reduced`: the quantity is closed and the rest stays; `stopped`: no longer followed."""
     detail: Annotated[str, Field(examples=["waiting until order a7k2m4q6s3u5w7y2b4 is filled"])]
     """Explanation of the state; empty if none is needed."""
@@ -106,16 +106,16 @@ class CloseLineView(Output):
 
 
 class CloseView(Output):
-    """A close: a request to hold nothing, or less, and how far it is."""
+    """A close: a request to hold nothing, or less, and its progress."""
 
     id: Annotated[str, Field(examples=["c3m5p7r2t4v6x2z4b6"])]
     """Id of the close."""
     account: AccountName
     state: Annotated[CloseState, Field(examples=["closing"])]
-    """`closing`: cancels or exits are under way; `waiting`: kept for the next open; `needs_person`;
+    """`closing`: cancels or exits are under way; `waiting`: exits are sent at the next open; `needs_person`;
     `finished`: every line is flat or reduced; `stopped`: withdrawn, or ended by a resume."""
     reason: Annotated[CloseReason, Field(examples=["request"])]
-    """What asked for it: a request, a strategy, a halt or the square-off."""
+    """What asked for the close: a request, a strategy, a halt, the square-off or a contract's expiry."""
     actor: Actor
     correlation_id: CorrelationId
     type: Annotated[OrderType, Field(examples=["market"])]
@@ -123,13 +123,13 @@ class CloseView(Output):
     limit_price: Price | None
     """Worst price of the exits; null for market orders."""
     quantity: Quantity | None
-    """Quantity asked; null for a share or the whole."""
+    """Quantity asked for; null if a share or the whole position was."""
     share: Annotated[Decimal | None, Field(examples=["50"])]
-    """Percentage asked; null for a quantity or the whole."""
+    """Percentage asked for; null if a quantity or the whole position was."""
     lines: list[CloseLineView]
-    """The positions that it closes; empty if nothing was held."""
+    """The positions to close; empty if nothing was held."""
     created_at: Timestamp
-    """Time at which the close was asked."""
+    """Time of the request."""
     finished_at: Timestamp | None
     """Time at which the last line was finished; null while it is under way."""
 
@@ -150,10 +150,11 @@ def close_position(symbol: str, body: PositionSelection) -> Response:
     """Close a position, or a part of it
 
     The close is durable before the response. Working orders of the same strategy, symbol and product are
-    cancelled first (for a part: no more exits than keep its quantity bound); what they release is sent as
-    soon as the broker confirms. The engine follows the close until the position is flat or a person is
-    needed. In a closed market it is kept for the next open. Meanwhile the gate denies orders that would
-    open the position anew. An equal request is answered with the close that is under way.
+    cancelled first; to close a part, only as many exits as needed to free its quantity. Exits are sent as
+    soon as the broker confirms the cancels. The engine follows the close until the position is flat; if a
+    person is needed, an alert opens. In a closed market the exits wait for the next open. Until the close is
+    finished, the gate denies orders that would open or increase the position. An equal request is answered
+    with the close that is under way.
     """
     terms = body.terms()
     closing = close.close_position(
@@ -182,8 +183,8 @@ def close_position(symbol: str, body: PositionSelection) -> Response:
 def close_all_positions(body: AllPositions) -> Response:
     """Close all positions, or those of one strategy or product, at the market
 
-    Working orders that could open a position are cancelled, too. If nothing is held and nothing works, the
-    close is finished at once and has no lines.
+    Working orders that could open a position are cancelled, too. If there are no positions and no working
+    orders, the close is finished at once and has no lines.
     """
     closing = close.close_all(
         services().desk,
@@ -226,8 +227,8 @@ def show_close(close_id: str) -> CloseView:
 def withdraw_close(close_id: str) -> CloseView:
     """Withdraw a close
 
-    The engine stops following it. Exits that are working stay: `DELETE /orders/{order_id}` cancels them. A
-    halt that flattens, and the square-off, close again.
+    The engine stops following it. Exits that are working stay: `DELETE /orders/{order_id}` cancels them. If a
+    halt that flattens or the square-off covers the position, a new close begins.
     """
     return _view(close.withdraw(services().desk, close_id, cause()))
 

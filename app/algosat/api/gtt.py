@@ -1,4 +1,4 @@
-"""Routes for GTT orders: kept here until a trigger price is reached, then placed."""
+"""Routes for GTT orders: held by Algosat until a trigger price is reached, then placed."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class NewGtt(Input):
     order: NewOrder
     """The order to place, with its linked exits if it has any."""
     trigger_price: Annotated[Amount, Field(examples=["96.5"])]
-    """Price that the last price has to reach, from above or below as it is now."""
+    """Price that the last price has to reach, from whichever side it is on now."""
     expires_on: Annotated[date | None, Field(examples=["2027-03-31"], strict=False)] = None
     """Last day in exchange time on which the order may be placed; by default a year from now."""
 
 
 class GttView(Output):
-    """A GTT order. It blocks no funds, and the broker does not know it."""
+    """A GTT order. It blocks no funds, and the broker does not know about it."""
 
     id: Annotated[str, Field(examples=["ag6t2t4o6r3d5e7r2a"])]
     """Id of the GTT order."""
@@ -49,7 +49,7 @@ class GttView(Output):
     trigger_price: Price
     """Price that the last price has to reach."""
     condition: Annotated[str, Field(examples=["at_or_below"])]
-    """Side from which it is reached: `at_or_above` or `at_or_below`."""
+    """When the order is placed: with the last price `at_or_above` or `at_or_below` the trigger price."""
     expires_on: date
     """Last day in exchange time on which the order may be placed."""
     state: Annotated[GttState, Field(examples=["active"])]
@@ -68,13 +68,13 @@ class GttView(Output):
     """Whether the order to place may only reduce a position."""
     strategy: StrategyName
     target_price: Price | None
-    """Target that is linked to the order to place."""
+    """Target price linked to the order to place."""
     stop_loss: Price | None
     """Trigger price of the stop, if the order to place is a bracket."""
     order_id: Annotated[str | None, Field(examples=[None])]
     """Id of the order that was placed; null until then."""
     created_at: Timestamp
-    """Time at which it was kept."""
+    """Time at which the GTT order was created."""
     updated_at: Timestamp
     """Time of the last change."""
 
@@ -91,8 +91,9 @@ class GttView(Output):
 def place_gtt(body: NewGtt) -> Response:
     """Place a GTT order
 
-    It is kept here, also while the machine restarts, until the last price reaches the trigger price in
-    continuous trading. Then its order is placed once, and checked by the gate like every other.
+    Algosat holds the GTT order, even through restarts, until the last price reaches the trigger price in
+    continuous trading. Then the order is placed once, and checked by the gate like every other order. If the
+    gate denies it, an alert opens.
     """
     desk, order = services().desk, body.order
     key = required_key("POST /orders/gtt", body)

@@ -41,7 +41,7 @@ PREFER: Final = RequestHeader(
 )
 PREFER_CLOSED: Final = replace(
     PREFER,
-    description="`wait=SECONDS`: how long to wait until the close is finished, needs a person or waits for "
+    description="`wait=SECONDS`: how long to wait until the close is finished, needs a person, or waits for "
     "the next open (0 to 30). Without it, the response does not wait.",
 )
 

@@ -136,8 +136,8 @@ class InstrumentsQuery(Input):
 def list_instruments(query: InstrumentsQuery) -> dict[str, Any]:
     """List instruments
 
-    Expired contracts leave the list, and new ones join it, when a trading day begins. With `underlying`,
-    `expiry` and `kind=option` it is an option chain.
+    When a trading day begins, expired contracts are removed from the list and new ones are added. With
+    `underlying`, `expiry` and `kind=option`, the list is an option chain.
     """
     wanted = {name: value for name, value in query if value is not None}
     with services().database.read() as connection:

@@ -82,7 +82,7 @@ def _description() -> str:
         f"{_listed(DenialCode)}\n\n"
         "If the engine rejects an order, or gives up a cancel or modify request, `code` of the order is one "
         f"of these. Other codes in this field are the broker's own:\n\n{_listed(EngineCode)}\n\n"
-        f"An alert in `/alerts` is of one of these kinds:\n\n{_listed(AlertKind)}"
+        f"Kinds of alerts in `/alerts` (the runbook says what to do about each):\n\n{_listed(AlertKind)}"
     )
 
 

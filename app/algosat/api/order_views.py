@@ -125,7 +125,7 @@ class LinkedOrderView(Output):
 
 
 class LinkedExitView(Output):
-    """A stop that rests at the broker, and the target or trail that the engine adds to it."""
+    """A stop that rests at the broker, with the target or trail that the engine manages for it."""
 
     id: LinkedExitId
     account: AccountName
@@ -136,13 +136,13 @@ class LinkedExitView(Output):
     side: Annotated[Side, Field(examples=["sell"])]
     """Side of the stop and the target."""
     quantity: Quantity
-    """Quantity that it exits in all; of a bracket, the quantity that the entry has been filled so far."""
+    """Total quantity to exit; of a bracket, the quantity of the entry that has been filled so far."""
     trigger_price: Annotated[Price | None, Field(examples=["98.5"])]
     """Trigger price of the stop, as it is now."""
     limit_price: Price | None
-    """Limit of the stop; null for a stop at the market."""
+    """Limit price of the stop; null for a stop that becomes a market order."""
     target_price: Annotated[Price | None, Field(examples=["104"])]
-    """Limit at which the target is sent; null without a target."""
+    """Limit price of the target; null without a target."""
     trail_amount: Price | None
     """Distance at which the stop follows the price."""
     trail_percent: Annotated[Decimal | None, Field(examples=[None])]
@@ -150,15 +150,15 @@ class LinkedExitView(Output):
     state: Annotated[ExitState, Field(examples=["protected"])]
     """State: `protected` while the stop works, `taking_profit` while the target is sent."""
     outcome: ExitOutcome | None
-    """Why it has ended; null until then."""
+    """Why the linked exit ended; null until then."""
     order_id: Annotated[str | None, Field(examples=["a7k2m4q6s3u5w7y2b4"])]
     """Stop or target placed last; null before the first fill of a bracket's entry."""
     orders: list[LinkedOrderView]
-    """Its orders, oldest first."""
+    """Orders of the linked exit, oldest first."""
     version: Annotated[int, Field(examples=[1])]
     """Number of changes so far."""
     created_at: Timestamp
-    """Time at which it was placed."""
+    """Time at which the linked exit was placed."""
     updated_at: Timestamp
     """Time of the last change."""
 

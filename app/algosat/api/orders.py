@@ -49,12 +49,12 @@ routes = Routes("orders", "Place, change and cancel orders, and read their histo
 
 
 class StopLoss(Input):
-    """Stop of a bracket, placed when the entry is filled, for the quantity that is filled."""
+    """Stop of a bracket, placed at the entry's first fill. Its quantity follows the fills."""
 
     trigger_price: Annotated[Amount | None, Field(examples=["98.5"])] = None
-    """Price at which the stop becomes active. A trailing stop without one begins at its distance."""
+    """Price at which the stop becomes active. Without it, a trailing stop begins at its trail distance."""
     limit_price: Amount | None = None
-    """Worst price at which the stop may trade; without one it is a stop at the market."""
+    """Worst price at which the stop may trade; without it, the stop becomes a market order."""
     trail_amount: Amount | None = None
     """Distance at which the stop follows the price."""
     trail_percent: Amount | None = None
@@ -92,12 +92,12 @@ class PlainOrder(Input):
     algo_id: Label | None = None
     """The exchange's id of the algorithm, passed on to the broker."""
     session: TradingSession = TradingSession.REGULAR
-    """Trading session: `regular`, or `after_market` for an order that is placed once continuous trading has
-    ended, kept, and sent when the market opens next."""
+    """Trading session: `regular`; or `after_market` for an order that is placed after continuous trading,
+    held, and sent when the market next opens."""
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out unused new fields: keys of requests to a release before it had them stay valid."""
+        """Leave out unused new fields, so that keys of requests to a release without them stay valid."""
         fields = type(self).model_fields
         unused = {name for name in self.added_fields if getattr(self, name) == fields[name].default}
         return {name: value for name, value in dump(self).items() if name not in unused}
@@ -110,7 +110,7 @@ class PlainOrder(Input):
 class NewOrder(PlainOrder):
     """An order to place.
 
-    A reduce-only stop with `target_price` is an OCO pair, with a trail a trailing stop. An order with
+    A reduce-only stop with `target_price` is an OCO pair; with a trail, it is a trailing stop. An order with
     `stop_loss` is the entry of a bracket.
     """
 
@@ -122,13 +122,13 @@ class NewOrder(PlainOrder):
     }
 
     target_price: Amount | None = None
-    """Price of the target that closes the position instead of the stop, whichever is reached first."""
+    """Price of the target. Stop or target closes the position, whichever is reached first."""
     trail_amount: Amount | None = None
     """Distance at which a reduce-only stop follows the price. It only moves closer to the market."""
     trail_percent: Amount | None = None
     """Distance at which a reduce-only stop follows the price, in percent of the price."""
     stop_loss: StopLoss | None = None
-    """Stop of the position that this order opens; makes the order a bracket."""
+    """Stop for the position that this order opens; it makes the order the entry of a bracket."""
 
     def exits(self) -> ExitRequest | None:
         """Return the exits to link to the order; None for a plain order."""
@@ -244,7 +244,8 @@ def show_order(order_id: str) -> OrderView:
 def show_linked_exit(order_id: str) -> LinkedExitView:
     """Show the linked exit of an order
 
-    That is the OCO pair, trailing stop or bracket that the order belongs to, as its entry, stop or target.
+    The linked exit is the OCO pair, trailing stop or bracket to which the order belongs as entry, stop or
+    target.
     """
     with services().database.read() as connection:
         found = rows.of_order(connection, order_id)
@@ -302,8 +303,8 @@ def cancel_order(order_id: str) -> OrderView:
     """Cancel an order
 
     An order that has not been sent is cancelled at once. Otherwise the broker is asked, and `pending` is
-    `pending_cancel` until the broker answers. Cancelling again changes nothing. Cancelling an exit of an
-    OCO pair or bracket cancels stop and target.
+    `pending_cancel` until the broker answers. Cancelling again changes nothing. Cancelling the stop or target
+    of an OCO pair or bracket cancels both.
     """
     cancelled = cancel.cancel_order(services().desk, order_id, cause())
     return order_view(_waited(cancelled), _link_of(cancelled))

@@ -34,7 +34,7 @@ class FieldError(Output, total=False):
     field: Annotated[str, Field(examples=["quantity"])]
     """Path of the field, its parts joined by dots."""
     detail: Annotated[str, Field(examples=["Field required"])]
-    """Why the value is invalid, or the leg denied."""
+    """Why the value is invalid, or why the leg was denied."""
     code: Annotated[str, Field(examples=["missing"])]
     """Name of the validation rule that failed, or code of the denial."""
 

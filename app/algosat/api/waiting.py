@@ -50,7 +50,7 @@ def has_no_request_pending(order: Order) -> bool:
 
 
 def _rests(close: Close) -> bool:
-    """Return True once a close is finished, or continues only with a person or the next open."""
+    """Return True once a close is finished, or can continue only with a person or at the next open."""
     return close.state is not CloseState.CLOSING
 
 
@@ -85,7 +85,7 @@ class Waiting:
         return self._until(order, settled, seconds, ledger.get)
 
     def until_closed(self, close: Close, seconds: float) -> Close:
-        """Return the close once waiting longer is of no use, or in its present state after `seconds`."""
+        """Return the close once there is nothing left to wait for, or as it is after `seconds`."""
         return self._until(close, _rests, seconds, close_records.get)
 
     def _until(self, waited: T, settled: Callable[[T], bool], seconds: float, read: Read[T]) -> T:

@@ -1,4 +1,4 @@
-"""`algosat alert`: list and acknowledge alerts on the server, without API."""
+"""`algosat alert`: list and acknowledge alerts on the server, without the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`algosat close`: list and withdraw closes on the server, without API."""
+"""`algosat close`: list and withdraw closes on the server, without the API."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def list_closes(chosen: Chosen, finished_too: bool) -> None:
 @with_directory
 @click.pass_obj
 def withdraw(chosen: Chosen, close_id: str) -> None:
-    """Stop following the close ID. Its exits that are working stay."""
+    """Stop following the close ID. Its working exits stay; cancel them with DELETE /orders/ID."""
     from algosat.trading import close
 
     with chosen.desk() as desk:

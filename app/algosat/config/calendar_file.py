@@ -1,7 +1,7 @@
-"""The inventory's calendar: YAML text of the form of `domain/sessions.yaml`, which it extends.
+"""The inventory's calendar: YAML text in the format of `domain/sessions.yaml`, which it extends.
 
-Every part may be omitted. What the text says about a day wins over the packaged calendar; a packaged holiday
-trades only if the text names the day under `special_sessions`.
+Every part may be omitted. About any day, the text overrides the packaged calendar. A packaged holiday becomes
+a trading day only if the text names it under `special_sessions`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def read(sessions: Sessions, text: str) -> tuple[Sessions, list[tuple[str, str]]
     except yaml.YAMLError as error:
         return sessions, [("", yaml_text.syntax(error))]
     except orjson.JSONEncodeError as error:
-        return sessions, [("", f"holds a value that no part can have: {error}")]
+        return sessions, [("", f"contains a value that is not allowed here: {error}")]
     except ValidationError as error:
         return sessions, [(each.key, each.text) for each in from_validation(_FILE, CalendarText, error)]
     return _Reader(sessions, parts).read()

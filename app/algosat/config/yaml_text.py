@@ -31,7 +31,7 @@ def parsed(text: str) -> Any:
     try:
         return yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a safe loader
     except ValueError as error:  # a date such as 2027-13-01, which the library does not translate
-        raise yaml.YAMLError(f"holds a date that does not exist: {error}") from error
+        raise yaml.YAMLError(f"contains a date that does not exist: {error}") from error
 
 
 def syntax(error: yaml.YAMLError) -> str:

@@ -56,7 +56,7 @@ class Calendar(Protocol):
     def last_trading(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
         """Return when continuous trading last ended; `at` itself during continuous trading.
 
-        Prices move in continuous trading only: no price can be expected that is newer.
+        Prices move only in continuous trading, so no newer price can be expected.
         """
 
     def days_left(self, at: datetime) -> int | None:
@@ -66,10 +66,10 @@ class Calendar(Protocol):
         """Return a warning for the operator if the calendar ends soon or has ended."""
 
     def assuming_weekdays(self) -> Calendar:
-        """Return a calendar that takes every weekday beyond its end for an ordinary trading day.
+        """Return a calendar that treats every weekday after its end as an ordinary trading day.
 
-        Only the simulated exchange may use it: it goes on trading, as the real one does, so that exits are
-        filled. The gate denies entries beyond the end all the same.
+        Only the simulated exchange may use it: like the real one, it goes on trading, so that exits are
+        filled. The gate still denies entries after the end.
         """
 
 

@@ -1,7 +1,7 @@
 """Closing a line, the position of one strategy in one symbol under one product: what to cancel and send next.
 
-`next_step` never asks for more than the position less what working orders may still take from it, so the
-position cannot flip, whichever of the orders are filled.
+`next_step` never returns more than the position less what working orders may still take from it, so the
+position cannot flip, whichever orders are filled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CloseReason(StrEnum):
 
 
 class LineState(StrEnum):
-    """How far the close of one line is."""
+    """The progress of one line of a close."""
 
     CANCELLING = "cancelling"
     SENDING = "sending"
@@ -40,7 +40,7 @@ class LineState(StrEnum):
 
 
 class CloseState(StrEnum):
-    """How far a close is as a whole."""
+    """The progress of a close as a whole."""
 
     CLOSING = "closing"
     WAITING = "waiting"
@@ -122,7 +122,7 @@ def next_step(
 def next_partial_step(
     position: Decimal, left: Decimal, working: Sequence[Order], own: AbstractSet[str]
 ) -> ClosingStep:
-    """Return the next step of a close of a part: no more exits are cancelled than keep its quantity bound."""
+    """Return the next step of a close of a part: cancel only as many exits as needed to free its quantity."""
     surplus = tuple(_surplus(position, left, working, own))
     exits = [order for order in _exits(position, working) if order not in surplus]
     wanted = left - _quantity(order for order in exits if order.id in own)
@@ -135,7 +135,7 @@ def next_partial_step(
 
 
 def open_quantity(order: Order) -> Decimal:
-    """Return how much the order may still trade, a pending change included: the broker may have made it."""
+    """Return how much the order may still trade. A pending modification counts: it may be in force."""
     change = order.pending_change
     whole = order.terms.quantity if change is None else max(order.terms.quantity, change.quantity)
     return whole - order.filled_quantity
@@ -150,7 +150,7 @@ def _to_send(position: Decimal, left: Decimal, working: Sequence[Order], own: Ab
 def _surplus(
     position: Decimal, left: Decimal, working: Sequence[Order], own: AbstractSet[str]
 ) -> Iterator[Order]:
-    """Yield the newest exits of this close that are more than what is left, and those of the wrong side."""
+    """Yield exits of this close on the wrong side, and the newest ones in excess of what is left to close."""
     exits = {order.id for order in _exits(position, working)}
     kept = _quantity(order for order in working if order.id in own & exits)
     for order in reversed(working):
@@ -160,7 +160,7 @@ def _surplus(
 
 
 def _enough(exits: Iterable[Order], missing: Decimal) -> Iterator[Order]:
-    """Yield as few exits as free the missing quantity: those being cancelled, then targets, stops last."""
+    """Yield as few exits as needed: those being cancelled first, then targets, stops last."""
     newest_first = [order for order in exits if not order.external][::-1]
     newest_first.sort(key=_reluctance)
     for order in newest_first:

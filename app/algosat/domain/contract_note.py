@@ -54,7 +54,7 @@ TOTALS: Final = tuple(field.name for field in fields(NoteTotals))
 
 @dataclass(frozen=True, slots=True)
 class NoteLine(NoteTotals):
-    """The turnover in one symbol, and what netting needs to know of the orders under product delivery."""
+    """The turnover in one symbol, and the data about its delivery orders that netting needs."""
 
     delivery_buy_quantity: Decimal = ZERO
     delivery_buy_value: Decimal = ZERO

@@ -1,9 +1,9 @@
 """Fees: brokerage, taxes and charges, by the dated table of `fee_table`.
 
 A broker charges by the day's contract note: brokerage for each executed order, taxes and charges on the
-turnover of the whole note, rounded once. Booking cannot wait for the end of the day. Each fill books the
-difference that it makes to the charges on the note, so the fills of a day add up to its note. The difference
-is negative when a sale turns a purchase of the same day into an intraday trade.
+turnover of the whole note, rounded once. Booking cannot wait for the end of the day, so each fill books the
+amount by which it changes the charges on the note, and the fills of a day add up to its note. The amount is
+negative when a sale turns a purchase of the same day into an intraday trade.
 
 Components are rounded half up to the paisa, securities transaction tax to the rupee (Securities Transaction
 Tax Rules; support pages of brokers).

@@ -1,4 +1,4 @@
-"""GTT orders (good till triggered): kept here until the last price crosses a trigger price, then placed."""
+"""GTT orders (good till triggered): held until the last price crosses a trigger price, then placed."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Linked exits: a stop that rests at the broker, and the target or trail that the engine adds to it.
+"""Linked exits: a stop that rests at the broker, with the target or trail that the engine manages for it.
 
 A linked exit is an OCO pair, the exits of a bracket, or a trailing stop. Only the stop rests at the broker.
 When the price reaches the target, the stop is cancelled, and the target is sent only after the broker has
 confirmed the cancel, for exactly the quantity that is left: two exits are never filled for one position. The
-target is immediate or cancel, so that the position is without a stop for as short as possible; what the
-target leaves gets a stop again at once.
+target is an immediate-or-cancel order, so that the position is without a stop as briefly as possible; any
+unfilled quantity gets a stop again at once.
 
-`decide` is a pure function from a linked exit and what is known of its orders, position and market to the
-next action. Whatever happens between two calls, the next call finds its way from the facts alone.
+`decide` is a pure function. From a linked exit and the facts about its orders, position and market it returns
+the next action, and it needs no memory of earlier calls.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class LinkedExit:
         return self._terms(quantity, kind, self.prices.limit_price, trigger=self.prices.trigger_price)
 
     def triggered_terms(self, quantity: Decimal) -> OrderTerms:
-        """Return what the stop becomes once the market is beyond its trigger: a limit or market order."""
+        """Return the limit or market order that replaces the stop once the market is beyond its trigger."""
         kind = OrderType.MARKET if self.prices.limit_price is None else OrderType.LIMIT
         return self._terms(quantity, kind, self.prices.limit_price)
 
@@ -222,7 +222,7 @@ Action = Wait | Hold | PlaceStop | PlaceTarget | CancelStop | ModifyStop | KeepS
 
 
 def adopted(of: LinkedExit, facts: ExitFacts) -> LinkedExit:
-    """Return the linked exit with what its orders say: changed prices or quantity, new entry fills."""
+    """Return the linked exit updated from its orders: changed prices or quantity, new entry fills."""
     order, entry = facts.order, facts.entry
     if of.state is ExitState.PROTECTED and order is not None and _rests(order):
         terms = order.terms
@@ -266,7 +266,7 @@ def decide(of: LinkedExit, facts: ExitFacts) -> Action:
 
 
 def is_unprotected(of: LinkedExit, facts: ExitFacts) -> bool:
-    """Return whether a person has to know that the position has no stop, or one that is not filled."""
+    """Return whether to alert a person: the position has no stop, or its triggered stop is not filled."""
     if not of.is_active or of.state is ExitState.WAITING or _wanted(of, facts) <= 0:
         return False
     if of.state is ExitState.TAKING_PROFIT:
@@ -295,7 +295,7 @@ def is_target_reached(of: LinkedExit, quote: Quote | None) -> bool:
 
 
 def first_trigger(prices: ExitPrices, side: Side, last: Decimal, tick: Decimal) -> Decimal | None:
-    """Return the trigger price to begin with: the given one, or the trail's distance from the last price."""
+    """Return the initial trigger price: the given one, or one at the trail's distance from the last price."""
     distance = prices.distance(last)
     if prices.trigger_price is not None or distance is None:
         return prices.trigger_price
@@ -310,7 +310,7 @@ def with_trigger(prices: ExitPrices, trigger: Decimal) -> ExitPrices:
 
 
 def trailed(of: LinkedExit, quote: Quote | None, tick: Decimal) -> Decimal | None:
-    """Return the tighter trigger price that the stop is to have; None if it stays."""
+    """Return the tighter trigger price to set; None if the trigger stays where it is."""
     trigger = of.prices.trigger_price
     distance = None if quote is None else of.prices.distance(quote.last)
     if quote is None or distance is None or trigger is None:
@@ -342,7 +342,7 @@ def problem_of(
         field = "trail_amount" if prices.trail_amount is not None else "trail_percent"
         return (
             f"{stop}{field}",
-            f"is {distance} from the price: at least the tick {tick}, less than {reference}",
+            f"is {distance} from the price; it must be at least the tick {tick}, and less than {reference}",
         )
     if trigger is None:
         return f"{stop}trigger_price", "is needed unless the stop trails"
@@ -384,7 +384,7 @@ def _while_protected(of: LinkedExit, facts: ExitFacts) -> Action:
 
 
 def _improve(of: LinkedExit, facts: ExitFacts, stop: Order) -> Action:
-    """Return how to change a stop that rests at the broker, if it is to change."""
+    """Return how to modify the stop that rests at the broker; None if it stays as it is."""
     wanted = min(_wanted(of, facts), facts.left)
     age = abs(facts.at - stop.updated_at)
     if not facts.takes_stops or facts.is_closing:
@@ -429,12 +429,12 @@ def _while_unprotected(of: LinkedExit, facts: ExitFacts) -> Action:
 
 
 def _protect(of: LinkedExit, facts: ExitFacts, *, is_retry: bool = False) -> Action:
-    """Return the action that gives the position its stop, for what no other order closes."""
+    """Return the action that places the stop, for the quantity that no other order closes."""
     quantity = min(_wanted(of, facts), facts.left)
     if quantity <= 0 and not facts.is_closing and facts.entry is not None and facts.entry.is_working:
         return Wait()  # the entry has only closed a position of the other side so far
     if quantity <= 0 or facts.is_closing:
-        # Flat, or being closed: a close has precedence, and a stop would stand in its way.
+        # Flat, or being closed: a close has precedence, and a stop would be in its way.
         return End(ExitOutcome.POSITION_CLOSED)
     if not facts.takes_stops:
         return Wait() if of.state is ExitState.UNPROTECTED else Hold()

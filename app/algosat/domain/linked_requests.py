@@ -1,4 +1,4 @@
-"""Requests for linked exits: which exits an order is to have, and whether they fit it and the market.
+"""Requests for linked exits: the exits to link to an order, and checks against the order and the market.
 
 Everything is checked before anything is stored or sent. An error names the field of the request.
 """

@@ -3,9 +3,9 @@
 The distance from the price depends on the kind of instrument and the price band, as brokers publish it. For
 options up to a premium of 1000 it is an amount, otherwise a fraction of the price.
 
-An exit may need its protection price while the feed is silent. It then starts from the last known price,
-whatever its age: a limit order never trades at a worse price than its limit, and at a better one it trades
-at once.
+An exit may need a protection price while the price feed is silent. The protection price is then computed from
+the last known price, however old: a limit order never trades at a worse price than its limit, and trades at
+once at a better one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def protection_price(
 ) -> Decimal | None:
     """Return the worst price the order may trade at; None for orders with a limit, or if no price is known.
 
-    A stop is protected from its trigger on, any other from the last price on. Without either, the circuit
-    limit is the protection.
+    The distance is measured from the trigger price of a stop, and from the last price for other orders.
+    Without either, the circuit limit is the protection price.
 
     Args:
         quote: The last quote, however old.

@@ -2,8 +2,8 @@
 
 The worst loss of 16 scenarios is taken for each option alone, with the ranges that NSE Clearing publishes
 ("SPAN Risk Parameters"). The price of the underlying moves by up to the price scan range, while its
-volatility rises or falls by the volatility scan range. Two extreme moves of twice the range count by 35 %.
-The exposure margin is added.
+volatility rises or falls by the volatility scan range. Of the loss in two extreme moves of twice the range,
+35 % counts. The exposure margin is added.
 
 This is not the margin of NSE Clearing, which is computed from the risk file of the day for a whole portfolio,
 grants relief for hedges and spreads, and scales the price scan range with observed volatility. Here every
@@ -60,7 +60,7 @@ class OptionRisk:
 def margin_of_written(option: OptionRisk, premium: Decimal) -> Decimal:
     """Return the margin for one unit of a written option, given its last premium.
 
-    The premium received is no part of it: until the position is closed, equity holds it as a profit or loss.
+    The premium received is not part of the margin: it is in the equity as profit or loss until the close.
     """
     rates = _INDEX if option.is_index else _SHARE
     scan = Decimal(max(_losses(option, float(premium), rates)))

@@ -172,7 +172,7 @@ class RiskScope:
 
 @dataclass(frozen=True, slots=True)
 class RiskSnapshot:
-    """The market and the book, for one order. `unknown` names what is missing: it denies entries only."""
+    """The market and the book, for one order. `unknown` lists missing facts; they deny entries only."""
 
     at: datetime
     instrument: Instrument | None  # as it was last listed; None if it never was
@@ -198,7 +198,7 @@ class RiskSnapshot:
 
     @property
     def fresh_quote(self) -> Quote | None:
-        """The quote, unless it is too old or dated in the future: the market may be elsewhere by now."""
+        """The quote, unless it is too old or dated in the future: the market may have moved since."""
         if self.quote is None or abs(self.quote.age(self.at, self.last_trading)) > self.stale_after:
             return None
         return self.quote
@@ -206,7 +206,7 @@ class RiskSnapshot:
     def circuit_quote(self, terms: OrderTerms) -> Quote | None:
         """Return the quote that shows the circuit limits for an order; None if they are not known.
 
-        No exit is kept back by the limits of another day.
+        The circuit limits of another day do not block an exit.
         """
         if terms.reduce_only and self.quote is not None and _date(self.quote.at) != _date(self.at):
             return None
