@@ -43,6 +43,7 @@ _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 10, 20, 40,
 _LONGEST_SENDING: Final = timedelta(seconds=10)  # of a target, before the position counts as unprotected
 _LONGEST_EXIT: Final = timedelta(seconds=30)  # of a triggered stop, before a person has to know
 _TRIGGERED: Final = frozenset({Status.OPEN, Status.PARTIALLY_FILLED})
+_LATE_FILLS: Final = timedelta(seconds=60)  # how long fills of a cancelled entry are waited for
 _PER_CENT: Final = Decimal(100)
 
 
@@ -362,9 +363,17 @@ def problem_of(
 def _while_waiting(of: LinkedExit, facts: ExitFacts) -> Action:
     if _wanted(of, facts) > 0:
         return _protect(of, facts)
-    if facts.entry is None or not facts.entry.is_working:
+    if facts.entry is None or _can_fill_no_more(facts.entry, facts):
         return End(ExitOutcome.ENTRY_NOT_FILLED)
     return Wait()
+
+
+def _can_fill_no_more(entry: Order, facts: ExitFacts) -> bool:
+    """Return whether the entry has ended; after a cancel, a fill may still be reported for a while."""
+    if entry.is_working:
+        return False
+    is_cancelled = entry.status is Status.CANCELLED and entry.broker_order_id is not None
+    return not is_cancelled or abs(facts.at - entry.updated_at) >= _LATE_FILLS
 
 
 def _while_protected(of: LinkedExit, facts: ExitFacts) -> Action:

@@ -435,6 +435,8 @@ def test_bracket_whose_entry_is_cancelled_unfilled_ends(walk: Walk) -> None:
     entry = bracket(walk)
     cancel.cancel_order(walk.desk, entry.id, CAUSE)
     walk.step(number=3)
+    assert (walk.working, walk.outcome_of(entry)) == ([], None)  # a fill may still be reported
+    walk.step(seconds=60)
     assert (walk.working, walk.outcome_of(entry)) == ([], "entry_not_filled")
 
 
@@ -705,7 +707,7 @@ def test_random_day_fills_one_exit_and_ends_protected(walk: Walk, seed: int) -> 
 
 def test_delivery_sale_of_held_shares_is_no_entry_of_a_bracket(walk: Walk) -> None:
     exits = ExitRequest(Decimal(100), stop_loss=ExitPrices(Decimal(108)))
-    with pytest.raises(InvalidBody, match=r"stop_loss: .* a delivery sale opens no position"):
+    with pytest.raises(InvalidBody, match=r"stop_loss: .* a delivery sale only closes one"):
         walk.place(exits, side=Side.SELL, limit="105", validity=Validity.IOC)
     walk.step(number=3)
     assert (walk.held(), walk.exchange.sent) == (Decimal(10), [])
@@ -747,3 +749,17 @@ def test_refused_cancel_of_an_entry_is_not_repeated_at_once(walk: Walk) -> None:
     walk.fill(stop_order, "5", "95")
     walk.step(number=30)
     assert 1 < len(cancels) <= 7
+
+
+def test_fill_reported_after_the_cancel_of_an_entry_gets_its_stop(walk: Walk) -> None:
+    entry = walk.place(ExitRequest(stop_loss=ExitPrices(Decimal(95))), quantity="20")
+    cancel.cancel_order(walk.desk, entry.id, CAUSE)
+    walk.step(number=3)
+    assert order_now(walk.desk, entry).status is Status.CANCELLED
+    report = next(each for each in walk.exchange.book.values() if each.tag == entry.id)
+    late = Trade("T-late", Decimal(20), Decimal(100), walk.exchange.clock())
+    filled = replace(report, trades=(late,), filled_quantity=Decimal(20))
+    walk.exchange.book[report.broker_order_id] = filled
+    walk.step(number=3)
+    (stop_order,) = walk.working
+    assert (stop_order.status, stop_order.terms.quantity) == (Status.TRIGGER_PENDING, Decimal(20))
