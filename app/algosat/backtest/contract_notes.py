@@ -1,4 +1,4 @@
-"""The contract notes of a back-test, in memory: they charge each fill as the ledger of the store does."""
+"""The contract notes of a back-test, in memory. They charge each fill as the store's ledger does."""
 
 from __future__ import annotations
 

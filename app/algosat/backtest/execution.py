@@ -36,7 +36,7 @@ class Execution:
         self._arriving.setdefault(order.terms.symbol, []).append(order)
 
     def place_at_once(self, order: Order, at: datetime) -> list[OrderReport]:
-        """Place an order at the present quote, as an order that rests at its price would trade."""
+        """Place an order at the present quote, and fill it as an order resting at its limit would be."""
         return self._step(self._places([order]), at)
 
     def cancel(self, order: Order, at: datetime) -> list[OrderReport]:

@@ -147,9 +147,9 @@ class SimulatedContext:
         return self._ledger.keep(order)
 
     def send_kept(self, symbol: str) -> list[Order]:
-        """Judge the symbol's after-market orders again that are due at its quote, and send them.
+        """Check again, and send, the symbol's after-market orders that are due at its quote.
 
-        Returns the orders that are rejected. A market that has not opened yet is waited for.
+        Returns the orders that are rejected. Orders whose market has not opened yet keep waiting.
         """
         kept, self._kept = self._kept, []
         outcomes = (self._send_kept(self._ledger.orders[order_id], symbol) for order_id in kept)
@@ -244,7 +244,7 @@ class SimulatedContext:
         ]
 
     def _closing_step(self, symbol: str, position: Decimal) -> ClosingStep:
-        """Return what stands in the way of a close and what it sends. Market exits of a close are its own."""
+        """Return the orders in the way of a close (not its own market exits), and the quantity to send."""
         working = [order for order in self.working() if order.terms.symbol == symbol]
         own = {
             order.id for order in working if order.terms.reduce_only and order.terms.type is OrderType.MARKET

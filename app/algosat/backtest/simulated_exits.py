@@ -81,7 +81,7 @@ class SimulatedExits:
         return None
 
     def advance(self, quote: Quote, tick: Decimal, at: datetime) -> list[Order]:
-        """Carry out what is due for the symbol of a quote. Returns the orders that changed at once."""
+        """Perform the due actions for the symbol of a quote. Returns the orders that changed at once."""
         self._changed = []
         for linked in [each for each in self._active if each.of.symbol == quote.symbol]:
             for _ in range(_MOST_STEPS):

@@ -69,4 +69,4 @@ class Broker(Protocol):
     def quotes(self) -> Sequence[Quote]: ...
 
     def settlements(self) -> Sequence[FinalSettlement]:
-        """Return the final settlement of the contracts that have expired, as far as the broker knows them."""
+        """Return the final settlements of expired contracts that the broker knows."""

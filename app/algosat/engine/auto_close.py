@@ -96,7 +96,7 @@ def close_near_delivery(desk: Desk) -> None:
 
 
 def _near_delivery(connection: Connection, desk: Desk) -> dict[LineKey, Decimal]:
-    """Return the lines in contracts that are to be closed now, before they deliver."""
+    """Return the positions in contracts that must be closed now, before the contracts deliver."""
     now = desk.clock()
     today = now.astimezone(EXCHANGE_TIME).date()
     found = {}
@@ -120,7 +120,7 @@ def _is_open(desk: Desk, instrument: Instrument, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """Intraday lines to close now, and what to say about those that should have been flat before."""
+    """Intraday positions to close now, and alerts about those that should have been flat before."""
 
     lines: dict[LineKey, Decimal]
     missed: dict[LineKey, str]

@@ -123,7 +123,7 @@ class ReportProcessor:
             )
 
     def _alert(self, connection: Connection, applied: AppliedReport) -> None:
-        """Open the alerts that an applied report gives reason for."""
+        """Open the alerts that follow from an applied report."""
         order, cause = applied.order, applied.cause
         order_alerts.after_events(connection, self._desk, order, applied.events, cause)
         if applied.overfills:
@@ -134,8 +134,8 @@ class ReportProcessor:
             alerts.open_alert(connection, self._desk, AlertKind.BROKER_OVERFILL, order.id, cause, detail)
         if applied.is_ghost and not order.external:
             detail = (
-                f"the order is {order.status} here and still working at the broker, "
-                "where it is being cancelled"
+                f"the order is {order.status} here and still working at the broker; "
+                "the engine cancels it there"
             )
             alerts.open_alert(connection, self._desk, AlertKind.BROKER_GHOST, order.id, cause, detail)
 

@@ -41,7 +41,8 @@ from algosat.trading.halts import Halt
 
 _PAGE: Final = 10  # created orders read at a time; no fewer than there are threads to send them
 _BUSY_SECONDS: Final = 0.02  # before the next round: a permit or a thread becomes free soon
-_LAST_ROUND: Final = timedelta(seconds=1)  # before its deadline a waiting order is rejected with the reason
+# So long before its deadline, a waiting order is rejected with the reason why it waited.
+_LAST_ROUND: Final = timedelta(seconds=1)
 _BLOCKED_SECONDS: Final = 0.25  # the broker is unavailable, or another order is `unknown`
 _IS_CREATED = (text(CREATED_STATUS), orders.c.account == bindparam("account"))
 _IS_REGULAR, _WAITS = orders.c.send_at.is_(None), orders.c.send_at.is_not(None)
@@ -87,7 +88,7 @@ _LAST_SLICE_SENT_AT = Prepared(
         or_(events.c.subject == bindparam("first"), events.c.subject.in_(_LATER_SLICES)),
     )
 )
-# Denials of an after-market order at the opening that end by themselves, or at its deadline.
+# Denials at the opening that are likely to pass: an after-market order waits for that until its deadline.
 _PASSES_SOON: Final = frozenset({DenialCode.MARKET_CLOSED, DenialCode.NO_QUOTE, DenialCode.STALE_QUOTE})
 _UNKNOWN = Prepared(
     select(orders.c.strategy, orders.c.symbol).where(
@@ -144,7 +145,7 @@ class Router:
         self._paced_at: datetime | None = None  # when the rate limits last kept an order back
 
     def created(self, connection: Connection) -> CreatedOrders:
-        """Return whether any orders are `created`. If none is to be sent, a round writes nothing."""
+        """Return whether any orders are `created`. If there are none to send, a round writes nothing."""
         row = _ANY_CREATED.first(connection, account=self._desk.account)
         return CreatedOrders(row.regular is not None, row.send_at)
 
@@ -215,8 +216,8 @@ class Router:
 
         `due`: also on the after-market orders whose market has opened.
 
-        No more are committed than can be sent at once: an engine that is killed leaves them behind as
-        `submitting`, and the next one has to search for each.
+        No more are committed than can be sent at once: if the engine is killed, they remain `submitting`, and
+        the next engine has to search for each at the broker.
         """
         self._fence(connection)
         to_send: list[Order] = []
@@ -289,7 +290,7 @@ class Router:
         return self._why_not_sent(connection, order, in_force, available=True)
 
     def _is_slice_in_time(self, connection: Connection, order: Order, at: datetime) -> bool:
-        """Return whether an old order is a slice whose turn came within the deadline, or is still to come.
+        """Return whether an old order is a slice whose turn came within the deadline, or has not come yet.
 
         Its turn comes when the slice before it has been sent and the rate limits permit another request.
         """
@@ -307,10 +308,10 @@ class Router:
     def _judge_again(
         self, connection: Connection, order: Order, cause: Cause
     ) -> tuple[Order, OrderEvent | None, bool]:
-        """Judge an after-market order by the market that has opened.
+        """Check an after-market order against the market that has opened.
 
-        Returns: the order with its present protection price, its rejection if there is one, and whether it
-        waits on, since its market has no price yet or takes no orders for a moment.
+        Returns the order with its new protection price, its rejection if there is one, and whether it must
+        wait longer because its market has no price yet or briefly takes no orders.
         """
         outcome = place.judge_again(connection, self._desk, order, cause)
         if not isinstance(outcome, Denial):
@@ -324,13 +325,13 @@ class Router:
         return order, OrderEvent(EventKind.REJECTED, now, outcome.code, outcome.detail), False
 
     def _has_permit(self, order: Order) -> bool:
-        """Take a permit to send the order, if there is one. The day's limit does not keep exits back."""
+        """Take a permit to send the order, if there is one. The day's limit does not block exits."""
         return self._throttle.try_acquire(self._desk.clock(), is_exit=order.terms.reduce_only)
 
     def _created(self, connection: Connection, *, due: bool) -> Iterator[Any]:
         """Read created orders: exits, then other orders, then slices of entries, each oldest first.
 
-        They are read page by page: blocked orders do not delay those behind them.
+        They are read page by page, so that blocked orders do not delay those behind them.
         """
         after, rank, number = 0, 0, _PAGE
         while number == _PAGE:

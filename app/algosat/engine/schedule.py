@@ -95,7 +95,7 @@ class PeriodicDuties:
 def cancel_oversized(desk: Desk) -> None:
     """Cancel reduce-only orders that are larger than what is left of their position."""
     cause = Cause(_ACTOR, correlation.new())
-    # A linked exit goes on: its next stop fits what is left of the position.
+    # The linked exit continues: its next stop has the quantity that is left of the position.
     cancel.cancel_found(desk, cause, lambda connection: _oversized(connection, desk), keeps_link=True)
 
 
@@ -118,7 +118,7 @@ def watch_calendar(desk: Desk) -> None:
 
 
 def _calendar_alerts(desk: Desk) -> dict[AlertKind, str]:
-    """Return the alert that the calendar gives reason for now, with its detail."""
+    """Return the alert about the calendar that is due now, with its detail; empty if none is due."""
     left, warning = desk.calendar.days_left(desk.clock()), desk.calendar.warning(desk.clock())
     if left is None or warning is None:
         return {}

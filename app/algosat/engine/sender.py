@@ -23,8 +23,8 @@ from algosat.errors import (
 from algosat.trading.desk import Desk
 
 _RESEND_AFTER: Final = timedelta(milliseconds=250)
-# An order that has waited for its market for hours is still meant minutes after the opening: the engine may
-# start late, and a share's first price may come late.
+# An order that waited for hours for the opening is still wanted minutes after it: the engine may start late,
+# and the first price of a share may come late.
 _OPENING: Final = timedelta(minutes=20)
 HUNG_AFTER: Final = timedelta(seconds=15)  # a longer call has hung: the order becomes `unknown`
 
@@ -32,8 +32,8 @@ HUNG_AFTER: Final = timedelta(seconds=15)  # a longer call has hung: the order b
 def is_late(order: Order, at: datetime, deadline: timedelta) -> bool:
     """Return whether the order's deadline to be sent has passed.
 
-    An order from the future was placed before the clock was set back: its age is not known. The time of a
-    later slice counts from its turn; `Router` decides when that has come.
+    An order dated in the future was placed before the clock was set back, so its age is not known. The
+    deadline of a later slice begins with its turn, which `Router` determines.
     """
     if order.terms.is_after_market:
         return at - order.due_at > longest_wait(order, deadline)

@@ -34,8 +34,8 @@ class Throttle:
     def try_acquire(self, at: datetime, *, is_new: bool = True, is_exit: bool = False) -> bool:
         """Take a permit for one request, if there is one.
 
-        The day's limit counts new orders only: a cancel or modification cannot wait until tomorrow. Nor can
-        an exit, which is counted and left to the broker's own limit.
+        The day's limit applies to new orders only: a cancel or modification cannot wait until tomorrow. Nor
+        can an exit; it is counted, but only the broker's own limit can stop it.
         """
         with self._lock:
             if not self._has_room(at) or (is_new and not is_exit and self._today >= self._per_day):

@@ -3,9 +3,9 @@
 A symbol is its chain, expiry (year, month, day), and `FUT`, or the strike and `CE` (call) or `PE` (put):
 `BREADTH-261229-24800-CE`. A contract can be rebuilt from its symbol, so the exchange stores no list of them.
 
-Contracts expire on Tuesday, monthly ones on the last Tuesday of the month; if that is no trading day, on the
-trading day before (NSE/FAOP/68747, in force since September 2025). New strikes are added around the last
-close of the underlying; what is listed stays listed until it expires.
+Contracts expire on Tuesday, monthly ones on the last Tuesday of the month; if that is not a trading day, on
+the trading day before (NSE/FAOP/68747, in force since September 2025). New strikes are added around the
+underlying's last close; a listed contract stays listed until it expires.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What a symbol says."""
+    """The parts of a contract's symbol."""
 
     chain: Chain
     expiry: date
@@ -172,7 +172,7 @@ def _weekly_expiry(chain: Chain, calendar: Calendar, day: date) -> Iterator[date
 
 
 def _expiry_of(calendar: Calendar, day: date) -> date | None:
-    """Return the last trading day until this one, or None if the calendar does not cover it.
+    """Return the last trading day up to and including this one, or None if the calendar does not cover it.
 
     A calendar that assumes trading days beyond its end does not cover them: they may be holidays.
     """
@@ -192,7 +192,7 @@ def _noon(day: date) -> datetime:
 
 
 def _parse(symbol: str, chains: Mapping[str, Chain]) -> _Key | None:
-    """Return what a symbol says, or None if it is not a contract of these chains."""
+    """Return the parts of a symbol, or None if it is not a contract of these chains."""
     match = _SYMBOL.fullmatch(symbol)
     if match is None or match["chain"] not in chains:
         return None

@@ -29,8 +29,8 @@ def next_settlement(rules: Rules, settled: Settlements) -> datetime | None:
 def settle(rules: Rules, paths: Paths, settled: Settlements, at: datetime) -> Settlements:
     """Return the settlements with those of the contracts whose trading has ended by `at`.
 
-    The final settlement price is the close of the underlying. The time is that of the end of trading, however
-    late this is called.
+    The final settlement price is the close of the underlying. The settlement is dated at the end of trading,
+    however late this function is called.
     """
     new: dict[str, FinalSettlement] = {}
     for symbol, listing in rules.universe.items():
@@ -45,7 +45,7 @@ def settle(rules: Rules, paths: Paths, settled: Settlements, at: datetime) -> Se
 def list_contracts(rules: Rules, paths: Paths, day: date, at: datetime) -> tuple[Rules, Paths]:
     """Return the rules with the contracts of a trading day, and the paths with those of new contracts.
 
-    The paths keep what is no longer listed.
+    The paths of contracts that are no longer listed are kept.
     """
     continuing = {
         symbol: listing for symbol, listing in rules.universe.items() if listing.instrument.expiry is None

@@ -54,7 +54,7 @@ def _expire_earlier_days(rules: Rules, book: SymbolBook, at: datetime) -> Step:
 
 
 def _begin_continuous_trading(book: SymbolBook) -> SymbolBook:
-    """Let orders that an auction left arrive anew: they trade at the market's prices, not at their limits."""
+    """Treat orders left over from an auction as newly arrived: they trade at market prices."""
     arriving = (replace(order, incoming=order.limit is not None) for order in book.orders)
     return replace(book, orders=tuple(arriving))
 

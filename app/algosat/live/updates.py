@@ -52,7 +52,7 @@ class QuoteUpdates:
 class DeliveredOrders:
     """The order changes that a strategy has handled: the last version of each order that may still change.
 
-    Besides them, the end of the last daily bar that it has handled, by symbol.
+    It also keeps the end of the last daily bar that the strategy has handled, by symbol.
     """
 
     def __init__(

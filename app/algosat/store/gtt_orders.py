@@ -48,7 +48,7 @@ def get(connection: Connection, gtt_id: str) -> GttOrder | None:
 
 
 def cause_of(connection: Connection, gtt_id: str, actor: str) -> Cause:
-    """Return the cause of what the engine does for a GTT order: the request that placed it."""
+    """Return the cause to record for the engine's actions on a GTT order: the request that placed it."""
     return Cause(actor, _BY_ID.first(connection, gtt_id=gtt_id).correlation_id)
 
 
@@ -85,7 +85,7 @@ def end(
     *,
     order_id: str | None = None,
 ) -> GttOrder:
-    """Store that a GTT order waits no more. An end is final."""
+    """Store that a GTT order has ended. It cannot become active again."""
     ended = replace(
         active_order, state=state, order_id=order_id, version=active_order.version + 1, updated_at=at
     )

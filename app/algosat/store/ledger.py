@@ -159,7 +159,7 @@ def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping
 
 
 def _put_on_note(connection: Connection, note: ContractNote, row: Any, order: Order, trade: Trade) -> Decimal:
-    """Add a fill to its contract note. Returns by how much the fill raises the charges on the note."""
+    """Add a fill to its contract note. Returns by how much the fill raises the note's charges."""
     totals = NoteTotals(*(getattr(row, f"total_{name}") or ZERO for name in TOTALS))
     before = NoteLine(*(getattr(row, name) or ZERO for name in LINE))
     after = note.add_fill(before, order, trade)

@@ -112,14 +112,14 @@ def put(
 
 
 def cause_of(connection: Connection, exit_id: str, actor: str) -> Cause:
-    """Return the cause of what the engine does for a linked exit: the request that placed it."""
+    """Return the cause to record for the engine's actions on a linked exit: the request that placed it."""
     return Cause(actor, _BY_ID.first(connection, exit_id=exit_id).correlation_id)
 
 
 def end(
     connection: Connection, ended: LinkedExit, outcome: ExitOutcome, at: datetime, cause: Cause
 ) -> LinkedExit:
-    """Store that a linked exit has ended. An end is final."""
+    """Store that a linked exit has ended. It cannot become active again."""
     if not ended.is_active:
         return ended
     return put(connection, ended, replace(ended, state=ExitState.ENDED, outcome=outcome), at, cause)

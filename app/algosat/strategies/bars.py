@@ -21,7 +21,7 @@ _PRICES: Final = ("open", "high", "low", "close", "volume")
 class Bar:
     """Prices and volume of a symbol in a time window. Windows are counted from midnight, exchange time.
 
-    A window in which continuous trading ends is over then: a daily bar is complete before midnight.
+    A window ends early if continuous trading ends within it, so a daily bar is complete before midnight.
     """
 
     symbol: str
@@ -43,9 +43,9 @@ class Bar:
 class Bars:
     """Builder of one symbol's bars from its quotes.
 
-    A window that was not watched from its beginning gives no bar, since its first prices are not known.
-    A window without a quote gives no bar either. A daily bar needs its last quote only, which has the prices
-    of the whole day: it is returned unless it had ended when watching began.
+    A window that was not watched from its beginning gives no bar, since its first prices are not known. A
+    window without a quote gives no bar either. A daily bar needs only its last quote, which has the prices of
+    the whole day, so it is returned unless it had ended before watching began.
     """
 
     def __init__(

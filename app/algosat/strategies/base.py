@@ -167,9 +167,10 @@ class Strategy(Generic[P]):
     ) -> Order:
         """Place a market order; with `limit` a limit order, with `trigger` a stop, with both a stop-limit.
 
-        An order for the session `after_market` is kept until the market opens; it can be placed once
-        continuous trading has ended. That is the default then for strategies on daily bars, whose bar ends
-        with continuous trading. The default of strategies on shorter bars is the regular session.
+        An order for the session `after_market` is held until the market opens; it can be placed once
+        continuous trading has ended. From then on, `after_market` is the default for strategies on daily
+        bars, whose bar ends with continuous trading. For strategies on shorter bars the default is the
+        regular session.
 
         An entry with `stop_loss` (the trigger price of a stop) or `trail` (the distance at which the stop
         follows the price) is a bracket, with or without `target`. A reduce-only stop with `target` is an OCO
@@ -214,8 +215,8 @@ class Strategy(Generic[P]):
     def close(self, symbol: str) -> Sequence[Order]:
         """Close the position at the market, after cancelling the orders that stand in the way.
 
-        Returns the orders placed at once. Live, quantity that a working order keeps bound is closed once
-        the broker has ended that order; `on_order` tells of each.
+        Returns the orders placed at once. In live trading, quantity for which an order is working is closed
+        once the broker has confirmed that order's cancel; `on_order` reports each step.
         """
         return self.context.close(symbol)
 

@@ -49,7 +49,7 @@ def open_markets(instruments: Sequence[Instrument], calendar: Calendar, at: date
 
 
 def requests_under_way(orders: Sequence[Order], at: datetime) -> Iterator[str]:
-    """Yield the orders with a request under way, in words. After-market orders may wait during a restart."""
+    """Yield a description of each order with a request under way. After-market orders may wait."""
     for order in orders:
         if order.waits(at):
             continue

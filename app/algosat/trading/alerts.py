@@ -1,4 +1,4 @@
-"""Alerts: rows about what needs a person, written in the unit of work that finds it.
+"""Alerts: rows about conditions and events that need a person, written in the unit of work that finds them.
 
 The metric and the log line of an alert follow after the commit.
 """
@@ -41,8 +41,8 @@ def open_alert(
 ) -> bool:
     """Open an alert, unless one of this kind is open for the subject; then only its detail is renewed.
 
-    An event (a kind that does not close itself) that was acknowledged is not opened again with the same
-    detail. Returns whether an alert was opened.
+    If the alert is an event (a kind that does not close itself) and was acknowledged, the same detail does
+    not open it again. Returns whether an alert was opened.
     """
     known = _OPEN.first(connection, account=desk.account, kind=kind.value, subject=subject)
     if known is not None:

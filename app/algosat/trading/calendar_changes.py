@@ -44,7 +44,7 @@ def set_day(desk: Desk, day: date, wanted: str | SpecialSession, cause: Cause) -
 
 
 def delete_day(desk: Desk, day: date, cause: Cause) -> None:
-    """Delete what was set for a day: the files decide about it again.
+    """Delete an admin's entry for a day: the release and the inventory apply to the day again.
 
     Raises NotFound if nothing was set, and InvalidBody for a day in the past.
     """
@@ -90,7 +90,7 @@ def _problems_of_end(desk: Desk, end: date | None) -> Iterator[_Problem]:
     if end is None:
         return
     if end <= desk.sessions.valid_through:
-        yield END, f"must be after {desk.sessions.valid_through}, which the calendar covers without it"
+        yield END, f"must be after {desk.sessions.valid_through}, the end set by release and inventory"
     if end < _today(desk):
         yield END, f"{end} is in the past"
     if end > _today(desk) + _LONGEST:

@@ -25,8 +25,8 @@ NOT_IN_BROKERS_BOOK: Final = "given up: the broker's book does not have it"
 def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
     """Cancel an order, or request its cancel. A second request changes nothing.
 
-    Cancelling an order of an OCO pair, or an exit of a bracket, cancels the linked exit as a whole, also by
-    the id of an order that another has replaced meanwhile; the present order is returned.
+    Cancelling an order of an OCO pair, or an exit of a bracket, cancels the whole linked exit. The id may be
+    that of an order that has been replaced since; the present order is returned.
 
     Raises NotFound, Conflict for an external order, and IllegalTransition for one that has ended.
     """
@@ -84,7 +84,7 @@ def request_all(
         request(connection, desk, order, cause) for order in working if not order.external and chosen(order)
     ]
     for each in linked_exits.active(connection, desk.account):
-        # Between two of its orders, a linked exit would place the next one.
+        # A linked exit that is between two orders would otherwise place the next one.
         last = ledger.get(connection, each.order_id) if each.order_id else None
         if last is not None and not last.is_working and chosen(last):
             linked_exits.end(connection, each, ExitOutcome.CANCELLED, desk.clock(), cause)

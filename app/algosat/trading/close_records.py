@@ -1,4 +1,4 @@
-"""Closes as the store keeps them: who asked for what, and how far each line is."""
+"""Closes as they are stored: who requested what, and the progress of each line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FILLED_SINCE = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class CloseLine:
-    """One position of a close: what was held, what is to be closed, and how far it is."""
+    """One position of a close: the quantity held, the quantity to close, and the progress."""
 
     close_id: str
     strategy: str  # '' for orders placed by hand
@@ -183,7 +183,7 @@ def newest_order(connection: Connection) -> int:
 def filled_since(
     connection: Connection, line: CloseLine, side: Side, trades_up_to: int, *, orders_up_to: int | None = None
 ) -> Decimal:
-    """Return what orders of this side, up to a number, have filled in the line since a trade."""
+    """Return the quantity filled in the line since a trade, by orders of this side up to an order number."""
     rows = _FILLED_SINCE.all(
         connection,
         symbol=line.symbol,
@@ -217,7 +217,7 @@ def _values(line: CloseLine) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as the column types take it."""
+    """Return a value in the form that the column types accept."""
     if isinstance(value, StrEnum):
         return value.value
     return list(value) if isinstance(value, tuple) else value

@@ -71,8 +71,8 @@ class StartPrice:
     def of(self, quantity: Decimal) -> Decimal:
         """Return the price for a position of this quantity.
 
-        Part of what has happened since an older price may be from earlier days. A loss counts as the day's
-        all the same; a gain up to the day's first price does not, since it would hide losses of the day.
+        Part of the change since an older price may be from earlier days. A loss is still counted as the
+        day's; a gain up to the day's first price is not, since it would hide losses of the day.
         """
         if self.is_previous_close or self.open is None:
             return self.last
@@ -155,7 +155,7 @@ def raise_baseline(connection: Connection, account: str, scope: Scope, day: date
 def include_late_trades(
     connection: Connection, desk: Desk, order: Order, events: Iterable[OrderEvent]
 ) -> None:
-    """Count the trades of earlier days among the events in today's baselines: their result is not today's."""
+    """Include trades of earlier days among the events in today's baselines: their result is not today's."""
     traded = [event.trade for event in events if event.trade is not None]
     if not traded:
         return

@@ -41,7 +41,7 @@ class Desk:
     writer: Writer
     notifier: Notifier
     calendar: Calendar
-    sessions: Sessions  # those of the files; the store holds what has been changed since
+    sessions: Sessions  # those of release and inventory; the store has the admins' changes
     books: Bookkeeping
     defaults: Limits  # limits of the settings; the store holds what has been changed since
     square_off_before_close: timedelta
@@ -93,7 +93,7 @@ def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
 
 
 class Charging:
-    """The contract notes of an account, and the fees of what is on none, by the packaged table."""
+    """The contract notes of an account, and the fees of trades on no note, by the packaged table."""
 
     def __init__(self, database: Database, settings: ChargesSettings) -> None:
         self._database, self._settings = database, settings

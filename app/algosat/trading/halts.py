@@ -82,7 +82,7 @@ def halt_trading(
 
 
 def close_halted(desk: Desk, halt: Halt, cause: Cause) -> None:
-    """Close what the halt covers and no close covers yet, unless the halt was lifted meanwhile.
+    """Close positions that the halt covers and no close covers yet, unless the halt has been lifted.
 
     An empty book costs no write.
     """
@@ -103,7 +103,7 @@ def close_halted(desk: Desk, halt: Halt, cause: Cause) -> None:
 def resume_trading(desk: Desk, cause: Cause, *, scope: Scope = ACCOUNT) -> bool:
     """Let orders of the scope pass again. Returns whether the scope was halted.
 
-    Closes that the halt asked for end; their exits stay as they are.
+    Closes that the halt opened are stopped; their working exits stay.
     """
 
     def unit(connection: Connection) -> bool:

@@ -92,7 +92,7 @@ def keep(
 
 
 def keep_id(connection: Connection, key: IdempotencyKey, kept_id: str, at: datetime) -> None:
-    """Record what a key stands for that is not an order, such as a GTT order."""
+    """Record the result of a key if it is not an order, such as a GTT order."""
     _keep(connection, key, Reply([kept_id], None), at)
 
 

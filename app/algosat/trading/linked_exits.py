@@ -80,7 +80,7 @@ def _admit(connection: Connection, desk: Desk, terms: OrderTerms, exits: ExitReq
 def modify_linked(
     desk: Desk, order_id: str, request: ModifyRequest, change: LinkedChange, cause: Cause
 ) -> Order:
-    """Change the target or trail of a linked exit, and new terms of its order with them.
+    """Change the target or trail of a linked exit, together with the terms of its order.
 
     A reduce-only stop without a linked exit gets one. Raises what `modify_order` raises, and InvalidBody if
     the prices contradict each other or the market; then nothing has changed.

@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CalendarChanges:
-    """What admins have set."""
+    """The changes that admins have made."""
 
     valid_through: date | None = None
     holidays: Mapping[date, str] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class CalendarSource:
         try:
             found = self._fetch()
         except (AlgosatError, SQLAlchemyError) as error:
-            # The calendar of a second ago is better than none.
+            # A calendar that is a second old is better than none.
             _log.warning("calendar_not_read", reason=str(error))
             return
         if found != self._entries:

@@ -60,7 +60,7 @@ def request(
         if order.terms.reduce_only:
             exit_alerts.after_gate(connection, desk, remaining, outcome, snapshot, cause)
         return outcome
-    # An order that waits for its market to open is not known to the broker.
+    # The broker does not know an order that waits for its market to open.
     kind = EventKind.MODIFIED if order.status is Status.CREATED else EventKind.MODIFY_REQUESTED
     event = OrderEvent(kind, desk.clock(), change=outcome)
     return ledger.record(connection, order, event, cause, desk.books)

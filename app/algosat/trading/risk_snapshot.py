@@ -1,6 +1,7 @@
 """The risk snapshot of an order, read within the unit of work that places it.
 
-What cannot be read is named in it: an unknown instrument, a missing price, a day the calendar does not cover.
+It lists the facts that could not be read: an unknown instrument, a missing price, a day that the calendar
+does not cover.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def _instrument(row: Any) -> Instrument | None:
 
 
 def _unknown(terms: OrderTerms, row: Any, book: AccountBook, calendar: Denial | None) -> Iterator[Denial]:
-    """Yield a denial for each thing that an entry could not be checked without."""
+    """Yield a denial for each missing fact without which an entry cannot be checked."""
     if row.kind is None:
         yield Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {terms.symbol!r} is known")
     if row.last is None or book.unpriced:

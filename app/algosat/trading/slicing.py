@@ -28,7 +28,7 @@ def place_sliced(desk: Desk, terms: OrderTerms, cause: Cause, *, key: Idempotenc
 
 
 def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> list[Order]:
-    """Judge the whole order once, and store it in slices, all of them or none.
+    """Check the whole order once, and store all of its slices or none.
 
     An exit may have any number of slices; the engine sends them as fast as the broker accepts them.
     """

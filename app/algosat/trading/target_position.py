@@ -40,7 +40,7 @@ def reach_position(desk: Desk, terms: OrderTerms, cause: Cause, *, key: Idempote
         for leg in legs:
             orders += slicing.admit(connection, desk, leg, cause)
             if orders[-1].status is Status.DENIED:
-                break  # no entry without the exit before it
+                break  # the entry is placed only if the exit before it was
         return orders
 
     return place.once(desk, key, work)

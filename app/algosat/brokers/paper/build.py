@@ -22,8 +22,8 @@ from algosat.store import ledger
 def paper_rules(paper: PaperSettings, calendar: Calendar) -> Rules:
     """Return the rules of the exchange.
 
-    Listings are those of the release; seed and latency come from the settings. Beyond the end of the
-    calendar every weekday is an ordinary trading day, so that exits are filled.
+    Listings are those of the release; seed and latency come from the settings. After the end of the calendar
+    every weekday is an ordinary trading day, so that exits are filled.
     """
     return Rules(
         universe=listings.packaged(),

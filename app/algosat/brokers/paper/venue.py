@@ -1,6 +1,6 @@
 """The running paper exchange: the pure market behind a lock, stored before anything is published.
 
-Its listings change with the trading day: expired contracts are settled and leave, and new ones are listed.
+Its listings change with the trading day: expired contracts are settled and removed, and new ones are added.
 
 The market changes in memory under one lock. The first thread to take a second lock writes every pending
 change, together with the state of the market, in one transaction. Only then are the orders published:

@@ -12,7 +12,7 @@ from algosat.errors import Conflict, IllegalTransition
 
 
 def require_changeable(order: Order, change: OrderChange, at: datetime) -> None:
-    """Check that the order can be changed at this moment, whatever the gate says.
+    """Check that the order can be modified at this moment. The gate's checks are separate.
 
     Raises IllegalTransition or Conflict.
     """

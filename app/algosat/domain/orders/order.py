@@ -101,11 +101,11 @@ class Order:
 
     @property
     def due_at(self) -> datetime:
-        """When the order is sent at the earliest: its age counts from then."""
+        """The earliest time at which the order is sent. Its age is measured from then."""
         return self.terms.send_at or self.created_at
 
     def waits(self, at: datetime) -> bool:
-        """Return whether the order is kept here until its market opens."""
+        """Return whether the order is held here until its market opens."""
         return self.status is Status.CREATED and self.terms.send_at is not None and at < self.terms.send_at
 
     @property

@@ -107,7 +107,7 @@ class OrderTerms(Prices):
         return self.session is TradingSession.AFTER_MARKET
 
     def as_regular(self) -> OrderTerms:
-        """Return the terms as the gate judges them when the order is sent."""
+        """Return the terms as the gate checks them when the order is sent."""
         return replace(self, session=TradingSession.REGULAR, send_at=None)
 
 

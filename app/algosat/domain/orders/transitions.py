@@ -38,7 +38,7 @@ ALLOWED: Final[dict[EventKind, frozenset[Status]]] = {
     _E.CANCELLED: _ANY_SENT | {_S.CREATED},
     _E.EXPIRED: _ANY_SENT | {_S.CREATED},
     _E.MODIFY_REQUESTED: LIVE,
-    # From created: an order that waits for its market to open is changed here.
+    # From created: an order that waits for its market to open is modified here, not at the broker.
     _E.MODIFIED: LIVE | {_S.CREATED},
     _E.MODIFY_FAILED: LIVE,
     # Also while submitting or unknown: the request is kept, and sent once the order is acknowledged.

@@ -23,7 +23,7 @@ def judge(terms: OrderTerms, snapshot: RiskSnapshot | Denial) -> tuple[OrderTerm
     protection = protection_price(judged, snapshot.instrument, snapshot.quote, snapshot.circuit_quote(judged))
     judged = replace(judged, protection_price=protection)
     denial = risk.first_denial(judged, snapshot)
-    if denial is None and not terms.reduce_only:  # a second sale may be a mistake, exit or not
+    if denial is None and not terms.reduce_only:  # an equal sale may be a mistake, even if it is an exit
         denial = limit_checks.is_not_a_repeat(terms, snapshot)
     if terms.is_after_market and terms.send_at is None and denial is None:
         judged = replace(judged, send_at=snapshot.opens_at)

@@ -2,11 +2,11 @@
 
     paths, quotes = follow_day(rules, paths, span, at)
 
-A walk continued from stored paths gives the same prices as one that was never stopped. Shares have
-changing trends, revert to their listed price, gap overnight, and sometimes run into their circuit limit.
-Futures follow their underlying, and options the price that Black's formula gives for it with a fixed
-volatility. An option's price moves at every eighth step, in turns: the market has more options than anything
-else, and each quote costs time.
+A walk continued from stored paths gives the same prices as one that was never stopped. Shares have changing
+trends, revert to their listed price, gap overnight, and sometimes run into their circuit limit. Futures
+follow their underlying, and options the price that Black's formula gives for it with a fixed volatility.
+Options take turns: the price of each moves at every eighth step, since they are the most numerous instruments
+and each quote costs time.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def initial_paths(universe: Universe) -> Paths:
 
 
 def contract_path(listing: Listing, paths: Paths, at: datetime) -> Path:
-    """Return the walk of a contract before its first day. It begins at the price its underlying gives it."""
+    """Return the walk of a contract before its first day. Its first price follows from its underlying's."""
     fair = Decimal(_fair_of_contract(listing, paths, at))
     return _path_at(max(on_tick(fair, listing.instrument.tick), listing.instrument.tick))
 
@@ -246,9 +246,9 @@ def _is_option(listing: Listing) -> bool:
 
 
 def _has_its_turn(listing: Listing, paths: Paths, phases: Mapping[str, Phase]) -> bool:
-    """Return whether a symbol moves at this step: all but options always do, and all do on their first.
+    """Return whether a symbol moves at this step. Only options skip steps, and never their first one.
 
-    So do options whose underlying is in its closing auction: its steps count no turns then.
+    While the underlying is in its closing auction, its options move at every step, too.
     """
     if not _is_option(listing) or not paths[listing.symbol].opened:
         return True

@@ -90,7 +90,7 @@ def quotes(
     Args:
         bar: The length of the recording's bars.
         calendar: The trading hours over which daily bars are spread; without it, and on days without
-            trading, they are spread over the whole day.
+            trading, the bars are spread over the whole day.
     """
 
     def span(recorded: RecordedBar) -> tuple[datetime, timedelta]:
@@ -110,7 +110,7 @@ def quotes(
 def _trading_hours(
     calendar: Calendar, instrument: Instrument, at: datetime
 ) -> tuple[datetime, timedelta] | None:
-    """Return beginning and length of continuous trading on a day, or None if there is none or no end."""
+    """Return start and length of continuous trading on a day; None if there is no trading, or no end."""
     where = (instrument.segment, instrument.has_derivatives, at)
     try:
         opens, closes = calendar.opens_at(*where), calendar.closes_at(*where)

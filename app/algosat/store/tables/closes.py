@@ -1,4 +1,4 @@
-"""Tables of closes: who asked to be flat, and how far each line is."""
+"""Tables of closes: who requested each close, and the progress of each line."""
 
 from __future__ import annotations
 

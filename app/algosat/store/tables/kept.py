@@ -1,4 +1,4 @@
-"""Tables of what the engine keeps besides orders: linked exits and GTT orders."""
+"""Tables of the linked exits and GTT orders that the engine manages."""
 
 from __future__ import annotations
 

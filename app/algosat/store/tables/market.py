@@ -26,8 +26,8 @@ instruments = Table(
     Column("settlement", String(16)),
 )
 
-# Instruments that the broker no longer lists although something of them is held: the gate judges exits by
-# them. One column, so that a new property of instruments is no new column here.
+# Instruments that the broker no longer lists although a position in them is open: the gate checks exits
+# against them. All properties are in one column, so that a new property needs no migration here.
 former_instruments = Table(
     "former_instruments",
     metadata,

@@ -12,7 +12,7 @@ from algosat.store.tables import gtt_orders, linked_exits, linked_orders, orders
 
 
 def compare_kept_orders(connection: Connection) -> Iterator[str]:
-    """Compare what the engine keeps with the orders that it has placed."""
+    """Compare linked exits and GTT orders with the orders that the engine has placed for them."""
     yield from _compare_linked_exits(connection)
     yield from _compare_gtt_orders(connection)
 

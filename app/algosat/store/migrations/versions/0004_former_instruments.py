@@ -1,4 +1,4 @@
-"""Former instruments: what is held although the broker no longer lists it."""
+"""Former instruments: instruments of open positions that the broker no longer lists."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Schema version 0006: the trading session of an order, and when an after-market order is sent.
 
-A release that does not know `send_at` rejects the orders that wait, since their age is past its deadline.
+A release that does not know `send_at` rejects waiting orders, since they are older than its send deadline.
 """
 
 from __future__ import annotations
