@@ -43,7 +43,7 @@ class AlertView(Output):
     """Severity of the kind."""
     subject: Annotated[str, Field(examples=["ALPHA-EQ"])]
     """Order, instrument or other thing that the alert is about."""
-    detail: Annotated[str, Field(examples=["the open position has no price: it counts at cost"])]
+    detail: Annotated[str, Field(examples=["the open position has no price: it is valued at cost"])]
     """What was found, in a sentence."""
     opened_at: Timestamp
     """Time at which the alert was opened."""

@@ -153,8 +153,8 @@ def close_position(symbol: str, body: PositionSelection) -> Response:
     cancelled first; to close a part, only as many exits as needed to free its quantity. Exits are sent as
     soon as the broker confirms the cancels. The engine follows the close until the position is flat; if a
     person is needed, an alert opens. In a closed market the exits wait for the next open. Until the close is
-    finished, the gate denies orders that would open or increase the position. An equal request is answered
-    with the close that is under way.
+    finished, the gate denies orders that would open or increase the position. While a close is under way, an
+    equal request returns that close.
     """
     terms = body.terms()
     closing = close.close_position(

@@ -166,7 +166,7 @@ def charges(
     broker: str = "zerodha",
     exchange: str = "nse",
 ) -> Charges:
-    """Return the charges on a note with one symbol and product, nothing of it netted. Raises FeesUnknown."""
+    """Return the charges on a note with one symbol and product, without netting. Raises FeesUnknown."""
     note = note_for(table, kind, product, on, broker=broker, exchange=exchange)
     is_delivery = kind is InstrumentKind.EQUITY and product is Product.DELIVERY
     plan = table.plan(broker, kind, product)

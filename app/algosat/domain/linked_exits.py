@@ -464,7 +464,7 @@ def _may_try(of: LinkedExit, facts: ExitFacts) -> bool:
 
 
 def _was_just_refused(order: Order, facts: ExitFacts) -> bool:
-    """Return whether the broker refused to cancel the order just now: it is not asked again at once."""
+    """Return whether the broker has just refused to cancel the order; if so, the next request is delayed."""
     return order.code == EngineCode.CANCEL_REFUSED and abs(facts.at - order.updated_at) < _DELAYS[0]
 
 

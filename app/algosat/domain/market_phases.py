@@ -147,7 +147,7 @@ class Sessions:
 
 
 def window_problems(windows: Sequence[Window]) -> Iterator[tuple[int, str]]:
-    """Yield what is wrong with the windows of a day: the number of a window, and a text about it."""
+    """Yield the problems of a day's windows: the number of the window, and a text about the problem."""
     for number, window in enumerate(windows):
         if window.end <= window.start:
             yield number, f"ends at {window.end:%H:%M}, which is not after its start at {window.start:%H:%M}"

@@ -120,7 +120,7 @@ def _alert_old_prices(desk: Desk, prices: Mapping[str, date]) -> None:
 def _valuation(position: UnpricedPosition) -> str:
     """Return how a position without a current price is valued, for the alert."""
     if position.last is None:
-        return "the open position has no price: it counts at cost, and the gate denies entries meanwhile"
+        return "the open position has no price: it is valued at cost, and the gate denies entries"
     return (
         "the open position's symbol is no longer listed: it counts at its last known price "
         f"{position.last}, and the gate denies entries meanwhile"

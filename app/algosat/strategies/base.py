@@ -213,7 +213,7 @@ class Strategy(Generic[P]):
         return self.context.modify(order.id, ModifyRequest(quantity, limit, trigger))
 
     def close(self, symbol: str) -> Sequence[Order]:
-        """Close the position at the market, after cancelling the orders that stand in the way.
+        """Close the position at the market, after cancelling the orders that are in the way.
 
         Returns the orders placed at once. In live trading, quantity for which an order is working is closed
         once the broker has confirmed that order's cancel; `on_order` reports each step.

@@ -59,7 +59,7 @@ def delete_day(desk: Desk, day: date, cause: Cause) -> None:
 
 
 def set_end(desk: Desk, end: date | None, cause: Cause) -> None:
-    """Set the last day that the calendar covers; None: the one of the files. Raises InvalidBody."""
+    """Set the last day that the calendar covers; None returns to that of the files. Raises InvalidBody."""
 
     def unit(connection: Connection) -> None:
         _require_none(list(_problems_of_end(desk, end)))

@@ -96,8 +96,8 @@ def request(
 ) -> Order:
     """Request a cancel within the caller's unit of work.
 
-    The cancel of a stop or target ends its linked exit, so that no stop is placed again: a cancel or a close
-    has precedence. With `keeps_link` the linked exit continues with what is left.
+    The cancel of a stop or target ends its linked exit, so that the engine places no new stop: a cancel or a
+    close has precedence. With `keeps_link` the linked exit continues with what is left.
     """
     if not keeps_link and order.terms.reduce_only:
         linked = linked_exits.of_order(connection, order.id)

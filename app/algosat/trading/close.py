@@ -115,9 +115,9 @@ def close_all(
     product: Product | None = None,
     key: IdempotencyKey | None = None,
 ) -> Closing:
-    """Close all positions, or all of one strategy or product, and cancel what could open one.
+    """Close all positions, or those of one strategy or product, and cancel orders that could open one.
 
-    If nothing is held and nothing works, the close is finished at once and has no lines.
+    Without positions and working orders, the close is finished at once and has no lines.
     """
     chosen = PositionFilter(strategy=strategy, product=product)
 
@@ -133,7 +133,7 @@ def close_for_strategy(
 ) -> tuple[Order, ...]:
     """Close a strategy's position in its own name. Returns the exits placed at once, possibly none.
 
-    Orders that the strategy places afterwards are left alone: it may enter again before it is flat.
+    Orders that the strategy places afterwards are not cancelled: it may enter again before it is flat.
     """
     chosen = PositionFilter(strategy, symbol, product)
 
@@ -234,10 +234,10 @@ def _open(
     held: Mapping[LineKey, Decimal],
     terms: CloseTerms,
 ) -> _Opened:
-    """Store a close of these lines, and take its first steps.
+    """Store a close of these lines, and place its first cancels and exits.
 
-    A request for what an equal one is closing already is answered with that close: a client that repeats
-    itself while the market is closed leaves one close, not thousands for the engine to follow.
+    If a close of an equal request is under way, that close is returned: a client that repeats its request
+    while the market is closed creates one close, not thousands for the engine to follow.
     """
     if terms.is_partial:
         _require_one_free_line(connection, desk, held)

@@ -1,7 +1,7 @@
 """The day's profit or loss, measured against a baseline: the scope's equity when the day began.
 
-The baseline follows from the ledger and from the last prices of the previous trading day. It is the same
-whichever process writes it, at whatever time of the day.
+The baseline follows from the ledger and from the last prices of the previous trading day. It is the same for
+every process, at any time of the day.
 """
 
 from __future__ import annotations

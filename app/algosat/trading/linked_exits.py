@@ -1,7 +1,7 @@
 """Place and change linked exits: OCO pairs, brackets and trailing stops.
 
-Everything is checked before anything is stored. The gate judges each order that is sent, as always; the
-prices of an exit that is not sent yet are checked against its stop, the market and the instrument.
+Everything is checked before anything is stored. The gate checks each order that is sent, as always. The
+prices of an exit that has not been sent are checked against its stop, the market and the instrument.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def place_linked(
 ) -> Placed:
     """Place a stop with a target or a trail, or an entry with its exits (a bracket).
 
-    `terms` are those of a reduce-only stop, whose trigger price may be missing if it trails, or of an entry.
+    `terms` are those of an entry or of a reduce-only stop. A trailing stop needs no trigger price.
 
     Raises InvalidBody if the prices contradict each other or the market; then nothing is stored. A denied
     order is returned as `place_order` returns it, and has no linked exit.

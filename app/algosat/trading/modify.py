@@ -1,6 +1,6 @@
-"""Modify an order: the gate judges the new terms, and the engine sends the request to the broker.
+"""Modify an order: the gate checks the new terms, and the engine sends the request to the broker.
 
-An after-market order that waits for its market to open is changed at once.
+An after-market order that waits for its market to open is modified at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Alerts about rejected orders: exits that are kept back, and sliced entries that are incomplete."""
+"""Alerts about rejected orders: exits, and sliced entries that are incomplete."""
 
 from __future__ import annotations
 

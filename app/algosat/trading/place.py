@@ -61,7 +61,7 @@ def place_basket(
     key: IdempotencyKey | None = None,
     all_or_none: bool = False,
 ) -> Placed:
-    """Place several orders. Each is judged on the book with the orders before it.
+    """Place several orders. Each is checked against the book that includes the orders before it.
 
     With `all_or_none` every leg is denied if the gate denies one.
     """
@@ -118,7 +118,7 @@ def _admit_all_or_none(
     try:
         with part(connection):
             orders: list[Order] = []
-            for terms in legs:  # each is judged with those before it, so these must be stored
+            for terms in legs:  # each leg is checked with those before it, so these must be stored
                 judged.append(_judged(connection, desk, terms))
                 orders.append(write(connection, desk, *judged[-1], cause))
             if any(order.status is Status.DENIED for order in orders):

@@ -13,11 +13,11 @@ class DenialCode(Code):
     # What cannot be checked is denied.
     UNKNOWN_SYMBOL = "unknown_symbol", "No instrument of this name is known."
     NO_QUOTE = "no_quote", "There is no price to check the order against, or to value open positions with."
-    CALENDAR_UNKNOWN = "calendar_unknown", "The trading calendar does not cover this moment."
+    CALENDAR_UNKNOWN = "calendar_unknown", "The trading calendar does not cover this moment. Extend it."
 
-    HALTED = "halted", "Trading is halted; only orders that reduce a position pass."
+    HALTED = "halted", "Trading is halted; only exits pass. Resume trading first."
     INVALID_TERMS = "invalid_terms", "The prices given do not fit the type of the order."
-    SYMBOL_NOT_ALLOWED = "symbol_not_allowed", "The symbol is not on the list of those allowed."
+    SYMBOL_NOT_ALLOWED = "symbol_not_allowed", "The symbol is not in the limit `allowed_symbols`."
     CONTRACT_EXPIRED = "contract_expired", "The contract has expired."
     NEAR_DELIVERY = (
         "near_delivery",
@@ -42,10 +42,13 @@ class DenialCode(Code):
         "above_freeze_quantity",
         "The exchange takes no single order of this quantity. Use `POST /orders/sliced`.",
     )
-    STALE_QUOTE = "stale_quote", "The last price is too old to check the order against."
+    STALE_QUOTE = "stale_quote", "The last price is too old to check the order against. Wait for a new one."
     OUTSIDE_CIRCUIT = "outside_circuit", "A price is outside the day's circuit limits."
     OUTSIDE_PRICE_BAND = "outside_price_band", "A price is too far from the last price."
-    TRIGGER_ALREADY_PASSED = "trigger_already_passed", "The market is beyond the trigger price already."
+    TRIGGER_ALREADY_PASSED = (
+        "trigger_already_passed",
+        "The market is beyond the trigger price already. Use a market or limit order.",
+    )
 
     NOT_REDUCING = "not_reducing", "A reduce-only order must be opposite to a position of its own book."
     MORE_THAN_HELD = "more_than_held", "The quantity exceeds what is left of the position."

@@ -12,7 +12,7 @@ from algosat.domain.risk.snapshot import RiskSnapshot
 
 
 def nothing_is_unknown(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-    """Deny what cannot be checked, unless the order reduces a position."""
+    """Deny an order that cannot be checked, unless it reduces a position."""
     if terms.reduce_only and snapshot.position.left_to_reduce(terms.side):
         return None
     return next(iter(snapshot.unknown), None)

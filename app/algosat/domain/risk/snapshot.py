@@ -235,7 +235,7 @@ class RiskSnapshot:
         return max(position.with_order(terms).margin - position.margin, ZERO)
 
     def without_one_order(self) -> RiskSnapshot:
-        """Return the snapshot without one order of today, the one that is judged again."""
+        """Return the snapshot without one order of today, which is being checked again."""
         scopes = (replace(scope, orders_today=scope.orders_today - 1) for scope in self.scopes)
         return replace(self, scopes=tuple(scopes))
 
