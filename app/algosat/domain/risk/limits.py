@@ -22,8 +22,8 @@ class Limits:
 
     price_band_percent: Decimal = field(
         metadata=_means(
-            "Largest distance of a price from the last price, in percent; in an option at least that of the "
-            "protection of a market order."
+            "Largest distance of a price from the last price, in percent; for options, never less than the "
+            "distance of market protection."
         )
     )
     # Shares are limited by quantity and value; futures and options by lots and margin, since one lot is the
