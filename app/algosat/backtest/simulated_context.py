@@ -151,6 +151,8 @@ class SimulatedContext:
 
         Returns the orders that are rejected. Orders whose market has not opened yet keep waiting.
         """
+        if not self._kept:
+            return []
         kept, self._kept = self._kept, []
         outcomes = (self._send_kept(self._ledger.orders[order_id], symbol) for order_id in kept)
         return [order for order in outcomes if order is not None]
@@ -280,6 +282,8 @@ class SimulatedContext:
 
     def advance_exits(self, quote: Quote) -> list[Order]:
         """Advance the linked exits of the quote's symbol. Returns the orders that changed at once."""
+        if self._linked.is_empty:
+            return []
         return self._linked.advance(quote, self.instrument(quote.symbol).tick, self.now)
 
     def check_daily_loss(self) -> None:

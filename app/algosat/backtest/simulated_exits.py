@@ -80,6 +80,11 @@ class SimulatedExits:
                 return linked.of.order_id
         return None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no linked exit is active."""
+        return not self._active
+
     def advance(self, quote: Quote, tick: Decimal, at: datetime) -> list[Order]:
         """Perform the due actions for the symbol of a quote. Returns the orders that changed at once."""
         self._changed = []

@@ -99,16 +99,14 @@ class Bars:
             return
         if bar is None:
             bar = self._first(quote, traded)
+            self._ends = None if bar is None else bar.end
         elif self._seconds != SECONDS_A_DAY:
             bar = Bar(
                 bar.symbol, bar.start, bar.seconds,
                 bar.open, max(bar.high, last), min(bar.low, last), last, bar.volume + traded,
                 bar.trading_ended,
             )  # fmt: skip
-        if bar is None:
-            return
-        self._bar = _of_whole_day(quote, bar) if self._seconds == SECONDS_A_DAY else bar
-        self._ends = bar.end
+        self._bar = _of_whole_day(quote, bar) if bar and self._seconds == SECONDS_A_DAY else bar
 
     def _first(self, quote: Quote, traded: Decimal) -> Bar | None:
         """Return the bar that begins with the quote, or None after the end of continuous trading."""
