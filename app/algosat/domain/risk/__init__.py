@@ -46,7 +46,11 @@ def _in_each_scope(check: limit_checks.ScopedCheck) -> Check:
     """Apply the check to the account's limits, then to the limits of the strategy."""
 
     def check_all(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
-        return _first(check(terms, snapshot, scope) for scope in snapshot.scopes)
+        for scope in snapshot.scopes:
+            denial = check(terms, snapshot, scope)
+            if denial is not None:
+                return denial
+        return None
 
     return check_all
 
@@ -98,13 +102,18 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 def first_denial(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     """Return the first denial of the checks, or None if the order passes all of them."""
-    return _first(check(terms, snapshot) for check in CHECKS)
+    return _first_of(CHECKS, terms, snapshot)
 
 
 def first_size_denial(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     """Return the first denial for the order's whole quantity, filled or not; None if the size is allowed."""
-    return _first(check(terms, snapshot) for check in _SIZE)
+    return _first_of(_SIZE, terms, snapshot)
 
 
-def _first(denials: Iterable[Denial | None]) -> Denial | None:
-    return next((denial for denial in denials if denial is not None), None)
+def _first_of(checks: Iterable[Check], terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    # A loop: nested generators made the gate a sixth slower.
+    for check in checks:
+        denial = check(terms, snapshot)
+        if denial is not None:
+            return denial
+    return None
