@@ -86,7 +86,7 @@ class SimulatedExits:
         return not self._active
 
     def advance(self, quote: Quote, tick: Decimal, at: datetime) -> list[Order]:
-        """Perform the due actions for the symbol of a quote. Returns the orders that changed at once."""
+        """Carry out the actions due at a quote, for its symbol. Returns the orders that changed at once."""
         self._changed = []
         for linked in [each for each in self._active if each.of.symbol == quote.symbol]:
             for _ in range(_MOST_STEPS):

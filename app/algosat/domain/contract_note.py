@@ -64,7 +64,7 @@ class NoteLine(NoteTotals):
     same_day_brokerage: Decimal = ZERO  # of these orders, charged as intraday
 
     def with_fill(self, side: Side, value: Decimal, brokerage: Decimal) -> NoteLine:
-        """Return the line with a fill that is not netted."""
+        """Return the line with a fill of a product other than delivery."""
         if side is Side.BUY:
             return replace(self, bought=self.bought + value, brokerage=self.brokerage + brokerage)
         return replace(self, sold=self.sold + value, brokerage=self.brokerage + brokerage)

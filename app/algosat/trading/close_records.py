@@ -217,7 +217,7 @@ def _values(line: CloseLine) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value in the form that the column types accept."""
+    """Convert a value of a line to one that its column accepts."""
     if isinstance(value, StrEnum):
         return value.value
     return list(value) if isinstance(value, tuple) else value

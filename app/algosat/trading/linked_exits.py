@@ -49,15 +49,14 @@ def place_linked(
 def place_linked_or_deny(
     desk: Desk, terms: OrderTerms, exits: ExitRequest, cause: Cause, *, key: IdempotencyKey
 ) -> Placed:
-    """Place as `place_linked` does, but store prices that contradict each other as a denial."""
-
+    """Place as `place_linked` does, but store a denied order if the prices contradict each other."""
     return place.once(desk, key, lambda connection: [admit_or_deny(connection, desk, terms, exits, cause)])
 
 
 def admit_or_deny(
     connection: Connection, desk: Desk, terms: OrderTerms, exits: ExitRequest, cause: Cause
 ) -> Order:
-    """Judge and store an order with its linked exits; prices that contradict each other are a denial."""
+    """Store an order with its linked exits, or a denied order if their prices contradict each other."""
     try:
         return _admit(connection, desk, terms, exits, cause)
     except InvalidBody as error:
@@ -69,6 +68,10 @@ def admit_or_deny(
 def _admit(connection: Connection, desk: Desk, terms: OrderTerms, exits: ExitRequest, cause: Cause) -> Order:
     instrument, quote = queries.listed(connection, terms.symbol)
     if instrument is None or quote is None:
+        if terms.reduce_only:  # the gate would let the stop pass, without its target or trail
+            raise InvalidBody(
+                f"there is no price of {terms.symbol} to check the exits by: place a plain stop"
+            )
         return place.admit(connection, desk, terms, cause)  # the gate denies it
     terms, prices = prepared(terms, exits, LinkedMarket(instrument, quote))
     order = place.admit(connection, desk, terms, cause)

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from algosat.config.settings import Settings
 from algosat.domain.alert_kinds import AlertKind
@@ -31,6 +31,7 @@ from algosat.errors import AlgosatError, BrokerNotReached, BrokerRejected, Broke
 from algosat.store import linked_exits as rows
 from algosat.store import queries
 from algosat.store.tables import linked_exits as linked_table
+from algosat.store.tables import quotes
 from algosat.store.verify.verify import verify
 from algosat.trading import alerts, cancel, close, linked_exits, modify
 from algosat.trading.close import CloseTerms
@@ -95,7 +96,7 @@ class Walk:
         self.step()
 
     def end(self, order: Order, status: Status) -> None:
-        """End an order at the broker without being asked to."""
+        """Report that the broker has ended an order that nobody cancelled."""
         report = next(report for report in self.exchange.book.values() if report.tag == order.id)
         self.exchange.book[report.broker_order_id] = replace(report, status=status)
         self.step()
@@ -566,6 +567,14 @@ def test_contradiction_names_the_field_and_stores_nothing(
     with walk.desk.database.read() as connection:
         assert len(queries.orders_page(connection, limit=100).rows) == before
         assert rows.active(connection, "paper") == []
+
+
+def test_target_of_a_symbol_without_a_price_is_refused_and_no_stop_is_placed(walk: Walk) -> None:
+    """A reduce-only stop alone would pass: the target would be left out without a word."""
+    walk.desk.writer.run(lambda connection: connection.execute(delete(quotes)))
+    with pytest.raises(InvalidBody, match="there is no price of ALPHA-EQ"):
+        linked_exits.place_linked(walk.desk, terms_of(**stop()), ExitRequest(Decimal(105)), CAUSE)
+    assert walk.working == []
 
 
 def test_pair_larger_than_the_position_is_denied_and_not_linked(walk: Walk) -> None:
