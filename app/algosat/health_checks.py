@@ -60,9 +60,10 @@ def all_checks(
 
 
 def _database(database: Database) -> Finding:
-    with database.read() as connection:
-        found = schema_version.read_version(connection)
-    return Finding(found == schema_version.HEAD, f"schema version {found}")
+    found = schema_version.find_versions(database)
+    if found is None:
+        return Finding(False, "empty: it has no schema")
+    return Finding(found.is_usable, f"schema version {found.head}")
 
 
 def _security(database: Database) -> Finding:

@@ -24,9 +24,7 @@ def does_not_start(copy: Controller) -> None:
 
 
 def is_unhealthy(copy: Controller) -> None:
-    copy.edit(
-        "app/algosat/health_checks.py", "Finding(found == schema_version.HEAD,", "Finding(found is None,"
-    )
+    copy.edit("app/algosat/health_checks.py", "Finding(found.is_usable,", "Finding(found is None,")
 
 
 def migrates_badly(copy: Controller) -> None:

@@ -8,44 +8,73 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from algosat.errors import ConfigurationError
 from algosat.store.database import Database
+from algosat.store.schema_version import HEAD, HEAD_TABLE, OLDEST, OLDEST_TABLE, SchemaVersions
 from algosat.store.write_lock import exclusive
 
 
-def head() -> str:
-    """Return the schema version of this release."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    if revision is None:
-        raise ConfigurationError("this release contains no migrations: it was built incorrectly")
-    return revision
-
-
-def known_versions() -> frozenset[str]:
-    """Return all schema versions this release can upgrade from, including its own."""
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
-
-
-def current(database: Database) -> str | None:
-    """Return the schema version of the store; None if the store is empty."""
-    with database.read() as connection:
-        return version_of(connection)
-
-
-def version_of(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def scripts() -> ScriptDirectory:
+    """Return the migrations of this release."""
+    return ScriptDirectory.from_config(_config())
 
 
 def upgrade(database: Database) -> None:
-    """Upgrade the store to this release's schema version, in one transaction, under the write lock."""
+    """Upgrade the store to this release's schema version, in one transaction, under the write lock.
+
+    A store that a newer release has upgraded stays as it is.
+
+    Raises:
+        ConfigurationError: This release may not run on the store, because a newer one has upgraded it.
+    """
     if database.path is not None:
         database.path.touch(mode=0o640)  # SQLite would create it readable for all users
     with exclusive(database), database.write() as connection:
+        found = _versions(connection)
+        if found is not None:
+            found.require_not_too_new()
+            if found.head > HEAD:
+                return
+            _keep_head(connection, found.head)
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, HEAD)
+        if found is None or found.oldest < OLDEST:
+            _set_oldest(connection)
+
+
+def _versions(connection: Connection) -> SchemaVersions | None:
+    oldest = _version_in(connection, OLDEST_TABLE)
+    if oldest is None:
+        return None
+    return SchemaVersions(_version_in(connection, HEAD_TABLE) or oldest, oldest)
+
+
+def _version_in(connection: Connection, table: str) -> str | None:
+    return _context(connection, table).get_current_revision()
+
+
+def _keep_head(connection: Connection, head: str) -> None:
+    """Write the schema version of an existing store to the table that Alembic uses from now on."""
+    context = _context(connection, HEAD_TABLE)
+    if context.get_current_revision() is None:
+        context.stamp(scripts(), head)
+
+
+def _set_oldest(connection: Connection) -> None:
+    connection.execute(
+        text(
+            f"CREATE TABLE IF NOT EXISTS {OLDEST_TABLE} (version_num VARCHAR(32) NOT NULL, "
+            f"CONSTRAINT {OLDEST_TABLE}_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(text(f"DELETE FROM {OLDEST_TABLE}"))  # noqa: S608
+    connection.execute(text(f"INSERT INTO {OLDEST_TABLE} VALUES (:oldest)"), {"oldest": OLDEST})  # noqa: S608
+
+
+def _context(connection: Connection, table: str) -> MigrationContext:
+    return MigrationContext.configure(connection, opts={"version_table": table})
 
 
 def _config() -> Config:

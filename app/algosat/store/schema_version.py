@@ -1,4 +1,8 @@
-"""The schema version that this release needs, and the check of a store's version.
+"""The schema versions of a store, and the check whether this release may run on them.
+
+A store keeps two versions. `schema_version` holds the newest migration that was applied. `alembic_version`
+holds the schema version of the oldest release that may run: additive migrations leave it as it is, so that a
+rollback needs no migration back. Releases up to schema version 0012 know the second table only.
 
 The check runs at every start and health check, so it must not import Alembic, which takes a third of a
 second and 11 MB. A test compares HEAD with the migrations.
@@ -8,42 +12,97 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, cast
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
-from sqlalchemy import Connection, column, select, table
+from sqlalchemy import column, select, table, true
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from algosat.errors import ConfigurationError, StoreBusy
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
 
-HEAD: Final = "0012"
+HEAD: Final = "0012"  # the newest migration
+OLDEST: Final = "0012"  # the oldest schema version whose release may run on this release's store
+
+HEAD_TABLE: Final = "schema_version"
+OLDEST_TABLE: Final = "alembic_version"
 
 _AGAIN_AFTER: Final = 1.0  # seconds
 _PATIENCE: Final = 240.0  # seconds; systemd gives a start 300
 
 _log = structlog.get_logger(__name__)
-_VERSION = Prepared(select(column("version_num")).select_from(table("alembic_version")))
+_HEAD = table(HEAD_TABLE, column("version_num"))
+_OLDEST = table(OLDEST_TABLE, column("version_num"))
+_VERSIONS = Prepared(
+    select(_HEAD.c.version_num.label("head"), _OLDEST.c.version_num.label("oldest")).select_from(
+        _HEAD.join(_OLDEST, true())
+    )
+)
+# Of a store that no release with two version tables has upgraded yet.
+_ONLY_VERSION = Prepared(select(_OLDEST.c.version_num.label("head"), _OLDEST.c.version_num.label("oldest")))
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersions:
+    """The newest migration of a store, and the schema version of the oldest release that may run on it."""
+
+    head: str
+    oldest: str
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the store lacks migrations of this release."""
+        return self.head < HEAD
+
+    @property
+    def is_too_new(self) -> bool:
+        """Whether a later release has removed what this release uses."""
+        return self.oldest > HEAD
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.is_behind and not self.is_too_new
+
+    def require_not_too_new(self) -> None:
+        """Raise ConfigurationError if a later release has removed what this release uses."""
+        if self.is_too_new:
+            raise ConfigurationError(
+                f"the store has schema version {self.head}, which needs a release of schema version "
+                f"{self.oldest} or newer, and this release has {HEAD}: deploy a newer release"
+            )
+
+
+def find_versions(database: Database) -> SchemaVersions | None:
+    """Return the schema versions of the store; None if the store is empty."""
+    for statement in (_VERSIONS, _ONLY_VERSION):
+        try:
+            with database.read() as connection:
+                row = statement.first(connection)
+        except DBAPIError as error:
+            if not _is_missing(error):
+                raise
+        else:
+            return SchemaVersions(row.head, row.oldest) if row else None
+    return None
 
 
 def require_current(database: Database) -> None:
-    """Raise ConfigurationError if the store has another schema version.
+    """Raise ConfigurationError if this release may not run on the store.
 
     Raises StoreBusy if the store does not answer, so that its version is not known.
     """
     try:
-        with database.read() as connection:
-            found = read_version(connection)
+        found = find_versions(database)
     except DBAPIError as error:
-        if not _is_missing(error):
-            raise StoreBusy(f"the store does not answer: {str(error.orig).strip()}") from error
-        found = None
-    if found != HEAD:
+        raise StoreBusy(f"the store does not answer: {str(error.orig).strip()}") from error
+    if found is None or found.is_behind:
         raise ConfigurationError(
-            f"the store is at schema version {found or 'none'}, this release needs {HEAD}: "
+            f"the store is at schema version {found.head if found else 'none'}, this release needs {HEAD}: "
             "run `algosat db upgrade`"
         )
+    found.require_not_too_new()
 
 
 def await_current(
@@ -72,8 +131,3 @@ def await_current(
 def _is_missing(error: DBAPIError) -> bool:
     """Whether the error is that the version table does not exist."""
     return isinstance(error, ProgrammingError) or "no such table" in str(error.orig)
-
-
-def read_version(connection: Connection) -> str | None:
-    """Return the schema version of the store; None if the version table is empty."""
-    return cast(str | None, _VERSION.scalar(connection))

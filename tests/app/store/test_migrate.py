@@ -1,27 +1,130 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import Script
+from sqlalchemy import text
 
 import algosat.brokers.paper.persistence  # noqa: F401 - declares its tables
 from algosat.errors import ConfigurationError
-from algosat.store import migrate
+from algosat.store import migrate, schema_version
 from algosat.store.database import Database
+from algosat.store.schema_version import HEAD, HEAD_TABLE, OLDEST, OLDEST_TABLE, SchemaVersions
 from algosat.store.tables import metadata
+from tests.app.store import additive
+
+# Newest first. Migrations up to 0012 were made for releases that compare for equality.
+SUCCESSORS = [it for it in migrate.scripts().walk_revisions() if it.revision > "0012"]
+
+
+@pytest.fixture
+def unmade(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/unmade.db")
+    yield database
+    database.close()
+
+
+def upgrade_to(version: str, database: Database, patch: pytest.MonkeyPatch) -> None:
+    with patch.context() as earlier:
+        earlier.setattr(migrate, "HEAD", version)
+        earlier.setattr(migrate, "OLDEST", version)
+        migrate.upgrade(database)
 
 
 def test_migrations_lead_to_the_tables_of_the_code(database: Database) -> None:
+    options = {
+        "version_table": HEAD_TABLE,
+        "include_name": lambda name, kind, _parents: (kind, name) != ("table", OLDEST_TABLE),
+    }
     with database.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+
+
+def test_version_in_the_code_is_the_newest_migration() -> None:
+    assert migrate.scripts().get_current_head() == HEAD
 
 
 def test_second_upgrade_changes_nothing(database: Database) -> None:
-    before = migrate.current(database)
+    before = schema_version.find_versions(database)
     migrate.upgrade(database)
-    assert migrate.current(database) == before == migrate.head()
+    assert schema_version.find_versions(database) == before
+
+
+@pytest.mark.parametrize("version", ["0001", "0007", "0012"])
+def test_store_of_a_release_with_one_version_table_is_upgraded(
+    unmade: Database, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade_to(version, unmade, monkeypatch)
+    with unmade.engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE {HEAD_TABLE}"))
+    assert schema_version.find_versions(unmade) == SchemaVersions(version, version)
+    migrate.upgrade(unmade)
+    assert schema_version.find_versions(unmade) == SchemaVersions(HEAD, OLDEST)
+
+
+def test_upgrade_leaves_a_store_that_a_newer_release_has_extended(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text(f"UPDATE {HEAD_TABLE} SET version_num = '9999'"))
+    migrate.upgrade(database)
+    assert schema_version.find_versions(database) == SchemaVersions("9999", OLDEST)
+
+
+def test_upgrade_refuses_a_store_that_needs_a_newer_release(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text(f"UPDATE {HEAD_TABLE} SET version_num = '9999'"))
+        connection.execute(text(f"UPDATE {OLDEST_TABLE} SET version_num = '9998'"))
+    with pytest.raises(ConfigurationError, match="deploy a newer release"):
+        migrate.upgrade(database)
+
+
+@pytest.mark.parametrize("script", SUCCESSORS, ids=lambda it: it.revision)
+def test_migration_is_additive_or_names_the_oldest_release(
+    script: Script, unmade: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration that takes something away sets `oldest`, the schema version from which nothing uses it."""
+    if hasattr(script.module, "oldest"):
+        pytest.skip("a contracting migration")
+    upgrade_to(str(script.down_revision), unmade, monkeypatch)
+    with unmade.engine.begin() as connection:
+        additive.fill_tables(connection)
+        before = additive.shapes(connection)
+    upgrade_to(script.revision, unmade, monkeypatch)
+    with unmade.engine.begin() as connection:
+        assert additive.taken_away(before, additive.shapes(connection)) == []
+
+
+def test_oldest_version_is_that_of_the_contracting_migrations() -> None:
+    contracting = (getattr(it.module, "oldest", "0012") for it in SUCCESSORS)
+    assert max(contracting, default="0012") == OLDEST
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("statement", "finding"),
+    [
+        ("DROP TABLE halts", "table halts: the table is gone"),
+        ("ALTER TABLE halts DROP COLUMN reason", "table halts: column reason is gone"),
+        ("ALTER TABLE orders RENAME COLUMN code TO kode", "table orders: column code is gone"),
+        ("DROP INDEX ix_trades_order_id", "table trades: index ix_trades_order_id is gone"),
+        (
+            "CREATE UNIQUE INDEX once ON trades (order_id)",
+            "table trades: once was added: inserts may violate it",
+        ),
+        ("UPDATE balances SET fees = 7", "table balances: the content of its columns was changed"),
+    ],
+)
+def test_change_that_an_earlier_release_does_not_tolerate_is_found(
+    database: Database, statement: str, finding: str
+) -> None:
+    with database.engine.begin() as connection:
+        additive.fill_tables(connection)
+        before = additive.shapes(connection)
+        connection.execute(text(statement))
+        assert additive.taken_away(before, additive.shapes(connection)) == [finding]
 
 
 def test_missing_directory_is_named(tmp_path: Path) -> None:

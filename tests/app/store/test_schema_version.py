@@ -3,20 +3,47 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from algosat.errors import ConfigurationError, StoreBusy
-from algosat.store import migrate, schema_version
+from algosat.store import schema_version
 from algosat.store.database import Database
+from algosat.store.schema_version import HEAD, OLDEST, SchemaVersions
 
 
-def test_version_in_the_code_is_the_newest_migration() -> None:
-    assert migrate.head() == schema_version.HEAD
+def set_versions(database: Database, head: str, oldest: str) -> None:
+    """Give the store the schema versions of a later release."""
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE schema_version SET version_num = :head"), {"head": head})
+        connection.execute(text("UPDATE alembic_version SET version_num = :oldest"), {"oldest": oldest})
 
 
 def test_upgraded_store_is_accepted(database: Database) -> None:
     schema_version.require_current(database)
+    assert schema_version.find_versions(database) == SchemaVersions(HEAD, OLDEST)
+
+
+def test_release_before_the_second_version_table_may_run_on_the_store(database: Database) -> None:
+    """It compares `alembic_version` with its own version, 0012, and runs only if they are equal."""
     with database.read() as connection:
-        assert schema_version.read_version(connection) == schema_version.HEAD
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0012"
+
+
+def test_store_that_a_newer_release_has_extended_is_accepted(database: Database) -> None:
+    set_versions(database, "9999", HEAD)
+    schema_version.require_current(database)
+
+
+def test_store_from_which_a_newer_release_has_removed_something_is_refused(database: Database) -> None:
+    set_versions(database, "9999", "9998")
+    with pytest.raises(ConfigurationError, match=r"schema version 9999, which needs a release of .* 9998"):
+        schema_version.require_current(database)
+
+
+def test_store_behind_this_release_is_refused_with_the_remedy(database: Database) -> None:
+    set_versions(database, "0003", "0003")
+    with pytest.raises(ConfigurationError, match=r"at schema version 0003, .* `algosat db upgrade`"):
+        schema_version.require_current(database)
 
 
 def test_store_without_schema_is_refused_with_the_remedy(tmp_path: Path) -> None:

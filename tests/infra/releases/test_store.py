@@ -77,6 +77,6 @@ def test_newer_store_version_is_refused_with_the_remedy(server: FakeServer) -> N
     server.activate("1.0-a")
     server.failures["1.0-0/bin/algosat db current"] = store.NEWER
     server.outputs["1.0-0/bin/algosat db current"] = "0009 0004\n"
-    with pytest.raises(Refused, match=r"version 0009, which 1.0-0 does not know; restore"):
+    with pytest.raises(Refused, match=r"version 0009, on which 1.0-0 cannot run; restore"):
         switch.switch(server.layout, server.install("1.0-0"))
     assert server.layout.current.readlink() == Path("releases/1.0-a")

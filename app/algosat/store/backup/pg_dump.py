@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from algosat.errors import ConfigurationError, StoreBusy, StoreDamaged
 from algosat.store.database import Database
 from algosat.store.migrate import upgrade
+from algosat.store.schema_version import HEAD_TABLE, OLDEST_TABLE, SchemaVersions
 
 _MAGIC: Final = b"PGDMP"
 _EMPTY: Final = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
@@ -40,16 +41,21 @@ def take(database: Database, target: Path) -> None:
     )
 
 
-def version(dump: Path) -> str | None:
-    """Return the schema version of a dump; None if the dump is not of an Algosat store.
+def versions(dump: Path) -> SchemaVersions | None:
+    """Return the schema versions of a dump; None if the dump is not of an Algosat store.
 
     Reads the whole dump. Raises StoreDamaged if any of it cannot be read.
     """
     try:
         _run("pg_restore", "--file=/dev/null", str(dump))
-        output = _run("pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(dump))
+        head, oldest = _version_in(dump, HEAD_TABLE), _version_in(dump, OLDEST_TABLE)
     except StoreBusy as error:
         raise StoreDamaged(f"{dump} is damaged: {error.detail}") from error
+    return None if oldest is None else SchemaVersions(head or oldest, oldest)
+
+
+def _version_in(dump: Path, table: str) -> str | None:
+    output = _run("pg_restore", "--data-only", f"--table={table}", "--file=-", str(dump))
     _, _, rows = output.partition("FROM stdin;\n")
     return rows.split("\n", 1)[0] if rows and not rows.startswith("\\.") else None
 

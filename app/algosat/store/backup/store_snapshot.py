@@ -13,7 +13,8 @@ from pathlib import Path
 from algosat.errors import ConfigurationError, StoreDamaged
 from algosat.store.backup import pg_dump
 from algosat.store.database import Database
-from algosat.store.migrate import known_versions, upgrade
+from algosat.store.migrate import upgrade
+from algosat.store.schema_version import HEAD_TABLE, OLDEST_TABLE, SchemaVersions
 from algosat.store.write_lock import exclusive
 
 
@@ -45,28 +46,41 @@ def _copy(source: Path, partial: Path) -> None:
 
 
 def inspect(snapshot: Path) -> str:
-    """Return the schema version of a snapshot. Raises StoreDamaged if it is not an intact Algosat store."""
+    """Return the schema version of a snapshot.
+
+    Raises StoreDamaged if it is not an intact Algosat store, or needs a newer release.
+    """
     if not snapshot.is_file():
         raise StoreDamaged(f"{snapshot}: no such file")
-    version = pg_dump.version(snapshot) if pg_dump.is_dump(snapshot) else _version(snapshot)
-    if version not in known_versions():
+    found = pg_dump.versions(snapshot) if pg_dump.is_dump(snapshot) else _versions(snapshot)
+    if found is None:
+        raise StoreDamaged(f"{snapshot} has no schema version: it is not a complete Algosat store")
+    if found.is_too_new:
         raise StoreDamaged(
-            f"{snapshot} has schema version {version or 'none'}, which this release does not know: "
+            f"{snapshot} has schema version {found.head}, on which this release cannot run: "
             "restore it with the release that wrote it, or a newer one"
         )
-    return str(version)
+    return found.head
 
 
-def _version(snapshot: Path) -> str | None:
+def _versions(snapshot: Path) -> SchemaVersions | None:
     try:
         with closing(sqlite3.connect(f"file:{snapshot}?mode=ro&immutable=1", uri=True)) as connection:
             result = connection.execute("PRAGMA integrity_check").fetchone()[0]
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            oldest = connection.execute(f"SELECT version_num FROM {OLDEST_TABLE}").fetchone()  # noqa: S608
+            head = _head(connection)
     except sqlite3.DatabaseError as error:
         raise StoreDamaged(f"{snapshot} is not an Algosat store, or is damaged: {error}") from error
     if result != "ok":
         raise StoreDamaged(f"{snapshot} is damaged: {result}")
-    return None if row is None else str(row[0])
+    return None if oldest is None else SchemaVersions(head or oldest[0], oldest[0])
+
+
+def _head(connection: sqlite3.Connection) -> str | None:
+    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if connection.execute(tables, (HEAD_TABLE,)).fetchone() is None:
+        return None  # of a release with one version table
+    return str(connection.execute(f"SELECT version_num FROM {HEAD_TABLE}").fetchone()[0])  # noqa: S608
 
 
 @contextmanager

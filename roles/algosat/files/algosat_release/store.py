@@ -52,13 +52,14 @@ def run_current(layout: Layout, current: Release, *arguments: str) -> str:
 def must_migrate(layout: Layout, release: Release) -> bool:
     """Return True if the store's schema version is older than the release's.
 
-    Raises Refused if the store's schema version is newer than the release knows.
+    Raises Refused if a newer release has removed from the store what the release uses. A store that a newer
+    release has only extended is accepted.
     """
     answer = ask(layout, release, "db", "current")
     if answer.returncode == NEWER:
         version = answer.stdout.split()[0]
         raise Refused(
-            f"the store has schema version {version}, which {release.name} does not know; restore an archive"
+            f"the store has schema version {version}, on which {release.name} cannot run; restore an archive"
             " from before the migration (restore.sh), or deploy a newer release"
         )
     if answer.returncode not in (CURRENT, BEHIND):

@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from algosat.errors import ConfigurationError, StoreDamaged
-from algosat.store import migrate, queries
+from algosat.store import queries
 from algosat.store.backup import store_snapshot
 from algosat.store.database import Database
+from algosat.store.schema_version import HEAD
 from algosat.store.writer import Writer
 from tests.app.store.conftest import order_of, place
 
@@ -62,17 +63,37 @@ def test_file_of_another_kind_is_refused(database: Database, tmp_path: Path, con
         store_snapshot.inspect(tmp_path / "foreign.db")
 
 
-def test_snapshot_of_a_newer_schema_is_refused(database: Database, tmp_path: Path) -> None:
+def snapshot_with(database: Database, tmp_path: Path, *statements: str) -> Path:
     with database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        for statement in statements:
+            connection.execute(text(statement))
     store_snapshot.take(database, tmp_path / "copy.db")
+    return tmp_path / "copy.db"
+
+
+def test_snapshot_that_needs_a_newer_release_is_refused(database: Database, tmp_path: Path) -> None:
+    copy = snapshot_with(database, tmp_path, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreDamaged, match="newer one"):
-        store_snapshot.inspect(tmp_path / "copy.db")
+        store_snapshot.inspect(copy)
+
+
+def test_snapshot_that_a_newer_release_has_extended_is_accepted(database: Database, tmp_path: Path) -> None:
+    copy = snapshot_with(database, tmp_path, "UPDATE schema_version SET version_num = '9999'")
+    assert store_snapshot.inspect(copy) == "9999"
+
+
+def test_snapshot_of_a_release_with_one_version_table_is_accepted(database: Database, tmp_path: Path) -> None:
+    assert store_snapshot.inspect(snapshot_with(database, tmp_path, "DROP TABLE schema_version")) == "0012"
+
+
+def test_snapshot_without_a_version_is_refused(database: Database, tmp_path: Path) -> None:
+    copy = snapshot_with(database, tmp_path, "DELETE FROM alembic_version")
+    with pytest.raises(StoreDamaged, match="no schema version"):
+        store_snapshot.inspect(copy)
 
 
 def test_inspect_returns_the_schema_version(database: Database, tmp_path: Path) -> None:
-    store_snapshot.take(database, tmp_path / "copy.db")
-    assert store_snapshot.inspect(tmp_path / "copy.db") == migrate.head()
+    assert store_snapshot.inspect(snapshot_with(database, tmp_path)) == HEAD
 
 
 def test_damaged_store_is_reported_and_leaves_no_copy(tmp_path: Path) -> None:
