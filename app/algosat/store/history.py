@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
 
-from algosat.domain.orders import EventKind, Order, apply, create
+from algosat.domain.orders import UNCERTAIN, EventKind, Order, apply, create
 from algosat.errors import NotFound
 from algosat.store import ledger
 from algosat.store.prepared import Prepared
@@ -41,18 +41,22 @@ def at_version(connection: Connection, order_id: str, version: int) -> Order:
 def as_acknowledged(connection: Connection, order_id: str) -> Order | None:
     """Return the order after its first order report; None if none has arrived.
 
-    All events of one report have the same time.
+    All events of one report have the same time. An outcome that is not known is no report.
     """
     if len(_REPORTED_AT.all(connection, order_id=order_id)) == 1:  # no event since: no need to replay
         order = ledger.get(connection, order_id)
-        return order if order.is_acknowledged else None
+        return order if _is_answered(order) else None
     found: tuple[Order, datetime] | None = None
     for order, at in _steps(connection, order_id):
         if found is not None and at != found[1]:
             break
-        if order.is_acknowledged:
+        if _is_answered(order):
             found = order, at
     return None if found is None else found[0]
+
+
+def _is_answered(order: Order) -> bool:
+    return order.is_acknowledged and order.status not in UNCERTAIN
 
 
 def _steps(connection: Connection, order_id: str) -> Iterator[tuple[Order, datetime]]:

@@ -2,7 +2,8 @@
 
 A repeated request places nothing and gets the first answer. An answer that did not wait for the broker, or
 whose wait ended without an acknowledgement, is pinned to the version of each order. An answer with an
-acknowledgement needs no pin: the order's events contain it.
+acknowledgement needs no pin: the order's events contain it. An answer that the outcome is not known is never
+repeated once the outcome is known.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from algosat.domain.orders import Order
+from algosat.domain.orders import UNCERTAIN, Order
 from algosat.errors import KeyReused
 from algosat.store import history, ledger
 from algosat.store.prepared import Prepared
@@ -129,5 +130,7 @@ def _answered(connection: Connection, key: IdempotencyKey, order_id: str) -> Ord
     if acknowledged is not None:
         return acknowledged
     order = ledger.get(connection, order_id)
+    if order.status in UNCERTAIN:
+        return order
     _PIN.run(connection, {"of": key.principal, "under": key.key, "versions": [order.version]})
     return order

@@ -114,3 +114,35 @@ def test_difference_of_clocks_does_not_change_the_answer(desk: Desk, clock: Fake
     acknowledged = accepted(desk, order)
     later(desk, clock, order, fill="10")
     assert answered(desk, order) == acknowledged
+
+
+def test_unknown_outcome_is_not_repeated_once_the_broker_has_answered(desk: Desk, clock: FakeClock) -> None:
+    order = placed(desk)
+    advance(desk, order, EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    assert answered(desk, order).status is Status.UNKNOWN
+    later(desk, clock, order, EventKind.REJECTED)
+    assert answered(desk, order).status is Status.REJECTED
+
+
+def test_order_that_was_not_found_and_turns_up_is_answered_as_it_turned_up(
+    desk: Desk, clock: FakeClock
+) -> None:
+    order = placed(desk)
+    advance(desk, order, EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    later(desk, clock, order, EventKind.NOT_FOUND)
+    assert answered(desk, order).status is Status.NOT_FOUND
+    later(desk, clock, order, EventKind.ACCEPTED)
+    first = answered(desk, order)
+    later(desk, clock, order, fill="10")
+    assert (first.status, answered(desk, order)) == (Status.OPEN, first)
+
+
+def test_outcome_that_became_unknown_after_the_request_read_the_order_is_not_pinned(
+    desk: Desk, clock: FakeClock
+) -> None:
+    order = placed(desk)
+    submitting = advance(desk, order, EventKind.SUBMITTING)
+    advance(desk, order, EventKind.UNCERTAIN)
+    idempotency.first_answer(desk, KEY, submitting)
+    later(desk, clock, order, EventKind.ACCEPTED)
+    assert answered(desk, order).status is Status.OPEN

@@ -6,7 +6,16 @@ An order changes only by `apply`: replaying its events gives the order.
 from __future__ import annotations
 
 from algosat.domain.orders.events import EventKind, OrderEvent
-from algosat.domain.orders.order import LIVE, TERMINAL, UNSENT, WORKING, Order, PendingRequest, Status
+from algosat.domain.orders.order import (
+    LIVE,
+    TERMINAL,
+    UNCERTAIN,
+    UNSENT,
+    WORKING,
+    Order,
+    PendingRequest,
+    Status,
+)
 from algosat.domain.orders.terms import (
     PRICES,
     ModifyRequest,
@@ -26,6 +35,7 @@ __all__ = [
     "LIVE",
     "PRICES",
     "TERMINAL",
+    "UNCERTAIN",
     "UNSENT",
     "WORKING",
     "EventKind",

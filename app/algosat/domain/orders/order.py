@@ -43,6 +43,8 @@ WORKING: Final = frozenset(
 # Orders that the broker's book shows as live.
 LIVE: Final = frozenset({Status.OPEN, Status.TRIGGER_PENDING, Status.PARTIALLY_FILLED})
 TERMINAL: Final = frozenset(Status) - WORKING
+# Whether the broker has these orders is not known.
+UNCERTAIN: Final = frozenset({Status.UNKNOWN, Status.NOT_FOUND})
 # The broker has not acknowledged these orders.
 UNSENT: Final = frozenset({Status.CREATED, Status.SUBMITTING})
 
