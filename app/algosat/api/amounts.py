@@ -12,6 +12,7 @@ _EXACT_DIGITS: Final = 15  # that a JSON number carries through every client unc
 _BOUND: Final = 10_000_000_000
 _FORM: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,8})?", re.ASCII)
 _SIGNED_FORM: Final = re.compile(f"-?{_FORM.pattern}", re.ASCII)
+_NEGATIVE_FORM: Final = re.compile(f"-{_FORM.pattern}", re.ASCII)
 
 
 def _exact(value: Any) -> Decimal:
@@ -25,6 +26,8 @@ def _exact_signed(value: Any) -> Decimal:
 
 def _decimal(value: Any, form: re.Pattern[str]) -> Decimal:
     if isinstance(value, str):
+        if form is _FORM and _NEGATIVE_FORM.fullmatch(value):
+            raise ValueError("must be greater than 0")
         if not form.fullmatch(value):
             raise ValueError("is not a plain decimal number of at most 10 digits and 8 decimals")
         return Decimal(value)

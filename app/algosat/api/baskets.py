@@ -19,7 +19,7 @@ from algosat.api.request_models import Input
 from algosat.api.routes import Routes
 from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Status
 from algosat.domain.risk import DenialCode
-from algosat.errors import BasketDenied, Conflict
+from algosat.errors import BasketDenied, Conflict, Denied
 from algosat.trading import place, slicing, target_position
 from algosat.trading.place import Placed
 
@@ -76,17 +76,29 @@ def place_basket(body: Basket) -> Response:
     headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
+    errors=(Denied,),
 )
 def place_sliced(body: PlainOrder) -> Response:
     """Place an order above the freeze quantity
 
     The gate checks the whole quantity once. The order is then cut into slices that the exchange accepts, each
     an order of its own; the later ones name the first in `slice_of`. The engine sends them as fast as the
-    broker's rate limits allow. The response does not wait for the broker.
+    broker's rate limits allow. The response does not wait for the broker. If the gate denies the order, the
+    response is 422.
     """
     desk = services().desk
     key = required_key("POST /orders/sliced", body)
-    return all_placed(slicing.place_sliced(desk, body.terms(desk.account), cause(), key=key))
+    placed = slicing.place_sliced(desk, body.terms(desk.account), cause(), key=key)
+    _require_first_placed(placed)
+    return all_placed(placed)
+
+
+def _require_first_placed(placed: Placed) -> None:
+    """Raise Denied if the gate denied the first order, so that nothing was placed."""
+    first = next(iter(placed.orders), None)
+    if first is not None and first.status is Status.DENIED:
+        headers = {"Location": f"/orders/{first.id}", **replay_header(placed)}
+        raise Denied(first.reason or "", code=first.code, headers=headers)
 
 
 def _require_placed(placed: Placed) -> None:
@@ -138,15 +150,19 @@ class TargetPosition(Input):
     headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
-    errors=(Conflict,),
+    errors=(Conflict, Denied),
 )
 def reach_position(body: TargetPosition) -> Response:
     """Place the orders that bring a position to a quantity
 
     The difference from the present position is computed when the orders are stored, with working orders
     counted as filled, stops excepted. Without a difference nothing is placed. Going from long to short, or
-    back, takes an exit and an entry. The response does not wait for the broker.
+    back, takes an exit and an entry; if the gate denies the entry, the exit is placed all the same and the
+    entry has the status `denied` in the response. If the gate denies the first order, nothing is placed: the
+    response is 422. The response does not wait for the broker.
     """
     desk = services().desk
     key = required_key("POST /orders/target-position", body)
-    return all_placed(target_position.reach_position(desk, body.terms(desk.account), cause(), key=key))
+    placed = target_position.reach_position(desk, body.terms(desk.account), cause(), key=key)
+    _require_first_placed(placed)
+    return all_placed(placed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
+from algosat.config import calendar_file
 from algosat.domain import market_phases
 from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, Calendar, ExchangeCalendar, moment
 from algosat.domain.market_phases import Phase, Window
@@ -72,12 +73,19 @@ class DailyHours:
         return self
 
 
-def calendar_for(text: str) -> Calendar:
-    """Return the calendar of `always`, `exchange` or two times (09:15-15:30). Raises InvalidRequest."""
+def calendar_for(text: str, extension: str = "") -> Calendar:
+    """Return the calendar of `always`, `exchange` or two times (09:15-15:30).
+
+    `extension` is text as in the inventory's `algosat_calendar`; it extends the calendar of `exchange`.
+
+    Raises InvalidRequest, and ConfigurationError for a wrong extension, naming every problem.
+    """
+    if extension and text != EXCHANGE:
+        raise InvalidRequest(f"a calendar extends the market hours {EXCHANGE!r}, not {text!r}")
     if text == ALWAYS:
         return AlwaysOpen()
     if text == EXCHANGE:
-        return ExchangeCalendar(market_phases.packaged())
+        return ExchangeCalendar(calendar_file.extended(market_phases.packaged(), extension))
     between = _BETWEEN.fullmatch(text)
     try:
         opens, closes = (

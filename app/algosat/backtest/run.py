@@ -32,6 +32,7 @@ class BacktestRequest:
     seed: int = 1
     capital: Decimal = Decimal(1_000_000)
     market: str = market_hours.ALWAYS
+    calendar: str = ""  # text that extends the exchange's calendar, as `algosat_calendar` of the inventory
     limits: Limits = field(default=UNLIMITED)
     brokerage: str = "zerodha"
     exchange: str = "nse"
@@ -71,7 +72,7 @@ def run(request: BacktestRequest, lines: Iterable[str], named: Mapping[str, str]
     settings = SimulationSettings(
         seed=request.seed,
         capital=request.capital,
-        calendar=market_hours.calendar_for(request.market),
+        calendar=market_hours.calendar_for(request.market, request.calendar),
         limits=request.limits,
         brokerage=request.brokerage,
         exchange=request.exchange,
@@ -125,6 +126,7 @@ def _terms(request: BacktestRequest) -> dict[str, Any]:
         "seed": request.seed,
         "capital": str(request.capital),
         "market": request.market,
+        **({"calendar": request.calendar} if request.calendar else {}),
         "brokerage": request.brokerage,
         "exchange": request.exchange,
         "charges_of": str(request.charges_of) if request.charges_of else "each trade's own day",

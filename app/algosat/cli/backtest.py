@@ -47,6 +47,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Market hours: always, exchange (its calendar), or two times such as 09:15-15:30.",
 )
+@click.option(
+    "--calendar",
+    type=_FILE,
+    help="With --market exchange: days to add to its calendar, in the format of `algosat_calendar`.",
+)
 @click.option("--limits", type=_FILE, help="Risk limits: algosat.yaml, or its `risk` section.")
 @click.option("--brokerage", default="zerodha", show_default=True, help="Name of the brokerage plan.")
 @click.option(
@@ -81,6 +86,7 @@ def command(
     seed: int,
     capital: Decimal,
     market: str,
+    calendar: Path | None,
     limits: Path | None,
     brokerage: str,
     exchange: str,
@@ -106,6 +112,7 @@ def command(
         seed=seed,
         capital=capital,
         market=market,
+        calendar="" if calendar is None else _text(calendar),
         limits=risk_limits.UNLIMITED if limits is None else risk_limits.read(limits),
         brokerage=brokerage,
         exchange=exchange,
@@ -117,6 +124,13 @@ def command(
     written = files.write(finished.report, out)
     _print_result(finished)
     click.echo(f"report: {written[-1]}")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file} cannot be read: {error}") from error
 
 
 def _day(at: datetime | None) -> date | None:

@@ -46,6 +46,18 @@ def test_invalid_amount_is_refused(raw: str) -> None:
         read(raw)
 
 
+@pytest.mark.parametrize("raw", ["-1", '"-1"', '"-0.5"', "-0.5", "0", '"0"'])
+def test_amount_that_is_not_positive_is_named_as_such(raw: str) -> None:
+    with pytest.raises(ValidationError, match="greater than 0"):
+        read(raw)
+
+
+@pytest.mark.parametrize("raw", ['"-1e3"', '"--1"', '"-"', '"-1.000000001"'])
+def test_malformed_negative_number_is_named_as_malformed(raw: str) -> None:
+    with pytest.raises(ValidationError, match="plain decimal number"):
+        read(raw)
+
+
 def test_refused_amount_is_valid_json() -> None:
     with pytest.raises(ValidationError) as caught:
         read("-1")

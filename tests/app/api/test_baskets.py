@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from algosat.domain.orders import Product
+from algosat.domain.orders import OrderType, Product
+from algosat.domain.scope import ACCOUNT
+from algosat.trading import limits
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
-from tests.app.desks import hold
+from tests.app.desks import CAUSE, hold, sell
 
 
 def leg(quantity: str, symbol: str = "ALPHA-EQ") -> dict[str, Any]:
@@ -120,3 +123,32 @@ def test_position_is_reached_from_the_present_one(trader: Client, desk: Desk) ->
     assert reach("20", "two").status_code == 409
     wrong = reach("much", "three")
     assert [error["field"] for error in wrong.json["errors"]] == ["quantity"]
+
+
+def test_target_position_beside_a_stop_over_the_whole_position_is_denied(trader: Client, desk: Desk) -> None:
+    hold(desk, "10", product=Product.INTRADAY)
+    stop = OrderType.STOP
+    sell(desk, limit=None, type=stop, trigger_price=Decimal(95), reduce_only=True, product=Product.INTRADAY)
+    body = {"symbol": "ALPHA-EQ", "quantity": "0", "product": "intraday"}
+    answer = trader.post("/orders/target-position", json=body, headers=keyed("one"))
+    assert problem_of(answer) == (422, "more_than_held")
+    assert trader.get(answer.headers["Location"]).json["status"] == "denied"
+    again = trader.post("/orders/target-position", json=body, headers=keyed("one"))
+    assert problem_of(again) == (422, "more_than_held")
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_denied_entry_of_a_flip_keeps_its_place_beside_the_exit(trader: Client, desk: Desk) -> None:
+    hold(desk, "10", product=Product.INTRADAY)
+    limits.change(desk, ACCOUNT, {"max_order_quantity": "20"}, CAUSE)
+    body = {"symbol": "ALPHA-EQ", "quantity": "-30", "product": "intraday"}
+    answer = trader.post("/orders/target-position", json=body, headers=keyed("one"))
+    assert answer.status_code == 201
+    assert [each["status"] for each in answer.json["items"]] == ["created", "denied"]
+
+
+def test_denied_sliced_order_is_a_denial(trader: Client, desk: Desk) -> None:
+    answer = trader.post("/orders/sliced", json=leg("2300") | {"limit_price": "250"}, headers=keyed("one"))
+    assert answer.status_code == 422
+    (stored,) = trader.get("/orders").json["items"]
+    assert (stored["status"], stored["code"]) == ("denied", answer.json["code"])

@@ -78,3 +78,14 @@ def test_invalid_capital_is_refused(run: Run, capital: str) -> None:
     result = run("--capital", capital)
     assert result.exit_code == 2
     assert "not an amount above 0" in result.output
+
+
+def test_calendar_file_extends_the_exchange_s_calendar(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "calendar.yaml"
+    file.write_text("holidays: {2031-01-01: Too late}\n")
+    refused = run("--market", "exchange", "--calendar", str(file))
+    assert "holidays.2031-01-01" in getattr(refused.exception, "detail", "")
+    file.write_bytes(b"\xff")
+    assert "cannot be read" in run("--market", "exchange", "--calendar", str(file)).output
+    file.write_text("holidays: {2026-05-01: A holiday}\n")
+    assert run("--market", "exchange", "--calendar", str(file)).exit_code == 0
