@@ -30,7 +30,7 @@ algosat_https_port: "{{{{ machine_https_port }}}}"
 algosat_operator_addresses: ["{{{{ machine_seen_from }}}}/32"]
 
 # The market is always open.
-algosat_paper_always_open: true
+algosat_accounts: [{{name: paper, calendar: always_open}}]
 
 # Secrets from the vault: `make vault-edit ENV=local`.
 algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"

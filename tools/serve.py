@@ -84,7 +84,7 @@ def _write_settings(port: int, given: dict[str, str]) -> None:
         "algosat_logging_file": None,
         "algosat_logging_format": "text",
         "algosat_security_rate_limit_storage": "memory://",
-        "algosat_paper_always_open": True,
+        "algosat_accounts": [{"name": "paper", "calendar": "always_open"}],
         "algosat_security_secret_key": given["vault_algosat_security_secret_key"],
         "algosat_encryption_keys": given["vault_algosat_encryption_keys"],
     }

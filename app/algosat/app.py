@@ -94,7 +94,7 @@ def create_app(
         passwords=passwords,
         errors=errors,
         health=Health(all_checks(directory, live, database, limiter, clock.now)),
-        desk=desk.build(settings, database, writer, notifier),
+        desks=desk.build_all(settings, database, writer, notifier),
         waiting=Waiting(database, settings.algosat.runtime_directory, threads=settings.algosat.api.threads),
         clock=clock.now,
     )

@@ -18,7 +18,10 @@ from ansible.template import trust_as_template
 MANAGED = "Rendered on the controller for validation."
 CRASH_LINES = 5  # output lines to report if `algosat config check` crashes
 EXAMPLE = "example"  # part of every value in the example vaults
-ENTRY = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?: \{\{ (?P<variable>\w+) \| to_json \}\})?$")
+ENTRY = re.compile(
+    r"^(?P<indent> *)(?P<key>\w+):"
+    r"(?: \{\{ (?:\[\w+\] \| product\()?(?P<variable>\w+)(?:\).*)? \| to_json \}\})?$"
+)
 PROBLEM = re.compile(r"^ *- (?P<file>[\w.]+): (?P<key>[\w.]+): ")
 
 
@@ -167,9 +170,10 @@ def _with_variable(line: str, variables: Mapping[str, Mapping[str, str]]) -> str
     problem = PROBLEM.match(line)
     if not problem:
         return line
-    key = problem["key"]
     by_key = variables.get(problem["file"], {})
-    variable = next((by_key[it] for it in (key, key.rpartition(".")[0]) if it in by_key), None)
+    parts = problem["key"].split(".")
+    keys = (".".join(parts[:number]) for number in range(len(parts), 0, -1))
+    variable = next((by_key[it] for it in keys if it in by_key), None)
     return f"{variable}: {line.removeprefix('- ')}" if variable else line
 
 

@@ -25,6 +25,24 @@ def exchange(day: str, clock: str = "12:00") -> datetime:
     return local.astimezone(UTC)
 
 
+def account_data(**differences: Any) -> dict[str, Any]:
+    """Return an account of algosat.yaml; `section__key=value` changes one value."""
+    return _changed(
+        {
+            "name": "paper",
+            "broker": "paper",
+            "currency": "INR",
+            "calendar": "always_open",
+            "charges": {"brokerage": "zerodha", "exchange": "nse"},
+            "limits": {},
+            "credentials": None,
+            "outbound_address": None,
+            "paper": {"seed": 7, "speed": 1, "starting_cash": "1000000", "latency_ms": 0},
+        },
+        differences,
+    )
+
+
 def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
     """Return algosat.yaml for a server under `directory`; `section__key=value` changes one value."""
     return _changed(
@@ -77,7 +95,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
                 "cpu_threshold": 90,
                 "disk_threshold": 90,
             },
-            "broker": "paper",
+            "accounts": [account_data()],
             "engine": {
                 "poll_seconds": 0.5,
                 "reconcile_seconds": 5,
@@ -89,14 +107,6 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
                 "square_off_minutes": 15,
                 "flatten_on_daily_loss": False,
             },
-            "paper": {
-                "seed": 7,
-                "speed": 1,
-                "always_open": True,
-                "starting_cash": "1000000",
-                "latency_ms": 0,
-            },
-            "charges": {"brokerage": "zerodha", "exchange": "nse"},
             "risk": {
                 "price_band_percent": "5",
                 "max_order_quantity": "10000",
@@ -172,8 +182,8 @@ def order_after(*events: OrderEvent | EventKind, terms: OrderTerms = LIMIT) -> O
 def _changed(data: dict[str, Any], differences: dict[str, Any]) -> dict[str, Any]:
     for dotted, value in differences.items():
         *sections, key = dotted.split("__")
-        target = data
+        target: Any = data
         for section in sections:
-            target = target[section]
+            target = target[int(section) if isinstance(target, list) else section]
         target[key] = value
     return data

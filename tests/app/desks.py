@@ -68,7 +68,7 @@ def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[D
     """Open a desk with a price for every instrument; `limits` change those of the settings."""
     database = Database(settings.algosat.database.url.get_secret_value())
     writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
-    desk = desks.build(settings, database, writer, notifier, clock)
+    desk = desks.build_all(settings, database, writer, notifier, clock).first
     desk = replace(desk, defaults=replace(desk.defaults, **limits))
     replace_instruments(desk, instruments())
     writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(1_000_000)))

@@ -152,9 +152,9 @@ class Site:
             # No Redis listens there: each worker counts for itself, as when Redis is down.
             security__rate_limit_storage=f"redis+unix://{self.directory}/no-redis.sock",
             security__access_token_expire_minutes=600,
-            paper__seed=seed,
-            paper__speed=20,
-            paper__starting_cash="100000000",
+            accounts__0__paper__seed=seed,
+            accounts__0__paper__speed=20,
+            accounts__0__paper__starting_cash="100000000",
             engine__orders_per_second=100,
             engine__orders_per_minute=10_000,
             engine__orders_per_day=1_000_000,

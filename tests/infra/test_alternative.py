@@ -13,7 +13,7 @@ from tools.paths import ROOT
 UNCHANGED = {
     "_packages$": "the packages that a role needs",
     "^algosat_(api_reload|templates|force|forget_keys)$": "for development and for manual runs",
-    "^algosat_(broker|encryption_algorithm)$": "there is only one choice",
+    "^algosat_encryption_algorithm$": "there is only one choice",
     "^algosat_api_trusted_proxies$": "there is one nginx in front of the API",
     "^algosat_authentication_enabled$": "every test logs in",
     "^algosat_ca_file$": "follows from the directory of the certificates",

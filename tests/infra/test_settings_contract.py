@@ -16,7 +16,10 @@ TEMPLATES = ROOT / "templates" / "etc" / "algosat"
 FILES = {"algosat": "algosat.yaml.j2", "security": "security.yaml.j2"}
 # The app rejects the public secrets of the example inventories. All other values must be valid.
 EXAMPLE_SECRETS = {"security.secret_key", "encryption.keys.0"}
-SCALAR = re.compile(r"^ *(?P<key>\w+): \{\{ (?P<variable>\w+) \| to_json \}\}$")
+# `accounts` is completed by default values first.
+SCALAR = re.compile(
+    r"^ *(?P<key>\w+): \{\{ (?:\[\w+\] \| product\()?(?P<variable>\w+)(?:\).*)? \| to_json \}\}$"
+)
 
 
 def rendered(environment: str, directory: Path) -> Path:

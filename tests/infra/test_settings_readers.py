@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import get_args
 
 from pydantic import BaseModel
 
-from algosat.config.settings import Settings
+from algosat.config.settings import AccountLimits, Settings
 from tools.paths import ROOT
 
 PACKAGE = ROOT / "app" / "algosat"
 # Variables that hold a whole section where it is read.
-SECTION_VARIABLES = {"algosat", "control", "limits", "rules", "settings", "thresholds", "watch"}
+SECTION_VARIABLES = {"account", "algosat", "control", "limits", "rules", "settings", "thresholds", "watch"}
 # Settings that no module reads by their name.
 EXEMPT = {
     "encryption.key_rotation_days": "reserved, as encryption.keys",
     "encryption.keys": "reserved for the credentials of brokers, which are to be stored encrypted",
     "logging.backup_count": "logrotate's, from the same inventory variable",
     "logging.max_size": "logrotate's, from the same inventory variable",
-    "paper.always_open": "read as `is_always_open`, which config/ makes of it and `broker`",
+    "accounts.credentials": "for the adapters of real brokers",
+    "accounts.outbound_address": "for the adapters of real brokers",
 }
 
 
 def settings(model: type[BaseModel], section: str = "") -> Iterator[tuple[str, str]]:
     """The section and the name of every setting."""
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from settings(field.annotation, name)
+        of_items = next(iter(get_args(field.annotation)), field.annotation)
+        if field.annotation is AccountLimits:
+            yield section, name
+        elif isinstance(of_items, type) and issubclass(of_items, BaseModel):
+            yield from settings(of_items, name)
         else:
             yield section, name
 

@@ -126,7 +126,7 @@ def inventory(machine: Machine, directory: Path) -> Path:
         "algosat_environment": "development",
         "algosat_server_name": "localhost",
         "algosat_operator_addresses": [f"{containers.gateway()}/32"],
-        "algosat_paper_always_open": True,
+        "algosat_accounts": [{"name": "paper", "calendar": "always_open"}],
         "algosat_security_secret_key": secrets.token_urlsafe(48),
         "algosat_encryption_keys": [base64.b64encode(secrets.token_bytes(32)).decode()],
         "algosat_admin_password": secrets.token_urlsafe(18),

@@ -41,9 +41,13 @@ _WIDE: Final[dict[str, Any]] = {
     "algosat_engine_orders_per_minute": 1_000_000,
     "algosat_engine_orders_per_day": 1_000_000_000,
     "algosat_engine_send_deadline_seconds": 120,
-    "algosat_paper_always_open": True,
-    "algosat_paper_starting_cash": 10_000_000_000,
-    "algosat_paper_latency_ms": 0,
+    "algosat_accounts": [
+        {
+            "name": "paper",
+            "calendar": "always_open",
+            "paper": {"starting_cash": 10_000_000_000, "latency_ms": 0},
+        }
+    ],
     "algosat_risk_max_order_value": 1_000_000_000,
     "algosat_risk_max_position_value": 10_000_000_000,
     "algosat_risk_max_gross_exposure": 10_000_000_000,

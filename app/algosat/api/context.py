@@ -20,7 +20,7 @@ from algosat.security.principals import Principal
 from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-from algosat.trading.desk import Desk
+from algosat.trading.desk import Desk, Desks
 
 NAME: Final = "algosat"
 
@@ -36,9 +36,14 @@ class Services:
     passwords: Passwords
     health: Health
     errors: ErrorLog
-    desk: Desk
+    desks: Desks
     waiting: Waiting
     clock: Clock
+
+    @property
+    def desk(self) -> Desk:
+        """The desk of the first account."""
+        return self.desks.first
 
     def close(self) -> None:
         """Stop threads and close connections. No request may be under way."""

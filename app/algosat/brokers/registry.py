@@ -7,15 +7,17 @@ from typing import Final
 
 from algosat.brokers.base import Broker
 from algosat.brokers.paper.build import paper_broker
-from algosat.config.settings import AlgosatFile
+from algosat.config.settings import AccountSettings, AlgosatFile
 from algosat.domain.calendar import Calendar
 from algosat.store.writer import Writer
 
-BROKERS: Final[Mapping[str, Callable[[AlgosatFile, Writer, Calendar], Broker]]] = {
+BROKERS: Final[Mapping[str, Callable[[AlgosatFile, AccountSettings, Writer, Calendar], Broker]]] = {
     "paper": paper_broker,
 }
 
 
-def configured_broker(settings: AlgosatFile, writer: Writer, calendar: Calendar) -> Broker:
-    """Build the broker that the settings name."""
-    return BROKERS[settings.broker](settings, writer, calendar)
+def configured_broker(
+    settings: AlgosatFile, account: AccountSettings, writer: Writer, calendar: Calendar
+) -> Broker:
+    """Build the broker of an account."""
+    return BROKERS[account.broker](settings, account, writer, calendar)

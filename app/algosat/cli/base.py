@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from algosat.store.audit import Cause
     from algosat.store.database import Database
     from algosat.store.writer import Writer
-    from algosat.trading.desk import Desk
+    from algosat.trading.desk import Desk, Desks
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -74,7 +74,13 @@ class Chosen:
                 writer.close()
 
     @contextmanager
-    def desk(self) -> Iterator[Desk]:
+    def desk(self, account: str | None = None) -> Iterator[Desk]:
+        """Open the desk of an account; None: of the first. Raises NotFound."""
+        with self.desks() as desks:
+            yield desks.of(account)
+
+    @contextmanager
+    def desks(self) -> Iterator[Desks]:
         from algosat.store.wakeup import backend
         from algosat.trading import desk
 
@@ -83,7 +89,7 @@ class Chosen:
             self.writer() as (database, writer),
             closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
         ):
-            yield desk.build(settings, database, writer, notifier)
+            yield desk.build_all(settings, database, writer, notifier)
 
 
 @contextmanager

@@ -49,11 +49,11 @@ def idle(context: click.Context, within: float) -> None:
     deadline = time.monotonic() + within
     with chosen.database() as database:
         schema_version.require_current(database)
-        calendar = calendar_of(settings, database)
-        found = interruption(database, settings.broker, calendar)
+        calendars = {each.name: calendar_of(settings, each, database) for each in settings.accounts}
+        found = interruption(database, calendars)
         while found.under_way and not found.markets and time.monotonic() < deadline:
             time.sleep(_LOOK)
-            found = interruption(database, settings.broker, calendar)
+            found = interruption(database, calendars)
     for reason in (*found.markets, *found.under_way):
         click.echo(reason)
     if found.markets:

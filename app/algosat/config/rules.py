@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from algosat.config import calendar_file
 from algosat.config.problems import Problem
-from algosat.config.settings import AlgosatFile, SecurityFile
+from algosat.config.settings import AccountSettings, AlgosatFile, SecurityFile
 from algosat.domain import market_phases
+from algosat.domain.scope import RESERVED_NAMES
 
 _STRICT: Final = frozenset({"staging", "production"})
 _KEY_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 §3.2: as long as the hash
@@ -53,6 +54,7 @@ def of_algosat(file: str, settings: AlgosatFile) -> Iterator[Problem]:
     _, wrong = calendar_file.read(market_phases.packaged(), settings.calendar)
     for place, text in wrong:
         yield problem("calendar", f"{place}: {text}" if place else text)
+    yield from (problem(key, text) for key, text in _of_accounts(settings.accounts))
     if settings.environment not in _STRICT:
         return
     if settings.debug:
@@ -60,6 +62,28 @@ def of_algosat(file: str, settings: AlgosatFile) -> Iterator[Problem]:
     if settings.api.reload:
         yield problem("api.reload", f"must be off in {settings.environment}")
     yield from (problem(name, _WEAK) for name, key in keys.items() if _is_weak(key))
+
+
+def _of_accounts(accounts: Sequence[AccountSettings]) -> Iterator[tuple[str, str]]:
+    """Yield the key and the text of each problem."""
+    if not accounts:
+        yield "accounts", "is empty: name at least one account"
+    names: set[str] = set()
+    logins: dict[tuple[str, str], str] = {}
+    for number, account in enumerate(accounts):
+        key, name, brokerage = f"accounts.{number}", account.name, account.charges.brokerage
+        if name in names:
+            yield f"{key}.name", f"{name!r} is the name of an earlier account: give each its own"
+        if name in RESERVED_NAMES:
+            yield f"{key}.name", f"{name!r} is a scope of halts and limits: use another name"
+        names.add(name)
+        if account.currency != "INR" and brokerage != "none":
+            text = f"charges of {brokerage} are in INR, but the account is in {account.currency}: use none"
+            yield f"{key}.charges.brokerage", text
+        if account.credentials is not None:
+            other = logins.setdefault((account.broker, account.credentials), name)
+            if other != name:
+                yield f"{key}.credentials", f"account {other!r} has the same login at the broker"
 
 
 def of_security(file: str, settings: SecurityFile, environment: str) -> Iterator[Problem]:

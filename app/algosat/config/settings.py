@@ -6,13 +6,14 @@ unknown one. The names contain the units.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, create_model
 
 from algosat.domain.risk.limits import Limits
 
@@ -105,17 +106,19 @@ class EngineSettings(Section):
 
 
 class PaperSettings(Section):
+    """The generated market of an account at the paper broker."""
+
     seed: int
     speed: Annotated[float, Field(gt=0, le=1000)]  # market seconds per second
-    always_open: bool  # trade round the clock, every day
     starting_cash: Amount
     latency_ms: NotNegative
 
 
 class ChargesSettings(Section):
-    """How fills are charged, until accounts have settings of their own."""
+    """How fills are charged."""
 
-    brokerage: Literal["zerodha", "fyers"]  # the plan in the packaged table of charges
+    # The plan in the packaged table of charges; none: the trades themselves state their fees.
+    brokerage: Literal["zerodha", "fyers", "none"]
     exchange: Literal["nse", "bse"]  # whose transaction charges apply
 
 
@@ -129,6 +132,11 @@ _LIMIT_TYPES: Final[Mapping[tuple[str, bool], Any]] = {
     ("tuple[str, ...]", False): tuple[str, ...],
 }
 
+
+def _type_of(limit: dataclasses.Field[Any]) -> Any:
+    return _LIMIT_TYPES[str(limit.type), limit.metadata["zero_allowed"]]
+
+
 if TYPE_CHECKING:
 
     class RiskSettings(Section, Limits): ...
@@ -138,11 +146,41 @@ else:
         "RiskSettings",
         __base__=Section,
         __doc__="The limits the gate applies to the account.",
-        **{
-            limit.name: (_LIMIT_TYPES[limit.type, limit.metadata["zero_allowed"]], Field())
-            for limit in fields(Limits)
-        },
+        **{limit.name: (_type_of(limit), Field()) for limit in fields(Limits)},
     )
+
+
+if TYPE_CHECKING:
+
+    class AccountLimits(Section): ...
+
+else:
+    AccountLimits = create_model(
+        "AccountLimits",
+        __base__=Section,
+        __doc__="The limits of an account that differ from those of `risk`.",
+        **{limit.name: (_type_of(limit) | None, None) for limit in fields(Limits)},
+    )
+
+
+class AccountSettings(Section):
+    """One account at a broker."""
+
+    # Also the account's name in stored rows, the scope of halts and limits, and part of metrics.
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+    broker: Literal["paper"]
+    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2,9}$")]
+    calendar: Literal["exchange", "always_open"]  # always_open: trade round the clock, every day
+    charges: ChargesSettings
+    limits: AccountLimits
+    credentials: str | None  # the name of the broker's credentials; None: the broker needs none
+    outbound_address: IPvAnyAddress | None  # from which the broker is called; None: any
+    paper: PaperSettings
+
+    def limits_over(self, risk: Limits) -> Limits:
+        """Return the limits of this account: its own, and those of `risk` for all others."""
+        own = self.limits.model_dump(exclude_none=True)
+        return Limits(**{name: own.get(name, getattr(risk, name)) for name in Limits.__slots__})
 
 
 def checked_limits(values: Mapping[str, Any]) -> Limits:
@@ -164,16 +202,9 @@ class AlgosatFile(Section):
     monitoring: MonitoringSettings
     vps: VpsSettings
     calendar: str  # YAML text that extends the packaged calendar; empty: nothing
-    broker: Literal["paper"]
+    accounts: tuple[AccountSettings, ...]  # the first one is the default
     engine: EngineSettings
-    paper: PaperSettings
-    charges: ChargesSettings
     risk: RiskSettings
-
-    @property
-    def is_always_open(self) -> bool:
-        """Whether the configured broker's market never closes. Otherwise the exchange's calendar applies."""
-        return self.broker == "paper" and self.paper.always_open
 
 
 class AuthenticationSettings(Section):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from algosat.config.overrides import KEYS
 from algosat.config.settings import Settings
@@ -33,7 +34,9 @@ def plain(value: Any) -> Any:
     """Return the value as a JSON and YAML type; a secret becomes the mask."""
     if isinstance(value, SecretStr):
         return MASK
-    if isinstance(value, Decimal | Path):
+    if isinstance(value, BaseModel):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Decimal | Path | IPv4Address | IPv6Address):
         return str(value)
     if isinstance(value, tuple):
         return [plain(item) for item in value]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-# The names of the whole account in stored rows and in the API. No strategy may have one of them.
+# The names of the whole account in stored rows and in the API. No strategy or account may have one of them.
 IN_HALTS: Final = "all"
 IN_LIMITS: Final = "account"
 IN_BASELINES: Final = "*"
-RESERVED_NAMES: Final = frozenset({IN_HALTS, IN_LIMITS, IN_BASELINES})
+TOTAL: Final = "total"  # limits of all accounts in one currency together
+RESERVED_NAMES: Final = frozenset({IN_HALTS, IN_LIMITS, IN_BASELINES, TOTAL})
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,10 +69,11 @@ def _run_engine(
     writer = Writer(database)
     notifier = backend.notifier(database, algosat.runtime_directory)
     listener = backend.listener(database, algosat.runtime_directory, channels.ENGINE)
-    desk = desks.build(settings, database, writer, notifier)
+    account = algosat.accounts[0]
+    desk = desks.build(settings, account, database, writer, notifier)
     components = assemble(
         desk,
-        configured_broker(algosat, writer, desk.calendar),
+        configured_broker(algosat, account, writer, desk.calendar),
         algosat.engine,
         order_workers=workers.order_workers(),
         cancel_workers=workers.cancel_workers(),

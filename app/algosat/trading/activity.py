@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,14 +26,17 @@ class Interruption:
     under_way: list[str]
 
 
-def interruption(database: Database, account: str, calendar: Calendar) -> Interruption:
-    """Return what a restart would interrupt now."""
-    with database.read() as connection:
-        instruments = queries.all_instruments(connection)
-        orders = queries.working(connection, account)
-    return Interruption(
-        list(open_markets(instruments, calendar, now())), list(requests_under_way(orders, now()))
-    )
+def interruption(database: Database, calendars: Mapping[str, Calendar]) -> Interruption:
+    """Return what a restart would interrupt now, given the calendar of each account."""
+    markets: dict[str, None] = {}  # in their order; accounts may trade the same ones
+    under_way: list[str] = []
+    for account, calendar in calendars.items():
+        with database.read() as connection:
+            instruments = queries.all_instruments(connection)
+            orders = queries.working(connection, account)
+        markets |= dict.fromkeys(open_markets(instruments, calendar, now()))
+        under_way += requests_under_way(orders, now())
+    return Interruption(list(markets), under_way)
 
 
 def open_markets(instruments: Sequence[Instrument], calendar: Calendar, at: datetime) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""The trading desk: what the use cases work with, built once per process."""
+"""The trading desks: what the use cases work with, one for each account, built once per process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ from decimal import Decimal
 import structlog
 
 from algosat.clock import Clock, now
-from algosat.config.settings import ChargesSettings, Settings
+from algosat.config.settings import AccountSettings, ChargesSettings, Settings
 from algosat.domain import fee_table
 from algosat.domain.calendar import EXCHANGE_TIME, Calendar
 from algosat.domain.decimals import ZERO
@@ -20,7 +20,7 @@ from algosat.domain.market_phases import Sessions
 from algosat.domain.orders import Order, Product, Trade
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk.limits import Limits
-from algosat.errors import CalendarUnknown, FeesUnknown
+from algosat.errors import CalendarUnknown, FeesUnknown, NotFound
 from algosat.store import queries
 from algosat.store.database import Database
 from algosat.store.ledger import Bookkeeping
@@ -47,6 +47,7 @@ class Desk:
     square_off_before_close: timedelta
     flattens_on_daily_loss: bool = False
     clock: Clock = now
+    currency: str = "INR"
 
     def wake_engine(self) -> None:
         self.notifier.notify(channels.ENGINE)
@@ -56,21 +57,55 @@ class Desk:
         self.notifier.notify_web(order_id)
 
 
-def build(
+class Desks:
+    """The desks of all accounts. The first one is the default."""
+
+    def __init__(self, *desks: Desk) -> None:
+        self._by_account: Mapping[str, Desk] = {desk.account: desk for desk in desks}
+        self.first = desks[0]
+
+    def __iter__(self) -> Iterator[Desk]:
+        return iter(self._by_account.values())
+
+    def of(self, account: str | None) -> Desk:
+        """Return the desk of an account; None: of the first. Raises NotFound, naming the accounts."""
+        if account is None:
+            return self.first
+        if account not in self._by_account:
+            raise NotFound(f"no account {account!r} is known; there are {', '.join(self._by_account)}")
+        return self._by_account[account]
+
+
+def build_all(
     settings: Settings, database: Database, writer: Writer, notifier: Notifier, clock: Clock = now
+) -> Desks:
+    """Build the desk of each account of the settings."""
+    accounts = settings.algosat.accounts
+    return Desks(*(build(settings, each, database, writer, notifier, clock) for each in accounts))
+
+
+def build(
+    settings: Settings,
+    account: AccountSettings,
+    database: Database,
+    writer: Writer,
+    notifier: Notifier,
+    clock: Clock = now,
 ) -> Desk:
+    """Build the desk of one account."""
     algosat = settings.algosat
-    charging = Charging(database, algosat.charges)
-    calendar = live_calendar.calendar_of(algosat, database)
+    charging = Charging(database, account.charges)
+    calendar = live_calendar.calendar_of(algosat, account, database)
     return Desk(
-        account=algosat.broker,
+        account=account.name,
+        currency=account.currency,
         database=database,
         writer=writer,
         notifier=notifier,
         calendar=calendar,
         books=Bookkeeping(_booking_day(calendar), charging.note, charging.fees_without_note),
         sessions=live_calendar.sessions_of(algosat),
-        defaults=Limits(**algosat.risk.model_dump()),
+        defaults=account.limits_over(algosat.risk),
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
         flattens_on_daily_loss=algosat.engine.flatten_on_daily_loss,
         clock=clock,
@@ -103,7 +138,7 @@ class Charging:
 
     def note(self, order: Order, trade: Trade) -> ContractNote | None:
         """Return the note that a trade belongs to; None if it is on none, or its fees are not known."""
-        if order.code == EngineCode.EXPIRY_SETTLED:
+        if order.code == EngineCode.EXPIRY_SETTLED or self._settings.brokerage == "none":
             return None
         try:
             kind = self._kind(order.terms.symbol)
@@ -115,7 +150,7 @@ class Charging:
 
     def fees_without_note(self, order: Order, trade: Trade) -> Decimal:
         """Return the fees of a trade that is on no note: of a settlement, and zero if they are not known."""
-        if order.code != EngineCode.EXPIRY_SETTLED:
+        if order.code != EngineCode.EXPIRY_SETTLED or self._settings.brokerage == "none":
             return ZERO
         day = trade.at.astimezone(EXCHANGE_TIME).date()
         try:

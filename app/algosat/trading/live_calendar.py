@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config import calendar_file
-from algosat.config.settings import AlgosatFile
+from algosat.config.settings import AccountSettings, AlgosatFile
 from algosat.domain import market_phases
 from algosat.domain.calendar import AlwaysOpen, Calendar, ExchangeCalendar
 from algosat.domain.market_phases import Phase, Sessions, SpecialSession, Window
@@ -132,9 +132,9 @@ def sessions_of(settings: AlgosatFile) -> Sessions:
     return calendar_file.extended(market_phases.packaged(), settings.calendar)
 
 
-def calendar_of(settings: AlgosatFile, database: Database) -> Calendar:
-    """Return the calendar of the configured broker's market."""
-    if settings.is_always_open:
+def calendar_of(settings: AlgosatFile, account: AccountSettings, database: Database) -> Calendar:
+    """Return the calendar of the account's market."""
+    if account.calendar == "always_open":
         return AlwaysOpen()
     source = CalendarSource(sessions_of(settings), lambda: calendar_entries.read(database))
     return LiveCalendar(source.current)

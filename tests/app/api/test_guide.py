@@ -39,7 +39,7 @@ VARIES: Final = (
 @pytest.mark.skipif(shutil.which("jq") is None or shutil.which("curl") is None, reason="needs curl and jq")
 def test_each_command_gives_the_answer_that_the_guide_shows(tmp_path: Path, fresh_store: Path) -> None:
     text = GUIDE.read_text()
-    write_configuration(tmp_path, algosat_data(tmp_path, paper__seed=1))
+    write_configuration(tmp_path, algosat_data(tmp_path, accounts__0__paper__seed=1))
     shutil.copy(fresh_store, tmp_path / "data" / "algosat.db")
     with engine(tmp_path), serving(tmp_path) as server:
         wait_for(lambda: server.ask("GET", "/health")[1]["components"]["engine"])

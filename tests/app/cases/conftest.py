@@ -21,6 +21,7 @@ from algosat.domain.market_phases import packaged
 from algosat.domain.risk.limits import Limits
 from algosat.store.tables import balances
 from algosat.strategies import catalog
+from algosat.trading.desk import Desks
 from tests.app.cases import world as worlds
 from tests.app.cases.strategies import BuyEveryBar, Once
 from tests.app.cases.world import World
@@ -49,7 +50,7 @@ def served(app: Flask, services: Services, settings: Settings, clock: FakeClock)
     """Return a world behind the API, in a market that is always open, with the role's limits."""
     desk = replace(services.desk, defaults=_limits(settings))
     world = worlds.build(desk, settings.algosat, clock)
-    app.extensions[NAME] = replace(services, desk=world.desk, clock=clock)
+    app.extensions[NAME] = replace(services, desks=Desks(world.desk), clock=clock)
     return world
 
 
@@ -66,7 +67,7 @@ def served_at(app: Flask, services: Services, settings: Settings, clock: FakeClo
         algosat = settings.algosat
         changed = algosat.model_copy(
             update={
-                "paper": algosat.paper.model_copy(update={"always_open": False}),
+                "accounts": (algosat.accounts[0].model_copy(update={"calendar": "exchange"}),),
                 "engine": algosat.engine.model_copy(update={"orders_per_second": 10_000}),
             }
         )
@@ -76,7 +77,7 @@ def served_at(app: Flask, services: Services, settings: Settings, clock: FakeClo
         world = worlds.build(desk, changed, clock)
         rich = update(balances).values(deposited=Decimal(10**9))
         desk.writer.run(lambda connection: connection.execute(rich))
-        app.extensions[NAME] = replace(services, desk=world.desk, clock=clock)
+        app.extensions[NAME] = replace(services, desks=Desks(world.desk), clock=clock)
         for day, end in product((20, 23), _ENDS):
             moment = worlds.ist(2026, 11, day, *end)
             if moment < at:

@@ -177,13 +177,15 @@ def role_limits() -> dict[str, Any]:
 def open_world(directory: Path, url: str, at: datetime, **limits: Any) -> Iterator[World]:
     """Open a world on an empty store, with the exchange's calendar and the role's limits or others."""
     risk = role_limits() | limits
-    data = algosat_data(directory, database__url=url, risk=risk, paper__always_open=False)
+    data = algosat_data(directory, database__url=url, risk=risk, accounts__0__calendar="exchange")
     settings = load(write_configuration(directory, data))
     clock = FakeClock(at)
     database = Database(url)
     writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
     try:
-        yield build(desks.build(settings, database, writer, notifier, clock), settings.algosat, clock)
+        yield build(
+            desks.build_all(settings, database, writer, notifier, clock).first, settings.algosat, clock
+        )
     finally:
         writer.close()
         notifier.close()
@@ -194,7 +196,8 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
     """Put an engine and a paper exchange behind a desk, with cash, instruments and a first price."""
     desk = replace(desk, clock=clock)
     desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, CASH))
-    broker = SteppedBroker(paper_rules(settings.paper, desk.calendar), desk.writer, speed=1, now=clock)
+    rules = paper_rules(settings.accounts[0].paper, desk.calendar)
+    broker = SteppedBroker(rules, desk.writer, speed=1, now=clock)
     broker.open()
     components = assemble(
         desk,

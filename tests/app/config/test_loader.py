@@ -9,7 +9,7 @@ import yaml
 
 from algosat.config.loader import load
 from algosat.errors import ConfigurationError
-from tests.app.builders import SECRET_KEY, algosat_data, security_data, write_configuration
+from tests.app.builders import SECRET_KEY, account_data, algosat_data, security_data, write_configuration
 
 
 def problems_of(directory: Path) -> list[tuple[str, str, str]]:
@@ -143,9 +143,21 @@ def test_health_must_be_a_public_endpoint(tmp_path: Path) -> None:
         ({"security__algorithm": "HS512"}, "security.secret_key"),
         ({"api__workers": 2}, "security.rate_limit_storage"),
         ({"database__url": "sqlite:///:memory:"}, "database.url"),
-        ({"paper__starting_cash": 1_000_000_000_000}, "paper.starting_cash"),  # more than the store can hold
-        ({"charges__exchange": "mcx"}, "charges.exchange"),
-        ({"charges__brokerage": "nobody"}, "charges.brokerage"),
+        # more than the store can hold
+        ({"accounts__0__paper__starting_cash": 1_000_000_000_000}, "accounts.0.paper.starting_cash"),
+        ({"accounts__0__charges__exchange": "mcx"}, "accounts.0.charges.exchange"),
+        ({"accounts__0__charges__brokerage": "nobody"}, "accounts.0.charges.brokerage"),
+        ({"accounts__0__currency": "usd"}, "accounts.0.currency"),
+        ({"accounts__0__currency": "USD"}, "accounts.0.charges.brokerage"),  # charges in rupees
+        ({"accounts__0__calendar": "lunar"}, "accounts.0.calendar"),
+        ({"accounts__0__broker": "nobody"}, "accounts.0.broker"),
+        ({"accounts__0__name": "Paper"}, "accounts.0.name"),
+        ({"accounts__0__name": "total"}, "accounts.0.name"),  # a scope
+        ({"accounts__0__limits": {"max_daily_loss": 0}}, "accounts.0.limits.max_daily_loss"),
+        ({"accounts__0__limits": {"max_loss": 1}}, "accounts.0.limits.max_loss"),
+        ({"accounts__0__outbound_address": "10.0.0"}, "accounts.0.outbound_address"),
+        ({"accounts": []}, "accounts"),
+        ({"accounts": [account_data(), account_data()]}, "accounts.1.name"),
         ({"risk__max_order_value": "0.000000001"}, "risk.max_order_value"),
         ({"risk__duplicate_window_seconds": 1e12}, "risk.duplicate_window_seconds"),
         ({"engine__poll_seconds": float("inf")}, "engine.poll_seconds"),

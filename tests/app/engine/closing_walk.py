@@ -443,7 +443,7 @@ def open_walk(
     database = Database(f"sqlite:///{store}")
     writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
     try:
-        desk = desks.build(settings, database, writer, notifier, clock)
+        desk = desks.build_all(settings, database, writer, notifier, clock).first
         calendar = ExchangeCalendar(market_phases.packaged())
         generous = replace(
             desk.defaults,

@@ -32,7 +32,7 @@ def live_desk(settings: Settings) -> Iterator[Desk]:
     """Yield a desk whose instruments and quotes come from the engine."""
     database = Database(settings.algosat.database.url.get_secret_value())
     writer, notifier = Writer(database), SocketNotifier(settings.algosat.runtime_directory)
-    yield desks.build(settings, database, writer, notifier)
+    yield desks.build_all(settings, database, writer, notifier).first
     writer.close()
     notifier.close()
     database.close()

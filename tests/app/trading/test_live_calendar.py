@@ -207,15 +207,15 @@ def test_entry_of_another_release_is_skipped(entry: str, value: Any) -> None:
 
 
 def test_market_that_is_always_open_has_no_exchange_calendar(settings: Settings, database: Database) -> None:
-    assert isinstance(calendar_of(settings.algosat, database), AlwaysOpen)
+    assert isinstance(calendar_of(settings.algosat, settings.algosat.accounts[0], database), AlwaysOpen)
 
 
 def test_inventory_text_and_store_are_both_in_the_calendar(desk: Desk, tmp_path: Path) -> None:
     text = "covers: {valid_through: 2027-12-31}\nholidays: {2027-01-26: Republic Day}\n"
-    data = algosat_data(tmp_path, calendar=text, paper__always_open=False)
+    data = algosat_data(tmp_path, calendar=text, accounts__0__calendar="exchange")
     settings = load(write_configuration(tmp_path, data))
     calendar_changes.set_day(desk, TUESDAY, "Election", CAUSE)
-    calendar = calendar_of(settings.algosat, desk.database)
+    calendar = calendar_of(settings.algosat, settings.algosat.accounts[0], desk.database)
     days: dict[str, datetime] = {day: exchange(day) for day in ("2026-12-01", "2027-01-25", "2027-01-26")}
     found = {day: calendar.phase("equity", True, at) for day, at in days.items()}
     assert found == {

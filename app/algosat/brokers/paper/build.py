@@ -12,7 +12,7 @@ from algosat.brokers.faults.faulty_broker import FaultyBroker
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.persistence import UnitRunner
 from algosat.clock import Clock
-from algosat.config.settings import AlgosatFile, PaperSettings
+from algosat.config.settings import AccountSettings, AlgosatFile, PaperSettings
 from algosat.domain.calendar import Calendar
 from algosat.exchange import contracts, listings
 from algosat.exchange.rules import Rules
@@ -35,14 +35,21 @@ def paper_rules(paper: PaperSettings, calendar: Calendar) -> Rules:
 
 
 def paper_broker(
-    settings: AlgosatFile, store: UnitRunner, calendar: Calendar, *, now: Clock = clock.now
+    settings: AlgosatFile,
+    account: AccountSettings,
+    store: UnitRunner,
+    calendar: Calendar,
+    *,
+    now: Clock = clock.now,
 ) -> Broker:
     """Build the paper broker, and deposit its starting cash once.
 
     Its `start` takes over the exchange in the store.
     """
-    broker = PaperBroker(paper_rules(settings.paper, calendar), store, speed=settings.paper.speed, now=now)
-    store.run(lambda connection: ledger.deposit(connection, broker.account, settings.paper.starting_cash))
+    paper = account.paper
+    rules = paper_rules(paper, calendar)
+    broker = PaperBroker(rules, store, speed=paper.speed, account=account.name, now=now)
+    store.run(lambda connection: ledger.deposit(connection, account.name, paper.starting_cash))
     faults = plan.configured(settings.environment)
     if faults is None:
         return broker

@@ -210,10 +210,10 @@ def test_fault_file_makes_the_paper_broker_faulty(
     writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = AlgosatFile.model_validate(algosat_data(tmp_path))
-    assert isinstance(paper_broker(settings, writer, AlwaysOpen()), PaperBroker)
+    assert isinstance(paper_broker(settings, settings.accounts[0], writer, AlwaysOpen()), PaperBroker)
     (tmp_path / "faults.json").write_bytes(b'{"rates": {"lost": 1}}')
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "faults.json"))
-    broker = paper_broker(settings, writer, AlwaysOpen())
+    broker = paper_broker(settings, settings.accounts[0], writer, AlwaysOpen())
     assert isinstance(broker, FaultyBroker)
     with pytest.raises(BrokerUncertain):
         broker.place(order_of())
