@@ -6,6 +6,7 @@ problem+json response from them. Nothing else decides a status code.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -224,6 +225,26 @@ class BrokerRejected(BrokerError):
     severity = Severity.WARNING
 
 
+class BrokerUnsupported(BrokerRejected):
+    """The adapter cannot do what is asked: its capabilities exclude it."""
+
+    code, title = "broker_unsupported", "Not supported by the broker"
+
+
+class BrokerEgressRefused(BrokerRejected):
+    """The broker does not accept orders from this server's address."""
+
+    code, title = "broker_egress_refused", "Address not accepted by the broker"
+
+
+class BrokerInstrumentUnknown(BrokerRejected):
+    code, title = "broker_instrument_unknown", "Instrument unknown to the broker"
+
+
+class BrokerFundsShort(BrokerRejected):
+    code, title = "broker_funds_short", "Insufficient funds at the broker"
+
+
 class BrokerNotReached(BrokerError):
     """The request was certainly never sent; it is safe to retry."""
 
@@ -232,13 +253,25 @@ class BrokerNotReached(BrokerError):
 
 
 class BrokerRateLimited(BrokerNotReached):
+    """The broker, or our budget for it, takes no more calls for now."""
+
     code, title = "broker_rate_limited", "Broker rate limit exceeded"
+
+    def __init__(self, detail: str = "", *, retry_after: timedelta | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after  # as the broker asks; None: it does not say
 
 
 class BrokerUncertain(BrokerError):
     """The broker may or may not have accepted the request; only its order book can tell."""
 
     status, code, title = 504, "broker_uncertain", "Broker response missing"
+
+
+class BrokerBookTooShort(BrokerUncertain):
+    """The order is not in the broker's book, which does not go back to the time when it was sent."""
+
+    code, title = "broker_book_too_short", "Order older than the broker's book"
 
 
 class BrokerSessionExpired(BrokerError):

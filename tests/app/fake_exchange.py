@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from algosat.brokers.base import BrokerSession, QuoteListener, ReportListener
+from algosat.brokers.base import (
+    Ack,
+    BookHint,
+    BookReading,
+    BrokerFunds,
+    BrokerHolding,
+    BrokerPosition,
+    BrokerSession,
+    FeedListener,
+    Quota,
+    QuoteListener,
+    ReportListener,
+    SessionState,
+)
+from algosat.brokers.paper.broker import CAPABILITIES
+from algosat.domain.bars import Bar
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
 from algosat.domain.orders import TERMINAL, Order, OrderChange, OrderTerms, OrderType, Side, Status, Trade
 from algosat.domain.orders.report import OrderReport
-from algosat.errors import BrokerOrderGone, BrokerRejected
+from algosat.errors import BrokerBookTooShort, BrokerOrderGone, BrokerRejected, BrokerUnsupported
 from tests.app.desks import SHARE
 from tests.app.fakes import FakeClock
 
@@ -24,26 +40,45 @@ class FakeExchange:
 
     name = "fake"
     account = "paper"
-    fences = False
+    quotas: Sequence[Quota] = ()
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.book: dict[str, OrderReport] = {}
         self.sent: list[str] = []  # the tags of the orders placed, oldest first
         self.active = True
+        self.capabilities = replace(CAPABILITIES, fences=False)
+        # Since when `read_book` and `find` show every order.
+        self.covers_from: datetime | None = datetime.min.replace(tzinfo=UTC)
+        self.subscribed: AbstractSet[str] = frozenset()
+        self.stated_positions: list[BrokerPosition] = []
+        self.stated_holdings: list[BrokerHolding] = []
+        self.stated_funds: list[BrokerFunds] = []
         self.reports_of_today: Callable[[], Sequence[OrderReport]] = lambda: list(self.book.values())
         self.settled: list[FinalSettlement] = []
         self.before: Callable[[str], None] = lambda _request: None
         self.after: Callable[[str], None] = lambda _request: None
 
-    def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
-        self.on_report, self.on_quotes = on_report, on_quotes
+    def start(self, on_report: ReportListener, on_quotes: QuoteListener, on_feed: FeedListener) -> None:
+        self.on_report, self.on_quotes, self.on_feed = on_report, on_quotes, on_feed
 
     def stop(self) -> None:
         return
 
     def session(self) -> BrokerSession:
-        return BrokerSession(self.active, "set by the test")
+        return BrokerSession(
+            SessionState.ACTIVE if self.active else SessionState.LOGIN_REQUIRED, "set by the test"
+        )
+
+    def login_url(self, state: str) -> str | None:
+        return f"https://broker.example/login?state={state}"
+
+    def login(self, answer: Mapping[str, str]) -> BrokerSession:  # noqa: ARG002
+        self.active = True
+        return self.session()
+
+    def logout(self) -> None:
+        self.active = False
 
     def place(self, order: Order) -> OrderReport:
         self.before("place")
@@ -76,16 +111,40 @@ class FakeExchange:
         self.after("cancel")
         return self.book[report.broker_order_id]
 
-    def find(self, tag: str) -> OrderReport | None:
+    def find(self, order: Order) -> OrderReport | None:
         self.before("find")
-        return next((report for report in self.book.values() if report.tag == tag), None)
+        found = next((report for report in self.book.values() if report.tag == order.id), None)
+        if found is None and not BookReading([], self.covers_from).proves_absence(order.created_at):
+            raise BrokerBookTooShort(f"no order {order.id} since {self.covers_from}")
+        return found
 
-    def reports(self) -> Sequence[OrderReport]:
+    def read_book(self, hint: BookHint) -> BookReading:  # noqa: ARG002
         self.before("reports")
-        return self.reports_of_today()
+        return BookReading(self.reports_of_today(), self.covers_from)
+
+    def history(self, day: date) -> BookReading:
+        raise BrokerUnsupported(f"no order book of {day}")
+
+    def positions(self) -> Sequence[BrokerPosition]:
+        self.before("positions")
+        return self.stated_positions
+
+    def holdings(self) -> Sequence[BrokerHolding]:
+        self.before("holdings")
+        return self.stated_holdings
+
+    def funds(self) -> Sequence[BrokerFunds]:
+        self.before("funds")
+        return self.stated_funds
 
     def instruments(self) -> Sequence[Instrument]:
         return []
+
+    def subscribe(self, symbols: AbstractSet[str]) -> None:
+        self.subscribed = symbols
+
+    def candles(self, symbol: str, interval: timedelta, since: datetime, until: datetime) -> Sequence[Bar]:  # noqa: ARG002
+        raise BrokerUnsupported(f"no bars of {symbol}")
 
     def settlements(self) -> Sequence[FinalSettlement]:
         self.before("settlements")
@@ -122,6 +181,12 @@ class FakeExchange:
     def _put(self, report: OrderReport) -> OrderReport:
         self.book[report.broker_order_id] = replace(report, at=self.clock())
         return self.book[report.broker_order_id]
+
+
+def reported(answer: Ack | OrderReport) -> OrderReport:
+    """Return an answer that has the order's state."""
+    assert isinstance(answer, OrderReport)
+    return answer
 
 
 def external_report(

@@ -64,7 +64,11 @@ class Engine:
         components = self._components
         components.reconciler.mark_interrupted()
         components.report_processor.start()
-        components.broker.start(components.report_processor.enqueue, components.quotes.update)
+        components.broker.start(
+            components.report_processor.enqueue,
+            components.quotes.update,
+            components.reconciler.feed_changed,
+        )
         components.instruments.step()
         alert_of_absence(self._desk)
         self._heartbeat.step()

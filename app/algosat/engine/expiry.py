@@ -73,7 +73,7 @@ def _is_unknown_to(
     if order.status is Status.UNKNOWN:
         return False
     try:
-        report = broker.find(order.id)
+        report = broker.find(order)
     except BrokerError as error:
         _log.warning("search_failed", order=order.id, detail=error.detail)
         return False

@@ -13,12 +13,13 @@ from typing import Final, TypeVar
 
 import structlog
 
-from algosat.brokers.base import Broker, BrokerSession
+from algosat.brokers.base import Ack, BookHint, BookReading, Broker, BrokerSession, SessionState
 from algosat.clock import Clock
+from algosat.domain.capabilities import Capabilities
 from algosat.domain.instruments import FinalSettlement
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
-from algosat.errors import BrokerError, BrokerNotReached, BrokerUncertain
+from algosat.errors import BrokerBookTooShort, BrokerError, BrokerNotReached, BrokerUncertain
 from algosat.resilience.circuit_breaker import CircuitBreaker
 
 T = TypeVar("T")
@@ -38,29 +39,29 @@ class GuardedBroker:
         self._circuit = CircuitBreaker(failures=_FAILURES, pause=_PAUSE)
 
     @property
-    def fences(self) -> bool:
-        return self._broker.fences
+    def capabilities(self) -> Capabilities:
+        return self._broker.capabilities
 
     def session(self) -> BrokerSession:
         """Return the broker's session, or an inactive one while the circuit is open."""
         if self._circuit.is_open(self._clock()):
-            return BrokerSession(active=False, detail=self._why_refused())
+            return BrokerSession(SessionState.UNREACHABLE, self._why_refused())
         return self._broker.session()
 
-    def place(self, order: Order) -> OrderReport:
+    def place(self, order: Order) -> Ack | OrderReport:
         return self._call(lambda: self._broker.place(order))
 
-    def modify(self, order: Order, change: OrderChange) -> OrderReport:
+    def modify(self, order: Order, change: OrderChange) -> Ack | OrderReport:
         return self._call(lambda: self._broker.modify(order, change))
 
-    def cancel(self, order: Order) -> OrderReport:
+    def cancel(self, order: Order) -> Ack | OrderReport:
         return self._call(lambda: self._broker.cancel(order), always=True)
 
-    def find(self, tag: str) -> OrderReport | None:
-        return self._call(lambda: self._broker.find(tag))
+    def find(self, order: Order) -> OrderReport | None:
+        return self._call(lambda: self._broker.find(order))
 
-    def reports(self) -> Sequence[OrderReport]:
-        return self._call(self._broker.reports)
+    def read_book(self, hint: BookHint) -> BookReading:
+        return self._call(lambda: self._broker.read_book(hint))
 
     def settlements(self) -> Sequence[FinalSettlement]:
         return self._call(self._broker.settlements)
@@ -70,6 +71,9 @@ class GuardedBroker:
             raise BrokerNotReached(self._why_refused())
         try:
             result = request()
+        except BrokerBookTooShort:  # an answer: the broker was read
+            self._circuit.record_success()
+            raise
         except (BrokerNotReached, BrokerUncertain):
             self._record_failure()
             raise

@@ -14,8 +14,10 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
 
+from algosat.brokers.base import Ack
 from algosat.clock import has_come
 from algosat.domain.orders import LIVE, EventKind, Order, PendingRequest, Status
+from algosat.domain.orders.report import OrderReport
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
@@ -150,13 +152,13 @@ class CancelModifySender:
     def cancel_ghost(self, order: Order) -> None:
         """Cancel an order that the broker still works although its status here is final."""
         try:
-            self._report_processor.process([self._broker.cancel(order)])
+            self._apply(order, self._broker.cancel(order))
         except BrokerError:
             return  # the next reading of the order book finds the ghost again
 
     def _cancel(self, order: Order) -> None:
         try:
-            self._report_processor.process([self._broker.cancel(order)])
+            self._apply(order, self._broker.cancel(order))
         except BrokerRateLimited:
             self._throttle.pause(self._desk.clock() + RATE_LIMIT_PAUSE)
         except (BrokerNotReached, BrokerSessionExpired):
@@ -177,7 +179,7 @@ class CancelModifySender:
             )
             return
         try:
-            self._report_processor.process([self._broker.modify(order, order.pending_change)])
+            self._apply(order, self._broker.modify(order, order.pending_change))
         except (BrokerRejected, BrokerOrderGone) as error:
             self._refresh(order)
             self._record_failure(order, EventKind.MODIFY_FAILED, error.reported_code, error.detail)
@@ -188,6 +190,13 @@ class CancelModifySender:
         if abs(self._desk.clock() - order.updated_at) > _CHANGE_UNCONFIRMED_AFTER:
             detail = "the broker has not confirmed the change; the terms in its order book hold"
             self._record_failure(order, EventKind.MODIFY_FAILED, EngineCode.CHANGE_UNCONFIRMED, detail)
+
+    def _apply(self, order: Order, answer: Ack | OrderReport) -> None:
+        """Apply the answer to a cancel or modification. An `Ack` proves nothing: the order is read again."""
+        if isinstance(answer, OrderReport):
+            self._report_processor.process([answer])
+        else:
+            self._refresh(order)
 
     def _halt_reasons(self, order: Order) -> str:
         """Return why a halt forbids modifying the order, or an empty string. Exits may be modified."""
@@ -200,7 +209,7 @@ class CancelModifySender:
         """Apply what the broker's order book says about the order now."""
         read_at = self._desk.clock()
         try:
-            report = self._broker.find(order.id)
+            report = self._broker.find(order)
         except BrokerError:
             return  # the reconciler reads the order book again
         if report is not None:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, bindparam, select
 
+from algosat.brokers.base import BookHint, Feed, FeedChange, FeedState
 from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import LIVE, TERMINAL, EventKind, Order, OrderEvent, Status
@@ -113,10 +114,10 @@ class Reconciler:
         """Read the whole order book and apply what has changed. Return whether it could be read."""
         read_at = self._desk.clock()
         self._next_read = read_at + min(_RETRY_AFTER, self._every)
-        if not self._broker.session().active:
+        if not self._broker.session().is_readable:
             return False
         try:
-            reports = self._broker.reports()
+            reports = self._broker.read_book(BookHint()).reports
         except BrokerError as error:
             _log.warning("book_not_read", detail=error.detail)
             return False
@@ -126,6 +127,11 @@ class Reconciler:
         self._close_alerts(reports)
         self.read_at, self._next_read = read_at, read_at + self._every
         return True
+
+    def feed_changed(self, change: FeedChange) -> None:
+        """Read the order book at the next step if reports may have been missed, as after a reconnect."""
+        if change.feed is Feed.ORDERS and change.state is not FeedState.DOWN:
+            self._next_read = self._desk.clock()
 
     def _changes(self, reports: Sequence[OrderReport], read_at: datetime) -> list[OrderReport]:
         """Return the reports that would change anything. A final report that was seen before is skipped."""
@@ -180,13 +186,13 @@ class Reconciler:
         delay = _DELAYS[min(number, len(_DELAYS) - 1)]
         self._searches[order.id] = _Search(search.since, number, now + delay)
         try:
-            report = self._broker.find(order.id)
+            report = self._broker.find(order)
         except BrokerError as error:
             _log.warning("search_failed", order=order.id, detail=error.detail)
             return
         if report is not None:
             self._report_processor.process([report], read_at=now)
-        elif order.code == EngineCode.INTERRUPTED and self._broker.fences:
+        elif order.code == EngineCode.INTERRUPTED and self._broker.capabilities.fences:
             self._report_processor.record(
                 order.id,
                 EventKind.REJECTED,

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from algosat.brokers.base import Ack
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.orders.report import OrderReport
@@ -65,6 +66,13 @@ class ReportProcessor:
             self._publish(each.order, each.cause, each.events)
         return applied
 
+    def process_placed(self, order: Order, answer: Ack | OrderReport) -> None:
+        """Apply the answer to a new order. After an `Ack`, only a report tells the order's state."""
+        if isinstance(answer, OrderReport):
+            self.process([answer])
+        else:
+            self.record(order.id, EventKind.ACKNOWLEDGED, broker_order_id=answer.broker_order_id)
+
     def record(
         self,
         order_id: str,
@@ -72,6 +80,7 @@ class ReportProcessor:
         *,
         code: str | None = None,
         reason: str | None = None,
+        broker_order_id: str | None = None,
         alert: AlertKind | None = None,
     ) -> Order:
         """Record an event that the engine itself observed, unless a report was applied first.
@@ -83,7 +92,7 @@ class ReportProcessor:
             order, cause = tracked(connection, order_id)
             if not may_happen(order, kind) or _is_outdated(order, kind):
                 return order, cause, []
-            event = OrderEvent(kind, self._desk.clock(), code=code, reason=reason)
+            event = OrderEvent(kind, self._desk.clock(), code, reason, broker_order_id)
             order = ledger.record(connection, order, event, cause, self._desk.books)
             if alert is not None:
                 alerts.open_alert(connection, self._desk, alert, order.id, cause, reason or alert.help_text)

@@ -122,7 +122,7 @@ class Sender:
 
     def _place(self, order: Order) -> None:
         try:
-            report = self._broker.place(order)
+            answer = self._broker.place(order)
         except (BrokerNotReached, BrokerSessionExpired) as error:
             self._queue_resend(order, error)
         except BrokerUncertain as error:
@@ -132,7 +132,7 @@ class Sender:
         except BrokerError as error:
             self._reject(order, error.reported_code, error.detail)
         else:
-            self._report_processor.process([report])
+            self._report_processor.process_placed(order, answer)
 
     def _queue_resend(self, order: Order, error: BrokerError) -> None:
         now = self._desk.clock()

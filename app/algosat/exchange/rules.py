@@ -6,7 +6,7 @@ Only the listings change while it runs: contracts expire, and new ones are liste
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -17,6 +17,7 @@ from algosat.exchange.contracts import Chain
 from algosat.exchange.listings import Listing, Universe
 from algosat.exchange.prices import seeded
 
+_A_DAY: Final = timedelta(days=1)
 _AUCTION_BAND: Final = Decimal("0.03")  # of the closing auction, around its reference price
 
 
@@ -57,6 +58,13 @@ class Rules:
             return self.calendar.trading_day(at)
         except CalendarUnknown:
             return at.astimezone(EXCHANGE_TIME).date()
+
+    def began(self, day: date) -> datetime:
+        """Return the first moment of a trading day. It follows the trading day before, holidays included."""
+        start = moment(day, time())
+        while self.day(start - _A_DAY) == day:
+            start -= _A_DAY
+        return start
 
     def entry_is_over(self, listing: Listing, at: datetime) -> bool:
         """Whether the random close of an auction's order entry has passed."""

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from algosat.domain.bars import Bar
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 
+__all__ = [
+    "SECONDS_A_DAY",
+    "Bar",
+    "Bars",
+    "bar_data",
+    "bar_from",
+    "window_of",
+]  # strategies import Bar from here
+
 SECONDS_A_DAY: Final = 86_400
 _OFFSET: Final = int(EXCHANGE_TIME.utcoffset(None).total_seconds())
 _PRICES: Final = ("open", "high", "low", "close", "volume")
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Prices and volume of a symbol in a time window. Windows are counted from midnight, exchange time.
-
-    A window ends early if continuous trading ends within it, so a daily bar is complete before midnight.
-    """
-
-    symbol: str
-    start: datetime  # UTC
-    seconds: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
-    trading_ended: datetime | None = None  # UTC; when continuous trading ended, if that was within the window
-
-    @property
-    def end(self) -> datetime:
-        """Return the first moment after the bar. The bar is not known earlier."""
-        return self.trading_ended or self.start + timedelta(seconds=self.seconds)
 
 
 class Bars:

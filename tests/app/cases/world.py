@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import yaml
 from sqlalchemy import Row, select
 
-from algosat.brokers.base import BrokerSession
+from algosat.brokers.base import BookHint, BrokerSession, SessionState
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.build import paper_rules
 from algosat.config.loader import load
@@ -21,6 +21,7 @@ from algosat.config.settings import AlgosatFile
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order, OrderTerms, OrderType, Product, Side, Status
+from algosat.domain.orders.report import OrderReport
 from algosat.domain.scope import IN_HALTS
 from algosat.engine.assembly import Components, assemble
 from algosat.store import ledger, queries
@@ -49,7 +50,10 @@ class SteppedBroker(PaperBroker):
     """A paper exchange without its thread: it moves when the test calls `step`."""
 
     def session(self) -> BrokerSession:
-        return BrokerSession(active=True, detail="the test steps the paper market")
+        return BrokerSession(SessionState.ACTIVE, "the test steps the paper market")
+
+    def reports(self) -> Sequence[OrderReport]:
+        return self.read_book(BookHint()).reports
 
     def move_to(self, symbol: str, price: Decimal) -> None:
         """Let the price of a symbol walk on from this price, at the next step."""

@@ -10,7 +10,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Final
 
-from algosat.brokers.base import BrokerSession
+from algosat.brokers.base import BookHint, BookReading, BrokerSession, SessionState
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.orders import LIVE, Order, OrderChange, OrderTerms, Status, Trade
@@ -45,7 +45,9 @@ class Market(FakeExchange):
     # --- what the engine calls -----------------------------------------------------------------------
 
     def session(self) -> BrokerSession:
-        return BrokerSession(not self.is_away, "set by the test")
+        return BrokerSession(
+            SessionState.UNREACHABLE if self.is_away else SessionState.ACTIVE, "set by the test"
+        )
 
     def place(self, order: Order) -> OrderReport:
         self._lose_request()
@@ -75,13 +77,13 @@ class Market(FakeExchange):
         self._lose_answer()
         return report
 
-    def find(self, tag: str) -> OrderReport | None:
+    def find(self, order: Order) -> OrderReport | None:
         self._lose_request()
-        return super().find(tag)
+        return super().find(order)
 
-    def reports(self) -> list[OrderReport]:
+    def read_book(self, hint: BookHint) -> BookReading:
         self._lose_request()
-        return list(super().reports())
+        return super().read_book(hint)
 
     # --- what the market does ------------------------------------------------------------------------
 

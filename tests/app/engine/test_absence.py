@@ -146,8 +146,8 @@ class Market(FakeExchange):
             elif not self.is_open or report.at.date() < self.clock().date():
                 self.book[number] = replace(report, status=Status.EXPIRED, at=self.clock())
 
-    def find(self, tag: str) -> OrderReport | None:
-        found = super().find(tag)
+    def find(self, order: Order) -> OrderReport | None:
+        found = super().find(order)
         return None if found is None or (self.scenario.forgets and found not in self._of_today()) else found
 
     def _of_today(self) -> list[OrderReport]:

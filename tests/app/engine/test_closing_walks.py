@@ -139,7 +139,7 @@ def uncertain_orders_are_sent_again(patch: Patch) -> None:
         except BrokerError as error:
             sender._queue_resend(order, error)  # noqa: SLF001
         else:
-            sender._report_processor.process([report])  # noqa: SLF001
+            sender._report_processor.process_placed(order, report)  # noqa: SLF001
 
     patch.setattr(Sender, "_place", faulty)
 

@@ -7,7 +7,7 @@ from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from algosat.trading.desk import Desk
 from tests.app.desks import buy
 from tests.app.engine.rig import failing
-from tests.app.fake_exchange import FakeExchange
+from tests.app.fake_exchange import FakeExchange, reported
 from tests.app.fakes import FakeClock
 
 
@@ -64,7 +64,7 @@ def test_cancel_passes_while_the_circuit_is_open(
     exchange.place(order)
     exchange.before = failing(BrokerUncertain("lost"), "place")
     fail(broker, desk, 5)
-    assert broker.cancel(order).status == "cancelled"
+    assert reported(broker.cancel(order)).status == "cancelled"
 
 
 def test_unexpected_exception_of_an_adapter_is_an_uncertain_outcome(

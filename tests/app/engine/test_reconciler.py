@@ -139,7 +139,7 @@ def test_fencing_broker_proves_that_an_interrupted_order_was_never_sent(
     rig: EngineRig, clock: FakeClock
 ) -> None:
     order = advance(rig.desk, buy(rig.desk), EventKind.SUBMITTING)
-    rig.exchange.fences = True
+    rig.exchange.capabilities = replace(rig.exchange.capabilities, fences=True)
     rig.components.reconciler.mark_interrupted()
     search_for(rig, clock, 2)
     ended = order_now(rig.desk, order)
@@ -148,7 +148,7 @@ def test_fencing_broker_proves_that_an_interrupted_order_was_never_sent(
 
 
 def test_fencing_proves_nothing_for_a_request_lost_in_this_session(rig: EngineRig, clock: FakeClock) -> None:
-    rig.exchange.fences = True
+    rig.exchange.capabilities = replace(rig.exchange.capabilities, fences=True)
     order = lost_request(rig)
     search_for(rig, clock, 30)
     assert order_now(rig.desk, order).status is Status.UNKNOWN

@@ -3,32 +3,78 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from algosat import clock
-from algosat.brokers.base import BrokerSession, QuoteListener, ReportListener
+from algosat.brokers.base import (
+    BookHint,
+    BookReading,
+    BrokerFunds,
+    BrokerHolding,
+    BrokerPosition,
+    BrokerSession,
+    FeedListener,
+    Quota,
+    QuoteListener,
+    ReportListener,
+    SessionState,
+)
 from algosat.brokers.paper.market_thread import STEP_SECONDS, MarketThread
 from algosat.brokers.paper.persistence import UnitRunner
 from algosat.brokers.paper.venue import Venue
 from algosat.clock import Clock
+from algosat.domain.bars import Bar
+from algosat.domain.capabilities import Capabilities
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
-from algosat.domain.orders import Order, OrderChange
+from algosat.domain.orders import Order, OrderChange, OrderType, Product, Validity
 from algosat.domain.orders.report import OrderReport
-from algosat.errors import AlgosatError, BrokerNotReached, BrokerOrderGone, BrokerRejected, BrokerUncertain
+from algosat.errors import (
+    AlgosatError,
+    BrokerNotReached,
+    BrokerOrderGone,
+    BrokerRejected,
+    BrokerUncertain,
+    BrokerUnsupported,
+)
 from algosat.exchange.exchange_events import Answered, Cancel, Cross, Modify, Place, Request
 from algosat.exchange.order_book import BookOrder
 from algosat.exchange.rules import Rules
 
 _ANSWER_SECONDS: Final = 5.0  # after which the outcome of a request is uncertain
 _POLL_SECONDS: Final = 0.001
+CAPABILITIES: Final = Capabilities(
+    is_live=False,
+    order_types=frozenset(OrderType),
+    validities=frozenset(Validity),
+    products=frozenset(Product),
+    currencies=None,
+    tag_length=18,
+    finds_by_tag=True,
+    replace_keeps_number=True,
+    max_modifications=None,
+    pushes_reports=True,
+    book_needs_hint=False,
+    fees_in_trades=False,
+    fences=True,  # the exchange refuses writes of an engine that another has replaced
+    needs_login=False,
+    has_history=False,
+    has_positions=False,
+    has_holdings=False,
+    has_funds=False,
+    has_candles=False,
+    has_conversion=False,
+)
 
 
 class PaperBroker:
     """One account at the paper exchange."""
 
     name = "paper"
-    fences = True  # the exchange refuses writes of an engine that another has replaced
+    capabilities = CAPABILITIES
+    quotas: Sequence[Quota] = ()
 
     def __init__(
         self, rules: Rules, store: UnitRunner, *, speed: float, account: str = "paper", now: Clock = clock.now
@@ -43,17 +89,26 @@ class PaperBroker:
 
     # --- the Broker protocol -----------------------------------------------------------------------
 
-    def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
+    def start(self, on_report: ReportListener, on_quotes: QuoteListener, on_feed: FeedListener) -> None:
         self.open()
-        self._market_thread.start(on_report, on_quotes)
+        self._market_thread.start(on_report, on_quotes, on_feed)
 
     def stop(self) -> None:
         self._market_thread.stop()
 
     def session(self) -> BrokerSession:
         if self._market_thread.is_running:
-            return BrokerSession(active=True, detail="the paper market is running")
-        return BrokerSession(active=False, detail="the paper market is not running")
+            return BrokerSession(SessionState.ACTIVE, "the paper market is running")
+        return BrokerSession(SessionState.CLOSED, "the paper market is not running")
+
+    def login_url(self, state: str) -> str | None:  # noqa: ARG002
+        return None
+
+    def login(self, answer: Mapping[str, str]) -> BrokerSession:  # noqa: ARG002
+        raise BrokerUnsupported("the paper broker has no login")
+
+    def logout(self) -> None:
+        raise BrokerUnsupported("the paper broker has no login")
 
     def place(self, order: Order) -> OrderReport:
         answered = self._request(lambda number: Place(number, order.id, order.terms))
@@ -69,18 +124,43 @@ class PaperBroker:
         known = self._known(order)
         return self._outcome(self._request(lambda number: Cancel(number, known.id, known.terms.symbol)))
 
-    def find(self, tag: str) -> OrderReport | None:
-        found = self._venue.tagged(tag)
+    def find(self, order: Order) -> OrderReport | None:
+        found = self._venue.tagged(order.id)  # of any day
         return found.report() if found else None
 
-    def reports(self) -> Sequence[OrderReport]:
-        return [order.report() for order in self._venue.orders()]
+    def read_book(self, hint: BookHint) -> BookReading:  # noqa: ARG002
+        covers_from, orders = self._venue.orders()
+        return BookReading([order.report() for order in orders], covers_from)
+
+    def history(self, day: date) -> BookReading:  # noqa: ARG002
+        raise BrokerUnsupported("the paper broker shows no order books of earlier days")
+
+    def positions(self) -> Sequence[BrokerPosition]:
+        raise BrokerUnsupported("the paper broker states no positions")
+
+    def holdings(self) -> Sequence[BrokerHolding]:
+        raise BrokerUnsupported("the paper broker states no holdings")
+
+    def funds(self) -> Sequence[BrokerFunds]:
+        raise BrokerUnsupported("the paper broker states no funds")
 
     def instruments(self) -> Sequence[Instrument]:
         return self._venue.instruments()
 
     def quotes(self) -> Sequence[Quote]:
         return self._venue.quotes()
+
+    def subscribe(self, symbols: AbstractSet[str]) -> None:
+        """Do nothing: the quotes of all symbols are pushed."""
+
+    def candles(
+        self,
+        symbol: str,  # noqa: ARG002
+        interval: timedelta,  # noqa: ARG002
+        since: datetime,  # noqa: ARG002
+        until: datetime,  # noqa: ARG002
+    ) -> Sequence[Bar]:
+        raise BrokerUnsupported("the paper broker keeps no bars")
 
     def settlements(self) -> Sequence[FinalSettlement]:
         return self._venue.settlements()

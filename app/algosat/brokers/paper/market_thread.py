@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from algosat.brokers.base import QuoteListener, ReportListener
+from algosat.brokers.base import Feed, FeedChange, FeedListener, FeedState, QuoteListener, ReportListener
 from algosat.domain.instruments import Quote
 from algosat.errors import AlgosatError, BrokerNotReached
 from algosat.exchange.order_book import BookOrder
@@ -38,11 +38,11 @@ class MarketThread:
         """Queue an order to be pushed as a report."""
         self._announced.put(order)
 
-    def start(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
+    def start(self, on_report: ReportListener, on_quotes: QuoteListener, on_feed: FeedListener) -> None:
         self._stopping.clear()
         on_quotes(self._step())  # prices must exist before the first order arrives
         self._thread = threading.Thread(
-            target=self._run, args=(on_report, on_quotes), name="paper-market", daemon=True
+            target=self._run, args=(on_report, on_quotes, on_feed), name="paper-market", daemon=True
         )
         self._thread.start()
 
@@ -53,7 +53,14 @@ class MarketThread:
             self._thread.join()
             self._thread = None
 
-    def _run(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
+    def _run(self, on_report: ReportListener, on_quotes: QuoteListener, on_feed: FeedListener) -> None:
+        _announce_feeds(on_feed, FeedState.UP)
+        try:
+            self._move_until_stopped(on_report, on_quotes)
+        finally:
+            _announce_feeds(on_feed, FeedState.DOWN)
+
+    def _move_until_stopped(self, on_report: ReportListener, on_quotes: QuoteListener) -> None:
         due = time.monotonic() + STEP_SECONDS
         while not self._stopping.is_set():
             self._push_until(due, on_report)
@@ -82,3 +89,8 @@ class MarketThread:
             return
         if order is not None:
             on_report(order.report())
+
+
+def _announce_feeds(on_feed: FeedListener, state: FeedState) -> None:
+    for feed in Feed:
+        on_feed(FeedChange(feed, state))

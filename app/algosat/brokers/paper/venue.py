@@ -49,6 +49,7 @@ class Venue:
     def __init__(self, rules: Rules, store: UnitRunner, now: datetime, on_change: OnChange) -> None:
         self.rules = rules
         self._day = date.min  # whose contracts are listed
+        self._day_began = now  # the first moment of that trading day; orders sent since then are published
         self._on_change = on_change
         self._market_lock = threading.Lock()
         self._write_lock = threading.Lock()
@@ -109,9 +110,12 @@ class Venue:
         order = self._published.tagged(tag)
         return order or next(iter(self._persistence.with_tag(tag)), None)
 
-    def orders(self) -> Sequence[BookOrder]:
-        """Return the orders of the trading day and the live orders of earlier days, oldest first."""
-        return self._published.orders()
+    def orders(self) -> tuple[datetime, Sequence[BookOrder]]:
+        """Return when the trading day began, and its orders, oldest first.
+
+        The live orders of earlier days are among them.
+        """
+        return self._day_began, self._published.orders()
 
     def quotes(self) -> Sequence[Quote]:
         books = self._current.market
@@ -134,7 +138,7 @@ class Venue:
             self._next_settlement = expiry.next_settlement(self.rules, settled)
         day = self.rules.day(at)
         if day != self._day:
-            self._day = day
+            self._day, self._day_began = day, self.rules.began(day)
             self._list_contracts(day, at)
 
     def _list_contracts(self, day: date, at: datetime) -> None:

@@ -18,6 +18,7 @@ from algosat.domain.orders.order import (
 )
 from algosat.domain.orders.terms import (
     PRICES,
+    Liquidity,
     ModifyRequest,
     OrderChange,
     OrderTerms,
@@ -39,6 +40,7 @@ __all__ = [
     "UNSENT",
     "WORKING",
     "EventKind",
+    "Liquidity",
     "ModifyRequest",
     "Order",
     "OrderChange",

@@ -13,6 +13,7 @@ class EventKind(StrEnum):
     CREATED = "order.created"
     DENIED = "order.denied"
     SUBMITTING = "order.submitting"
+    ACKNOWLEDGED = "order.acknowledged"
     ACCEPTED = "order.accepted"
     TRIGGERED = "order.triggered"
     REJECTED = "order.rejected"

@@ -22,3 +22,8 @@ class OrderReport:
     trades: tuple[Trade, ...]  # those known so far; may lag behind filled_quantity
     at: datetime  # the broker's time of this state, UTC
     reason: str | None = None
+    replaces: str | None = None  # the broker's number of the order that this one replaces after a change
+    parent: str | None = None  # the broker's number of the order that this one is a part or leg of
+    exchange_order_id: str | None = None
+    raw_status: str | None = None  # the broker's own word, and code, for logs and support
+    raw_code: str | None = None

@@ -145,6 +145,13 @@ class ModifyRequest:
         )
 
 
+class Liquidity(StrEnum):
+    """Which side of a trade the order was: some venues charge the two differently."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
 @dataclass(frozen=True, slots=True)
 class Trade:
     """One execution, as the broker's trade book states it."""
@@ -153,3 +160,6 @@ class Trade:
     quantity: Decimal
     price: Decimal
     at: datetime
+    fee: Decimal | None = None  # None: the broker does not state it with the trade
+    fee_currency: str | None = None  # None: the account's currency
+    liquidity: Liquidity | None = None

@@ -23,6 +23,8 @@ _ANY_SENT = frozenset(
 ALLOWED: Final[dict[EventKind, frozenset[Status]]] = {
     _E.DENIED: frozenset({_S.CREATED}),
     _E.SUBMITTING: frozenset({_S.CREATED}),
+    # The broker has taken the order and says no more: it may still reject it, so the status stays.
+    _E.ACKNOWLEDGED: frozenset({_S.SUBMITTING, _S.UNKNOWN}),
     # From unknown and not_found: the order appeared in the broker's book later.
     _E.ACCEPTED: frozenset({_S.SUBMITTING, _S.UNKNOWN, _S.NOT_FOUND}),
     _E.TRIGGERED: frozenset({_S.TRIGGER_PENDING}),

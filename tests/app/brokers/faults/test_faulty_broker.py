@@ -25,11 +25,11 @@ from algosat.errors import (
     BrokerUncertain,
 )
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.paper_brokers import order_of, quote
+from tests.app.brokers.paper.paper_brokers import book_of, order_of, quote
 from tests.app.builders import algosat_data
 from tests.app.events import wait_for
 from tests.app.exchange.manual_exchange import rules_of
-from tests.app.fake_exchange import FakeExchange
+from tests.app.fake_exchange import FakeExchange, reported
 from tests.app.fakes import FakeClock
 
 DELAY = 0.05
@@ -43,7 +43,7 @@ class Faulty:
         self.inner = PaperBroker(rules_of(), writer, speed=1)
         self.broker = FaultyBroker(self.inner, self.plan, cross=self.inner.cross)
         self.pushed: list[OrderReport] = []
-        self.broker.start(self.pushed.append, lambda quotes: None)
+        self.broker.start(self.pushed.append, lambda _quotes: None, lambda _change: None)
 
     def inject(self, *faults: Fault) -> None:
         self.plan.plan = FaultPlan(rates=dict.fromkeys(faults, 1.0), delay_seconds=DELAY)
@@ -62,8 +62,8 @@ def faulty(writer: Writer) -> Iterator[Faulty]:
 
 def test_without_faults_calls_return_what_the_inner_broker_returns(faulty: Faulty) -> None:
     report = faulty.broker.place(order_of())
-    assert report == faulty.inner.find(order_of().id) == faulty.broker.find(order_of().id)
-    assert [report] == list(faulty.broker.reports())
+    assert report == faulty.inner.find(order_of()) == faulty.broker.find(order_of())
+    assert [report] == list(book_of(faulty.broker))
     assert faulty.broker.session().active
     assert faulty.broker.instruments() == faulty.inner.instruments()
     assert {each.symbol for each in faulty.broker.quotes()} == {each.symbol for each in faulty.inner.quotes()}
@@ -83,7 +83,7 @@ def test_request_that_never_arrives_changes_nothing_at_the_exchange(
     faulty: Faulty, fault: Fault, error: type[BrokerError]
 ) -> None:
     faulty.place_resting(1)
-    before = faulty.inner.reports()
+    before = book_of(faulty.inner)
     faulty.inject(fault)
     with pytest.raises(error):
         faulty.broker.place(order_of(2))
@@ -93,16 +93,16 @@ def test_request_that_never_arrives_changes_nothing_at_the_exchange(
         faulty.broker.modify(
             order_of(1), OrderChange(Decimal(5), limit_price=Decimal(1000), trigger_price=None)
         )
-    assert faulty.inner.reports() == before
+    assert book_of(faulty.inner) == before
 
 
 @pytest.mark.parametrize("fault", [Fault.DOWN, Fault.SESSION_EXPIRED, Fault.RATE_LIMITED])
 def test_reads_fail_while_the_broker_cannot_be_reached(faulty: Faulty, fault: Fault) -> None:
     faulty.inject(fault)
     with pytest.raises(BrokerError):
-        faulty.broker.find(order_of().id)
+        faulty.broker.find(order_of())
     with pytest.raises(BrokerError):
-        faulty.broker.reports()
+        book_of(faulty.broker)
 
 
 @pytest.mark.parametrize("fault", [Fault.DOWN, Fault.SESSION_EXPIRED])
@@ -117,7 +117,7 @@ def test_order_with_a_lost_answer_is_in_the_order_book(faulty: Faulty) -> None:
     faulty.inject(Fault.ANSWER_LOST)
     with pytest.raises(BrokerUncertain):
         faulty.broker.place(order_of())
-    found = faulty.broker.find(order_of().id)
+    found = faulty.broker.find(order_of())
     assert found is not None
     assert found.status is Status.FILLED
 
@@ -126,14 +126,14 @@ def test_order_taken_late_enters_the_order_book_after_the_delay(faulty: Faulty) 
     faulty.inject(Fault.TAKEN_LATE)
     with pytest.raises(BrokerUncertain):
         faulty.broker.place(order_of())
-    assert faulty.broker.find(order_of().id) is None
-    wait_for(lambda: faulty.broker.find(order_of().id) is not None)
+    assert faulty.broker.find(order_of()) is None
+    wait_for(lambda: faulty.broker.find(order_of()) is not None)
 
 
 def test_late_answer_is_returned_after_the_delay(faulty: Faulty) -> None:
     faulty.inject(Fault.ANSWERED_LATE)
     began = time.monotonic()
-    assert faulty.broker.place(order_of()).status is Status.FILLED
+    assert reported(faulty.broker.place(order_of())).status is Status.FILLED
     assert time.monotonic() - began >= DELAY
 
 
@@ -145,7 +145,7 @@ def test_duplicated_answer_is_also_pushed(faulty: Faulty) -> None:
 
 def test_older_state_is_pushed_after_the_answer(faulty: Faulty) -> None:
     faulty.inject(Fault.PARTIAL_AFTER_COMPLETE)
-    report = faulty.broker.place(order_of(quantity=2500))
+    report = reported(faulty.broker.place(order_of(quantity=2500)))
     wait_for(lambda: len(faulty.pushed) == 1)
     assert len(report.trades) > 1
     assert faulty.pushed[0].status is Status.PARTIALLY_FILLED
@@ -160,12 +160,12 @@ def test_fill_that_crosses_a_cancel_is_pushed_later(faulty: Faulty) -> None:
     outcomes = []
     for number in (1, 2):  # one is filled by half, the other completely
         try:
-            outcomes.append(faulty.broker.cancel(order_of(number)).status)
+            outcomes.append(reported(faulty.broker.cancel(order_of(number))).status)
         except BrokerOrderGone:
             outcomes.append(Status.FILLED)
     assert sorted(outcomes) == [Status.CANCELLED, Status.FILLED]
     wait_for(lambda: len(faulty.pushed) == 2)
-    actual = {report.tag: report for report in faulty.inner.reports()}
+    actual = {report.tag: report for report in book_of(faulty.inner)}
     assert all(report == actual[report.tag] for report in faulty.pushed)
 
 
@@ -175,10 +175,10 @@ def test_answer_to_a_cancel_that_crossed_a_fill_lacks_the_fill(faulty: Faulty) -
     faulty.inject(Fault.CANCEL_CROSSES_FILL)
     for number in (1, 2):
         try:
-            answer = faulty.broker.cancel(order_of(number))
+            answer = reported(faulty.broker.cancel(order_of(number)))
         except BrokerOrderGone:
             continue
-        actual = faulty.inner.find(order_of(number).id)
+        actual = faulty.inner.find(order_of(number))
         assert actual is not None
         assert (answer.status, int(answer.filled_quantity), len(answer.trades)) == (Status.CANCELLED, 0, 0)
         assert (actual.status, int(actual.filled_quantity)) == (Status.CANCELLED, 5)
@@ -190,7 +190,7 @@ def test_delayed_requests_are_dropped_at_stop(faulty: Faulty) -> None:
         faulty.broker.place(order_of())
     faulty.broker.stop()
     time.sleep(2 * DELAY)
-    assert faulty.inner.find(order_of().id) is None
+    assert faulty.inner.find(order_of()) is None
 
 
 def test_other_broker_can_be_wrapped_without_cross() -> None:
@@ -199,11 +199,11 @@ def test_other_broker_can_be_wrapped_without_cross() -> None:
     broker = FaultyBroker(inner, plan)
     broker.place(order_of(1))
     plan.plan = FaultPlan(rates={Fault.CANCEL_CROSSES_FILL: 1.0})
-    assert broker.cancel(order_of(1)).status is Status.CANCELLED
+    assert reported(broker.cancel(order_of(1))).status is Status.CANCELLED
     plan.plan = FaultPlan(rates={Fault.LOST: 1.0})
     with pytest.raises(BrokerUncertain):
         broker.place(order_of(2))
-    assert [report.tag for report in inner.reports()] == [order_of(1).id]
+    assert [report.tag for report in book_of(inner)] == [order_of(1).id]
 
 
 def test_fault_file_makes_the_paper_broker_faulty(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
+from algosat.brokers.base import BookHint, Broker
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import Order, create
@@ -50,6 +51,10 @@ def order_of(number: int = 1, **differences: Any) -> Order:
     return create(f"a{number:017d}", terms, datetime(2026, 11, 20, 5, 0, tzinfo=UTC))
 
 
+def book_of(broker: Broker) -> Sequence[OrderReport]:
+    return broker.read_book(BookHint()).reports
+
+
 def quote(broker: PaperBroker) -> Quote:
     return next(each for each in broker.quotes() if each.symbol == SYMBOL)
 
@@ -58,7 +63,7 @@ def quote(broker: PaperBroker) -> Quote:
 def running(
     broker: PaperBroker, on_report: Callable[[OrderReport], None], on_quotes: Callable[[Any], None]
 ) -> Iterator[None]:
-    broker.start(on_report, on_quotes)
+    broker.start(on_report, on_quotes, lambda _change: None)
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ from algosat.errors import BrokerNotReached, BrokerOrderGone, BrokerRejected
 from algosat.exchange.rules import Rules
 from algosat.store.database import Database
 from algosat.store.writer import Writer
-from tests.app.brokers.paper.paper_brokers import SYMBOL, Clock, broker_on, order_of, quote
+from tests.app.brokers.paper.paper_brokers import SYMBOL, Clock, book_of, broker_on, order_of, quote
 from tests.app.exchange.manual_exchange import UNIVERSE, rules_of
 
 
@@ -40,7 +40,7 @@ def test_refused_order_raises_its_code_and_stays_in_the_order_book(broker: Paper
     with pytest.raises(BrokerRejected, match="lot") as refused:
         broker.place(order_of(quantity="1.5"))
     assert refused.value.reported_code == "quantity_off_lot"
-    found = broker.find(order_of().id)
+    found = broker.find(order_of())
     assert found is not None
     assert found.status is Status.REJECTED
 
@@ -65,16 +65,16 @@ def test_cancel_of_an_unknown_order_is_rejected(broker: PaperBroker) -> None:
 
 
 def test_orders_are_found_by_tag_and_listed(broker: PaperBroker) -> None:
-    assert broker.find(order_of().id) is None
+    assert broker.find(order_of()) is None
     placed = [broker.place(order_of(number)) for number in (1, 2)]
-    assert broker.find(order_of(2).id) == placed[1]
-    assert list(broker.reports()) == placed
+    assert broker.find(order_of(2)) == placed[1]
+    assert list(book_of(broker)) == placed
 
 
 def test_tag_sent_twice_is_two_orders_and_finds_the_first(broker: PaperBroker) -> None:
     first, second = broker.place(order_of()), broker.place(order_of())
-    assert [report.tag for report in broker.reports()] == [order_of().id] * 2
-    assert broker.find(order_of().id) == first != second
+    assert [report.tag for report in book_of(broker)] == [order_of().id] * 2
+    assert broker.find(order_of()) == first != second
 
 
 def test_instruments_are_those_of_the_universe(broker: PaperBroker) -> None:
@@ -86,7 +86,7 @@ def test_cross_fills_part_of_a_resting_order(broker: PaperBroker) -> None:
     order = order_of(limit_price=quote(broker).bid - 20)
     broker.place(order)
     broker.cross(order, 0.5)
-    found = broker.find(order.id)
+    found = broker.find(order)
     assert found is not None
     assert (found.status, int(found.filled_quantity)) == (Status.PARTIALLY_FILLED, 5)
 

@@ -115,7 +115,7 @@ def test_exchange_that_was_closed_over_the_expiry_settles_when_it_opens(writer: 
     second.step()
     assert settled(second)["NOVA-261123-FUT"] == FinalSettlement("NOVA-261123-FUT", CLOSE, close)
     assert CALL not in symbols(second)
-    found = second.find(order.id)
+    found = second.find(order)
     assert found is not None
     assert (found.status, found.reason) == (Status.EXPIRED, "the contract has expired")
 

@@ -18,6 +18,7 @@ from tests.app.brokers.paper.paper_brokers import (
     BusyStore,
     Clock,
     FastClock,
+    book_of,
     broker_on,
     order_of,
     quote,
@@ -35,10 +36,10 @@ def test_killed_exchange_continues_from_its_last_write(writer: Writer) -> None:
     partial = first.place(resting)
     first.place(order_of(2))
     second = reopened(writer, clock)
-    assert second.reports() == first.reports()
+    assert book_of(second) == book_of(first)
     assert second.quotes() == first.quotes()
     assert partial.status is Status.PARTIALLY_FILLED
-    assert second.place(order_of(3)).broker_order_id > first.reports()[-1].broker_order_id
+    assert second.place(order_of(3)).broker_order_id > book_of(first)[-1].broker_order_id
 
 
 def test_reopened_exchange_gives_the_same_prices_and_fills(writer: Writer, database: Database) -> None:
@@ -49,7 +50,7 @@ def test_reopened_exchange_gives_the_same_prices_and_fills(writer: Writer, datab
     for _ in range(5):
         clock.at += timedelta(milliseconds=250)
         assert second.step() == first.step()
-        assert second.reports() == first.reports()
+        assert book_of(second) == book_of(first)
 
 
 def test_order_filled_across_restarts_is_not_overfilled(writer: Writer, database: Database) -> None:
@@ -74,9 +75,9 @@ def test_unwritten_order_is_not_published(writer: Writer) -> None:
     with pytest.raises(BrokerUncertain):
         broker.place(order_of())
     store.fails = False
-    assert broker.find(order_of().id) is None
+    assert broker.find(order_of()) is None
     broker.place(order_of(2))  # also writes the first order
-    found = broker.find(order_of().id)
+    found = broker.find(order_of())
     assert found is not None
     assert found.status is Status.FILLED
 
@@ -87,8 +88,8 @@ def test_orders_of_earlier_days_are_found_but_not_listed(writer: Writer) -> None
     old = broker.place(order_of(1))
     clock.at += timedelta(days=1)
     broker.step()
-    assert broker.reports() == []
-    assert broker.find(order_of(1).id) == replace(old, trades=old.trades)
+    assert book_of(broker) == []
+    assert broker.find(order_of(1)) == replace(old, trades=old.trades)
 
 
 def test_day_order_of_yesterday_expires_after_a_restart(writer: Writer) -> None:
@@ -98,7 +99,7 @@ def test_day_order_of_yesterday_expires_after_a_restart(writer: Writer) -> None:
     clock.at += timedelta(days=1)
     second = reopened(writer, clock)
     second.step()
-    found = second.find(order_of(1).id)
+    found = second.find(order_of(1))
     assert found is not None
     assert found.status is Status.EXPIRED
 
