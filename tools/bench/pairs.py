@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument("before", help="revision to compare with")
     parser.add_argument("--pairs", type=int, default=10)
     asked = parser.parse_args()
-    with _checkout(asked.before) as before:
+    with checkout(asked.before) as before:
         with step(f"starting both servers: {asked.before} and this checkout"):
             sides = {"before": _Side(before), "now": _Side(ROOT)}
         try:
@@ -94,7 +94,7 @@ def _compare(work: str, sides: dict[str, _Side], pairs: int) -> Figure:
 
 
 @contextmanager
-def _checkout(revision: str) -> Iterator[Path]:
+def checkout(revision: str) -> Iterator[Path]:
     """Check the revision out beside this checkout, with its own tools installed."""
     commit = shell.output(["git", "rev-parse", f"{revision}^{{commit}}"]).strip()
     root = LOCAL / "before" / commit[:12]

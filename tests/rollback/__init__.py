@@ -1,0 +1,7 @@
+"""An earlier release and this one on the same store, in turn: a rollback needs no migration back.
+
+`python -m tests.rollback COMMIT` checks the commit out, lets it trade, then this release, then the commit
+again, then this release again, on SQLite and on PostgreSQL. Each turn must find what the other release left:
+it cancels that release's working order and sells what that release bought. `algosat store verify` of both
+must be clean after each turn.
+"""

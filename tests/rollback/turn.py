@@ -1,0 +1,117 @@
+"""One turn: run by the Python of a checkout, with the settings that the checkout's own tests use.
+
+python turn.py DIRECTORY URL PORT
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from tests.app.builders import algosat_data, write_configuration
+
+_PASSWORD: Final = "a password for rollbacks only"
+_BEHIND: Final = 3
+_SECONDS: Final = 60.0
+
+
+def main() -> None:
+    """Upgrade the store if needed, trade on it, and verify it."""
+    directory, url, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    data = algosat_data(directory)
+    data["database"]["url"] = url
+    data["api"]["port"] = port
+    write_configuration(directory, data)
+    versions = _prepare(directory)
+    with _running(directory, "engine", "run"), _running(directory, "serve"):
+        _trade(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30))
+    print(f"{versions.strip()}: {_algosat(directory, 'store', 'verify').strip()}")
+
+
+def _prepare(directory: Path) -> str:
+    found = subprocess.run(_command(directory, "db", "current"), capture_output=True, text=True, check=False)
+    if found.returncode == _BEHIND:
+        _algosat(directory, "db", "upgrade")
+    elif found.returncode != 0:
+        raise SystemExit(f"this release refuses the store: {found.stdout}{found.stderr}")
+    if "trader" not in _algosat(directory, "user", "list"):
+        _algosat(directory, "user", "add", "trader", "--role", "trader", "--password-stdin", stdin=_PASSWORD)
+    return found.stdout
+
+
+def _trade(client: httpx.Client) -> None:
+    """Find what the turn before has left, cancel and close it, and leave the same to the next turn."""
+    _wait_until_healthy(client)
+    answer = client.post("/auth/login", json={"username": "trader", "password": _PASSWORD})
+    client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+    working = client.get("/orders", params={"status": "open"}).raise_for_status().json()["items"]
+    held = client.get("/positions").raise_for_status().json()["items"]
+    if client.get("/trades").raise_for_status().json()["items"]:  # not the first turn
+        assert len(working) == 1, working
+        assert [it["quantity"] for it in held if it["quantity"] != "0"] == ["10"], held
+        client.delete(f"/orders/{working[0]['id']}").raise_for_status()
+        _place(client, "sell", "10", "filled")
+    _place(client, "buy", "10", "filled")
+    last = client.get("/quotes/ALPHA-EQ").raise_for_status().json()["last"]
+    resting = str(round(float(last) * 0.97, 1))
+    _place(client, "buy", "5", "open", type="limit", limit_price=resting)
+
+
+def _place(client: httpx.Client, side: str, quantity: str, expected: str, **more: Any) -> None:
+    body = {"symbol": "ALPHA-EQ", "side": side, "quantity": quantity, "type": "market", **more}
+    headers = {"Idempotency-Key": uuid.uuid4().hex, "Prefer": "wait=10"}
+    order = client.post("/orders", json=body, headers=headers).raise_for_status().json()
+    until = time.monotonic() + _SECONDS
+    while order["status"] != expected:
+        assert time.monotonic() < until, order
+        time.sleep(0.2)
+        order = client.get(f"/orders/{order['id']}").raise_for_status().json()
+
+
+def _wait_until_healthy(client: httpx.Client) -> None:
+    until = time.monotonic() + _SECONDS
+    while True:
+        try:
+            found = client.get("/health").json()["components"]
+        except httpx.TransportError:
+            found = {}
+        if all(found.get(name) for name in ("database", "engine", "broker", "prices")):
+            return
+        assert time.monotonic() < until, found
+        time.sleep(0.2)
+
+
+@contextmanager
+def _running(directory: Path, *command: str) -> Iterator[None]:
+    with (directory / f"{command[0]}.log").open("ab") as log:
+        process = subprocess.Popen(_command(directory, *command), stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _algosat(directory: Path, *command: str, stdin: str = "") -> str:
+    done = subprocess.run(
+        _command(directory, *command), input=stdin, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"algosat {' '.join(command)}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _command(directory: Path, *command: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "algosat", "--config-dir", str(directory), *command)
+
+
+if __name__ == "__main__":
+    main()
