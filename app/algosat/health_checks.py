@@ -177,9 +177,7 @@ class _Heartbeat:
         found = self._read()
         unpriced = found.data.get("unpriced") if found else None
         if unpriced:  # only their number: health is public
-            detail = (
-                f"{len(unpriced)} symbols held have no price, no position can be opened: GET /risk lists them"
-            )
+            detail = f"{len(unpriced)} symbols held have no price and take no entries: GET /risk lists them"
             return Finding(False, detail)
         return Finding(True, "every position has a price")
 

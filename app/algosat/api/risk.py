@@ -99,8 +99,8 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
         orders_today = sum(row.orders for row in today)
         day_result = daily_pnl.daily_pnl(connection, desk, ACCOUNT, day, seen)
     return {
-        "gross_exposure": sum((line.exposure for line in seen.lines), ZERO),
-        "gross_margin": sum((line.margin for line in seen.lines if line.kind.is_derivative), ZERO),
+        "gross_exposure": sum((line.exposure for line in seen.exposures), ZERO),
+        "gross_margin": sum((line.margin for line in seen.exposures if line.kind.is_derivative), ZERO),
         "open_orders": sum(seen.working_orders.values()),
         "orders_today": orders_today,
         "day_result": day_result,

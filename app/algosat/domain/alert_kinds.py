@@ -67,7 +67,7 @@ class AlertKind(StrEnum):
     RISK_UNPRICED = (
         "risk.unpriced",
         Severity.CRITICAL,
-        "An open position has no current price; entries are denied until it has one.",
+        "An open position has no current price; entries in its symbol are denied until it has one.",
     )
     RISK_START_PRICE_OLD = (
         "risk.start_price_old",

@@ -1,8 +1,8 @@
 """The daily loss limit: the P&L of the day against the limits of the account and its strategies.
 
 A scope that has lost its limit is halted. A position without a price does not suspend the check:
-it counts at its last known price, or at cost if it never had one. An alert names its symbol, and
-the gate denies entries meanwhile.
+it counts at its last known price, or at cost if it never had one. An alert names its symbol, in
+which the gate denies entries meanwhile.
 """
 
 from __future__ import annotations
@@ -120,10 +120,10 @@ def _alert_old_prices(desk: Desk, prices: Mapping[str, date]) -> None:
 def _valuation(position: UnpricedPosition) -> str:
     """Return how a position without a current price is valued, for the alert."""
     if position.last is None:
-        return "the open position has no price: it is valued at cost, and the gate denies entries"
+        return "the open position has no price: it is valued at cost, and the gate denies entries in it"
     return (
         "the open position's symbol is no longer listed: it counts at its last known price "
-        f"{position.last}, and the gate denies entries meanwhile"
+        f"{position.last}, and the gate denies entries in it meanwhile"
     )
 
 

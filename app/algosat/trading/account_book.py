@@ -9,10 +9,11 @@ from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
 
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
-from algosat.domain.instruments import InstrumentKind, OptionType, SettlementMethod
+from algosat.domain.instruments import Instrument, InstrumentKind, OptionType, SettlementMethod
 from algosat.domain.option_margin import OptionRisk
 from algosat.domain.orders import PRICES, Product
 from algosat.domain.risk import BookLine, ExposureLine, ExposureTally
+from algosat.store import queries
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes
@@ -79,7 +80,7 @@ _CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.
 
 @dataclass(frozen=True, slots=True)
 class UnpricedPosition(BookLine):
-    """A position whose instrument or price is missing. No position can be opened meanwhile.
+    """A position whose instrument or price is missing. It cannot be increased meanwhile.
 
     Its profit or loss counts. It is valued by observed prices only, in the order of IFRS 13.57 to 60: at the
     last known price, even if the instrument is no longer listed; if there is none, at the price of its own
@@ -106,9 +107,15 @@ class AccountBook:
     working_orders: dict[str, int]  # by strategy
     unpriced: frozenset[str]  # symbols without instrument or price; they have no lines
     unpriced_positions: tuple[UnpricedPosition, ...] = ()  # the positions in these symbols
+    estimated: tuple[ExposureLine, ...] = ()  # positions and orders in these symbols, at an estimated price
 
-    def lines_of(self, strategy: str) -> tuple[ExposureLine, ...]:
-        return tuple(line for line in self.lines if line.strategy == strategy)
+    @property
+    def exposures(self) -> tuple[ExposureLine, ...]:
+        """All lines, priced or estimated: what limits and funds are compared with."""
+        return (*self.lines, *self.estimated) if self.estimated else self.lines
+
+    def exposures_of(self, strategy: str) -> tuple[ExposureLine, ...]:
+        return tuple(line for line in self.exposures if line.strategy == strategy)
 
     def unrealised(self, strategy: str | None = None) -> Decimal:
         """Return the unrealised profit of a strategy, or of all, at the last prices."""
@@ -153,8 +160,13 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
     if len(priced) == len(lines):
         return AccountBook(priced, working, frozenset())
     missing = [key for key, line in lines.items() if line is None]
-    unpriced_positions = tuple(_unpriced(key, tallies[key]) for key in missing if tallies[key].quantity)
-    return AccountBook(priced, working, frozenset(symbol for _, symbol, _ in missing), unpriced_positions)
+    return AccountBook(
+        priced,
+        working,
+        frozenset(symbol for _, symbol, _ in missing),
+        tuple(_unpriced(key, tallies[key]) for key in missing if tallies[key].quantity),
+        tuple(_estimated(connection, key, tallies[key]) for key in missing),
+    )
 
 
 def equity(connection: Connection, account: str, of: AccountBook, strategy: str | None = None) -> Decimal:
@@ -192,6 +204,30 @@ def option_risk(connection: Connection, symbol: str, kind: InstrumentKind) -> Op
         days=(row.expiry - row.at.astimezone(EXCHANGE_TIME).date()).days,
         is_index=row.settlement == SettlementMethod.CASH,
     )
+
+
+def _estimated(connection: Connection, key: Key, tally: _Tally) -> ExposureLine:
+    """Return a line whose instrument or price is missing, for the limits and funds of other orders.
+
+    Its price is the last known one, or the average of its own trades, and no less than its orders name. Only
+    an external order without a price of its own, in a symbol that never had one, counts as nothing. An
+    instrument that was never listed counts as a share.
+    """
+    strategy, symbol, product = key
+    instrument = queries.instrument(connection, symbol)
+    last = tally.last
+    if last is None:
+        last = abs(tally.cost / tally.quantity) if tally.quantity else ZERO
+    kind = InstrumentKind.EQUITY if instrument is None else instrument.kind
+    return tally.line(strategy, symbol, Product(product), kind, last, _last_day_risk(instrument))
+
+
+def _last_day_risk(instrument: Instrument | None) -> OptionRisk | None:
+    """Return the risk of an option without a price, at the money on its last day; None for others."""
+    if instrument is None or instrument.strike is None or instrument.option_type is None:
+        return None
+    is_index = instrument.settlement is SettlementMethod.CASH
+    return OptionRisk(instrument.option_type, instrument.strike, instrument.strike, 0, is_index)
 
 
 def _unpriced(key: Key, tally: _Tally) -> UnpricedPosition:

@@ -25,5 +25,5 @@ def funds_of(book: AccountBook, balance: Any) -> Funds:
         realised=balance.realised or ZERO if balance else ZERO,
         fees=balance.fees or ZERO if balance else ZERO,
         unrealised=book.unrealised(),
-        margin_used=margin_of(book.lines),
+        margin_used=margin_of(book.exposures),
     )

@@ -70,7 +70,7 @@ def read_snapshot(
         scopes=tuple(_scopes(connection, desk, terms, day, book, facts)),
         available=funds.funds_of(book, facts.row).available,
         is_repeat=facts.is_repeat,
-        unknown=tuple(_unknown(terms, facts.row, book, day_unknown or hours.unknown)),
+        unknown=tuple(_unknown(terms, facts.row, day_unknown or hours.unknown)),
         closed_by=facts.row.closed_by,
     )
 
@@ -82,13 +82,15 @@ def _instrument(row: Any) -> Instrument | None:
     return None if row.former is None else instrument_from_data(row.former)
 
 
-def _unknown(terms: OrderTerms, row: Any, book: AccountBook, calendar: Denial | None) -> Iterator[Denial]:
-    """Yield a denial for each missing fact without which an entry cannot be checked."""
+def _unknown(terms: OrderTerms, row: Any, calendar: Denial | None) -> Iterator[Denial]:
+    """Yield a denial for each missing fact without which an entry cannot be checked.
+
+    Other symbols without a price are no such fact: they count at an estimated price.
+    """
     if row.kind is None:
         yield Denial(DenialCode.UNKNOWN_SYMBOL, f"no instrument {terms.symbol!r} is known")
-    if row.last is None or book.unpriced:
-        missing = terms.symbol if row.last is None else ", ".join(sorted(book.unpriced))
-        yield Denial(DenialCode.NO_QUOTE, f"there is no price of {missing}")
+    if row.last is None:
+        yield Denial(DenialCode.NO_QUOTE, f"there is no price of {terms.symbol}")
     if calendar is not None:
         yield calendar
 
@@ -154,7 +156,7 @@ def _scopes(
         RiskScope(
             name="the account",
             limits=facts.limits[0],
-            lines=book.lines,
+            lines=book.exposures,
             working_orders=sum(book.working_orders.values()),
             orders_last_second=recent.of_account,
             orders_today=row.account_orders or 0,
@@ -170,7 +172,7 @@ def _scopes(
             RiskScope(
                 name=f"strategy {strategy}",
                 limits=of_strategy,
-                lines=book.lines_of(strategy),
+                lines=book.exposures_of(strategy),
                 working_orders=book.working_orders.get(strategy, 0),
                 orders_last_second=recent.of_strategy,
                 orders_today=row.strategy_orders or 0,

@@ -165,11 +165,12 @@ def test_position_that_never_had_a_price_counts_at_cost(rig: EngineRig) -> None:
         assert seen.unrealised("trend") == 0
 
 
-def test_entries_are_denied_while_a_position_has_no_price(rig: EngineRig) -> None:
+def test_entries_in_its_symbol_are_denied_while_a_position_has_no_price(rig: EngineRig) -> None:
     hold(rig.desk, "10", symbol=SECOND)
     delete_quote(rig.desk, SECOND)
     check(rig)
-    assert buy(rig.desk).code == DenialCode.NO_QUOTE
+    assert buy(rig.desk, symbol=SECOND).code == DenialCode.NO_QUOTE
+    assert buy(rig.desk).status is Status.CREATED
 
 
 def test_loss_shown_by_the_first_price_counts(rig: EngineRig) -> None:

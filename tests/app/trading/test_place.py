@@ -77,12 +77,13 @@ def test_symbol_without_a_price_is_denied(desk: Desk) -> None:
     assert buy(desk).code == DenialCode.NO_QUOTE
 
 
-def test_order_is_denied_while_another_position_has_no_price(desk: Desk) -> None:
+def test_position_without_a_price_cannot_be_increased_and_denies_no_other_order(desk: Desk) -> None:
     hold(desk, symbol=SECOND)
     desk.writer.run(
         lambda connection: connection.exec_driver_sql("DELETE FROM quotes WHERE symbol = 'BRAVO-EQ'")
     )
-    assert buy(desk).code == DenialCode.NO_QUOTE
+    assert buy(desk, symbol=SECOND).code == DenialCode.NO_QUOTE
+    assert buy(desk).status is Status.CREATED
 
 
 def test_market_order_gets_a_protection_price(desk: Desk) -> None:
