@@ -85,17 +85,16 @@ def test_limits_and_funds_count_a_position_that_has_no_price(rig: EngineRig) -> 
         left = funds.funds(connection, rig.desk.account).available
         (estimated,) = account_book.read_book(connection, rig.desk.account).exposures
     assert free - left >= 10_000
-    assert (estimated.symbol, estimated.exposure) == (SECOND, 10_000)
+    assert (estimated.symbol, estimated.exposure) == (SECOND, Decimal(10_000))
 
 
 def test_written_option_that_is_no_longer_listed_needs_its_margin(rig: EngineRig) -> None:
     replace_instruments(rig.desk, [*instruments(), OPTION])
     trade = Trade("T1", Decimal(50), Decimal(2), rig.exchange.clock())
     report = external_report("B77", trade, status=Status.FILLED)
-    written = {"symbol": OPTION.symbol, "side": Side.SELL, "product": Product.CARRY}
-    rig.exchange.book["B77"] = replace(
-        report, terms=replace(report.terms, quantity=Decimal(50), limit_price=Decimal(2), **written)
-    )
+    terms = replace(report.terms, symbol=OPTION.symbol, side=Side.SELL, product=Product.CARRY)
+    terms = replace(terms, quantity=Decimal(50), limit_price=Decimal(2))
+    rig.exchange.book["B77"] = replace(report, terms=terms)
     rig.reconcile()
     replace_instruments(rig.desk, instruments())
     with rig.desk.database.read() as connection:
@@ -112,5 +111,5 @@ def test_orders_of_a_strategy_count_against_its_limits_although_they_have_no_pri
     assert order_now(rig.desk, order).status is Status.OPEN
     with rig.desk.database.read() as connection:
         (line,) = account_book.read_book(connection, rig.desk.account).exposures_of("trend")
-    assert (line.symbol, line.exposure) == (SECOND, 1000)
+    assert (line.symbol, line.exposure) == (SECOND, Decimal(1000))
     assert buy(rig.desk, symbol=SHARE, strategy="trend").status is Status.CREATED
