@@ -22,7 +22,7 @@ from algosat.brokers.base import (
     ReportListener,
     SessionState,
 )
-from algosat.brokers.paper.broker import CAPABILITIES
+from algosat.brokers.paper.capabilities import CAPABILITIES
 from algosat.domain.bars import Bar
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
 from algosat.domain.orders import TERMINAL, Order, OrderChange, OrderTerms, OrderType, Side, Status, Trade

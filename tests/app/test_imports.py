@@ -28,7 +28,8 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "resilience": {"store", "monitoring", "errors", "clock"},
     "security": {"store", "monitoring", "config", "errors", "clock"},
     "strategies": {"domain", "errors", "validation_errors"},
-    "trading": {"store", "monitoring", "config", "domain", "errors", "validation_errors", "clock"},
+    # Of brokers, trading reads the capabilities in the registry, which imports no adapter.
+    "trading": {"brokers", "store", "monitoring", "config", "domain", "errors", "validation_errors", "clock"},
     "backtest": {"strategies", "exchange", "config", "domain", "errors", "validation_errors"},
     "live": {"strategies", "trading", "store", "monitoring", "domain", "errors", "clock", "systemd"},
     "engine": {

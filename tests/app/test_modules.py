@@ -11,7 +11,6 @@ from tests.app.test_imports import imported, modules
 _SMALL: Final = 40  # lines
 # Small modules that one other module uses, and why each is a module of its own. At most five.
 SMALL_ALL_THE_SAME: Final = {
-    "brokers.registry": "a new broker is one line in it",
     "domain.risk.exit_checks": "one of the lists of checks, named as the others are",
     "monitoring.exposition": "imports the exporter, which only the API needs",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from algosat.domain.orders import OrderType, Product, Validity
+from algosat.domain.orders import OrderTerms, OrderType, Product, Validity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,3 +37,11 @@ class Capabilities:
     has_funds: bool
     has_candles: bool
     has_conversion: bool  # a position can change its product
+
+    def refused(self, terms: OrderTerms) -> str | None:
+        """Return the type, validity or product of an order that the broker does not take, or None."""
+        if terms.type not in self.order_types:
+            return terms.type.value
+        if terms.validity not in self.validities:
+            return terms.validity.value
+        return None if terms.product in self.products else terms.product.value

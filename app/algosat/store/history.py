@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, String, bindparam, func, select
 
 from algosat.domain.orders import UNCERTAIN, EventKind, Order, apply, create
 from algosat.errors import NotFound
@@ -14,6 +15,7 @@ from algosat.store.prepared import Prepared
 from algosat.store.rows import event_from, terms_from
 from algosat.store.tables import events
 
+_BEFORE_A_REPORT: Final = (EventKind.CREATED, EventKind.SUBMITTING, EventKind.ACKNOWLEDGED)
 _EVENTS = Prepared(
     select(events.c.at, events.c.kind, events.c.data)
     .where(events.c.subject == bindparam("order_id"), events.c.kind.startswith("order."))
@@ -24,10 +26,22 @@ _REPORTED_AT = Prepared(
     .where(
         events.c.subject == bindparam("order_id"),
         events.c.kind.startswith("order."),
-        *(events.c.kind != kind.value for kind in (EventKind.CREATED, EventKind.SUBMITTING)),
+        *(events.c.kind != kind.value for kind in _BEFORE_A_REPORT),
     )
     .distinct()
 )
+
+
+_NUMBER_OF = Prepared(
+    select(func.count()).where(
+        events.c.subject == bindparam("order_id"), events.c.kind == bindparam("kind", type_=String)
+    )
+)
+
+
+def number_of(connection: Connection, order_id: str, kind: EventKind) -> int:
+    """Return how many events of a kind the order has."""
+    return int(_NUMBER_OF.scalar(connection, order_id=order_id, kind=kind.value))
 
 
 def at_version(connection: Connection, order_id: str, version: int) -> Order:

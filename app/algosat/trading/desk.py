@@ -9,10 +9,12 @@ from decimal import Decimal
 
 import structlog
 
+from algosat.brokers.registry import BROKERS
 from algosat.clock import Clock, now
 from algosat.config.settings import AccountSettings, ChargesSettings, Settings
 from algosat.domain import fee_table
 from algosat.domain.calendar import EXCHANGE_TIME, Calendar
+from algosat.domain.capabilities import Capabilities
 from algosat.domain.decimals import ZERO
 from algosat.domain.fees import ContractNote, charges_of_settlement, note_for
 from algosat.domain.instruments import InstrumentKind
@@ -48,6 +50,7 @@ class Desk:
     flattens_on_daily_loss: bool = False
     clock: Clock = now
     currency: str = "INR"
+    capabilities: Capabilities | None = None  # of the broker; None: it takes every order
 
     def wake_engine(self) -> None:
         self.notifier.notify(channels.ENGINE)
@@ -99,6 +102,7 @@ def build(
     return Desk(
         account=account.name,
         currency=account.currency,
+        capabilities=BROKERS[account.broker].capabilities,
         database=database,
         writer=writer,
         notifier=notifier,

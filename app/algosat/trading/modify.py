@@ -16,9 +16,9 @@ from algosat.domain.orders import (
     Status,
     modification,
 )
-from algosat.domain.risk import Denial
+from algosat.domain.risk import Denial, DenialCode
 from algosat.errors import Denied
-from algosat.store import audit, ledger
+from algosat.store import audit, history, ledger
 from algosat.store.audit import Cause
 from algosat.trading import exit_alerts, risk_snapshot
 from algosat.trading.desk import Desk
@@ -53,7 +53,7 @@ def request(
     modification.require_changeable(order, change, desk.clock())
     remaining = modification.remaining_terms(order, change)
     snapshot = risk_snapshot.read_snapshot(connection, desk, remaining, desk.clock(), replacing=order.id)
-    outcome = modification.judge(remaining, change, snapshot)
+    outcome = _beyond_last(connection, desk, order) or modification.judge(remaining, change, snapshot)
     if isinstance(outcome, Denial):
         data = {"code": outcome.code, "reason": outcome.detail}
         audit.append(connection, desk.clock(), "risk.change_denied", order.id, cause, data)
@@ -64,3 +64,17 @@ def request(
     kind = EventKind.MODIFIED if order.status is Status.CREATED else EventKind.MODIFY_REQUESTED
     event = OrderEvent(kind, desk.clock(), change=outcome)
     return ledger.record(connection, order, event, cause, desk.books)
+
+
+def _beyond_last(connection: Connection, desk: Desk, order: Order) -> Denial | None:
+    """Return the denial of a modification that the broker would refuse, since the order has had too many."""
+    largest = desk.capabilities.max_modifications if desk.capabilities else None
+    if largest is None or order.status is Status.CREATED:
+        return None
+    requested = history.number_of(connection, order.id, EventKind.MODIFY_REQUESTED)
+    if requested < largest:
+        return None
+    return Denial(
+        DenialCode.NOT_SUPPORTED,
+        f"the broker takes at most {largest} modifications of an order: cancel it, and place another",
+    )

@@ -72,6 +72,7 @@ def read_snapshot(
         is_repeat=facts.is_repeat,
         unknown=tuple(_unknown(terms, facts.row, day_unknown or hours.unknown)),
         closed_by=facts.row.closed_by,
+        capabilities=desk.capabilities,
     )
 
 

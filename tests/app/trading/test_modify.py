@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from algosat.brokers.paper.capabilities import CAPABILITIES
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, ModifyRequest, Order, OrderType, PendingRequest, Status
 from algosat.domain.risk import DenialCode
@@ -171,3 +173,21 @@ def test_limits_on_one_order_apply_to_the_filled_part_too(
         order = advance(desk, accepted(desk, buy(desk, "100")), fill="90")
         with pytest.raises(Denied, match="exceeds"):
             modify.modify_order(desk, order.id, change("101", limit=None), CAUSE)
+
+
+def test_modification_beyond_the_brokers_limit_is_denied(desk: Desk) -> None:
+    limited = replace(desk, capabilities=replace(CAPABILITIES, max_modifications=2))
+    order = accepted(limited, buy(limited))
+    for quantity in ("11", "12"):
+        modify.modify_order(limited, order.id, change(quantity), CAUSE)
+        advance(limited, order, EventKind.MODIFIED)
+    with pytest.raises(Denied, match="at most 2 modifications") as denied:
+        modify.modify_order(limited, order.id, change("13"), CAUSE)
+    assert denied.value.reported_code == DenialCode.NOT_SUPPORTED
+    assert order_now(limited, order).terms.quantity == 12
+
+
+def test_broker_without_modifications_refuses_the_first(desk: Desk) -> None:
+    limited = replace(desk, capabilities=replace(CAPABILITIES, max_modifications=0))
+    with pytest.raises(Denied, match="at most 0"):
+        modify.modify_order(limited, accepted(limited, buy(limited)).id, change("11"), CAUSE)

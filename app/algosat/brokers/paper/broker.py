@@ -22,14 +22,14 @@ from algosat.brokers.base import (
     ReportListener,
     SessionState,
 )
+from algosat.brokers.paper.capabilities import CAPABILITIES
 from algosat.brokers.paper.market_thread import STEP_SECONDS, MarketThread
 from algosat.brokers.paper.persistence import UnitRunner
 from algosat.brokers.paper.venue import Venue
 from algosat.clock import Clock
 from algosat.domain.bars import Bar
-from algosat.domain.capabilities import Capabilities
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
-from algosat.domain.orders import Order, OrderChange, OrderType, Product, Validity
+from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import (
     AlgosatError,
@@ -45,28 +45,6 @@ from algosat.exchange.rules import Rules
 
 _ANSWER_SECONDS: Final = 5.0  # after which the outcome of a request is uncertain
 _POLL_SECONDS: Final = 0.001
-CAPABILITIES: Final = Capabilities(
-    is_live=False,
-    order_types=frozenset(OrderType),
-    validities=frozenset(Validity),
-    products=frozenset(Product),
-    currencies=None,
-    tag_length=18,
-    finds_by_tag=True,
-    replace_keeps_number=True,
-    max_modifications=None,
-    pushes_reports=True,
-    book_needs_hint=False,
-    fees_in_trades=False,
-    fences=True,  # the exchange refuses writes of an engine that another has replaced
-    needs_login=False,
-    has_history=False,
-    has_positions=False,
-    has_holdings=False,
-    has_funds=False,
-    has_candles=False,
-    has_conversion=False,
-)
 
 
 class PaperBroker:

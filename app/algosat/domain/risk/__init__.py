@@ -78,6 +78,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _unless_exit(eligibility_checks.contract_has_not_expired),
     _unless_exit(eligibility_checks.contract_is_not_near_delivery),
     _unless_exit(eligibility_checks.product_fits_instrument),
+    eligibility_checks.broker_takes_the_order,
     eligibility_checks.phase_accepts_the_order,
     _unless_exit(eligibility_checks.square_off_has_not_begun),
     _unless_exit(eligibility_checks.position_is_not_being_closed),

@@ -23,6 +23,10 @@ class DenialCode(Code):
         "near_delivery",
         "The contract is about to deliver shares; only exits pass. Use a later expiry.",
     )
+    NOT_SUPPORTED = (
+        "not_supported_by_broker",
+        "The broker takes no orders of this type, validity or product, or no more modifications of this one.",
+    )
     PRODUCT_NOT_ALLOWED = "product_not_allowed", "The instrument cannot be traded under this product."
     MARKET_CLOSED = (
         "market_closed",

@@ -68,6 +68,16 @@ def product_fits_instrument(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial
     return Denial(DenialCode.PRODUCT_NOT_ALLOWED, f"{kind} cannot be traded as {terms.product}")
 
 
+def broker_takes_the_order(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    """Deny what the adapter cannot send as it is, exits included: nothing else is sent in its place."""
+    refused = snapshot.capabilities.refused(terms) if snapshot.capabilities else None
+    if refused is None:
+        return None
+    return Denial(
+        DenialCode.NOT_SUPPORTED, f"the broker of account {terms.account} takes no {refused} orders"
+    )
+
+
 def options_may_be_written(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if snapshot.priced_position.kind is not InstrumentKind.OPTION or terms.side is Side.BUY:
         return None

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from algosat.domain import margin
 from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.capabilities import Capabilities
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.market_phases import Phase
@@ -190,6 +191,7 @@ class RiskSnapshot:
     number_of_orders: int = 1  # that are placed if the order passes: more than one if it is sliced
     unknown: tuple[Denial, ...] = ()  # what could not be read: each is the denial of an entry
     closed_by: str | None = None  # id of the close that the position is under
+    capabilities: Capabilities | None = None  # of the account's broker; None: it takes every order
 
     @property
     def stale_after(self) -> float:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algosat.brokers.paper.capabilities import CAPABILITIES
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote, SettlementMethod
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms, OrderType, Product, Side, TradingSession, Validity
@@ -115,6 +116,11 @@ def future_with(**differences: Any) -> RiskSnapshot:
     return replace(account_with(**differences), instrument=FUTURE, position=IN_FUTURE)
 
 
+def takes(*, position: ExposureLine = LINE, **capabilities: Any) -> RiskSnapshot:
+    """Return a snapshot whose broker can do less than the paper broker."""
+    return snapshot_with(position=position, capabilities=replace(CAPABILITIES, **capabilities))
+
+
 def code(terms: OrderTerms, snapshot: RiskSnapshot) -> DenialCode | None:
     denial = first_denial(terms, snapshot)
     return denial.code if denial else None
@@ -143,6 +149,9 @@ CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.CONTRACT_EXPIRED, BUY, snapshot_with(instrument=replace(SHARE, expiry=date(2026, 11, 19)))),
     (DenialCode.NEAR_DELIVERY, BUY, snapshot_with(instrument=DELIVERED)),
     (DenialCode.PRODUCT_NOT_ALLOWED, replace(BUY, product=Product.CARRY), SNAPSHOT),
+    (DenialCode.NOT_SUPPORTED, STOP_LIMIT, takes(order_types=frozenset({OrderType.LIMIT}))),
+    (DenialCode.NOT_SUPPORTED, replace(BUY, validity=Validity.IOC), takes(validities=frozenset())),
+    (DenialCode.NOT_SUPPORTED, EXIT, takes(products=frozenset({Product.CARRY}), position=LONG)),
     (DenialCode.MARKET_CLOSED, BUY, snapshot_with(phase=Phase.CLOSED)),
     (DenialCode.MARKET_CLOSED, MARKET, snapshot_with(phase=Phase.PRE_OPEN_LIMIT)),
     (DenialCode.MARKET_CLOSED, replace(BUY, validity=Validity.IOC), snapshot_with(phase=Phase.AUCTION)),
