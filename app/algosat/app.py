@@ -35,10 +35,12 @@ from algosat.security.token_grants import TokenGrants
 from algosat.security.tokens import Tokens
 from algosat.store import overrides, schema_version
 from algosat.store.database import Database
+from algosat.store.encryption import Encryption
 from algosat.store.prepared import Prepared
 from algosat.store.wakeup import backend
 from algosat.store.writer import Writer
 from algosat.trading import desk
+from algosat.trading.engine_requests import EngineRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,9 @@ def create_app(
         health=Health(all_checks(directory, live, database, limiter, clock.now)),
         desks=desk.build_all(settings, database, writer, notifier),
         waiting=Waiting(database, settings.algosat.runtime_directory, threads=settings.algosat.api.threads),
+        engine_requests=EngineRequests(
+            database, writer, notifier, Encryption(settings.security.encryption.keys), clock.now
+        ),
         clock=clock.now,
     )
     Lifecycle(ROUTES, live, authenticator, limiter, errors).attach(app)

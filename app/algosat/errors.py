@@ -285,6 +285,26 @@ class BrokerOrderGone(BrokerError):
     severity = Severity.INFO
 
 
+# --- requests to the engine, about what only a broker knows -------------------------------------
+
+
+class EngineAbsent(AlgosatError):
+    status, code, title = 503, "engine_absent", "Engine not running"
+    category, retryable = Category.BROKER, True
+
+
+class EngineBusy(AlgosatError):
+    status, code, title = 503, "engine_busy", "Too many requests to the broker"
+    severity, category, retryable = Severity.WARNING, Category.BROKER, True
+
+
+class BrokerSilent(BrokerError):
+    """The broker has not answered a request that changes nothing in time."""
+
+    status, code, title = 504, "broker_timeout", "Broker timeout"
+    retryable = True
+
+
 # --- configuration and store -------------------------------------------------------------------
 
 

@@ -23,7 +23,6 @@ from algosat.store.heartbeats import Heartbeat
 from algosat.store.prepared import Prepared
 from algosat.store.tables import users
 
-_SILENT_AFTER: Final = timedelta(seconds=5)  # the engine renews its heartbeat about every second
 _UNWATCHED_AFTER: Final = timedelta(hours=1)  # failed units are counted every ten minutes
 _AT_ONCE: Final = 1.0
 
@@ -159,15 +158,14 @@ class _Heartbeat:
         found = self._read()
         if found is None:
             return Finding(False, "has never run on this store")
-        # Absolute: a heartbeat from the future was written before the clock was put back.
-        silence = abs(self._clock() - found.at)
-        if silence > _SILENT_AFTER:
+        silence = found.silence(self._clock())
+        if silence > heartbeats.SILENT_AFTER:
             return Finding(False, f"silent for {silence.total_seconds():.0f} s")
         return Finding(True, f"running, process {found.data.get('pid', 'unknown')}")
 
     def broker(self) -> Finding:
         found = self._read()
-        if found is None or abs(self._clock() - found.at) > _SILENT_AFTER:
+        if found is None or found.silence(self._clock()) > heartbeats.SILENT_AFTER:
             return Finding(False, "unknown while the engine is silent")
         broker: dict[str, Any] = found.data.get("broker") or {}
         detail = f"{broker.get('name', 'unknown')}: {broker.get('detail', 'no detail')}"

@@ -5,10 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from argon2 import PasswordHasher
+from pydantic import SecretStr
 
 from algosat.security.passwords import Passwords
+from algosat.store.encryption import Encryption
+from tests.app.builders import FERNET_KEY
+
+ENCRYPTION: Final = Encryption([SecretStr(FERNET_KEY)])
 
 
 def quick_passwords() -> Passwords:

@@ -21,6 +21,7 @@ from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.writer import Writer
 from algosat.trading.desk import Desk, Desks
+from algosat.trading.engine_requests import EngineRequests
 
 NAME: Final = "algosat"
 
@@ -38,6 +39,7 @@ class Services:
     errors: ErrorLog
     desks: Desks
     waiting: Waiting
+    engine_requests: EngineRequests
     clock: Clock
 
     @property

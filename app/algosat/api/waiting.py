@@ -1,7 +1,7 @@
 """Waiting for an order's acknowledgement without polling the store all the time.
 
-The engine sends the id of every order it changes to this process's wake-up channel. One thread listens and
-wakes the request that waits for the order. If a signal is lost, the request polls.
+The engine sends the id of everything it changes or answers to this process's wake-up channel. One thread
+listens and wakes the request that waits for it. If a signal is lost, the request polls.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from sqlalchemy import Connection
 
 from algosat.domain.closing import CloseState
 from algosat.domain.orders import Order
-from algosat.store import ledger
+from algosat.errors import EngineBusy
+from algosat.store import engine_requests, ledger
 from algosat.store.database import Database
+from algosat.store.engine_requests import EngineRequest
 from algosat.store.wakeup import backend, channels
 from algosat.trading import close_records
 from algosat.trading.close_records import Close
@@ -34,7 +36,9 @@ _LISTEN: Final = 1.0
 _LONGEST: Final = 30.0
 _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)\"?\s*(?:$|[,;])")
 
-T = TypeVar("T", Order, Close)
+_FULL: Final = "this server waits for the broker's answers to other requests; try again shortly"
+
+T = TypeVar("T", Order, Close, EngineRequest)
 Settled = Callable[[Order], bool]
 Read = Callable[[Connection, str], T]
 
@@ -54,6 +58,17 @@ def _rests(close: Close) -> bool:
     return close.state is not CloseState.CLOSING
 
 
+def _is_answered(request: EngineRequest) -> bool:
+    return request.answer is not None
+
+
+def _request(connection: Connection, request_id: str) -> EngineRequest:
+    found = engine_requests.get(connection, request_id)
+    if found is None:  # the clock was set ahead
+        raise EngineBusy("the request has expired; try again shortly", headers={"Retry-After": "1"})
+    return found
+
+
 def seconds_preferred(prefer: str | None, default: float) -> float:
     """Return the seconds to wait from a `Prefer` header. RFC 7240: an invalid preference is ignored."""
     found = _WAIT.search(prefer) if prefer else None
@@ -61,11 +76,13 @@ def seconds_preferred(prefer: str | None, default: float) -> float:
 
 
 class Waiting:
-    """The requests of this process that wait for an order or a close to change."""
+    """The requests of this process that wait for an order, a close or the engine's answer."""
 
     def __init__(self, database: Database, runtime_directory: Path, *, threads: int) -> None:
         """Let all request threads but one wait: a halt must not queue behind waiting requests."""
         self._places = threading.BoundedSemaphore(max(threads - 1, 1))
+        # Fewer, because a broker that hangs must not take the threads that orders need.
+        self._answer_places = threading.BoundedSemaphore(max(threads // 4, 1))
         self._database = database
         self._directory = runtime_directory
         self._lock = threading.Lock()
@@ -87,6 +104,19 @@ class Waiting:
     def until_closed(self, close: Close, seconds: float) -> Close:
         """Return the close once there is nothing left to wait for, or as it is after `seconds`."""
         return self._until(close, _rests, seconds, close_records.get)
+
+    def until_answered(self, request: EngineRequest) -> EngineRequest:
+        """Return the request once the engine has answered it, or as it is at its deadline.
+
+        Raises EngineBusy at once if as many requests wait for a broker as may.
+        """
+        if not self._answer_places.acquire(blocking=False):
+            raise EngineBusy(_FULL, headers={"Retry-After": "1"})
+        try:
+            seconds = (request.deadline - request.created_at).total_seconds()
+            return self._wait(request, _is_answered, time.monotonic() + seconds, _request)
+        finally:
+            self._answer_places.release()
 
     def _until(self, waited: T, settled: Callable[[T], bool], seconds: float, read: Read[T]) -> T:
         if seconds <= 0 or settled(waited) or not self._places.acquire(blocking=False):

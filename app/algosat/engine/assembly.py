@@ -10,6 +10,7 @@ from sqlalchemy import func, or_, select
 from algosat.brokers.base import Broker
 from algosat.config import settings
 from algosat.domain.orders import Status
+from algosat.engine.broker_requests import BrokerRequests
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender, PendingRequests
 from algosat.engine.quotes import InstrumentList, QuoteBoard
@@ -20,6 +21,7 @@ from algosat.engine.schedule import PeriodicDuties, Sweeper
 from algosat.engine.sender import HUNG_AFTER, Sender
 from algosat.engine.throttle import Throttle
 from algosat.engine.workers import Workers
+from algosat.store.encryption import Encryption
 from algosat.store.tables import orders
 from algosat.trading.desk import Desk
 
@@ -37,6 +39,7 @@ class Components:
     reconciler: Reconciler
     duties: PeriodicDuties
     sweeper: Sweeper
+    requests: BrokerRequests
     workers: tuple[Workers, ...]
     fence: Fence  # raises NotLeading unless this engine leads
 
@@ -58,9 +61,15 @@ def assemble(
     *,
     order_workers: Workers,
     cancel_workers: Workers,
+    request_workers: Workers,
+    encryption: Encryption,
     fence: Fence,
 ) -> Components:
-    """Build the components. Orders are placed by `order_workers`; `cancel_workers` cancel and modify."""
+    """Build the components.
+
+    Orders are placed by `order_workers`; `cancel_workers` cancel and modify; `request_workers` answer what
+    API and command line ask of the broker, encrypted with `encryption`.
+    """
     guarded_broker, report_processor = GuardedBroker(broker, desk.clock), ReportProcessor(desk)
     throttle = Throttle(
         rules.orders_per_second, rules.orders_per_minute, rules.orders_per_day, sent=_sent_today(desk)
@@ -99,7 +108,8 @@ def assemble(
         reconciler=reconciler,
         duties=PeriodicDuties(desk, guarded_broker, report_processor),
         sweeper=Sweeper(desk),
-        workers=(order_workers, cancel_workers),
+        requests=BrokerRequests(desk, guarded_broker, encryption, request_workers, fence),
+        workers=(order_workers, cancel_workers, request_workers),
         fence=fence,
     )
 

@@ -36,17 +36,29 @@ class Engine:
         desk: Desk,
         components: Components,
         listener: Listener,
+        requests: Listener,
         live: LiveSettings,
         stopping: threading.Event,
     ) -> None:
-        """`stopping` ends the engine when it is set; a thread that fails sets it too."""
-        self._desk, self._components, self._listener, self._live = desk, components, listener, live
+        """Build the engine.
+
+        Args:
+            listener: The wake-up channel for orders.
+            requests: The wake-up channel for what API and command line ask of the broker.
+            stopping: Ends the engine when it is set; a thread that fails sets it too.
+        """
+        self._desk, self._components, self._live = desk, components, live
+        self._listener, self._requests = listener, requests
         self._stopping = stopping
         self._heartbeat = EngineHeartbeat(desk, components)
         self._failure: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._run_thread, args=(work,), name=name, daemon=True)
-            for name, work in (("duties", self._run_duties), ("heartbeat", self._run_heartbeat))
+            for name, work in (
+                ("duties", self._run_duties),
+                ("heartbeat", self._run_heartbeat),
+                ("requests", self._run_requests),
+            )
         ]
 
     def run(self) -> None:
@@ -107,6 +119,12 @@ class Engine:
     def _run_heartbeat(self) -> None:
         while not self._stopping.wait(FLUSH_EVERY.total_seconds()):
             self._attempt("heartbeat", self._heartbeat.step)
+
+    def _run_requests(self) -> None:
+        poll = self._live.files.algosat.engine.poll_seconds
+        while not self._stopping.is_set():
+            self._attempt("requests", self._components.requests.step)
+            self._requests.wait(poll)
 
     def _attempt(self, name: str, step: Callable[[], T]) -> T | None:
         """Run one step. A step that fails is tried again in the next round; a lost lead ends the engine."""

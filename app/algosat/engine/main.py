@@ -16,6 +16,7 @@ from algosat.engine.engine import Engine
 from algosat.monitoring import logs
 from algosat.store import overrides, schema_version
 from algosat.store.database import Database
+from algosat.store.encryption import Encryption
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
 from algosat.store.wakeup import backend, channels
 from algosat.store.writer import Writer
@@ -69,6 +70,7 @@ def _run_engine(
     writer = Writer(database)
     notifier = backend.notifier(database, algosat.runtime_directory)
     listener = backend.listener(database, algosat.runtime_directory, channels.ENGINE)
+    requests = backend.listener(database, algosat.runtime_directory, channels.ENGINE_REQUESTS)
     account = algosat.accounts[0]
     desk = desks.build(settings, account, database, writer, notifier)
     components = assemble(
@@ -77,14 +79,17 @@ def _run_engine(
         algosat.engine,
         order_workers=workers.order_workers(),
         cancel_workers=workers.cancel_workers(),
+        request_workers=workers.request_workers(),
+        encryption=Encryption(settings.security.encryption.keys),
         fence=leader_lock.fence,
     )
     live = LiveSettings(settings, lambda: overrides.read(database))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     notify("STATUS=leading")
     try:
-        Engine(desk, components, listener, live, stopping).run()
+        Engine(desk, components, listener, requests, live, stopping).run()
     finally:
         listener.close()
+        requests.close()
         notifier.close()
         writer.close()

@@ -13,6 +13,7 @@ _log = structlog.get_logger(__name__)
 
 _ORDER_THREADS: Final = 8
 _CANCEL_THREADS: Final = 4
+_REQUEST_THREADS: Final = 4
 
 
 class Workers(Protocol):
@@ -57,6 +58,36 @@ class ThreadPoolWorkers:
         self._executor.shutdown()
 
 
+class DaemonWorkers:
+    """Threads that end with the process: a call that hangs does not delay the engine's end."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._free = threads
+
+    def run(self, task: Callable[[], None]) -> None:
+        with self._lock:
+            self._free -= 1
+        threading.Thread(target=self._run, args=(task,), name=self._name, daemon=True).start()
+
+    def free(self) -> int:
+        with self._lock:
+            return max(self._free, 0)
+
+    def close(self) -> None:
+        """Leave the tasks that run to the end of the process."""
+
+    def _run(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except Exception:  # noqa: BLE001 - nothing above catches it
+            _log.exception("broker_task_failed")
+        finally:
+            with self._lock:
+                self._free += 1
+
+
 def order_workers() -> ThreadPoolWorkers:
     return ThreadPoolWorkers("order-sender", _ORDER_THREADS)
 
@@ -64,3 +95,8 @@ def order_workers() -> ThreadPoolWorkers:
 def cancel_workers() -> ThreadPoolWorkers:
     """Cancels and modifications have their own threads: placing may hang without delaying them."""
     return ThreadPoolWorkers("cancel-sender", _CANCEL_THREADS)
+
+
+def request_workers() -> DaemonWorkers:
+    """What API and command line ask of the broker may hang without delaying orders or cancels."""
+    return DaemonWorkers("broker-requests", _REQUEST_THREADS)

@@ -51,6 +51,12 @@ ALERTS: Final = Gauge(
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
+ENGINE_REQUESTS: Final = Counter(
+    "algosat_engine_requests_total",
+    "Requests to the broker besides orders, by kind and outcome: answered, failed, or late.",
+    ("kind", "outcome"),
+    registry=REGISTRY,
+)
 SECURITY_EVENTS: Final = Counter(
     "algosat_security_events_total",
     "What concerns access: logins, failures, lock-outs, refused tokens, reused refresh tokens.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
@@ -13,6 +13,7 @@ from algosat.store.tables import heartbeats
 
 ENGINE: Final = "engine"
 STRATEGIES: Final = "strategies"  # the supervisor of strategies
+SILENT_AFTER: Final = timedelta(seconds=5)  # the engine renews its heartbeat about every second
 
 _OF_PROCESS = heartbeats.c.process == bindparam("process")
 _LAST = Prepared(select(heartbeats.c.at, heartbeats.c.data).where(_OF_PROCESS))
@@ -23,6 +24,12 @@ class Heartbeat(NamedTuple):
 
     at: datetime
     data: dict[str, Any]
+
+    def silence(self, now: datetime) -> timedelta:
+        """Return the time since the last renewal. A heartbeat from the future, written before the clock was
+        put back, counts as old.
+        """
+        return abs(now - self.at)
 
 
 def write(connection: Connection, process: str, at: datetime, data: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ from algosat.trading import halts, place
 from algosat.trading.desk import Desk
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, order_now
-from tests.app.fakes import FakeClock, InlineWorkers
+from tests.app.fakes import ENCRYPTION, FakeClock, InlineWorkers
 from tools.paths import ROOT
 
 CASH: Final = Decimal(1_000_000)
@@ -209,6 +209,8 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
         settings.engine,
         order_workers=InlineWorkers(),
         cancel_workers=InlineWorkers(),
+        request_workers=InlineWorkers(),
+        encryption=ENCRYPTION,
         fence=lambda _connection: None,
     )
     world = World(clock, desk, broker, components, settings)

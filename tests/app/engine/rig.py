@@ -15,7 +15,7 @@ from algosat.store import queries
 from algosat.trading.desk import Desk
 from tests.app.desks import order_now, set_prices
 from tests.app.fake_exchange import FakeExchange
-from tests.app.fakes import InlineWorkers
+from tests.app.fakes import ENCRYPTION, InlineWorkers
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,14 @@ def build_rig(
 ) -> EngineRig:
     """Build a rig whose reconciler has read the order book."""
     components = assemble(
-        desk, exchange, rules, order_workers=InlineWorkers(), cancel_workers=InlineWorkers(), fence=fence
+        desk,
+        exchange,
+        rules,
+        order_workers=InlineWorkers(),
+        cancel_workers=InlineWorkers(),
+        request_workers=InlineWorkers(),
+        encryption=ENCRYPTION,
+        fence=fence,
     )
     components.reconciler.read_book()
     return EngineRig(desk, exchange, components)

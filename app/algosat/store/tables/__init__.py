@@ -7,6 +7,7 @@ from algosat.store.tables.closes import IS_UNFINISHED, close_lines, closes
 from algosat.store.tables.control import (
     alerts,
     calendar_entries,
+    engine_requests,
     errors,
     halts,
     heartbeats,
@@ -49,6 +50,7 @@ __all__ = [
     "closing_prices",
     "contract_notes",
     "days",
+    "engine_requests",
     "errors",
     "events",
     "former_instruments",

@@ -1,4 +1,4 @@
-"""Tables of run-time control: halts, limits, overrides, heartbeats, alerts, idempotency records, errors."""
+"""Tables of run-time control: halts, limits, overrides, heartbeats, alerts, engine requests, errors."""
 
 from __future__ import annotations
 
@@ -53,6 +53,22 @@ heartbeats = Table(
     Column("process", String(64), primary_key=True),
     Column("at", UtcTime, nullable=False),
     Column("data", Json, nullable=False),
+)
+
+# What other processes ask of a broker through the engine. A row lives for seconds.
+engine_requests = Table(
+    "engine_requests",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("arguments", Text, nullable=False),  # encrypted
+    Column("created_by", String(128), nullable=False),
+    Column("correlation_id", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("deadline", UtcTime, nullable=False),
+    Column("taken_at", UtcTime),  # when the engine began to answer; NULL: it has not
+    Column("answer", Text),  # encrypted; NULL: there is none
 )
 
 alerts = Table(

@@ -10,6 +10,7 @@ import os
 from typing import Final, Protocol
 
 ENGINE: Final = "engine"
+ENGINE_REQUESTS: Final = "engine-requests"
 WEB_PREFIX: Final = "web-"  # followed by the process id of a web worker
 LONGEST_MESSAGE: Final = 256  # bytes; longer messages are cut off
 

@@ -1,0 +1,99 @@
+"""Answers to what API and command line ask of a broker besides orders, each in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection
+
+from algosat.brokers.base import BrokerSession
+from algosat.engine.guarded_broker import GuardedBroker
+from algosat.engine.router import Fence
+from algosat.engine.workers import Workers
+from algosat.errors import AlgosatError, BrokerError
+from algosat.monitoring import correlation, metrics
+from algosat.store import engine_requests
+from algosat.store.encryption import Encryption
+from algosat.store.engine_requests import EngineRequest
+from algosat.trading.desk import Desk
+from algosat.trading.engine_requests import RequestKind, answer_data, answer_error
+
+_KEPT_AFTER_DEADLINE: Final = timedelta(seconds=10)  # for the process that asked, which removes it
+
+Call = Callable[[GuardedBroker, Mapping[str, Any]], Any]
+
+_log = structlog.get_logger(__name__)
+
+
+class BrokerRequests:
+    """Answers the requests about one account.
+
+    Requests wait in the store while all threads are busy: nothing is queued in memory, and an engine that
+    ends loses only what it had begun.
+    """
+
+    def __init__(
+        self, desk: Desk, broker: GuardedBroker, encryption: Encryption, workers: Workers, fence: Fence
+    ) -> None:
+        self._desk, self._broker, self._encryption = desk, broker, encryption
+        self._workers, self._fence = workers, fence
+
+    def step(self) -> None:
+        """Begin to answer waiting requests, as many as there are free threads, and remove expired ones."""
+        now = self._desk.clock()
+        with self._desk.database.read() as connection:
+            due = engine_requests.due(connection, self._desk.account, now)
+        for request in due:
+            if request.deadline <= now - _KEPT_AFTER_DEADLINE:
+                self._write(engine_requests.remove, request.id)
+            elif request.deadline > now and self._workers.free() and self._take(request):
+                self._workers.run(lambda taken=request: self._answer(taken))  # type: ignore[misc]
+
+    def _take(self, request: EngineRequest) -> bool:
+        def unit(connection: Connection) -> bool:
+            self._fence(connection)
+            return engine_requests.take(connection, request.id, self._desk.clock())
+
+        return self._desk.writer.run(unit, durable=False)
+
+    def _answer(self, request: EngineRequest) -> None:
+        correlation.begin(request.correlation_id)
+        try:
+            answer = answer_data(self._ask_broker(request))
+            outcome = "answered"
+        except BrokerError as error:
+            answer, outcome = answer_error(error), "failed"
+        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever has failed
+            _log.exception("broker_request_failed", kind=request.kind)
+            detail = error.detail if isinstance(error, AlgosatError) else type(error).__name__
+            answer, outcome = answer_error(BrokerError(detail)), "failed"
+        if not self._write(engine_requests.answer, request.id, self._encryption.encrypt(answer)):
+            outcome = "late"
+        metrics.ENGINE_REQUESTS.labels(request.kind, outcome).inc()
+        self._desk.notify_web(request.id)
+
+    def _ask_broker(self, request: EngineRequest) -> Any:
+        call = _CALLS[RequestKind(request.kind)]
+        return call(self._broker, self._encryption.decrypt(request.arguments))
+
+    def _write(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return self._desk.writer.run(lambda connection: work(connection, *arguments), durable=False)
+
+
+def _session(broker: GuardedBroker, _arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return session_data(broker.session())
+
+
+def session_data(session: BrokerSession) -> dict[str, Any]:
+    """Return a broker session as JSON data."""
+    return {
+        "active": session.active,
+        "detail": session.detail,
+        "expires_at": None if session.expires_at is None else session.expires_at.isoformat(),
+    }
+
+
+_CALLS: Final[Mapping[RequestKind, Call]] = {RequestKind.SESSION: _session}
