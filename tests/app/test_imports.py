@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from graphlib import TopologicalSorter
@@ -52,6 +54,11 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "__main__": {"cli"},
 }
 BROKER_WRITES: Final = {"place", "modify", "cancel"}
+# What every process but the engine imports: the API, the supervisor and its strategies, the commands.
+WITHOUT_BROKER: Final = (
+    *("app", "api.server", "live.supervisor", "live.process"),
+    *("cli.serve", "cli.strategy", "cli.brokers", "cli.risk", "cli.closes", "cli.alerts", "cli.users"),
+)
 
 
 @cache
@@ -176,6 +183,42 @@ def test_only_the_engine_and_adapters_place_modify_or_cancel_at_a_broker() -> No
     ]
     assert calls, "the test looks for the wrong thing"
     assert {call.split(":")[0].split(".")[0] for call in calls} <= {"engine", "brokers"}
+
+
+def test_no_process_but_the_engine_loads_a_broker() -> None:
+    entries = ", ".join(f"algosat.{entry}" for entry in WITHOUT_BROKER)
+    program = f"import sys, {entries}; print(*sys.modules); import algosat.engine.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    others, engine = (set(line.split()) for line in done.stdout.splitlines())
+    brokers = {f"algosat.{name}" for name in broker_modules()}
+    assert not others & brokers
+    assert engine & brokers, "the test looks for the wrong thing"
+
+
+def test_only_the_engine_and_adapters_call_anything_of_a_broker() -> None:
+    calls = {
+        f"{name}:{node.lineno}"
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in _methods_of_the_protocol()
+        and ast.unparse(node.func.value).lower().endswith("broker")
+    }
+    assert calls, "the test looks for the wrong thing"
+    assert {call.split(":")[0].split(".")[0] for call in calls} <= {"engine", "brokers"}
+
+
+@cache
+def _methods_of_the_protocol() -> set[str]:
+    (protocol,) = (
+        node
+        for name, tree in modules()
+        if name == "brokers.base"
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "Broker"
+    )
+    return {each.name for each in protocol.body if isinstance(each, ast.FunctionDef)}
 
 
 def test_each_request_to_a_broker_has_one_module_that_sends_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from flask import current_app, request
 
@@ -19,6 +19,7 @@ from algosat.security.passwords import Passwords
 from algosat.security.principals import Principal
 from algosat.store.audit import Cause
 from algosat.store.database import Database
+from algosat.store.engine_requests import EngineRequest
 from algosat.store.writer import Writer
 from algosat.trading.desk import Desk, Desks
 from algosat.trading.engine_requests import EngineRequests
@@ -75,3 +76,16 @@ def correlation_id() -> str:
 def cause() -> Cause:
     """Return the actor and correlation id for events that this request causes."""
     return Cause(caller().actor, correlation_id())
+
+
+def receive_answer(request: EngineRequest) -> Any:
+    """Wait for the engine's answer to a request, and return it as JSON data.
+
+    Raises the errors of `engine_requests.ERRORS`.
+    """
+    served = services()
+
+    def wait(waited: EngineRequest) -> EngineRequest:
+        return served.waiting.until_answered(waited, (waited.deadline - served.clock()).total_seconds())
+
+    return served.engine_requests.receive(request, wait)

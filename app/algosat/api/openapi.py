@@ -18,7 +18,7 @@ from algosat.api.schemas import REFERENCE, Schemas
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.reason_codes import Code, EngineCode
 from algosat.domain.risk import DenialCode
-from algosat.errors import Denied
+from algosat.errors import Denied, EngineAbsent
 
 _EVERYWHERE: Final = ("X-Request-ID",)
 _BY_STATUS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",)}
@@ -29,6 +29,7 @@ _RAW: Final[dict[type, dict[str, Any]]] = {
 }
 _PATH_PARAMETERS: Final[dict[str, tuple[str, str]]] = {
     "symbol": ("Symbol of the instrument.", "ALPHA-EQ"),
+    "account": ("Trading account.", "paper"),
     "order_id": ("Id of the order.", "a7k2m4q6s3u5w7y2b4"),
     "close_id": ("Id of the close.", "c3m5p7r2t4v6x2z4b6"),
     "session_id": ("Id of the login session.", "0f8c6a52-6f0b-4f0e-8a55-3f1f0d6f2c11"),
@@ -244,7 +245,11 @@ def _example(status: int, problem: ProblemCode) -> dict[str, Any]:
 
 
 def _headers(route: Route, status: int) -> dict[str, Any]:
+    headers: dict[str, dict[str, Any]]
     names = [*_EVERYWHERE, *_BY_STATUS.get(status, ())]
     if status == route.status or (status == Denied.status and Denied in route.errors):
         names += [*route.sets, *(name for header in route.headers for name in header.answered_by)]
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    if status == EngineAbsent.status and EngineAbsent in route.errors:
+        headers["Retry-After"] = {**RESPONSE_HEADERS["Retry-After"], "required": False}
+    return headers

@@ -105,15 +105,14 @@ class Waiting:
         """Return the close once there is nothing left to wait for, or as it is after `seconds`."""
         return self._until(close, _rests, seconds, close_records.get)
 
-    def until_answered(self, request: EngineRequest) -> EngineRequest:
-        """Return the request once the engine has answered it, or as it is at its deadline.
+    def until_answered(self, request: EngineRequest, seconds: float) -> EngineRequest:
+        """Return the request once the engine has answered it, or as it is after `seconds`.
 
         Raises EngineBusy at once if as many requests wait for a broker as may.
         """
         if not self._answer_places.acquire(blocking=False):
             raise EngineBusy(_FULL, headers={"Retry-After": "1"})
         try:
-            seconds = (request.deadline - request.created_at).total_seconds()
             return self._wait(request, _is_answered, time.monotonic() + seconds, _request)
         finally:
             self._answer_places.release()

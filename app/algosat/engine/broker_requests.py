@@ -66,7 +66,7 @@ class BrokerRequests:
             outcome = "answered"
         except BrokerError as error:
             answer, outcome = answer_error(error), "failed"
-        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever has failed
+        except Exception as error:  # noqa: BLE001 - the process that waits must be told
             _log.exception("broker_request_failed", kind=request.kind)
             detail = error.detail if isinstance(error, AlgosatError) else type(error).__name__
             answer, outcome = answer_error(BrokerError(detail)), "failed"

@@ -6,6 +6,7 @@ own. Arguments and answers are encrypted, and the row is removed with the answer
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 
 from algosat.clock import Clock
 from algosat.errors import (
+    AlgosatError,
     BrokerError,
     BrokerNotReached,
     BrokerRateLimited,
@@ -38,6 +40,7 @@ from algosat.trading.place import new_id
 MOST_WAITING: Final = 32  # requests about an account that the engine has not begun to answer
 
 _RETRY_AFTER: Final = "5"  # seconds
+_POLL: Final = 0.05  # seconds
 
 # Errors of the broker that an answer can carry, by code.
 _ERRORS: Final[Mapping[str, type[BrokerError]]] = {
@@ -53,7 +56,7 @@ _ERRORS: Final[Mapping[str, type[BrokerError]]] = {
 }
 _MOST_SPECIFIC_FIRST: Final = sorted(_ERRORS.items(), key=lambda each: -len(each[1].__mro__))
 # Everything that asking the engine can raise.
-ERRORS: Final = (EngineAbsent, EngineBusy, BrokerSilent, *_ERRORS.values())
+ERRORS: Final[tuple[type[AlgosatError], ...]] = (EngineAbsent, EngineBusy, BrokerSilent, *_ERRORS.values())
 
 # Waits until the request is answered or its deadline has come, and returns the request as it is then.
 Wait = Callable[[EngineRequest], EngineRequest]
@@ -137,10 +140,15 @@ class EngineRequests:
             raise _error_from(answer["error"])
         return answer["data"]
 
-    def poll(self, request: EngineRequest) -> EngineRequest:
-        """Return the request as it is now."""
-        with self._database.read() as connection:
-            return engine_requests.get(connection, request.id) or request
+    def poll_until_answered(
+        self, request: EngineRequest, sleep: Callable[[float], None] = time.sleep
+    ) -> EngineRequest:
+        """Return the request once it is answered, or as it is at its deadline. Needs no wake-up channel."""
+        while request.answer is None and self._clock() < request.deadline:
+            sleep(_POLL)
+            with self._database.read() as connection:
+                request = engine_requests.get(connection, request.id) or request
+        return request
 
     def _require_engine(self, connection: Connection) -> None:
         last = heartbeats.read(connection, heartbeats.ENGINE)

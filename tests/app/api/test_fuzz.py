@@ -26,7 +26,13 @@ from tests.app.client import Client
 
 EXAMPLES = [3, pytest.param(15, marks=pytest.mark.slow)]  # for each route and mode
 # Routes that would end the session of the other requests, or that need a running engine.
-LEFT_OUT = {"POST /auth/logout", "PUT /auth/password", "DELETE /auth/sessions/{session_id}", "GET /health"}
+LEFT_OUT = {
+    "POST /auth/logout",
+    "PUT /auth/password",
+    "DELETE /auth/sessions/{session_id}",
+    "GET /health",
+    "GET /brokers/{account}/session",
+}
 FUZZED = sorted(
     route.endpoint
     for route in ROUTES

@@ -45,6 +45,7 @@ def refused(result: Result) -> str:
 def test_every_command_has_help() -> None:
     for arguments in (
         [],
+        ["broker"],
         ["config"],
         ["db"],
         ["store"],
@@ -321,3 +322,8 @@ def test_engine_idle_waits_for_requests_under_way(run: Run, monkeypatch: pytest.
     monkeypatch.setattr(activity, "requests_under_way", lambda *_: next(looks, []))
     result = run("engine", "idle", "--within", "30")
     assert (result.exit_code, result.output) == (0, "")
+
+
+def test_broker_is_asked_through_the_engine_only(run: Run) -> None:
+    assert "no engine runs" in refused(run("broker", "session"))
+    assert "paper" in refused(run("broker", "session", "--account", "nowhere"))

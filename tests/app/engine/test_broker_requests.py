@@ -1,0 +1,233 @@
+"""Requests to the broker through the engine: answers, deadlines, the bound of the queue, and secrecy."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from algosat.config.settings import Settings
+from algosat.engine import workers
+from algosat.engine.assembly import Components
+from algosat.engine.broker_requests import BrokerRequests
+from algosat.engine.heartbeat import EngineHeartbeat
+from algosat.errors import (
+    AlgosatError,
+    BrokerError,
+    BrokerNotReached,
+    BrokerSessionExpired,
+    BrokerSilent,
+    BrokerUncertain,
+    EngineAbsent,
+    EngineBusy,
+)
+from algosat.store import engine_requests
+from algosat.store.engine_requests import EngineRequest
+from algosat.store.leader_lock import NotLeading
+from algosat.store.tables import engine_requests as table
+from algosat.trading.desk import Desk
+from algosat.trading.engine_requests import MOST_WAITING, EngineRequests, RequestKind
+from tests.app.desks import CAUSE
+from tests.app.engine.rig import EngineRig
+from tests.app.events import PATIENCE, wait_for
+from tests.app.fake_exchange import FakeExchange
+from tests.app.fakes import ENCRYPTION, FakeClock
+
+SESSION = {"active": True, "detail": "set by the test", "expires_at": None}
+
+
+@pytest.fixture
+def requests(desk: Desk) -> EngineRequests:
+    return EngineRequests(desk.database, desk.writer, desk.notifier, ENCRYPTION, desk.clock)
+
+
+@pytest.fixture
+def running(rig: EngineRig) -> EngineRig:
+    """Return an engine that has written its heartbeat."""
+    EngineHeartbeat(rig.desk, rig.components).step()
+    return rig
+
+
+def rows(desk: Desk) -> list[Any]:
+    with desk.database.read() as connection:
+        return list(connection.execute(select(table)))
+
+
+def ask(requests: EngineRequests, desk: Desk, step: Callable[[], None]) -> Any:
+    """Ask for the session, and let the engine take one step before the answer is read."""
+
+    def wait(request: EngineRequest) -> EngineRequest:
+        step()
+        with desk.database.read() as connection:
+            return engine_requests.get(connection, request.id) or request
+
+    return requests.ask(RequestKind.SESSION, desk.account, {"secret": "pin-4711"}, CAUSE, wait)
+
+
+def test_answer_is_the_brokers_and_the_row_is_removed_when_it_is_read(
+    desk: Desk, running: EngineRig, requests: EngineRequests
+) -> None:
+    assert ask(requests, desk, running.components.requests.step) == SESSION
+    assert rows(desk) == []
+
+
+def test_arguments_and_answer_are_encrypted_in_the_store(
+    desk: Desk, running: EngineRig, requests: EngineRequests
+) -> None:
+    stored: list[Any] = []
+
+    def step() -> None:
+        running.components.requests.step()
+        stored.extend(rows(desk))
+
+    ask(requests, desk, step)
+    (row,) = stored
+    assert row.taken_at is not None
+    assert "pin-4711" not in str(row)
+    assert "set by the test" not in str(row)
+    assert ENCRYPTION.decrypt(row.arguments) == {"secret": "pin-4711"}
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "status"),
+    [
+        (BrokerNotReached("down"), BrokerNotReached, 503),
+        (BrokerSessionExpired("log in"), BrokerSessionExpired, 503),
+        (BrokerUncertain("timed out"), BrokerUncertain, 504),
+        (ZeroDivisionError("oops"), BrokerError, 502),
+    ],
+)
+def test_error_of_the_broker_is_raised_where_the_request_was_made(
+    running: EngineRig,
+    desk: Desk,
+    requests: EngineRequests,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    raised: type[AlgosatError],
+    status: int,
+) -> None:
+    def fail() -> Any:
+        raise error
+
+    monkeypatch.setattr(running.exchange, "session", fail)
+    with pytest.raises(raised) as found:
+        ask(requests, desk, running.components.requests.step)
+    assert (type(found.value), found.value.status) == (raised, status)
+    assert ("Retry-After" in found.value.headers) is (status == 503)
+    assert rows(desk) == []
+
+
+def test_without_an_engine_nothing_is_stored(desk: Desk, requests: EngineRequests) -> None:
+    with pytest.raises(EngineAbsent) as found:
+        ask(requests, desk, lambda: None)
+    assert found.value.headers["Retry-After"]
+    assert rows(desk) == []
+
+
+def test_engine_that_ended_meanwhile_is_named(
+    running: EngineRig, desk: Desk, requests: EngineRequests
+) -> None:
+    def end() -> None:
+        EngineHeartbeat(desk, running.components).write(leading=False)
+
+    with pytest.raises(EngineAbsent):
+        ask(requests, desk, end)
+
+
+def test_deadline_that_passes_before_the_answer_is_a_timeout_and_leaves_no_row(
+    running: EngineRig, desk: Desk, requests: EngineRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_requests, "answer", lambda *_: False)  # the answer comes too late
+    with pytest.raises(BrokerSilent, match="did not answer within 5 s"):
+        ask(requests, desk, running.components.requests.step)
+    assert rows(desk) == []
+
+
+def test_expired_request_is_not_begun_and_is_removed_later(
+    running: EngineRig, desk: Desk, requests: EngineRequests, clock: FakeClock
+) -> None:
+    requests.send(RequestKind.SESSION, desk.account, {}, CAUSE)
+    clock.forward(seconds=6)
+    running.components.requests.step()
+    assert [row.taken_at for row in rows(desk)] == [None]
+    clock.forward(seconds=10)
+    running.components.requests.step()
+    assert rows(desk) == []
+
+
+def test_request_is_begun_once_whatever_happens_to_the_engine(
+    running: EngineRig, desk: Desk, requests: EngineRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests.send(RequestKind.SESSION, desk.account, {}, CAUSE)
+    monkeypatch.setattr(BrokerRequests, "_answer", lambda *_: None)  # killed before it answers
+    running.components.requests.step()
+    monkeypatch.undo()
+    running.components.requests.step()
+    assert [row.answer for row in rows(desk)] == [None]
+
+
+def test_requests_beyond_the_bound_are_refused(
+    running: EngineRig, desk: Desk, requests: EngineRequests, clock: FakeClock
+) -> None:
+    for _ in range(MOST_WAITING):
+        requests.send(RequestKind.SESSION, desk.account, {}, CAUSE)
+    with pytest.raises(EngineBusy):
+        requests.send(RequestKind.SESSION, desk.account, {}, CAUSE)
+    running.components.requests.step()
+    requests.send(RequestKind.SESSION, desk.account, {}, CAUSE)
+    assert len(rows(desk)) == MOST_WAITING + 1
+
+
+def test_engine_that_lost_the_lead_begins_nothing(
+    desk: Desk, exchange: FakeExchange, settings: Settings, running: EngineRig, requests: EngineRequests
+) -> None:
+    def fence(_connection: Any) -> None:
+        raise NotLeading("another one leads")
+
+    requests.send(RequestKind.SESSION, desk.account, {}, CAUSE)
+    late = replace(running.components, requests=_with_fence(running.components, fence))
+    with pytest.raises(NotLeading):
+        late.requests.step()
+    assert [row.taken_at for row in rows(desk)] == [None]
+
+
+def _with_fence(components: Components, fence: Any) -> BrokerRequests:
+    pool = workers.request_workers()
+    return BrokerRequests(components.desk, components.guarded_broker, ENCRYPTION, pool, fence)
+
+
+@pytest.fixture
+def hanging(exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let calls for the session hang until the test sets the event."""
+    released = threading.Event()
+    answer = exchange.session
+
+    def hang() -> Any:
+        released.wait(PATIENCE)
+        return answer()
+
+    monkeypatch.setattr(exchange, "session", hang)
+    yield released
+    released.set()
+
+
+def test_calls_that_hang_delay_neither_orders_nor_the_end_of_the_engine(
+    running: EngineRig, desk: Desk, requests: EngineRequests, hanging: threading.Event
+) -> None:
+    pool = workers.request_workers()
+    answerer = BrokerRequests(desk, running.components.guarded_broker, ENCRYPTION, pool, lambda _: None)
+    asked = [requests.send(RequestKind.SESSION, desk.account, {}, CAUSE) for _ in range(6)]
+    answerer.step()
+    wait_for(lambda: pool.free() == 0)
+    answerer.step()
+    assert sorted(row.taken_at is None for row in rows(desk)) == [False] * 4 + [True] * 2  # none in memory
+    pool.close()  # returns at once
+    hanging.set()
+    wait_for(lambda: pool.free() == 4)
+    answerer.step()
+    wait_for(lambda: all(row.answer is not None for row in rows(desk)))
+    assert [requests.receive(each, requests.poll_until_answered) for each in asked] == [SESSION] * 6
