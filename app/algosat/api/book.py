@@ -107,7 +107,7 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
     read = queries.all_positions if query.closed else queries.open_positions
     with services().database.read() as connection:
         positions = read(connection, desk.account)
-        quotes = queries.position_quotes(connection, desk.account)
+        quotes = queries.position_quotes(connection, desk.venue, desk.account)
     wanted = [
         position
         for position in positions
@@ -119,11 +119,11 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
 @routes.get("/funds", access=Access.VIEWER, answer=FundsView)
 def show_funds() -> FundsView:
     """Show the account's cash, equity, margin and available funds"""
-    account = services().desk.account
+    desk = services().desk
     with services().database.read() as connection:
-        found = funds.funds(connection, account)
+        found = funds.funds(connection, desk)
     return {
-        "account": account,
+        "account": desk.account,
         "deposited": found.deposited,
         "cash": found.cash,
         "equity": found.equity,

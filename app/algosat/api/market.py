@@ -141,7 +141,7 @@ def list_instruments(query: InstrumentsQuery) -> dict[str, Any]:
     """
     wanted = {name: value for name, value in query if value is not None}
     with services().database.read() as connection:
-        listed = queries.all_instruments(connection)
+        listed = queries.all_instruments(connection, services().desk.venue)
     found = (each for each in listed if all(getattr(each, name) == wanted[name] for name in wanted))
     return page((asdict(each) for each in found), None)
 
@@ -150,7 +150,7 @@ def list_instruments(query: InstrumentsQuery) -> dict[str, Any]:
 def show_quote(symbol: str) -> dict[str, Any]:
     """Show the latest quote of an instrument"""
     with services().database.read() as connection:
-        found = queries.quote(connection, symbol)
+        found = queries.quote(connection, services().desk.venue, symbol)
     if found is None:
         raise NotFound(f"there is no quote of {symbol}; GET /instruments lists the instruments")
     return asdict(found)
@@ -162,7 +162,7 @@ def market_status() -> MarketView:
     desk = services().desk
     now = services().clock()
     with services().database.read() as connection:
-        markets = queries.listed_markets(connection)
+        markets = queries.listed_markets(connection, desk.venue)
     segments = [_segment(segment, has_derivatives, now) for segment, has_derivatives in markets]
     return {
         "timestamp": now,

@@ -89,7 +89,7 @@ def resume_trading(body: ResumeBody) -> Resumption:
 
 
 def _usage(connection: Connection, desk: Desk) -> UsageView:
-    seen = account_book.read_book(connection, desk.account)
+    seen = account_book.read_book(connection, desk.account, desk.venue)
     try:
         day = desk.calendar.trading_day(desk.clock())
     except CalendarUnknown:  # nothing is traded then

@@ -49,11 +49,13 @@ def idle(context: click.Context, within: float) -> None:
     deadline = time.monotonic() + within
     with chosen.database() as database:
         schema_version.require_current(database)
-        calendars = {each.name: calendar_of(settings, each, database) for each in settings.accounts}
-        found = interruption(database, calendars)
+        accounts = [
+            (each.name, each.venue, calendar_of(settings, each, database)) for each in settings.accounts
+        ]
+        found = interruption(database, accounts)
         while found.under_way and not found.markets and time.monotonic() < deadline:
             time.sleep(_LOOK)
-            found = interruption(database, calendars)
+            found = interruption(database, accounts)
     for reason in (*found.markets, *found.under_way):
         click.echo(reason)
     if found.markets:

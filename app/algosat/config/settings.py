@@ -177,6 +177,11 @@ class AccountSettings(Section):
     outbound_address: IPvAnyAddress | None  # from which the broker is called; None: any
     paper: PaperSettings
 
+    @property
+    def venue(self) -> str:
+        """Whose instruments and prices the account trades: its broker's, or its own paper market's."""
+        return {"paper": self.name}.get(self.broker, self.broker)
+
     def limits_over(self, risk: Limits) -> Limits:
         """Return the limits of this account: its own, and those of `risk` for all others."""
         own = self.limits.model_dump(exclude_none=True)

@@ -101,7 +101,7 @@ def _near_delivery(connection: Connection, desk: Desk) -> dict[LineKey, Decimal]
     today = now.astimezone(EXCHANGE_TIME).date()
     found = {}
     for key, held in close.uncovered(connection, desk, _ALL).items():
-        instrument = queries.instrument(connection, key[1])
+        instrument = queries.instrument(connection, desk.venue, key[1])
         if instrument is None or not instrument.is_near_delivery(today):
             continue
         is_open = _is_open(desk, instrument, now)
@@ -131,10 +131,12 @@ def _due(connection: Connection, desk: Desk) -> _Due:
     uncovered = close.uncovered(connection, desk, _INTRADAY)
     for position in queries.open_intraday(connection, desk.account):
         key = (position.strategy, position.symbol, Product.INTRADAY.value)
-        if _has_ended(desk, queries.instrument(connection, position.symbol), position.updated_at, now):
+        if _has_ended(
+            desk, queries.instrument(connection, desk.venue, position.symbol), position.updated_at, now
+        ):
             due.missed[key] = _missed_detail(position)
     for key, held in uncovered.items():
-        if key in due.missed or _is_closing(desk, queries.instrument(connection, key[1]), now):
+        if key in due.missed or _is_closing(desk, queries.instrument(connection, desk.venue, key[1]), now):
             due.lines[key] = held
     return due
 

@@ -37,7 +37,7 @@ class DailyLossWatch:
         """Store the day's baseline of each scope with limits, and halt the scopes that lost their limit."""
         day = desk.books.trading_day(desk.clock())
         with desk.database.read() as connection:
-            book = account_book.read_book(connection, desk.account)
+            book = account_book.read_book(connection, desk.account, desk.venue)
             scopes = limits.scopes(connection)
             unopened = [
                 scope for scope in scopes if not daily_pnl.has_baseline(connection, desk.account, scope, day)
@@ -51,7 +51,7 @@ class DailyLossWatch:
             desk.writer.run(lambda connection: _open_day(connection, desk, unopened, day))
         self._exclude_gains(desk, book, day, [scope for scope in scopes if scope not in unopened])
         with desk.database.read() as connection:
-            book = account_book.read_book(connection, desk.account)
+            book = account_book.read_book(connection, desk.account, desk.venue)
             breaches = [_breach(connection, desk, scope, day, book) for scope in scopes]
         for scope, reason in filter(None, breaches):
             cause = Cause(_ACTOR, correlation.new())
@@ -128,7 +128,7 @@ def _valuation(position: UnpricedPosition) -> str:
 
 
 def _open_day(connection: Connection, desk: Desk, scopes: Iterable[Scope], day: date) -> None:
-    book = account_book.read_book(connection, desk.account)
+    book = account_book.read_book(connection, desk.account, desk.venue)
     for scope in scopes:
         daily_pnl.open_day(connection, desk, scope, day, book)
 

@@ -43,7 +43,7 @@ def expire(
         # No order ends sooner than the grace after it was placed.
         working = queries.working_placed_by(connection, desk.account, book_read_at - _GRACE)
         symbols = {order.terms.symbol for order in working}
-        instruments = {symbol: queries.instrument(connection, symbol) for symbol in symbols}
+        instruments = {symbol: queries.instrument(connection, desk.venue, symbol) for symbol in symbols}
     for order in working:
         instrument = instruments[order.terms.symbol]
         ended = _ended_at(desk, order, instrument) if instrument else None

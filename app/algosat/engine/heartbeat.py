@@ -99,7 +99,7 @@ def alert_of_absence(desk: Desk) -> None:
         last = heartbeats.read(connection, heartbeats.ENGINE)
         symbols = {position.symbol for position in queries.open_positions(connection, desk.account)}
         symbols |= {order.terms.symbol for order in queries.working(connection, desk.account)}
-        instruments = [queries.instrument(connection, symbol) for symbol in sorted(symbols)]
+        instruments = [queries.instrument(connection, desk.venue, symbol) for symbol in sorted(symbols)]
     if last is None or not any(_traded(desk, each, last.at, now) for each in instruments if each):
         return
     detail = (

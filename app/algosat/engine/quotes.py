@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, delete, insert
 
 from algosat.brokers.base import Broker
 from algosat.clock import has_come
@@ -44,7 +44,7 @@ class QuoteBoard:
         with self._lock:
             unwritten, self._unwritten = self._unwritten, {}
         if unwritten:
-            rows = [_row(quote) for quote in unwritten.values()]
+            rows = [{"venue": self._desk.venue, **_row(quote)} for quote in unwritten.values()]
             days = {symbol: self._trading_day(quote.at) for symbol, quote in unwritten.items()}
             new = {symbol: day for symbol, day in days.items() if self._days.get(symbol) != day}
 
@@ -58,14 +58,15 @@ class QuoteBoard:
 
     def _closing_prices(self, connection: Connection, new: Mapping[str, date]) -> list[dict[str, Any]]:
         """Return the rows for the symbols whose stored quote is older than the day of their new one."""
-        stored = ((day, queries.quote(connection, symbol)) for symbol, day in new.items())
+        stored = ((day, queries.quote(connection, self._desk.venue, symbol)) for symbol, day in new.items())
         closed = (
             (quote, quoted_on)
             for day, quote in stored
             if quote is not None and (quoted_on := self._trading_day(quote.at)) < day
         )
         return [
-            {"symbol": quote.symbol, "day": quoted_on, "price": quote.last} for quote, quoted_on in closed
+            {"venue": self._desk.venue, "symbol": quote.symbol, "day": quoted_on, "price": quote.last}
+            for quote, quoted_on in closed
         ]
 
     def _trading_day(self, at: datetime) -> date:
@@ -99,22 +100,27 @@ def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
     """
 
     def unit(connection: Connection) -> None:
-        _keep_former(connection, desk.account, {each.symbol for each in listed})
-        connection.execute(instruments.delete())
+        _keep_former(connection, desk, {each.symbol for each in listed})
+        connection.execute(delete(instruments).where(instruments.c.venue == desk.venue))
         if listed:
-            rows = [{name: getattr(each, name) for name in Instrument.__slots__} for each in listed]
+            rows = [
+                {"venue": desk.venue, **{name: getattr(each, name) for name in Instrument.__slots__}}
+                for each in listed
+            ]
             connection.execute(insert(instruments), rows)
 
     desk.writer.run(unit)
 
 
-def _keep_former(connection: Connection, account: str, listed: AbstractSet[str]) -> None:
-    held = {position.symbol for position in queries.open_positions(connection, account)}
-    working = {order.terms.symbol for order in queries.working(connection, account)}
-    former = {symbol: queries.instrument(connection, symbol) for symbol in (held | working) - listed}
-    connection.execute(former_instruments.delete())
+def _keep_former(connection: Connection, desk: Desk, listed: AbstractSet[str]) -> None:
+    held = {position.symbol for position in queries.open_positions(connection, desk.account)}
+    working = {order.terms.symbol for order in queries.working(connection, desk.account)}
+    former = {
+        symbol: queries.instrument(connection, desk.venue, symbol) for symbol in (held | working) - listed
+    }
+    connection.execute(delete(former_instruments).where(former_instruments.c.venue == desk.venue))
     rows = [
-        {"symbol": symbol, "data": instrument_data(instrument)}
+        {"venue": desk.venue, "symbol": symbol, "data": instrument_data(instrument)}
         for symbol, instrument in former.items()
         if instrument is not None
     ]

@@ -111,14 +111,14 @@ class LiveContext:
 
     def instrument(self, symbol: str) -> Instrument:
         with self._desk.database.read() as connection:
-            found = queries.instrument(connection, symbol)
+            found = queries.instrument(connection, self._desk.venue, symbol)
         if found is None:
             raise NotFound(f"no instrument {symbol!r} is known")
         return found
 
     def quote(self, symbol: str) -> Quote | None:
         with self._desk.database.read() as connection:
-            return queries.quote(connection, symbol)
+            return queries.quote(connection, self._desk.venue, symbol)
 
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:
         return opening_of(self._desk.calendar, self.instrument(symbol), at)

@@ -35,7 +35,7 @@ def define(desk: Desk, name: str, class_name: str, parameters: Mapping[str, Any]
     checked = catalog.parameters_of(catalog.class_named(class_name), parameters)
 
     def unit(connection: Connection) -> Definition:
-        _require_listed(connection, checked)
+        _require_listed(connection, desk.venue, checked)
         values = checked.model_dump(mode="json")
         return definitions.put(connection, name, class_name, values, desk.clock(), cause)
 
@@ -64,8 +64,10 @@ def _notified(desk: Desk, definition: Definition) -> Definition:
     return definition
 
 
-def _require_listed(connection: Connection, parameters: Parameters) -> None:
-    unknown = [symbol for symbol in parameters.symbols if queries.listed(connection, symbol)[0] is None]
+def _require_listed(connection: Connection, venue: str, parameters: Parameters) -> None:
+    unknown = [
+        symbol for symbol in parameters.symbols if queries.listed(connection, venue, symbol)[0] is None
+    ]
     if unknown:
         detail = f"no instrument {', '.join(unknown)} is known; GET /instruments lists them"
         raise InvalidBody(detail, errors=[{"field": "parameters.symbols", "detail": detail}])

@@ -91,7 +91,7 @@ def _loop(
     stopping: threading.Event,
     watchdog: WatchdogPipe,
 ) -> None:
-    quotes = QuoteUpdates(parameters.symbols)
+    quotes = QuoteUpdates(desk.venue, parameters.symbols)
     # Notified whenever an order changes.
     listener = backend.listener(desk.database, runtime_directory, channels.web())
     try:

@@ -20,7 +20,7 @@ _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 _QUOTES = (
     select(quotes)
-    .where(quotes.c.symbol.in_(bindparam("symbols", expanding=True)))
+    .where(quotes.c.venue == bindparam("venue"), quotes.c.symbol.in_(bindparam("symbols", expanding=True)))
     .order_by(quotes.c.at, quotes.c.symbol)
 )
 _ORDERS = (
@@ -37,13 +37,13 @@ _LAST = select(func.max(orders.c.seq)).where(orders.c.strategy == bindparam("str
 class QuoteUpdates:
     """New quotes of some symbols. The store keeps only the latest quote of a symbol, so some are missed."""
 
-    def __init__(self, symbols: Iterable[str]) -> None:
-        self._symbols = sorted(set(symbols))
+    def __init__(self, venue: str, symbols: Iterable[str]) -> None:
+        self._venue, self._symbols = venue, sorted(set(symbols))
         self._last: dict[str, datetime] = {}
 
     def read(self, connection: Connection) -> list[Quote]:
         """Return the quotes that are newer than those of the last call, oldest first."""
-        rows = connection.execute(_QUOTES, {"symbols": self._symbols})
+        rows = connection.execute(_QUOTES, {"venue": self._venue, "symbols": self._symbols})
         fresh = [quote for quote in map(quote_from, rows) if quote.at > self._last.get(quote.symbol, _NEVER)]
         self._last.update((quote.symbol, quote.at) for quote in fresh)
         return fresh

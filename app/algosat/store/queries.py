@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, bindparam, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Table, and_, bindparam, select, text
 
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
@@ -41,25 +41,31 @@ _ALL_WORKING = (
 _WORKING_OF = Prepared(_ALL_WORKING)
 _WORKING_PLACED_BY = Prepared(_ALL_WORKING.where(orders.c.created_at <= bindparam("at")))
 _WORKING_REDUCE_ONLY = Prepared(_ALL_WORKING.where(orders.c.reduce_only))
-_QUOTE = Prepared(select(quotes).where(quotes.c.symbol == bindparam("symbol")))
+
+
+def _of_symbol(table: Table) -> ColumnElement[bool]:
+    return and_(table.c.venue == bindparam("venue"), table.c.symbol == bindparam("symbol"))
+
+
+_QUOTE = Prepared(select(quotes).where(_of_symbol(quotes)))
 _POSITION_QUOTES = Prepared(
     select(quotes).where(
-        quotes.c.symbol.in_(select(positions.c.symbol).where(positions.c.account == bindparam("account")))
+        quotes.c.venue == bindparam("venue"),
+        quotes.c.symbol.in_(select(positions.c.symbol).where(positions.c.account == bindparam("account"))),
     )
 )
 _MARKETS = Prepared(
     select(instruments.c.segment, instruments.c.has_derivatives)
+    .where(instruments.c.venue == bindparam("venue"))
     .distinct()
     .order_by(instruments.c.segment, instruments.c.has_derivatives)
 )
-_INSTRUMENT = Prepared(select(instruments).where(instruments.c.symbol == bindparam("symbol")))
-_FORMER_INSTRUMENT = Prepared(
-    select(former_instruments.c.data).where(former_instruments.c.symbol == bindparam("symbol"))
-)
+_INSTRUMENT = Prepared(select(instruments).where(_of_symbol(instruments)))
+_FORMER_INSTRUMENT = Prepared(select(former_instruments.c.data).where(_of_symbol(former_instruments)))
 _INSTRUMENT_WITH_QUOTE = Prepared(
-    select(instruments, *(column for column in quotes.c if column is not quotes.c.symbol))
-    .outerjoin(quotes, quotes.c.symbol == instruments.c.symbol)
-    .where(instruments.c.symbol == bindparam("symbol"))
+    select(instruments, *(column for column in quotes.c if not column.primary_key))
+    .outerjoin(quotes, and_(quotes.c.venue == instruments.c.venue, quotes.c.symbol == instruments.c.symbol))
+    .where(_of_symbol(instruments))
 )
 _HELD = Prepared(
     select(positions.c.quantity).where(
@@ -203,40 +209,42 @@ def balance(connection: Connection, account: str) -> Any:
     return _BALANCE.first(connection, account=account)
 
 
-def instrument(connection: Connection, symbol: str) -> Instrument | None:
+def instrument(connection: Connection, venue: str, symbol: str) -> Instrument | None:
     """Return an instrument, also if it is no longer listed and still held."""
-    row = _INSTRUMENT.first(connection, symbol=symbol)
+    row = _INSTRUMENT.first(connection, venue=venue, symbol=symbol)
     if row is not None:
         return instrument_from(row)
-    former = _FORMER_INSTRUMENT.scalar(connection, symbol=symbol)
+    former = _FORMER_INSTRUMENT.scalar(connection, venue=venue, symbol=symbol)
     return None if former is None else instrument_from_data(former)
 
 
-def listed(connection: Connection, symbol: str) -> tuple[Instrument | None, Quote | None]:
+def listed(connection: Connection, venue: str, symbol: str) -> tuple[Instrument | None, Quote | None]:
     """Return an instrument and its quote, each None if unknown."""
-    row = _INSTRUMENT_WITH_QUOTE.first(connection, symbol=symbol)
+    row = _INSTRUMENT_WITH_QUOTE.first(connection, venue=venue, symbol=symbol)
     if row is None:
         return None, None
     return instrument_from(row), None if row.last is None else quote_from(row)
 
 
-def listed_markets(connection: Connection) -> list[tuple[str, bool]]:
+def listed_markets(connection: Connection, venue: str) -> list[tuple[str, bool]]:
     """Return segment and `has_derivatives` of the instruments: each pair has hours of its own."""
-    return [(row.segment, row.has_derivatives) for row in _MARKETS.all(connection)]
+    return [(row.segment, row.has_derivatives) for row in _MARKETS.all(connection, venue=venue)]
 
 
-def all_instruments(connection: Connection) -> list[Instrument]:
-    return [instrument_from(row) for row in connection.execute(select(instruments).order_by("symbol"))]
+def all_instruments(connection: Connection, venue: str) -> list[Instrument]:
+    statement = select(instruments).where(instruments.c.venue == venue).order_by("symbol")
+    return [instrument_from(row) for row in connection.execute(statement)]
 
 
-def quote(connection: Connection, symbol: str) -> Quote | None:
-    row = _QUOTE.first(connection, symbol=symbol)
+def quote(connection: Connection, venue: str, symbol: str) -> Quote | None:
+    row = _QUOTE.first(connection, venue=venue, symbol=symbol)
     return None if row is None else quote_from(row)
 
 
-def position_quotes(connection: Connection, account: str) -> dict[str, Quote]:
+def position_quotes(connection: Connection, venue: str, account: str) -> dict[str, Quote]:
     """Return the quotes of the symbols in which the account has or had positions."""
-    return {row.symbol: quote_from(row) for row in _POSITION_QUOTES.each(connection, account=account)}
+    rows = _POSITION_QUOTES.each(connection, venue=venue, account=account)
+    return {row.symbol: quote_from(row) for row in rows}
 
 
 def _page(

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, text, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    and_,
+    bindparam,
+    func,
+    select,
+    text,
+    type_coerce,
+)
 
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
@@ -23,6 +34,13 @@ Key = tuple[str, str, str]  # strategy, symbol, product
 
 _LINE = ("strategy", "symbol", "product")
 _MARK = (instruments.c.kind, quotes.c.last)  # null if the instrument or its price is unknown
+
+
+def _is_listed_as(market: FromClause, symbol: Any) -> ColumnElement[bool]:
+    """Return the condition for the row of a symbol in a table of the account's venue."""
+    return and_(market.c.venue == bindparam("venue"), market.c.symbol == symbol)
+
+
 _OF_ACCOUNT = Prepared(
     select(type_coerce(balances.c.realised - balances.c.fees, Scaled).label("earned")).where(
         balances.c.account == bindparam("account")
@@ -35,8 +53,8 @@ _OF_STRATEGY = Prepared(
 )
 _HELD = Prepared(
     select(*(positions.c[name] for name in _LINE), positions.c.quantity, positions.c.cost, *_MARK)
-    .outerjoin(instruments, instruments.c.symbol == positions.c.symbol)
-    .outerjoin(quotes, quotes.c.symbol == positions.c.symbol)
+    .outerjoin(instruments, _is_listed_as(instruments, positions.c.symbol))
+    .outerjoin(quotes, _is_listed_as(quotes, positions.c.symbol))
     .where(positions.c.account == bindparam("account"), positions.c.quantity != ZERO)
 )
 _IS_WORKING = (
@@ -60,8 +78,8 @@ _SUMS = (
 )
 _WORKING = Prepared(
     select(_SUMS, *_MARK)
-    .outerjoin(instruments, instruments.c.symbol == _SUMS.c.symbol)
-    .outerjoin(quotes, quotes.c.symbol == _SUMS.c.symbol)
+    .outerjoin(instruments, _is_listed_as(instruments, _SUMS.c.symbol))
+    .outerjoin(quotes, _is_listed_as(quotes, _SUMS.c.symbol))
 )
 _UNDERLYING = quotes.alias("underlying_quotes")
 # Read for options only: most books have none.
@@ -71,9 +89,9 @@ _OPTION = Prepared(
         quotes.c.at,
         _UNDERLYING.c.last.label("underlying_last"),
     )
-    .join(quotes, quotes.c.symbol == instruments.c.symbol)
-    .outerjoin(_UNDERLYING, _UNDERLYING.c.symbol == instruments.c.underlying)
-    .where(instruments.c.symbol == bindparam("symbol"))
+    .join(quotes, _is_listed_as(quotes, instruments.c.symbol))
+    .outerjoin(_UNDERLYING, _is_listed_as(_UNDERLYING, instruments.c.underlying))
+    .where(_is_listed_as(instruments, bindparam("symbol")))
 )
 _CHANGING = Prepared(select(orders).where(*_IS_WORKING, orders.c.pending_change.is_not(None)))
 
@@ -135,16 +153,16 @@ class _Tally(ExposureTally):
     last: Decimal | None = None
 
 
-def read_book(connection: Connection, account: str, *, without: str | None = None) -> AccountBook:
+def read_book(connection: Connection, account: str, venue: str, *, without: str | None = None) -> AccountBook:
     """Return the account's book, leaving out the order `without`, which is about to be replaced."""
     tallies: dict[Key, _Tally] = {}
     working: dict[str, int] = {}
-    for row in _HELD.all(connection, account=account):
+    for row in _HELD.all(connection, account=account, venue=venue):
         tallies[row.strategy, row.symbol, row.product] = _Tally(
             row.quantity, row.cost, kind=row.kind, last=row.last
         )
     changing = 0
-    for row in _WORKING.all(connection, account=account, without=without or ""):
+    for row in _WORKING.all(connection, account=account, venue=venue, without=without or ""):
         changing += row.changing
         working[row.strategy] = working.get(row.strategy, 0) + row.number
         key = (row.strategy, row.symbol, row.product)
@@ -155,7 +173,7 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
             changed = tallies.get((order.terms.strategy or "", order.terms.symbol, order.terms.product))
             if changed is not None:
                 changed.add_change(order)
-    lines = {key: _line(connection, key, tally) for key, tally in tallies.items()}
+    lines = {key: _line(connection, venue, key, tally) for key, tally in tallies.items()}
     priced = tuple(filter(None, lines.values()))
     if len(priced) == len(lines):
         return AccountBook(priced, working, frozenset())
@@ -165,7 +183,7 @@ def read_book(connection: Connection, account: str, *, without: str | None = Non
         working,
         frozenset(symbol for _, symbol, _ in missing),
         tuple(_unpriced(key, tallies[key]) for key in missing if tallies[key].quantity),
-        tuple(_estimated(connection, key, tallies[key]) for key in missing),
+        tuple(_estimated(connection, venue, key, tallies[key]) for key in missing),
     )
 
 
@@ -179,22 +197,22 @@ def equity(connection: Connection, account: str, of: AccountBook, strategy: str 
     return (earned or ZERO) + of.unrealised(strategy)
 
 
-def _line(connection: Connection, key: Key, tally: _Tally) -> ExposureLine | None:
+def _line(connection: Connection, venue: str, key: Key, tally: _Tally) -> ExposureLine | None:
     """Return the line, or None if the instrument or its price is missing."""
     if tally.kind is None or tally.last is None:
         return None
     (strategy, symbol, product), kind = key, InstrumentKind(tally.kind)
     return tally.line(
-        strategy, symbol, Product(product), kind, tally.last, option_risk(connection, symbol, kind)
+        strategy, symbol, Product(product), kind, tally.last, option_risk(connection, venue, symbol, kind)
     )
 
 
-def option_risk(connection: Connection, symbol: str, kind: InstrumentKind) -> OptionRisk | None:
+def option_risk(connection: Connection, venue: str, symbol: str, kind: InstrumentKind) -> OptionRisk | None:
     """Return what the margin of a written option depends on; None for all other instruments.
 
     An underlying without a price counts at the strike.
     """
-    row = _OPTION.first(connection, symbol=symbol) if kind is InstrumentKind.OPTION else None
+    row = _OPTION.first(connection, venue=venue, symbol=symbol) if kind is InstrumentKind.OPTION else None
     if row is None or row.strike is None or row.expiry is None:
         return None
     return OptionRisk(
@@ -206,7 +224,7 @@ def option_risk(connection: Connection, symbol: str, kind: InstrumentKind) -> Op
     )
 
 
-def _estimated(connection: Connection, key: Key, tally: _Tally) -> ExposureLine:
+def _estimated(connection: Connection, venue: str, key: Key, tally: _Tally) -> ExposureLine:
     """Return a line whose instrument or price is missing, for the limits and funds of other orders.
 
     Its price is the last known one, or the average of its own trades, and no less than its orders name. Only
@@ -214,7 +232,7 @@ def _estimated(connection: Connection, key: Key, tally: _Tally) -> ExposureLine:
     instrument that was never listed counts as a share.
     """
     strategy, symbol, product = key
-    instrument = queries.instrument(connection, symbol)
+    instrument = queries.instrument(connection, venue, symbol)
     last = tally.last
     if last is None:
         last = abs(tally.cost / tally.quantity) if tally.quantity else ZERO

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,13 +26,13 @@ class Interruption:
     under_way: list[str]
 
 
-def interruption(database: Database, calendars: Mapping[str, Calendar]) -> Interruption:
-    """Return what a restart would interrupt now, given the calendar of each account."""
+def interruption(database: Database, accounts: Sequence[tuple[str, str, Calendar]]) -> Interruption:
+    """Return what a restart would interrupt now, given the name, venue and calendar of each account."""
     markets: dict[str, None] = {}  # in their order; accounts may trade the same ones
     under_way: list[str] = []
-    for account, calendar in calendars.items():
+    for account, venue, calendar in accounts:
         with database.read() as connection:
-            instruments = queries.all_instruments(connection)
+            instruments = queries.all_instruments(connection, venue)
             orders = queries.working(connection, account)
         markets |= dict.fromkeys(open_markets(instruments, calendar, now()))
         under_way += requests_under_way(orders, now())

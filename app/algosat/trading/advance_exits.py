@@ -230,7 +230,7 @@ class _ExitStep:
 
 def _facts(connection: Connection, desk: Desk, of: LinkedExit) -> ExitFacts:
     at = desk.clock()
-    instrument, quote = queries.listed(connection, of.symbol)
+    instrument, quote = queries.listed(connection, desk.venue, of.symbol)
     closing = _closing(connection, of)
     waits_for_close = any(close.is_partial and line.state is LineState.CANCELLING for close, line in closing)
     return ExitFacts(

@@ -272,7 +272,7 @@ def _open(
                 product=Product(key[2]),
                 account=desk.account,
                 held=quantity,
-                quantity=_quantity(connection, key[1], abs(quantity), terms),
+                quantity=_quantity(connection, desk.venue, key[1], abs(quantity), terms),
                 denies_entries=covers_later_orders,
                 updated_at=at,
             )
@@ -315,9 +315,9 @@ def _require_one_free_line(connection: Connection, desk: Desk, held: Mapping[Lin
             raise Conflict(f"close {close.id} of this position is under way: wait for it, or withdraw it")
 
 
-def _quantity(connection: Connection, symbol: str, held: Decimal, terms: CloseTerms) -> Decimal:
+def _quantity(connection: Connection, venue: str, symbol: str, held: Decimal, terms: CloseTerms) -> Decimal:
     """Return how much of a line to close. Raises InvalidBody where quantity or price do not fit."""
-    instrument = queries.instrument(connection, symbol)
+    instrument = queries.instrument(connection, venue, symbol)
     if instrument is not None:
         _require_fit(instrument, terms)
     if terms.quantity is not None:

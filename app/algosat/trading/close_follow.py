@@ -362,7 +362,7 @@ def _view(connection: Connection, desk: Desk, group: _Group) -> _View:
     else:
         later = {row.id for row in rows if close.orders_up_to is not None and row.seq > close.orders_up_to}
         step = next_step(position, left, working, group.own, spare=later)
-    instrument = queries.instrument(connection, line.symbol)
+    instrument = queries.instrument(connection, desk.venue, line.symbol)
     return _View(
         group=group,
         line=_judged(connection, line, at),

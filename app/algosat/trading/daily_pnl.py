@@ -12,7 +12,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
 from algosat.domain.calendar import moment
 from algosat.domain.decimals import ZERO
@@ -34,8 +34,11 @@ _BASELINE = Prepared(
 )
 _PRICES = Prepared(
     select(quotes.c.at, quotes.c.last, quotes.c.open, closing_prices.c.day, closing_prices.c.price)
-    .outerjoin(closing_prices, closing_prices.c.symbol == quotes.c.symbol)
-    .where(quotes.c.symbol == bindparam("symbol"))
+    .outerjoin(
+        closing_prices,
+        and_(closing_prices.c.venue == quotes.c.venue, closing_prices.c.symbol == quotes.c.symbol),
+    )
+    .where(quotes.c.venue == bindparam("venue"), quotes.c.symbol == bindparam("symbol"))
 )
 _NUMBER_OF_TRADES = Prepared(
     select(func.sum(days.c.trades)).where(
@@ -210,7 +213,7 @@ def _result(connection: Connection, desk: Desk, scope: Scope, day: date, book: A
 
 def _start_price(connection: Connection, desk: Desk, symbol: str, day: date) -> StartPrice | None:
     """Return the last price of a symbol before the day, or None if it had none."""
-    row, trading_day = _PRICES.first(connection, symbol=symbol), desk.books.trading_day
+    row, trading_day = _PRICES.first(connection, venue=desk.venue, symbol=symbol), desk.books.trading_day
     if row is None:
         return None
     quoted_on = trading_day(row.at)

@@ -39,6 +39,8 @@ class Desk:
     """One account's trading desk."""
 
     account: str
+    venue: str  # whose instruments and prices the account trades
+    currency: str
     database: Database
     writer: Writer
     notifier: Notifier
@@ -49,7 +51,6 @@ class Desk:
     square_off_before_close: timedelta
     flattens_on_daily_loss: bool = False
     clock: Clock = now
-    currency: str = "INR"
     capabilities: Capabilities | None = None  # of the broker; None: it takes every order
 
     def wake_engine(self) -> None:
@@ -97,10 +98,11 @@ def build(
 ) -> Desk:
     """Build the desk of one account."""
     algosat = settings.algosat
-    charging = Charging(database, account.charges)
+    charging = Charging(database, account.venue, account.charges)
     calendar = live_calendar.calendar_of(algosat, account, database)
     return Desk(
         account=account.name,
+        venue=account.venue,
         currency=account.currency,
         capabilities=BROKERS[account.broker].capabilities,
         database=database,
@@ -134,8 +136,8 @@ def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
 class Charging:
     """The contract notes of an account, and the fees of trades on no note, by the packaged table."""
 
-    def __init__(self, database: Database, settings: ChargesSettings) -> None:
-        self._database, self._settings = database, settings
+    def __init__(self, database: Database, venue: str, settings: ChargesSettings) -> None:
+        self._database, self._venue, self._settings = database, venue, settings
         self._table = fee_table.packaged()
         self._kinds: dict[str, InstrumentKind] = {}
         self._notes: dict[tuple[InstrumentKind, Product, date], ContractNote] = {}
@@ -174,7 +176,7 @@ class Charging:
     def _kind(self, symbol: str) -> InstrumentKind:
         if symbol not in self._kinds:
             with self._database.read() as connection:
-                instrument = queries.instrument(connection, symbol)
+                instrument = queries.instrument(connection, self._venue, symbol)
             if instrument is None:
                 raise FeesUnknown(f"no instrument {symbol!r} is known")
             self._kinds[symbol] = instrument.kind

@@ -90,7 +90,7 @@ def _over(connection: Connection, desk: Desk) -> list[tuple[AlertKind, str]]:
         for order in queries.working_reduce_only(connection, desk.account)
         if order.status in LIVE and not order.terms.type.has_trigger
     }
-    quotes = {symbol: queries.quote(connection, symbol) for symbol in held.values()}
+    quotes = {symbol: queries.quote(connection, desk.venue, symbol) for symbol in held.values()}
     priced = {subject for subject, symbol in held.items() if _is_fresh(connection, desk, quotes[symbol])}
     settled = {AlertKind.EXIT_KEPT_BACK: leaving, AlertKind.EXIT_OLD_PRICE: priced}
     return [

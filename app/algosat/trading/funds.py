@@ -11,11 +11,13 @@ from algosat.domain.funds import Funds, margin_of
 from algosat.store import queries
 from algosat.trading import account_book
 from algosat.trading.account_book import AccountBook
+from algosat.trading.desk import Desk
 
 
-def funds(connection: Connection, account: str) -> Funds:
+def funds(connection: Connection, desk: Desk) -> Funds:
     """Return the funds of an account."""
-    return funds_of(account_book.read_book(connection, account), queries.balance(connection, account))
+    book = account_book.read_book(connection, desk.account, desk.venue)
+    return funds_of(book, queries.balance(connection, desk.account))
 
 
 def funds_of(book: AccountBook, balance: Any) -> Funds:

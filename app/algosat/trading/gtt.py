@@ -134,7 +134,7 @@ def _is_due(connection: Connection, desk: Desk, of: GttOrder) -> bool:
     at = desk.clock()
     if of.is_expired(at):
         return True
-    instrument, quote = queries.listed(connection, of.terms.symbol)
+    instrument, quote = queries.listed(connection, desk.venue, of.terms.symbol)
     if instrument is None or quote is None or not of.is_reached(quote):
         return False
     return _is_fresh(connection, desk, quote, at) and _is_open(desk, instrument, of.terms, at)
@@ -163,7 +163,7 @@ def _checked(
     expires_on: date | None,
 ) -> GttOrder:
     """Return a new GTT order. Raises InvalidBody, naming the field."""
-    instrument, quote = queries.listed(connection, terms.symbol)
+    instrument, quote = queries.listed(connection, desk.venue, terms.symbol)
     if instrument is None or quote is None:
         _refuse(f"{_ORDER}symbol", f"no instrument {terms.symbol!r} with a price is known")
     at = desk.clock()

@@ -66,7 +66,7 @@ def admit_or_deny(
 
 
 def _admit(connection: Connection, desk: Desk, terms: OrderTerms, exits: ExitRequest, cause: Cause) -> Order:
-    instrument, quote = queries.listed(connection, terms.symbol)
+    instrument, quote = queries.listed(connection, desk.venue, terms.symbol)
     if instrument is None or quote is None:
         if terms.reduce_only:  # the gate would let the stop pass, without its target or trail
             raise InvalidBody(
@@ -134,7 +134,7 @@ def _relink(
         prices = replace(
             prices, trigger_price=terms.trigger_price or prices.trigger_price, limit_price=terms.limit_price
         )
-    instrument, quote = queries.listed(connection, order.terms.symbol)
+    instrument, quote = queries.listed(connection, desk.venue, order.terms.symbol)
     if instrument is None or quote is None:
         raise Conflict(f"there is no price of {order.terms.symbol}")
     waits = new.state is ExitState.WAITING

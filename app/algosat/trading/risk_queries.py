@@ -59,12 +59,18 @@ def _has_baseline(opening: FromClause, book: Any) -> ColumnElement[bool]:
 
 # The statement starts from the symbol: an instrument that is no longer listed may still be held.
 _WANTED = select(bindparam("symbol", type_=String).label("symbol")).subquery("wanted")
+
+
+def _is_wanted(market: FromClause) -> ColumnElement[bool]:
+    return and_(market.c.venue == bindparam("venue"), market.c.symbol == _WANTED.c.symbol)
+
+
 _CONTEXT = Prepared(
     select(
         _WANTED.c.symbol,
-        *(column for column in instruments.c if column is not instruments.c.symbol),
+        *(column for column in instruments.c if not column.primary_key),
         former_instruments.c.data.label("former"),
-        *(column for column in quotes.c if column is not quotes.c.symbol),
+        *(column for column in quotes.c if not column.primary_key),
         *(balances.c[name] for name in ("deposited", "realised", "fees")),
         _ALL_HALTED.c.reason.label("all_halted"),
         _STRATEGY_HALTED.c.reason.label("strategy_halted"),
@@ -89,9 +95,9 @@ _CONTEXT = Prepared(
         .label("closed_by"),
     )
     .select_from(_WANTED)
-    .outerjoin(instruments, instruments.c.symbol == _WANTED.c.symbol)
-    .outerjoin(former_instruments, former_instruments.c.symbol == _WANTED.c.symbol)
-    .outerjoin(quotes, quotes.c.symbol == _WANTED.c.symbol)
+    .outerjoin(instruments, _is_wanted(instruments))
+    .outerjoin(former_instruments, _is_wanted(former_instruments))
+    .outerjoin(quotes, _is_wanted(quotes))
     .outerjoin(balances, balances.c.account == bindparam("account"))
     .outerjoin(_ALL_HALTED, _ALL_HALTED.c.scope == IN_HALTS)
     .outerjoin(_STRATEGY_HALTED, _STRATEGY_HALTED.c.scope == _STRATEGY)
@@ -146,6 +152,7 @@ class RiskFacts:
 
 def read_facts(
     connection: Connection,
+    venue: str,
     terms: OrderTerms,
     day: date,
     at: datetime,
@@ -160,6 +167,7 @@ def read_facts(
     strategy = terms.strategy or ""
     row = _CONTEXT.first(
         connection,
+        venue=venue,
         symbol=terms.symbol,
         account=terms.account,
         strategy=strategy,

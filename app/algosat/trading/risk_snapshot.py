@@ -47,13 +47,14 @@ def read_snapshot(
     day, day_unknown = _trading_day(desk, at)
     facts = risk_queries.read_facts(
         connection,
+        desk.venue,
         terms,
         day,
         at,
         lambda row: _limits(desk, terms, row),
         may_repeat=replacing is not None,
     )
-    book = account_book.read_book(connection, desk.account, without=replacing)
+    book = account_book.read_book(connection, desk.account, desk.venue, without=replacing)
     instrument = _instrument(facts.row)
     hours = _hours(desk, terms, instrument, at)
     return RiskSnapshot(
@@ -66,7 +67,7 @@ def read_snapshot(
         trading_day=day,
         square_off_at=hours.square_off_at,
         halts=_halts(terms, facts.row),
-        position=_position(connection, book, terms, facts.row),
+        position=_position(connection, desk, book, terms, facts.row),
         scopes=tuple(_scopes(connection, desk, terms, day, book, facts)),
         available=funds.funds_of(book, facts.row).available,
         is_repeat=facts.is_repeat,
@@ -134,7 +135,7 @@ def _halts(terms: OrderTerms, row: Any) -> tuple[str, ...]:
     return tuple(f"{reason} ({scope})" for reason, scope in found if reason is not None)
 
 
-def _position(connection: Connection, book: AccountBook, terms: OrderTerms, row: Any) -> BookLine:
+def _position(connection: Connection, desk: Desk, book: AccountBook, terms: OrderTerms, row: Any) -> BookLine:
     key = (terms.strategy or "", terms.symbol, terms.product)
     for line in book.valued:
         if (line.strategy, line.symbol, line.product) == key:
@@ -142,7 +143,7 @@ def _position(connection: Connection, book: AccountBook, terms: OrderTerms, row:
     if row.kind is None or row.last is None:
         return UnpricedPosition(*key, quantity=ZERO, cost=ZERO, last=row.last)
     kind = InstrumentKind(row.kind)
-    option = account_book.option_risk(connection, terms.symbol, kind)
+    option = account_book.option_risk(connection, desk.venue, terms.symbol, kind)
     return ExposureLine(*key, kind=kind, last=row.last, price=row.last, option=option)
 
 

@@ -37,7 +37,7 @@ def expired_contracts(connection: Connection, desk: Desk, at: datetime) -> dict[
     """Return the contracts with an open position whose last trading day has come or has passed."""
     today = at.astimezone(EXCHANGE_TIME).date()
     held = sorted({position.symbol for position in queries.open_positions(connection, desk.account)})
-    found = ((symbol, queries.instrument(connection, symbol)) for symbol in held)
+    found = ((symbol, queries.instrument(connection, desk.venue, symbol)) for symbol in held)
     return {
         symbol: instrument
         for symbol, instrument in found
@@ -47,7 +47,7 @@ def expired_contracts(connection: Connection, desk: Desk, at: datetime) -> dict[
 
 def settle(connection: Connection, desk: Desk, settlement: FinalSettlement, cause: Cause) -> list[Order]:
     """Settle every open position in an expired contract. Returns the orders; none if nothing is open."""
-    instrument = queries.instrument(connection, settlement.symbol)
+    instrument = queries.instrument(connection, desk.venue, settlement.symbol)
     orders = [
         _settle_position(connection, desk, position, settlement, cause)
         for position in queries.open_positions(connection, desk.account)

@@ -94,7 +94,7 @@ def test_sale_reported_a_day_late_does_not_count_as_todays(world_at: WorldAt) ->
         [replace(report, status=Status.FILLED, filled_quantity=trade.quantity, trades=(trade,))]
     )
     with world.desk.database.read() as connection:
-        book = account_book.read_book(connection, world.desk.account)
+        book = account_book.read_book(connection, world.desk.account, world.desk.venue)
         day = world.desk.calendar.trading_day(world.clock())
         today = daily_pnl.daily_pnl(connection, world.desk, ACCOUNT, day, book)
     assert not world.held()

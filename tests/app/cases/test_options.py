@@ -180,7 +180,7 @@ def test_new_contracts_are_listed_on_the_day_after(world_at: WorldAt) -> None:
     world = world_at(EXPIRY)
     world.jump(ist(2026, 12, 2, 10, 0))
     with world.desk.database.read() as connection:
-        listed = {str(each.expiry) for each in queries.all_instruments(connection) if each.expiry}
+        listed = {str(each.expiry) for each in queries.all_instruments(connection, "paper") if each.expiry}
     assert listed == {"2026-12-08", "2026-12-29"}
 
 
@@ -220,7 +220,7 @@ def may_write(world: World, **others: Any) -> None:
 
 def funds_of(world: World) -> Funds:
     with world.desk.database.read() as connection:
-        return funds.funds(connection, world.desk.account)
+        return funds.funds(connection, world.desk)
 
 
 def test_written_option_needs_margin_in_funds_limits_and_gate(world_at: WorldAt) -> None:

@@ -119,7 +119,7 @@ def orders_of(instrument: Instrument) -> Iterator[Wanted]:
 
 def listed(world: World, symbol: str) -> Instrument:
     with world.desk.database.read() as connection:
-        found = queries.instrument(connection, symbol)
+        found = queries.instrument(connection, "paper", symbol)
     assert found is not None
     return found
 
@@ -127,7 +127,7 @@ def listed(world: World, symbol: str) -> Instrument:
 def options(world: World) -> list[Instrument]:
     """Return an option on an index, and one on a share that has a closing auction."""
     with world.desk.database.read() as connection:
-        listings = queries.all_instruments(connection)
+        listings = queries.all_instruments(connection, "paper")
     of_underlying = {each.underlying: each for each in listings if each.kind is InstrumentKind.OPTION}
     return [of_underlying[name] for name in ("BREADTH-FUT", "NOVA-EQ")]
 

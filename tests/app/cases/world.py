@@ -140,7 +140,7 @@ class World:
 
     def quote(self, symbol: str) -> Quote:
         with self.desk.database.read() as connection:
-            found = queries.quote(connection, symbol)
+            found = queries.quote(connection, "paper", symbol)
         if found is None:
             raise SetupFailed(f"{symbol} has no price")
         return found

@@ -369,7 +369,7 @@ class ClosingWalk:
         if self.has_feed:
             return
         with self.desk.database.read() as connection:
-            known = {symbol: queries.quote(connection, symbol) for symbol in self.market.prices}
+            known = {symbol: queries.quote(connection, "paper", symbol) for symbol in self.market.prices}
         self.market.prices = {symbol: quote.last for symbol, quote in known.items() if quote is not None}
 
     def _give_up_orders_not_found(self) -> None:

@@ -77,7 +77,7 @@ def number_of_alerts(kind: str, severity: str) -> float | None:
 
 def pnl_today(desk: Desk) -> Decimal:
     with desk.database.read() as connection:
-        book = account_book.read_book(connection, desk.account)
+        book = account_book.read_book(connection, desk.account, desk.venue)
         day = desk.calendar.trading_day(desk.clock())
         return daily_pnl.daily_pnl(connection, desk, ACCOUNT, day, book)
 
@@ -159,7 +159,7 @@ def test_position_that_never_had_a_price_counts_at_cost(rig: EngineRig) -> None:
     delete_quote(rig.desk, SHARE)
     check(rig)
     with rig.desk.database.read() as connection:
-        seen = account_book.read_book(connection, rig.desk.account)
+        seen = account_book.read_book(connection, rig.desk.account, rig.desk.venue)
         (unpriced,) = seen.unpriced_positions
         assert seen.unrealised() == seen.unrealised("") == unpriced.unrealised == 0
         assert seen.unrealised("trend") == 0
@@ -205,7 +205,7 @@ def test_gain_shown_by_the_first_price_raises_only_its_strategys_baseline(rig: E
     check(rig)
     day = rig.desk.calendar.trading_day(rig.desk.clock())
     with rig.desk.database.read() as connection:
-        book = account_book.read_book(connection, rig.desk.account)
+        book = account_book.read_book(connection, rig.desk.account, rig.desk.venue)
         results = {
             name: daily_pnl.daily_pnl(connection, rig.desk, Scope(name), day, book)
             for name in ("trend", "other")

@@ -180,7 +180,7 @@ def test_settlement_of_a_missed_day_is_not_a_result_of_today(rig: EngineRig, clo
     rig.do_duties(at(4, 1, day=23))
     assert position(rig).quantity == 0
     with rig.desk.database.read() as connection:
-        book = account_book.read_book(connection, rig.desk.account)
+        book = account_book.read_book(connection, rig.desk.account, rig.desk.venue)
         day = rig.desk.books.trading_day(clock())
         assert daily_pnl.daily_pnl(connection, rig.desk, ACCOUNT, day, book) == 0
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from algosat.engine.quotes import QuoteBoard, replace_instruments
 from algosat.store import queries
 from algosat.trading.desk import Desk
@@ -13,7 +15,7 @@ def test_only_the_latest_quote_of_each_symbol_is_written(desk: Desk, clock: Fake
     board.update([quote_of(SHARE, clock(), "102")])
     assert board.flush() == 2
     with desk.database.read() as connection:
-        kept = {symbol: queries.quote(connection, symbol) for symbol in (SHARE, SECOND)}
+        kept = {symbol: queries.quote(connection, "paper", symbol) for symbol in (SHARE, SECOND)}
     assert {symbol: quote.last for symbol, quote in kept.items() if quote} == {SHARE: 102, SECOND: 50}
 
 
@@ -24,4 +26,17 @@ def test_flush_without_new_quotes_writes_nothing(desk: Desk) -> None:
 def test_instruments_no_longer_listed_are_deleted(desk: Desk) -> None:
     replace_instruments(desk, instruments()[:1])
     with desk.database.read() as connection:
-        assert [each.symbol for each in queries.all_instruments(connection)] == [SHARE]
+        assert [each.symbol for each in queries.all_instruments(connection, "paper")] == [SHARE]
+
+
+def test_venues_share_neither_instruments_nor_prices(desk: Desk, clock: FakeClock) -> None:
+    other = replace(desk, account="dollars", venue="dollars")
+    replace_instruments(other, instruments()[1:])
+    board = QuoteBoard(other)
+    board.update([quote_of(SECOND, clock(), "7")])
+    board.flush()
+    with desk.database.read() as connection:
+        ours, theirs = (queries.listed(connection, venue, SECOND) for venue in ("paper", "dollars"))
+        assert queries.listed(connection, "dollars", SHARE) == (None, None)
+        assert queries.listed(connection, "paper", SHARE) != (None, None)
+    assert (ours[1].last, theirs[1].last) == (100, 7)  # type: ignore[union-attr]

@@ -77,13 +77,13 @@ def test_position_that_the_master_lacks_can_be_closed_by_the_close_verb(rig: Eng
 
 def test_limits_and_funds_count_a_position_that_has_no_price(rig: EngineRig) -> None:
     with rig.desk.database.read() as connection:
-        free = funds.funds(connection, rig.desk.account).available
+        free = funds.funds(connection, rig.desk).available
     hold(rig.desk, "100", symbol=SECOND)
     unlist(rig.desk, SECOND)
     delete_quote(rig.desk, SECOND)
     with rig.desk.database.read() as connection:
-        left = funds.funds(connection, rig.desk.account).available
-        (estimated,) = account_book.read_book(connection, rig.desk.account).exposures
+        left = funds.funds(connection, rig.desk).available
+        (estimated,) = account_book.read_book(connection, rig.desk.account, rig.desk.venue).exposures
     assert free - left >= 10_000
     assert (estimated.symbol, estimated.exposure) == (SECOND, Decimal(10_000))
 
@@ -98,7 +98,7 @@ def test_written_option_that_is_no_longer_listed_needs_its_margin(rig: EngineRig
     rig.reconcile()
     replace_instruments(rig.desk, instruments())
     with rig.desk.database.read() as connection:
-        (line,) = account_book.read_book(connection, rig.desk.account).exposures
+        (line,) = account_book.read_book(connection, rig.desk.account, rig.desk.venue).exposures
     assert line.margin > 5 * 50
 
 
@@ -110,6 +110,6 @@ def test_orders_of_a_strategy_count_against_its_limits_although_they_have_no_pri
     delete_quote(rig.desk, SECOND)
     assert order_now(rig.desk, order).status is Status.OPEN
     with rig.desk.database.read() as connection:
-        (line,) = account_book.read_book(connection, rig.desk.account).exposures_of("trend")
+        (line,) = account_book.read_book(connection, rig.desk.account, rig.desk.venue).exposures_of("trend")
     assert (line.symbol, line.exposure) == (SECOND, Decimal(1000))
     assert buy(rig.desk, symbol=SHARE, strategy="trend").status is Status.CREATED

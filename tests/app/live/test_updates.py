@@ -22,7 +22,7 @@ def place(desk: Desk) -> Order:
 
 
 def test_quote_is_returned_once_until_a_newer_one_arrives(desk: Desk, clock: FakeClock) -> None:
-    quotes, reads = QuoteUpdates([SHARE, SECOND]), []
+    quotes, reads = QuoteUpdates("paper", [SHARE, SECOND]), []
     for forward in (0, 0, 1):
         clock.forward(seconds=forward)
         if forward:

@@ -66,6 +66,20 @@ def test_store_of_a_release_with_one_version_table_is_upgraded(
     assert schema_version.find_versions(unmade) == SchemaVersions(HEAD, OLDEST)
 
 
+def test_market_of_a_store_made_before_venues_is_that_of_paper(
+    unmade: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade_to("0012", unmade, monkeypatch)
+    with unmade.engine.begin() as connection:
+        insert = "INSERT INTO closing_prices (symbol, day, price) VALUES ('ALPHA-EQ', '2026-11-20', 10000)"
+        connection.execute(text(insert))
+    migrate.upgrade(unmade)
+    with unmade.read() as connection:
+        rows = connection.execute(text("SELECT venue, symbol, day, price FROM venue_closing_prices")).all()
+        old = connection.execute(text("SELECT symbol, day, price FROM closing_prices")).all()
+    assert [tuple(row) for row in rows] == [("paper", *row) for row in old] != []
+
+
 def test_upgrade_leaves_a_store_that_a_newer_release_has_extended(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.execute(text(f"UPDATE {HEAD_TABLE} SET version_num = '9999'"))

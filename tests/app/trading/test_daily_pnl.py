@@ -24,7 +24,7 @@ def pnl(desk: Desk, scope: Scope = ACCOUNT, *, write: bool = False) -> Decimal:
     function = daily_pnl.open_day if write else daily_pnl.daily_pnl
     return desk.writer.run(
         lambda connection: function(
-            connection, desk, scope, day, account_book.read_book(connection, desk.account)
+            connection, desk, scope, day, account_book.read_book(connection, desk.account, desk.venue)
         )
     )
 
@@ -73,5 +73,5 @@ def test_symbols_without_the_previous_close_are_named(desk: Desk, clock: FakeClo
         clock.forward(days=days)
         with desk.database.read() as connection:
             day = desk.books.trading_day(desk.clock())
-            book = account_book.read_book(connection, desk.account)
+            book = account_book.read_book(connection, desk.account, desk.venue)
             assert daily_pnl.old_prices(connection, desk, day, book) == expected

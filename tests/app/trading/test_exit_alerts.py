@@ -32,7 +32,7 @@ def alerts_of_exits(desk: Desk) -> set[tuple[str, str]]:
 
 
 def delete_prices(desk: Desk) -> None:
-    desk.writer.run(lambda connection: connection.exec_driver_sql("DELETE FROM quotes"))
+    desk.writer.run(lambda connection: connection.exec_driver_sql("DELETE FROM venue_quotes"))
 
 
 def settle(desk: Desk) -> set[tuple[str, str]]:

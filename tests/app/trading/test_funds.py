@@ -12,7 +12,7 @@ from tests.app.desks import buy, hold, set_prices
 
 def current_funds(desk: Desk) -> Funds:
     with desk.database.read() as connection:
-        return funds(connection, desk.account)
+        return funds(connection, desk)
 
 
 def test_delivery_position_uses_its_full_value_as_margin(desk: Desk) -> None:

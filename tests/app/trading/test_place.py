@@ -72,7 +72,7 @@ def test_unknown_symbol_is_denied(desk: Desk) -> None:
 
 def test_symbol_without_a_price_is_denied(desk: Desk) -> None:
     desk.writer.run(
-        lambda connection: connection.exec_driver_sql("DELETE FROM quotes WHERE symbol = 'ALPHA-EQ'")
+        lambda connection: connection.exec_driver_sql("DELETE FROM venue_quotes WHERE symbol = 'ALPHA-EQ'")
     )
     assert buy(desk).code == DenialCode.NO_QUOTE
 
@@ -80,7 +80,7 @@ def test_symbol_without_a_price_is_denied(desk: Desk) -> None:
 def test_position_without_a_price_cannot_be_increased_and_denies_no_other_order(desk: Desk) -> None:
     hold(desk, symbol=SECOND)
     desk.writer.run(
-        lambda connection: connection.exec_driver_sql("DELETE FROM quotes WHERE symbol = 'BRAVO-EQ'")
+        lambda connection: connection.exec_driver_sql("DELETE FROM venue_quotes WHERE symbol = 'BRAVO-EQ'")
     )
     assert buy(desk, symbol=SECOND).code == DenialCode.NO_QUOTE
     assert buy(desk).status is Status.CREATED
@@ -105,7 +105,7 @@ def test_funds_must_cover_a_market_order_at_its_protection_price(
     ) as desk:
         desk.writer.run(
             lambda connection: connection.exec_driver_sql(
-                "UPDATE instruments SET freeze_quantity = 10000000000000"
+                "UPDATE venue_instruments SET freeze_quantity = 10000000000000"
             )
         )
         assert buy(desk, "9900", limit=None).code == DenialCode.INSUFFICIENT_FUNDS

@@ -1,59 +1,78 @@
-"""Tables of market data: instruments and their latest quotes."""
+"""Tables of market data by venue: instruments and their latest quotes.
+
+A venue is a broker, by its name, or the generated market of a paper account, by the account's name. The
+tables without a venue are those of releases that had one market. A rollback to such a release reads them
+again, so they stay until no release can be rolled back to one.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Boolean, Column, Date, String, Table
 
 from algosat.store.tables.base import metadata
 from algosat.store.types import Json, Scaled, UtcTime
 
-instruments = Table(
-    "instruments",
-    metadata,
-    Column("symbol", String(64), primary_key=True),
-    Column("name", String(128), nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("segment", String(32), nullable=False),
-    Column("tick", Scaled, nullable=False),
-    Column("lot", Scaled, nullable=False),
-    Column("freeze_quantity", Scaled, nullable=False),
-    Column("has_derivatives", Boolean, nullable=False),
-    Column("expiry", Date),
-    # Of contracts that expire; NULL for all other instruments.
-    Column("underlying", String(64)),
-    Column("strike", Scaled),
-    Column("option_type", String(8)),
-    Column("settlement", String(16)),
-)
 
+def _instrument() -> list[Column[Any]]:
+    return [
+        Column("name", String(128), nullable=False),
+        Column("kind", String(16), nullable=False),
+        Column("segment", String(32), nullable=False),
+        Column("tick", Scaled, nullable=False),
+        Column("lot", Scaled, nullable=False),
+        Column("freeze_quantity", Scaled, nullable=False),
+        Column("has_derivatives", Boolean, nullable=False),
+        Column("expiry", Date),
+        # Of contracts that expire; NULL for all other instruments.
+        Column("underlying", String(64)),
+        Column("strike", Scaled),
+        Column("option_type", String(8)),
+        Column("settlement", String(16)),
+    ]
+
+
+def _former_instrument() -> list[Column[Any]]:
+    """Return one column for all properties, so that a new property needs no migration here."""
+    return [Column("data", Json, nullable=False)]
+
+
+def _quote() -> list[Column[Any]]:
+    amounts = (
+        "last", "bid", "ask", "bid_quantity", "ask_quantity", "volume",
+        "open", "high", "low", "lower_circuit", "upper_circuit",
+    )  # fmt: skip
+    return [
+        Column("at", UtcTime, nullable=False),
+        *(Column(name, Scaled, nullable=False) for name in amounts),
+    ]
+
+
+def _closing_price() -> list[Column[Any]]:
+    return [
+        Column("day", Date, nullable=False),  # the trading day of the price
+        Column("price", Scaled, nullable=False),
+    ]
+
+
+def _by_venue(name: str, columns: Callable[[], list[Column[Any]]]) -> Table:
+    """Return the table of all venues, and declare the one without a venue that it replaces."""
+    Table(name, metadata, Column("symbol", String(64), primary_key=True), *columns())
+    return Table(
+        f"venue_{name}",
+        metadata,
+        Column("venue", String(64), primary_key=True),
+        Column("symbol", String(64), primary_key=True),
+        *columns(),
+    )
+
+
+instruments = _by_venue("instruments", _instrument)
 # Instruments that the broker no longer lists although a position in them is open: the gate checks exits
-# against them. All properties are in one column, so that a new property needs no migration here.
-former_instruments = Table(
-    "former_instruments",
-    metadata,
-    Column("symbol", String(64), primary_key=True),
-    Column("data", Json, nullable=False),
-)
-
-quotes = Table(
-    "quotes",
-    metadata,
-    Column("symbol", String(64), primary_key=True),
-    Column("at", UtcTime, nullable=False),
-    *(
-        Column(name, Scaled, nullable=False)
-        for name in (
-            "last", "bid", "ask", "bid_quantity", "ask_quantity", "volume",
-            "open", "high", "low", "lower_circuit", "upper_circuit",
-        )
-    ),
-)  # fmt: skip
-
+# against them.
+former_instruments = _by_venue("former_instruments", _former_instrument)
+quotes = _by_venue("quotes", _quote)
 # The last price of a symbol before the trading day of its quote. The day's profit or loss begins there.
-closing_prices = Table(
-    "closing_prices",
-    metadata,
-    Column("symbol", String(64), primary_key=True),
-    Column("day", Date, nullable=False),  # the trading day of the price
-    Column("price", Scaled, nullable=False),
-)
+closing_prices = _by_venue("closing_prices", _closing_price)
