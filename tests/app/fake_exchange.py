@@ -54,7 +54,9 @@ class FakeExchange:
         self.stated_positions: list[BrokerPosition] = []
         self.stated_holdings: list[BrokerHolding] = []
         self.stated_funds: list[BrokerFunds] = []
-        self.reports_of_today: Callable[[], Sequence[OrderReport]] = lambda: list(self.book.values())
+        self.reports_of_today: Callable[[], Sequence[OrderReport]] = lambda: list(self._shown().values())
+        self.lags = False  # whether `find` and `read_book` show nothing new
+        self._seen: dict[str, OrderReport] = {}
         self.settled: list[FinalSettlement] = []
         self.before: Callable[[str], None] = lambda _request: None
         self.after: Callable[[str], None] = lambda _request: None
@@ -113,7 +115,7 @@ class FakeExchange:
 
     def find(self, order: Order) -> OrderReport | None:
         self.before("find")
-        found = next((report for report in self.book.values() if report.tag == order.id), None)
+        found = next((report for report in self._shown().values() if report.tag == order.id), None)
         if found is None and not BookReading([], self.covers_from).proves_absence(order.created_at):
             raise BrokerBookTooShort(f"no order {order.id} since {self.covers_from}")
         return found
@@ -168,6 +170,15 @@ class FakeExchange:
         return self._put(
             replace(report, status=status, filled_quantity=filled, trades=(*report.trades, trade))
         )
+
+    def end(self, order: Order, status: Status, reason: str | None = None) -> OrderReport:
+        """End an order without pushing a report."""
+        return self._put(replace(self._of(order), status=status, reason=reason))
+
+    def _shown(self) -> dict[str, OrderReport]:
+        if not self.lags:
+            self._seen = dict(self.book)
+        return self._seen
 
     def _of(self, order: Order) -> OrderReport:
         return next(report for report in self.book.values() if report.tag == order.id)

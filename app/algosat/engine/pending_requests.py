@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from algosat.brokers.base import Ack
 from algosat.clock import has_come
-from algosat.domain.orders import LIVE, EventKind, Order, PendingRequest, Status
+from algosat.domain.orders import LIVE, EventKind, Order, OrderChange, PendingRequest, Status
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
@@ -54,8 +54,25 @@ _PENDING = Prepared(
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     pending: PendingRequest
+    change: OrderChange | None
     number: int
     next_at: datetime
+    only_reads: bool = False
+    is_acknowledged: bool = False  # without the order's state
+
+    def is_of(self, order: Order) -> bool:
+        return (self.pending, self.change) == (order.pending, order.pending_change)
+
+    @property
+    def next_only_reads(self) -> bool:
+        """Whether the next attempt is to read the order, since the broker has taken the request.
+
+        Brokers limit the modifications of an order, so an acknowledged one is not repeated. A cancel is,
+        each second time: it may have been lost behind the acknowledgement.
+        """
+        if self.pending is PendingRequest.PENDING_CANCEL:
+            return self.is_acknowledged and not self.only_reads
+        return self.is_acknowledged
 
 
 class PendingRequests:
@@ -101,7 +118,7 @@ class PendingRequests:
         now = self._desk.clock()
         with self._lock:
             last = self._attempts.get(order.id)
-            if last is not None and last.pending is not order.pending:
+            if last is not None and not last.is_of(order):
                 last = None  # another request, as when a cancel follows a modification: no delay yet
             if order.pending is None:
                 return None
@@ -109,25 +126,33 @@ class PendingRequests:
                 return None
             if not self._throttle.try_acquire(now, is_new=False):
                 return None
-            attempt = _Attempt(order.pending, last.number + 1 if last else 0, now + _HUNG_AFTER)
+            attempt = _Attempt(
+                order.pending,
+                order.pending_change,
+                last.number + 1 if last else 0,
+                now + _HUNG_AFTER,
+                only_reads=last is not None and last.next_only_reads,
+                is_acknowledged=last is not None and last.next_only_reads,
+            )
             self._attempts[order.id] = attempt
             return attempt
 
     def _dispatch(self, order: Order, attempt: _Attempt) -> None:
         def send() -> None:
+            is_acknowledged = attempt.is_acknowledged
             try:
-                self._cancel_modify.send(order)
+                is_acknowledged |= self._cancel_modify.send(order, only_reads=attempt.only_reads)
             finally:
-                self._schedule_next(order, attempt)
+                self._schedule_next(order, attempt, is_acknowledged=is_acknowledged)
 
         self._workers.run(send)
 
-    def _schedule_next(self, order: Order, attempt: _Attempt) -> None:
+    def _schedule_next(self, order: Order, attempt: _Attempt, *, is_acknowledged: bool) -> None:
         delay = _DELAYS[min(attempt.number, len(_DELAYS) - 1)]
         with self._lock:
             if self._attempts.get(order.id) is attempt:
                 next_at = self._desk.clock() + delay
-                self._attempts[order.id] = _Attempt(attempt.pending, attempt.number, next_at)
+                self._attempts[order.id] = replace(attempt, next_at=next_at, is_acknowledged=is_acknowledged)
 
 
 class CancelModifySender:
@@ -139,15 +164,21 @@ class CancelModifySender:
         self._desk, self._broker, self._throttle = desk, broker, throttle
         self._report_processor = report_processor
 
-    def send(self, order: Order) -> None:
-        """Send the order's pending request once. Broker errors are recorded, not raised."""
+    def send(self, order: Order, *, only_reads: bool = False) -> bool:
+        """Send the order's pending request once, or only read the order.
+
+        Broker errors are recorded, not raised. Returns whether the broker has acknowledged the request
+        without the order's state.
+        """
         if order.status is Status.NOT_FOUND:
             # The broker has nothing to cancel. If the order turns up later, it is cancelled as a ghost.
             self._report_processor.record(order.id, EventKind.CANCELLED, reason=NOT_IN_BROKERS_BOOK)
-        elif order.pending is PendingRequest.PENDING_CANCEL:
-            self._cancel(order)
-        else:
-            self._modify(order)
+            return False
+        if order.pending is PendingRequest.PENDING_CANCEL:
+            return self._cancel(order, only_reads=only_reads)
+        is_acknowledged = self._modify(order, only_reads=only_reads)
+        self._give_up_unconfirmed(order)
+        return is_acknowledged
 
     def cancel_ghost(self, order: Order) -> None:
         """Cancel an order that the broker still works although its status here is final."""
@@ -156,30 +187,37 @@ class CancelModifySender:
         except BrokerError:
             return  # the next reading of the order book finds the ghost again
 
-    def _cancel(self, order: Order) -> None:
+    def _cancel(self, order: Order, *, only_reads: bool) -> bool:
+        if only_reads:
+            self._refresh(order)
+            return True
         try:
-            self._apply(order, self._broker.cancel(order))
+            return self._apply(order, self._broker.cancel(order))
         except BrokerRateLimited:
             self._throttle.pause(self._desk.clock() + RATE_LIMIT_PAUSE)
         except (BrokerNotReached, BrokerSessionExpired):
-            return  # the request certainly did not arrive and stays pending
+            pass  # the request certainly did not arrive and stays pending
         except (BrokerUncertain, BrokerOrderGone):
             self._refresh(order)
         except BrokerError as error:
             self._refresh(order)
             self._record_failure(order, EventKind.CANCEL_FAILED, EngineCode.CANCEL_REFUSED, error.detail)
+        return False
 
-    def _modify(self, order: Order) -> None:
+    def _modify(self, order: Order, *, only_reads: bool) -> bool:
         if order.pending_change is None:
-            return
+            return False
+        if only_reads:
+            self._refresh(order)
+            return True
         if halt_reasons := self._halt_reasons(order):
             self._refresh(order)
             self._record_failure(
                 order, EventKind.MODIFY_FAILED, EngineCode.HALTED_BEFORE_SENDING, halt_reasons
             )
-            return
+            return False
         try:
-            self._apply(order, self._broker.modify(order, order.pending_change))
+            return self._apply(order, self._broker.modify(order, order.pending_change))
         except (BrokerRejected, BrokerOrderGone) as error:
             self._refresh(order)
             self._record_failure(order, EventKind.MODIFY_FAILED, error.reported_code, error.detail)
@@ -187,16 +225,23 @@ class CancelModifySender:
             self._throttle.pause(self._desk.clock() + RATE_LIMIT_PAUSE)
         except BrokerError:
             self._refresh(order)
+        return False
+
+    def _give_up_unconfirmed(self, order: Order) -> None:
         if abs(self._desk.clock() - order.updated_at) > _CHANGE_UNCONFIRMED_AFTER:
             detail = "the broker has not confirmed the change; the terms in its order book hold"
             self._record_failure(order, EventKind.MODIFY_FAILED, EngineCode.CHANGE_UNCONFIRMED, detail)
 
-    def _apply(self, order: Order, answer: Ack | OrderReport) -> None:
-        """Apply the answer to a cancel or modification. An `Ack` proves nothing: the order is read again."""
+    def _apply(self, order: Order, answer: Ack | OrderReport) -> bool:
+        """Apply the answer to a cancel or modification.
+
+        An `Ack` proves nothing, so the order is read again. Returns whether the answer is one.
+        """
         if isinstance(answer, OrderReport):
             self._report_processor.process([answer])
-        else:
-            self._refresh(order)
+            return False
+        self._refresh(order)
+        return True
 
     def _halt_reasons(self, order: Order) -> str:
         """Return why a halt forbids modifying the order, or an empty string. Exits may be modified."""

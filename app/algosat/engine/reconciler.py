@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from algosat.brokers.base import BookHint, Feed, FeedChange, FeedState
 from algosat.clock import has_come
@@ -28,17 +28,28 @@ from algosat.trading import alerts
 from algosat.trading.apply_report import changes_anything, tracked
 from algosat.trading.desk import Desk
 
-_UNKNOWN = Prepared(
+# Orders whose outcome or state the broker has not told: of those being sent, the acknowledged ones.
+_UNTOLD = Prepared(
     select(orders)
-    .where(orders.c.status == Status.UNKNOWN.value, orders.c.account == bindparam("account"))
+    .where(
+        orders.c.account == bindparam("account"),
+        or_(
+            orders.c.status == Status.UNKNOWN.value,
+            and_(orders.c.status == Status.SUBMITTING.value, orders.c.broker_order_id.is_not(None)),
+        ),
+    )
     .order_by(orders.c.seq)
 )
 _SUBMITTING = Prepared(
-    select(orders.c.id).where(
+    select(orders.c.id, orders.c.broker_order_id).where(
         orders.c.status == Status.SUBMITTING.value,
         orders.c.account == bindparam("account"),
         orders.c.updated_at < bindparam("before"),
     )
+)
+_WHY_FORGOTTEN: Final = (
+    "the outcome of sending the order could not be written",
+    "the broker acknowledged the order, but does not tell its state",
 )
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
 _RETRY_AFTER: Final = timedelta(seconds=1)  # after a failed reading of the order book
@@ -48,7 +59,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """The search for an order whose status is `unknown`."""
+    """The search for an order whose outcome or state is not known."""
 
     since: datetime
     number: int
@@ -86,13 +97,16 @@ class Reconciler:
         self.unknown = 0  # number of orders
 
     def mark_interrupted(self) -> None:
-        """Mark orders `unknown` that the previous engine left as `submitting`."""
+        """Mark orders `unknown` that the previous engine left as `submitting`.
+
+        The broker has acknowledged some: they are at the broker, and are searched for as they are.
+        """
 
         def unit(connection: Connection) -> list[Order]:
             submitting = [
                 order
                 for order in queries.working(connection, self._desk.account)
-                if order.status is Status.SUBMITTING
+                if order.status is Status.SUBMITTING and order.broker_order_id is None
             ]
             return [self._interrupt(connection, order) for order in submitting]
 
@@ -104,10 +118,10 @@ class Reconciler:
         if has_come(self._next_read, self._desk.clock(), within=max(self._every, _RETRY_AFTER)):
             self.read_book()
         self._mark_forgotten()
-        unknown = self._unknown()
-        self.unknown = len(unknown)
-        self._searches = {order.id: self._search_of(order) for order in unknown}
-        for order in unknown:
+        untold = self._untold()
+        self.unknown = sum(order.status is Status.UNKNOWN for order in untold)
+        self._searches = {order.id: self._search_of(order) for order in untold}
+        for order in untold:
             self._search(order)
 
     def read_book(self) -> bool:
@@ -154,7 +168,7 @@ class Reconciler:
         return ledger.record(connection, order, event, cause, self._desk.books)
 
     def _mark_forgotten(self) -> None:
-        """Mark orders `unknown` whose outcome could not be written, as when the store was unavailable."""
+        """Mark orders `unknown` whose outcome could not be written, or whose state is not told."""
         before = self._desk.clock() - self._forgotten_after
         with self._desk.database.read() as connection:
             forgotten = _SUBMITTING.all(connection, account=self._desk.account, before=before)
@@ -164,15 +178,18 @@ class Reconciler:
                 row.id,
                 EventKind.UNCERTAIN,
                 code=BrokerUncertain.code,
-                reason="the outcome of sending the order could not be written",
+                reason=_WHY_FORGOTTEN[row.broker_order_id is not None],
             )
 
-    def _unknown(self) -> list[Order]:
+    def _untold(self) -> list[Order]:
         with self._desk.database.read() as connection:
-            return [order_from(row) for row in _UNKNOWN.all(connection, account=self._desk.account)]
+            return [order_from(row) for row in _UNTOLD.all(connection, account=self._desk.account)]
 
     def _search_of(self, order: Order) -> _Search:
-        """Return the order's search. One that began in the future (the clock was set back) starts again."""
+        """Return the order's search. One that began in the future (the clock was set back) starts again.
+
+        An acknowledged order that becomes `unknown` continues with its delays; its window begins then.
+        """
         now, known = self._desk.clock(), self._searches.get(order.id)
         if known is not None and known.since <= now:
             return known
@@ -192,6 +209,8 @@ class Reconciler:
             return
         if report is not None:
             self._report_processor.process([report], read_at=now)
+        elif order.status is Status.SUBMITTING:
+            return  # acknowledged: the book lags. `_mark_forgotten` ends the wait
         elif order.code == EngineCode.INTERRUPTED and self._broker.capabilities.fences:
             self._report_processor.record(
                 order.id,

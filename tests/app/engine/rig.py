@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from algosat.brokers.base import Broker
 from algosat.config.settings import EngineSettings
 from algosat.domain.orders import Order
 from algosat.engine.assembly import Components, assemble
@@ -55,11 +56,15 @@ def build_rig(
     exchange: FakeExchange,
     rules: EngineSettings,
     fence: Callable[[Connection], None] = lambda _connection: None,
+    broker: Broker | None = None,
 ) -> EngineRig:
-    """Build a rig whose reconciler has read the order book."""
+    """Build a rig whose reconciler has read the order book.
+
+    `broker`: stands between the engine and the exchange.
+    """
     components = assemble(
         desk,
-        exchange,
+        broker or exchange,
         rules,
         order_workers=InlineWorkers(),
         cancel_workers=InlineWorkers(),

@@ -173,8 +173,11 @@ class FaultyBroker:
             raise BrokerUncertain("injected: timed out")
         if fault is Fault.ANSWERED_LATE:
             time.sleep(plan.delay_seconds)
-        if isinstance(answer, OrderReport):
-            self._channel.echo(answer)
+        if isinstance(answer, Ack):
+            return answer
+        if fault is Fault.ACKNOWLEDGED:
+            return Ack(answer.broker_order_id)
+        self._channel.echo(answer)
         return answer
 
     def _cancel_after_cross(self, order: Order, number: int, cross: Cross) -> Ack | OrderReport:

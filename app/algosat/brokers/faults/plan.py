@@ -35,6 +35,9 @@ class Fault(StrEnum):
     ANSWER_LOST = "answer_lost"  # the request is carried out, but the call times out
     TAKEN_LATE = "taken_late"  # the call times out, and the request arrives after the delay
     ANSWERED_LATE = "answered_late"  # the answer comes after the delay
+    ACKNOWLEDGED = (
+        "acknowledged"  # the answer is an `Ack`: only the order book and later changes show the state
+    )
     CANCEL_CROSSES_FILL = "cancel_crosses_fill"  # the order is filled while the cancel is on its way
     # Faults of pushed reports.
     DROPPED = "dropped"
@@ -51,6 +54,7 @@ OF_WRITES: Final = (
     Fault.ANSWER_LOST,
     Fault.TAKEN_LATE,
     Fault.ANSWERED_LATE,
+    Fault.ACKNOWLEDGED,
 )
 OF_CANCELS: Final = (*OF_WRITES, Fault.CANCEL_CROSSES_FILL)
 OF_UPDATES: Final = (Fault.DROPPED, Fault.DUPLICATED, Fault.OUT_OF_ORDER, Fault.PARTIAL_AFTER_COMPLETE)
