@@ -1,4 +1,4 @@
-"""Schema version 0013: instruments and prices by venue.
+"""Schema version 0014: instruments and prices by venue.
 
 The market that the store has is that of the account `paper`. The tables without a venue stay for a rollback.
 """
@@ -13,8 +13,8 @@ from alembic import op
 
 from algosat.store import types
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
