@@ -38,6 +38,7 @@ class BacktestRequest:
     exchange: str = "nse"
     charges_of: date | None = None
     square_off_minutes: int = 15
+    flattens_on_daily_loss: bool = False
     interval: timedelta | None = None  # length of a recorded bar; None: found from the recording
 
 
@@ -78,6 +79,7 @@ def run(request: BacktestRequest, lines: Iterable[str], named: Mapping[str, str]
         exchange=request.exchange,
         charges_of=request.charges_of,
         square_off_before_close=timedelta(minutes=request.square_off_minutes),
+        flattens_on_daily_loss=request.flattens_on_daily_loss,
     )
     began = perf_counter()
     outcome = Simulation(strategy, parameters, recording, settings).run()
@@ -131,5 +133,6 @@ def _terms(request: BacktestRequest) -> dict[str, Any]:
         "exchange": request.exchange,
         "charges_of": str(request.charges_of) if request.charges_of else "each trade's own day",
         "square_off_minutes": request.square_off_minutes,
+        **({"flatten_on_daily_loss": True} if request.flattens_on_daily_loss else {}),
         "limits": own or "none besides the market's rules and the capital",
     }

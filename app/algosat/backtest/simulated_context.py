@@ -19,7 +19,7 @@ from algosat.domain.closing import ClosingStep, exit_terms, next_step
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.linked_requests import ExitRequest, LinkedMarket, prepared
-from algosat.domain.market_phases import has_ended, takes
+from algosat.domain.market_phases import Phase, has_ended, takes
 from algosat.domain.orders import (
     EventKind,
     ModifyRequest,
@@ -36,6 +36,7 @@ from algosat.domain.orders import (
     may_happen,
     modification,
 )
+from algosat.domain.pnl_exits import PnlExit
 from algosat.domain.risk import Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot, gate
 from algosat.domain.risk.limits import Limits
 from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, InvalidBody, NotFound
@@ -57,6 +58,7 @@ class SimulatedContext:
         calendar: Calendar,
         limits: Limits,
         square_off_before_close: timedelta,
+        flattens_on_daily_loss: bool = False,
     ) -> None:
         self.account = ledger.account
         self.strategy = ledger.strategy
@@ -75,6 +77,9 @@ class SimulatedContext:
         self._day: date | None = None
         self._baseline = ZERO  # net P&L at the start of the day
         self._halts: tuple[str, ...] = ()  # today's; trading is assumed to resume on the next day
+        self._flattens = False  # the halt closes positions; trading resumes once nothing is held
+        self._flattens_on_daily_loss = flattens_on_daily_loss
+        self._pnl_exit: PnlExit | None = None
         self._kept: list[str] = []  # after-market orders, by id
         self._cancelled: list[Order] = []  # not delivered to the strategy yet
 
@@ -245,6 +250,15 @@ class SimulatedContext:
             for piece in slicing.slices(to_send, self.instrument(symbol))
         ]
 
+    def set_pnl_exit(self, profit_target: Decimal | None, loss_limit: Decimal | None) -> PnlExit | None:
+        self._pnl_exit = None
+        if profit_target is not None or loss_limit is not None:
+            by = f"strategy:{self.strategy}"
+            self._pnl_exit = PnlExit(
+                self.account, self.strategy, profit_target, loss_limit, set_at=self.now, set_by=by
+            )
+        return self._pnl_exit
+
     def _closing_step(self, symbol: str, position: Decimal) -> ClosingStep:
         """Return the orders in the way of a close (not its own market exits), and the quantity to send."""
         working = [order for order in self.working() if order.terms.symbol == symbol]
@@ -270,9 +284,12 @@ class SimulatedContext:
 
     def enter_day(self, day: date) -> None:
         """Reset the day's orders, halts and P&L baseline if the trading day is a new one."""
-        if day != self._day:
-            self._day, self._placed, self._halts = day, [], ()
-            self._baseline = self._ledger.net_pnl(self.quotes)
+        if day == self._day:
+            return
+        self._day, self._placed = day, []
+        self._baseline = self._ledger.net_pnl(self.quotes)
+        if not self._flattens or not any(each.quantity for each in self._ledger.positions.values()):
+            self._halts, self._flattens = (), False
 
     def cancel_oversized_exits(self) -> None:
         """Cancel reduce-only orders that have become larger than their position, as the engine does."""
@@ -286,15 +303,31 @@ class SimulatedContext:
             return []
         return self._linked.advance(quote, self.instrument(quote.symbol).tick, self.now)
 
-    def check_daily_loss(self) -> None:
-        """Halt and cancel working orders if the day's loss has reached its limit. Exits still pass."""
-        if self._limits is UNLIMITED or self._halts:
+    def check_daily_pnl(self) -> None:
+        """Halt if the day's loss has reached its limit, or the day's result an amount of the P&L exit."""
+        if (self._limits is UNLIMITED and self._pnl_exit is None) or self._halts:
             return
         result = self._ledger.net_pnl(self.quotes) - self._baseline
-        if -result >= self._limits.max_daily_loss:
-            self._halts = (f"lost {-result:.2f} today; the limit is {self._limits.max_daily_loss}",)
-            for order in self.working():
-                self.cancel(order.id)
+        if self._limits is not UNLIMITED and -result >= self._limits.max_daily_loss:
+            reason = f"lost {-result:.2f} today; the limit is {self._limits.max_daily_loss}"
+            self._halt(reason, flattens=self._flattens_on_daily_loss)
+        outcome = None if self._pnl_exit is None else self._pnl_exit.reached_by(result)
+        if self._pnl_exit is not None and outcome is not None:
+            self._halt(self._pnl_exit.reason(outcome, result), flattens=True)
+
+    def _halt(self, reason: str, *, flattens: bool) -> None:
+        """Deny entries from now on, cancel the working orders, and close the positions if asked."""
+        self._halts = (*self._halts, reason)
+        self._flattens = self._flattens or flattens
+        for order in self.working():
+            self.cancel(order.id)
+        for symbol in list(self._ledger.positions):
+            self.flatten_halted(symbol)
+
+    def flatten_halted(self, symbol: str) -> None:
+        """Close a position under a halt that closes positions, as soon as its market trades."""
+        if self._flattens and self.position(symbol) and self._is_continuous(symbol):
+            self.close(symbol)
 
     def square_off(self, symbol: str) -> None:
         """Close an intraday position shortly before the market closes, as the engine does."""
@@ -306,9 +339,14 @@ class SimulatedContext:
         self.close(symbol)
 
     def _takes_stops(self, symbol: str) -> bool:
+        return takes(self._phase(symbol), OrderType.STOP, Validity.DAY)
+
+    def _is_continuous(self, symbol: str) -> bool:
+        return self._phase(symbol) is Phase.CONTINUOUS
+
+    def _phase(self, symbol: str) -> Phase:
         instrument = self.instrument(symbol)
-        phase = self._calendar.phase(instrument.segment, instrument.has_derivatives, self.now)
-        return takes(phase, OrderType.STOP, Validity.DAY)
+        return self._calendar.phase(instrument.segment, instrument.has_derivatives, self.now)
 
     def _is_closing(self, symbol: str) -> bool:
         instrument = self.instrument(symbol)

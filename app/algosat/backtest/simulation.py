@@ -42,6 +42,7 @@ class SimulationSettings:
     exchange: str = "nse"  # whose transaction charges apply
     charges_of: date | None = None  # the day whose rates apply to all trades; None: each trade's own day
     square_off_before_close: timedelta = timedelta(minutes=10)
+    flattens_on_daily_loss: bool = False
     participation: Decimal = Decimal("0.25")  # share of the traded volume that a resting order can take
 
 
@@ -87,6 +88,7 @@ class Simulation:
             settings.calendar,
             settings.limits,
             settings.square_off_before_close,
+            settings.flattens_on_daily_loss,
         )
         self._strategy = strategy(parameters, self._context, {})
         self._runner = Runner(self._strategy, self._context)
@@ -144,7 +146,8 @@ class Simulation:
             context.cancel_oversized_exits()
         for changed in context.advance_exits(quote):
             self._runner.order(changed)
-        context.check_daily_loss()
+        context.check_daily_pnl()
+        context.flatten_halted(quote.symbol)
         context.square_off(quote.symbol)
         self._runner.quote(quote)
 

@@ -74,6 +74,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Minutes before the close at which intraday positions are closed; 0: never.",
 )
 @click.option(
+    "--flatten-on-daily-loss",
+    is_flag=True,
+    help="Close all positions when the daily loss limit is reached, as "
+    "algosat_engine_flatten_on_daily_loss does.",
+)
+@click.option(
     "--interval",
     type=click.IntRange(1, 86_400),
     help="Length of a recorded bar in seconds, if it cannot be found from the recording.",
@@ -92,6 +98,7 @@ def command(
     exchange: str,
     charges_of: datetime | None,
     square_off_minutes: int,
+    flatten_on_daily_loss: bool,
     interval: int | None,
 ) -> None:
     """Run CLASS on the recorded prices of a CSV file, through the gate and the simulated exchange.
@@ -118,6 +125,7 @@ def command(
         exchange=exchange,
         charges_of=_day(charges_of),
         square_off_minutes=square_off_minutes,
+        flattens_on_daily_loss=flatten_on_daily_loss,
         interval=timedelta(seconds=interval) if interval else None,
     )
     finished = run.from_file(request, data)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
 import click
 
 from algosat.cli.base import Chosen, operator, with_directory
+
+_MOST: Final = 10_000_000_000
 
 
 @click.group()
@@ -63,3 +68,64 @@ def status(chosen: Chosen) -> None:
     click.echo("halted" if any(each.scope == ACCOUNT for each in in_force) else "trading")
     for each in in_force:
         click.echo(f"{each.scope.name(IN_HALTS)}\t{each.at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.reason}")
+
+
+@command.group(name="pnl-exit")
+def pnl_exit() -> None:
+    """Close a strategy when its profit or loss of the day reaches an amount."""
+
+
+@pnl_exit.command(name="set")
+@click.argument("strategy")
+@click.option("--profit", help="Profit of the day, charges included, at which the strategy is closed.")
+@click.option("--loss", help="Loss of the day, charges included, at which the strategy is closed.")
+@with_directory
+@click.pass_obj
+def set_pnl_exit(chosen: Chosen, strategy: str, profit: str | None, loss: str | None) -> None:
+    """Set the P&L exit of STRATEGY: it is halted for the day and its positions are closed."""
+    from algosat.trading import pnl_exits
+
+    amounts = (_amount("--profit", profit), _amount("--loss", loss))
+    with chosen.desk() as desk:
+        pnl_exits.set_pnl_exit(desk, strategy, *amounts, operator())
+    click.echo("set")
+
+
+@pnl_exit.command(name="remove")
+@click.argument("strategy")
+@with_directory
+@click.pass_obj
+def remove_pnl_exit(chosen: Chosen, strategy: str) -> None:
+    """Remove the P&L exit of STRATEGY. A halt that it caused stays."""
+    from algosat.trading import pnl_exits
+
+    with chosen.desk() as desk:
+        pnl_exits.remove_pnl_exit(desk, strategy, operator())
+    click.echo("removed")
+
+
+@pnl_exit.command(name="list")
+@with_directory
+@click.pass_obj
+def list_pnl_exits(chosen: Chosen) -> None:
+    """Print the P&L exits: strategy, profit target, loss limit, day on which one was reached, which one."""
+    from algosat.store import pnl_exits
+
+    with chosen.desk() as desk, desk.database.read() as connection:
+        found = pnl_exits.all_of(connection, desk.account)
+    for each in found:
+        values = (each.profit_target, each.loss_limit, each.reached_on, each.outcome)
+        click.echo("\t".join((each.strategy, *("-" if value is None else str(value) for value in values))))
+
+
+def _amount(option: str, text: str | None) -> Decimal | None:
+    """Return the amount of an option. Raises BadParameter if it is not one."""
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not (amount.is_finite() and 0 < amount < _MOST):
+        raise click.BadParameter(f"{text!r} is not an amount above 0", param_hint=option)
+    return amount

@@ -75,6 +75,12 @@ class AlertKind(StrEnum):
         "The day's loss of a position is measured from a price older than the previous trading day.",
         False,
     )
+    RISK_PNL_EXIT = (
+        "risk.pnl_exit",
+        Severity.WARNING,
+        "A strategy has reached its profit target or loss limit of the day; its positions are closed.",
+        False,
+    )
     EXIT_KEPT_BACK = (
         "exit.kept_back",
         Severity.CRITICAL,

@@ -1,4 +1,4 @@
-"""The daily loss limit: the P&L of the day against the limits of the account and its strategies.
+"""The daily loss limit and P&L exits: the P&L of the day against the amounts of account and strategies.
 
 A scope that has lost its limit is halted. A position without a price does not suspend the check:
 it counts at its last known price, or at cost if it never had one. An alert names its symbol, in
@@ -18,10 +18,12 @@ from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.decimals import ZERO
 from algosat.domain.scope import Scope
 from algosat.monitoring import correlation
+from algosat.store import pnl_exits
 from algosat.store.audit import Cause
 from algosat.trading import account_book, alerts, daily_pnl, halts, limits
 from algosat.trading.account_book import AccountBook, UnpricedPosition
 from algosat.trading.desk import Desk
+from algosat.trading.pnl_exits import carry_out
 
 _ACTOR: Final = "clock"
 _Position = tuple[str, str]  # strategy and symbol
@@ -34,13 +36,14 @@ class DailyLossWatch:
         self._day: date | None = None  # the trading day of the last check
 
     def check(self, desk: Desk) -> None:
-        """Store the day's baseline of each scope with limits, and halt the scopes that lost their limit."""
+        """Store the day's baselines, halt the scopes that lost their limit, and carry out P&L exits."""
         day = desk.books.trading_day(desk.clock())
         with desk.database.read() as connection:
             book = account_book.read_book(connection, desk.account, desk.venue)
-            scopes = limits.scopes(connection)
+            scopes, exits = limits.scopes(connection), pnl_exits.all_of(connection, desk.account)
+            watched = [*scopes, *(scope for each in exits if (scope := Scope(each.strategy)) not in scopes)]
             unopened = [
-                scope for scope in scopes if not daily_pnl.has_baseline(connection, desk.account, scope, day)
+                scope for scope in watched if not daily_pnl.has_baseline(connection, desk.account, scope, day)
             ]
             alerted = alerts.open_subjects(connection, desk, AlertKind.RISK_UNPRICED)
             old_prices = daily_pnl.old_prices(connection, desk, day, book) if day != self._day else {}
@@ -49,13 +52,15 @@ class DailyLossWatch:
         self._day = day
         if unopened:
             desk.writer.run(lambda connection: _open_day(connection, desk, unopened, day))
-        self._exclude_gains(desk, book, day, [scope for scope in scopes if scope not in unopened])
+        self._exclude_gains(desk, book, day, [scope for scope in watched if scope not in unopened])
         with desk.database.read() as connection:
             book = account_book.read_book(connection, desk.account, desk.venue)
             breaches = [_breach(connection, desk, scope, day, book) for scope in scopes]
         for scope, reason in filter(None, breaches):
             cause = Cause(_ACTOR, correlation.new())
             halts.halt_trading(desk, cause, reason, scope=scope, flatten=desk.flattens_on_daily_loss)
+        if exits:
+            carry_out(desk, exits, day, book)
 
     def _alert_unpriced(
         self, desk: Desk, positions: Iterable[UnpricedPosition], alerted: AbstractSet[str]

@@ -22,6 +22,7 @@ from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Product, TradingSession
+from algosat.domain.pnl_exits import PnlExit
 from algosat.errors import Conflict, Denied, IllegalTransition, KeyReused, NotFound
 from algosat.live import checkpoint
 from algosat.live.checkpoint import Checkpoint
@@ -33,7 +34,7 @@ from algosat.store.tables import positions
 from algosat.strategies.bars import SECONDS_A_DAY
 from algosat.strategies.base import closing_of, opening_of, session_of
 from algosat.strategies.strategy_events import BarClosed, OrderUpdated, StrategyEvent
-from algosat.trading import cancel, close, idempotency, linked_exits, modify, place
+from algosat.trading import cancel, close, idempotency, linked_exits, modify, place, pnl_exits
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 
@@ -177,6 +178,9 @@ class LiveContext:
             )
 
         return self._once(b"close " + symbol.encode(), work)
+
+    def set_pnl_exit(self, profit_target: Decimal | None, loss_limit: Decimal | None) -> PnlExit | None:
+        return pnl_exits.set_for_strategy(self._desk, self.strategy, profit_target, loss_limit, self._cause)
 
     def cancel(self, order_id: str) -> Order:
         try:

@@ -26,6 +26,7 @@ from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.market_phases import has_ended
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, OrderType, Side, TradingSession, Validity
+from algosat.domain.pnl_exits import PnlExit
 from algosat.errors import CalendarUnknown
 from algosat.strategies.bars import SECONDS_A_DAY, Bar
 from algosat.strategies.parameters import Parameters
@@ -84,6 +85,9 @@ class StrategyContext(Protocol):
 
     def close(self, symbol: str) -> Sequence[Order]:
         """Cancel the orders in the way and close the position; return the market orders placed at once."""
+
+    def set_pnl_exit(self, profit_target: Decimal | None, loss_limit: Decimal | None) -> PnlExit | None:
+        """Set the strategy's P&L exit, or remove it if no amount is given. Returns the one in force."""
 
 
 def opening_of(calendar: Calendar, instrument: Instrument, at: datetime) -> datetime | None:
@@ -219,6 +223,17 @@ class Strategy(Generic[P]):
         once the broker has confirmed that order's cancel; `on_order` reports each step.
         """
         return self.context.close(symbol)
+
+    def exit_at(self, *, profit: Decimal | None = None, loss: Decimal | None = None) -> PnlExit | None:
+        """Close all positions of the strategy when its profit or loss of the day reaches an amount.
+
+        Charges and open positions are included. The strategy is then halted until the day ends: entries are
+        denied, its working orders are cancelled. The amounts apply on later days, too, until they are
+        changed; without an amount, nothing applies any more. A P&L exit that the operator has set for the
+        strategy stays as it is. Returns the P&L exit in force. Raises ValueError for an amount that is not
+        positive.
+        """
+        return self.context.set_pnl_exit(profit, loss)
 
     def cancel_working(self, symbol: str) -> None:
         """Request a cancel of every working order of the symbol."""

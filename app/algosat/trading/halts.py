@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import structlog
 from sqlalchemy import Connection, delete, func, insert, select
 
 from algosat.domain.closing import CloseReason
@@ -21,6 +22,7 @@ from algosat.trading.close import PositionFilter
 from algosat.trading.close_follow import Followed
 from algosat.trading.desk import Desk
 
+_log = structlog.get_logger(__name__)
 _ALL_HALTS = Prepared(select(halts).order_by(halts.c.at))
 
 
@@ -106,15 +108,28 @@ def resume_trading(desk: Desk, cause: Cause, *, scope: Scope = ACCOUNT) -> bool:
     Closes that the halt opened are stopped; their working exits stay.
     """
 
-    def unit(connection: Connection) -> bool:
-        was_halted = _delete(connection, scope)
-        if was_halted:
-            close.stop_halted(connection, desk, scope, cause)
-            audit.append(connection, desk.clock(), "risk.resumed", scope.name(IN_HALTS), cause, {})
-        return was_halted
-
-    was_halted = desk.writer.run(unit)
+    was_halted = desk.writer.run(lambda connection: lift(connection, desk, scope, cause))
     desk.wake_engine()
+    return was_halted
+
+
+def begin(connection: Connection, desk: Desk, wanted: Halt, cause: Cause) -> Halt:
+    """Store a halt and request the cancels of the working orders, in the caller's unit of work.
+
+    The engine retries the cancels that fail now.
+    """
+    halt, _, failure = _store_and_cancel(connection, desk, wanted, cause, cancel_orders=True)
+    if failure is not None:
+        _log.error("halt_cancels_failed", scope=halt.scope.name(IN_HALTS), exc_info=failure)
+    return halt
+
+
+def lift(connection: Connection, desk: Desk, scope: Scope, cause: Cause) -> bool:
+    """End a halt and its closes, in the caller's unit of work. Returns whether the scope was halted."""
+    was_halted = _delete(connection, scope)
+    if was_halted:
+        close.stop_halted(connection, desk, scope, cause)
+        audit.append(connection, desk.clock(), "risk.resumed", scope.name(IN_HALTS), cause, {})
     return was_halted
 
 
@@ -137,7 +152,7 @@ def _store_and_cancel(
     connection: Connection, desk: Desk, wanted: Halt, cause: Cause, cancel_orders: bool
 ) -> tuple[Halt, list[Order], Exception | None]:
     """Store the halt. Returns it with the orders being cancelled and the error that kept them from it."""
-    _require_known(connection, wanted.scope)
+    require_known(connection, wanted.scope)
     halt = _store(connection, wanted, cause, cancel_orders)
     if not cancel_orders:
         return halt, [], None
@@ -148,15 +163,15 @@ def _store_and_cancel(
         return halt, [], error
 
 
-def _require_known(connection: Connection, scope: Scope) -> None:
-    """Check that the strategy exists: a halt with a misspelt scope would stop nothing."""
+def require_known(connection: Connection, scope: Scope) -> None:
+    """Check that the strategy exists: a halt with a misspelt scope would stop nothing. Raises NotFound."""
     if scope == ACCOUNT:
         return
     defined = select(strategies.c.name).where(strategies.c.name == scope.strategy)
     traded = select(orders.c.strategy).where(orders.c.strategy == scope.strategy).limit(1)
     if all(connection.execute(statement).first() is None for statement in (defined, traded)):
         raise NotFound(
-            f"no strategy {scope.strategy!r} is known, so nothing is halted; "
+            f"no strategy {scope.strategy!r} is known, so nothing has changed; "
             f"the scope of the whole account is {IN_HALTS!r}"
         )
 

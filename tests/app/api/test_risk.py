@@ -73,3 +73,33 @@ def test_halt_stops_new_orders_cancels_old_ones_and_lasts_until_resumed(
 def test_halt_without_a_reason_is_refused(desk: Desk, trader: Client, reason: Any) -> None:
     assert problem_of(trader.post("/risk/halt", json={"reason": reason})) == (422, "invalid_body")
     assert trader.get("/risk").json["halted"] is False
+
+
+def test_pnl_exit_of_a_strategy_is_set_shown_and_removed(desk: Desk, trader: Client) -> None:
+    hold(desk, "10", strategy="trend")
+    answer = trader.put("/risk/pnl-exits/trend", json={"profit_target": "500", "loss_limit": "300"})
+    assert answer.status_code == 200
+    assert (answer.json["profit_target"], answer.json["loss_limit"], answer.json["halted"]) == (
+        "500", "300", False,
+    )  # fmt: skip
+    assert trader.get("/risk/pnl-exits/trend").json == answer.json
+    assert trader.get("/risk/pnl-exits").json["items"] == [answer.json]
+    assert trader.delete("/risk/pnl-exits/trend").status_code == 200
+    assert problem_of(trader.get("/risk/pnl-exits/trend")) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"loss_limit": "-1"}, "loss_limit"),
+        ({"profit_target": "0"}, "profit_target"),
+        ({"loss": "1"}, "loss"),
+    ],
+)
+def test_wrong_pnl_exit_names_the_field(desk: Desk, trader: Client, body: dict[str, Any], field: str) -> None:
+    hold(desk, "10", strategy="trend")
+    answer = trader.put("/risk/pnl-exits/trend", json=body)
+    assert problem_of(answer) == (422, "invalid_body")
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+    assert problem_of(trader.put("/risk/pnl-exits/trend", json={})) == (422, "invalid_body")
+    assert trader.get("/risk/pnl-exits").json["items"] == []

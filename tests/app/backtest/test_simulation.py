@@ -218,6 +218,46 @@ def test_daily_loss_cancels_working_orders_and_denies_new_ones(scripted: type[Sc
     assert finished.report.result["orders"]["denied"] == {"halted": 2}
 
 
+def test_daily_loss_closes_the_positions_if_asked(scripted: type[Scripted]) -> None:
+    scripted.script["bar"] = at(0, lambda own: own.buy(SYMBOL, TEN))
+    limits = replace(UNLIMITED, max_daily_loss=Decimal(50))
+    prices = bars("100", "100", "94", "89", "101")
+    kept = backtest(prices, limits=limits)
+    assert [fill.after.quantity for fill in fills(kept)] == [TEN]
+    closed = backtest(prices, limits=limits, flattens_on_daily_loss=True)
+    assert [fill.after.quantity for fill in fills(closed)] == [TEN, 0]
+
+
+@pytest.mark.parametrize(("prices", "result"), [(("100", "106", "107"), 1), (("100", "94", "93"), -1)])
+def test_pnl_exit_closes_the_position_and_denies_entries_for_the_day(
+    scripted: type[Scripted], prices: tuple[str, ...], result: int
+) -> None:
+    def act(own: Scripted, bar: Bar) -> None:
+        if bar.start == MORNING:
+            own.exit_at(profit=Decimal(40), loss=Decimal(40))
+            own.sell(SYMBOL, TEN, trigger=Decimal("50.00"), reduce_only=True)
+        if not own.position(SYMBOL):
+            own.buy(SYMBOL, TEN)
+
+    scripted.script["bar"] = act
+    finished = backtest(bars("100", *prices, prices[-1], prices[-1]))
+    assert [fill.after.quantity for fill in fills(finished)] == [TEN, 0]
+    assert finished.report.outcome.ledger.realised * result > 0
+    assert finished.report.result["orders"]["denied"]["halted"] > 0
+
+
+def test_trading_resumes_on_the_day_after_a_pnl_exit(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, _bar: Bar) -> None:
+        own.exit_at(loss=Decimal(40))
+        if not own.position(SYMBOL):
+            own.buy(SYMBOL, TEN)
+
+    scripted.script["bar"] = act
+    next_day = [f"2026-11-23T09:{minute}:00+05:30,{SYMBOL},90,90,90,90,1000\n" for minute in (15, 16, 17)]
+    finished = backtest([*bars("100", "100", "94", "93"), *next_day])
+    assert [fill.after.quantity for fill in fills(finished)] == [TEN, 0, TEN]
+
+
 def test_pending_change_counts_towards_the_exposure(scripted: type[Scripted]) -> None:
     def act(own: Scripted, _bar: Bar) -> None:
         for order in own.working(SYMBOL):

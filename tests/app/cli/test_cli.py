@@ -17,9 +17,9 @@ from algosat.cli import cli, main
 from algosat.cli.base import Chosen
 from algosat.domain.alert_kinds import AlertKind
 from algosat.engine.quotes import replace_instruments
-from algosat.errors import AlgosatError
+from algosat.errors import AlgosatError, NotFound
 from algosat.store import ledger
-from algosat.trading import activity, close
+from algosat.trading import activity, close, halts
 from algosat.trading.alerts import open_alert
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, hold, instruments, set_prices
@@ -202,6 +202,16 @@ def test_user_is_disabled_enabled_and_given_a_new_password(run: Run) -> None:
     assert "last admin" in refused(run("user", "disable", "admin"))
     assert "no user nobody" in refused(run("user", "passwd", "nobody", "--password-stdin", text=PASSWORD))
     assert run("user", "passwd", "trader", "--password-stdin", text=PASSWORD).output == "changed\n"
+
+
+def test_pnl_exit_is_set_listed_and_removed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(run("risk", "pnl-exit", "set", "trned", "--loss", "5").exception, NotFound)
+    monkeypatch.setattr(halts, "require_known", lambda _connection, _scope: None)
+    assert run("risk", "pnl-exit", "set", "trend", "--profit", "500", "--loss", "300.5").output == "set\n"
+    assert run("risk", "pnl-exit", "list").output == "trend\t500\t300.5\t-\t-\n"
+    assert run("risk", "pnl-exit", "remove", "trend").output == "removed\n"
+    assert run("risk", "pnl-exit", "list").output == ""
+    assert "is not an amount above 0" in run("risk", "pnl-exit", "set", "trend", "--loss", "-5").output
 
 
 def test_trading_is_halted_and_resumed_from_the_server(run: Run) -> None:

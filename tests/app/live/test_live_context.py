@@ -25,7 +25,7 @@ from algosat.domain.orders import (
 from algosat.live import checkpoint
 from algosat.live.live_context import LiveContext
 from algosat.live.updates import DeliveredOrders
-from algosat.store import linked_exits, queries
+from algosat.store import linked_exits, pnl_exits, queries
 from algosat.strategies.strategy_events import BarClosed, OrderUpdated, QuoteReceived, Started
 from algosat.trading.desk import Desk
 from tests.app.desks import SHARE, advance, buy, order_now, quote_of
@@ -277,3 +277,12 @@ def test_contradicting_exits_are_a_denied_order(context: LiveContext, desk: Desk
     assert (order.status, order.code) == (Status.DENIED, "invalid_terms")
     with desk.database.read() as connection:
         assert linked_exits.active(connection, "paper") == []
+
+
+def test_strategy_sets_and_removes_its_pnl_exit(desk: Desk, context: LiveContext) -> None:
+    context.begin(BAR)
+    assert context.set_pnl_exit(Decimal(500), Decimal(300)) is not None
+    with desk.database.read() as connection:
+        (kept,) = pnl_exits.all_of(connection, desk.account)
+    assert (kept.strategy, kept.profit_target, kept.set_by) == ("trend", Decimal(500), "strategy:trend")
+    assert context.set_pnl_exit(None, None) is None

@@ -12,6 +12,7 @@ from algosat.domain.calendar import EXCHANGE_TIME, moment
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Status, TradingSession, create
+from algosat.domain.pnl_exits import PnlExit
 from algosat.strategies.bars import Bar
 from algosat.strategies.base import Strategy
 from algosat.strategies.parameters import Parameters, Quantity
@@ -108,6 +109,9 @@ class FakeContext:
     def close(self, symbol: str) -> Sequence[Order]:
         self.closed.append(symbol)
         return ()
+
+    def set_pnl_exit(self, profit_target: Decimal | None, loss_limit: Decimal | None) -> PnlExit | None:
+        return PnlExit(self.account, self.strategy, profit_target, loss_limit, self.now, "strategy:tried")
 
     def set_status(self, order: Order, status: Status, filled: str | None = None) -> Order:
         changed = replace(order, status=status)

@@ -13,6 +13,7 @@ from algosat.store.tables.control import (
     heartbeats,
     limits,
     overrides,
+    pnl_exits,
     replies,
 )
 from algosat.store.tables.kept import ACTIVE_EXIT, ACTIVE_GTT, gtt_orders, linked_exits, linked_orders
@@ -66,6 +67,7 @@ __all__ = [
     "openings",
     "orders",
     "overrides",
+    "pnl_exits",
     "positions",
     "quotes",
     "replies",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, String, Table, Text, text
 
 from algosat.store.tables.base import Sequence, metadata
-from algosat.store.types import Json, UtcTime
+from algosat.store.types import Json, Scaled, UtcTime
 
 halts = Table(
     "halts",
@@ -25,6 +25,21 @@ limits = Table(
     Column("values", Json, nullable=False),  # limits that differ from the settings
     Column("changed_at", UtcTime, nullable=False),
     Column("changed_by", String(128), nullable=False),
+)
+
+# Profit target and loss limit on the day's profit or loss of a strategy.
+pnl_exits = Table(
+    "pnl_exits",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("strategy", String(64), primary_key=True),
+    Column("profit_target", Scaled),
+    Column("loss_limit", Scaled),
+    Column("set_at", UtcTime, nullable=False),
+    Column("set_by", String(128), nullable=False),
+    Column("reached_on", Date),  # the trading day on which one of them was reached last
+    Column("outcome", String(16)),  # which one
+    Column("halted_at", UtcTime),  # of the halt that it caused, until that halt is lifted
 )
 
 overrides = Table(
