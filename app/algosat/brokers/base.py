@@ -159,6 +159,7 @@ class Quota:
     limit: int
     period: Period
     kinds: frozenset[CallKind] = frozenset(CallKind)
+    strikes: int | None = None  # so many refusals for too many calls are forgiven in a day; the next one bans
 
 
 ReportListener = Callable[[OrderReport], None]

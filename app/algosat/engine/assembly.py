@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from algosat.brokers.base import Broker
 from algosat.config import settings
 from algosat.domain.orders import Status
 from algosat.engine.broker_requests import BrokerRequests
+from algosat.engine.budget import Budget, quotas_of
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender, PendingRequests
 from algosat.engine.quotes import InstrumentList, QuoteBoard
@@ -19,8 +20,8 @@ from algosat.engine.report_processor import ReportProcessor
 from algosat.engine.router import Fence, Router
 from algosat.engine.schedule import PeriodicDuties, Sweeper
 from algosat.engine.sender import HUNG_AFTER, Sender
-from algosat.engine.throttle import Throttle
 from algosat.engine.workers import Workers
+from algosat.store import broker_calls
 from algosat.store.encryption import Encryption
 from algosat.store.tables import orders
 from algosat.trading.desk import Desk
@@ -31,6 +32,7 @@ class Components:
     desk: Desk
     broker: Broker
     guarded_broker: GuardedBroker
+    budget: Budget
     report_processor: ReportProcessor
     quotes: QuoteBoard
     instruments: InstrumentList
@@ -42,6 +44,11 @@ class Components:
     requests: BrokerRequests
     workers: tuple[Workers, ...]
     fence: Fence  # raises NotLeading unless this engine leads
+
+    def write_calls(self, connection: Connection) -> None:
+        """Write the numbers of today's calls to the broker, so that a restart does not reset them."""
+        now = self.desk.clock()
+        broker_calls.write(connection, self.desk.account, *self.budget.counts(now), now)
 
     def send_due(self) -> float | None:
         """Send the pending requests that are due, then the created orders that may be sent.
@@ -70,13 +77,11 @@ def assemble(
     Orders are placed by `order_workers`; `cancel_workers` cancel and modify; `request_workers` answer what
     API and command line ask of the broker, encrypted with `encryption`.
     """
-    guarded_broker, report_processor = GuardedBroker(broker, desk.clock), ReportProcessor(desk)
-    throttle = Throttle(
-        rules.orders_per_second, rules.orders_per_minute, rules.orders_per_day, sent=_sent_today(desk)
-    )
+    budget = _budget(desk, broker, rules)
+    guarded_broker, report_processor = GuardedBroker(broker, desk.clock, budget), ReportProcessor(desk)
     deadline = timedelta(seconds=rules.send_deadline_seconds)
-    cancel_modify = CancelModifySender(desk, guarded_broker, report_processor, throttle)
-    sender = Sender(desk, guarded_broker, report_processor, throttle, deadline)
+    cancel_modify = CancelModifySender(desk, guarded_broker, report_processor, budget)
+    sender = Sender(desk, guarded_broker, report_processor, deadline)
     reconciler = Reconciler(
         desk,
         guarded_broker,
@@ -90,7 +95,7 @@ def assemble(
         desk,
         guarded_broker,
         sender,
-        throttle,
+        budget,
         order_workers,
         deadline,
         fence,
@@ -100,11 +105,12 @@ def assemble(
         desk=desk,
         broker=broker,
         guarded_broker=guarded_broker,
+        budget=budget,
         report_processor=report_processor,
         quotes=QuoteBoard(desk),
         instruments=InstrumentList(desk, broker),
         router=router,
-        pending_requests=PendingRequests(desk, cancel_modify, throttle, cancel_workers),
+        pending_requests=PendingRequests(desk, cancel_modify, budget, cancel_workers),
         reconciler=reconciler,
         duties=PeriodicDuties(desk, guarded_broker, report_processor),
         sweeper=Sweeper(desk),
@@ -112,6 +118,14 @@ def assemble(
         workers=(order_workers, cancel_workers, request_workers),
         fence=fence,
     )
+
+
+def _budget(desk: Desk, broker: Broker, rules: settings.EngineSettings) -> Budget:
+    """Return the budget with what was called today before the engine started."""
+    today = desk.clock().date()
+    with desk.database.read() as connection:
+        numbers = broker_calls.read(connection, desk.account, today)
+    return Budget((*broker.quotas, *quotas_of(rules)), sent=_sent_today(desk), counted=(today, numbers))
 
 
 def _sent_today(desk: Desk) -> list[datetime]:

@@ -13,13 +13,20 @@ from typing import Final, TypeVar
 
 import structlog
 
-from algosat.brokers.base import Ack, BookHint, BookReading, Broker, BrokerSession, SessionState
+from algosat.brokers.base import Ack, BookHint, BookReading, Broker, BrokerSession, CallKind, SessionState
 from algosat.clock import Clock
 from algosat.domain.capabilities import Capabilities
 from algosat.domain.instruments import FinalSettlement
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
-from algosat.errors import BrokerBookTooShort, BrokerError, BrokerNotReached, BrokerUncertain
+from algosat.engine.budget import Budget
+from algosat.errors import (
+    BrokerBookTooShort,
+    BrokerError,
+    BrokerNotReached,
+    BrokerRateLimited,
+    BrokerUncertain,
+)
 from algosat.resilience.circuit_breaker import CircuitBreaker
 
 T = TypeVar("T")
@@ -31,10 +38,14 @@ _log = structlog.get_logger(__name__)
 
 
 class GuardedBroker:
-    """Calls the broker, counts its failures, and refuses requests while the circuit is open."""
+    """Calls the broker, counts its failures, and refuses requests while the circuit is open.
 
-    def __init__(self, broker: Broker, clock: Clock) -> None:
-        self._broker = broker
+    A reading takes its permit of the budget here. The sender of an order, cancel or modification has taken
+    one before.
+    """
+
+    def __init__(self, broker: Broker, clock: Clock, budget: Budget) -> None:
+        self._broker, self._budget = broker, budget
         self._clock = clock
         self._circuit = CircuitBreaker(failures=_FAILURES, pause=_PAUSE)
 
@@ -58,13 +69,19 @@ class GuardedBroker:
         return self._call(lambda: self._broker.cancel(order), always=True)
 
     def find(self, order: Order) -> OrderReport | None:
-        return self._call(lambda: self._broker.find(order))
+        return self._read(CallKind.BOOK, lambda: self._broker.find(order))
 
     def read_book(self, hint: BookHint) -> BookReading:
-        return self._call(lambda: self._broker.read_book(hint))
+        return self._read(CallKind.BOOK, lambda: self._broker.read_book(hint))
 
     def settlements(self) -> Sequence[FinalSettlement]:
-        return self._call(self._broker.settlements)
+        return self._read(CallKind.QUOTES, self._broker.settlements)
+
+    def _read(self, kind: CallKind, request: Callable[[], T]) -> T:
+        """Read from the broker if the budget has room. Raises BrokerRateLimited if it has none."""
+        if not self._budget.try_acquire(kind, self._clock()):
+            raise BrokerRateLimited(f"the budget for {self._broker.name} has no room for this reading now")
+        return self._call(request)
 
     def _call(self, request: Callable[[], T], *, always: bool = False) -> T:
         if not always and self._circuit.is_open(self._clock()):
@@ -73,6 +90,10 @@ class GuardedBroker:
             result = request()
         except BrokerBookTooShort:  # an answer: the broker was read
             self._circuit.record_success()
+            raise
+        except BrokerRateLimited as error:  # an answer, too
+            self._circuit.record_success()
+            self._budget.strike(self._clock(), error.retry_after)
             raise
         except (BrokerNotReached, BrokerUncertain):
             self._record_failure()

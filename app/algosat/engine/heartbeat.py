@@ -55,6 +55,7 @@ class EngineHeartbeat:
         def unit(connection: Connection) -> None:
             self._components.fence(connection)
             heartbeats.write(connection, heartbeats.ENGINE, self._desk.clock(), data)
+            self._components.write_calls(connection)
 
         self._desk.writer.run(unit, durable=False)
 

@@ -14,14 +14,14 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
 
-from algosat.brokers.base import Ack
+from algosat.brokers.base import Ack, CallKind
 from algosat.clock import has_come
 from algosat.domain.orders import LIVE, EventKind, Order, OrderChange, PendingRequest, Status
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.reason_codes import EngineCode
+from algosat.engine.budget import Budget
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
-from algosat.engine.throttle import RATE_LIMIT_PAUSE, Throttle
 from algosat.engine.workers import Workers
 from algosat.errors import (
     BrokerError,
@@ -39,6 +39,10 @@ from algosat.trading import halts
 from algosat.trading.cancel import NOT_IN_BROKERS_BOOK
 from algosat.trading.desk import Desk
 
+_KINDS: Final = {
+    PendingRequest.PENDING_CANCEL: CallKind.CANCEL,
+    PendingRequest.PENDING_MODIFY: CallKind.MODIFY,
+}
 _SENDABLE: Final = LIVE | {Status.NOT_FOUND}
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4))  # short: exits are urgent
 _RETRY_SECONDS: Final = 0.05
@@ -82,10 +86,10 @@ class PendingRequests:
     """
 
     def __init__(
-        self, desk: Desk, cancel_modify: CancelModifySender, throttle: Throttle, workers: Workers
+        self, desk: Desk, cancel_modify: CancelModifySender, budget: Budget, workers: Workers
     ) -> None:
         self._desk, self._cancel_modify = desk, cancel_modify
-        self._throttle, self._workers = throttle, workers
+        self._budget, self._workers = budget, workers
         self._lock = threading.Lock()
         self._attempts: dict[str, _Attempt] = {}
 
@@ -124,15 +128,16 @@ class PendingRequests:
                 return None
             if last is not None and not has_come(last.next_at, now, within=_HUNG_AFTER):
                 return None
-            if not self._throttle.try_acquire(now, is_new=False):
+            only_reads = last is not None and last.next_only_reads
+            if not only_reads and not self._budget.try_acquire(_KINDS[order.pending], now):
                 return None
             attempt = _Attempt(
                 order.pending,
                 order.pending_change,
                 last.number + 1 if last else 0,
                 now + _HUNG_AFTER,
-                only_reads=last is not None and last.next_only_reads,
-                is_acknowledged=last is not None and last.next_only_reads,
+                only_reads=only_reads,
+                is_acknowledged=only_reads,
             )
             self._attempts[order.id] = attempt
             return attempt
@@ -159,9 +164,9 @@ class CancelModifySender:
     """Sends one cancel or modification, and records the outcome."""
 
     def __init__(
-        self, desk: Desk, broker: GuardedBroker, report_processor: ReportProcessor, throttle: Throttle
+        self, desk: Desk, broker: GuardedBroker, report_processor: ReportProcessor, budget: Budget
     ) -> None:
-        self._desk, self._broker, self._throttle = desk, broker, throttle
+        self._desk, self._broker, self._budget = desk, broker, budget
         self._report_processor = report_processor
 
     def send(self, order: Order, *, only_reads: bool = False) -> bool:
@@ -182,6 +187,8 @@ class CancelModifySender:
 
     def cancel_ghost(self, order: Order) -> None:
         """Cancel an order that the broker still works although its status here is final."""
+        if not self._budget.try_acquire(CallKind.CANCEL, self._desk.clock()):
+            return
         try:
             self._apply(order, self._broker.cancel(order))
         except BrokerError:
@@ -193,8 +200,6 @@ class CancelModifySender:
             return True
         try:
             return self._apply(order, self._broker.cancel(order))
-        except BrokerRateLimited:
-            self._throttle.pause(self._desk.clock() + RATE_LIMIT_PAUSE)
         except (BrokerNotReached, BrokerSessionExpired):
             pass  # the request certainly did not arrive and stays pending
         except (BrokerUncertain, BrokerOrderGone):
@@ -222,7 +227,7 @@ class CancelModifySender:
             self._refresh(order)
             self._record_failure(order, EventKind.MODIFY_FAILED, error.reported_code, error.detail)
         except BrokerRateLimited:
-            self._throttle.pause(self._desk.clock() + RATE_LIMIT_PAUSE)
+            pass  # the request certainly did not arrive and stays pending
         except BrokerError:
             self._refresh(order)
         return False

@@ -22,12 +22,13 @@ from sqlalchemy import (
     text,
 )
 
+from algosat.brokers.base import CallKind
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk import Denial, DenialCode
+from algosat.engine.budget import Budget
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.sender import Sender, is_late, longest_wait
-from algosat.engine.throttle import Throttle
 from algosat.engine.workers import Workers
 from algosat.store import ledger
 from algosat.store.audit import Cause
@@ -122,7 +123,7 @@ class Router:
         desk: Desk,
         broker: GuardedBroker,
         sender: Sender,
-        throttle: Throttle,
+        budget: Budget,
         workers: Workers,
         deadline: timedelta,
         fence: Fence,
@@ -138,7 +139,7 @@ class Router:
                 restored store does not know to be sent, and these must not be sent twice.
         """
         self._desk, self._broker, self._sender = desk, broker, sender
-        self._throttle, self._workers = throttle, workers
+        self._budget, self._workers = budget, workers
         self._deadline = deadline
         self._fence, self._is_reconciled = fence, is_reconciled
         self._some_wait = False
@@ -240,7 +241,7 @@ class Router:
                 event = OrderEvent(EventKind.SUBMITTING, self._desk.clock())
                 to_send.append(ledger.record(connection, order, event, cause, self._desk.books))
             else:
-                if not self._throttle.has_room(self._desk.clock()):
+                if not self._budget.has_room(self._desk.clock()):
                     self._paced_at = self._desk.clock()
                 retry_in = _BUSY_SECONDS
                 break  # younger orders would find no permit or thread either
@@ -297,7 +298,7 @@ class Router:
         first = order.terms.slice_of
         if first is None or order.status is not Status.CREATED:
             return False
-        if not self._throttle.has_room(at):
+        if not self._budget.has_room(at):
             return True
         sent_at = _LAST_SLICE_SENT_AT.scalar(
             connection, account=order.terms.account, created_at=order.created_at, first=first
@@ -325,8 +326,9 @@ class Router:
         return order, OrderEvent(EventKind.REJECTED, now, outcome.code, outcome.detail), False
 
     def _has_permit(self, order: Order) -> bool:
-        """Take a permit to send the order, if there is one. The day's limit does not block exits."""
-        return self._throttle.try_acquire(self._desk.clock(), is_exit=order.terms.reduce_only)
+        """Take a permit to send the order, if there is one. The day's quota does not block exits."""
+        kind = CallKind.EXIT if order.terms.reduce_only else CallKind.ORDER
+        return self._budget.try_acquire(kind, self._desk.clock())
 
     def _created(self, connection: Connection, *, due: bool) -> Iterator[Any]:
         """Read created orders: exits, then other orders, then slices of entries, each oldest first.

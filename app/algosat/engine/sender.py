@@ -12,11 +12,9 @@ from algosat.domain.orders import EventKind, Order, Status
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
-from algosat.engine.throttle import RATE_LIMIT_PAUSE, Throttle
 from algosat.errors import (
     BrokerError,
     BrokerNotReached,
-    BrokerRateLimited,
     BrokerSessionExpired,
     BrokerUncertain,
 )
@@ -54,10 +52,9 @@ class Sender:
         desk: Desk,
         broker: GuardedBroker,
         report_processor: ReportProcessor,
-        throttle: Throttle,
         deadline: timedelta,
     ) -> None:
-        self._desk, self._broker, self._throttle = desk, broker, throttle
+        self._desk, self._broker = desk, broker
         self._report_processor = report_processor
         self._deadline = deadline
         self._lock = threading.Lock()
@@ -136,8 +133,6 @@ class Sender:
 
     def _queue_resend(self, order: Order, error: BrokerError) -> None:
         now = self._desk.clock()
-        if isinstance(error, BrokerRateLimited):
-            self._throttle.pause(now + RATE_LIMIT_PAUSE)
         if is_late(order, now + _RESEND_AFTER, self._deadline):
             self._reject(order, error.reported_code, error.detail)
             return

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from algosat.engine.budget import Budget
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from algosat.trading.desk import Desk
@@ -13,7 +14,7 @@ from tests.app.fakes import FakeClock
 
 @pytest.fixture
 def broker(exchange: FakeExchange, clock: FakeClock) -> GuardedBroker:
-    return GuardedBroker(exchange, clock)
+    return GuardedBroker(exchange, clock, Budget(()))
 
 
 def fail(broker: GuardedBroker, desk: Desk, times: int, *, error: type[Exception] = BrokerUncertain) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from algosat.domain.orders import EventKind, ModifyRequest, Order, PendingRequest, Status
 from algosat.domain.reason_codes import EngineCode
+from algosat.engine.budget import Budget
 from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.report_processor import ReportProcessor
-from algosat.engine.throttle import Throttle
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerSessionExpired, BrokerUncertain, StoreBusy
 from algosat.store import audit, queries
 from algosat.store.verify.verify import verify
@@ -321,7 +321,7 @@ def test_order_that_turns_up_while_its_cancel_is_sent_is_cancelled_at_the_broker
     rig.exchange.place(order)
     rig.reconcile()
     cancel_modify = CancelModifySender(
-        rig.desk, rig.components.guarded_broker, rig.components.report_processor, Throttle(1, 1, 1)
+        rig.desk, rig.components.guarded_broker, rig.components.report_processor, Budget(())
     )
     cancel_modify.send(not_found)
     turned_up = order_now(rig.desk, order)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, func, insert, select
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Date, Integer, func, insert, select
 
 from algosat.store import retention
 from algosat.store.database import Database
@@ -26,6 +26,8 @@ def row(column: Column[Any], number: int, at: datetime) -> dict[str, Any]:
 def any_value(column: Column[Any], number: int) -> Any:
     if isinstance(column.type, UtcTime):
         return NOW
+    if isinstance(column.type, Date):
+        return NOW.date()
     if isinstance(column.type, Scaled | Boolean):
         return Decimal(1)
     return number if isinstance(column.type, Integer | BigInteger) else str(number)

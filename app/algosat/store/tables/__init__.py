@@ -6,6 +6,7 @@ from algosat.store.tables.base import metadata
 from algosat.store.tables.closes import IS_UNFINISHED, close_lines, closes
 from algosat.store.tables.control import (
     alerts,
+    broker_calls,
     calendar_entries,
     engine_requests,
     errors,
@@ -45,6 +46,7 @@ __all__ = [
     "WORKING_STATUS",
     "alerts",
     "balances",
+    "broker_calls",
     "calendar_entries",
     "close_lines",
     "closes",

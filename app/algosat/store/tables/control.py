@@ -86,6 +86,16 @@ engine_requests = Table(
     Column("answer", Text),  # encrypted; NULL: there is none
 )
 
+broker_calls = Table(
+    "broker_calls",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("day", Date, primary_key=True),  # UTC
+    Column("kind", String(16), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),  # when it was written
+)
+
 alerts = Table(
     "alerts",
     metadata,
