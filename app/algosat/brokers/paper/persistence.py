@@ -33,8 +33,8 @@ from algosat.domain.instruments import FinalSettlement
 from algosat.domain.orders import LIVE, Trade
 from algosat.errors import BrokerNotReached
 from algosat.exchange.market import Market
-from algosat.exchange.order_book import BookOrder
-from algosat.exchange.prices.random_walk import Paths
+from algosat.exchange.order_book import BookOrder, SymbolBook
+from algosat.exchange.prices.random_walk import Path, Paths
 from algosat.store.prepared import Prepared
 from algosat.store.row_writes import replace_rows
 from algosat.store.tables import metadata
@@ -98,12 +98,39 @@ class UnitRunner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _SymbolState:
+    """What the exchange stores about one symbol, besides its orders."""
+
+    path: Path
+    book: SymbolBook
+    settlement: FinalSettlement | None
+
+    def is_same(self, other: _SymbolState | None) -> bool:
+        """Return whether nothing has changed. Unchanged values are the same objects in both states."""
+        return (
+            other is not None
+            and self.path is other.path
+            and self.book is other.book
+            and self.settlement is other.settlement
+        )
+
+    def data(self) -> dict[str, Any]:
+        data = {"path": codec.path_data(self.path), "book": codec.book_data(self.book)}
+        if self.settlement is not None:
+            data["settlement"] = codec.settlement_data(self.settlement)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state of the exchange at one moment."""
 
     market: Market
     paths: Paths  # of the listed symbols; after a restart also of contracts that expired since the last write
     settlements: Mapping[str, FinalSettlement] = field(default_factory=dict)  # of expired contracts
+
+    def of_symbol(self, symbol: str) -> _SymbolState:
+        return _SymbolState(self.paths[symbol], self.market.book(symbol), self.settlements.get(symbol))
 
 
 class Persistence:
@@ -112,7 +139,7 @@ class Persistence:
     def __init__(self, store: UnitRunner) -> None:
         self._store = store
         self._opening: dict[str, int] = {}
-        self._saved: Snapshot | None = None
+        self._saved: dict[str, _SymbolState] = {}
 
     def open(self, day: date, at: datetime) -> tuple[Snapshot | None, Sequence[BookOrder]]:
         """Take the exchange over.
@@ -133,11 +160,14 @@ class Persistence:
             orders = _orders(connection, select(paper_orders).where(wanted))
             return opening, _snapshot(state, orders), orders
 
-        self._opening, self._saved, orders = self._store.run(work)
-        return self._saved, orders
+        self._opening, saved, orders = self._store.run(work)
+        self._saved = {} if saved is None else {symbol: saved.of_symbol(symbol) for symbol in saved.paths}
+        return saved, orders
 
-    def save(self, orders: Iterable[BookOrder], now: Snapshot, at: datetime) -> None:
-        """Write the latest version of each of these orders, their trades, and the state that has changed.
+    def save(self, orders: Iterable[BookOrder], now: Snapshot, at: datetime, *, whole: bool) -> None:
+        """Write the latest version of each of these orders, their trades, and the books of their symbols.
+
+        With `whole`, also the state of every other symbol that has changed.
 
         The write does not wait for the disk: a power cut that loses it also loses all later writes, and so
         everything that depends on it.
@@ -146,7 +176,13 @@ class Persistence:
         changed = {order.id: order for order in orders}.values()
         rows = [codec.order_row(order) for order in changed]
         trades = [row for order in changed for row in codec.trade_rows(order)]
-        state = list(_state_rows(self._saved, now, at))
+        symbols = now.paths.keys() if whole else {order.terms.symbol for order in changed} & now.paths.keys()
+        states = {symbol: now.of_symbol(symbol) for symbol in symbols}
+        saved = self._saved
+        new = {symbol: state for symbol, state in states.items() if not state.is_same(saved.get(symbol))}
+        data: dict[str, dict[str, Any]] = {_EXCHANGE: {"sequence": now.market.sequence}}
+        data |= {symbol: new[symbol].data() for symbol in sorted(new)}
+        state = [{"name": name, "at": at, "data": each} for name, each in data.items()]
 
         def work(connection: Connection) -> None:
             if _CONFIRM_OPENING.run(connection, {"opening": self._opening, "at": at}) != 1:
@@ -157,42 +193,12 @@ class Persistence:
             replace_rows(paper_state).run_each(connection, state)
 
         self._store.run(work, durable=False)
-        self._saved = now
+        saved.update(new)
 
     def with_tag(self, tag: str) -> Sequence[BookOrder]:
         """Return the orders with this tag, of any day, oldest first."""
         query = select(paper_orders).where(paper_orders.c.tag == tag)
         return self._store.run(lambda connection: _orders(connection, query))
-
-
-def _state_rows(before: Snapshot | None, now: Snapshot, at: datetime) -> Iterable[dict[str, Any]]:
-    """Yield the state rows that have changed."""
-    yield {"name": _EXCHANGE, "at": at, "data": {"sequence": now.market.sequence}}
-    for symbol in now.paths if before is None else sorted(_changed(before, now)):
-        data = {"path": codec.path_data(now.paths[symbol]), "book": codec.book_data(now.market.book(symbol))}
-        settlement = now.settlements.get(symbol)
-        if settlement is not None:
-            data["settlement"] = codec.settlement_data(settlement)
-        yield {"name": symbol, "at": at, "data": data}
-
-
-def _changed(before: Snapshot, now: Snapshot) -> set[str]:
-    """Return the symbols whose state has changed. Unchanged values are the same objects in both snapshots.
-
-    Most writes follow an order, which changes one book and no price.
-    """
-    pairs: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = (
-        (before.market.books, now.market.books),
-        (before.paths, now.paths),
-        (before.settlements, now.settlements),
-    )
-    return {
-        symbol
-        for old, new in pairs
-        if new is not old
-        for symbol, value in new.items()
-        if old.get(symbol) is not value and symbol in now.paths
-    }
 
 
 def _snapshot(state: dict[str, Any], orders: Sequence[BookOrder]) -> Snapshot | None:

@@ -39,7 +39,7 @@ from algosat.exchange.rules import Rules
 # Called with every stored change that is not the answer to a request.
 OnChange = Callable[[BookOrder], None]
 
-# The longest part of the price path that a restart can lose if no order changes.
+# The longest part of a symbol's price path that a restart can lose if none of its orders changes.
 _SNAPSHOT_EVERY: Final = timedelta(seconds=5)
 
 
@@ -63,6 +63,7 @@ class Venue:
         self._changes = 0  # number of changes that must be stored before they are published
         self._written = 0  # number of them that are stored
         self._snapshot_due = now
+        self._writes_whole = True  # whether the next write has the state of every symbol
         self._published = _PublishedOrders(orders)
         self._settlements: Settlements = self._current.settlements  # those stored
         self._next_settlement = expiry.next_settlement(self.rules, self._settlements)
@@ -83,7 +84,7 @@ class Venue:
             self._step([*map(Tick, quotes), Clock()], at)
             if self._at >= self._snapshot_due:
                 self._snapshot_due = self._at + _SNAPSHOT_EVERY
-                self._changes += 1
+                self._store_whole()
             change = self._changes
             self._published.drop_before(self.rules.day(self._at))
         self._write(change)
@@ -134,7 +135,7 @@ class Venue:
         if self._next_settlement is not None and self._next_settlement <= at:
             settled = expiry.settle(self.rules, self._current.paths, self._current.settlements, at)
             self._current = replace(self._current, settlements=settled)
-            self._changes += 1
+            self._store_whole()
             self._next_settlement = expiry.next_settlement(self.rules, settled)
         day = self.rules.day(at)
         if day != self._day:
@@ -147,6 +148,11 @@ class Venue:
         self._current = replace(self._current, paths=paths)
         self._step([Delist(symbol) for symbol in before - self.rules.universe.keys()], at)
         self._next_settlement = expiry.next_settlement(self.rules, self._current.settlements)
+
+    def _store_whole(self) -> None:
+        """Have the state of every symbol stored before anything later is published."""
+        self._changes += 1
+        self._writes_whole = True
 
     def _step(self, events: Sequence[Event], at: datetime) -> None:
         self._at = max(self._at, at)  # the exchange's time never goes back, even if the clock is set back
@@ -177,13 +183,15 @@ class Venue:
                 if self._written >= change:
                     return
                 pending, self._unwritten = self._unwritten, []
+                whole, self._writes_whole = self._writes_whole, False
                 reached, snapshot, at = self._changes, self._current, self._at
             orders = [order for order, _ in pending]
             try:
-                self._persistence.save(orders, snapshot, at)
+                self._persistence.save(orders, snapshot, at, whole=whole)
             except BaseException:
                 with self._market_lock:  # the next caller writes them
                     self._unwritten = pending + self._unwritten
+                    self._writes_whole |= whole
                 raise
             self._written = reached
             self._published.add(orders)

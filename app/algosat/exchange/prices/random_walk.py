@@ -151,27 +151,30 @@ def _next_path(
 ) -> Path:
     """Move one symbol by `span` trading seconds. Its underlying must have moved before."""
     path = paths[listing.symbol]
-    path = replace(path, step=path.step + 1)
-    trend = _trend(listing, seed, path, span)
+    step = path.step + 1
+    trend = _trend(listing, seed, path.trend, step, span)
     if listing.instrument.expiry is not None:
         fair = _fair_of_contract(listing, paths, at)
     elif listing.underlying:
-        fair = _fair_of_future(universe, listing, seed, paths, path)
+        fair = _fair_of_future(universe, listing, seed, paths, step)
     else:
-        fair = path.fair * (1 + _return(listing, seed, path, trend, span))
+        fair = path.fair * (1 + _return(listing, seed, path, step, trend, span))
     lower, upper = circuit_limits(listing, path.previous_close)
     fair = min(max(fair, float(lower)), float(upper))
     last = min(max(on_tick(Decimal(fair), listing.instrument.tick), lower), upper)
     first = not path.opened
-    return replace(
-        path,
+    # Built directly: `replace` costs more than a draw.
+    return Path(
+        step=step,
+        day=path.day,
+        previous_close=path.previous_close,
         fair=fair,
         trend=trend,
         last=last,
         open=last if first else path.open,
         high=last if first else max(path.high, last),
         low=last if first else min(path.low, last),
-        volume=path.volume + _traded(listing, seed, path.step, span, at),
+        volume=path.volume + _traded(listing, seed, step, span, at),
         opened=True,
     )
 
@@ -196,8 +199,8 @@ def _quote(listing: Listing, seed: int, path: Path, at: datetime) -> Quote:
     )
 
 
-def _return(listing: Listing, seed: int, path: Path, trend: float, span: float) -> float:
-    symbol, step, days = listing.symbol, path.step, span / DAY_SECONDS
+def _return(listing: Listing, seed: int, path: Path, step: int, trend: float, span: float) -> float:
+    symbol, days = listing.symbol, span / DAY_SECONDS
     daily = _daily_volatility(listing)
     change = trend * span + daily * sqrt(days) * seeded.normal(seed, symbol, step, "walk")
     change += _REVERSION * days * (float(listing.price) / path.fair - 1)
@@ -209,21 +212,21 @@ def _return(listing: Listing, seed: int, path: Path, trend: float, span: float) 
     return max(change, -0.9)
 
 
-def _trend(listing: Listing, seed: int, path: Path, span: float) -> float:
-    if seeded.uniform(seed, listing.symbol, path.step, "turn") >= _TRENDS_PER_DAY * span / DAY_SECONDS:
-        return path.trend
+def _trend(listing: Listing, seed: int, trend: float, step: int, span: float) -> float:
+    if seeded.uniform(seed, listing.symbol, step, "turn") >= _TRENDS_PER_DAY * span / DAY_SECONDS:
+        return trend
     strength = _TREND * _daily_volatility(listing) / DAY_SECONDS
-    return strength * seeded.normal(seed, listing.symbol, path.step, "trend")
+    return strength * seeded.normal(seed, listing.symbol, step, "trend")
 
 
 def _daily_volatility(listing: Listing) -> float:
     return listing.volatility * sqrt(DAY_SECONDS / _YEAR_SECONDS)
 
 
-def _fair_of_future(universe: Universe, listing: Listing, seed: int, paths: Paths, path: Path) -> float:
+def _fair_of_future(universe: Universe, listing: Listing, seed: int, paths: Paths, step: int) -> float:
     """Move the future's listed price as its underlyings have moved from theirs, with a little noise."""
     moves = [paths[symbol].fair / float(universe[symbol].price) for symbol in listing.underlying]
-    noise = 0.05 * listing.basis * seeded.normal(seed, listing.symbol, path.step, "basis")
+    noise = 0.05 * listing.basis * seeded.normal(seed, listing.symbol, step, "basis")
     return float(listing.price) * (sum(moves) / len(moves)) * (1 + noise)
 
 
