@@ -45,7 +45,8 @@ class QuoteBoard:
             unwritten, self._unwritten = self._unwritten, {}
         if unwritten:
             rows = [{"venue": self._desk.venue, **_row(quote)} for quote in unwritten.values()]
-            days = {symbol: self._trading_day(quote.at) for symbol, quote in unwritten.items()}
+            day_at = {at: self._trading_day(at) for at in {quote.at for quote in unwritten.values()}}
+            days = {symbol: day_at[quote.at] for symbol, quote in unwritten.items()}
             new = {symbol: day for symbol, day in days.items() if self._days.get(symbol) != day}
 
             def unit(connection: Connection) -> None:

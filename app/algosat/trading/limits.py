@@ -20,6 +20,7 @@ from algosat.trading.desk import Desk
 from algosat.validation_errors import findings, sentence
 
 _CHANGED = Prepared(select(changes.c["values"]).where(changes.c.scope == bindparam("scope")))
+_SCOPES = Prepared(select(changes.c.scope).order_by(changes.c.scope))
 
 
 def effective(connection: Connection, defaults: Limits, scope: Scope = ACCOUNT) -> Limits | None:
@@ -29,8 +30,7 @@ def effective(connection: Connection, defaults: Limits, scope: Scope = ACCOUNT) 
 
 def scopes(connection: Connection) -> list[Scope]:
     """Return the account, and every strategy that has limits of its own."""
-    names = connection.execute(select(changes.c.scope).order_by(changes.c.scope)).scalars()
-    changed = [Scope.named(name, IN_LIMITS) for name in names]
+    changed = [Scope.named(row.scope, IN_LIMITS) for row in _SCOPES.all(connection)]
     return [ACCOUNT, *(scope for scope in changed if scope != ACCOUNT)]
 
 

@@ -86,7 +86,23 @@ class LiveCalendar:
         return self._current().warning(at)
 
     def assuming_weekdays(self) -> LiveCalendar:
-        return LiveCalendar(lambda: self._current().assuming_weekdays())
+        return LiveCalendar(_AssumingWeekdays(self._current))
+
+
+class _AssumingWeekdays:
+    """Returns the present calendar without an end. A new one is built only when the calendar changes."""
+
+    def __init__(self, current: Callable[[], ExchangeCalendar]) -> None:
+        self._current = current
+        self._known: tuple[ExchangeCalendar, ExchangeCalendar] | None = None
+
+    def __call__(self) -> ExchangeCalendar:
+        present, known = self._current(), self._known
+        if known is not None and known[0] is present:
+            return known[1]
+        endless = present.assuming_weekdays()
+        self._known = present, endless
+        return endless
 
 
 class CalendarSource:

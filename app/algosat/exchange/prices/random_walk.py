@@ -58,6 +58,7 @@ class Path:
 
 
 Paths = Mapping[str, Path]
+_Limits = tuple[Decimal, Decimal]  # the lowest and highest price of the day
 
 
 def initial_paths(universe: Universe) -> Paths:
@@ -87,15 +88,15 @@ def advance(
     universe: Universe, seed: int, paths: Paths, symbols: Collection[str], span: float, at: datetime
 ) -> tuple[Paths, tuple[Quote, ...]]:
     """Move the given symbols by `span` trading seconds, and quote them at `at`."""
-    moved = dict(paths)
+    moved, quotes = dict(paths), []
     # Underlyings come before their futures and options.
     for symbol, listing in universe.items():
         if symbol in symbols:
             spans = span * _OPTION_STEPS if _is_option(listing) else span
-            moved[symbol] = _next_path(universe, listing, seed, moved, spans, at)
-    return moved, tuple(
-        _quote(universe[symbol], seed, moved[symbol], at) for symbol in universe if symbol in symbols
-    )
+            limits = circuit_limits(listing, moved[symbol].previous_close)
+            moved[symbol] = _next_path(universe, listing, seed, moved, spans, at, limits)
+            quotes.append(_quote(listing, seed, moved[symbol], at, limits))
+    return moved, tuple(quotes)
 
 
 def follow_day(rules: Rules, paths: Paths, span: float, at: datetime) -> tuple[Paths, Sequence[Quote]]:
@@ -120,9 +121,7 @@ def follow_day(rules: Rules, paths: Paths, span: float, at: datetime) -> tuple[P
         or (phase is Phase.PRE_OPEN_MATCH and not paths[symbol].opened)
     }
     paths, quotes = advance(rules.universe, rules.seed, paths, moving, span, at)
-    at_close = [
-        _quote(rules.universe[symbol], rules.seed, paths[symbol], at) for symbol in sorted(new - moving)
-    ]
+    at_close = [_quote_at_close(rules, symbol, paths[symbol], at) for symbol in sorted(new - moving)]
     return paths, (*quotes, *at_close)
 
 
@@ -147,7 +146,13 @@ def _path_at(price: Decimal) -> Path:
 
 
 def _next_path(
-    universe: Universe, listing: Listing, seed: int, paths: Paths, span: float, at: datetime
+    universe: Universe,
+    listing: Listing,
+    seed: int,
+    paths: Paths,
+    span: float,
+    at: datetime,
+    limits: _Limits,
 ) -> Path:
     """Move one symbol by `span` trading seconds. Its underlying must have moved before."""
     path = paths[listing.symbol]
@@ -159,7 +164,7 @@ def _next_path(
         fair = _fair_of_future(universe, listing, seed, paths, step)
     else:
         fair = path.fair * (1 + _return(listing, seed, path, step, trend, span))
-    lower, upper = circuit_limits(listing, path.previous_close)
+    lower, upper = limits
     fair = min(max(fair, float(lower)), float(upper))
     last = min(max(on_tick(Decimal(fair), listing.instrument.tick), lower), upper)
     first = not path.opened
@@ -179,8 +184,13 @@ def _next_path(
     )
 
 
-def _quote(listing: Listing, seed: int, path: Path, at: datetime) -> Quote:
-    lower, upper = circuit_limits(listing, path.previous_close)
+def _quote_at_close(rules: Rules, symbol: str, path: Path, at: datetime) -> Quote:
+    listing = rules.universe[symbol]
+    return _quote(listing, rules.seed, path, at, circuit_limits(listing, path.previous_close))
+
+
+def _quote(listing: Listing, seed: int, path: Path, at: datetime, limits: _Limits) -> Quote:
+    lower, upper = limits
     top = top_of_book(listing, seed, path.step, path.last, lower, upper)
     return Quote(
         symbol=listing.symbol,

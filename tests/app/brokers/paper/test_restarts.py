@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import Connection, select
 
 from algosat.brokers.paper.broker import PaperBroker
-from algosat.brokers.paper.persistence import paper_orders, paper_trades
+from algosat.brokers.paper.persistence import paper_orders, paper_state, paper_trades
 from algosat.domain.orders import Status
-from algosat.errors import BrokerNotReached, BrokerUncertain
+from algosat.errors import BrokerNotReached, BrokerUncertain, StoreBusy
 from algosat.store.database import Database
 from algosat.store.writer import Writer
 from tests.app.brokers.paper.paper_brokers import (
+    SYMBOL,
     BusyStore,
     Clock,
     FastClock,
@@ -82,6 +83,30 @@ def test_unwritten_order_is_not_published(writer: Writer) -> None:
     assert found.status is Status.FILLED
 
 
+def test_order_between_snapshots_stores_its_own_symbol_only(writer: Writer, database: Database) -> None:
+    clock = Clock()
+    broker = broker_on(writer, clock)
+    step_later(broker, clock, 0.25)
+    broker.place(order_of(1))
+    assert stored_at(database, clock) == {SYMBOL}
+    step_later(broker, clock, 5)
+    assert stored_at(database, clock) == {each.symbol for each in broker.quotes()}
+    assert reopened(writer, clock).quotes() == broker.quotes()
+
+
+def test_snapshot_that_could_not_be_written_is_written_with_the_next_order(
+    writer: Writer, database: Database
+) -> None:
+    clock, store = Clock(), BusyStore(writer)
+    broker = broker_on(store, clock)
+    store.fails = True
+    with pytest.raises(StoreBusy):
+        step_later(broker, clock, 5)
+    store.fails = False
+    broker.place(order_of(1))
+    assert stored_at(database, clock) == {each.symbol for each in broker.quotes()}
+
+
 def test_orders_of_earlier_days_are_found_but_not_listed(writer: Writer) -> None:
     clock = Clock()
     broker = broker_on(writer, clock)
@@ -123,6 +148,18 @@ def test_market_that_was_taken_over_stops(writer: Writer) -> None:
         wait_for(lambda: not broker.session().active)
     with pytest.raises(BrokerNotReached):
         broker.place(order_of())
+
+
+def step_later(broker: PaperBroker, clock: Clock, seconds: float) -> None:
+    clock.at += timedelta(seconds=seconds)
+    broker.step()
+
+
+def stored_at(database: Database, clock: Clock) -> set[str]:
+    """Return the symbols whose state was stored at the clock's present time."""
+    with database.read() as connection:
+        found = connection.execute(select(paper_state.c.name).where(paper_state.c.at == clock.at))
+        return {name for name in found.scalars() if name.isupper()}
 
 
 class ReadOnlyStore:
