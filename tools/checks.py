@@ -21,8 +21,14 @@ SCENARIOS = {"default": 500, "alternative": 550, "operations": 700}
 CONTAINERS = ("podman", "ssh", "ssh-keygen", "mmdebstrap", "gpg")
 _PYTEST = ("pytest", "--numprocesses=auto", "--durations=5")
 _TESTS = (*_PYTEST, "tests/app", "tests/infra")
+_ENGINE_TESTS = (
+    *("auto_close", "expiry", "kills", "pending_requests"),
+    *("quotes", "reconciler", "router", "walks"),
+)
+# Tests of what is written in SQL. `make prove PART=postgresql` runs all tests on PostgreSQL.
 _STORE_TESTS = (
-    *(f"tests/app/{part}" for part in ("store", "trading", "engine")),
+    *(f"tests/app/{part}" for part in ("store", "trading")),
+    *(f"tests/app/engine/test_{part}.py" for part in _ENGINE_TESTS),
     *(f"tests/app/api/test_{part}.py" for part in ("orders", "baskets", "book")),
     "tests/app/test_broker_down.py",
 )

@@ -30,6 +30,10 @@ class Cluster:
     socket: Path
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
+    def __post_init__(self) -> None:
+        # One connection for all statements: connecting takes as long as copying a database.
+        self._engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", pool_size=1)
+
     def url(self, name: str) -> str:
         query = {"host": str(self.socket)}
         url = URL.create(
@@ -54,10 +58,11 @@ class Cluster:
         self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
     def _execute(self, statement: str) -> None:
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with self._engine.connect() as connection:
             connection.exec_driver_sql(statement)
-        engine.dispose()
+
+    def close(self) -> None:
+        self._engine.dispose()
 
 
 @contextmanager
@@ -85,7 +90,9 @@ def cluster() -> Iterator[Cluster]:
         joined = " ".join(f"-c {option}" for option in options)
         run("pg_ctl", "--wait", f"--log={base}/log", f"--options={joined}", "start")
         try:
-            yield Cluster(base)
+            server = Cluster(base)
+            yield server
+            server.close()
         finally:
             run("pg_ctl", "--wait", "--mode=immediate", "stop")
     finally:
