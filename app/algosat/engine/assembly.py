@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection
 
 from algosat.brokers.base import Broker
 from algosat.config import settings
-from algosat.domain.orders import Status
 from algosat.engine.broker_requests import BrokerRequests
 from algosat.engine.budget import Budget, quotas_of
 from algosat.engine.guarded_broker import GuardedBroker
@@ -23,7 +22,6 @@ from algosat.engine.sender import HUNG_AFTER, Sender
 from algosat.engine.workers import Workers
 from algosat.store import broker_calls
 from algosat.store.encryption import Encryption
-from algosat.store.tables import orders
 from algosat.trading.desk import Desk
 
 
@@ -122,20 +120,8 @@ def assemble(
 
 def _budget(desk: Desk, broker: Broker, rules: settings.EngineSettings) -> Budget:
     """Return the budget with what was called today before the engine started."""
-    today = desk.clock().date()
-    with desk.database.read() as connection:
-        numbers = broker_calls.read(connection, desk.account, today)
-    return Budget((*broker.quotas, *quotas_of(rules)), sent=_sent_today(desk), counted=(today, numbers))
-
-
-def _sent_today(desk: Desk) -> list[datetime]:
-    """Return the times of orders sent since midnight UTC. The broker's limits count them too."""
     midnight = desk.clock().replace(hour=0, minute=0, second=0, microsecond=0)
-    statement = select(func.coalesce(orders.c.send_at, orders.c.created_at)).where(
-        or_(orders.c.created_at >= midnight, orders.c.send_at >= midnight),
-        orders.c.account == desk.account,
-        orders.c.status.not_in((Status.CREATED.value, Status.DENIED.value)),
-        ~orders.c.external,
-    )
     with desk.database.read() as connection:
-        return list(connection.execute(statement).scalars())
+        sent = broker_calls.orders_sent_since(connection, desk.account, midnight)
+        numbers = broker_calls.read(connection, desk.account, midnight.date())
+    return Budget((*broker.quotas, *quotas_of(rules)), sent=sent, counted=(midnight.date(), numbers))
