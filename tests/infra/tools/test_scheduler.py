@@ -116,8 +116,8 @@ def test_check_gets_its_additional_environment() -> None:
     assert scheduler.run(check("some", script, env={"WHICH": "this"})).passed
 
 
-@pytest.mark.parametrize(("cores", "expected"), [(None, 2), (1, 2), (2, 2), (8, 8)])
-def test_there_is_a_worker_for_each_core_and_two_at_least(
+@pytest.mark.parametrize(("cores", "expected"), [(None, 3), (1, 3), (2, 3), (8, 9)])
+def test_there_is_one_worker_more_than_cores_and_three_at_least(
     cores: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
