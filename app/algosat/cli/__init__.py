@@ -16,6 +16,7 @@ from algosat.errors import AlgosatError
 _COMMANDS: Final = {
     "alert": "alerts",
     "backtest": "backtest",
+    "book": "books",
     "broker": "brokers",
     "close": "closes",
     "config": "settings",

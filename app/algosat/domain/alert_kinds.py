@@ -125,6 +125,26 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "A linked exit has no working stop, or its triggered stop is not filled; the engine tries again.",
     )
+    BOOK_POSITION_DIFFERS = (
+        "book.position_differs",
+        Severity.CRITICAL,
+        "A position or holding differs from the broker's, and no order under way explains it.",
+    )
+    BOOK_ORDER_DIFFERS = (
+        "book.order_differs",
+        Severity.CRITICAL,
+        "The broker has filled more or less of an order than its trades account for.",
+    )
+    BOOK_CASH_DIFFERS = (
+        "book.cash_differs",
+        Severity.ERROR,
+        "The cash differs from the broker's by more than charges that the broker has not booked yet.",
+    )
+    BOOK_NOT_COMPARED = (
+        "book.not_compared",
+        Severity.ERROR,
+        "The books could not be compared with the broker's: it does not state its figures.",
+    )
     BROKER_OUTCOME_MISSED = (
         "broker.outcome_missed",
         Severity.CRITICAL,

@@ -42,4 +42,8 @@ class EngineCode(Code):
         "expiry_settled",
         "The contract expired. This order records the exchange's settlement of the position.",
     )
+    BOOK_ADJUSTED = (
+        "book_adjusted",
+        "An admin, or the broker's statement of holdings, adjusted the position. This order records it.",
+    )
     INTERRUPTED = "interrupted", "The engine stopped while the order was being sent."

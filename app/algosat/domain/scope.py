@@ -10,7 +10,10 @@ IN_HALTS: Final = "all"
 IN_LIMITS: Final = "account"
 IN_BASELINES: Final = "*"
 TOTAL: Final = "total"  # limits of all accounts in one currency together
-RESERVED_NAMES: Final = frozenset({IN_HALTS, IN_LIMITS, IN_BASELINES, TOTAL})
+# The strategy under which orders and positions are booked that were opened outside Algosat. Only a request
+# that names it closes them.
+EXTERNAL: Final = "external"
+RESERVED_NAMES: Final = frozenset({IN_HALTS, IN_LIMITS, IN_BASELINES, TOTAL, EXTERNAL})
 
 
 @dataclass(frozen=True, slots=True)

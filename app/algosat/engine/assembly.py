@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from algosat.brokers.base import Broker
+from algosat.brokers.base import Broker, FeedChange
 from algosat.config import settings
+from algosat.engine.book_check import BookCheck
 from algosat.engine.broker_requests import BrokerRequests
 from algosat.engine.budget import Budget, quotas_of
 from algosat.engine.guarded_broker import GuardedBroker
@@ -37,11 +38,17 @@ class Components:
     router: Router
     pending_requests: PendingRequests
     reconciler: Reconciler
+    book_check: BookCheck
     duties: PeriodicDuties
     sweeper: Sweeper
     requests: BrokerRequests
     workers: tuple[Workers, ...]
     fence: Fence  # raises NotLeading unless this engine leads
+
+    def feed_changed(self, change: FeedChange) -> None:
+        """Read the order book and compare the books if orders may have been missed."""
+        self.reconciler.feed_changed(change)
+        self.book_check.feed_changed(change)
 
     def write_calls(self, connection: Connection) -> None:
         """Write the numbers of today's calls to the broker, so that a restart does not reset them."""
@@ -110,6 +117,7 @@ def assemble(
         router=router,
         pending_requests=PendingRequests(desk, cancel_modify, budget, cancel_workers),
         reconciler=reconciler,
+        book_check=BookCheck(desk, guarded_broker, reconciler),
         duties=PeriodicDuties(desk, guarded_broker, report_processor),
         sweeper=Sweeper(desk),
         requests=BrokerRequests(desk, guarded_broker, encryption, request_workers, fence),

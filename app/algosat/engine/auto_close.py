@@ -131,9 +131,8 @@ def _due(connection: Connection, desk: Desk) -> _Due:
     uncovered = close.uncovered(connection, desk, _INTRADAY)
     for position in queries.open_intraday(connection, desk.account):
         key = (position.strategy, position.symbol, Product.INTRADAY.value)
-        if _has_ended(
-            desk, queries.instrument(connection, desk.venue, position.symbol), position.updated_at, now
-        ):
+        instrument = queries.instrument(connection, desk.venue, position.symbol)
+        if _INTRADAY.selects(key) and _has_ended(desk, instrument, position.updated_at, now):
             due.missed[key] = _missed_detail(position)
     for key, held in uncovered.items():
         if key in due.missed or _is_closing(desk, queries.instrument(connection, desk.venue, key[1]), now):

@@ -79,7 +79,7 @@ class Engine:
         components.broker.start(
             components.report_processor.enqueue,
             components.quotes.update,
-            components.reconciler.feed_changed,
+            components.feed_changed,
         )
         components.instruments.step()
         alert_of_absence(self._desk)
@@ -113,6 +113,7 @@ class Engine:
             _ = self._live.current  # reading the settings notifies their listeners of changes
             self._attempt("reconcile", components.reconciler.step)
             self._attempt("duties", lambda: components.duties.step(components.reconciler.read_at))
+            self._attempt("books", components.book_check.step)
             self._attempt("instruments", components.instruments.step)
             self._attempt("sweep", components.sweeper.step)
 

@@ -15,6 +15,7 @@ import structlog
 
 from algosat.brokers.base import Ack, BookHint, BookReading, Broker, BrokerSession, CallKind, SessionState
 from algosat.clock import Clock
+from algosat.domain.broker_account import BrokerFunds, BrokerHolding, BrokerPosition
 from algosat.domain.capabilities import Capabilities
 from algosat.domain.instruments import FinalSettlement
 from algosat.domain.orders import Order, OrderChange
@@ -73,6 +74,15 @@ class GuardedBroker:
 
     def read_book(self, hint: BookHint) -> BookReading:
         return self._read(CallKind.BOOK, lambda: self._broker.read_book(hint))
+
+    def positions(self) -> Sequence[BrokerPosition]:
+        return self._read(CallKind.BOOK, self._broker.positions)
+
+    def holdings(self) -> Sequence[BrokerHolding]:
+        return self._read(CallKind.BOOK, self._broker.holdings)
+
+    def funds(self) -> Sequence[BrokerFunds]:
+        return self._read(CallKind.BOOK, self._broker.funds)
 
     def settlements(self) -> Sequence[FinalSettlement]:
         return self._read(CallKind.QUOTES, self._broker.settlements)

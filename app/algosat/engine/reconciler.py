@@ -94,6 +94,7 @@ class Reconciler:
         self._next_read = desk.clock()
         self._ended: dict[str, OrderReport] = {}
         self.read_at: datetime | None = None  # when the last complete reading of the order book began
+        self.reports: Sequence[OrderReport] = ()  # of that reading
         self.unknown = 0  # number of orders
 
     def mark_interrupted(self) -> None:
@@ -140,6 +141,7 @@ class Reconciler:
                 self._cancel_modify.cancel_ghost(applied.order)
         self._close_alerts(reports)
         self.read_at, self._next_read = read_at, read_at + self._every
+        self.reports = reports
         return True
 
     def feed_changed(self, change: FeedChange) -> None:

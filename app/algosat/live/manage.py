@@ -30,7 +30,7 @@ def define(desk: Desk, name: str, class_name: str, parameters: Mapping[str, Any]
     if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
         raise InvalidBody(
             f"a strategy cannot be called {name!r}: use 1 to 48 lowercase letters, digits, - and _, "
-            "beginning with a letter, and none of all, account and total"
+            "beginning with a letter, and none of all, account, external and total"
         )
     checked = catalog.parameters_of(catalog.class_named(class_name), parameters)
 

@@ -124,6 +124,15 @@ def deposit(connection: Connection, account: str, amount: Decimal) -> None:
     connection.execute(insert_into(balances, connection.dialect.name).on_conflict_do_nothing(), row)
 
 
+def change_deposits(connection: Connection, account: str, amount: Decimal) -> Decimal:
+    """Add an amount, which may be negative, to the deposits of an account. Returns the new deposits."""
+    row = {"account": account, "deposited": amount, "realised": ZERO, "fees": ZERO}
+    add_to_rows(balances, ("deposited",)).run(connection, row)
+    statement = select(balances.c.deposited).where(balances.c.account == account)
+    deposited: Decimal = connection.execute(statement).scalar_one()
+    return deposited
+
+
 def _put_state(connection: Connection, before: Order, after: Order) -> None:
     """Update the changed columns only: naming an unchanged column rewrites the indexes it is in."""
     known = order_state(before)

@@ -23,6 +23,7 @@ from algosat.store.tables import (
     WORKING_STATUS,
     alerts,
     balances,
+    book_differences,
     days,
     events,
     former_instruments,
@@ -139,6 +140,21 @@ def alerts_page(
     if acknowledged is not None:
         statement = statement.where(alerts.c.acknowledged_at.is_not(None) == acknowledged)
     return _page(connection, alerts.c.id, statement, limit, cursor, equal)
+
+
+def differences_page(
+    connection: Connection,
+    account: str,
+    *,
+    limit: int,
+    cursor: int | None = None,
+    is_open: bool | None = None,
+) -> Page:
+    """Return differences between the books of an account and the broker's."""
+    statement = select(book_differences).where(book_differences.c.account == account)
+    if is_open is not None:
+        statement = statement.where(book_differences.c.settled_at.is_(None) == is_open)
+    return _page(connection, book_differences.c.seq, statement, limit, cursor, {})
 
 
 def working(connection: Connection, account: str) -> list[Order]:

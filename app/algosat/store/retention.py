@@ -14,6 +14,7 @@ from algosat.domain.gtt import GttState
 from algosat.store.audit import STRATEGY
 from algosat.store.tables import (
     alerts,
+    book_differences,
     broker_calls,
     close_lines,
     closes,
@@ -30,6 +31,7 @@ KEPT: Final = (
     (sessions.c.expires_at, timedelta(days=30)),
     (errors.c.last_at, timedelta(days=90)),
     (alerts.c.closed_at, timedelta(days=365)),  # the audit trail keeps their events
+    (book_differences.c.settled_at, timedelta(days=365)),
     (broker_calls.c.at, timedelta(days=30)),
     (login_failures.c.last_at, timedelta(days=30)),
     (close_lines.c.finished_at, timedelta(days=90)),

@@ -12,11 +12,12 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, bindparam, select
 
-from algosat.domain.orders import LIVE, TERMINAL, Order, OrderEvent, Trade, create
+from algosat.domain.orders import LIVE, TERMINAL, Order, OrderEvent, OrderTerms, Trade, create
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.orders.report_events import ReportEvents, events_from
+from algosat.domain.scope import EXTERNAL
 from algosat.errors import NotFound
-from algosat.store import audit, ledger
+from algosat.store import audit, ledger, queries
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
@@ -118,15 +119,31 @@ def _row_of(connection: Connection, report: OrderReport) -> Any:
     return _BY_ID.first(connection, order_id=_imported_id(report))
 
 
+def order_of(connection: Connection, report: OrderReport) -> Order | None:
+    """Return the order that a report is about, or None if it is not known."""
+    row = _row_of(connection, report)
+    return None if row is None else order_from(row)
+
+
 def _import(connection: Connection, desk: Desk, report: OrderReport) -> tuple[Order, Cause]:
     """Store an external order. It counts in the book, and the engine never changes it."""
     cause = Cause(ACTOR, report.broker_order_id)
-    terms = replace(report.terms, account=desk.account)
+    terms = replace(report.terms, account=desk.account, strategy=_strategy_of(connection, desk, report.terms))
     order = create(_imported_id(report), terms, desk.clock(), external=True)
     data = {"broker_order_id": report.broker_order_id, "tag": report.tag}
     audit.append(connection, order.created_at, "broker.order_imported", order.id, cause, data)
     _log.warning("order_imported", order=order.id, broker_order=report.broker_order_id, tag=report.tag)
     return ledger.add(connection, order, cause), cause
+
+
+def _strategy_of(connection: Connection, desk: Desk, terms: OrderTerms) -> str | None:
+    """Return the strategy of an external order: none if the order reduces a position held by hand.
+
+    Then a person has closed or reduced that position in the broker's terminal. Every other external order
+    opens or changes an external position.
+    """
+    held = queries.held(connection, desk.account, "", terms.symbol, terms.product.value)
+    return None if held * terms.side.sign < 0 else EXTERNAL
 
 
 def _imported_id(report: OrderReport) -> str:

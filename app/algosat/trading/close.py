@@ -17,7 +17,7 @@ from algosat.domain.closing import CloseReason
 from algosat.domain.decimals import ZERO, to_text
 from algosat.domain.instruments import Instrument
 from algosat.domain.orders import Order, OrderType, Product
-from algosat.domain.scope import IN_HALTS, Scope
+from algosat.domain.scope import EXTERNAL, IN_HALTS, Scope
 from algosat.errors import Conflict, InvalidBody, NothingToClose
 from algosat.store import audit, queries
 from algosat.store.audit import Cause
@@ -32,13 +32,15 @@ _BY_HAND: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class PositionFilter:
-    """A selection of lines; None selects all."""
+    """A selection of lines; None selects all, except that external positions must be named as a strategy."""
 
     strategy: str | None = None  # '': positions of orders placed by hand
     symbol: str | None = None
     product: Product | None = None
 
     def selects(self, key: LineKey) -> bool:
+        if self.strategy is None and key[0] == EXTERNAL:
+            return False
         wanted = (self.strategy, self.symbol, self.product and self.product.value)
         return all(each in (None, held) for each, held in zip(wanted, key, strict=True))
 
@@ -363,11 +365,12 @@ def _lines(connection: Connection, desk: Desk, chosen: PositionFilter) -> dict[L
 def _why_nothing(
     connection: Connection, desk: Desk, symbol: str, strategy: str | None, product: Product | None
 ) -> str:
-    held = _held(connection, desk, PositionFilter(symbol=symbol))
-    products = sorted(key[2] for key in held if key[0] == (strategy or _BY_HAND))
+    positions = queries.open_positions(connection, desk.account)
+    held = {(each.strategy, each.product) for each in positions if each.symbol == symbol}
+    products = sorted(held_as for holder, held_as in held if holder == (strategy or _BY_HAND))
     if products:
         return f"{symbol} is not held as {product}, but as {' and '.join(products)}"
-    others = sorted({key[0] for key in held})
+    others = sorted({holder for holder, _ in held})
     if not others:
         return f"nothing of {symbol} is held"
     names = " and ".join(f"strategy {name!r}" if name else "orders placed by hand" for name in others)

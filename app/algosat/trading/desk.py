@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 import structlog
 
@@ -30,6 +31,8 @@ from algosat.store.wakeup import channels
 from algosat.store.wakeup.channels import Notifier
 from algosat.store.writer import Writer
 from algosat.trading import live_calendar
+
+_ON_NO_NOTE: Final = (EngineCode.EXPIRY_SETTLED, EngineCode.BOOK_ADJUSTED)
 
 _log = structlog.get_logger(__name__)
 
@@ -144,7 +147,7 @@ class Charging:
 
     def note(self, order: Order, trade: Trade) -> ContractNote | None:
         """Return the note that a trade belongs to; None if it is on none, or its fees are not known."""
-        if order.code == EngineCode.EXPIRY_SETTLED or self._settings.brokerage == "none":
+        if order.code in _ON_NO_NOTE or self._settings.brokerage == "none":
             return None
         try:
             kind = self._kind(order.terms.symbol)

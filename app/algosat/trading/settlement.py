@@ -1,8 +1,7 @@
 """Settle positions in expired contracts at the exchange's final settlement price.
 
-The exchange closes such positions itself. In the ledger the settlement of a position is an external order
-with one trade, dated at the end of the contract's trading. Position, cash, fees and audit trail follow from
-it as from any other trade.
+The exchange closes such positions itself. In the ledger the settlement of a position is an entry
+(`book_entries`), dated at the end of the contract's trading.
 """
 
 from __future__ import annotations
@@ -14,22 +13,13 @@ from sqlalchemy import Connection
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import FinalSettlement, Instrument, SettlementMethod
-from algosat.domain.orders import (
-    EventKind,
-    Order,
-    OrderEvent,
-    OrderTerms,
-    OrderType,
-    Product,
-    Side,
-    Trade,
-    create,
-)
+from algosat.domain.orders import Order, Product
 from algosat.domain.positions import Position
 from algosat.domain.reason_codes import EngineCode
-from algosat.store import ledger, queries
+from algosat.store import queries
 from algosat.store.audit import Cause
-from algosat.trading import alerts, daily_pnl, place
+from algosat.trading import alerts, book_entries, daily_pnl
+from algosat.trading.book_entries import BookEntry
 from algosat.trading.desk import Desk
 
 
@@ -63,25 +53,18 @@ def settle(connection: Connection, desk: Desk, settlement: FinalSettlement, caus
 def _settle_position(
     connection: Connection, desk: Desk, position: Position, settlement: FinalSettlement, cause: Cause
 ) -> Order:
-    terms = OrderTerms(
-        account=position.account,
+    entry = BookEntry(
+        strategy=position.strategy,
         symbol=position.symbol,
-        side=Side.SELL if position.quantity > 0 else Side.BUY,
-        quantity=abs(position.quantity),
-        type=OrderType.MARKET,
         product=Product(position.product),
+        quantity=-position.quantity,
+        price=settlement.price,
+        at=settlement.at,
+        code=EngineCode.EXPIRY_SETTLED,
+        reason=f"the contract expired and is settled at {settlement.price}",
         reduce_only=True,
-        strategy=position.strategy or None,
     )
-    now = desk.clock()
-    order = ledger.add(connection, create(place.new_id(), terms, now, external=True), cause)
-    trade = Trade(f"settlement-{order.id}", terms.quantity, settlement.price, settlement.at)
-    reason = f"the contract expired and is settled at {settlement.price}"
-    events = (
-        OrderEvent(EventKind.SUBMITTING, now, EngineCode.EXPIRY_SETTLED, reason),
-        OrderEvent(EventKind.FILLED, now, trade=trade),
-    )
-    settled = ledger.record_all(connection, order, events, cause, desk.books)
+    settled, events = book_entries.book(connection, desk, entry, cause, trade_prefix="settlement")
     daily_pnl.include_late_trades(connection, desk, settled, events)
     return settled
 

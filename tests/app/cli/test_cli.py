@@ -45,6 +45,7 @@ def refused(result: Result) -> str:
 def test_every_command_has_help() -> None:
     for arguments in (
         [],
+        ["book"],
         ["broker"],
         ["config"],
         ["db"],
@@ -337,3 +338,16 @@ def test_engine_idle_waits_for_requests_under_way(run: Run, monkeypatch: pytest.
 def test_broker_is_asked_through_the_engine_only(run: Run) -> None:
     assert "no engine runs" in refused(run("broker", "session"))
     assert "paper" in refused(run("broker", "session", "--account", "nowhere"))
+
+
+def test_book_is_adjusted_and_its_differences_are_listed(run: Run, directory: Path) -> None:
+    with Chosen(directory).desk() as desk:
+        replace_instruments(desk, instruments())
+        set_prices(desk)
+    adjusted = ("--symbol", "ALPHA-EQ", "--product", "delivery", "--quantity", "5", "--price", "0")
+    assert run("book", "adjust", *adjusted, "--reason", "bonus").output.startswith("adjusted (b")
+    assert run("book", "adjust", "--cash", "-2.5", "--reason", "charges").exit_code == 0
+    assert "other than 0" in refused(run("book", "adjust", "--reason", "nothing"))
+    assert run("book", "adjust", "--cash", "x", "--reason", "charges").exit_code == 2
+    assert run("book", "compare").output == "requested\n"
+    assert run("book", "differences", "--all").output == "not compared\tnever\t-\n"

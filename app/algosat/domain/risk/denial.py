@@ -40,6 +40,8 @@ class DenialCode(Code):
 
     BEING_CLOSED = "being_closed", "The position is being closed. Wait for the close, or withdraw it."
 
+    EXTERNAL_ENTRY = "external_entry", "Under the strategy `external`, only exits pass."
+
     OFF_TICK = "off_tick", "A price is not a multiple of the instrument's tick."
     OFF_LOT = "off_lot", "The quantity is not a multiple of the instrument's lot."
     ABOVE_FREEZE_QUANTITY = (
@@ -56,7 +58,10 @@ class DenialCode(Code):
 
     NOT_REDUCING = "not_reducing", "A reduce-only order must be opposite to a position of its own book."
     MORE_THAN_HELD = "more_than_held", "The quantity exceeds what is left of the position."
-    NO_HOLDINGS = "no_holdings", "Delivery sells need holdings that no other order sells already."
+    NO_HOLDINGS = (
+        "no_holdings",
+        "Sells need holdings that no other order sells; use strategy `external` for shares bought elsewhere.",
+    )
 
     ORDER_QUANTITY = "order_quantity", "The quantity exceeds the limit for one order in shares."
     ORDER_VALUE = "order_value", "The value exceeds the limit for one order in shares."

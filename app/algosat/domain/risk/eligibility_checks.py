@@ -9,6 +9,7 @@ from algosat.domain.market_phases import has_ended, takes
 from algosat.domain.orders import OrderTerms, Product, Side
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskSnapshot
+from algosat.domain.scope import EXTERNAL
 
 
 def nothing_is_unknown(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
@@ -30,6 +31,17 @@ def position_is_not_being_closed(terms: OrderTerms, snapshot: RiskSnapshot) -> D
     return Denial(
         DenialCode.BEING_CLOSED,
         f"close {snapshot.closed_by} of this position is under way: wait for it, or withdraw it",
+    )
+
+
+def external_positions_are_only_reduced(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if terms.strategy != EXTERNAL or snapshot.is_exit(terms):
+        return None
+    held = snapshot.position.quantity
+    return Denial(
+        DenialCode.EXTERNAL_ENTRY,
+        f"the strategy {EXTERNAL} holds what was opened outside Algosat, {held} of {terms.symbol}: "
+        "an order under it can only reduce that position",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from algosat.store.tables.base import metadata
+from algosat.store.tables.books import UNSETTLED_DIFFERENCE, book_comparisons, book_differences
 from algosat.store.tables.closes import IS_UNFINISHED, close_lines, closes
 from algosat.store.tables.control import (
     alerts,
@@ -43,9 +44,12 @@ __all__ = [
     "IS_UNFINISHED",
     "LATER_SLICE",
     "NOT_DENIED",
+    "UNSETTLED_DIFFERENCE",
     "WORKING_STATUS",
     "alerts",
     "balances",
+    "book_comparisons",
+    "book_differences",
     "broker_calls",
     "calendar_entries",
     "close_lines",

@@ -145,6 +145,7 @@ DELIVERED = replace(SHARE, expiry=date(2026, 11, 21), settlement=SettlementMetho
 CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.HALTED, BUY, snapshot_with(halts=("a breach (all)",))),
     (DenialCode.BEING_CLOSED, BUY, snapshot_with(closed_by="c1", position=LONG)),
+    (DenialCode.EXTERNAL_ENTRY, replace(BUY, strategy="external"), snapshot_with(position=LONG)),
     (DenialCode.SYMBOL_NOT_ALLOWED, BUY, account_with(allowed_symbols=("BRAVO-EQ",))),
     (DenialCode.CONTRACT_EXPIRED, BUY, snapshot_with(instrument=replace(SHARE, expiry=date(2026, 11, 19)))),
     (DenialCode.NEAR_DELIVERY, BUY, snapshot_with(instrument=DELIVERED)),
