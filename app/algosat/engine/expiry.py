@@ -14,7 +14,7 @@ import structlog
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import FinalSettlement, Instrument
-from algosat.domain.orders import EventKind, Order, Status
+from algosat.domain.orders import EventKind, Order, Status, Validity
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
@@ -163,12 +163,14 @@ def _alert_of_unsettled(desk: Desk, instrument: Instrument) -> None:
 
 
 def _ended_at(desk: Desk, order: Order, instrument: Instrument) -> datetime | None:
-    """Return when a day order has certainly expired, or None if its market never closes.
+    """Return when a day order has certainly expired, or None if its market never closes or it is GTC.
 
     The day of an after-market order is the one on which it is sent.
 
     An external order placed on a day without trading is valid for the next trading day.
     """
+    if order.terms.validity is Validity.GTC:
+        return None
     calendar, where = desk.calendar, (instrument.segment, instrument.has_derivatives)
     closes_at = calendar.closes_at(*where, order.due_at) or calendar.closes_at(
         *where, calendar.next_open(*where, order.due_at)

@@ -21,7 +21,7 @@ class BookOrder:
     tag: str
     terms: OrderTerms
     status: Status
-    day: date  # the trading day on which it is valid
+    day: date  # the trading day on which it is valid; of a GTC order, the one on which it was placed
     placed_at: datetime
     updated_at: datetime
     limit: Decimal | None = None  # the worst price it may trade at now; None until a stop is triggered

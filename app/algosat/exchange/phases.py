@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from algosat.domain.market_phases import Phase
-from algosat.domain.orders import OrderType, Status
+from algosat.domain.orders import OrderType, Status, Validity
 from algosat.exchange import matching
 from algosat.exchange.exchange_events import Changed
 from algosat.exchange.listings import Listing
@@ -35,12 +35,12 @@ def enter(rules: Rules, listing: Listing, book: SymbolBook, phase: Phase, at: da
         book, more = _match_at_one_price(rules, listing, book, at)
         changed += more
     if before in _CLOSING_AUCTION and phase not in _CLOSING_AUCTION:
-        book, more = end_all(book, Status.CANCELLED, "not filled in the closing auction", at)
+        book, more = _end_day_orders(book, Status.CANCELLED, "not filled in the closing auction", at)
         changed += more
     if phase is Phase.CONTINUOUS:
         book = _begin_continuous_trading(book)
     if phase is Phase.CLOSED:
-        book, more = end_all(book, Status.EXPIRED, "the day is over", at)
+        book, more = _end_day_orders(book, Status.EXPIRED, "the day is over", at)
         changed += more
     return book, changed
 
@@ -49,7 +49,7 @@ def _expire_earlier_days(rules: Rules, book: SymbolBook, at: datetime) -> Step:
     if not book.orders:
         return book, ()
     today = rules.day(at)
-    old = [order for order in book.orders if order.day < today]
+    old = [order for order in book.orders if order.day < today and not _outlasts_the_day(order)]
     return _with_orders(book, [order.ended(Status.EXPIRED, "the day is over", at) for order in old])
 
 
@@ -60,7 +60,7 @@ def _begin_continuous_trading(book: SymbolBook) -> SymbolBook:
 
 
 def _begin_closing_auction(book: SymbolBook, at: datetime) -> Step:
-    """Keep limit orders within the auction's band; cancel stops and all other limit orders."""
+    """Keep limit orders within the auction's band; cancel stops and all other limit orders of the day."""
     if book.quote is None:
         return book, ()
     reference = book.quote.last
@@ -70,7 +70,8 @@ def _begin_closing_auction(book: SymbolBook, at: datetime) -> Step:
         [
             order.ended(Status.CANCELLED, "cancelled at the start of the closing auction", at)
             for order in book.orders
-            if order.limit is None or not within_auction_band(order.limit, reference)
+            if not _outlasts_the_day(order)
+            and (order.limit is None or not within_auction_band(order.limit, reference))
         ],
     )
 
@@ -96,6 +97,10 @@ def _match_at_one_price(rules: Rules, listing: Listing, book: SymbolBook, at: da
     return book, tuple(map(Changed, changed))
 
 
+def _outlasts_the_day(order: BookOrder) -> bool:
+    return order.terms.validity is Validity.GTC
+
+
 def _is_market(order: BookOrder) -> bool:
     return order.terms.type is OrderType.MARKET
 
@@ -103,6 +108,12 @@ def _is_market(order: BookOrder) -> bool:
 def end_all(book: SymbolBook, status: Status, reason: str, at: datetime) -> Step:
     """End every live order of a symbol."""
     return _with_orders(book, [order.ended(status, reason, at) for order in book.orders])
+
+
+def _end_day_orders(book: SymbolBook, status: Status, reason: str, at: datetime) -> Step:
+    """End the live orders that do not outlast the day."""
+    ending = [order for order in book.orders if not _outlasts_the_day(order)]
+    return _with_orders(book, [order.ended(status, reason, at) for order in ending])
 
 
 def _with_orders(book: SymbolBook, orders: list[BookOrder]) -> Step:

@@ -14,7 +14,7 @@ from algosat.config.settings import Settings
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.instruments import FinalSettlement, SettlementMethod
-from algosat.domain.orders import PendingRequest, Product, Side, Status
+from algosat.domain.orders import PendingRequest, Product, Side, Status, Validity
 from algosat.domain.positions import Position
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.scope import ACCOUNT
@@ -134,6 +134,15 @@ def test_order_of_today_does_not_expire_while_its_market_is_open(rig: EngineRig)
     rig.reconcile()
     rig.do_duties(at(9, 59))
     assert order_now(rig.desk, order).status is Status.OPEN
+
+
+def test_gtc_order_does_not_expire_at_the_end_of_its_day(rig: EngineRig, clock: FakeClock) -> None:
+    order = accepted(rig.desk, buy(rig.desk, validity=Validity.GTC))
+    for day in (20, 23):
+        clock.at = at(12, 0, day=day)
+        rig.reconcile()
+        rig.do_duties(at(12, 1, day=day))
+        assert order_now(rig.desk, order).status is Status.OPEN
 
 
 def test_market_that_never_closes_expires_and_squares_off_nothing(

@@ -7,7 +7,7 @@ import pytest
 
 from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar
 from algosat.domain.market_phases import packaged
-from algosat.domain.orders import Side, Status
+from algosat.domain.orders import Side, Status, Validity
 from tests.app.exchange.manual_exchange import SHARE, UNIVERSE, ManualExchange, ioc, rules_of, terms_of
 
 WITH_DERIVATIVES = "NOVA-EQ"  # has a future, and so a closing auction
@@ -185,6 +185,32 @@ def test_day_orders_expire_at_midnight_in_a_market_that_never_closes() -> None:
     order = exchange.place(terms_of(limit_price="90"))
     exchange.until(at("00:00", "2026-11-21"))
     assert exchange.order(order).status is Status.EXPIRED
+
+
+def test_gtc_orders_rest_over_nights_and_auctions_until_they_trade() -> None:
+    exchange = opened_at("15:10")
+    orders = [
+        exchange.place(share(limit_price="96", validity=Validity.GTC)),  # outside the auction's band
+        exchange.place(share(trigger_price="105", validity=Validity.GTC)),
+    ]
+    for moment in ("15:15", "15:21", "15:30", "15:35", "15:59", "18:00"):
+        exchange.until(at(moment))
+        assert [exchange.order(order).filled_quantity for order in orders] == [0, 0]
+    exchange.until(at("10:00", "2026-11-23"))
+    assert all(exchange.order(order).is_live for order in orders)
+    exchange.quote(WITH_DERIVATIVES, last="95", bid="94.90", ask="95.10", volume="50000")
+    exchange.quote(WITH_DERIVATIVES, last="106", bid="105.90", ask="106.10", volume="90000")
+    assert [exchange.order(order).status for order in orders] == [Status.FILLED, Status.FILLED]
+
+
+def test_gtc_order_outlasts_midnight_in_a_market_that_never_closes() -> None:
+    exchange = ManualExchange(rules_of(calendar=AlwaysOpen()), at=at("23:59"))
+    exchange.quote()
+    order = exchange.place(terms_of(limit_price="90", validity=Validity.GTC))
+    exchange.until(at("00:00", "2026-11-22"))
+    assert exchange.order(order).status is Status.OPEN
+    exchange.cancel(order)
+    assert exchange.order(order).status is Status.CANCELLED
 
 
 def test_exchange_is_closed_after_the_end_of_its_calendar() -> None:

@@ -46,6 +46,7 @@ class Product(StrEnum):
 class Validity(StrEnum):
     DAY = "day"
     IOC = "ioc"
+    GTC = "gtc"  # good till cancelled: over any number of days. Few venues have it: see `Capabilities`
 
 
 class TradingSession(StrEnum):

@@ -6,7 +6,7 @@ from algosat.domain import margin
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.market_phases import has_ended, takes
-from algosat.domain.orders import OrderTerms, Product, Side
+from algosat.domain.orders import OrderTerms, Product, Side, Validity
 from algosat.domain.risk.denial import Denial, DenialCode
 from algosat.domain.risk.snapshot import RiskSnapshot
 from algosat.domain.scope import EXTERNAL
@@ -75,6 +75,9 @@ def contract_is_not_near_delivery(terms: OrderTerms, snapshot: RiskSnapshot) -> 
 
 def product_fits_instrument(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     kind = snapshot.priced_position.kind
+    if terms.product is Product.INTRADAY and terms.validity is Validity.GTC:
+        detail = "an intraday position is closed at the end of the day: give the order the validity day"
+        return Denial(DenialCode.PRODUCT_NOT_ALLOWED, detail)
     if margin.may_trade(kind, terms.product):
         return None
     return Denial(DenialCode.PRODUCT_NOT_ALLOWED, f"{kind} cannot be traded as {terms.product}")

@@ -150,6 +150,11 @@ CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.CONTRACT_EXPIRED, BUY, snapshot_with(instrument=replace(SHARE, expiry=date(2026, 11, 19)))),
     (DenialCode.NEAR_DELIVERY, BUY, snapshot_with(instrument=DELIVERED)),
     (DenialCode.PRODUCT_NOT_ALLOWED, replace(BUY, product=Product.CARRY), SNAPSHOT),
+    (
+        DenialCode.PRODUCT_NOT_ALLOWED,
+        replace(BUY, product=Product.INTRADAY, validity=Validity.GTC),
+        SNAPSHOT,
+    ),
     (DenialCode.NOT_SUPPORTED, STOP_LIMIT, takes(order_types=frozenset({OrderType.LIMIT}))),
     (DenialCode.NOT_SUPPORTED, replace(BUY, validity=Validity.IOC), takes(validities=frozenset())),
     (DenialCode.NOT_SUPPORTED, EXIT, takes(products=frozenset({Product.CARRY}), position=LONG)),
