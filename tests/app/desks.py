@@ -81,6 +81,15 @@ def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[D
         database.close()
 
 
+def other_account(desk: Desk, account: str = "dollars") -> Desk:
+    """Open the desk of another account on the same store, with its own market and cash."""
+    other = replace(desk, account=account, venue=account, engine_channel=f"engine.{account}", currency="USD")
+    replace_instruments(other, instruments())
+    desk.writer.run(lambda connection: ledger.deposit(connection, account, Decimal(1_000_000)))
+    set_prices(other)
+    return other
+
+
 def set_prices(desk: Desk, **last: str) -> None:
     """Set fresh prices: 100 for every instrument, unless named (ALPHA="101", NOVA="99")."""
     board = QuoteBoard(desk)
@@ -102,11 +111,12 @@ def terms_of(
 
 
 def buy(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
-    return place.place_order(desk, terms_of(quantity, **differences), CAUSE).order
+    return place.place_order(desk, terms_of(quantity, account=desk.account, **differences), CAUSE).order
 
 
 def sell(desk: Desk, quantity: str = "10", **differences: Any) -> Order:
-    return place.place_order(desk, terms_of(quantity, side=Side.SELL, **differences), CAUSE).order
+    terms = terms_of(quantity, account=desk.account, side=Side.SELL, **differences)
+    return place.place_order(desk, terms, CAUSE).order
 
 
 def advance(desk: Desk, order: Order, *kinds: EventKind, fill: str | None = None, at: str = "100") -> Order:
@@ -136,7 +146,8 @@ def hold(
     desk: Desk, quantity: str = "10", *, at: str = "100", side: Side = Side.BUY, **differences: Any
 ) -> Order:
     """Open a position by an order that is filled completely. Returns the order."""
-    order = place.place_order(desk, terms_of(quantity, side=side, limit=at, **differences), CAUSE).order
+    terms = terms_of(quantity, account=desk.account, side=side, limit=at, **differences)
+    order = place.place_order(desk, terms, CAUSE).order
     return advance(desk, order, EventKind.SUBMITTING, EventKind.ACCEPTED, fill=quantity, at=at)
 
 

@@ -1,41 +1,166 @@
-"""The engine's threads, from taking the lead to releasing it."""
+"""The engine's threads, from taking the lead to releasing it: a lane for each account.
+
+A lane has its own threads, broker, workers, circuit breaker and outbound limits. A broker that hangs, fails
+or does not start delays its own lane only.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.live import LiveSettings
 from algosat.engine.assembly import Components
-from algosat.engine.heartbeat import EngineHeartbeat, alert_of_absence
+from algosat.engine.heartbeat import AccountHeartbeat, EngineHeartbeat, alert_of_absence
 from algosat.engine.quotes import FLUSH_EVERY
-from algosat.errors import AlgosatError
 from algosat.store.leader_lock import NotLeading
 from algosat.store.wakeup.channels import Listener
 from algosat.systemd import notify
-from algosat.trading.desk import Desk
 
 _FIRST_WAIT: Final = 0.01  # seconds
 _DUTIES_EVERY: Final = 0.1  # seconds
+_CONNECT_SECONDS: Final = 2.0  # for all brokers, before the engine says that it leads
+_CONNECT_EVERY: Final = 5.0  # seconds between attempts to start a broker
 _SILENT_AFTER: Final = timedelta(seconds=15)  # without a write, the watchdog is not notified any more
+_STOP_SECONDS: Final = 20.0  # for a lane; a broker call that hangs is left behind
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
+class Stopping:
+    """The end of the engine: asked for from outside, or because the lead was lost."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+        self.failure: NotLeading | None = None
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._event.wait(seconds)
+
+    def end(self, failure: NotLeading | None = None) -> None:
+        self.failure = self.failure or failure
+        self._event.set()
+
+    def attempt(self, name: str, step: Callable[[], T], **context: Any) -> T | None:
+        """Run one step. A step that fails is tried again in the next round; a lost lead ends the engine."""
+        try:
+            return step()
+        except NotLeading as error:
+            self.end(error)
+        except Exception:  # noqa: BLE001 - an adapter's mistake must not end the lanes of other accounts
+            _log.exception("round_failed", part=name, **context)
+        return None
+
+
+class Lane:
+    """The threads of one account: sends its orders, processes its reports and does its periodic duties."""
+
+    def __init__(self, components: Components, listener: Listener, poll: float, stopping: Stopping) -> None:
+        """Build the lane.
+
+        Args:
+            listener: The account's wake-up channel for orders.
+            poll: Seconds after which the lane looks for orders without a wake-up.
+        """
+        self._components, self._listener, self._poll = components, listener, poll
+        self._stopping = stopping
+        self.account = components.desk.account
+        self.heartbeat = AccountHeartbeat(components)
+        self._connected = threading.Event()
+        works = {
+            "router": self._run_router,
+            "duties": self._run_duties,
+            "broker": self._run_broker,
+        }
+        self._threads = [
+            threading.Thread(target=work, name=f"{name} {self.account}", daemon=True)
+            for name, work in works.items()
+        ]
+
+    def start(self) -> None:
+        """Start the threads. One of them connects to the broker."""
+        components = self._components
+        components.reconciler.mark_interrupted()
+        components.report_processor.start()
+        alert_of_absence(components.desk)
+        for thread in self._threads:
+            thread.start()
+
+    def await_connection(self, seconds: float) -> None:
+        """Wait until the broker has started, but no longer than `seconds`."""
+        self._connected.wait(seconds)
+
+    def step_requests(self) -> None:
+        """Begin to answer what API and command line ask of the broker."""
+        self._attempt("requests", self._components.requests.step)
+
+    def stop(self) -> None:
+        """End the threads, and reject the orders that were certainly not sent."""
+        for thread in self._threads:
+            thread.join(timeout=10)
+        self._components.router.stop()
+        for workers in self._components.workers:
+            workers.close()
+        self._components.broker.stop()
+        self._components.report_processor.stop()
+
+    def _run_router(self) -> None:
+        wait = _FIRST_WAIT
+        while not self._stopping.is_set():
+            self._listener.wait(wait)
+            retry_in: float | None = self._attempt("route", self._components.send_due)
+            wait = self._poll if retry_in is None else min(retry_in, self._poll)
+
+    def _run_broker(self) -> None:
+        """Start the broker, then write its quotes and renew the state of the account."""
+        while not self._stopping.is_set() and not self._attempt("connect", self._connect):
+            self._stopping.wait(_CONNECT_EVERY)
+        self._attempt("instruments", self._components.instruments.step)
+        self._attempt("heartbeat", self.heartbeat.step)
+        self._connected.set()
+        while not self._stopping.wait(FLUSH_EVERY.total_seconds()):
+            self._attempt("heartbeat", self.heartbeat.step)
+
+    def _connect(self) -> bool:
+        components = self._components
+        components.broker.start(
+            components.report_processor.enqueue,
+            components.quotes.update,
+            components.feed_changed,
+        )
+        _log.info("engine_leads", broker=components.broker.name, account=self.account)
+        return True
+
+    def _run_duties(self) -> None:
+        components = self._components
+        while not self._stopping.wait(_DUTIES_EVERY):
+            if self._connected.is_set():
+                self._attempt("instruments", components.instruments.step)
+                self._attempt("reconcile", components.reconciler.step)
+                self._attempt("books", components.book_check.step)
+            self._attempt("duties", lambda: components.duties.step(components.reconciler.read_at))
+            self._attempt("sweep", components.sweeper.step)
+
+    def _attempt(self, name: str, step: Callable[[], T]) -> T | None:
+        return self._stopping.attempt(name, step, account=self.account)
+
+
 class Engine:
-    """Runs as the leader: sends orders, processes reports and does periodic duties until stopped."""
+    """Runs as the leader, with a lane for each account, until stopped."""
 
     def __init__(
         self,
-        desk: Desk,
-        components: Components,
-        listener: Listener,
+        all_components: Sequence[Components],
+        listeners: Sequence[Listener],
         requests: Listener,
         live: LiveSettings,
         stopping: threading.Event,
@@ -43,111 +168,68 @@ class Engine:
         """Build the engine.
 
         Args:
-            listener: The wake-up channel for orders.
-            requests: The wake-up channel for what API and command line ask of the broker.
-            stopping: Ends the engine when it is set; a thread that fails sets it too.
+            all_components: Those of each account, the first account's first.
+            listeners: The accounts' wake-up channels for orders.
+            requests: The wake-up channel for what API and command line ask of the brokers.
+            stopping: Ends the engine when it is set; a lost lead sets it too.
         """
-        self._desk, self._components, self._live = desk, components, live
-        self._listener, self._requests = listener, requests
-        self._stopping = stopping
-        self._heartbeat = EngineHeartbeat(desk, components)
-        self._failure: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._run_thread, args=(work,), name=name, daemon=True)
-            for name, work in (
-                ("duties", self._run_duties),
-                ("heartbeat", self._run_heartbeat),
-                ("requests", self._run_requests),
-            )
+        self._live, self._requests, self._stopping = live, requests, Stopping(stopping)
+        self._poll = live.files.algosat.engine.poll_seconds
+        self._lanes = [
+            Lane(components, listener, self._poll, self._stopping)
+            for components, listener in zip(all_components, listeners, strict=True)
         ]
+        self._requests_thread = threading.Thread(target=self._run_requests, name="requests", daemon=True)
+        self._heartbeat = EngineHeartbeat(all_components[0], [lane.heartbeat for lane in self._lanes])
 
     def run(self) -> None:
         """Work until stopped. Raises NotLeading when the lead is lost."""
-        self._start()
         try:
-            self._run_router()
+            for lane in self._lanes:
+                lane.start()
+            self._await_connections()
+            self._heartbeat.write()
+            self._requests_thread.start()
+            self._run_heartbeat()
         finally:
-            self._stopping.set()
+            self._stopping.end()
             self._shut_down()
-        if self._failure is not None:
-            raise self._failure
+        if self._stopping.failure is not None:
+            raise self._stopping.failure
 
-    def _start(self) -> None:
-        components = self._components
-        components.reconciler.mark_interrupted()
-        components.report_processor.start()
-        components.broker.start(
-            components.report_processor.enqueue,
-            components.quotes.update,
-            components.feed_changed,
-        )
-        components.instruments.step()
-        alert_of_absence(self._desk)
-        self._heartbeat.step()
-        for thread in self._threads:
-            thread.start()
-        _log.info("engine_leads", broker=components.broker.name, account=self._desk.account)
-
-    def _run_router(self) -> None:
-        poll = self._live.files.algosat.engine.poll_seconds
-        wait = _FIRST_WAIT
-        while not self._stopping.is_set():
-            self._listener.wait(wait)
-            if self._desk.clock() - self._heartbeat.last_write < _SILENT_AFTER:
-                notify("WATCHDOG=1")
-            retry_in: float | None = self._attempt("route", self._components.send_due)
-            wait = poll if retry_in is None else min(retry_in, poll)
-
-    def _run_thread(self, work: Callable[[], None]) -> None:
-        """End the engine if one of its threads fails; systemd restarts it."""
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - no failure may end the thread unnoticed
-            _log.exception("thread_failed", thread=threading.current_thread().name)
-            self._failure = error
-            self._stopping.set()
-
-    def _run_duties(self) -> None:
-        components = self._components
-        while not self._stopping.wait(_DUTIES_EVERY):
-            _ = self._live.current  # reading the settings notifies their listeners of changes
-            self._attempt("reconcile", components.reconciler.step)
-            self._attempt("duties", lambda: components.duties.step(components.reconciler.read_at))
-            self._attempt("books", components.book_check.step)
-            self._attempt("instruments", components.instruments.step)
-            self._attempt("sweep", components.sweeper.step)
+    def _await_connections(self) -> None:
+        """Wait until every broker has started, but not long for one that hangs."""
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        for lane in self._lanes:
+            lane.await_connection(max(deadline - time.monotonic(), 0))
 
     def _run_heartbeat(self) -> None:
         while not self._stopping.wait(FLUSH_EVERY.total_seconds()):
-            self._attempt("heartbeat", self._heartbeat.step)
+            _ = self._live.current  # reading the settings notifies their listeners of changes
+            self._stopping.attempt("heartbeat", self._heartbeat.step)
+            if self._heartbeat.silence() < _SILENT_AFTER:
+                notify("WATCHDOG=1")
 
     def _run_requests(self) -> None:
-        poll = self._live.files.algosat.engine.poll_seconds
         while not self._stopping.is_set():
-            self._attempt("requests", self._components.requests.step)
-            self._requests.wait(poll)
-
-    def _attempt(self, name: str, step: Callable[[], T]) -> T | None:
-        """Run one step. A step that fails is tried again in the next round; a lost lead ends the engine."""
-        try:
-            return step()
-        except NotLeading as error:
-            self._failure = error
-            self._stopping.set()
-        except (AlgosatError, SQLAlchemyError, OSError):
-            _log.exception("round_failed", part=name)
-        return None
+            for lane in self._lanes:
+                lane.step_requests()
+            self._requests.wait(self._poll)
 
     def _shut_down(self) -> None:
         notify("STOPPING=1")
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(timeout=10)
-        self._components.router.stop()
-        for workers in self._components.workers:
-            workers.close()
-        self._components.broker.stop()
-        self._components.report_processor.stop()
-        if self._failure is None:
-            self._attempt("heartbeat", lambda: self._heartbeat.write(leading=False))
+        ends = [
+            threading.Thread(target=lane.stop, name=f"end {lane.account}", daemon=True)
+            for lane in self._lanes
+        ]
+        for end in ends:
+            end.start()
+        for end, lane in zip(ends, self._lanes, strict=True):
+            end.join(_STOP_SECONDS)
+            if end.is_alive():
+                _log.error("lane_does_not_end", account=lane.account, seconds=_STOP_SECONDS)
+        if self._requests_thread.is_alive():
+            self._requests_thread.join(timeout=10)
+        if self._stopping.failure is None:
+            self._stopping.attempt("heartbeat", lambda: self._heartbeat.write(leading=False))
         _log.info("engine_ends")

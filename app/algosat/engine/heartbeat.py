@@ -1,8 +1,9 @@
-"""The engine's heartbeat: its row in the store, about every second, and the quotes received meanwhile."""
+"""The engine's heartbeat: its row in the store, written about every second, and the state of each account."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
@@ -26,54 +27,30 @@ _WRITE_EVERY: Final = timedelta(seconds=1)
 _RESTART: Final = timedelta(minutes=2)  # a shorter absence is not reported
 
 
-class EngineHeartbeat:
-    def __init__(self, desk: Desk, components: Components) -> None:
-        self._desk, self._components = desk, components
-        self._started = desk.clock()
-        self._version = version("algosat")  # read once: the files may be replaced while the engine runs
-        self._next_write = desk.clock()
-        self.last_write: datetime = desk.clock()  # when the store last accepted a write
+class AccountHeartbeat:
+    """The state of one account's lane, renewed by one of its own threads."""
+
+    def __init__(self, components: Components) -> None:
+        self._components, self._desk = components, components.desk
+        self.account = components.desk.account
+        self._next_look = self._desk.clock()
+        self._looked_at = self._desk.clock()
+        self._data: dict[str, Any] = {}
 
     def step(self) -> None:
-        """Write new quotes, and the heartbeat if it is due."""
+        """Write new quotes, and look at the account if that is due."""
         self._components.quotes.flush()
         now = self._desk.clock()
-        if has_come(self._next_write, now, within=_WRITE_EVERY):
-            self._next_write = now + _WRITE_EVERY
-            self.write()
-        self.last_write = now
+        if has_come(self._next_look, now, within=_WRITE_EVERY):
+            self._next_look = now + _WRITE_EVERY
+            self.look()
 
-    def write(self, *, leading: bool = True) -> None:
-        """Write the heartbeat, which health checks and operators read.
-
-        Raises NotLeading when another engine leads, so that an engine without orders to send notices it too.
-        """
-        data = self._data(leading=leading)
-        metrics.POSITIONS.set(data["positions"])
-        self._count_alerts()
-
-        def unit(connection: Connection) -> None:
-            self._components.fence(connection)
-            heartbeats.write(connection, heartbeats.ENGINE, self._desk.clock(), data)
-            self._components.write_calls(connection)
-
-        self._desk.writer.run(unit, durable=False)
-
-    def _count_alerts(self) -> None:
-        with self._desk.database.read() as connection:
-            numbers = alerts.numbers_open(connection, self._desk.account)
-        for kind, number in numbers.items():
-            metrics.ALERTS.labels(kind.value, kind.severity.value).set(number)
-
-    def _data(self, *, leading: bool) -> dict[str, Any]:
+    def look(self) -> None:
+        """Read the state of the account. The broker's session is asked, so this may hang."""
         session, reconciler = self._components.guarded_broker.session(), self._components.reconciler
         with self._desk.database.read() as connection:
             working, held = _counts(connection, self._desk.account)
-        return {
-            "pid": os.getpid(),
-            "version": self._version,
-            "leading": leading,
-            "started_at": self._started.isoformat(),
+        self._data = {
             "broker": {
                 "name": self._components.broker.name,
                 "account": self._desk.account,
@@ -86,6 +63,86 @@ class EngineHeartbeat:
             "working": working,
             "positions": held,
             "unpriced": self._components.duties.daily_loss.unpriced,
+        }
+        self._looked_at = self._desk.clock()
+
+    def write_calls(self, connection: Connection) -> None:
+        """Write the numbers of calls that the broker has counted."""
+        self._components.write_calls(connection)
+
+    def data(self) -> dict[str, Any]:
+        """Return the state of the account. The broker of a lane that hangs is not active."""
+        silence = abs(self._desk.clock() - self._looked_at)
+        if self._data and silence <= heartbeats.SILENT_AFTER:
+            return self._data
+        why = "its session has not answered" if self._data else "it has not started"
+        detail = f"{why} for {silence.total_seconds():.0f} s: read the engine's log"
+        broker = {"name": self._components.broker.name, "account": self.account, "expires_at": None}
+        unread: dict[str, Any] = {
+            "book_read_at": None,
+            "unknown": 0,
+            "working": 0,
+            "positions": 0,
+            "unpriced": [],
+        }
+        return {**unread, **self._data, "broker": {**broker, "active": False, "detail": detail}}
+
+
+class EngineHeartbeat:
+    """The engine's row: the process, the state of its first account, and that of each account."""
+
+    def __init__(self, first: Components, accounts: Sequence[AccountHeartbeat]) -> None:
+        self._desk, self._fence, self._accounts = first.desk, first.fence, accounts
+        self._started = first.desk.clock()
+        self._version = version("algosat")  # read once: the files may be replaced while the engine runs
+        self._next_write = first.desk.clock()
+        self._last_write = first.desk.clock()  # when the store last accepted a write
+
+    def step(self) -> None:
+        """Write the heartbeat if it is due."""
+        now = self._desk.clock()
+        if has_come(self._next_write, now, within=_WRITE_EVERY):
+            self._next_write = now + _WRITE_EVERY
+            self.write()
+
+    def silence(self) -> timedelta:
+        """Return the time since the store last accepted a write."""
+        return self._desk.clock() - self._last_write
+
+    def write(self, *, leading: bool = True) -> None:
+        """Write the heartbeat, which health checks and operators read.
+
+        Raises NotLeading when another engine leads, so that an engine without orders to send notices it too.
+        """
+        data = self._data(leading=leading)
+        metrics.POSITIONS.set(sum(each["positions"] for each in data["accounts"].values()))
+        self._count_alerts()
+
+        def unit(connection: Connection) -> None:
+            self._fence(connection)
+            heartbeats.write(connection, heartbeats.ENGINE, self._desk.clock(), data)
+            for account in self._accounts:
+                account.write_calls(connection)
+
+        self._desk.writer.run(unit, durable=False)
+        self._last_write = self._desk.clock()
+
+    def _count_alerts(self) -> None:
+        with self._desk.database.read() as connection:
+            numbers = [alerts.numbers_open(connection, each.account) for each in self._accounts]
+        for kind in numbers[0]:
+            total = sum(of_account[kind] for of_account in numbers)
+            metrics.ALERTS.labels(kind.value, kind.severity.value).set(total)
+
+    def _data(self, *, leading: bool) -> dict[str, Any]:
+        accounts = {each.account: each.data() for each in self._accounts}
+        return {
+            "pid": os.getpid(),
+            "version": self._version,
+            "leading": leading,
+            "started_at": self._started.isoformat(),
+            **accounts[self._accounts[0].account],
+            "accounts": accounts,
         }
 
 

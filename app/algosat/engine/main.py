@@ -69,27 +69,33 @@ def _run_engine(
     algosat = settings.algosat
     writer = Writer(database)
     notifier = backend.notifier(database, algosat.runtime_directory)
-    listener = backend.listener(database, algosat.runtime_directory, channels.ENGINE)
     requests = backend.listener(database, algosat.runtime_directory, channels.ENGINE_REQUESTS)
-    account = algosat.accounts[0]
-    desk = desks.build(settings, account, database, writer, notifier)
-    components = assemble(
-        desk,
-        configured_broker(algosat, account, writer, desk.calendar),
-        algosat.engine,
-        order_workers=workers.order_workers(),
-        cancel_workers=workers.cancel_workers(),
-        request_workers=workers.request_workers(),
-        encryption=Encryption(settings.security.encryption.keys),
-        fence=leader_lock.fence,
-    )
+    encryption = Encryption(settings.security.encryption.keys)
+    all_desks = desks.build_all(settings, database, writer, notifier)
+    listeners = [
+        backend.listener(database, algosat.runtime_directory, desk.engine_channel) for desk in all_desks
+    ]
+    components = [
+        assemble(
+            desk,
+            configured_broker(algosat, account, writer, desk.calendar),
+            algosat.engine,
+            order_workers=workers.order_workers(),
+            cancel_workers=workers.cancel_workers(),
+            request_workers=workers.request_workers(),
+            encryption=encryption,
+            fence=leader_lock.fence,
+        )
+        for desk, account in zip(all_desks, algosat.accounts, strict=True)
+    ]
     live = LiveSettings(settings, lambda: overrides.read(database))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     notify("STATUS=leading")
     try:
-        Engine(desk, components, listener, requests, live, stopping).run()
+        Engine(components, listeners, requests, live, stopping).run()
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
         requests.close()
         notifier.close()
         writer.close()

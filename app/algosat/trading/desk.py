@@ -52,12 +52,13 @@ class Desk:
     books: Bookkeeping
     defaults: Limits  # limits of the settings; the store holds what has been changed since
     square_off_before_close: timedelta
+    engine_channel: str = channels.ENGINE  # wakes the engine's lane of the account
     flattens_on_daily_loss: bool = False
     clock: Clock = now
     capabilities: Capabilities | None = None  # of the broker; None: it takes every order
 
     def wake_engine(self) -> None:
-        self.notifier.notify(channels.ENGINE)
+        self.notifier.notify(self.engine_channel)
 
     def notify_web(self, order_id: str) -> None:
         """Wake the requests that wait for this order, and the strategies."""
@@ -106,6 +107,7 @@ def build(
     return Desk(
         account=account.name,
         venue=account.venue,
+        engine_channel=channels.engine(account.name, is_first=account is algosat.accounts[0]),
         currency=account.currency,
         capabilities=BROKERS[account.broker].capabilities,
         database=database,

@@ -9,11 +9,10 @@ import pytest
 from sqlalchemy import func, select
 
 from algosat.config.settings import Settings
-from algosat.engine.heartbeat import EngineHeartbeat
 from algosat.store.tables import engine_requests
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
-from tests.app.engine.rig import build_rig
+from tests.app.engine.rig import build_rig, heartbeat_of
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -31,7 +30,7 @@ def exchange(desk: Desk, settings: Settings) -> Iterator[FakeExchange]:
     """Yield the exchange of an engine that answers requests until the test ends."""
     exchange = FakeExchange(FakeClock(desk.clock()))
     components = build_rig(desk, exchange, settings.algosat.engine).components
-    EngineHeartbeat(desk, components).step()
+    heartbeat_of(components).step()
     stopping = threading.Event()
 
     def serve() -> None:

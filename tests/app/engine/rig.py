@@ -12,6 +12,7 @@ from algosat.brokers.base import Broker
 from algosat.config.settings import EngineSettings
 from algosat.domain.orders import Order
 from algosat.engine.assembly import Components, assemble
+from algosat.engine.heartbeat import AccountHeartbeat, EngineHeartbeat
 from algosat.store import queries
 from algosat.trading.desk import Desk
 from tests.app.desks import order_now, set_prices
@@ -74,6 +75,13 @@ def build_rig(
     )
     components.reconciler.read_book()
     return EngineRig(desk, exchange, components)
+
+
+def heartbeat_of(components: Components) -> EngineHeartbeat:
+    """Return the heartbeat of an engine with one account, which has been looked at."""
+    account = AccountHeartbeat(components)
+    account.look()
+    return EngineHeartbeat(components, [account])
 
 
 def failing(error: Exception, *requests: str) -> Callable[[str], None]:

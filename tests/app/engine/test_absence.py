@@ -28,7 +28,7 @@ from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.calendar import EXCHANGE_TIME, ExchangeCalendar
 from algosat.domain.orders import LIVE, Order, OrderType, Product, Side, Status, Trade
 from algosat.domain.orders.report import OrderReport
-from algosat.engine.heartbeat import EngineHeartbeat, alert_of_absence
+from algosat.engine.heartbeat import alert_of_absence
 from algosat.store import queries
 from algosat.store.tables import alerts
 from algosat.store.verify.verify import verify
@@ -39,7 +39,7 @@ from algosat.trading.place import place_order
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.cases.world import ist
 from tests.app.desks import CAUSE, SHARE, open_desk, order_now, quote_of, terms_of
-from tests.app.engine.rig import EngineRig, build_rig
+from tests.app.engine.rig import EngineRig, build_rig, heartbeat_of
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 from tests.app.thorough import examples
@@ -229,7 +229,7 @@ def work(rig: EngineRig, market: Market) -> None:
     rig.reconcile()
     rig.components.duties.step(rig.components.reconciler.read_at)
     rig.route()
-    EngineHeartbeat(rig.desk, rig.components).write()
+    heartbeat_of(rig.components).write()
 
 
 def place(rig: EngineRig, market: Market, kind: Kind, quantity: int, distance: int) -> list[Order]:

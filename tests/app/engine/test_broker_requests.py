@@ -14,7 +14,6 @@ from algosat.config.settings import Settings
 from algosat.engine import workers
 from algosat.engine.assembly import Components
 from algosat.engine.broker_requests import BrokerRequests
-from algosat.engine.heartbeat import EngineHeartbeat
 from algosat.errors import (
     AlgosatError,
     BrokerError,
@@ -32,7 +31,7 @@ from algosat.store.tables import engine_requests as table
 from algosat.trading.desk import Desk
 from algosat.trading.engine_requests import MOST_WAITING, EngineRequests, RequestKind
 from tests.app.desks import CAUSE
-from tests.app.engine.rig import EngineRig
+from tests.app.engine.rig import EngineRig, heartbeat_of
 from tests.app.events import PATIENCE, wait_for
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import ENCRYPTION, FakeClock
@@ -48,7 +47,7 @@ def requests(desk: Desk) -> EngineRequests:
 @pytest.fixture
 def running(rig: EngineRig) -> EngineRig:
     """Return an engine that has written its heartbeat."""
-    EngineHeartbeat(rig.desk, rig.components).step()
+    heartbeat_of(rig.components).step()
     return rig
 
 
@@ -132,7 +131,7 @@ def test_engine_that_ended_meanwhile_is_named(
     running: EngineRig, desk: Desk, requests: EngineRequests
 ) -> None:
     def end() -> None:
-        EngineHeartbeat(desk, running.components).write(leading=False)
+        heartbeat_of(running.components).write(leading=False)
 
     with pytest.raises(EngineAbsent):
         ask(requests, desk, end)

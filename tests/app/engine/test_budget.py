@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from algosat.brokers.base import CallKind, Period, Quota
 from algosat.config.settings import Settings
 from algosat.engine.budget import Budget, quotas_of
-from algosat.engine.heartbeat import EngineHeartbeat
 from algosat.errors import BrokerRateLimited
 from algosat.trading.desk import Desk
 from tests.app.desks import buy
-from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
+from tests.app.engine.rig import EngineRig, build_rig, failing, heartbeat_of, no_fault
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -229,7 +228,7 @@ def test_calls_of_the_day_are_kept_over_a_restart(desk: Desk, clock: FakeClock, 
     for _ in range(20):
         clock.forward(seconds=1)
         rig.components.reconciler.read_book()
-    EngineHeartbeat(desk, rig.components).write()
+    heartbeat_of(rig.components).write()
     requests: list[str] = []
     exchange.before = requests.append
     clock.forward(seconds=1)

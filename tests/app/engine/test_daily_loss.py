@@ -16,7 +16,6 @@ from algosat.domain.orders import Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT, Scope
 from algosat.engine.daily_loss import DailyLossWatch
-from algosat.engine.heartbeat import EngineHeartbeat
 from algosat.engine.quotes import replace_instruments
 from algosat.monitoring.metrics import REGISTRY
 from algosat.store import audit
@@ -35,7 +34,7 @@ from tests.app.desks import (
     sell,
     set_prices,
 )
-from tests.app.engine.rig import EngineRig, build_rig
+from tests.app.engine.rig import EngineRig, build_rig, heartbeat_of
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -220,9 +219,8 @@ def test_unpriced_position_raises_one_alert_and_is_reported_until_it_has_a_price
     check(rig)
     check(rig)
     assert alerts(rig.desk) == [SECOND]
-    heartbeat = EngineHeartbeat(rig.desk, rig.components)
     for expected in ([SECOND], []):
-        heartbeat.write()
+        heartbeat_of(rig.components).write()
         assert open_alerts(rig.desk) == {("risk.unpriced", symbol) for symbol in expected}
         assert number_of_alerts("risk.unpriced", "critical") == len(expected)
         with rig.desk.database.read() as connection:

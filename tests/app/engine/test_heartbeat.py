@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 from algosat.config.settings import Settings
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
-from algosat.engine.heartbeat import EngineHeartbeat, alert_of_absence
+from algosat.engine.heartbeat import alert_of_absence
 from algosat.store import heartbeats
 from algosat.store.leader_lock import NotLeading
 from algosat.trading.desk import Desk
 from tests.app.desks import hold, open_alerts, set_prices
-from tests.app.engine.rig import build_rig
+from tests.app.engine.rig import build_rig, heartbeat_of
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -34,7 +34,7 @@ def test_heartbeat_of_an_engine_that_lost_the_lead_fails(
         if lost:
             raise NotLeading("another one leads")
 
-    heartbeat = EngineHeartbeat(desk, build_rig(desk, exchange, settings.algosat.engine, fence).components)
+    heartbeat = heartbeat_of(build_rig(desk, exchange, settings.algosat.engine, fence).components)
     heartbeat.step()
     before = last_heartbeat(desk)
     clock.forward(seconds=2)
@@ -60,7 +60,7 @@ def test_absence_during_trading_with_positions_is_an_alert(
 ) -> None:
     desk = replace(desk, calendar=ExchangeCalendar(market_phases.packaged()))
     clock.at = FRIDAY
-    heartbeat = EngineHeartbeat(desk, build_rig(desk, exchange, settings.algosat.engine).components)
+    heartbeat = heartbeat_of(build_rig(desk, exchange, settings.algosat.engine).components)
     heartbeat.write()
     clock.at = FRIDAY + away
     alert_of_absence(desk)
@@ -77,7 +77,7 @@ def test_absence_at_night_is_no_alert(
     desk = replace(desk, calendar=ExchangeCalendar(market_phases.packaged()))
     hold(desk)
     clock.at = FRIDAY + timedelta(hours=1)
-    EngineHeartbeat(desk, build_rig(desk, exchange, settings.algosat.engine).components).write()
+    heartbeat_of(build_rig(desk, exchange, settings.algosat.engine).components).write()
     clock.at = FRIDAY + timedelta(days=2, hours=18, minutes=44)  # 09:14 on Monday
     alert_of_absence(desk)
     assert open_alerts(desk) == set()

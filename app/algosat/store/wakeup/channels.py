@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Final, Protocol
 
-ENGINE: Final = "engine"
+ENGINE: Final = "engine"  # of the first account
 ENGINE_REQUESTS: Final = "engine-requests"
 WEB_PREFIX: Final = "web-"  # followed by the process id of a web worker
 LONGEST_MESSAGE: Final = 256  # bytes; longer messages are cut off
@@ -18,6 +18,11 @@ LONGEST_MESSAGE: Final = 256  # bytes; longer messages are cut off
 def web(pid: int | None = None) -> str:
     """Return the channel of one web worker, by default of this process."""
     return f"{WEB_PREFIX}{pid or os.getpid()}"
+
+
+def engine(account: str, *, is_first: bool) -> str:
+    """Return the channel of the engine's lane for an account."""
+    return ENGINE if is_first else f"{ENGINE}.{account}"
 
 
 class Listener(Protocol):
