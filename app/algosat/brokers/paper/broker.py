@@ -147,7 +147,9 @@ class PaperBroker:
 
     def open(self) -> None:
         """Take over the exchange in the store. Afterwards each `step` moves its market."""
-        self._open_venue = Venue(self._rules, self._store, self._now(), self._market_thread.announce)
+        self._open_venue = Venue(
+            self._rules, self._store, self.account, self._now(), self._market_thread.announce
+        )
 
     def step(self) -> Sequence[Quote]:
         """Move the market by one step."""

@@ -5,6 +5,8 @@ book, they show what the exchange accepted, whatever the engine believes.
 
 Opening them takes the exchange over. Writes under an earlier opening, by an engine that does not know
 yet that it was replaced, are refused.
+
+Each paper account has an exchange of its own, with its own orders and prices.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Date,
     Index,
     Integer,
-    Select,
     String,
     Table,
     bindparam,
@@ -42,53 +44,79 @@ from algosat.store.types import Json, Scaled, UtcTime
 
 T = TypeVar("T")
 
-paper_orders = Table(
-    "paper_orders",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("tag", String(64), nullable=False),  # not unique: a tag sent twice is two orders
-    Column("symbol", String(64), nullable=False),
-    Column("day", Date, nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("quantity", Scaled, nullable=False),
-    Column("filled_quantity", Scaled, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("placed_at", UtcTime, nullable=False),
-    Column("updated_at", UtcTime, nullable=False),
-    Column("data", Json, nullable=False),  # all other fields, as `codec` writes them
-)
-Index("ix_paper_orders_tag", paper_orders.c.tag)
-Index("ix_paper_orders_day", paper_orders.c.day)
 
-paper_trades = Table(
-    "paper_trades",
-    metadata,
-    Column("id", String(48), primary_key=True),
-    Column("order_id", String(32), nullable=False),
-    Column("tag", String(64), nullable=False),
-    Column("symbol", String(64), nullable=False),
-    Column("side", String(4), nullable=False),
-    Column("quantity", Scaled, nullable=False),
-    Column("price", Scaled, nullable=False),
-    Column("at", UtcTime, nullable=False),
-)
-Index("ix_paper_trades_order_id", paper_trades.c.order_id)
+@dataclass(frozen=True, slots=True)
+class ExchangeTables:
+    """The tables of some paper accounts."""
 
-# One row per symbol and two others, whose names are in lower case; symbols are not.
-paper_state = Table(
-    "paper_state",
-    metadata,
-    Column("name", String(32), primary_key=True),
-    Column("at", UtcTime, nullable=False),
-    Column("data", Json, nullable=False),
-)
+    orders: Table
+    trades: Table
+    # One row per symbol and two others, whose names are in lower case; symbols are not.
+    state: Table
+
+
+def _tables(prefix: str, key: Callable[[], list[Column[Any]]]) -> ExchangeTables:
+    """Declare the tables; `key` are the columns before the others of each primary key."""
+    orders = Table(
+        f"{prefix}_orders",
+        metadata,
+        *key(),
+        Column("id", String(32), primary_key=True),
+        Column("tag", String(64), nullable=False),  # not unique: a tag sent twice is two orders
+        Column("symbol", String(64), nullable=False),
+        Column("day", Date, nullable=False),
+        Column("status", String(20), nullable=False),
+        Column("quantity", Scaled, nullable=False),
+        Column("filled_quantity", Scaled, nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("placed_at", UtcTime, nullable=False),
+        Column("updated_at", UtcTime, nullable=False),
+        Column("data", Json, nullable=False),  # all other fields, as `codec` writes them
+    )
+    trades = Table(
+        f"{prefix}_trades",
+        metadata,
+        *key(),
+        Column("id", String(48), primary_key=True),
+        Column("order_id", String(32), nullable=False),
+        Column("tag", String(64), nullable=False),
+        Column("symbol", String(64), nullable=False),
+        Column("side", String(4), nullable=False),
+        Column("quantity", Scaled, nullable=False),
+        Column("price", Scaled, nullable=False),
+        Column("at", UtcTime, nullable=False),
+    )
+    state = Table(
+        f"{prefix}_state",
+        metadata,
+        *key(),
+        Column("name", String(32), primary_key=True),
+        Column("at", UtcTime, nullable=False),
+        Column("data", Json, nullable=False),
+    )
+    names = [column.name for column in key()]
+    Index(f"ix_{prefix}_orders_tag", *(orders.c[name] for name in (*names, "tag")))
+    Index(f"ix_{prefix}_orders_day", *(orders.c[name] for name in (*names, "day")))
+    Index(f"ix_{prefix}_trades_order_id", *(trades.c[name] for name in (*names, "order_id")))
+    return ExchangeTables(orders, trades, state)
+
+
+# Of the account `paper` alone: releases before the other tables go on with these after a rollback.
+_FIRST: Final = "paper"
+_OF_FIRST: Final = _tables("paper", list)
+paper_orders, paper_trades, paper_state = _OF_FIRST.orders, _OF_FIRST.trades, _OF_FIRST.state
+_OF_OTHERS: Final = _tables("account_paper", lambda: [Column("account", String(64), primary_key=True)])
 _EXCHANGE: Final = "exchange"
 _OPENING: Final = "opening"
 
-_CONFIRM_OPENING: Final = Prepared(
-    update(paper_state).where(paper_state.c.name == _OPENING, paper_state.c.data == bindparam("opening")),
-    ("at",),
-)
+
+def _confirm_opening(state: Table, *key: ColumnElement[bool]) -> Prepared:
+    is_opening = (state.c.name == _OPENING, state.c.data == bindparam("opening"))
+    return Prepared(update(state).where(*key, *is_opening), ("at",))
+
+
+_CONFIRM_FIRST: Final = _confirm_opening(_OF_FIRST.state)
+_CONFIRM_OTHER: Final = _confirm_opening(_OF_OTHERS.state, _OF_OTHERS.state.c.account == bindparam("account"))
 
 
 class UnitRunner(Protocol):
@@ -134,10 +162,14 @@ class Snapshot:
 
 
 class Persistence:
-    """The tables as opened by one venue."""
+    """The tables of one account as opened by one venue."""
 
-    def __init__(self, store: UnitRunner) -> None:
+    def __init__(self, store: UnitRunner, account: str) -> None:
         self._store = store
+        is_first = account == _FIRST
+        self._key = {} if is_first else {"account": account}
+        self._tables = _OF_FIRST if is_first else _OF_OTHERS
+        self._confirm = _CONFIRM_FIRST if is_first else _CONFIRM_OTHER
         self._opening: dict[str, int] = {}
         self._saved: dict[str, _SymbolState] = {}
 
@@ -151,13 +183,15 @@ class Persistence:
         """
 
         def work(connection: Connection) -> tuple[dict[str, int], Snapshot | None, Sequence[BookOrder]]:
-            rows = connection.execute(select(paper_state.c.name, paper_state.c.data))
+            stored = self._tables.state
+            rows = connection.execute(select(stored.c.name, stored.c.data).where(*self._own(stored)))
             state = {row.name: row.data for row in rows}
             opening = {"number": state.pop(_OPENING, {"number": 0})["number"] + 1}
-            replace_rows(paper_state).run(connection, {"name": _OPENING, "at": at, "data": opening})
+            row = {**self._key, "name": _OPENING, "at": at, "data": opening}
+            replace_rows(stored).run(connection, row)
             live = [status.value for status in LIVE]
-            wanted = (paper_orders.c.day == day) | paper_orders.c.status.in_(live)
-            orders = _orders(connection, select(paper_orders).where(wanted))
+            table = self._tables.orders
+            orders = self._orders(connection, (table.c.day == day) | table.c.status.in_(live))
             return opening, _snapshot(state, orders), orders
 
         self._opening, saved, orders = self._store.run(work)
@@ -174,31 +208,46 @@ class Persistence:
         Raises BrokerNotReached if another engine has opened the exchange since.
         """
         changed = {order.id: order for order in orders}.values()
-        rows = [codec.order_row(order) for order in changed]
-        trades = [row for order in changed for row in codec.trade_rows(order)]
+        rows = [{**self._key, **codec.order_row(order)} for order in changed]
+        trades = [{**self._key, **row} for order in changed for row in codec.trade_rows(order)]
         symbols = now.paths.keys() if whole else {order.terms.symbol for order in changed} & now.paths.keys()
         states = {symbol: now.of_symbol(symbol) for symbol in symbols}
         saved = self._saved
         new = {symbol: state for symbol, state in states.items() if not state.is_same(saved.get(symbol))}
         data: dict[str, dict[str, Any]] = {_EXCHANGE: {"sequence": now.market.sequence}}
         data |= {symbol: new[symbol].data() for symbol in sorted(new)}
-        state = [{"name": name, "at": at, "data": each} for name, each in data.items()]
+        state = [{**self._key, "name": name, "at": at, "data": each} for name, each in data.items()]
 
         def work(connection: Connection) -> None:
-            if _CONFIRM_OPENING.run(connection, {"opening": self._opening, "at": at}) != 1:
+            if self._confirm.run(connection, {**self._key, "opening": self._opening, "at": at}) != 1:
                 raise BrokerNotReached("another engine has taken over the paper exchange")
             # Upserts, because a write whose outcome was lost may be repeated.
-            replace_rows(paper_orders).run_each(connection, rows)
-            replace_rows(paper_trades).run_each(connection, trades)
-            replace_rows(paper_state).run_each(connection, state)
+            replace_rows(self._tables.orders).run_each(connection, rows)
+            replace_rows(self._tables.trades).run_each(connection, trades)
+            replace_rows(self._tables.state).run_each(connection, state)
 
         self._store.run(work, durable=False)
         saved.update(new)
 
     def with_tag(self, tag: str) -> Sequence[BookOrder]:
         """Return the orders with this tag, of any day, oldest first."""
-        query = select(paper_orders).where(paper_orders.c.tag == tag)
-        return self._store.run(lambda connection: _orders(connection, query))
+        has_tag = self._tables.orders.c.tag == tag
+        return self._store.run(lambda connection: self._orders(connection, has_tag))
+
+    def _own(self, table: Table) -> list[ColumnElement[bool]]:
+        return [table.c[name] == value for name, value in self._key.items()]
+
+    def _orders(self, connection: Connection, which: ColumnElement[bool]) -> Sequence[BookOrder]:
+        """Return the selected orders with their trades, oldest first."""
+        orders, trades = self._tables.orders, self._tables.trades
+        query = select(orders).where(*self._own(orders), which).order_by(orders.c.id)
+        rows = connection.execute(query).mappings().all()
+        found: dict[str, list[Trade]] = {}
+        for start in range(0, len(rows), 500):  # databases limit the number of values in one statement
+            is_one = trades.c.order_id.in_([row["id"] for row in rows[start : start + 500]])
+            for row in connection.execute(select(trades).where(*self._own(trades), is_one)).mappings():
+                found.setdefault(row["order_id"], []).append(codec.trade_from(row))
+        return [codec.order_from(row, codec.sorted_trades(found.get(row["id"], []))) for row in rows]
 
 
 def _snapshot(state: dict[str, Any], orders: Sequence[BookOrder]) -> Snapshot | None:
@@ -217,15 +266,3 @@ def _snapshot(state: dict[str, Any], orders: Sequence[BookOrder]) -> Snapshot | 
         if "settlement" in data
     }
     return Snapshot(Market(books=books, sequence=exchange["sequence"]), paths, settlements)
-
-
-def _orders(connection: Connection, query: Select[Any]) -> Sequence[BookOrder]:
-    """Return the selected orders with their trades, oldest first."""
-    rows = connection.execute(query.order_by(paper_orders.c.id)).mappings().all()
-    trades: dict[str, list[Trade]] = {}
-    for start in range(0, len(rows), 500):  # databases limit the number of values in one statement
-        ids = [row["id"] for row in rows[start : start + 500]]
-        found = connection.execute(select(paper_trades).where(paper_trades.c.order_id.in_(ids))).mappings()
-        for row in found:
-            trades.setdefault(row["order_id"], []).append(codec.trade_from(row))
-    return [codec.order_from(row, codec.sorted_trades(trades.get(row["id"], []))) for row in rows]

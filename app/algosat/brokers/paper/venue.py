@@ -46,7 +46,9 @@ _SNAPSHOT_EVERY: Final = timedelta(seconds=5)
 class Venue:
     """One exchange. Its methods may be called from any thread."""
 
-    def __init__(self, rules: Rules, store: UnitRunner, now: datetime, on_change: OnChange) -> None:
+    def __init__(
+        self, rules: Rules, store: UnitRunner, account: str, now: datetime, on_change: OnChange
+    ) -> None:
         self.rules = rules
         self._day = date.min  # whose contracts are listed
         self._day_began = now  # the first moment of that trading day; orders sent since then are published
@@ -55,7 +57,7 @@ class Venue:
         self._write_lock = threading.Lock()
         self._requests = count(1)
         self._at = now
-        self._persistence = Persistence(store)
+        self._persistence = Persistence(store, account)
         saved, orders = self._persistence.open(rules.day(now), now)
         self.rules, self._current = _resumed(rules, saved)
         self._answers: dict[int, tuple[int, Answered]] = {}

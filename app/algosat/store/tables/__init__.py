@@ -6,6 +6,7 @@ from algosat.store.tables.base import metadata
 from algosat.store.tables.books import UNSETTLED_DIFFERENCE, book_comparisons, book_differences
 from algosat.store.tables.closes import IS_UNFINISHED, close_lines, closes
 from algosat.store.tables.control import (
+    account_arming,
     alerts,
     broker_calls,
     calendar_entries,
@@ -46,6 +47,7 @@ __all__ = [
     "NOT_DENIED",
     "UNSETTLED_DIFFERENCE",
     "WORKING_STATUS",
+    "account_arming",
     "alerts",
     "balances",
     "book_comparisons",

@@ -10,7 +10,9 @@ from algosat.store.types import Json, Scaled, UtcTime
 halts = Table(
     "halts",
     metadata,
-    Column("scope", String(64), primary_key=True),  # 'all' or the name of a strategy
+    Column(
+        "scope", String(64), primary_key=True
+    ),  # 'all' accounts, 'account:NAME', or the name of a strategy
     Column("at", UtcTime, nullable=False),
     Column("actor", String(128), nullable=False),
     Column("reason", Text, nullable=False),
@@ -18,10 +20,23 @@ halts = Table(
     Column("cancels_up_to", BigInteger),  # `seq` of the last order to cancel; NULL: cancel none
 )
 
+# Live accounts that an admin has armed. A live account without a row takes no orders.
+account_arming = Table(
+    "account_arming",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("is_armed", Boolean, nullable=False),  # false: armed once, and only exits are taken now
+    Column("reason", Text, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("changed_by", String(128), nullable=False),
+)
+
 limits = Table(
     "limits",
     metadata,
-    Column("scope", String(64), primary_key=True),  # 'account' or the name of a strategy
+    Column(
+        "scope", String(64), primary_key=True
+    ),  # 'account' (the first), 'account:NAME', 'total:CURRENCY', or a strategy
     Column("values", Json, nullable=False),  # limits that differ from the settings
     Column("changed_at", UtcTime, nullable=False),
     Column("changed_by", String(128), nullable=False),

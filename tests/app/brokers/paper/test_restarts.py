@@ -177,3 +177,25 @@ class ReadOnlyStore:
             result = work(connection)
             written.rollback()
         return result
+
+
+def test_accounts_on_one_store_have_exchanges_of_their_own(writer: Writer) -> None:
+    clock = Clock()
+    first, second = (
+        PaperBroker(rules_of(), writer, speed=60, account=account, now=clock)
+        for account in ("paper", "other")
+    )
+    for broker in (first, second):
+        broker.open()
+        broker.step()
+    first.place(order_of(1))
+    second.place(order_of(2))
+    second.place(order_of(3))
+    assert [report.tag for report in book_of(first)] == [order_of(1).id]
+    again = PaperBroker(rules_of(), writer, speed=60, account="other", now=clock)
+    again.open()
+    assert [report.tag for report in book_of(again)] == [order_of(2).id, order_of(3).id]
+    assert book_of(again)[0].broker_order_id == book_of(first)[0].broker_order_id
+    with pytest.raises(BrokerNotReached, match="another engine"):
+        second.place(order_of(4))
+    first.place(order_of(5))
