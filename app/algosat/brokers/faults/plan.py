@@ -99,10 +99,12 @@ class PlanFile:
     """The plan in a file, read again when the file changes. Without the file there are no faults.
 
     {"seed": 1, "rates": {"down": 0.1, "answer_lost": 0.05}, "delay_seconds": 0.2}
+
+    With `"accounts": ["paper"]`, only these accounts have faults.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, account: str) -> None:
+        self._path, self._account = path, account
         self._seen: tuple[int, int] | None = None
         self._plan = FaultPlan()
 
@@ -114,14 +116,16 @@ class PlanFile:
             return self._plan
         seen = (status.st_mtime_ns, status.st_size)
         if seen != self._seen:
-            self._plan, self._seen = read(self._path.read_bytes()), seen
+            self._plan, self._seen = read(self._path.read_bytes(), self._account), seen
         return self._plan
 
 
-def read(content: bytes) -> FaultPlan:
-    """Parse a plan. Raises ConfigurationError if the content is not a valid plan."""
+def read(content: bytes, account: str) -> FaultPlan:
+    """Return the plan for an account. Raises ConfigurationError if the content is not a valid plan."""
     try:
         data = orjson.loads(content)
+        if account not in data.get("accounts", [account]):
+            return FaultPlan()
         return FaultPlan(
             seed=int(data.get("seed", 0)),
             rates={Fault(name): float(rate) for name, rate in data.get("rates", {}).items()},
@@ -131,7 +135,9 @@ def read(content: bytes) -> FaultPlan:
         raise ConfigurationError(f"the fault plan cannot be read: {error}") from error
 
 
-def configured(environment: Environment, variables: Mapping[str, str] | None = None) -> PlanFile | None:
+def configured(
+    environment: Environment, account: str, variables: Mapping[str, str] | None = None
+) -> PlanFile | None:
     """Return the plan named by the environment variable, or None if the variable is not set.
 
     Raises ConfigurationError if it is set in an environment other than `testing`.
@@ -143,4 +149,4 @@ def configured(environment: Environment, variables: Mapping[str, str] | None = N
         raise ConfigurationError(
             f"{FILE_VARIABLE} is set in the environment {environment}: faults are for testing only; unset it"
         )
-    return PlanFile(Path(path))
+    return PlanFile(Path(path), account)

@@ -50,7 +50,7 @@ def paper_broker(
     rules = paper_rules(paper, calendar)
     broker = PaperBroker(rules, store, speed=paper.speed, account=account.name, now=now)
     store.run(lambda connection: ledger.deposit(connection, account.name, paper.starting_cash))
-    faults = plan.configured(settings.environment)
+    faults = plan.configured(settings.environment, account.name)
     if faults is None:
         return broker
     # Each process draws other faults: otherwise a fault that ends one start would end every start.

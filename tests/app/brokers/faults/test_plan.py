@@ -35,7 +35,7 @@ def test_plan_without_rates_draws_no_fault() -> None:
 
 def test_changed_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "faults.json"
-    file = PlanFile(path)
+    file = PlanFile(path, "paper")
     assert file() == FaultPlan()
     path.write_bytes(orjson.dumps({"seed": 5, "rates": {"down": 1}, "delay_seconds": 0.5}))
     assert file() == FaultPlan(5, {Fault.DOWN: 1.0}, 0.5)
@@ -49,15 +49,21 @@ def test_changed_file_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"rates": {"typo": 1}}', b'{"seed": "x"}'])
 def test_invalid_plan_is_refused(content: bytes) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        plan.read(content)
+        plan.read(content, "paper")
+
+
+def test_plan_may_name_the_accounts_that_have_faults() -> None:
+    content = orjson.dumps({"rates": {"down": 1}, "accounts": ["dollars"]})
+    assert plan.read(content, "dollars") == FaultPlan(rates={Fault.DOWN: 1.0})
+    assert plan.read(content, "paper") == FaultPlan()
 
 
 def test_faults_are_off_without_a_file() -> None:
-    assert plan.configured("testing", {}) is None
-    assert plan.configured("testing", {plan.FILE_VARIABLE: "/nowhere"}) is not None
+    assert plan.configured("testing", "paper", {}) is None
+    assert plan.configured("testing", "paper", {plan.FILE_VARIABLE: "/nowhere"}) is not None
 
 
 @pytest.mark.parametrize("environment", ["development", "staging", "production"])
 def test_faults_are_refused_outside_testing(environment: str) -> None:
     with pytest.raises(ConfigurationError, match="testing only"):
-        plan.configured(environment, {plan.FILE_VARIABLE: "/tmp/faults"})  # type: ignore[arg-type]
+        plan.configured(environment, "paper", {plan.FILE_VARIABLE: "/tmp/faults"})  # type: ignore[arg-type]

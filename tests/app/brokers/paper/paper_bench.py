@@ -87,7 +87,7 @@ class PaperBench(Bench):
         return self._paper.place(replace(self.resting(), id="elsewhere")).broker_order_id
 
     def at_exchange(self, order: Order) -> list[OrderReport]:
-        return [each.report() for each in Persistence(self._store).with_tag(order.id)]
+        return [each.report() for each in Persistence(self._store, self._paper.account).with_tag(order.id)]
 
     def begin_next_day(self) -> None:
         self._clock.at += timedelta(days=1)
