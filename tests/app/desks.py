@@ -44,9 +44,9 @@ def instruments() -> list[Instrument]:
     ]
 
 
-def quote_of(symbol: str, at: datetime, last: str = "100") -> Quote:
+def quote_of(symbol: str, at: datetime, last: str = "100", **differences: Decimal | str) -> Quote:
     price = Decimal(last)
-    return Quote(
+    quote = Quote(
         symbol=symbol,
         at=at,
         last=price,
@@ -61,6 +61,7 @@ def quote_of(symbol: str, at: datetime, last: str = "100") -> Quote:
         lower_circuit=(price * Decimal("0.8")).quantize(Decimal("0.1")),
         upper_circuit=(price * Decimal("1.2")).quantize(Decimal("0.1")),
     )
+    return replace(quote, **{name: Decimal(value) for name, value in differences.items()})  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -1,10 +1,16 @@
-"""A bar: prices and volume of a symbol in a time window."""
+"""A bar: prices and volume of a symbol in a time window, and the windows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Final
+
+from algosat.domain.calendar import EXCHANGE_TIME
+
+SECONDS_A_DAY: Final = 86_400
+_OFFSET: Final = int(EXCHANGE_TIME.utcoffset(None).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +34,10 @@ class Bar:
     def end(self) -> datetime:
         """Return the first moment after the bar. The bar is not known earlier."""
         return self.trading_ended or self.start + timedelta(seconds=self.seconds)
+
+
+def window_of(at: datetime, seconds: int) -> datetime:
+    """Return the start of the window that contains `at`."""
+    local = int(at.timestamp() // 1) + _OFFSET
+    into_day = local % SECONDS_A_DAY
+    return datetime.fromtimestamp(local - into_day % seconds - _OFFSET, UTC)

@@ -93,6 +93,12 @@ class GuardedBroker:
             raise BrokerRateLimited(f"the budget for {self._broker.name} has no room for this reading now")
         return self._call(request)
 
+    def ask(self, call: Callable[[Broker], T]) -> T:
+        """Make a call for a person, unless the circuit is open. Its failures do not open the circuit."""
+        if self._circuit.is_open(self._clock()):
+            raise BrokerNotReached(self._why_refused())
+        return call(self._broker)
+
     def _call(self, request: Callable[[], T], *, always: bool = False) -> T:
         if not always and self._circuit.is_open(self._clock()):
             raise BrokerNotReached(self._why_refused())

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from algosat.domain.bars import Bar
-from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.bars import SECONDS_A_DAY, Bar, window_of
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 
@@ -22,8 +21,6 @@ __all__ = [
     "window_of",
 ]  # strategies import Bar from here
 
-SECONDS_A_DAY: Final = 86_400
-_OFFSET: Final = int(EXCHANGE_TIME.utcoffset(None).total_seconds())
 _PRICES: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -133,13 +130,6 @@ def _of_whole_day(quote: Quote, bar: Bar) -> Bar:
         quote.open, quote.high, quote.low, quote.last, quote.volume,
         bar.trading_ended,
     )  # fmt: skip
-
-
-def window_of(at: datetime, seconds: int) -> datetime:
-    """Return the start of the window that contains `at`."""
-    local = int(at.timestamp() // 1) + _OFFSET
-    into_day = local % SECONDS_A_DAY
-    return datetime.fromtimestamp(local - into_day % seconds - _OFFSET, UTC)
 
 
 def bar_data(bar: Bar) -> dict[str, Any]:

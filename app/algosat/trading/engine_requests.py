@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
+from math import ceil
 from typing import Any, Final, NoReturn
 
 from sqlalchemy import Connection
@@ -18,12 +19,14 @@ from algosat.clock import Clock
 from algosat.errors import (
     AlgosatError,
     BrokerError,
+    BrokerInstrumentUnknown,
     BrokerNotReached,
     BrokerRateLimited,
     BrokerRejected,
     BrokerSessionExpired,
     BrokerSilent,
     BrokerUncertain,
+    BrokerUnsupported,
     EngineAbsent,
     EngineBusy,
 )
@@ -48,6 +51,8 @@ _ERRORS: Final[Mapping[str, type[BrokerError]]] = {
     for each in (
         BrokerError,
         BrokerRejected,
+        BrokerUnsupported,
+        BrokerInstrumentUnknown,
         BrokerNotReached,
         BrokerRateLimited,
         BrokerUncertain,
@@ -172,7 +177,9 @@ def answer_data(data: Any) -> dict[str, Any]:
 def answer_error(error: BrokerError) -> dict[str, Any]:
     """Return the answer to a request that has failed."""
     code = next(code for code, each in _MOST_SPECIFIC_FIRST if isinstance(error, each))
-    return {"error": {"code": code, "detail": error.detail, "retry_after": error.headers.get("Retry-After")}}
+    wait = error.retry_after if isinstance(error, BrokerRateLimited) else None
+    retry_after = None if wait is None else str(max(ceil(wait.total_seconds()), 1))
+    return {"error": {"code": code, "detail": error.detail, "retry_after": retry_after}}
 
 
 def _error_from(data: Mapping[str, Any]) -> BrokerError:

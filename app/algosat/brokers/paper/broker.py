@@ -27,12 +27,13 @@ from algosat.brokers.paper.market_thread import STEP_SECONDS, MarketThread
 from algosat.brokers.paper.persistence import UnitRunner
 from algosat.brokers.paper.venue import Venue
 from algosat.clock import Clock
-from algosat.domain.bars import Bar
+from algosat.domain.bars import SECONDS_A_DAY, Bar
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import (
     AlgosatError,
+    BrokerInstrumentUnknown,
     BrokerNotReached,
     BrokerOrderGone,
     BrokerRejected,
@@ -41,6 +42,7 @@ from algosat.errors import (
 )
 from algosat.exchange.exchange_events import Answered, Cancel, Cross, Modify, Place, Request
 from algosat.exchange.order_book import BookOrder
+from algosat.exchange.prices.minute_bars import MinuteBars
 from algosat.exchange.rules import Rules
 
 _ANSWER_SECONDS: Final = 5.0  # after which the outcome of a request is uncertain
@@ -63,6 +65,7 @@ class PaperBroker:
         self._speed = speed  # trading seconds per second
         self._now = now
         self._open_venue: Venue | None = None
+        self._bars = MinuteBars()
         self._market_thread = MarketThread(self.step)
 
     # --- the Broker protocol -----------------------------------------------------------------------
@@ -131,14 +134,14 @@ class PaperBroker:
     def subscribe(self, symbols: AbstractSet[str]) -> None:
         """Do nothing: the quotes of all symbols are pushed."""
 
-    def candles(
-        self,
-        symbol: str,  # noqa: ARG002
-        interval: timedelta,  # noqa: ARG002
-        since: datetime,  # noqa: ARG002
-        until: datetime,  # noqa: ARG002
-    ) -> Sequence[Bar]:
-        raise BrokerUnsupported("the paper broker keeps no bars")
+    def candles(self, symbol: str, interval: timedelta, since: datetime, until: datetime) -> Sequence[Bar]:
+        """Return the bars of whole minutes that this broker has seen since its start, and of whole days."""
+        seconds = int(interval.total_seconds())
+        if seconds <= 0 or seconds % 60 or SECONDS_A_DAY % seconds:
+            raise BrokerUnsupported("the paper broker has bars of whole minutes that divide a day")
+        if symbol not in self._venue.rules.universe:
+            raise BrokerInstrumentUnknown(f"the paper exchange does not list {symbol}")
+        return self._bars.ended(symbol, seconds, since, until, self._now())
 
     def settlements(self) -> Sequence[FinalSettlement]:
         return self._venue.settlements()
@@ -153,7 +156,9 @@ class PaperBroker:
 
     def step(self) -> Sequence[Quote]:
         """Move the market by one step."""
-        return self._venue.pass_time(STEP_SECONDS * self._speed, self._now())
+        quotes = self._venue.pass_time(STEP_SECONDS * self._speed, self._now())
+        self._bars.add(quotes)
+        return quotes
 
     def cross(self, order: Order, share: float) -> None:
         """Fill this share of an order's remaining quantity at once, as if another participant had traded."""
