@@ -4,34 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from algosat.api.access import Access
-from algosat.api.context import cause, receive_answer, services
+from algosat.api.context import receive_answer, send_request, services
 from algosat.api.fields import AccountName, Timestamp
 from algosat.api.pages import Everything, page
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
+from algosat.domain.orders import OrderType, Product, Validity
 from algosat.errors import AlgosatError, NotFound
 from algosat.trading.engine_requests import ERRORS, RequestKind
 
 routes = Routes("brokers", "The brokers of the accounts, as the engine reaches them.")
+
+BrokerName = Annotated[str, Field(description="Broker of the account.", examples=["paper"])]
+
+
+class CapabilitiesView(Output):
+    """What the broker's adapter can do. An order that it cannot send is denied."""
+
+    is_live: Annotated[bool, Field(examples=[False])]
+    """Whether orders move real money."""
+    order_types: list[OrderType]
+    """Order types that can be sent."""
+    validities: list[Validity]
+    """Validities that can be sent."""
+    products: list[Product]
+    """Products that can be sent."""
+    max_modifications: Annotated[int | None, Field(examples=[25])]
+    """How often one order can be modified; null without a limit."""
+    needs_login: Annotated[bool, Field(examples=[False])]
+    """Whether a person must log in at the broker before orders can be sent."""
+    has_history: Annotated[bool, Field(examples=[False])]
+    """Whether order books of earlier days can be read."""
+    has_positions: bool
+    """Whether the broker states the positions."""
+    has_holdings: bool
+    """Whether the broker states the holdings."""
+    has_funds: bool
+    """Whether the broker states the funds."""
+    has_candles: bool
+    """Whether `GET /candles/{symbol}` has an answer."""
+    has_conversion: Annotated[bool, Field(examples=[False])]
+    """Whether a position can change its product."""
 
 
 class BrokerSessionView(Output):
     """The session of an account at its broker."""
 
     account: AccountName
-    broker: Annotated[str, Field(examples=["paper"])]
-    """Broker of the account."""
+    broker: BrokerName
+    state: Annotated[
+        Literal["active", "expiring", "login_required", "egress_refused", "unreachable", "closed"],
+        Field(examples=["active"]),
+    ]
+    """State of the session. `expiring`: log in again soon. `egress_refused`: the broker accepts no orders
+    from this server's address. `closed`: the adapter does not run."""
     active: bool
     """Whether orders can be sent."""
     detail: Annotated[str, Field(examples=["the paper market is running"])]
     """State of the session in a sentence."""
     expires_at: Timestamp | None
     """When the session ends; null if that is not known."""
+    clock_offset_seconds: Annotated[float | None, Field(examples=[0.2])]
+    """The broker's clock minus the server's; null if it was not measured."""
+    capabilities: CapabilitiesView
+    """What the broker's adapter can do."""
 
 
 class BrokerProblem(Output):
@@ -47,12 +88,28 @@ class BrokerView(Output):
     """An account's broker."""
 
     account: AccountName
-    broker: Annotated[str, Field(examples=["paper"])]
-    """Broker of the account."""
+    broker: BrokerName
     session: BrokerSessionView | None
     """The session at the broker; null if the broker could not be asked."""
     problem: BrokerProblem | None
     """Why the broker could not be asked; null if it answered."""
+
+
+class ProbedCallView(Output):
+    """One call of a probe."""
+
+    call: Annotated[str, Field(examples=["read_book"])]
+    """Name of the call."""
+    outcome: Annotated[Literal["answered", "failed", "unsupported", "skipped"], Field(examples=["answered"])]
+    """What became of it. `unsupported`: the adapter cannot do it. `skipped`: no time was left."""
+    milliseconds: Annotated[int, Field(examples=[48])]
+    """Duration of the call."""
+    detail: Annotated[str, Field(examples=["broker_unreachable: connection refused"])]
+    """Why the call failed, without numbers and tokens; empty after an answer."""
+    items: Annotated[int | None, Field(examples=[12])]
+    """Number of items in the answer; null if the answer is no list."""
+    sample: Annotated[Any, Field(examples=[{"symbol": "XXXXX-XX", "quantity": "##"}])]
+    """The answer, or the first item of a list: names and enumerations as they are, all else masked."""
 
 
 @routes.get("/brokers", access=Access.VIEWER, answer=Everything[BrokerView])
@@ -73,14 +130,29 @@ def list_brokers() -> dict[str, Any]:
 )
 def show_broker_session(account: str) -> BrokerSessionView:
     """Show the session of an account at its broker"""
-    return _session(account)()
+    return _session(services().desks.of(account).account)()
+
+
+@routes.post(
+    "/brokers/<name:account>/probe",
+    access=Access.ADMIN,
+    answer=Everything[ProbedCallView],
+    errors=(NotFound, *ERRORS),
+)
+def probe_broker(account: str) -> dict[str, Any]:
+    """Make every call to the broker that changes nothing
+
+    The transcript shows the form of the answers without their content, so that it can be sent to others. The
+    probe is recorded in the audit trail.
+    """
+    desk = services().desks.of(account)
+    return page(receive_answer(send_request(RequestKind.PROBE, desk.account)), None)
 
 
 def _session(account: str) -> Callable[[], BrokerSessionView]:
     """Ask for the session of an account. Returns the function that waits for the answer."""
-    name = services().desks.of(account).account
-    request = services().engine_requests.send(RequestKind.SESSION, name, {}, cause())
-    return lambda: _view(name, receive_answer(request))
+    request = send_request(RequestKind.SESSION, account)
+    return lambda: _view(account, receive_answer(request))
 
 
 def _sent(account: str) -> Callable[[], BrokerSessionView]:
@@ -111,9 +183,12 @@ def _view(account: str, answer: dict[str, Any]) -> BrokerSessionView:
     return {
         "account": account,
         "broker": _broker_of(account),
+        "state": answer["state"],
         "active": answer["active"],
         "detail": answer["detail"],
         "expires_at": None if expires_at is None else datetime.fromisoformat(expires_at),
+        "clock_offset_seconds": answer["clock_offset_seconds"],
+        "capabilities": answer["capabilities"],
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from flask import current_app, request
@@ -22,7 +24,7 @@ from algosat.store.database import Database
 from algosat.store.engine_requests import EngineRequest
 from algosat.store.writer import Writer
 from algosat.trading.desk import Desk, Desks
-from algosat.trading.engine_requests import EngineRequests
+from algosat.trading.engine_requests import EngineRequests, RequestKind
 
 NAME: Final = "algosat"
 
@@ -76,6 +78,13 @@ def correlation_id() -> str:
 def cause() -> Cause:
     """Return the actor and correlation id for events that this request causes."""
     return Cause(caller().actor, correlation_id())
+
+
+def send_request(
+    kind: RequestKind, account: str, arguments: Mapping[str, Any] = MappingProxyType({})
+) -> EngineRequest:
+    """Ask the broker of an account, through the engine. Raises EngineAbsent and EngineBusy."""
+    return services().engine_requests.send(kind, account, arguments, cause())
 
 
 def receive_answer(request: EngineRequest) -> Any:

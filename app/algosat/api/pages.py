@@ -38,6 +38,11 @@ class Everything(Output, Generic[Item]):
     """Always null: there is no next page."""
 
 
+class OfAccount(Input):
+    account: Annotated[Label | None, Field(examples=["paper"])] = None
+    """Account; by default the first one."""
+
+
 class PageQuery(Input):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     """Largest number of items to return."""

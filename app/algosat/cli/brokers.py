@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from algosat.cli.base import Chosen, operator, with_directory
 
 if TYPE_CHECKING:
-    from algosat.trading.desk import Desk
-    from algosat.trading.engine_requests import EngineRequests
+    from algosat.trading.engine_requests import RequestKind
 
 
 @click.group()
@@ -20,26 +19,52 @@ def command() -> None:
     """Ask the brokers of the accounts. The engine must run."""
 
 
+_account_option = click.option("--account", metavar="NAME", help="Account; the first one by default.")
+
+
 @command.command()
-@click.option("--account", help="Account; the first one by default.")
+@_account_option
 @with_directory
 @click.pass_obj
 def session(chosen: Chosen, account: str | None) -> None:
-    """Print whether the broker session is active, when it ends, and its state in a sentence."""
+    """Print the account, the state of its session, PAPER or LIVE, the session's end, and a sentence."""
     from algosat.trading.engine_requests import RequestKind
 
-    with _asking(chosen, account) as (desk, requests):
-        answer = requests.ask(RequestKind.SESSION, desk.account, {}, operator(), requests.poll_until_answered)
-    state = "active" if answer["active"] else "inactive"
-    click.echo("\t".join((desk.account, state, answer["expires_at"] or "-", answer["detail"])))
+    with _asking(chosen, account) as (name, ask):
+        answer = ask(RequestKind.SESSION)
+    mode = "LIVE" if answer["capabilities"]["is_live"] else "PAPER"
+    click.echo("\t".join((name, answer["state"], mode, answer["expires_at"] or "-", answer["detail"])))
+
+
+@command.command()
+@_account_option
+@with_directory
+@click.pass_obj
+def probe(chosen: Chosen, account: str | None) -> None:
+    """Make every call to the broker that changes nothing, and print a transcript as JSON.
+
+    The transcript has the form of the answers without their content: it can be sent to others.
+    """
+    import json
+
+    from algosat.trading.engine_requests import RequestKind
+
+    with _asking(chosen, account) as (_, ask):
+        transcript = ask(RequestKind.PROBE)
+    click.echo(json.dumps(transcript, indent=2))
 
 
 @contextmanager
-def _asking(chosen: Chosen, account: str | None) -> Iterator[tuple[Desk, EngineRequests]]:
+def _asking(chosen: Chosen, account: str | None) -> Iterator[tuple[str, Callable[[RequestKind], Any]]]:
+    """Open the store. Yields the account's name, and a function that asks its broker."""
     from algosat import clock
     from algosat.store.encryption import Encryption
     from algosat.trading.engine_requests import EngineRequests
 
     encryption = Encryption(chosen.settings().security.encryption.keys)
     with chosen.desk(account) as desk:
-        yield desk, EngineRequests(desk.database, desk.writer, desk.notifier, encryption, clock.now)
+        requests = EngineRequests(desk.database, desk.writer, desk.notifier, encryption, clock.now)
+        yield (
+            desk.account,
+            lambda kind: requests.ask(kind, desk.account, {}, operator(), requests.poll_until_answered),
+        )

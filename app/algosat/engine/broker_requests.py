@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import asdict, astuple
 from datetime import timedelta
 from typing import Any, Final
 
@@ -10,6 +11,10 @@ import structlog
 from sqlalchemy import Connection
 
 from algosat.brokers.base import BrokerSession
+from algosat.brokers.probe import probe
+from algosat.domain.bars import Bar
+from algosat.domain.capabilities import Capabilities
+from algosat.domain.decimals import to_text
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.router import Fence
 from algosat.engine.workers import Workers
@@ -19,11 +24,16 @@ from algosat.store import engine_requests
 from algosat.store.encryption import Encryption
 from algosat.store.engine_requests import EngineRequest
 from algosat.trading.desk import Desk
-from algosat.trading.engine_requests import RequestKind, answer_data, answer_error
+from algosat.trading.engine_requests import CandlesWanted, RequestKind, answer_data, answer_error
 
 _KEPT_AFTER_DEADLINE: Final = timedelta(seconds=10)  # for the process that asked, which removes it
 
-Call = Callable[[GuardedBroker, Mapping[str, Any]], Any]
+_PROBE_MARGIN: Final = timedelta(seconds=5)  # for the call that is under way when the deadline comes
+_SHOWN: Final = (
+    *("needs_login", "has_history", "has_positions", "has_holdings", "has_funds", "has_candles"),
+    "has_conversion",
+)
+_OF_BAR: Final = ("open", "high", "low", "close", "volume")
 
 _log = structlog.get_logger(__name__)
 
@@ -76,24 +86,41 @@ class BrokerRequests:
         self._desk.notify_web(request.id)
 
     def _ask_broker(self, request: EngineRequest) -> Any:
-        call = _CALLS[RequestKind(request.kind)]
-        return call(self._broker, self._encryption.decrypt(request.arguments))
+        arguments = self._encryption.decrypt(request.arguments)
+        match RequestKind(request.kind):
+            case RequestKind.SESSION:
+                return _session_data(self._broker.session(), self._broker.capabilities)
+            case RequestKind.PROBE:
+                clock, deadline = self._desk.clock, request.deadline - _PROBE_MARGIN
+                calls = self._broker.ask(lambda broker: probe(broker, clock, deadline))
+                return [asdict(each) for each in calls]
+            case RequestKind.CANDLES:
+                wanted = CandlesWanted.from_data(arguments)
+                bars = self._broker.ask(lambda broker: broker.candles(*astuple(wanted)))
+                return [_bar_data(each) for each in bars]
 
     def _write(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return self._desk.writer.run(lambda connection: work(connection, *arguments), durable=False)
 
 
-def _session(broker: GuardedBroker, _arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return session_data(broker.session())
-
-
-def session_data(session: BrokerSession) -> dict[str, Any]:
-    """Return a broker session as JSON data."""
+def _session_data(session: BrokerSession, can: Capabilities) -> dict[str, Any]:
+    offset = session.clock_offset
     return {
+        "state": session.state,
         "active": session.active,
         "detail": session.detail,
-        "expires_at": None if session.expires_at is None else session.expires_at.isoformat(),
+        "expires_at": session.expires_at,
+        "clock_offset_seconds": None if offset is None else offset.total_seconds(),
+        "capabilities": {
+            "is_live": can.is_live,
+            "order_types": sorted(can.order_types),
+            "validities": sorted(can.validities),
+            "products": sorted(can.products),
+            "max_modifications": can.max_modifications,
+            **{name: getattr(can, name) for name in _SHOWN},
+        },
     }
 
 
-_CALLS: Final[Mapping[RequestKind, Call]] = {RequestKind.SESSION: _session}
+def _bar_data(bar: Bar) -> dict[str, Any]:
+    return {"at": bar.start, **{name: to_text(getattr(bar, name)) for name in _OF_BAR}}

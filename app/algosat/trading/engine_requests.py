@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from math import ceil
 from typing import Any, Final, NoReturn
@@ -75,6 +76,24 @@ class RequestKind(StrEnum):
     CANDLES = "candles"
 
 
+@dataclass(frozen=True, slots=True)
+class CandlesWanted:
+    """The arguments of a request for candles."""
+
+    symbol: str
+    interval: timedelta
+    since: datetime
+    until: datetime
+
+    def to_data(self) -> dict[str, Any]:
+        return {**asdict(self), "interval": self.interval.total_seconds()}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> CandlesWanted:
+        times = (datetime.fromisoformat(data[name]) for name in ("since", "until"))
+        return cls(data["symbol"], timedelta(seconds=data["interval"]), *times)
+
+
 _PATIENCE: Final = {
     RequestKind.SESSION: timedelta(seconds=5),
     RequestKind.PROBE: timedelta(seconds=25),  # several calls, one after another
@@ -110,7 +129,7 @@ class EngineRequests:
             id=new_id("q"),
             kind=kind.value,
             account=account,
-            arguments=self._encryption.encrypt(arguments),
+            arguments=self._encryption.encrypt(dict(arguments)),
             created_by=cause.actor,
             correlation_id=cause.correlation_id,
             created_at=now,

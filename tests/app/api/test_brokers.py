@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from algosat.config.settings import Settings
+from algosat.domain.bars import Bar
 from algosat.store.tables import engine_requests
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
+from tests.app.desks import SHARE
 from tests.app.engine.rig import build_rig, heartbeat_of
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
-SESSION = {
-    "account": "paper",
-    "broker": "paper",
-    "active": True,
-    "detail": "set by the test",
-    "expires_at": None,
-}
+SINCE = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
+RANGE = "since=2026-11-20T05:00:00Z&until=2026-11-20T05:02:00Z"
 
 
 @pytest.fixture
@@ -44,10 +44,19 @@ def exchange(desk: Desk, settings: Settings) -> Iterator[FakeExchange]:
     thread.join()
 
 
+def session_of(client: Client) -> dict[str, Any]:
+    answer = client.get("/brokers/paper/session")
+    assert answer.status_code == 200, answer.text
+    session: dict[str, Any] = answer.json
+    return session
+
+
 def test_session_is_the_brokers_and_leaves_no_row(viewer: Client, exchange: FakeExchange, desk: Desk) -> None:
-    assert viewer.get("/brokers/paper/session").json == SESSION
+    session = session_of(viewer)
+    assert (session["account"], session["state"], session["active"]) == ("paper", "active", True)
+    assert session["capabilities"]["is_live"] is False
     exchange.active = False
-    assert viewer.get("/brokers/paper/session").json == {**SESSION, "active": False}
+    assert session_of(viewer)["state"] == "login_required"
     with desk.database.read() as connection:
         assert connection.execute(select(func.count()).select_from(engine_requests)).scalar() == 0
 
@@ -55,7 +64,52 @@ def test_session_is_the_brokers_and_leaves_no_row(viewer: Client, exchange: Fake
 @pytest.mark.usefixtures("exchange")
 def test_list_of_brokers_has_every_account_with_its_session(viewer: Client) -> None:
     (broker,) = viewer.get("/brokers").json["items"]
-    assert broker == {"account": "paper", "broker": "paper", "session": SESSION, "problem": None}
+    expected = {"account": "paper", "broker": "paper", "session": session_of(viewer), "problem": None}
+    assert broker == expected
+
+
+@pytest.mark.usefixtures("exchange")
+def test_probe_is_for_admins_and_shows_every_call(trader: Client, admin: Client) -> None:
+    assert problem_of(trader.post("/brokers/paper/probe")) == (403, "forbidden")
+    calls = {each["call"]: each for each in admin.post("/brokers/paper/probe").json["items"]}
+    assert calls["read_book"]["outcome"] == "answered"
+    assert calls["session"]["sample"]["detail"] == "xxx xx xxx xxxx"
+
+
+def test_candles_are_exact_and_oldest_first(
+    viewer: Client, exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    price, volume = Decimal("100.05"), Decimal("0.5")
+    starts = (SINCE, SINCE + timedelta(minutes=1))
+    bars = [Bar(SHARE, at, 60, price, Decimal(101), Decimal("99.95"), price, volume) for at in starts]
+    monkeypatch.setattr(exchange, "candles", lambda *_: bars)
+    first, second = viewer.get(f"/candles/{SHARE}?{RANGE}").json["items"]
+    assert first == {
+        "at": "2026-11-20T05:00:00Z",
+        "open": "100.05",
+        "high": "101",
+        "low": "99.95",
+        "close": "100.05",
+        "volume": "0.5",
+    }
+    assert second["at"] == "2026-11-20T05:01:00Z"
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        (f"NOWHERE?{RANGE}", (404, "not_found")),
+        (f"{SHARE}?{RANGE}&account=nowhere", (404, "not_found")),
+        (SHARE, (400, "invalid_query")),
+        (f"{SHARE}?since=2026-11-20T05:00:00Z&until=2026-11-20T05:00:00Z", (400, "invalid_query")),
+        (f"{SHARE}?since=2026-11-19T05:00:00Z&until=2026-11-20T05:00:00Z", (400, "invalid_query")),
+        (f"{SHARE}?{RANGE}&interval=2m", (400, "invalid_query")),
+        (f"{SHARE}?{RANGE}", (422, "broker_unsupported")),
+    ],
+)
+@pytest.mark.usefixtures("exchange")
+def test_candles_that_cannot_be_had_are_refused(viewer: Client, path: str, problem: tuple[int, str]) -> None:
+    assert problem_of(viewer.get(f"/candles/{path}")) == problem
 
 
 @pytest.mark.usefixtures("exchange")

@@ -32,6 +32,8 @@ LEFT_OUT = {
     "DELETE /auth/sessions/{session_id}",
     "GET /health",
     "GET /brokers/{account}/session",
+    "POST /brokers/{account}/probe",
+    "GET /candles/{symbol}",
 }
 FUZZED = sorted(
     route.endpoint

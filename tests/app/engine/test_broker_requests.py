@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from algosat.config.settings import Settings
+from algosat.domain.bars import Bar
+from algosat.domain.orders import Status
 from algosat.engine import workers
 from algosat.engine.assembly import Components
 from algosat.engine.broker_requests import BrokerRequests
@@ -18,25 +22,28 @@ from algosat.errors import (
     AlgosatError,
     BrokerError,
     BrokerNotReached,
+    BrokerRateLimited,
     BrokerSessionExpired,
     BrokerSilent,
     BrokerUncertain,
+    BrokerUnsupported,
     EngineAbsent,
     EngineBusy,
 )
-from algosat.store import engine_requests
+from algosat.store import audit, engine_requests
 from algosat.store.engine_requests import EngineRequest
 from algosat.store.leader_lock import NotLeading
 from algosat.store.tables import engine_requests as table
 from algosat.trading.desk import Desk
-from algosat.trading.engine_requests import MOST_WAITING, EngineRequests, RequestKind
-from tests.app.desks import CAUSE
+from algosat.trading.engine_requests import MOST_WAITING, CandlesWanted, EngineRequests, RequestKind
+from tests.app.desks import CAUSE, buy
 from tests.app.engine.rig import EngineRig, heartbeat_of
 from tests.app.events import PATIENCE, wait_for
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import ENCRYPTION, FakeClock
 
-SESSION = {"active": True, "detail": "set by the test", "expires_at": None}
+SINCE = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
+WANTED = CandlesWanted("ALPHA-EQ", timedelta(minutes=1), SINCE, SINCE + timedelta(minutes=5))
 
 
 @pytest.fixture
@@ -56,22 +63,58 @@ def rows(desk: Desk) -> list[Any]:
         return list(connection.execute(select(table)))
 
 
-def ask(requests: EngineRequests, desk: Desk, step: Callable[[], None]) -> Any:
-    """Ask for the session, and let the engine take one step before the answer is read."""
+def ask(
+    requests: EngineRequests,
+    desk: Desk,
+    step: Callable[[], None],
+    kind: RequestKind = RequestKind.SESSION,
+    **arguments: Any,
+) -> Any:
+    """Ask the broker, and let the engine take one step before the answer is read."""
 
     def wait(request: EngineRequest) -> EngineRequest:
         step()
         with desk.database.read() as connection:
             return engine_requests.get(connection, request.id) or request
 
-    return requests.ask(RequestKind.SESSION, desk.account, {"secret": "pin-4711"}, CAUSE, wait)
+    return requests.ask(kind, desk.account, arguments, CAUSE, wait)
 
 
 def test_answer_is_the_brokers_and_the_row_is_removed_when_it_is_read(
     desk: Desk, running: EngineRig, requests: EngineRequests
 ) -> None:
-    assert ask(requests, desk, running.components.requests.step) == SESSION
+    answer = ask(requests, desk, running.components.requests.step)
+    assert (answer["state"], answer["detail"]) == ("active", "set by the test")
+    assert answer["capabilities"]["is_live"] is False
     assert rows(desk) == []
+
+
+def test_candles_are_asked_for_as_wanted_and_come_back_exactly(
+    desk: Desk, running: EngineRig, requests: EngineRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    price = Decimal("99.95")
+    bar = Bar("ALPHA-EQ", SINCE, 60, price, price, price, price, Decimal("0.00012345"))
+
+    def candles(*arguments: Any) -> list[Bar]:
+        asked.append(arguments)
+        return [bar]
+
+    monkeypatch.setattr(running.exchange, "candles", candles)
+    step = running.components.requests.step
+    (found,) = ask(requests, desk, step, RequestKind.CANDLES, **WANTED.to_data())
+    assert asked == [(WANTED.symbol, WANTED.interval, WANTED.since, WANTED.until)]
+    assert (found["low"], found["volume"]) == ("99.95", "0.00012345")
+    assert datetime.fromisoformat(found["at"]) == SINCE
+
+
+def test_probe_is_recorded_in_the_audit_trail(
+    desk: Desk, running: EngineRig, requests: EngineRequests
+) -> None:
+    transcript = ask(requests, desk, running.components.requests.step, RequestKind.PROBE)
+    assert {each["call"]: each["outcome"] for each in transcript}["read_book"] == "answered"
+    with desk.database.read() as connection:
+        assert [each.kind for each in audit.events_of(connection, desk.account)][-1] == "broker.probed"
 
 
 def test_arguments_and_answer_are_encrypted_in_the_store(
@@ -83,7 +126,7 @@ def test_arguments_and_answer_are_encrypted_in_the_store(
         running.components.requests.step()
         stored.extend(rows(desk))
 
-    ask(requests, desk, step)
+    ask(requests, desk, step, secret="pin-4711")
     (row,) = stored
     assert row.taken_at is not None
     assert "pin-4711" not in str(row)
@@ -96,7 +139,9 @@ def test_arguments_and_answer_are_encrypted_in_the_store(
     [
         (BrokerNotReached("down"), BrokerNotReached, 503),
         (BrokerSessionExpired("log in"), BrokerSessionExpired, 503),
+        (BrokerRateLimited("slow down", retry_after=timedelta(seconds=90)), BrokerRateLimited, 503),
         (BrokerUncertain("timed out"), BrokerUncertain, 504),
+        (BrokerUnsupported("no"), BrokerUnsupported, 422),
         (ZeroDivisionError("oops"), BrokerError, 502),
     ],
 )
@@ -116,7 +161,8 @@ def test_error_of_the_broker_is_raised_where_the_request_was_made(
     with pytest.raises(raised) as found:
         ask(requests, desk, running.components.requests.step)
     assert (type(found.value), found.value.status) == (raised, status)
-    assert ("Retry-After" in found.value.headers) is (status == 503)
+    expected = {} if status != 503 else {"Retry-After": "90" if raised is BrokerRateLimited else "5"}
+    assert found.value.headers == expected
     assert rows(desk) == []
 
 
@@ -201,15 +247,14 @@ def _with_fence(components: Components, fence: Any) -> BrokerRequests:
 
 @pytest.fixture
 def hanging(exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Let calls for the session hang until the test sets the event."""
+    """Let calls for candles hang until the test sets the event."""
     released = threading.Event()
-    answer = exchange.session
 
-    def hang() -> Any:
+    def hang(*_: Any) -> list[Bar]:
         released.wait(PATIENCE)
-        return answer()
+        return []
 
-    monkeypatch.setattr(exchange, "session", hang)
+    monkeypatch.setattr(exchange, "candles", hang)
     yield released
     released.set()
 
@@ -219,14 +264,28 @@ def test_calls_that_hang_delay_neither_orders_nor_the_end_of_the_engine(
 ) -> None:
     pool = workers.request_workers()
     answerer = BrokerRequests(desk, running.components.guarded_broker, ENCRYPTION, pool, lambda _: None)
-    asked = [requests.send(RequestKind.SESSION, desk.account, {}, CAUSE) for _ in range(6)]
+    asked = [requests.send(RequestKind.CANDLES, desk.account, WANTED.to_data(), CAUSE) for _ in range(6)]
     answerer.step()
     wait_for(lambda: pool.free() == 0)
     answerer.step()
     assert sorted(row.taken_at is None for row in rows(desk)) == [False] * 4 + [True] * 2  # none in memory
+    assert running.send(buy(desk)).status is Status.OPEN
     pool.close()  # returns at once
     hanging.set()
     wait_for(lambda: pool.free() == 4)
     answerer.step()
     wait_for(lambda: all(row.answer is not None for row in rows(desk)))
-    assert [requests.receive(each, requests.poll_until_answered) for each in asked] == [SESSION] * 6
+    assert [requests.receive(each, requests.poll_until_answered) for each in asked] == [[]] * 6
+
+
+def test_failed_requests_do_not_open_the_circuit_for_orders(
+    running: EngineRig, desk: Desk, requests: EngineRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> list[Bar]:
+        raise BrokerNotReached("down")
+
+    monkeypatch.setattr(running.exchange, "candles", fail)
+    for _ in range(10):
+        with pytest.raises(BrokerNotReached, match="down"):
+            ask(requests, desk, running.components.requests.step, RequestKind.CANDLES, **WANTED.to_data())
+    assert running.send(buy(desk)).status is Status.OPEN

@@ -1,0 +1,113 @@
+"""A probe of a broker: its calls that change nothing, in turn, with a transcript that shows no secret.
+
+The transcript may be sent to others: it has the form of the answers, not their content.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+from typing import Any, Final
+
+from algosat.brokers.base import BookHint, Broker
+from algosat.clock import Clock
+from algosat.errors import AlgosatError, BrokerUnsupported
+
+_DAY: Final = timedelta(days=1)
+_MINUTE: Final = timedelta(minutes=1)
+_LONG: Final = re.compile(r"[A-Za-z0-9_=+/-]{16,}")  # tokens, keys, parts of URLs
+_DIGIT: Final = re.compile(r"[0-9]")
+_LOWER: Final = re.compile(r"[a-z]")
+_UPPER: Final = re.compile(r"[A-Z]")
+
+
+class ProbeOutcome(StrEnum):
+    ANSWERED = "answered"
+    FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+    SKIPPED = "skipped"  # no time was left
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedCall:
+    """One call of the transcript."""
+
+    call: str
+    outcome: ProbeOutcome
+    milliseconds: int
+    detail: str  # of a failure, masked; empty after an answer
+    items: int | None = None  # in the answer; None: it is no list
+    sample: Any = None  # the answer, or the first item of a list, masked
+
+
+def probe(broker: Broker, clock: Clock, deadline: datetime) -> list[ProbedCall]:
+    """Make every call that changes nothing, one after another, until the deadline."""
+    return [_made(name, call, clock() >= deadline) for name, call in _calls(broker, clock())]
+
+
+def masked(value: Any) -> Any:
+    """Return the form of a value as JSON data: names and enumerations stay, all else loses its content."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: masked(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [masked(each) for each in value[:1]]
+    return _UPPER.sub("X", _LOWER.sub("x", _DIGIT.sub("#", str(value))))
+
+
+def _calls(broker: Broker, now: datetime) -> Iterator[tuple[str, Callable[[], Any]]]:
+    can = broker.capabilities
+    yield "session", broker.session
+    yield "instruments", broker.instruments
+    yield "quotes", broker.quotes
+    yield "read_book", lambda: broker.read_book(BookHint()).reports
+    yield "history", _if(can.has_history, lambda: broker.history((now - _DAY).date()).reports)
+    yield "positions", _if(can.has_positions, broker.positions)
+    yield "holdings", _if(can.has_holdings, broker.holdings)
+    yield "funds", _if(can.has_funds, broker.funds)
+    yield "candles", _if(can.has_candles, lambda: _candles(broker, now))
+
+
+def _candles(broker: Broker, now: datetime) -> Any:
+    quotes = broker.quotes()
+    return broker.candles(quotes[0].symbol, _MINUTE, now - _DAY, now) if quotes else []
+
+
+def _if(supported: bool, call: Callable[[], Any]) -> Callable[[], Any]:
+    def refuse() -> Any:
+        raise BrokerUnsupported("the adapter states that it cannot do this")
+
+    return call if supported else refuse
+
+
+def _made(name: str, call: Callable[[], Any], late: bool) -> ProbedCall:
+    if late:
+        return ProbedCall(name, ProbeOutcome.SKIPPED, 0, "no time was left")
+    began = time.monotonic()
+    answer: Any = None
+    outcome, detail = ProbeOutcome.ANSWERED, ""
+    try:
+        answer = call()
+    except BrokerUnsupported as error:
+        outcome, detail = ProbeOutcome.UNSUPPORTED, error.detail
+    except AlgosatError as error:
+        outcome, detail = ProbeOutcome.FAILED, f"{error.code}: {_without_secrets(error.detail)}"
+    except Exception as error:  # noqa: BLE001 - an adapter under probe may fail in any way
+        outcome, detail = ProbeOutcome.FAILED, f"{type(error).__name__}: {_without_secrets(str(error))}"
+    milliseconds = round((time.monotonic() - began) * 1000)
+    is_list = isinstance(answer, Sequence)
+    items = len(answer) if is_list else None
+    sample = masked(answer[0] if answer else None) if is_list else masked(answer)
+    return ProbedCall(name, outcome, milliseconds, detail, items, sample)
+
+
+def _without_secrets(text: str) -> str:
+    """Return a message without numbers, and without anything long enough to be a token."""
+    return _DIGIT.sub("#", _LONG.sub("...", text))
