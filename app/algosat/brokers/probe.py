@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from algosat.brokers.base import BookHint, Broker
+from algosat.brokers.base import BookHint, Broker, CallKind
 from algosat.clock import Clock
+from algosat.domain.capabilities import Capabilities
 from algosat.errors import AlgosatError, BrokerUnsupported
+
+Call = Callable[[Broker], Any]
 
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
@@ -44,9 +47,18 @@ class ProbedCall:
     sample: Any = None  # the answer, or the first item of a list, masked
 
 
-def probe(broker: Broker, clock: Clock, deadline: datetime) -> list[ProbedCall]:
+class Ask(Protocol):
+    """Makes a call to the broker, within the budget for calls of its kind."""
+
+    def __call__(self, kind: CallKind, call: Call) -> Any: ...
+
+
+def probe(ask: Ask, can: Capabilities, clock: Clock, deadline: datetime) -> list[ProbedCall]:
     """Make every call that changes nothing, one after another, until the deadline."""
-    return [_made(name, call, clock() >= deadline) for name, call in _calls(broker, clock())]
+    return [
+        _made(name, lambda kind=kind, call=call: ask(kind, call), clock() >= deadline)  # type: ignore[misc]
+        for name, kind, call in _calls(can, clock())
+    ]
 
 
 def masked(value: Any) -> Any:
@@ -62,17 +74,17 @@ def masked(value: Any) -> Any:
     return _UPPER.sub("X", _LOWER.sub("x", _DIGIT.sub("#", str(value))))
 
 
-def _calls(broker: Broker, now: datetime) -> Iterator[tuple[str, Callable[[], Any]]]:
-    can = broker.capabilities
-    yield "session", broker.session
-    yield "instruments", broker.instruments
-    yield "quotes", broker.quotes
-    yield "read_book", lambda: broker.read_book(BookHint()).reports
-    yield "history", _if(can.has_history, lambda: broker.history((now - _DAY).date()).reports)
-    yield "positions", _if(can.has_positions, broker.positions)
-    yield "holdings", _if(can.has_holdings, broker.holdings)
-    yield "funds", _if(can.has_funds, broker.funds)
-    yield "candles", _if(can.has_candles, lambda: _candles(broker, now))
+def _calls(can: Capabilities, now: datetime) -> Iterator[tuple[str, CallKind, Call]]:
+    yesterday = (now - _DAY).date()
+    yield "session", CallKind.BOOK, lambda broker: broker.session()
+    yield "instruments", CallKind.QUOTES, lambda broker: broker.instruments()
+    yield "quotes", CallKind.QUOTES, lambda broker: broker.quotes()
+    yield "read_book", CallKind.BOOK, lambda broker: broker.read_book(BookHint()).reports
+    yield "history", CallKind.HISTORY, _if(can.has_history, lambda broker: broker.history(yesterday).reports)
+    yield "positions", CallKind.BOOK, _if(can.has_positions, lambda broker: broker.positions())
+    yield "holdings", CallKind.BOOK, _if(can.has_holdings, lambda broker: broker.holdings())
+    yield "funds", CallKind.BOOK, _if(can.has_funds, lambda broker: broker.funds())
+    yield "candles", CallKind.HISTORY, _if(can.has_candles, lambda broker: _candles(broker, now))
 
 
 def _candles(broker: Broker, now: datetime) -> Any:
@@ -80,8 +92,8 @@ def _candles(broker: Broker, now: datetime) -> Any:
     return broker.candles(quotes[0].symbol, _MINUTE, now - _DAY, now) if quotes else []
 
 
-def _if(supported: bool, call: Callable[[], Any]) -> Callable[[], Any]:
-    def refuse() -> Any:
+def _if(supported: bool, call: Call) -> Call:
+    def refuse(_broker: Broker) -> Any:
         raise BrokerUnsupported("the adapter states that it cannot do this")
 
     return call if supported else refuse

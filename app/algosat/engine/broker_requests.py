@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection
 
-from algosat.brokers.base import BrokerSession
+from algosat.brokers.base import BrokerSession, CallKind
 from algosat.brokers.probe import probe
 from algosat.domain.bars import Bar
 from algosat.domain.capabilities import Capabilities
@@ -92,11 +92,11 @@ class BrokerRequests:
                 return _session_data(self._broker.session(), self._broker.capabilities)
             case RequestKind.PROBE:
                 clock, deadline = self._desk.clock, request.deadline - _PROBE_MARGIN
-                calls = self._broker.ask(lambda broker: probe(broker, clock, deadline))
+                calls = probe(self._broker.ask, self._broker.capabilities, clock, deadline)
                 return [asdict(each) for each in calls]
             case RequestKind.CANDLES:
                 wanted = CandlesWanted.from_data(arguments)
-                bars = self._broker.ask(lambda broker: broker.candles(*astuple(wanted)))
+                bars = self._broker.ask(CallKind.HISTORY, lambda broker: broker.candles(*astuple(wanted)))
                 return [_bar_data(each) for each in bars]
 
     def _write(self, work: Callable[..., Any], *arguments: Any) -> Any:

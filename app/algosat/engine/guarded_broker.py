@@ -89,15 +89,26 @@ class GuardedBroker:
 
     def _read(self, kind: CallKind, request: Callable[[], T]) -> T:
         """Read from the broker if the budget has room. Raises BrokerRateLimited if it has none."""
-        if not self._budget.try_acquire(kind, self._clock()):
-            raise BrokerRateLimited(f"the budget for {self._broker.name} has no room for this reading now")
+        self._require_room(kind)
         return self._call(request)
 
-    def ask(self, call: Callable[[Broker], T]) -> T:
-        """Make a call for a person, unless the circuit is open. Its failures do not open the circuit."""
+    def ask(self, kind: CallKind, call: Callable[[Broker], T]) -> T:
+        """Make a call for a person. Its failures do not open the circuit, which would stop orders.
+
+        Raises BrokerNotReached while the circuit is open, and BrokerRateLimited if the budget has no room.
+        """
         if self._circuit.is_open(self._clock()):
             raise BrokerNotReached(self._why_refused())
-        return call(self._broker)
+        self._require_room(kind)
+        try:
+            return call(self._broker)
+        except BrokerRateLimited as error:
+            self._budget.strike(self._clock(), error.retry_after)
+            raise
+
+    def _require_room(self, kind: CallKind) -> None:
+        if not self._budget.try_acquire(kind, self._clock()):
+            raise BrokerRateLimited(f"the budget for {self._broker.name} has no room for this reading now")
 
     def _call(self, request: Callable[[], T], *, always: bool = False) -> T:
         if not always and self._circuit.is_open(self._clock()):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from algosat.brokers.probe import masked, probe
+from algosat.brokers.probe import ProbedCall, masked, probe
 from algosat.domain.broker_account import BrokerHolding
 from algosat.errors import BrokerNotReached
 from tests.app.fake_exchange import FakeExchange, external_report
@@ -27,8 +27,13 @@ def exchange(clock: FakeClock) -> FakeExchange:
     return exchange
 
 
+def probed(exchange: FakeExchange, clock: FakeClock, seconds: float = 10) -> list[ProbedCall]:
+    deadline = clock() + timedelta(seconds=seconds)
+    return probe(lambda _kind, call: call(exchange), exchange.capabilities, clock, deadline)
+
+
 def outcomes(exchange: FakeExchange, clock: FakeClock) -> dict[str, str]:
-    return {each.call: each.outcome for each in probe(exchange, clock, clock() + timedelta(seconds=10))}
+    return {each.call: each.outcome for each in probed(exchange, clock)}
 
 
 def test_every_call_that_changes_nothing_is_made(exchange: FakeExchange, clock: FakeClock) -> None:
@@ -40,7 +45,7 @@ def test_every_call_that_changes_nothing_is_made(exchange: FakeExchange, clock: 
 
 def test_transcript_shows_the_form_and_not_the_content(exchange: FakeExchange, clock: FakeClock) -> None:
     exchange.capabilities = replace(exchange.capabilities, has_holdings=True)
-    calls = {each.call: each for each in probe(exchange, clock, clock() + timedelta(seconds=10))}
+    calls = {each.call: each for each in probed(exchange, clock)}
     assert calls["holdings"].sample == {"symbol": "XXXXXX-XX", "quantity": "####.##", "average_price": None}
     assert calls["read_book"].items == 1
     assert calls["read_book"].sample["status"] == "open"
@@ -63,7 +68,7 @@ def test_message_of_a_failure_has_neither_numbers_nor_tokens(
         raise error
 
     monkeypatch.setattr(exchange, "quotes", fail)
-    calls = {each.call: each for each in probe(exchange, clock, clock() + timedelta(seconds=10))}
+    calls = {each.call: each for each in probed(exchange, clock)}
     assert calls["quotes"].outcome == "failed"
     assert "abcDEF" not in calls["quotes"].detail
     assert "1234" not in calls["quotes"].detail
@@ -71,4 +76,4 @@ def test_message_of_a_failure_has_neither_numbers_nor_tokens(
 
 
 def test_calls_after_the_deadline_are_skipped(exchange: FakeExchange, clock: FakeClock) -> None:
-    assert {each.outcome for each in probe(exchange, clock, clock())} == {"skipped"}
+    assert {each.outcome for each in probed(exchange, clock, 0)} == {"skipped"}

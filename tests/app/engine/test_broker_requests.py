@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from algosat.brokers.base import CallKind, Period, Quota
 from algosat.config.settings import Settings
 from algosat.domain.bars import Bar
 from algosat.domain.orders import Status
@@ -37,7 +38,7 @@ from algosat.store.tables import engine_requests as table
 from algosat.trading.desk import Desk
 from algosat.trading.engine_requests import MOST_WAITING, CandlesWanted, EngineRequests, RequestKind
 from tests.app.desks import CAUSE, buy
-from tests.app.engine.rig import EngineRig, heartbeat_of
+from tests.app.engine.rig import EngineRig, build_rig, heartbeat_of
 from tests.app.events import PATIENCE, wait_for
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import ENCRYPTION, FakeClock
@@ -289,3 +290,17 @@ def test_failed_requests_do_not_open_the_circuit_for_orders(
         with pytest.raises(BrokerNotReached, match="down"):
             ask(requests, desk, running.components.requests.step, RequestKind.CANDLES, **WANTED.to_data())
     assert running.send(buy(desk)).status is Status.OPEN
+
+
+def test_requests_beyond_the_brokers_quota_are_refused_and_orders_are_not(
+    desk: Desk, exchange: FakeExchange, settings: Settings, requests: EngineRequests
+) -> None:
+    exchange.quotas = (Quota(1, Period.DAY, frozenset({CallKind.HISTORY})),)
+    rig = build_rig(desk, exchange, settings.algosat.engine)
+    heartbeat_of(rig.components).step()
+    step = rig.components.requests.step
+    with pytest.raises(BrokerUnsupported):
+        ask(requests, desk, step, RequestKind.CANDLES, **WANTED.to_data())
+    with pytest.raises(BrokerRateLimited):
+        ask(requests, desk, step, RequestKind.CANDLES, **WANTED.to_data())
+    assert rig.send(buy(desk)).status is Status.OPEN

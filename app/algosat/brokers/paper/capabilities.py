@@ -26,6 +26,6 @@ CAPABILITIES: Final = Capabilities(
     has_positions=False,
     has_holdings=False,
     has_funds=False,
-    has_candles=False,
+    has_candles=True,
     has_conversion=False,
 )
