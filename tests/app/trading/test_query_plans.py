@@ -37,9 +37,10 @@ _STATEMENTS = {
     if isinstance(statement, Prepared)
 }
 
-# The first table stays small; the others are read from their end with a limit.
+# The first tables stay small; the others are read from their end with a limit.
 _MAY_SCAN = {
     "algosat.trading.halts._ALL_HALTS",
+    "algosat.trading.limits._SCOPES",
     "algosat.store.audit._LAST_HASH",
     "algosat.store.queries._MARKETS",  # for GET /market/status only
     "algosat.trading.daily_pnl._NEWEST_TRADE",
