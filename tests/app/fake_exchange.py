@@ -57,6 +57,7 @@ class FakeExchange:
         self.reports_of_today: Callable[[], Sequence[OrderReport]] = lambda: list(self._shown().values())
         self.lags = False  # whether `find` and `read_book` show nothing new
         self._seen: dict[str, OrderReport] = {}
+        self.priced: list[Quote] = []
         self.settled: list[FinalSettlement] = []
         self.before: Callable[[str], None] = lambda _request: None
         self.after: Callable[[str], None] = lambda _request: None
@@ -153,7 +154,8 @@ class FakeExchange:
         return self.settled
 
     def quotes(self) -> Sequence[Quote]:
-        return []
+        self.before("quotes")
+        return self.priced
 
     # --- for tests ---------------------------------------------------------------------------------
 

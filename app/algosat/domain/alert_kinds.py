@@ -43,6 +43,11 @@ class AlertKind(StrEnum):
         "The broker reports trades in excess of an order's quantity; they are not booked.",
         False,
     )
+    BROKER_FEED_DOWN = (
+        "broker.feed_down",
+        Severity.ERROR,
+        "A feed of the broker is down: without quotes entries are denied, and fills are seen late.",
+    )
     CALENDAR_ENDING = (
         "calendar.ending",
         Severity.WARNING,

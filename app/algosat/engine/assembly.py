@@ -14,7 +14,7 @@ from algosat.engine.broker_requests import BrokerRequests
 from algosat.engine.budget import Budget, quotas_of
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender, PendingRequests
-from algosat.engine.quotes import InstrumentList, QuoteBoard
+from algosat.engine.quotes import FeedWatch, InstrumentList, QuoteBoard
 from algosat.engine.reconciler import Reconciler
 from algosat.engine.report_processor import ReportProcessor
 from algosat.engine.router import Fence, Router
@@ -34,6 +34,7 @@ class Components:
     budget: Budget
     report_processor: ReportProcessor
     quotes: QuoteBoard
+    feeds: FeedWatch
     instruments: InstrumentList
     router: Router
     pending_requests: PendingRequests
@@ -46,7 +47,8 @@ class Components:
     fence: Fence  # raises NotLeading unless this engine leads
 
     def feed_changed(self, change: FeedChange) -> None:
-        """Read the order book and compare the books if orders may have been missed."""
+        """Read the order book, the quotes and the books if something may have been missed."""
+        self.feeds.changed(change)
         self.reconciler.feed_changed(change)
         self.book_check.feed_changed(change)
 
@@ -106,13 +108,15 @@ def assemble(
         fence,
         lambda: reconciler.read_at is not None,
     )
+    quotes = QuoteBoard(desk)
     return Components(
         desk=desk,
         broker=broker,
         guarded_broker=guarded_broker,
         budget=budget,
         report_processor=report_processor,
-        quotes=QuoteBoard(desk),
+        quotes=quotes,
+        feeds=FeedWatch(desk, guarded_broker, quotes),
         instruments=InstrumentList(desk, broker),
         router=router,
         pending_requests=PendingRequests(desk, cancel_modify, budget, cancel_workers),

@@ -132,6 +132,7 @@ class Lane:
 
     def _connect(self) -> bool:
         components = self._components
+        components.feeds.begin()
         components.broker.start(
             components.report_processor.enqueue,
             components.quotes.update,
@@ -147,6 +148,7 @@ class Lane:
                 self._attempt("instruments", components.instruments.step)
                 self._attempt("reconcile", components.reconciler.step)
                 self._attempt("books", components.book_check.step)
+                self._attempt("feeds", components.feeds.step)
             self._attempt("duties", lambda: components.duties.step(components.reconciler.read_at))
             self._attempt("sweep", components.sweeper.step)
 

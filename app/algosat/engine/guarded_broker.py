@@ -8,6 +8,7 @@ uncertain outcome.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -17,7 +18,7 @@ from algosat.brokers.base import Ack, BookHint, BookReading, Broker, BrokerSessi
 from algosat.clock import Clock
 from algosat.domain.broker_account import BrokerFunds, BrokerHolding, BrokerPosition
 from algosat.domain.capabilities import Capabilities
-from algosat.domain.instruments import FinalSettlement
+from algosat.domain.instruments import FinalSettlement, Quote
 from algosat.domain.orders import Order, OrderChange
 from algosat.domain.orders.report import OrderReport
 from algosat.engine.budget import Budget
@@ -83,6 +84,12 @@ class GuardedBroker:
 
     def funds(self) -> Sequence[BrokerFunds]:
         return self._read(CallKind.BOOK, self._broker.funds)
+
+    def quotes(self) -> Sequence[Quote]:
+        return self._read(CallKind.QUOTES, self._broker.quotes)
+
+    def subscribe(self, symbols: AbstractSet[str]) -> None:
+        self._read(CallKind.QUOTES, lambda: self._broker.subscribe(symbols))
 
     def settlements(self) -> Sequence[FinalSettlement]:
         return self._read(CallKind.QUOTES, self._broker.settlements)

@@ -57,6 +57,7 @@ class AccountHeartbeat:
                 "active": session.active,
                 "detail": session.detail,
                 "expires_at": session.expires_at.isoformat() if session.expires_at else None,
+                "feeds": self._components.feeds.states(),
             },
             "book_read_at": reconciler.read_at.isoformat() if reconciler.read_at else None,
             "unknown": reconciler.unknown,

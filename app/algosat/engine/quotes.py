@@ -8,19 +8,47 @@ from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert
+import structlog
+from sqlalchemy import Connection, delete, insert, select
 
-from algosat.brokers.base import Broker
+from algosat.brokers.base import Broker, Feed, FeedChange, FeedState
 from algosat.clock import has_come
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.instruments import Instrument, Quote
-from algosat.store import queries
+from algosat.engine.guarded_broker import GuardedBroker
+from algosat.errors import BrokerError
+from algosat.monitoring import correlation
+from algosat.store import gtt_orders, queries
+from algosat.store.audit import Cause
 from algosat.store.row_writes import replace_rows
 from algosat.store.rows import instrument_data
-from algosat.store.tables import closing_prices, former_instruments, instruments, quotes
+from algosat.store.tables import (
+    closing_prices,
+    former_instruments,
+    instruments,
+    quotes,
+    strategies,
+    strategy_versions,
+)
+from algosat.trading import alerts
 from algosat.trading.desk import Desk
 
 FLUSH_EVERY: Final = timedelta(milliseconds=500)
+_LOOK_EVERY: Final = timedelta(seconds=5)
+_ALERT_AFTER: Final = timedelta(minutes=1)  # a shorter interruption is a reconnect
 _LIST_EVERY: Final = timedelta(seconds=5)
+
+
+_log = structlog.get_logger(__name__)
+_PARAMETERS_OF_RUNNING = (
+    select(strategy_versions.c.parameters)
+    .join(
+        strategies,
+        (strategies.c.name == strategy_versions.c.name)
+        & (strategies.c.version == strategy_versions.c.version),
+    )
+    .where(strategies.c.wanted == "running")
+)
 
 
 class QuoteBoard:
@@ -72,6 +100,103 @@ class QuoteBoard:
 
     def _trading_day(self, at: datetime) -> date:
         return self._desk.books.trading_day(at)
+
+
+class FeedWatch:
+    """Whether the broker's feeds are up, whether or not anything trades.
+
+    Quotes are read again after each reconnect, and those that the account needs stay subscribed.
+    """
+
+    def __init__(self, desk: Desk, broker: GuardedBroker, quotes: QuoteBoard) -> None:
+        self._desk, self._broker, self._quotes = desk, broker, quotes
+        self._lock = threading.Lock()
+        self._down_since: dict[Feed, datetime] = {}
+        self._reads_quotes = False
+        self._subscribed: AbstractSet[str] = frozenset()
+        self._next_look = desk.clock()
+
+    def begin(self) -> None:
+        """Count the broker's feeds as down: it is about to start."""
+        feeds = [feed for feed in Feed if feed is Feed.QUOTES or self._broker.capabilities.pushes_reports]
+        with self._lock:
+            self._down_since = dict.fromkeys(feeds, self._desk.clock())
+            self._subscribed = frozenset()
+
+    def changed(self, change: FeedChange) -> None:
+        """Take note of a change. It comes in the broker's thread, which must not wait."""
+        _log.info("feed_changed", feed=change.feed.value, state=change.state.value, detail=change.detail)
+        with self._lock:
+            if change.state is FeedState.DOWN:
+                self._down_since.setdefault(change.feed, self._desk.clock())
+                return
+            self._down_since.pop(change.feed, None)
+            self._reads_quotes |= change.feed is Feed.QUOTES
+
+    def states(self) -> dict[str, str]:
+        """Return whether each feed is up or down, for the heartbeat."""
+        down = self._down_since
+        return {feed.value: (FeedState.DOWN if feed in down else FeedState.UP).value for feed in Feed}
+
+    def step(self) -> None:
+        """Read the quotes that were missed, subscribe what is needed, and alert while a feed is down."""
+        if self._reads_quotes:
+            self._reads_quotes = False
+            self._read_quotes()
+        now = self._desk.clock()
+        if not has_come(self._next_look, now, within=_LOOK_EVERY):
+            return
+        self._next_look = now + _LOOK_EVERY
+        with self._desk.database.read() as connection:
+            needed = _needed_symbols(connection, self._desk.account)
+            known = alerts.open_subjects(connection, self._desk, AlertKind.BROKER_FEED_DOWN)
+        if needed != self._subscribed:
+            self._subscribe(needed)
+        self._alert(known, now)
+
+    def _read_quotes(self) -> None:
+        try:
+            self._quotes.update(self._broker.quotes())
+        except BrokerError as error:
+            self._reads_quotes = True
+            _log.warning("quotes_not_read", detail=error.detail)
+
+    def _subscribe(self, symbols: AbstractSet[str]) -> None:
+        try:
+            self._broker.subscribe(symbols)
+        except BrokerError as error:
+            _log.warning("quotes_not_subscribed", detail=error.detail)
+        else:
+            self._subscribed = symbols
+
+    def _alert(self, known: AbstractSet[str], now: datetime) -> None:
+        down = {
+            feed.value: since
+            for feed, since in dict(self._down_since).items()
+            if abs(now - since) > _ALERT_AFTER and self._broker.session().is_readable
+        }
+        if down.keys() == known:
+            return
+        cause = Cause("engine", correlation.new())
+
+        def unit(connection: Connection) -> None:
+            for feed in known - down.keys():
+                alerts.close_alert(connection, self._desk, AlertKind.BROKER_FEED_DOWN, feed, cause)
+            for feed, since in down.items():
+                detail = f"the feed of {feed} has been down since {since:%H:%M:%S} UTC"
+                alerts.open_alert(connection, self._desk, AlertKind.BROKER_FEED_DOWN, feed, cause, detail)
+
+        self._desk.writer.run(unit)
+
+
+def _needed_symbols(connection: Connection, account: str) -> frozenset[str]:
+    """Return the symbols of open positions, working orders, GTT orders and running strategies."""
+    held = {position.symbol for position in queries.open_positions(connection, account)}
+    working = {order.terms.symbol for order in queries.working(connection, account)}
+    waiting = {gtt.terms.symbol for gtt in gtt_orders.active(connection, account)}
+    parameters = connection.execute(_PARAMETERS_OF_RUNNING).scalars()
+    watched = {symbol for each in parameters for symbol in each.get("symbols", ())}
+    return frozenset(held | working | waiting | watched)
 
 
 class InstrumentList:

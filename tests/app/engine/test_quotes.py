@@ -2,10 +2,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from algosat.engine.quotes import QuoteBoard, replace_instruments
+import pytest
+
+from algosat.brokers.base import Feed, FeedChange, FeedState
+from algosat.domain.orders import Status
+from algosat.engine.quotes import FeedWatch, QuoteBoard, replace_instruments
+from algosat.errors import BrokerNotReached
 from algosat.store import queries
 from algosat.trading.desk import Desk
-from tests.app.desks import SECOND, SHARE, instruments, quote_of
+from tests.app.desks import SECOND, SHARE, buy, hold, instruments, open_alerts, quote_of
+from tests.app.engine.rig import EngineRig, failing
 from tests.app.fakes import FakeClock
 
 
@@ -40,3 +46,110 @@ def test_venues_share_neither_instruments_nor_prices(desk: Desk, clock: FakeCloc
         assert queries.listed(connection, "dollars", SHARE) == (None, None)
         assert queries.listed(connection, "paper", SHARE) != (None, None)
     assert (ours[1].last, theirs[1].last) == (100, 7)  # type: ignore[union-attr]
+
+
+# --- feeds -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def feeds(rig: EngineRig) -> FeedWatch:
+    """Return the watch of a broker that has just been started."""
+    rig.components.feeds.begin()
+    return rig.components.feeds
+
+
+def look(rig: EngineRig, seconds: float) -> set[tuple[str, str]]:
+    """Let time pass, and return the open alerts."""
+    rig.exchange.clock.forward(seconds=seconds)
+    rig.components.feeds.step()
+    return open_alerts(rig.desk)
+
+
+def change(rig: EngineRig, state: FeedState, *feeds: Feed) -> None:
+    for feed in feeds or Feed:
+        rig.components.feed_changed(FeedChange(feed, state))
+
+
+def test_feed_that_does_not_come_up_is_alerted_until_it_is_up(rig: EngineRig, feeds: FeedWatch) -> None:
+    change(rig, FeedState.UP, Feed.ORDERS)
+    assert look(rig, 50) == set()
+    assert look(rig, 15) == {("broker.feed_down", "quotes")}
+    assert feeds.states() == {"orders": "up", "quotes": "down"}
+    change(rig, FeedState.UP, Feed.QUOTES)
+    assert look(rig, 6) == set()
+
+
+def test_feed_that_is_up_without_a_quote_is_not_alerted(rig: EngineRig, feeds: FeedWatch) -> None:
+    change(rig, FeedState.UP)
+    assert look(rig, 3600) == set()
+    assert feeds.states() == {"orders": "up", "quotes": "up"}
+
+
+def test_short_interruption_is_not_alerted(rig: EngineRig, feeds: FeedWatch) -> None:
+    change(rig, FeedState.UP)
+    for _ in range(3):
+        change(rig, FeedState.DOWN)
+        assert look(rig, 40) == set()
+        change(rig, FeedState.GAP)
+    assert feeds.states()["orders"] == "up"
+
+
+def test_feeds_of_a_broker_without_a_session_are_not_alerted(rig: EngineRig, feeds: FeedWatch) -> None:
+    assert feeds.states() == {"orders": "down", "quotes": "down"}
+    rig.exchange.active = False
+    assert look(rig, 100) == set()
+
+
+def test_broker_that_pushes_no_reports_has_no_feed_of_orders(rig: EngineRig, feeds: FeedWatch) -> None:
+    rig.exchange.capabilities = replace(rig.exchange.capabilities, pushes_reports=False)
+    feeds.begin()
+    assert look(rig, 100) == {("broker.feed_down", "quotes")}
+
+
+def test_quotes_are_read_again_after_a_gap(rig: EngineRig, feeds: FeedWatch, clock: FakeClock) -> None:
+    rig.exchange.priced = [quote_of(SHARE, clock(), "123")]
+    change(rig, FeedState.GAP, Feed.QUOTES)
+    feeds.step()
+    rig.components.quotes.flush()
+    with rig.desk.database.read() as connection:
+        quote = queries.quote(connection, "paper", SHARE)
+    assert quote is not None
+    assert quote.last == 123
+
+
+def test_quotes_that_cannot_be_read_are_read_at_the_next_step(rig: EngineRig, feeds: FeedWatch) -> None:
+    requests: list[str] = []
+    rig.exchange.before = failing(BrokerNotReached("away"), "quotes")
+    change(rig, FeedState.GAP, Feed.QUOTES)
+    feeds.step()
+    rig.exchange.before = requests.append
+    feeds.step()
+    feeds.step()
+    assert requests == ["quotes"]
+
+
+def test_book_is_read_after_each_reconnect(rig: EngineRig, feeds: FeedWatch) -> None:
+    requests: list[str] = []
+    rig.components.reconciler.step()
+    rig.exchange.before = requests.append
+    for state, read in ((FeedState.DOWN, 0), (FeedState.UP, 1), (FeedState.GAP, 2)):
+        change(rig, state, Feed.ORDERS)
+        rig.components.reconciler.step()
+        assert requests.count("reports") == read
+    assert feeds.states()["orders"] == "up"
+
+
+def test_what_is_held_or_working_is_subscribed(rig: EngineRig, feeds: FeedWatch) -> None:
+    hold(rig.desk, symbol=SECOND)
+    order = buy(rig.desk)
+    look(rig, 6)
+    assert rig.exchange.subscribed == {SHARE, SECOND}
+    rig.send(order)
+    rig.exchange.end(order, Status.CANCELLED)
+    rig.reconcile()
+    look(rig, 6)
+    assert rig.exchange.subscribed == {SECOND}
+    rig.exchange.subscribed = frozenset()
+    feeds.begin()
+    look(rig, 6)
+    assert rig.exchange.subscribed == {SECOND}
