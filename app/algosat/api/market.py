@@ -55,6 +55,14 @@ class InstrumentView(Output):
     """Call or put; null if it is not an option."""
     settlement: SettlementMethod | None
     """Whether the contract is settled in cash or by delivery of shares; null without an expiry."""
+    minimum_quantity: Annotated[Quantity | None, Field(examples=["10"])]
+    """Smallest quantity that the exchange accepts in one order; null: one lot."""
+    minimum_notional: Annotated[Price | None, Field(examples=["5"])]
+    """Smallest value of one order, quantity times price; null: any."""
+    currency: Annotated[str | None, Field(examples=["USDT"])]
+    """Currency of the prices; null: the account's."""
+    base_currency: Annotated[str | None, Field(examples=["BTC"])]
+    """What is bought and sold of a currency pair; null: not a pair."""
 
 
 class QuoteView(Output):

@@ -36,6 +36,7 @@ class LineState(StrEnum):
     NEEDS_PERSON = "needs_person"
     FLAT = "flat"
     REDUCED = "reduced"
+    DUST = "dust"  # what is left is too small for an order
     STOPPED = "stopped"
 
 
@@ -49,7 +50,7 @@ class CloseState(StrEnum):
     STOPPED = "stopped"
 
 
-FINISHED: Final = frozenset({LineState.FLAT, LineState.REDUCED, LineState.STOPPED})
+FINISHED: Final = frozenset({LineState.FLAT, LineState.REDUCED, LineState.DUST, LineState.STOPPED})
 
 
 _LONGEST_NAME: Final = 128

@@ -45,6 +45,10 @@ class Instrument:
     strike: Decimal | None = None
     option_type: OptionType | None = None
     settlement: SettlementMethod | None = None
+    minimum_quantity: Decimal | None = None  # of one order; None: one lot
+    minimum_notional: Decimal | None = None  # of one order, quantity × price; None: any
+    currency: str | None = None  # of its prices; None: the account's
+    base_currency: str | None = None  # of a currency pair: what is bought; None: not a pair
 
     def value_at_expiry(self, underlying_close: Decimal) -> Decimal:
         """Return what one unit of the contract is worth when it expires."""
@@ -64,6 +68,19 @@ class Instrument:
 
     def takes_quantity(self, quantity: Decimal) -> bool:
         return quantity > 0 and quantity % self.lot == 0
+
+    def too_small(self, quantity: Decimal, price: Decimal) -> str | None:
+        """Return why the exchange takes no order of this quantity at this price; None if it is large enough.
+
+        The message has figures and no subject.
+        """
+        if self.minimum_quantity is not None and quantity < self.minimum_quantity:
+            return f"{quantity:f} is less than the smallest quantity of one order, {self.minimum_quantity:f}"
+        if self.minimum_notional is not None and quantity * price < self.minimum_notional:
+            return (
+                f"{quantity:f} at {price:f} is worth less than the smallest order, {self.minimum_notional:f}"
+            )
+        return None
 
 
 @dataclass(frozen=True, slots=True)

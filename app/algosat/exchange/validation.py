@@ -78,6 +78,14 @@ def _quantity_off_lot(request: _Request) -> Refusal | None:
     )
 
 
+def _too_small(request: _Request) -> Refusal | None:
+    terms = request.terms
+    # A market order arrives as a limit order at its protection price.
+    price = terms.limit_price or terms.protection_price or request.quote.last
+    why = request.instrument.too_small(terms.quantity, price)
+    return None if why is None else Refusal("below_minimum", why)
+
+
 def _above_freeze_quantity(request: _Request) -> Refusal | None:
     freeze = request.instrument.freeze_quantity
     if request.terms.quantity <= freeze:
@@ -148,6 +156,7 @@ def _limit_beyond_trigger(request: _Request) -> Refusal | None:
 
 _CHECKS: Final[tuple[Callable[[_Request], Refusal | None], ...]] = (
     _quantity_off_lot,
+    _too_small,
     _above_freeze_quantity,
     _price_missing,
     _price_off_tick,

@@ -159,13 +159,17 @@ def close_for_strategy(
 
 
 def uncovered(connection: Connection, desk: Desk, chosen: PositionFilter) -> dict[LineKey, Decimal]:
-    """Return the chosen lines to close that no close of the whole position, at the market, covers yet."""
+    """Return the chosen lines to close that no close of the whole position, at the market, covers yet.
+
+    What a close has left because it is too small for an order is not among them until it changes.
+    """
     covered = {
         line.key
         for close in close_records.unfinished(connection, desk.account)
         for line in close.lines
         if line.denies_entries and close.type is OrderType.MARKET and not line.is_finished
     }
+    covered |= close_records.dust(connection, desk.account)
     return {key: held for key, held in _lines(connection, desk, chosen).items() if key not in covered}
 
 

@@ -174,6 +174,8 @@ class _View:
         close, line = self.group.closes[0], self.line
         if not self.step.to_send or not self._takes_orders() or self._must_pause():
             return None
+        if line.state is LineState.DUST:
+            return None
         return exit_terms(
             account=line.account,
             strategy=line.strategy,
@@ -190,6 +192,8 @@ class _View:
         if not self.left and not self.step.in_the_way:
             state = LineState.REDUCED if self.position else LineState.FLAT
             return state, f"{abs(self.position):f} is left" if self.position else ""
+        if self.line.state is LineState.DUST:
+            return LineState.DUST, self.line.detail
         problem = next(self._problems(), None)
         if problem is not None:
             return LineState.NEEDS_PERSON, problem
@@ -365,7 +369,7 @@ def _view(connection: Connection, desk: Desk, group: _Group) -> _View:
     instrument = queries.instrument(connection, desk.venue, line.symbol)
     return _View(
         group=group,
-        line=_judged(connection, line, at),
+        line=_judged(connection, line, position, at),
         position=position,
         left=left,
         working=working,
@@ -394,7 +398,7 @@ def _left(connection: Connection, close: Close, line: CloseLine, position: Decim
     return min(max(left, ZERO), abs(position))
 
 
-def _judged(connection: Connection, line: CloseLine, at: datetime) -> CloseLine:
+def _judged(connection: Connection, line: CloseLine, position: Decimal, at: datetime) -> CloseLine:
     """Return the line with the outcome of its last exits: a refusal delays the next one."""
     watched = [ledger.get(connection, order_id) for order_id in line.watched_ids]
     line = replace(line, watched_ids=tuple(order.id for order in watched if order.is_working))
@@ -403,6 +407,9 @@ def _judged(connection: Connection, line: CloseLine, at: datetime) -> CloseLine:
         worked = any(order.filled_quantity or at - order.created_at >= _REPRICE_AFTER for order in watched)
         return replace(line, refusals=0, retry_at=None) if worked else line
     last = refused[-1]
+    if last.code == DenialCode.BELOW_MINIMUM and last.terms.quantity >= abs(position):
+        # A repetition would be denied, too.
+        return line.in_state(LineState.DUST, f"what is left cannot be sold: {last.reason}")
     may_pass = last.status is Status.CANCELLED or last.code in _PASSING
     state = line.state if may_pass else LineState.NEEDS_PERSON
     detail = f"exit {last.id} was {last.status}: {last.reason or last.code or 'no reason given'}"
@@ -435,7 +442,10 @@ def _renewed(view: _View, desk: Desk) -> tuple[CloseLine, ...]:
     lines = (view.line, *view.group.lines[1:])
     renewed = (_in_state(line, state, detail) for line in lines)
     pairs = zip(view.group.lines, renewed, strict=True)
-    return tuple(_stamped(new, view.at) if new != old else old for old, new in pairs)
+    return tuple(
+        _stamped(new, view.at) if new != old or (new.is_finished and new.finished_at is None) else old
+        for old, new in pairs
+    )
 
 
 def _in_state(line: CloseLine, state: LineState, detail: str) -> CloseLine:

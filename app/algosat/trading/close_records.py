@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, text, update
 
 from algosat.domain.closing import FINISHED, CloseReason, CloseState, LineState
 from algosat.domain.decimals import ZERO
@@ -16,7 +16,7 @@ from algosat.domain.orders import OrderType, Product, Side
 from algosat.errors import NotFound
 from algosat.store.prepared import Prepared
 from algosat.store.queries import Page
-from algosat.store.tables import IS_UNFINISHED, close_lines, closes, orders, trades
+from algosat.store.tables import IS_DUST, IS_UNFINISHED, close_lines, closes, orders, positions, trades
 
 LineKey = tuple[str, str, str]  # strategy ('' for orders placed by hand), symbol, product
 
@@ -29,6 +29,16 @@ _LINES = Prepared(
     select(close_lines)
     .where(close_lines.c.close_id == bindparam("close_id"))
     .order_by(*(close_lines.c[name] for name in _KEY))
+)
+_DUST = Prepared(
+    select(*(positions.c[name] for name in _KEY))
+    .join(close_lines, and_(*(close_lines.c[name] == positions.c[name] for name in ("account", *_KEY))))
+    .where(
+        positions.c.account == bindparam("account"),
+        positions.c.quantity != ZERO,
+        text(IS_DUST),
+        close_lines.c.finished_at >= positions.c.updated_at,
+    )
 )
 _FILLED_SINCE = Prepared(
     select(trades.c.quantity, orders.c.seq)
@@ -155,6 +165,11 @@ def get(connection: Connection, close_id: str) -> Close:
 def unfinished(connection: Connection, account: str) -> list[Close]:
     """Return the closes of an account that are under way, oldest first."""
     return [_with_lines(connection, row) for row in _UNFINISHED.all(connection, account=account)]
+
+
+def dust(connection: Connection, account: str) -> set[LineKey]:
+    """Return the positions that a close has left because they are too small for an order."""
+    return {(row.strategy, row.symbol, row.product) for row in _DUST.all(connection, account=account)}
 
 
 def page(

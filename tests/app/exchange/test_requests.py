@@ -9,7 +9,7 @@ import pytest
 
 from algosat.domain.orders import Side, Status
 from algosat.exchange.exchange_events import Answered
-from tests.app.exchange.manual_exchange import FUTURE, ManualExchange, rules_of, terms_of
+from tests.app.exchange.manual_exchange import FUTURE, SHARE, UNIVERSE, ManualExchange, rules_of, terms_of
 
 
 @pytest.fixture
@@ -44,6 +44,21 @@ def test_rejected_order_is_reported_with_its_reason(exchange: ManualExchange) ->
         :1
     ]
     assert (rejected.status, rejected.reason) == (Status.REJECTED, "1.5 is not a multiple of the lot of 1")
+
+
+def test_order_below_the_smallest_quantity_or_notional_is_rejected(exchange: ManualExchange) -> None:
+    instrument = replace(
+        UNIVERSE[SHARE].instrument,
+        lot=Decimal("0.001"),
+        minimum_quantity=Decimal("0.01"),
+        minimum_notional=Decimal(5),
+    )
+    listing = replace(UNIVERSE[SHARE], instrument=instrument)
+    exchange.rules = replace(exchange.rules, universe={SHARE: listing})
+    for quantity, price, code in (("0.009", "99", "below_minimum"), ("0.05", "99", "below_minimum")):
+        assert exchange.refusal(terms_of(quantity=quantity, limit_price=price)).code == code
+    assert exchange.place(terms_of(quantity="0.051", limit_price="99")).status is Status.OPEN
+    assert exchange.place(terms_of(quantity="0.051")).filled_quantity == Decimal("0.051")
 
 
 def test_future_off_its_lot_is_rejected(exchange: ManualExchange) -> None:

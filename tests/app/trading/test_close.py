@@ -23,7 +23,7 @@ from algosat.engine.quotes import replace_instruments
 from algosat.errors import Conflict, InvalidBody, NothingToClose
 from algosat.store import ledger, queries
 from algosat.trading import alerts, cancel, close, close_follow, close_records, halts
-from algosat.trading.close import CloseTerms, Closing
+from algosat.trading.close import CloseTerms, Closing, PositionFilter
 from algosat.trading.close_follow import Followed
 from algosat.trading.close_records import Close, CloseLine
 from algosat.trading.desk import Desk
@@ -80,6 +80,12 @@ def reject(desk: Desk, order: Order, code: str) -> None:
 def ledger_held(desk: Desk, *, strategy: str = "") -> Decimal:
     with desk.database.read() as connection:
         return queries.held(connection, desk.account, strategy, SHARE, "delivery")
+
+
+def list_share(desk: Desk, **differences: Decimal) -> None:
+    """List the share with other properties."""
+    share, *others = instruments()
+    replace_instruments(desk, [replace(share, **differences), *others])  # type: ignore[arg-type]
 
 
 def open_alerts(desk: Desk) -> set[str]:
@@ -228,6 +234,41 @@ def test_order_that_the_broker_does_not_have_is_left_to_a_person(desk: Desk) -> 
     cancel.cancel_order(desk, stop.id, CAUSE)
     (exit_order,) = follow(desk).placed
     assert exit_order.terms.quantity == 30
+
+
+def test_rest_too_small_for_an_order_ends_the_close_as_dust_and_is_not_tried_again(
+    desk: Desk, clock: FakeClock
+) -> None:
+    list_share(desk, lot=Decimal("0.1"))
+    hold(desk, "0.4")
+    list_share(desk, lot=Decimal("0.1"), minimum_quantity=Decimal(1))
+    closing = close.close_all(desk, CAUSE)
+    line = line_of(desk, closing)
+    assert (line.state, now(desk, closing).state) == (LineState.DUST, CloseState.FINISHED)
+    assert "0.4 is less than the smallest quantity of one order, 1" in line.detail
+    assert open_alerts(desk) == set()
+    with desk.database.read() as connection:
+        assert close.uncovered(connection, desk, PositionFilter()) == {}
+    clock.forward(seconds=1)
+    list_share(desk, lot=Decimal("0.1"))
+    hold(desk, "0.7")
+    list_share(desk, lot=Decimal("0.1"), minimum_quantity=Decimal(1))
+    with desk.database.read() as connection:
+        assert close.uncovered(connection, desk, PositionFilter()) == {
+            ("", SHARE, "delivery"): Decimal("1.1")
+        }
+    (exit_order,) = close.close_all(desk, CAUSE).orders
+    assert (exit_order.status, exit_order.terms.quantity) == (Status.CREATED, Decimal("1.1"))
+
+
+def test_part_too_small_for_an_order_needs_a_person_and_leaves_the_position(desk: Desk) -> None:
+    hold(desk, "10")
+    list_share(desk, minimum_quantity=Decimal(5))
+    part = close.close_position(desk, SHARE, CAUSE, terms=CloseTerms(quantity=Decimal(3)))
+    assert line_of(desk, part).state is LineState.NEEDS_PERSON
+    close.withdraw(desk, part.close.id, CAUSE)
+    with desk.database.read() as connection:
+        assert close.uncovered(connection, desk, PositionFilter()) == {("", SHARE, "delivery"): Decimal(10)}
 
 
 def test_second_close_of_a_position_shares_the_exits_of_the_first(desk: Desk) -> None:

@@ -1,9 +1,9 @@
 """The risk checks: each is one named function of an order and a risk snapshot, and returns a denial or None.
 
 `gate` runs them on every order. An entry that cannot be checked is denied. For an exit, only these checks
-apply: it reduces its position and is no larger than the position; it fits its type, tick, lot and freeze
-quantity; its prices are within the circuit limits of a fresh quote; and the market phase, if known, accepts
-it.
+apply: it reduces its position and is no larger than the position; it fits its type, tick, lot, freeze
+quantity and the exchange's smallest order; its prices are within the circuit limits of a fresh quote; and the
+market phase, if known, accepts it.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     price_checks.prices_fit_the_type,
     price_checks.stop_limit_is_beyond_its_trigger,
     price_checks.quantity_is_on_lot,
+    price_checks.order_is_large_enough,
     price_checks.quantity_is_within_freeze_quantity,
     price_checks.prices_are_on_tick,
     _unless_exit(price_checks.quote_is_fresh),

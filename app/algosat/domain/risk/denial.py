@@ -44,6 +44,10 @@ class DenialCode(Code):
 
     OFF_TICK = "off_tick", "A price is not a multiple of the instrument's tick."
     OFF_LOT = "off_lot", "The quantity is not a multiple of the instrument's lot."
+    BELOW_MINIMUM = (
+        "below_minimum",
+        "The exchange takes no order so small. What is left of a position goes only together with more.",
+    )
     ABOVE_FREEZE_QUANTITY = (
         "above_freeze_quantity",
         "The exchange takes no single order of this quantity. Use `POST /orders/sliced`.",

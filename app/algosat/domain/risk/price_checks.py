@@ -53,6 +53,16 @@ def quantity_is_on_lot(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | No
     )
 
 
+def order_is_large_enough(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    """Check the exchange's smallest order, at the price that the order is sent with; exits included."""
+    instrument, quote = snapshot.instrument, snapshot.quote
+    price = terms.limit_price or terms.protection_price or (quote.last if quote is not None else None)
+    if instrument is None or price is None:
+        return None
+    why = instrument.too_small(terms.quantity, price)
+    return None if why is None else Denial(DenialCode.BELOW_MINIMUM, why)
+
+
 def quantity_is_within_freeze_quantity(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     instrument = snapshot.instrument
     if instrument is None or terms.quantity <= instrument.freeze_quantity:

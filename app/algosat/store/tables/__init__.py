@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from algosat.store.tables.base import metadata
 from algosat.store.tables.books import UNSETTLED_DIFFERENCE, book_comparisons, book_differences
-from algosat.store.tables.closes import IS_UNFINISHED, close_lines, closes
+from algosat.store.tables.closes import IS_DUST, IS_UNFINISHED, close_lines, closes
 from algosat.store.tables.control import (
     account_arming,
     alerts,
@@ -42,6 +42,7 @@ __all__ = [
     "ACTIVE_EXIT",
     "ACTIVE_GTT",
     "CREATED_STATUS",
+    "IS_DUST",
     "IS_UNFINISHED",
     "LATER_SLICE",
     "NOT_DENIED",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, text
 
+from algosat.domain.closing import LineState
 from algosat.store.tables.base import Sequence, metadata
 from algosat.store.types import Json, Scaled, UtcTime
 
-IS_UNFINISHED = "finished_at IS NULL"  # the same SQL must be in the partial indexes and the queries
+# The same SQL must be in the partial indexes and the queries.
+IS_UNFINISHED = "finished_at IS NULL"
+IS_DUST = f"state = '{LineState.DUST.value}'"
 
 closes = Table(
     "closes",
@@ -55,3 +58,4 @@ close_lines = Table(
 )
 _LINE = ("account", "strategy", "symbol", "product", "denies_entries")
 Index("ix_close_lines_unfinished", *(close_lines.c[name] for name in _LINE), sqlite_where=text(IS_UNFINISHED))
+Index("ix_close_lines_dust", *(close_lines.c[name] for name in _LINE[:-1]), sqlite_where=text(IS_DUST))

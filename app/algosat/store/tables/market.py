@@ -34,6 +34,16 @@ def _instrument() -> list[Column[Any]]:
     ]
 
 
+def _of_other_markets() -> list[Column[Any]]:
+    """Return what releases with one market do not know of an instrument; NULL for the shares they list."""
+    return [
+        Column("minimum_quantity", Scaled),
+        Column("minimum_notional", Scaled),
+        Column("currency", String(10)),
+        Column("base_currency", String(10)),
+    ]
+
+
 def _former_instrument() -> list[Column[Any]]:
     """Return one column for all properties, so that a new property needs no migration here."""
     return [Column("data", Json, nullable=False)]
@@ -57,8 +67,15 @@ def _closing_price() -> list[Column[Any]]:
     ]
 
 
-def _by_venue(name: str, columns: Callable[[], list[Column[Any]]]) -> Table:
-    """Return the table of all venues, and declare the one without a venue that it replaces."""
+def _by_venue(
+    name: str,
+    columns: Callable[[], list[Column[Any]]],
+    later: Callable[[], list[Column[Any]]] = list,
+) -> Table:
+    """Return the table of all venues, and declare the one without a venue that it replaces.
+
+    `later` returns the columns that only the table of all venues has.
+    """
     Table(name, metadata, Column("symbol", String(64), primary_key=True), *columns())
     return Table(
         f"venue_{name}",
@@ -66,10 +83,11 @@ def _by_venue(name: str, columns: Callable[[], list[Column[Any]]]) -> Table:
         Column("venue", String(64), primary_key=True),
         Column("symbol", String(64), primary_key=True),
         *columns(),
+        *later(),
     )
 
 
-instruments = _by_venue("instruments", _instrument)
+instruments = _by_venue("instruments", _instrument, _of_other_markets)
 # Instruments that the broker no longer lists although a position in them is open: the gate checks exits
 # against them.
 former_instruments = _by_venue("former_instruments", _former_instrument)

@@ -174,6 +174,13 @@ CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.OFF_LOT, replace(BUY, quantity=D("10.5")), SNAPSHOT),
     (DenialCode.OFF_LOT, replace(BUY, quantity=D(0)), SNAPSHOT),
     (DenialCode.OFF_LOT, replace(BUY, quantity=D(-10)), SNAPSHOT),
+    (DenialCode.BELOW_MINIMUM, BUY, snapshot_with(instrument=replace(SHARE, minimum_quantity=D(11)))),
+    (DenialCode.BELOW_MINIMUM, BUY, snapshot_with(instrument=replace(SHARE, minimum_notional=D(1001)))),
+    (
+        DenialCode.BELOW_MINIMUM,
+        EXIT,
+        snapshot_with(position=LONG, instrument=replace(SHARE, minimum_quantity=D(11))),
+    ),
     (DenialCode.ABOVE_FREEZE_QUANTITY, replace(BUY, quantity=D(501)), SNAPSHOT),
     (DenialCode.OFF_TICK, replace(BUY, limit_price=D("100.01")), SNAPSHOT),
     (DenialCode.OFF_TICK, replace(BUY, limit_price=D(-5)), SNAPSHOT),
@@ -338,6 +345,12 @@ def test_price_of_a_cheap_option_may_be_as_far_away_as_the_protection_of_a_marke
     buy = replace(BUY, product=Product.CARRY)
     assert first_denial(replace(buy, limit_price=D(105)), strict) is None
     assert code(replace(buy, limit_price=D("105.05")), strict) == DenialCode.OUTSIDE_PRICE_BAND
+
+
+def test_smallest_order_is_valued_at_the_price_it_is_sent_with() -> None:
+    exact = snapshot_with(instrument=replace(SHARE, minimum_notional=D(1000)))
+    assert code(BUY, exact) is None
+    assert code(replace(BUY, quantity=D(9)), exact) is DenialCode.BELOW_MINIMUM
 
 
 def test_options_can_be_sold_only_up_to_the_position() -> None:
