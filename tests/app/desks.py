@@ -84,7 +84,15 @@ def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[D
 
 def other_account(desk: Desk, account: str = "dollars") -> Desk:
     """Open the desk of another account on the same store, with its own market and cash."""
-    other = replace(desk, account=account, venue=account, engine_channel=f"engine.{account}", currency="USD")
+    other = replace(
+        desk,
+        account=account,
+        venue=account,
+        currency="USD",
+        is_first=False,
+        is_only=False,
+        engine_channel=f"engine.{account}",
+    )
     replace_instruments(other, instruments())
     desk.writer.run(lambda connection: ledger.deposit(connection, account, Decimal(1_000_000)))
     set_prices(other)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection
 
 from algosat.api.access import Access
@@ -34,8 +36,8 @@ def show_risk() -> RiskView:
     """Show the limits of account and strategies, their usage, and halts"""
     desk = services().desk
     with services().database.read() as connection:
-        in_force = halts.in_force(connection)
-        effective = limits.in_force(connection, desk.defaults, tuple(limits.scopes(connection)))
+        in_force = halts.all_in_force(connection)
+        effective = limits.in_force(connection, desk, tuple(limits.scopes(connection)))
         used = _usage(connection, desk)
     return {
         "halted": _is_halted(in_force),
@@ -47,17 +49,20 @@ def show_risk() -> RiskView:
 
 
 @routes.put(
-    "/risk/limits", access=Access.ADMIN, body=LimitsChange, answer=ScopedLimits, errors=(InvalidBody,)
+    "/risk/limits",
+    access=Access.ADMIN,
+    body=LimitsChange,
+    answer=ScopedLimits,
+    errors=(InvalidBody, NotFound),
 )
 def change_limits(body: LimitsChange) -> ScopedLimits:
     """Change limits, from the next order on"""
     values = body.limits.model_dump(mode="json", exclude_unset=True)
     if not values:
         raise InvalidBody("Give at least one limit")
-    return {
-        "scope": body.scope,
-        "limits": limits.change(services().desk, Scope.named(body.scope, IN_LIMITS), values, cause()),
-    }
+    scope = Scope.named(body.scope, IN_LIMITS)
+    changed = limits.change(services().desks.of(scope.account), replace(scope, account=None), values, cause())
+    return {"scope": body.scope, "limits": changed}
 
 
 @routes.post(
@@ -68,23 +73,35 @@ def halt_trading(body: HaltBody) -> HaltView:
 
     Reduce-only orders still pass. A halt survives restarts and needs no connection to the broker.
     """
+    scope = Scope.named(body.scope, IN_HALTS)
+    desk, *others = services().desks.in_scope(scope)
     put = halts.halt_trading(
-        services().desk,
+        desk,
         cause(),
         body.reason,
-        scope=Scope.named(body.scope, IN_HALTS),
+        scope=scope,
+        others=others,
         cancel_orders=body.cancel_orders,
         flatten=body.flatten,
     )
     return halt_view(put)
 
 
-@routes.post("/risk/resume", access=Access.ADMIN, body=ResumeBody, body_optional=True, answer=Resumption)
+@routes.post(
+    "/risk/resume",
+    access=Access.ADMIN,
+    body=ResumeBody,
+    body_optional=True,
+    answer=Resumption,
+    errors=(NotFound,),
+)
 def resume_trading(body: ResumeBody) -> Resumption:
     """Resume trading"""
-    lifted = halts.resume_trading(services().desk, cause(), scope=Scope.named(body.scope, IN_HALTS))
+    scope = Scope.named(body.scope, IN_HALTS)
+    desk, *others = services().desks.in_scope(scope)
+    lifted = halts.resume_trading(desk, cause(), scope=scope, others=others)
     with services().database.read() as connection:
-        in_force = halts.in_force(connection)
+        in_force = halts.all_in_force(connection)
     return {"was_halted": lifted, "halted": _is_halted(in_force)}
 
 

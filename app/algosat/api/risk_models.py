@@ -67,7 +67,7 @@ class LimitsChange(Input):
     """Limits to change in one scope."""
 
     scope: Annotated[Label, Field(examples=[IN_LIMITS])] = IN_LIMITS
-    """`account`, or the name of a strategy."""
+    """`account` (the first one), `account:NAME`, or the name of a strategy."""
     limits: Annotated[LimitValues, Field(examples=[{"max_order_value": "50000"}])]
     """The limits to change."""
 
@@ -82,21 +82,21 @@ class HaltBody(Input):
     flatten: bool = False
     """Whether to close all positions."""
     scope: Annotated[Label, Field(examples=[IN_HALTS])] = IN_HALTS
-    """`all`, or the name of a strategy."""
+    """`all` accounts, one `account:NAME`, or the name of a strategy."""
 
 
 class ResumeBody(Input):
     """Scope in which trading resumes."""
 
     scope: Annotated[Label, Field(examples=[IN_HALTS])] = IN_HALTS
-    """`all`, or the name of a strategy."""
+    """`all` accounts, one `account:NAME`, or the name of a strategy."""
 
 
 class HaltView(Output):
     """A halt in force."""
 
     scope: Annotated[str, Field(examples=["all"])]
-    """`all`, or the name of a strategy."""
+    """`all` accounts, one `account:NAME`, or the name of a strategy."""
     at: Timestamp
     """Time of the halt."""
     actor: Annotated[str, Field(examples=["user:trader"])]
@@ -128,7 +128,7 @@ class ScopedLimits(Output):
     """The limits of one scope."""
 
     scope: Annotated[str, Field(examples=["account"])]
-    """`account`, or the name of a strategy."""
+    """`account` (the first one), `account:NAME`, or the name of a strategy."""
     limits: LimitsView
     """The limits in force."""
 
@@ -137,7 +137,7 @@ class RiskView(Output):
     """Limits, their usage, and halts."""
 
     halted: bool
-    """Whether all trading is halted."""
+    """Whether trading on all accounts is halted."""
     halts: list[HaltView]
     """Every halt in force."""
     limits: LimitsView

@@ -21,7 +21,7 @@ def command() -> None:
 @click.option("--reason", required=True, help="Reason, for the audit trail and the other users.")
 @click.option("--cancel/--no-cancel", default=True, show_default=True, help="Cancel working orders.")
 @click.option("--flatten", is_flag=True, help="Also close all positions.")
-@click.option("--scope", default="all", show_default=True, help="Name of a strategy, or all.")
+@click.option("--scope", default="all", show_default=True, help="all, account:NAME, or a strategy.")
 @with_directory
 @click.pass_obj
 def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -> None:
@@ -29,12 +29,15 @@ def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -
     from algosat.domain.scope import IN_HALTS, Scope
     from algosat.trading import halts
 
-    with chosen.desk() as desk:
+    covered = Scope.named(scope, IN_HALTS)
+    with chosen.desks() as desks:
+        desk, *others = desks.in_scope(covered)
         halts.halt_trading(
             desk,
             operator(),
             reason,
-            scope=Scope.named(scope, IN_HALTS),
+            scope=covered,
+            others=others,
             cancel_orders=cancel,
             flatten=flatten,
         )
@@ -42,7 +45,7 @@ def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -
 
 
 @command.command()
-@click.option("--scope", default="all", show_default=True, help="Name of a strategy, or all.")
+@click.option("--scope", default="all", show_default=True, help="all, account:NAME, or a strategy.")
 @with_directory
 @click.pass_obj
 def resume(chosen: Chosen, scope: str) -> None:
@@ -50,8 +53,10 @@ def resume(chosen: Chosen, scope: str) -> None:
     from algosat.domain.scope import IN_HALTS, Scope
     from algosat.trading import halts
 
-    with chosen.desk() as desk:
-        was_halted = halts.resume_trading(desk, operator(), scope=Scope.named(scope, IN_HALTS))
+    covered = Scope.named(scope, IN_HALTS)
+    with chosen.desks() as desks:
+        desk, *others = desks.in_scope(covered)
+        was_halted = halts.resume_trading(desk, operator(), scope=covered, others=others)
     click.echo("resumed" if was_halted else "was not halted")
 
 
@@ -64,7 +69,7 @@ def status(chosen: Chosen) -> None:
     from algosat.trading import halts
 
     with chosen.writer() as (database, _), database.read() as connection:
-        in_force = halts.in_force(connection)
+        in_force = halts.all_in_force(connection)
     click.echo("halted" if any(each.scope == ACCOUNT for each in in_force) else "trading")
     for each in in_force:
         click.echo(f"{each.scope.name(IN_HALTS)}\t{each.at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.reason}")

@@ -46,7 +46,7 @@ def follow_closes(desk: Desk) -> None:
 def flatten_halted(desk: Desk) -> None:
     """Close the positions that halts flatten. `halt_cancels` cancels the orders of other lines."""
     with desk.database.read() as connection:
-        flattening = [halt for halt in halts.in_force(connection) if halt.flatten]
+        flattening = [halt for halt in halts.in_force(connection, desk.account) if halt.flatten]
     for halt in flattening:
         halts.close_halted(desk, halt, Cause(halt.actor, correlation.new()))
 

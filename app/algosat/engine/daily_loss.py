@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.decimals import ZERO
-from algosat.domain.scope import Scope
+from algosat.domain.scope import ACCOUNT, Scope
 from algosat.monitoring import correlation
 from algosat.store import pnl_exits
 from algosat.store.audit import Cause
@@ -58,7 +58,8 @@ class DailyLossWatch:
             breaches = [_breach(connection, desk, scope, day, book) for scope in scopes]
         for scope, reason in filter(None, breaches):
             cause = Cause(_ACTOR, correlation.new())
-            halts.halt_trading(desk, cause, reason, scope=scope, flatten=desk.flattens_on_daily_loss)
+            wanted = desk.halt_scope if scope == ACCOUNT else scope
+            halts.halt_trading(desk, cause, reason, scope=wanted, flatten=desk.flattens_on_daily_loss)
         if exits:
             carry_out(desk, exits, day, book)
 
@@ -142,9 +143,9 @@ def _breach(
     connection: Connection, desk: Desk, scope: Scope, day: date, book: AccountBook
 ) -> tuple[Scope, str] | None:
     """Return the scope to halt and the reason, or None if it is within its limit or halted already."""
-    if any(halt.covers(scope.strategy) for halt in halts.in_force(connection)):
+    if any(halt.covers(scope.strategy) for halt in halts.in_force(connection, desk.account)):
         return None
-    in_force = limits.in_force(connection, desk.defaults, (scope,))[scope]
+    in_force = limits.in_force(connection, desk, (scope,))[scope]
     pnl = daily_pnl.daily_pnl(connection, desk, scope, day, book)
     if -pnl < in_force.max_daily_loss:
         return None

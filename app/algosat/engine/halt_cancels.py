@@ -38,7 +38,7 @@ def cancel_halted(desk: Desk) -> None:
 
 
 def _to_cancel(connection: Connection, desk: Desk) -> list[Order]:
-    cancelling = [halt for halt in halts.in_force(connection) if halt.cancels_up_to is not None]
+    cancelling = [halt for halt in halts.in_force(connection, desk.account) if halt.cancels_up_to is not None]
     if not cancelling:
         return []
     now = desk.clock()

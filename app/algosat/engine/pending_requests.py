@@ -253,7 +253,7 @@ class CancelModifySender:
         if order.terms.reduce_only:
             return ""
         with self._desk.database.read() as connection:
-            return "; ".join(halts.reasons(connection, order.terms.strategy))
+            return "; ".join(halts.reasons(connection, order.terms.account, order.terms.strategy))
 
     def _refresh(self, order: Order) -> None:
         """Apply what the broker's order book says about the order now."""

@@ -271,7 +271,7 @@ def _left(connection: Connection, of: LinkedExit) -> Decimal:
 
 
 def _is_fresh(connection: Connection, desk: Desk, quote: Quote | None, at: datetime) -> bool:
-    in_force = limits.effective(connection, desk.defaults)
+    in_force = limits.effective(connection, desk)
     if quote is None or in_force is None:
         return False
     return abs((at - quote.at).total_seconds()) <= in_force.stale_quote_seconds

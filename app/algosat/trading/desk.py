@@ -23,6 +23,7 @@ from algosat.domain.market_phases import Sessions
 from algosat.domain.orders import Order, Product, Trade
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk.limits import Limits
+from algosat.domain.scope import ACCOUNT, IN_LIMITS, Scope
 from algosat.errors import CalendarUnknown, FeesUnknown, NotFound
 from algosat.store import queries
 from algosat.store.database import Database
@@ -52,10 +53,22 @@ class Desk:
     books: Bookkeeping
     defaults: Limits  # limits of the settings; the store holds what has been changed since
     square_off_before_close: timedelta
+    is_first: bool = True  # of the accounts
+    is_only: bool = True
     engine_channel: str = channels.ENGINE  # wakes the engine's lane of the account
     flattens_on_daily_loss: bool = False
     clock: Clock = now
     capabilities: Capabilities | None = None  # of the broker; None: it takes every order
+
+    @property
+    def halt_scope(self) -> Scope:
+        """The scope of a halt of this account. Releases before know only the one of every account."""
+        return ACCOUNT if self.is_only else Scope(account=self.account)
+
+    @property
+    def limits_scope(self) -> str:
+        """The name of the scope of this account's limits."""
+        return IN_LIMITS if self.is_first else Scope(account=self.account).name(IN_LIMITS)
 
     def wake_engine(self) -> None:
         self.notifier.notify(self.engine_channel)
@@ -83,6 +96,10 @@ class Desks:
             raise NotFound(f"no account {account!r} is known; there are {', '.join(self._by_account)}")
         return self._by_account[account]
 
+    def in_scope(self, scope: Scope) -> tuple[Desk, ...]:
+        """Return the desks of a halt's scope; those of a strategy are all. Raises NotFound."""
+        return tuple(self) if scope.account is None else (self.of(scope.account),)
+
 
 def build_all(
     settings: Settings, database: Database, writer: Writer, notifier: Notifier, clock: Clock = now
@@ -102,12 +119,15 @@ def build(
 ) -> Desk:
     """Build the desk of one account."""
     algosat = settings.algosat
+    is_first = account is algosat.accounts[0]
     charging = Charging(database, account.venue, account.charges)
     calendar = live_calendar.calendar_of(algosat, account, database)
     return Desk(
         account=account.name,
         venue=account.venue,
-        engine_channel=channels.engine(account.name, is_first=account is algosat.accounts[0]),
+        is_first=is_first,
+        is_only=len(algosat.accounts) == 1,
+        engine_channel=channels.engine(account.name, is_first=is_first),
         currency=account.currency,
         capabilities=BROKERS[account.broker].capabilities,
         database=database,

@@ -102,7 +102,7 @@ def _over(connection: Connection, desk: Desk) -> list[tuple[AlertKind, str]]:
 
 
 def _is_fresh(connection: Connection, desk: Desk, quote: Quote | None) -> bool:
-    allowed = (limits.effective(connection, desk.defaults) or desk.defaults).stale_quote_seconds
+    allowed = (limits.effective(connection, desk) or desk.defaults).stale_quote_seconds
     return quote is not None and abs((desk.clock() - quote.at).total_seconds()) <= allowed
 
 

@@ -141,7 +141,7 @@ def _is_due(connection: Connection, desk: Desk, of: GttOrder) -> bool:
 
 
 def _is_fresh(connection: Connection, desk: Desk, quote: Quote, at: datetime) -> bool:
-    in_force = limits.effective(connection, desk.defaults)
+    in_force = limits.effective(connection, desk)
     return in_force is not None and abs((at - quote.at).total_seconds()) <= in_force.stale_quote_seconds
 
 

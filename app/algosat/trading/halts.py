@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -59,27 +60,32 @@ def halt_trading(
     scope: Scope = ACCOUNT,
     cancel_orders: bool = True,
     flatten: bool = False,
+    others: Sequence[Desk] = (),
 ) -> Halt:
-    """Halt all trading, or one strategy's. Returns once no new order can pass.
+    """Halt all trading, one account's or one strategy's. Returns once no new order can pass.
 
     The halt and the cancel requests for working orders are one commit, so that no crash comes between them;
     if cancelling fails, the halt is stored all the same. Then positions are closed if `flatten` is set. The
     engine retries what cannot be cancelled or closed now, until trading is resumed.
 
+    Args:
+        others: The desks of the other accounts in the scope.
+
     Raises NotFound for an unknown strategy.
     """
-    wanted = Halt(scope, desk.clock(), cause.actor, reason, flatten)
+    wanted, desks = Halt(scope, desk.clock(), cause.actor, reason, flatten), (desk, *others)
     halt, cancelled, failure = desk.writer.run(
-        lambda connection: _store_and_cancel(connection, desk, wanted, cause, cancel_orders)
+        lambda connection: _store_and_cancel(connection, desks, wanted, cause, cancel_orders)
     )
-    desk.wake_engine()
+    for each in desks:
+        each.wake_engine()
     for order in cancelled:
         desk.notify_web(order.id)
     if failure is not None:
         raise failure
-    if flatten:
-        close_halted(desk, halt, cause)
-    desk.wake_engine()
+    for each in desks if flatten else ():
+        close_halted(each, halt, cause)
+        each.wake_engine()
     return halt
 
 
@@ -94,7 +100,7 @@ def close_halted(desk: Desk, halt: Halt, cause: Cause) -> None:
             return
 
     def unit(connection: Connection) -> Followed:
-        if not any(each.flatten and each.scope == halt.scope for each in in_force(connection)):
+        if not any(each.flatten and each.scope == halt.scope for each in all_in_force(connection)):
             return Followed()
         lines = close.uncovered(connection, desk, chosen)
         return close.close_lines(connection, desk, cause, CloseReason.HALT, chosen, lines)
@@ -102,14 +108,16 @@ def close_halted(desk: Desk, halt: Halt, cause: Cause) -> None:
     desk.writer.run(unit).notify(desk)
 
 
-def resume_trading(desk: Desk, cause: Cause, *, scope: Scope = ACCOUNT) -> bool:
+def resume_trading(desk: Desk, cause: Cause, *, scope: Scope = ACCOUNT, others: Sequence[Desk] = ()) -> bool:
     """Let orders of the scope pass again. Returns whether the scope was halted.
 
     Closes that the halt opened are stopped; their working exits stay.
     """
 
-    was_halted = desk.writer.run(lambda connection: lift(connection, desk, scope, cause))
-    desk.wake_engine()
+    desks = (desk, *others)
+    was_halted = desk.writer.run(lambda connection: lift(connection, desks, scope, cause))
+    for each in desks:
+        each.wake_engine()
     return was_halted
 
 
@@ -118,38 +126,44 @@ def begin(connection: Connection, desk: Desk, wanted: Halt, cause: Cause) -> Hal
 
     The engine retries the cancels that fail now.
     """
-    halt, _, failure = _store_and_cancel(connection, desk, wanted, cause, cancel_orders=True)
+    halt, _, failure = _store_and_cancel(connection, (desk,), wanted, cause, cancel_orders=True)
     if failure is not None:
         _log.error("halt_cancels_failed", scope=halt.scope.name(IN_HALTS), exc_info=failure)
     return halt
 
 
-def lift(connection: Connection, desk: Desk, scope: Scope, cause: Cause) -> bool:
+def lift(connection: Connection, desks: Sequence[Desk], scope: Scope, cause: Cause) -> bool:
     """End a halt and its closes, in the caller's unit of work. Returns whether the scope was halted."""
     was_halted = _delete(connection, scope)
     if was_halted:
-        close.stop_halted(connection, desk, scope, cause)
-        audit.append(connection, desk.clock(), "risk.resumed", scope.name(IN_HALTS), cause, {})
+        for desk in desks:
+            close.stop_halted(connection, desk, scope, cause)
+        audit.append(connection, desks[0].clock(), "risk.resumed", scope.name(IN_HALTS), cause, {})
     return was_halted
 
 
-def in_force(connection: Connection) -> list[Halt]:
-    """Return the halts in force, oldest first."""
+def in_force(connection: Connection, account: str) -> list[Halt]:
+    """Return the halts in force that apply to an account, oldest first."""
+    return [halt for halt in all_in_force(connection) if halt.scope.is_of(account)]
+
+
+def all_in_force(connection: Connection) -> list[Halt]:
+    """Return the halts in force of all accounts, oldest first."""
     rows = (row._asdict() for row in _ALL_HALTS.all(connection))
     return [Halt(**{**row, "scope": Scope.named(row["scope"], IN_HALTS)}) for row in rows]
 
 
-def reasons(connection: Connection, strategy: str | None) -> tuple[str, ...]:
+def reasons(connection: Connection, account: str, strategy: str | None) -> tuple[str, ...]:
     """Return why a strategy (None: orders placed by hand) may not open positions now; empty if it may."""
     return tuple(
         f"{halt.reason} ({halt.scope.name(IN_HALTS)})"
-        for halt in in_force(connection)
+        for halt in in_force(connection, account)
         if halt.covers(strategy)
     )
 
 
 def _store_and_cancel(
-    connection: Connection, desk: Desk, wanted: Halt, cause: Cause, cancel_orders: bool
+    connection: Connection, desks: Sequence[Desk], wanted: Halt, cause: Cause, cancel_orders: bool
 ) -> tuple[Halt, list[Order], Exception | None]:
     """Store the halt. Returns it with the orders being cancelled and the error that kept them from it."""
     require_known(connection, wanted.scope)
@@ -158,21 +172,22 @@ def _store_and_cancel(
         return halt, [], None
     try:
         with part(connection):
-            return halt, _cancel(connection, desk, cause, halt), None
+            found = [order for desk in desks for order in _cancel(connection, desk, cause, halt)]
+            return halt, found, None
     except Exception as error:  # noqa: BLE001 - raised again once the halt is on disk
         return halt, [], error
 
 
 def require_known(connection: Connection, scope: Scope) -> None:
     """Check that the strategy exists: a halt with a misspelt scope would stop nothing. Raises NotFound."""
-    if scope == ACCOUNT:
+    if scope.strategy is None:
         return
     defined = select(strategies.c.name).where(strategies.c.name == scope.strategy)
     traded = select(orders.c.strategy).where(orders.c.strategy == scope.strategy).limit(1)
     if all(connection.execute(statement).first() is None for statement in (defined, traded)):
         raise NotFound(
             f"no strategy {scope.strategy!r} is known, so nothing has changed; "
-            f"the scope of the whole account is {IN_HALTS!r}"
+            f"the scope of all accounts is {IN_HALTS!r}"
         )
 
 
@@ -180,7 +195,7 @@ def _store(connection: Connection, wanted: Halt, cause: Cause, cancel_orders: bo
     """Store the halt; it keeps what an earlier halt of the same scope asked for."""
     if cancel_orders or wanted.flatten:  # working orders would stand in the way of closing
         wanted = replace(wanted, cancels_up_to=_newest_order(connection))
-    for earlier in in_force(connection):
+    for earlier in all_in_force(connection):
         if earlier.scope == wanted.scope:
             flatten = wanted.flatten or earlier.flatten
             up_to = wanted.cancels_up_to or earlier.cancels_up_to

@@ -23,22 +23,23 @@ _CHANGED = Prepared(select(changes.c["values"]).where(changes.c.scope == bindpar
 _SCOPES = Prepared(select(changes.c.scope).order_by(changes.c.scope))
 
 
-def effective(connection: Connection, defaults: Limits, scope: Scope = ACCOUNT) -> Limits | None:
+def effective(connection: Connection, desk: Desk, scope: Scope = ACCOUNT) -> Limits | None:
     """Return the limits of a scope as they are now; None for a strategy without limits of its own."""
-    return in_force(connection, defaults, (scope,)).get(scope)
+    return in_force(connection, desk, (scope,)).get(scope)
 
 
 def scopes(connection: Connection) -> list[Scope]:
     """Return the account, and every strategy that has limits of its own."""
-    changed = [Scope.named(row.scope, IN_LIMITS) for row in _SCOPES.all(connection)]
-    return [ACCOUNT, *(scope for scope in changed if scope != ACCOUNT)]
+    names = (row.scope for row in _SCOPES.all(connection))
+    # No strategy has a colon in its name: account:NAME and total:CURRENCY are the others.
+    return [ACCOUNT, *(Scope(name) for name in names if name != IN_LIMITS and ":" not in name)]
 
 
-def in_force(connection: Connection, defaults: Limits, scopes: tuple[Scope, ...]) -> dict[Scope, Limits]:
+def in_force(connection: Connection, desk: Desk, scopes: tuple[Scope, ...]) -> dict[Scope, Limits]:
     """Return the limits of those scopes that have any; the account always has."""
-    found = {scope: _changes(connection, scope) for scope in scopes}
+    found = {scope: _changes(connection, desk, scope) for scope in scopes}
     return {
-        scope: with_stored(defaults, changed or {})
+        scope: with_stored(desk.defaults, changed or {})
         for scope, changed in found.items()
         if changed is not None or scope == ACCOUNT
     }
@@ -56,10 +57,10 @@ def change(desk: Desk, scope: Scope, values: Mapping[str, Any], cause: Cause) ->
 def _change(
     connection: Connection, desk: Desk, scope: Scope, values: Mapping[str, Any], cause: Cause
 ) -> Limits:
-    stored = _changes(connection, scope) or {}
+    stored = _changes(connection, desk, scope) or {}
     wanted = {name: value for name, value in {**stored, **values}.items() if value is not None}
     result = with_changes(desk.defaults, {**_known(stored), **values})
-    at, name = desk.clock(), scope.name(IN_LIMITS)
+    at, name = desk.clock(), scope.name(desk.limits_scope)
     connection.execute(delete(changes).where(changes.c.scope == name))
     if wanted:
         row = {"scope": name, "values": wanted, "changed_at": at, "changed_by": cause.actor}
@@ -68,8 +69,9 @@ def _change(
     return result
 
 
-def _changes(connection: Connection, scope: Scope) -> Mapping[str, Any] | None:
-    changed: Mapping[str, Any] | None = _CHANGED.scalar(connection, scope=scope.name(IN_LIMITS))
+def _changes(connection: Connection, desk: Desk, scope: Scope) -> Mapping[str, Any] | None:
+    """Return the stored changes of a strategy, or of the desk's account."""
+    changed: Mapping[str, Any] | None = _CHANGED.scalar(connection, scope=scope.name(desk.limits_scope))
     return changed
 
 

@@ -159,7 +159,7 @@ def _perform(connection: Connection, desk: Desk, strategy: str, day: date, cause
     if isinstance(step, _Reach):
         return _reach(connection, desk, of, step, day, cause)
     if isinstance(step, _Lift):
-        halts.lift(connection, desk, Scope(strategy), cause)
+        halts.lift(connection, (desk,), Scope(strategy), cause)
     rows.put(connection, replace(of, halted_at=None))
     return None
 
@@ -217,7 +217,7 @@ def _pnl(connection: Connection, desk: Desk, strategy: str) -> Decimal:
 
 
 def _halt_of(connection: Connection, strategy: str) -> Halt | None:
-    return next((each for each in halts.in_force(connection) if each.scope == Scope(strategy)), None)
+    return next((each for each in halts.all_in_force(connection) if each.scope == Scope(strategy)), None)
 
 
 def _is_flat(connection: Connection, desk: Desk, strategy: str) -> bool:

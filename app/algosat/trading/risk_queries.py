@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from algosat.domain.orders import PRICES, OrderTerms
 from algosat.domain.risk.limits import Limits
-from algosat.domain.scope import IN_BASELINES, IN_HALTS, IN_LIMITS
+from algosat.domain.scope import IN_BASELINES, IN_HALTS, Scope
 from algosat.store.prepared import Prepared
 from algosat.store.tables import (
     IS_UNFINISHED,
@@ -42,9 +42,10 @@ from algosat.store.tables import (
 )
 from algosat.store.tables import openings as all_openings
 from algosat.store.types import Scaled
+from algosat.trading.desk import Desk
 
 _STRATEGY: BindParameter[Any] = bindparam("strategy")
-_ALL_HALTED, _STRATEGY_HALTED = halts.alias(), halts.alias()
+_ALL_HALTED, _ACCOUNT_HALTED, _STRATEGY_HALTED = halts.alias(), halts.alias(), halts.alias()
 _ACCOUNT_LIMITS, _STRATEGY_LIMITS = limits.alias(), limits.alias()
 _ACCOUNT_OPENING, _STRATEGY_OPENING = all_openings.alias(), all_openings.alias()
 _TODAY = (days.c.account == bindparam("account"), days.c.day == bindparam("day"))
@@ -73,6 +74,7 @@ _CONTEXT = Prepared(
         *(column for column in quotes.c if not column.primary_key),
         *(balances.c[name] for name in ("deposited", "realised", "fees")),
         _ALL_HALTED.c.reason.label("all_halted"),
+        _ACCOUNT_HALTED.c.reason.label("account_halted"),
         _STRATEGY_HALTED.c.reason.label("strategy_halted"),
         _ACCOUNT_LIMITS.c["values"].label("account_limits"),
         _STRATEGY_LIMITS.c["values"].label("strategy_limits"),
@@ -100,8 +102,9 @@ _CONTEXT = Prepared(
     .outerjoin(quotes, _is_wanted(quotes))
     .outerjoin(balances, balances.c.account == bindparam("account"))
     .outerjoin(_ALL_HALTED, _ALL_HALTED.c.scope == IN_HALTS)
+    .outerjoin(_ACCOUNT_HALTED, _ACCOUNT_HALTED.c.scope == bindparam("halt_scope"))
     .outerjoin(_STRATEGY_HALTED, _STRATEGY_HALTED.c.scope == _STRATEGY)
-    .outerjoin(_ACCOUNT_LIMITS, _ACCOUNT_LIMITS.c.scope == IN_LIMITS)
+    .outerjoin(_ACCOUNT_LIMITS, _ACCOUNT_LIMITS.c.scope == bindparam("limits_scope"))
     .outerjoin(_STRATEGY_LIMITS, _STRATEGY_LIMITS.c.scope == _STRATEGY)
     .outerjoin(_ACCOUNT_OPENING, _has_baseline(_ACCOUNT_OPENING, IN_BASELINES))
     .outerjoin(_STRATEGY_OPENING, _has_baseline(_STRATEGY_OPENING, _STRATEGY))
@@ -152,7 +155,7 @@ class RiskFacts:
 
 def read_facts(
     connection: Connection,
-    venue: str,
+    desk: Desk,
     terms: OrderTerms,
     day: date,
     at: datetime,
@@ -167,7 +170,9 @@ def read_facts(
     strategy = terms.strategy or ""
     row = _CONTEXT.first(
         connection,
-        venue=venue,
+        venue=desk.venue,
+        halt_scope=Scope(account=desk.account).name(IN_HALTS),
+        limits_scope=desk.limits_scope,
         symbol=terms.symbol,
         account=terms.account,
         strategy=strategy,

@@ -47,7 +47,7 @@ def read_snapshot(
     day, day_unknown = _trading_day(desk, at)
     facts = risk_queries.read_facts(
         connection,
-        desk.venue,
+        desk,
         terms,
         day,
         at,
@@ -130,8 +130,12 @@ def _limits(desk: Desk, terms: OrderTerms, row: Any) -> tuple[Limits, ...]:
 
 
 def _halts(terms: OrderTerms, row: Any) -> tuple[str, ...]:
-    """Return the reasons of the halts that apply to the order: the account's, and its strategy's."""
-    found = ((row.all_halted, IN_HALTS), (row.strategy_halted, terms.strategy))
+    """Return the reasons of the halts that apply to the order: of all accounts, its own, its strategy's."""
+    found = (
+        (row.all_halted, IN_HALTS),
+        (row.account_halted, Scope(account=terms.account).name(IN_HALTS)),
+        (row.strategy_halted, terms.strategy),
+    )
     return tuple(f"{reason} ({scope})" for reason, scope in found if reason is not None)
 
 

@@ -158,7 +158,7 @@ class World:
     def halts(self) -> list[tuple[str, str]]:
         """Return scope and reason of each halt in force."""
         with self.desk.database.read() as connection:
-            return [(each.scope.name(IN_HALTS), each.reason) for each in halts.in_force(connection)]
+            return [(each.scope.name(IN_HALTS), each.reason) for each in halts.all_in_force(connection)]
 
     def alerts(self) -> list[Row[Any]]:
         """Return the alerts, closed ones included, oldest first."""

@@ -313,7 +313,7 @@ class ClosingWalk:
         held = [line for line, quantity in self.market.held.items() if quantity]
         with self.desk.database.read() as connection:
             working = queries.working(connection, self.desk.account)
-            in_force = halts.in_force(connection)
+            in_force = halts.all_in_force(connection)
             linked = stored_exits.active(connection, self.desk.account)
         exits = [order for order in working if order.terms.reduce_only]
         found = {

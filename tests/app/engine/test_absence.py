@@ -263,7 +263,7 @@ def outcome(desk: Desk, placed: list[Order]) -> Outcome:
         return Outcome(
             held={position.product: position.quantity for position in positions},
             statuses=tuple((order.status, order.filled_quantity) for order in now),
-            halts=tuple(halts.in_force(connection)),
+            halts=tuple(halts.all_in_force(connection)),
             alerts=frozenset(opened),
             findings=verify(connection).findings,
         )

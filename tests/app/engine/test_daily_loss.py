@@ -53,7 +53,7 @@ def check(rig: EngineRig) -> None:
 
 def halted(desk: Desk) -> list[Scope]:
     with desk.database.read() as connection:
-        return [each.scope for each in halts.in_force(connection)]
+        return [each.scope for each in halts.all_in_force(connection)]
 
 
 def delete_quote(desk: Desk, symbol: str) -> None:
@@ -87,7 +87,7 @@ def test_daily_loss_of_the_account_halts_all_trading(rig: EngineRig) -> None:
     set_prices(rig.desk, ALPHA="99.50")
     check(rig)
     with rig.desk.database.read() as connection:
-        (halt,) = halts.in_force(connection)
+        (halt,) = halts.all_in_force(connection)
     assert (halt.scope, halt.actor) == (ACCOUNT, "clock")
     check(rig)
     assert halted(rig.desk) == [ACCOUNT]

@@ -73,7 +73,7 @@ def known(desk: Desk) -> PnlExit:
 
 def halted(desk: Desk) -> list[halts.Halt]:
     with desk.database.read() as connection:
-        return halts.in_force(connection)
+        return halts.all_in_force(connection)
 
 
 def exits(desk: Desk) -> list[Order]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ class Walk:
         set_prices(self.desk, ALPHA=f"{100 + self.chance.randint(-20, 20) * 0.05:.2f}")
         components, sent = self.rig.components, len(self.exchange.sent)
         with self.desk.database.read() as connection:
-            in_force = halts.in_force(connection)
+            in_force = halts.all_in_force(connection)
         work: list[Callable[[], object]] = [
             self.rig.route,
             self.rig.route,
@@ -171,7 +172,7 @@ class Walk:
             close.withdraw(self.desk, closing.id, CAUSE)
 
     def halt(self) -> None:
-        options = {"cancel_orders": self.chance.random() < 0.7, "flatten": self.chance.random() < 0.4}
+        options: Any = {"cancel_orders": self.chance.random() < 0.7, "flatten": self.chance.random() < 0.4}
         with suppress(NotFound):
             halts.halt_trading(
                 self.desk, CAUSE, "why", scope=self.chance.choice([ACCOUNT, Scope("trend")]), **options

@@ -17,9 +17,9 @@ from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SHARE, accepted, buy, hold, order_now, sell
 
 
-def in_force(desk: Desk) -> list[halts.Halt]:
+def all_in_force(desk: Desk) -> list[halts.Halt]:
     with desk.database.read() as connection:
-        return halts.in_force(connection)
+        return halts.all_in_force(connection)
 
 
 def kinds(desk: Desk) -> list[str]:
@@ -70,7 +70,7 @@ def test_halt_is_stored_with_its_actor_time_and_reason(desk: Desk) -> None:
     halts.halt_trading(desk, CAUSE, "stop")
     other = Writer(desk.database)
     try:
-        (kept,) = other.run(halts.in_force)
+        (kept,) = other.run(halts.all_in_force)
     finally:
         other.close()
     assert (kept.actor, kept.reason, kept.at) == ("tester", "stop", desk.clock())
@@ -100,7 +100,7 @@ def test_halt_of_a_strategy_leaves_other_orders(desk: Desk) -> None:
 def test_second_halt_keeps_the_flattening_of_the_first(desk: Desk) -> None:
     halts.halt_trading(desk, CAUSE, "first", flatten=True)
     halts.halt_trading(desk, CAUSE, "second")
-    assert [(each.reason, each.flatten) for each in in_force(desk)] == [("second", True)]
+    assert [(each.reason, each.flatten) for each in all_in_force(desk)] == [("second", True)]
 
 
 def test_crash_after_the_commit_leaves_halt_and_cancel_requests(
@@ -114,7 +114,7 @@ def test_crash_after_the_commit_leaves_halt_and_cancel_requests(
     monkeypatch.setattr(Desk, "wake_engine", die)
     with pytest.raises(SystemExit):
         halts.halt_trading(desk, CAUSE, "stop")
-    assert [each.reason for each in in_force(desk)] == ["stop"]
+    assert [each.reason for each in all_in_force(desk)] == ["stop"]
     assert order_now(desk, sent).pending is PendingRequest.PENDING_CANCEL
 
 
@@ -127,16 +127,16 @@ def test_halt_is_stored_even_if_cancelling_fails(desk: Desk, monkeypatch: pytest
     monkeypatch.setattr(cancel, "request_all", fail)
     with pytest.raises(IllegalTransition, match="broken"):
         halts.halt_trading(desk, CAUSE, "stop")
-    assert [each.reason for each in in_force(desk)] == ["stop"]
+    assert [each.reason for each in all_in_force(desk)] == ["stop"]
     assert order_now(desk, sent).pending is None
 
 
 @pytest.mark.parametrize("scope", ["tredn", "account"])
 def test_halt_of_an_unknown_scope_is_refused(desk: Desk, scope: str) -> None:
     buy(desk, strategy="trend")
-    with pytest.raises(NotFound, match="the scope of the whole account is 'all'"):
+    with pytest.raises(NotFound, match="the scope of all accounts is 'all'"):
         halts.halt_trading(desk, CAUSE, "stop", scope=Scope(scope))
-    assert in_force(desk) == []
+    assert all_in_force(desk) == []
 
 
 def test_strategy_without_orders_can_be_halted(desk: Desk) -> None:

@@ -20,7 +20,7 @@ from tests.app.desks import CAUSE, buy
 
 def effective(desk: Desk, scope: Scope = ACCOUNT) -> Limits | None:
     with desk.database.read() as connection:
-        return limits.effective(connection, desk.defaults, scope)
+        return limits.effective(connection, desk, scope)
 
 
 def test_unchanged_limits_are_those_of_the_settings(desk: Desk) -> None:
