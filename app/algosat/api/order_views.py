@@ -289,8 +289,8 @@ def trade_view(row: Row[Any]) -> TradeView:
         "side": row.side,
         "quantity": row.quantity,
         "price": row.price,
-        "realised": row.realised,
-        "fees": row.fees,
+        "realised": row.realised + row.realised_low,
+        "fees": row.fees + row.fees_low,
         "at": row.at,
     }
 

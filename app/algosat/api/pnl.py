@@ -64,12 +64,13 @@ def list_pnl(query: PnlQuery) -> dict[str, Any]:
 
 
 def _view(row: Any) -> PnlView:
+    realised, fees = row.realised + row.realised_low, row.fees + row.fees_low
     return {
         "day": row.day,
         "strategy": row.strategy or None,
         "orders": row.orders,
         "trades": row.trades,
-        "realised": row.realised,
-        "fees": row.fees,
-        "net": row.realised - row.fees,
+        "realised": realised,
+        "fees": fees,
+        "net": realised - fees,
     }

@@ -11,13 +11,11 @@ charged on delivery trades?").
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Final
 
-from algosat.domain.decimals import ZERO
+from algosat.domain.decimals import ZERO, to_store_places
 from algosat.domain.orders import Side
-
-_SMALLEST: Final = Decimal("0.00000001")  # the smallest amount the store can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +112,4 @@ def _left(value: Decimal, netted: Decimal, quantity: Decimal) -> Decimal:
     """Return the value of what is left of a side after netting, at the average price of the side."""
     if netted == quantity:
         return ZERO
-    return (value * (quantity - netted) / quantity).quantize(_SMALLEST, ROUND_HALF_EVEN)
+    return to_store_places(value * (quantity - netted) / quantity)

@@ -17,7 +17,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from algosat.domain.contract_note import NoteLine, NoteTotals
-from algosat.domain.decimals import ZERO
+from algosat.domain.decimals import ZERO, to_store_places
 from algosat.domain.fee_table import FeeTable, Plan, Rates
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Product, Side, Trade
@@ -107,8 +107,8 @@ class ContractNote:
 
     def add_fill(self, line: NoteLine, order: Order, trade: Trade) -> NoteLine:
         """Return the line of the order's symbol with a trade, given the order with the trade."""
-        value, side = trade.quantity * trade.price, order.terms.side
-        before = order.filled_value - value
+        side, exact = order.terms.side, trade.quantity * trade.price
+        before, value = order.filled_value - exact, to_store_places(exact)
         same_day = _raised(self.intraday_plan, before, order.filled_value)
         if self.kind is not InstrumentKind.EQUITY or order.terms.product is not Product.DELIVERY:
             return line.with_fill(side, value, same_day)

@@ -7,13 +7,10 @@ it is closed, so that cash is conserved to the last decimal.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final
+from decimal import Decimal
 
-from algosat.domain.decimals import ZERO
+from algosat.domain.decimals import ZERO, to_store_places
 from algosat.domain.orders import Side
-
-_SMALLEST: Final = Decimal("0.00000001")  # the smallest amount the store can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +60,4 @@ def _closing_part(held: Decimal, signed: Decimal) -> Decimal:
 def _share(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     if part == whole:
         return cost if whole else ZERO
-    return (cost * part / whole).quantize(_SMALLEST, ROUND_HALF_EVEN)
+    return to_store_places(cost * part / whole)

@@ -25,7 +25,7 @@ from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.row_writes import add_to_rows, insert_into, replace_rows
-from algosat.store.rows import event_data, order_from, order_state, order_values, terms_data
+from algosat.store.rows import amounts, event_data, order_from, order_state, order_values, terms_data
 from algosat.store.tables import balances, contract_notes, days, orders, positions, trades
 from algosat.store.types import Scaled
 
@@ -35,7 +35,8 @@ _TRADE = Prepared(
         trades.c.account == bindparam("account"), trades.c.trade_id == bindparam("trade_id")
     )
 )
-_POSITION = (positions.c.quantity, positions.c.cost, positions.c.realised, positions.c.fees)
+_AMOUNTS = ("cost", "cost_low", "realised", "realised_low", "fees", "fees_low")
+_POSITION = (positions.c.quantity, *(positions.c[name] for name in _AMOUNTS))
 _TOTALS = (
     select(*(type_coerce(func.sum(contract_notes.c[name]), Scaled).label(f"total_{name}") for name in TOTALS))
     .where(*(contract_notes.c[name] == bindparam(name) for name in ("account", "day", "note")))
@@ -120,14 +121,13 @@ def count_order(connection: Connection, order: Order, day: date) -> None:
 
 def deposit(connection: Connection, account: str, amount: Decimal) -> None:
     """Open an account with this amount of cash, unless it is already open."""
-    row = {"account": account, "deposited": amount, "realised": ZERO, "fees": ZERO}
+    row = {"account": account, "deposited": amount, **amounts(realised=ZERO, fees=ZERO)}
     connection.execute(insert_into(balances, connection.dialect.name).on_conflict_do_nothing(), row)
 
 
 def change_deposits(connection: Connection, account: str, amount: Decimal) -> Decimal:
     """Add an amount, which may be negative, to the deposits of an account. Returns the new deposits."""
-    row = {"account": account, "deposited": amount, "realised": ZERO, "fees": ZERO}
-    add_to_rows(balances, ("deposited",)).run(connection, row)
+    _add_totals(connection, balances, {"account": account}, {"deposited": amount})
     statement = select(balances.c.deposited).where(balances.c.account == account)
     deposited: Decimal = connection.execute(statement).scalar_one()
     return deposited
@@ -160,11 +160,12 @@ def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping
     before = _position(order, row)
     after = fill(before, order.terms.side, trade.quantity, trade.price, fees)
     realised = after.realised - before.realised
-    _ADD_TRADE.run(connection, _trade_values(order, trade, realised, fees, note))
+    earned = amounts(realised=realised, fees=fees)
+    _ADD_TRADE.run(connection, {**_trade_values(order, trade, note), **earned})
     _put_position(connection, after, trade.at)
-    _add_totals(connection, balances, {"account": order.terms.account}, {"realised": realised, "fees": fees})
+    _add_totals(connection, balances, {"account": order.terms.account}, earned)
     day = books.trading_day(trade.at)
-    _add_totals(connection, days, _day_key(order, day), {"trades": 1, "realised": realised, "fees": fees})
+    _add_totals(connection, days, _day_key(order, day), {"trades": 1, **earned})
 
 
 def _put_on_note(connection: Connection, note: ContractNote, row: Any, order: Order, trade: Trade) -> Decimal:
@@ -185,14 +186,21 @@ def _position(order: Order, row: Any) -> Position:
     key = _position_key(order)
     if row.quantity is None:
         return Position(**key)
-    return Position(**key, quantity=row.quantity, cost=row.cost, realised=row.realised, fees=row.fees)
+    return Position(
+        **key,
+        quantity=row.quantity,
+        cost=row.cost + row.cost_low,
+        realised=row.realised + row.realised_low,
+        fees=row.fees + row.fees_low,
+    )
 
 
 def _put_position(connection: Connection, position: Position, at: datetime) -> None:
     key = {name: getattr(position, name) for name in ("account", "strategy", "symbol", "product")}
-    values = {name: getattr(position, name) for name in ("quantity", "cost", "realised", "fees")}
-    values["updated_at"] = at
-    replace_rows(positions).run(connection, {**key, **values})
+    values = amounts(cost=position.cost, realised=position.realised, fees=position.fees)
+    replace_rows(positions).run(
+        connection, {**key, "quantity": position.quantity, "updated_at": at, **values}
+    )
 
 
 def _position_key(order: Order) -> dict[str, Any]:
@@ -209,9 +217,7 @@ def _day_key(order: Order, day: date) -> dict[str, Any]:
     return {"account": order.terms.account, "strategy": order.terms.strategy or "", "day": day}
 
 
-def _trade_values(
-    order: Order, trade: Trade, realised: Decimal, fees: Decimal, note: ContractNote | None
-) -> dict[str, Any]:
+def _trade_values(order: Order, trade: Trade, note: ContractNote | None) -> dict[str, Any]:
     return {
         **_position_key(order),
         "trade_id": trade.id,
@@ -219,8 +225,6 @@ def _trade_values(
         "side": order.terms.side.value,
         "quantity": trade.quantity,
         "price": trade.price,
-        "realised": realised,
-        "fees": fees,
         "at": trade.at,
         "note": None if note is None else note.name,
     }
@@ -228,5 +232,9 @@ def _trade_values(
 
 def _add_totals(connection: Connection, table: Table, key: dict[str, Any], amounts: dict[str, Any]) -> None:
     """Add amounts to a row of running totals, which starts at 0."""
-    zeros = {column.name: 0 for column in table.columns if column.name not in key}
-    add_to_rows(table, tuple(amounts)).run(connection, {**zeros, **amounts, **key})
+    add_to_rows(table, tuple(amounts)).run(connection, {**_zeros(table), **amounts, **key})
+
+
+@cache
+def _zeros(table: Table) -> dict[str, int]:
+    return {column.name: 0 for column in table.columns if not column.primary_key}

@@ -28,6 +28,7 @@ from algosat.domain.orders import (
     Validity,
 )
 from algosat.domain.positions import Position
+from algosat.store.types import split
 
 _INSTRUMENT: Final = TypeAdapter(Instrument)
 _TERMS: Final = tuple(each.name for each in fields(OrderTerms))
@@ -58,13 +59,15 @@ def order_values(order: Order) -> dict[str, Any]:
 
 def order_state(order: Order) -> dict[str, Any]:
     """Return the columns that events change."""
+    filled_value, filled_value_low = split(order.filled_value)
     return {
         "quantity": order.terms.quantity,
         **order.terms.prices,
         "status": order.status.value,
         "overlay": order.pending.value if order.pending else None,
         "filled_quantity": order.filled_quantity,
-        "filled_value": order.filled_value,
+        "filled_value": filled_value,
+        "filled_value_low": filled_value_low,
         "broker_order_id": order.broker_order_id,
         "code": order.code,
         "reason": order.reason,
@@ -72,6 +75,14 @@ def order_state(order: Order) -> dict[str, Any]:
         "version": order.version,
         "updated_at": order.updated_at,
     }
+
+
+def amounts(**values: Decimal) -> dict[str, Decimal]:
+    """Return the columns of these amounts, which are named like the columns: high and low parts."""
+    columns: dict[str, Decimal] = {}
+    for name, value in values.items():
+        columns[name], columns[f"{name}_low"] = split(value)
+    return columns
 
 
 def order_from(row: Row[Any]) -> Order:
@@ -98,7 +109,7 @@ def order_from(row: Row[Any]) -> Order:
         status=Status(row.status),
         pending=PendingRequest(row.overlay) if row.overlay else None,
         filled_quantity=row.filled_quantity,
-        filled_value=row.filled_value,
+        filled_value=row.filled_value + row.filled_value_low,
         broker_order_id=row.broker_order_id,
         code=row.code,
         reason=row.reason,
@@ -175,9 +186,9 @@ def position_from(row: Row[Any]) -> Position:
         symbol=row.symbol,
         product=row.product,
         quantity=row.quantity,
-        cost=row.cost,
-        realised=row.realised,
-        fees=row.fees,
+        cost=row.cost + row.cost_low,
+        realised=row.realised + row.realised_low,
+        fees=row.fees + row.fees_low,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -28,7 +28,7 @@ from algosat.store import queries
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes
-from algosat.store.types import Scaled
+from algosat.store.types import LowPart, Scaled
 
 Key = tuple[str, str, str]  # strategy, symbol, product
 
@@ -42,17 +42,21 @@ def _is_listed_as(market: FromClause, symbol: Any) -> ColumnElement[bool]:
 
 
 _OF_ACCOUNT = Prepared(
-    select(type_coerce(balances.c.realised - balances.c.fees, Scaled).label("earned")).where(
-        balances.c.account == bindparam("account")
-    )
+    select(
+        type_coerce(balances.c.realised - balances.c.fees, Scaled).label("earned"),
+        type_coerce(balances.c.realised_low - balances.c.fees_low, LowPart).label("earned_low"),
+    ).where(balances.c.account == bindparam("account"))
 )
 _OF_STRATEGY = Prepared(
     select(
-        type_coerce(func.sum(positions.c.realised) - func.sum(positions.c.fees), Scaled).label("earned")
+        type_coerce(func.sum(positions.c.realised) - func.sum(positions.c.fees), Scaled).label("earned"),
+        type_coerce(func.sum(positions.c.realised_low) - func.sum(positions.c.fees_low), LowPart).label(
+            "earned_low"
+        ),
     ).where(positions.c.account == bindparam("account"), positions.c.strategy == bindparam("strategy"))
 )
 _HELD = Prepared(
-    select(*(positions.c[name] for name in _LINE), positions.c.quantity, positions.c.cost, *_MARK)
+    select(*(positions.c[name] for name in (*_LINE, "quantity", "cost", "cost_low")), *_MARK)
     .outerjoin(instruments, _is_listed_as(instruments, positions.c.symbol))
     .outerjoin(quotes, _is_listed_as(quotes, positions.c.symbol))
     .where(positions.c.account == bindparam("account"), positions.c.quantity != ZERO)
@@ -159,7 +163,7 @@ def read_book(connection: Connection, account: str, venue: str, *, without: str 
     working: dict[str, int] = {}
     for row in _HELD.all(connection, account=account, venue=venue):
         tallies[row.strategy, row.symbol, row.product] = _Tally(
-            row.quantity, row.cost, kind=row.kind, last=row.last
+            row.quantity, row.cost + row.cost_low, kind=row.kind, last=row.last
         )
     changing = 0
     for row in _WORKING.all(connection, account=account, venue=venue, without=without or ""):
@@ -189,12 +193,13 @@ def read_book(connection: Connection, account: str, venue: str, *, without: str 
 
 def equity(connection: Connection, account: str, of: AccountBook, strategy: str | None = None) -> Decimal:
     """Return the profit so far, fees included, with open positions at their last prices."""
-    earned = (
-        _OF_ACCOUNT.scalar(connection, account=account)
+    row = (
+        _OF_ACCOUNT.first(connection, account=account)
         if strategy is None
-        else _OF_STRATEGY.scalar(connection, account=account, strategy=strategy)
+        else _OF_STRATEGY.first(connection, account=account, strategy=strategy)
     )
-    return (earned or ZERO) + of.unrealised(strategy)
+    earned = ZERO if row is None or row.earned is None else row.earned + row.earned_low
+    return of.unrealised(strategy) + cast(Decimal, earned)
 
 
 def _line(connection: Connection, venue: str, key: Key, tally: _Tally) -> ExposureLine | None:

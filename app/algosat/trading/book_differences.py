@@ -40,6 +40,7 @@ from algosat.store.types import Scaled
 from algosat.trading import alerts
 from algosat.trading.apply_report import order_of
 from algosat.trading.desk import Desk
+from algosat.trading.funds import fees_of, realised_of
 
 _ALERTS: Final = {
     DifferenceKind.ORDER: AlertKind.BOOK_ORDER_DIFFERS,
@@ -130,7 +131,7 @@ def own_cash(connection: Connection, desk: Desk, currency: str) -> dict[BookItem
         (position_from(row).cost for row in rows if _is_paid_in_full(connection, desk.venue, row)), ZERO
     )
     balance = queries.balance(connection, desk.account)
-    cash = balance.deposited + balance.realised - balance.fees if balance else ZERO
+    cash = balance.deposited + realised_of(balance) - fees_of(balance) if balance else ZERO
     today = desk.books.trading_day(desk.clock())
     fees = _FEES_OF_DAY.scalar(connection, account=desk.account, day=today) or ZERO
     changed_at = max((row.updated_at for row in rows), default=None)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
 from algosat.domain.calendar import moment
-from algosat.domain.decimals import ZERO
+from algosat.domain.decimals import ZERO, to_store_places
 from algosat.domain.orders import Order, OrderEvent, Side, Trade
 from algosat.domain.scope import ACCOUNT, IN_BASELINES, Scope
 from algosat.store.prepared import Prepared
@@ -142,7 +142,7 @@ def pnl_since(
         "account": desk.account,
         "strategy": scope.name(IN_BASELINES),
         "day": day,
-        "worth": equity - result,
+        "worth": to_store_places(equity - result),
     }
     connection.execute(insert(openings), row)
     return result
@@ -152,7 +152,7 @@ def raise_baseline(connection: Connection, account: str, scope: Scope, day: date
     """Raise the day's baseline by a gain that may be older than the day."""
     key = {"account": account, "strategy": scope.name(IN_BASELINES), "day": day}
     statement = update(openings).where(*(openings.c[name] == value for name, value in key.items()))
-    connection.execute(statement.values(worth=openings.c.worth + gain))
+    connection.execute(statement.values(worth=openings.c.worth + to_store_places(gain)))
 
 
 def include_late_trades(
@@ -174,10 +174,11 @@ def _include_late_trade(connection: Connection, desk: Desk, order: Order, trade:
         return
     signed = order.terms.side.sign * trade.quantity
     start = _start_price(connection, desk, order.terms.symbol, day)
-    gain = booked.realised if start is None else signed * (start.of(signed) - trade.price)
+    realised, fees = booked.realised + booked.realised_low, booked.fees + booked.fees_low
+    gain = realised if start is None else signed * (start.of(signed) - trade.price)
     strategy = order.terms.strategy
     for scope in (ACCOUNT, Scope(strategy)) if strategy else (ACCOUNT,):
-        raise_baseline(connection, desk.account, scope, day, gain - booked.fees)
+        raise_baseline(connection, desk.account, scope, day, gain - fees)
 
 
 def old_prices(connection: Connection, desk: Desk, day: date, book: AccountBook) -> Mapping[str, date]:
@@ -205,8 +206,8 @@ def _result(connection: Connection, desk: Desk, scope: Scope, day: date, book: A
             signed = Side(trade.side).sign * trade.quantity
             line.traded_quantity += signed
             line.traded_value += signed * trade.price
-            line.realised += trade.realised
-            line.fees += trade.fees
+            line.realised += trade.realised + trade.realised_low
+            line.fees += trade.fees + trade.fees_low
     starts = {symbol: _start_price(connection, desk, symbol, day) for _, symbol in lines}
     return sum((line.result(starts[symbol]) for (_, symbol), line in lines.items()), ZERO)
 

@@ -72,7 +72,7 @@ _CONTEXT = Prepared(
         *(column for column in instruments.c if not column.primary_key),
         former_instruments.c.data.label("former"),
         *(column for column in quotes.c if not column.primary_key),
-        *(balances.c[name] for name in ("deposited", "realised", "fees")),
+        *(column for column in balances.c if not column.primary_key),
         _ALL_HALTED.c.reason.label("all_halted"),
         _ACCOUNT_HALTED.c.reason.label("account_halted"),
         _STRATEGY_HALTED.c.reason.label("strategy_halted"),

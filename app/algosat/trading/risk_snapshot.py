@@ -156,7 +156,7 @@ def _scopes(
 ) -> list[RiskScope]:
     """Return the account's scope, and the strategy's if it has limits of its own."""
     row, recent = facts.row, facts.recent
-    earned = (row.realised or ZERO) - (row.fees or ZERO)
+    earned = funds.realised_of(row) - funds.fees_of(row)
     equity = earned + book.unrealised()
     scopes = [
         RiskScope(

@@ -122,7 +122,7 @@ def test_charges_on_bse_by_the_plan_of_fyers(
 
 def test_plans_and_exchanges_of_the_settings_are_in_the_table() -> None:
     plans, exchanges = (ChargesSettings.model_fields[name].annotation for name in ("brokerage", "exchange"))
-    assert set(get_args(plans)) == set(TABLE.plans)
+    assert set(get_args(plans)) - {"none"} == set(TABLE.plans)
     assert set(get_args(exchanges)) == set(TABLE.rates(EQUITY, Product.DELIVERY, DAY).exchange)
 
 

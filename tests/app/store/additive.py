@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, MetaData, Table, inspect, select
+from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.engine import Inspector
 
 from algosat.store.schema_version import HEAD_TABLE, OLDEST_TABLE
@@ -91,7 +91,7 @@ def _shape(connection: Connection, inspector: Inspector, name: str) -> TableShap
         *inspector.get_foreign_keys(name),
     )
     unique = {it: index for it, index in indexes.items() if index["unique"]}
-    rows = connection.execute(select(Table(name, MetaData(), autoload_with=connection)))
+    rows = connection.execute(text(f'SELECT * FROM "{name}"'))
     return TableShape(
         columns={str(it["name"]): dict(it) for it in inspector.get_columns(name)},
         key=inspector.get_pk_constraint(name)["constrained_columns"],

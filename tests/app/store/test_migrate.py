@@ -116,29 +116,24 @@ def test_oldest_version_is_that_of_the_contracting_migrations() -> None:
     assert max(contracting, default="0012") == OLDEST
 
 
+CHANGES = {
+    "DROP TABLE halts": "table halts: the table is gone",
+    "ALTER TABLE limits DROP COLUMN changed_by": "table limits: column changed_by is gone",
+    "ALTER TABLE orders RENAME COLUMN code TO word": "table orders: column code is gone",
+    "DROP INDEX ix_trades_order_id": "table trades: index ix_trades_order_id is gone",
+    "CREATE UNIQUE INDEX once ON trades (order_id)": "table trades: once was added: inserts may violate it",
+    "UPDATE balances SET fees = 7": "table balances: the content of its columns was changed",
+}
+
+
 @pytest.mark.sqlite
-@pytest.mark.parametrize(
-    ("statement", "finding"),
-    [
-        ("DROP TABLE halts", "table halts: the table is gone"),
-        ("ALTER TABLE halts DROP COLUMN reason", "table halts: column reason is gone"),
-        ("ALTER TABLE orders RENAME COLUMN code TO kode", "table orders: column code is gone"),
-        ("DROP INDEX ix_trades_order_id", "table trades: index ix_trades_order_id is gone"),
-        (
-            "CREATE UNIQUE INDEX once ON trades (order_id)",
-            "table trades: once was added: inserts may violate it",
-        ),
-        ("UPDATE balances SET fees = 7", "table balances: the content of its columns was changed"),
-    ],
-)
-def test_change_that_an_earlier_release_does_not_tolerate_is_found(
-    database: Database, statement: str, finding: str
-) -> None:
+def test_changes_that_an_earlier_release_does_not_tolerate_are_found(database: Database) -> None:
     with database.engine.begin() as connection:
         additive.fill_tables(connection)
         before = additive.shapes(connection)
-        connection.execute(text(statement))
-        assert additive.taken_away(before, additive.shapes(connection)) == [finding]
+        for statement in CHANGES:
+            connection.execute(text(statement))
+        assert sorted(additive.taken_away(before, additive.shapes(connection))) == sorted(CHANGES.values())
 
 
 def test_missing_directory_is_named(tmp_path: Path) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table, Text, UniqueConstraint, text
 
 from algosat.domain.contract_note import LINE
 from algosat.domain.orders import WORKING, Status, TradingSession
 from algosat.store.tables.base import Sequence, metadata
-from algosat.store.types import Json, Scaled, UtcTime
+from algosat.store.types import Json, LowPart, Scaled, UtcTime
 
 # The same SQL must be in a partial index and in the queries that use it.
 WORKING_STATUS = f"status IN ({', '.join(sorted(repr(status.value) for status in WORKING))})"
 CREATED_STATUS = f"status = '{Status.CREATED.value}'"
 LATER_SLICE = "slice_of IS NOT NULL"
 NOT_DENIED = f"status != '{Status.DENIED.value}'"
+
+
+def _low(name: str) -> Column[Decimal]:
+    """Return the column of the low parts of a value. The default is for releases that do not know it."""
+    return Column(f"{name}_low", LowPart, nullable=False, server_default="0")
+
 
 orders = Table(
     "orders",
@@ -51,6 +59,7 @@ orders = Table(
     Column("session", String(16), nullable=False, server_default=TradingSession.REGULAR.value),
     Column("send_at", UtcTime),  # of an after-market order; null: at once
     Column("slice_of", String(18)),  # the first slice of the same order; null for that slice, and unsliced
+    _low("filled_value"),
 )
 # The gate sums up the working orders for every new order. With this index it reads no final orders, sorts
 # nothing and fetches no rows. The migration makes these indexes partial on PostgreSQL, too; saying so here
@@ -114,6 +123,8 @@ trades = Table(
     Column("fees", Scaled, nullable=False),  # negative if the fill made the day's contract note cheaper
     Column("at", UtcTime, nullable=False),
     Column("note", String(32)),  # the contract note that includes the fill; None: charged by itself
+    _low("realised"),
+    _low("fees"),
     UniqueConstraint("account", "trade_id"),
 )
 Index("ix_trades_order_id", trades.c.order_id)
@@ -131,6 +142,9 @@ positions = Table(
     Column("realised", Scaled, nullable=False),
     Column("fees", Scaled, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    _low("cost"),
+    _low("realised"),
+    _low("fees"),
 )
 
 balances = Table(
@@ -140,6 +154,8 @@ balances = Table(
     Column("deposited", Scaled, nullable=False),
     Column("realised", Scaled, nullable=False),
     Column("fees", Scaled, nullable=False),
+    _low("realised"),
+    _low("fees"),
 )
 
 # Totals of a trading day by strategy: daily loss and order counts are read from here, not summed up.
@@ -153,6 +169,8 @@ days = Table(
     Column("trades", Integer, nullable=False),
     Column("realised", Scaled, nullable=False),
     Column("fees", Scaled, nullable=False),
+    _low("realised"),
+    _low("fees"),
 )
 
 # The turnover on the contract notes of each day, by symbol. Each fill books the difference that it makes to

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.contract_note import LINE, NoteLine
-from algosat.domain.decimals import ZERO
+from algosat.domain.decimals import ZERO, to_store_places
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Product, Side, Status
 from algosat.domain.positions import Position, fill
@@ -39,9 +39,10 @@ def compare_book(connection: Connection) -> Iterator[str]:
     for row in rows:
         key = (row.account, row.strategy, row.symbol, row.product)
         before = replayed.get(key, Position(*key))
-        after = replayed[key] = fill(before, Side(row.side), row.quantity, row.price, row.fees)
-        if after.realised - before.realised != row.realised:
-            yield f"trade {row.trade_id}: realised {row.realised}, not {after.realised - before.realised}"
+        after = replayed[key] = fill(before, Side(row.side), row.quantity, row.price, row.fees + row.fees_low)
+        realised, stated = after.realised - before.realised, row.realised + row.realised_low
+        if realised != stated:
+            yield f"trade {row.trade_id}: realised {stated}, not {realised}"
         quantity, value = filled[row.order_id]
         filled[row.order_id] = (quantity + row.quantity, value + row.quantity * row.price)
         number[row.account, row.strategy] += 1
@@ -57,9 +58,10 @@ def compare_book(connection: Connection) -> Iterator[str]:
             yield f"position {'/'.join(key)}: stored {stored.get(key)}, its fills give {replayed.get(key)}"
     yield from _compare_totals(connection, replayed, number)
     yield from _compare_notes(connection, on_notes)
-    statement = select(orders.c.id, orders.c.filled_quantity, orders.c.filled_value)
+    columns = ("id", "filled_quantity", "filled_value", "filled_value_low")
+    statement = select(*(orders.c[name] for name in columns))
     filled_rows = connection.execute(statement.where(orders.c.filled_quantity != 0))
-    in_rows = {row.id: (row.filled_quantity, row.filled_value) for row in filled_rows}
+    in_rows = {row.id: (row.filled_quantity, row.filled_value + row.filled_value_low) for row in filled_rows}
     for order_id in in_rows.keys() | filled.keys():
         stated, summed = in_rows.get(order_id, _NOTHING_FILLED), filled[order_id]
         if stated != summed:
@@ -79,22 +81,28 @@ def _compare_totals(
             of_strategy[0] + each.realised,
             of_strategy[1] + each.fees,
         )
-    stored = {row.account: (row.realised, row.fees) for row in connection.execute(select(balances))}
+    stored = {row.account: _earned(row) for row in connection.execute(select(balances))}
     for account in stored.keys() | accounts.keys():
         if stored.get(account) != accounts[account]:
             yield f"balances of {account}: stored {stored.get(account)}, its fills give {accounts[account]}"
-    sums = (func.sum(days.c[name]) for name in ("realised", "fees", "trades"))
+    names = ("realised", "realised_low", "fees", "fees_low", "trades")
+    sums = (func.sum(days.c[name]).label(name) for name in names)
     by_strategy = select(days.c.account, days.c.strategy, *sums).group_by(days.c.account, days.c.strategy)
-    counted = {(account, of): tuple(totals) for account, of, *totals in connection.execute(by_strategy)}
+    rows = connection.execute(by_strategy)
+    counted = {(row.account, row.strategy): (*_earned(row), row.trades) for row in rows}
     for key in counted.keys() | strategies.keys():
         wanted = (*strategies[key], number[key])
         if counted.get(key) != wanted:
             yield f"days of {'/'.join(key)}: stored {counted.get(key)}, its fills give {wanted}"
 
 
+def _earned(row: Any) -> _Total:
+    return row.realised + row.realised_low, row.fees + row.fees_low
+
+
 def _with_fill(line: NoteLine, trade: Any) -> NoteLine:
     """Return the line of a contract note with a trade, without its brokerage."""
-    side, value = Side(trade.side), trade.quantity * trade.price
+    side, value = Side(trade.side), to_store_places(trade.quantity * trade.price)
     if trade.product == Product.DELIVERY and trade.note.endswith(f"/{InstrumentKind.EQUITY}"):
         return line.with_delivery_fill(side, trade.quantity, value, ZERO, ZERO)
     return line.with_fill(side, value, ZERO)
