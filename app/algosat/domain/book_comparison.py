@@ -19,6 +19,8 @@ from algosat.domain.decimals import ZERO, to_text
 from algosat.domain.orders import Product
 
 ADJUSTED: Final = "book.adjusted"  # kind of the event that records an adjustment of the books
+# Brokers state cash to the paisa. The cost of what is left of a position may have more decimals here.
+_SMALLEST_CASH: Final = Decimal("0.01")
 # Statements of a broker may lag behind its order book for some seconds.
 CERTAIN_AFTER: Final = timedelta(seconds=10)
 
@@ -108,7 +110,9 @@ class BookFigures:
         for item in sorted(self.ours.keys() | self.theirs.keys()):
             ours, theirs = self.ours.get(item, _NOTHING), self.theirs.get(item, _NOT_STATED)
             missing = theirs.amount - ours.amount
-            if missing in (ZERO, ours.unposted, self.unbooked.get(item, ZERO)):
+            smallest = _SMALLEST_CASH if item.kind is DifferenceKind.CASH else ZERO
+            explained = (ZERO, ours.unposted, self.unbooked.get(item, ZERO))
+            if any(missing == each or abs(missing - each) < smallest for each in explained):
                 continue
             found[item] = Difference(
                 item, ours.amount, theirs.amount, self.at, theirs.average_price, theirs.held

@@ -124,8 +124,9 @@ def import_holdings(
 
 def _import_holding(connection: Connection, desk: Desk, found: Difference, cause: Cause) -> bool:
     item, price = found.item, found.average_price
-    is_holding = item.kind is DifferenceKind.HOLDING and ZERO < found.missing <= found.held
-    if not is_holding or price is None or _is_traded(connection, desk, item.symbol):
+    # The whole holding must be unknown: less could be a trade of today that the books lack.
+    is_unknown = item.kind is DifferenceKind.HOLDING and ZERO < found.missing == found.held
+    if not is_unknown or price is None or _is_traded(connection, desk, item.symbol):
         return False
     instrument, quote = queries.listed(connection, desk.venue, item.symbol)
     if instrument is None or quote is None or not margin.may_trade(instrument.kind, Product.DELIVERY):

@@ -102,7 +102,13 @@ def test_item_that_one_side_does_not_list_is_zero_there() -> None:
 
 def test_charges_that_the_broker_has_not_booked_yet_are_no_difference() -> None:
     ours = {CASH: OwnFigure(Decimal("999.5"), START, unposted=Decimal("0.5"))}
-    for cash, differs in (("1000", False), ("999.5", False), ("999.7", True)):
+    for cash, differs in (
+        ("1000", False),
+        ("999.5", False),
+        ("999.7", True),
+        ("999.509", False),
+        ("999.99", True),
+    ):
         stated = cash_of_broker([BrokerFunds("INR", Decimal(cash))])
         assert bool(BookFigures(START, ours, stated).differences()) is differs
 

@@ -219,8 +219,9 @@ def test_holding_bought_elsewhere_is_imported_at_the_brokers_price_and_can_be_so
 def test_holding_is_imported_only_if_nothing_of_ours_explains_it(desk: Desk) -> None:
     assert imported(desk, without := holding("10", price=None)) == (without,)
     assert imported(desk, unlisted := holding("10", symbol="NONE-EQ")) == (unlisted,)
-    bought_today = replace(holding("10"), held=Decimal(4))
-    assert imported(desk, bought_today) == (bought_today,)
+    for held_before in (4, 12):  # the rest was bought today, or sold
+        part = replace(holding("10"), held=Decimal(held_before))
+        assert imported(desk, part) == (part,)
     position = replace(holding("10"), item=replace(item_of(FUTURE, Product.CARRY)))
     assert imported(desk, position) == (position,)
     buy(desk, "1")
