@@ -60,6 +60,6 @@ class TimedQuery(PageQuery):
     """Earliest time, with its UTC offset."""
 
 
-def page(items: Iterable[Any], next_cursor: int | None) -> dict[str, Any]:
+def page(items: Iterable[Any], next_cursor: int | str | None) -> dict[str, Any]:
     """Return a list in the form of Page or Everything."""
     return {"items": list(items), "next_cursor": None if next_cursor is None else str(next_cursor)}

@@ -7,9 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy import Connection, bindparam, insert, select, text, tuple_, update
 
-from algosat.domain.gtt import GttOrder, GttState
+from algosat.domain.gtt import GttOrder, GttState, SecondLeg
 from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import create
@@ -27,6 +27,10 @@ _ACTIVE = Prepared(
 )
 _BY_ID = Prepared(select(gtt_orders).where(gtt_orders.c.id == bindparam("gtt_id")))
 _ADD = Prepared(insert(gtt_orders), gtt_orders.c.keys())
+_REQUEST: Final = (
+    "trigger_price", "is_above", "terms", "exits", "expires_at", "second_trigger_price", "second_limit_price",
+)  # fmt: skip
+_CHANGE = Prepared(update(gtt_orders).where(gtt_orders.c.id == bindparam("gtt_id")), (*_REQUEST, *_STATE))
 _UPDATE = Prepared(update(gtt_orders).where(gtt_orders.c.id == bindparam("gtt_id")), _STATE)
 
 
@@ -35,10 +39,25 @@ def active(connection: Connection, account: str) -> list[GttOrder]:
     return [_from(row) for row in _ACTIVE.all(connection, account=account)]
 
 
-def all_of(connection: Connection, account: str) -> list[GttOrder]:
-    """Return the GTT orders of an account, newest first."""
+def page(
+    connection: Connection,
+    account: str,
+    *,
+    limit: int,
+    cursor: tuple[datetime, str] | None = None,
+    state: GttState | None = None,
+) -> list[GttOrder]:
+    """Return GTT orders of an account, newest first.
+
+    `cursor` is creation and id of the last one of the page before.
+    """
+    key = tuple_(gtt_orders.c.created_at, gtt_orders.c.id)
     statement = select(gtt_orders).where(gtt_orders.c.account == account)
-    ordered = statement.order_by(gtt_orders.c.created_at.desc(), gtt_orders.c.id)
+    if state is not None:
+        statement = statement.where(gtt_orders.c.state == state.value)
+    if cursor is not None:
+        statement = statement.where(key < cursor)
+    ordered = statement.order_by(gtt_orders.c.created_at.desc(), gtt_orders.c.id.desc()).limit(limit)
     return [_from(row) for row in connection.execute(ordered)]
 
 
@@ -54,26 +73,26 @@ def cause_of(connection: Connection, gtt_id: str, actor: str) -> Cause:
 
 def add(connection: Connection, new: GttOrder, cause: Cause) -> GttOrder:
     """Store a new GTT order, and its audit event."""
-    terms = terms_data(create(new.id, new.terms, new.created_at))
-    exits = None if new.exits is None else _plain(asdict(new.exits))
     row = {
         "id": new.id,
         "account": new.terms.account,
         "symbol": new.terms.symbol,
-        "trigger_price": new.trigger_price,
-        "is_above": new.is_above,
-        "terms": terms,
-        "exits": exits,
-        "expires_at": new.expires_at,
         "created_at": new.created_at,
         "actor": cause.actor,
         "correlation_id": cause.correlation_id,
+        **_request(new),
         **_state(new),
     }
     _ADD.run(connection, row)
-    data = {"trigger_price": format(new.trigger_price, "f"), "expires_at": new.expires_at.isoformat()}
-    audit.append(connection, new.created_at, "gtt.created", new.id, cause, {**data, "order": terms})
+    audit.append(connection, new.created_at, "gtt.created", new.id, cause, _data(new))
     return new
+
+
+def put_change(connection: Connection, changed: GttOrder, cause: Cause) -> GttOrder:
+    """Store a changed GTT order that is waiting, and its audit event."""
+    _CHANGE.run(connection, {"gtt_id": changed.id, **_request(changed), **_state(changed)})
+    audit.append(connection, changed.updated_at, "gtt.changed", changed.id, cause, _data(changed))
+    return changed
 
 
 def end(
@@ -95,6 +114,29 @@ def end(
     return ended
 
 
+def _request(of: GttOrder) -> dict[str, Any]:
+    second = of.second
+    return {
+        "trigger_price": of.trigger_price,
+        "is_above": of.is_above,
+        "terms": terms_data(create(of.id, of.terms, of.created_at)),
+        "exits": None if of.exits is None else _plain(asdict(of.exits)),
+        "expires_at": of.expires_at,
+        "second_trigger_price": None if second is None else second.trigger_price,
+        "second_limit_price": None if second is None else second.limit_price,
+    }
+
+
+def _data(of: GttOrder) -> dict[str, Any]:
+    """Return what a GTT order asks for, as the data of an audit event."""
+    data = {
+        "trigger_price": format(of.trigger_price, "f"),
+        "expires_at": of.expires_at.isoformat(),
+        "order": terms_data(create(of.id, of.terms, of.created_at)),
+    }
+    return data if of.second is None else {**data, "second": _plain(asdict(of.second))}
+
+
 def _state(of: GttOrder) -> dict[str, Any]:
     values = {name: getattr(of, name) for name in _STATE}
     return {**values, "state": of.state.value}
@@ -113,6 +155,9 @@ def _from(row: Any) -> GttOrder:
         state=GttState(row.state),
         order_id=row.order_id,
         version=row.version,
+        second=None
+        if row.second_trigger_price is None
+        else SecondLeg(row.second_trigger_price, row.second_limit_price),
     )
 
 

@@ -1,4 +1,4 @@
-"""Place, cancel and trigger GTT orders.
+"""Place, change, cancel and trigger GTT orders.
 
 A GTT order blocks no funds and is not sent to the broker. When its trigger price is reached, one unit of work
 places its order and ends the GTT order, so the order is placed exactly once. The gate checks the order at
@@ -8,23 +8,20 @@ that moment.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import datetime
 from functools import partial
-from typing import Final, NoReturn
+from typing import Final
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.domain.alert_kinds import AlertKind
-from algosat.domain.calendar import EXCHANGE_TIME
-from algosat.domain.gtt import LONGEST, MOST_ACTIVE, GttOrder, GttState
+from algosat.domain.gtt import MOST_ACTIVE, GttChange, GttOrder, GttRequest, GttState, gtt_order
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.linked_requests import ExitRequest, LinkedMarket, prepared
 from algosat.domain.market_phases import Phase, takes
 from algosat.domain.orders import Order, OrderTerms, Status
-from algosat.errors import AlgosatError, CalendarUnknown, Conflict, InvalidBody, NotFound
+from algosat.errors import AlgosatError, CalendarUnknown, Conflict, NotFound
 from algosat.store import gtt_orders as rows
 from algosat.store import queries
 from algosat.store.audit import Cause
@@ -33,25 +30,14 @@ from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 
 _ACTOR: Final = "engine"
-_ORDER: Final = "order."  # prefix of the order's fields in the request
 
 _log = structlog.get_logger(__name__)
 
 
-def place_gtt(
-    desk: Desk,
-    terms: OrderTerms,
-    exits: ExitRequest | None,
-    trigger_price: Decimal,
-    expires_on: date | None,
-    cause: Cause,
-    *,
-    key: IdempotencyKey,
-) -> tuple[GttOrder, bool]:
-    """Keep an order until the last price reaches the trigger price.
+def place_gtt(desk: Desk, request: GttRequest, cause: Cause, *, key: IdempotencyKey) -> tuple[GttOrder, bool]:
+    """Keep an order until the last price reaches its trigger price.
 
-    `expires_on` is the last day in exchange time on which the order may be placed; without one it waits for
-    a year. Returns the GTT order, and whether the key was used before.
+    Returns the GTT order, and whether the key was used before.
 
     Raises InvalidBody, naming the field, and Conflict if too many wait already; then nothing is stored.
     Raises KeyReused.
@@ -63,9 +49,31 @@ def place_gtt(
             return show_gtt(connection, known.order_ids[0]), True
         if len(rows.active(connection, desk.account)) >= MOST_ACTIVE:
             raise Conflict(f"{MOST_ACTIVE} GTT orders are waiting, which is the limit: cancel one first")
-        new = _checked(connection, desk, terms, exits, trigger_price, expires_on)
+        new = _checked(connection, desk, request)
         idempotency.keep_id(connection, key, new.id, new.created_at)
         return rows.add(connection, new, cause), False
+
+    return desk.writer.run(unit)
+
+
+def change_gtt(desk: Desk, gtt_id: str, change: GttChange, cause: Cause) -> GttOrder:
+    """Change a GTT order that is waiting; it is checked as a new one is.
+
+    Raises NotFound, Conflict if it has ended, and InvalidBody, naming the field; then nothing has changed.
+    """
+
+    def unit(connection: Connection) -> GttOrder:
+        found = show_gtt(connection, gtt_id)
+        if found.state is not GttState.ACTIVE:
+            raise Conflict(f"GTT order {gtt_id} is {found.state}: it cannot be changed")
+        new = _checked(connection, desk, change.of(found), before=found)
+        changed = replace(
+            new, id=found.id, created_at=found.created_at, updated_at=found.updated_at, version=found.version
+        )
+        if changed == found:
+            return found
+        changed = replace(changed, updated_at=desk.clock(), version=found.version + 1)
+        return rows.put_change(connection, changed, cause)
 
     return desk.writer.run(unit)
 
@@ -119,10 +127,12 @@ def _end(connection: Connection, desk: Desk, gtt_id: str) -> Order | None:
     if of.is_expired(at):
         rows.end(connection, of, GttState.EXPIRED, at, cause)
         return None
+    _, quote = queries.listed(connection, desk.venue, of.terms.symbol)
+    terms = (of.reached(quote) if quote is not None else None) or of.terms
     if of.exits is None:
-        order = place.admit(connection, desk, of.terms, cause)
+        order = place.admit(connection, desk, terms, cause)
     else:
-        order = linked_exits.admit_or_deny(connection, desk, of.terms, of.exits, cause)
+        order = linked_exits.admit_or_deny(connection, desk, terms, of.exits, cause)
     rows.end(connection, of, GttState.TRIGGERED, at, cause, order_id=order.id)
     if order.status is Status.DENIED:
         detail = f"the order for {of.terms.symbol} was denied: {order.reason}"
@@ -135,7 +145,7 @@ def _is_due(connection: Connection, desk: Desk, of: GttOrder) -> bool:
     if of.is_expired(at):
         return True
     instrument, quote = queries.listed(connection, desk.venue, of.terms.symbol)
-    if instrument is None or quote is None or not of.is_reached(quote):
+    if instrument is None or quote is None or of.reached(quote) is None:
         return False
     return _is_fresh(connection, desk, quote, at) and _is_open(desk, instrument, of.terms, at)
 
@@ -155,72 +165,7 @@ def _is_open(desk: Desk, instrument: Instrument, terms: OrderTerms, at: datetime
 
 
 def _checked(
-    connection: Connection,
-    desk: Desk,
-    terms: OrderTerms,
-    exits: ExitRequest | None,
-    trigger_price: Decimal,
-    expires_on: date | None,
+    connection: Connection, desk: Desk, request: GttRequest, *, before: GttOrder | None = None
 ) -> GttOrder:
-    """Return a new GTT order. Raises InvalidBody, naming the field."""
-    instrument, quote = queries.listed(connection, desk.venue, terms.symbol)
-    if instrument is None or quote is None:
-        _refuse(f"{_ORDER}symbol", f"no instrument {terms.symbol!r} with a price is known")
-    at = desk.clock()
-    expires_at = _expiry(instrument, expires_on, at)
-    if terms.is_after_market:
-        _refuse(f"{_ORDER}session", "a GTT order cannot be an after-market order: leave the session out")
-    if not instrument.takes_price(trigger_price):
-        _refuse("trigger_price", f"{trigger_price} is not a multiple of the tick {instrument.tick}")
-    if trigger_price == quote.last:
-        _refuse(
-            "trigger_price", f"{trigger_price} is the last price already: place the order with POST /orders"
-        )
-    if not instrument.takes_quantity(terms.quantity):
-        _refuse(f"{_ORDER}quantity", f"{terms.quantity} is not a multiple of the lot {instrument.lot}")
-    _require_prices(terms, exits, instrument)
-    if exits is not None:
-        # Checked at the trigger price; the circuit limits of the day on which it is reached are not known.
-        then = replace(quote, last=trigger_price, lower_circuit=Decimal(0), upper_circuit=Decimal("Infinity"))
-        prepared(terms, exits, LinkedMarket(instrument, then))
-    return GttOrder(
-        id=place.new_id(),
-        terms=terms,
-        exits=exits,
-        trigger_price=trigger_price,
-        is_above=trigger_price > quote.last,
-        expires_at=expires_at,
-        created_at=at,
-        updated_at=at,
-    )
-
-
-def _expiry(instrument: Instrument, expires_on: date | None, at: datetime) -> datetime:
-    """Return the end of the last day on which the order may be placed."""
-    today = at.astimezone(EXCHANGE_TIME).date()
-    if expires_on is None:
-        last = today + LONGEST if instrument.expiry is None else min(today + LONGEST, instrument.expiry)
-    elif not today <= expires_on <= today + LONGEST:
-        _refuse("expires_on", f"{expires_on} is not between today, {today}, and {today + LONGEST}")
-    elif instrument.expiry is not None and expires_on > instrument.expiry:
-        _refuse("expires_on", f"{expires_on} is after the expiry of the contract, {instrument.expiry}")
-    else:
-        last = expires_on
-    return datetime.combine(last + timedelta(days=1), time(), EXCHANGE_TIME)
-
-
-def _require_prices(terms: OrderTerms, exits: ExitRequest | None, instrument: Instrument) -> None:
-    """Check that the order has the prices of its type, on the tick."""
-    trails = exits is not None and exits.stop_loss is None
-    for name, price, wanted in (
-        ("limit_price", terms.limit_price, terms.type.has_limit),
-        ("trigger_price", terms.trigger_price, terms.type.has_trigger),
-    ):
-        if wanted is not (price is not None) and not (trails and wanted):
-            _refuse(f"{_ORDER}{name}", f"a {terms.type} order {'needs one' if wanted else 'takes none'}")
-        if price is not None and not instrument.takes_price(price):
-            _refuse(f"{_ORDER}{name}", f"{price} is not a multiple of the tick {instrument.tick}")
-
-
-def _refuse(field: str, detail: str) -> NoReturn:
-    raise InvalidBody(f"{field}: {detail}", errors=[{"field": field, "detail": detail, "code": "gtt"}])
+    instrument, quote = queries.listed(connection, desk.venue, request.terms.symbol)
+    return gtt_order(place.new_id(), request, instrument, quote, desk.clock(), before=before)

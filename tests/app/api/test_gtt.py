@@ -46,3 +46,33 @@ def test_negative_trigger_price_is_named(trader: Client) -> None:
 
 def test_unknown_gtt_order_is_not_found(trader: Client) -> None:
     assert problem_of(trader.get("/orders/gtt/ag6t2t4o6r3d5e7r2a")) == (404, "not_found")
+
+
+def test_two_legs_are_shown_changed_and_listed_in_pages(trader: Client) -> None:
+    second = {"trigger_price": "105", "limit_price": "104.5"}
+    kept = [keep(trader, str(number), second=second).json for number in range(3)]
+    assert kept[0]["second"] == {**second, "condition": "at_or_above"}
+    changed = trader.patch(f"/orders/gtt/{kept[0]['id']}", json={"second": {"limit_price": "104"}})
+    assert changed.json["second"]["limit_price"] == "104"
+    seen: list[str] = []
+    query = "?limit=1&state=active"
+    while True:
+        found = trader.get(f"/orders/gtt{query}").json
+        seen += [each["id"] for each in found["items"]]
+        if found["next_cursor"] is None:
+            break
+        query = f"?limit=1&cursor={found['next_cursor']}"
+    assert sorted(seen) == sorted(each["id"] for each in kept)
+    assert trader.get("/orders/gtt?state=cancelled").json["items"] == []
+
+
+def test_wrong_leg_change_and_cursor_are_named(trader: Client) -> None:
+    answer = keep(trader, second={"trigger_price": "94", "limit_price": "94"})
+    assert [error["field"] for error in answer.json["errors"]] == ["second.trigger_price"]
+    kept = keep(trader, "two").json
+    assert problem_of(trader.patch(f"/orders/gtt/{kept['id']}", json={})) == (422, "invalid_body")
+    answer = trader.patch(f"/orders/gtt/{kept['id']}", json={"trigger_price": "-1"})
+    assert [error["field"] for error in answer.json["errors"]] == ["trigger_price"]
+    assert trader.get("/orders/gtt?cursor=7").status_code == 400
+    assert trader.get(f"/orders/gtt?cursor=9999999999999999.{kept['id']}").status_code == 200
+    assert trader.get(f"/orders/gtt/{kept['id']}").json == kept

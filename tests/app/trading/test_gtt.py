@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from algosat.domain.alert_kinds import AlertKind
-from algosat.domain.gtt import GttOrder, GttState
+from algosat.domain.gtt import GttChange, GttOrder, GttRequest, GttState, SecondLeg
 from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import Order, OrderTerms, OrderType, Side, Status, TradingSession
@@ -38,12 +38,14 @@ def keep(desk: Desk) -> Keep:
         terms: OrderTerms | None = None,
         exits: ExitRequest | None = None,
         expires_on: date | None = None,
+        second: SecondLeg | None = None,
         key: str = "one",
         body: str = "body",
     ) -> GttOrder:
         idempotency_key = IdempotencyKey("user:tester", key, body)
         wanted = terms or terms_of(limit="95")
-        return gtt.place_gtt(desk, wanted, exits, Decimal(trigger), expires_on, CAUSE, key=idempotency_key)[0]
+        request = GttRequest(wanted, Decimal(trigger), exits, expires_on, second)
+        return gtt.place_gtt(desk, request, CAUSE, key=idempotency_key)[0]
 
     return place
 
@@ -147,7 +149,7 @@ def test_repeated_key_keeps_one_order(desk: Desk, keep: Keep) -> None:
     with pytest.raises(KeyReused):
         keep(body="another")
     with desk.database.read() as connection:
-        assert len(gtt_orders.all_of(connection, "paper")) == 1
+        assert len(gtt_orders.page(connection, "paper", limit=10)) == 1
         assert verify(connection).findings == []
 
 
@@ -175,7 +177,7 @@ def test_contradiction_names_the_field_and_keeps_nothing(
         keep(**request_)
     assert [error["field"] for error in raised.value.errors] == [field]
     with desk.database.read() as connection:
-        assert gtt_orders.all_of(connection, "paper") == []
+        assert gtt_orders.page(connection, "paper", limit=10) == []
 
 
 def test_triggered_order_that_is_missing_is_found(desk: Desk, keep: Keep) -> None:
@@ -194,3 +196,118 @@ def test_number_of_waiting_orders_is_limited(desk: Desk, keep: Keep, monkeypatch
         keep(key="three")
     gtt.cancel_gtt(desk, first.id, CAUSE)
     keep(key="three")
+
+
+SECOND_LEG = SecondLeg(Decimal(105), Decimal("104.50"))
+
+
+@pytest.mark.parametrize(("price", "limit"), [("94.90", "95"), ("105.10", "104.50")])
+def test_leg_that_is_reached_first_places_the_order_with_its_price(
+    desk: Desk, keep: Keep, price: str, limit: str
+) -> None:
+    kept = keep(second=SECOND_LEG)
+    assert now(desk, kept).second == SECOND_LEG
+    gtt.trigger_gtts(desk)
+    assert orders(desk) == []
+    set_prices(desk, ALPHA=price)
+    gtt.trigger_gtts(desk)
+    assert placed(desk, kept).terms.limit_price == Decimal(limit)
+    set_prices(desk, ALPHA="100")
+    set_prices(desk, ALPHA="94" if limit != "95" else "106")
+    gtt.trigger_gtts(desk)
+    assert len(orders(desk)) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "second", "request_"),
+    [
+        ("second.trigger_price", SecondLeg(Decimal(94), Decimal(94)), {}),
+        ("second.trigger_price", SecondLeg(Decimal(100), Decimal(100)), {}),
+        ("second.trigger_price", SecondLeg(Decimal("105.01"), Decimal(105)), {}),
+        ("second.limit_price", SecondLeg(Decimal(105)), {}),
+        ("second.limit_price", SecondLeg(Decimal(105), Decimal("104.51")), {}),
+        ("second.limit_price", SECOND_LEG, {"terms": terms_of(limit=None)}),
+        ("second", SECOND_LEG, {"exits": ExitRequest(Decimal(105), stop_loss=ExitPrices(Decimal(90)))}),
+        (
+            "second",
+            SECOND_LEG,
+            {"terms": terms_of(limit=None, type=OrderType.STOP, trigger_price=Decimal(96))},
+        ),
+    ],
+)
+def test_contradiction_of_the_second_leg_names_the_field(
+    desk: Desk, keep: Keep, field: str, second: SecondLeg, request_: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidBody) as raised:
+        keep(second=second, **request_)
+    assert [error["field"] for error in raised.value.errors] == [field]
+    with desk.database.read() as connection:
+        assert gtt_orders.page(connection, "paper", limit=10) == []
+
+
+def change(desk: Desk, of: GttOrder, **values: Any) -> GttOrder:
+    amounts: dict[str, Any] = {
+        name: Decimal(value) if isinstance(value, str) else value for name, value in values.items()
+    }
+    return gtt.change_gtt(desk, of.id, GttChange(**amounts), CAUSE)
+
+
+def test_changed_order_is_placed_as_changed(desk: Desk, keep: Keep, clock: FakeClock) -> None:
+    kept = keep()
+    clock.forward(seconds=1)
+    day = date(2026, 12, 1)
+    changed = change(desk, kept, trigger_price="97", limit_price="97.5", quantity="20", expires_on=day)
+    assert now(desk, kept) == changed
+    assert (changed.version, changed.created_at, changed.expires_on) == (2, kept.created_at, day)
+    assert change(desk, kept, quantity="20") == changed
+    set_prices(desk, ALPHA="96.9")
+    gtt.trigger_gtts(desk)
+    terms = placed(desk, kept).terms
+    assert (terms.quantity, terms.limit_price) == (Decimal(20), Decimal("97.5"))
+    with pytest.raises(Conflict, match="triggered"):
+        change(desk, kept, quantity="30")
+
+
+def test_second_leg_is_changed(desk: Desk, keep: Keep) -> None:
+    kept = keep(second=SECOND_LEG)
+    changed = change(desk, kept, second_trigger_price="110", second_limit_price="109")
+    assert changed.second == SecondLeg(Decimal(110), Decimal(109))
+    assert change(desk, kept, limit_price="94.5").second == changed.second
+
+
+def test_unchanged_trigger_keeps_its_side_beyond_the_price(desk: Desk, keep: Keep, clock: FakeClock) -> None:
+    kept = keep(second=SECOND_LEG)
+    set_prices(desk, ALPHA="94")  # not seen by the engine yet
+    changed = change(desk, kept, quantity="20")
+    assert (changed.is_above, changed.second) == (False, SECOND_LEG)
+    gtt.trigger_gtts(desk)
+    assert now(desk, kept).state is GttState.TRIGGERED
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("trigger_price", {"trigger_price": "100"}),
+        ("trigger_price", {"trigger_price": "95.01"}),
+        ("order.quantity", {"quantity": "1.5"}),
+        ("order.limit_price", {"limit_price": "95.01"}),
+        ("expires_on", {"expires_on": date(2026, 11, 19)}),
+        ("second.trigger_price", {"second_trigger_price": "110"}),
+    ],
+)
+def test_wrong_change_names_the_field_and_changes_nothing(
+    desk: Desk, keep: Keep, field: str, values: dict[str, Any]
+) -> None:
+    kept = keep()
+    with pytest.raises(InvalidBody) as raised:
+        change(desk, kept, **values)
+    assert [error["field"] for error in raised.value.errors] == [field]
+    assert now(desk, kept) == kept
+
+
+def test_change_to_the_same_side_as_the_second_leg_is_refused(desk: Desk, keep: Keep) -> None:
+    kept = keep(second=SECOND_LEG)
+    for values in ({"trigger_price": "110"}, {"second_trigger_price": "94"}):
+        with pytest.raises(InvalidBody, match=r"second\.trigger_price"):
+            change(desk, kept, **values)
+    assert now(desk, kept) == kept

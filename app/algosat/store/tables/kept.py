@@ -73,5 +73,7 @@ gtt_orders = Table(
     Column("updated_at", UtcTime, nullable=False),
     Column("actor", String(128), nullable=False),
     Column("correlation_id", String(64), nullable=False),
+    Column("second_trigger_price", Scaled),  # of the second leg, on the other side of the price
+    Column("second_limit_price", Scaled),
 )
 Index("ix_gtt_orders_active", gtt_orders.c.account, sqlite_where=text(ACTIVE_GTT))
