@@ -17,6 +17,7 @@ from algosat.domain import reduce_only, slicing
 from algosat.domain.calendar import Calendar, next_opening
 from algosat.domain.closing import ClosingStep, exit_terms, next_step
 from algosat.domain.decimals import ZERO
+from algosat.domain.gtt import MOST_ACTIVE, GttOrder, GttRequest, GttState, gtt_order
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.linked_requests import ExitRequest, LinkedMarket, prepared
 from algosat.domain.market_phases import Phase, has_ended, takes
@@ -39,6 +40,7 @@ from algosat.domain.orders import (
 from algosat.domain.pnl_exits import PnlExit
 from algosat.domain.risk import Denial, DenialCode, ExposureLine, RiskScope, RiskSnapshot, gate
 from algosat.domain.risk.limits import Limits
+from algosat.domain.target_position import steps_to
 from algosat.errors import CalendarUnknown, Conflict, IllegalTransition, InvalidBody, NotFound
 from algosat.exchange.listings import Listing
 from algosat.strategies.base import closing_of, opening_of, session_of
@@ -80,6 +82,8 @@ class SimulatedContext:
         self._flattens = False  # the halt closes positions; trading resumes once nothing is held
         self._flattens_on_daily_loss = flattens_on_daily_loss
         self._pnl_exit: PnlExit | None = None
+        self._gtts: dict[str, GttOrder] = {}  # waiting ones, oldest first
+        self._ended_gtts: dict[str, GttOrder] = {}
         self._kept: list[str] = []  # after-market orders, by id
         self._cancelled: list[Order] = []  # not delivered to the strategy yet
 
@@ -141,7 +145,7 @@ class SimulatedContext:
     def _store(self, terms: OrderTerms, denial: Denial | None, *, at_once: bool = False) -> Order:
         order = create(f"a{next(self._numbers):017d}", terms, self.now)
         if denial is not None:
-            self.denied[denial.code] = self.denied.get(denial.code, 0) + 1
+            self._count_denial(denial.code)
             self._ledger.keep(order)
             event = OrderEvent(EventKind.DENIED, self.now, code=denial.code, reason=denial.detail)
             return self._ledger.record(order, event)
@@ -178,7 +182,7 @@ class SimulatedContext:
         if denial.code is DenialCode.MARKET_CLOSED:
             self._kept.append(order.id)
             return None
-        self.denied[denial.code] = self.denied.get(denial.code, 0) + 1
+        self._count_denial(denial.code)
         rejected = OrderEvent(EventKind.REJECTED, self.now, code=denial.code, reason=denial.detail)
         return self._ledger.record(order, rejected)
 
@@ -221,7 +225,7 @@ class SimulatedContext:
         remaining = modification.remaining_terms(order, change)
         outcome = modification.judge(remaining, change, self._snapshot(remaining, without=order_id))
         if isinstance(outcome, Denial):
-            self.denied[outcome.code] = self.denied.get(outcome.code, 0) + 1
+            self._count_denial(outcome.code)
             return order
         if order.status is Status.CREATED:  # an after-market order that is kept here
             return self._ledger.record(order, OrderEvent(EventKind.MODIFIED, self.now, change=outcome))
@@ -249,6 +253,52 @@ class SimulatedContext:
             self.place(replace(terms, quantity=piece, session=self.session(symbol)))
             for piece in slicing.slices(to_send, self.instrument(symbol))
         ]
+
+    def reach(self, terms: OrderTerms) -> Sequence[Order]:
+        working = [order for order in self.working() if order.terms.symbol == terms.symbol]
+        try:
+            steps = steps_to(terms.quantity, self.position(terms.symbol), working)
+        except Conflict:
+            return ()
+        orders: list[Order] = []
+        for step in steps:
+            leg = replace(terms, side=step.side, reduce_only=step.reduce_only)
+            pieces = slicing.slices(step.quantity, self.instrument(terms.symbol))
+            orders += [self.place(replace(leg, quantity=piece)) for piece in pieces]
+            if orders[-1].status is Status.DENIED:
+                break  # the entry is placed only if the exit before it was
+        return orders
+
+    def place_gtt(self, request: GttRequest) -> GttOrder | None:
+        listing, quote = self._listings.get(request.terms.symbol), self.quotes.get(request.terms.symbol)
+        instrument = None if listing is None else listing.instrument
+        try:
+            new = gtt_order(f"g{next(self._numbers):017d}", request, instrument, quote, self.now)
+        except InvalidBody:
+            self._count_denial(DenialCode.INVALID_TERMS)
+            return None
+        if len(self._gtts) >= MOST_ACTIVE:
+            return None
+        self._gtts[new.id] = new
+        return new
+
+    def gtts(self) -> Sequence[GttOrder]:
+        return tuple(self._gtts.values())
+
+    def cancel_gtt(self, gtt_id: str) -> GttOrder:
+        found = self._gtts.pop(gtt_id, None)
+        if found is None:
+            return self._ended_gtts[gtt_id]
+        return self._end_gtt(found, GttState.CANCELLED)
+
+    def _end_gtt(self, of: GttOrder, state: GttState, order_id: str | None = None) -> GttOrder:
+        ended = replace(of, state=state, order_id=order_id, updated_at=self.now, version=of.version + 1)
+        self._gtts.pop(of.id, None)
+        self._ended_gtts[of.id] = ended
+        return ended
+
+    def _count_denial(self, code: DenialCode) -> None:
+        self.denied[code] = self.denied.get(code, 0) + 1
 
     def set_pnl_exit(self, profit_target: Decimal | None, loss_limit: Decimal | None) -> PnlExit | None:
         self._pnl_exit = None
@@ -302,6 +352,21 @@ class SimulatedContext:
         if self._linked.is_empty:
             return []
         return self._linked.advance(quote, self.instrument(quote.symbol).tick, self.now)
+
+    def trigger_gtts(self, quote: Quote) -> list[Order]:
+        """Place the orders whose trigger price the quote reaches in continuous trading."""
+        if not self._gtts:
+            return []
+        placed = []
+        for each in [each for each in self._gtts.values() if each.terms.symbol == quote.symbol]:
+            terms = each.reached(quote)
+            if each.is_expired(self.now):
+                self._end_gtt(each, GttState.EXPIRED)
+            elif terms is not None and self._is_continuous(quote.symbol):
+                order = self.place(terms, each.exits)
+                self._end_gtt(each, GttState.TRIGGERED, order.id)
+                placed.append(order)
+        return placed
 
     def check_daily_pnl(self) -> None:
         """Halt if the day's loss has reached its limit, or the day's result an amount of the P&L exit."""

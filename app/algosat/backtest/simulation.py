@@ -146,6 +146,8 @@ class Simulation:
             context.cancel_oversized_exits()
         for changed in context.advance_exits(quote):
             self._runner.order(changed)
+        for placed in context.trigger_gtts(quote):
+            self._runner.order(placed)
         context.check_daily_pnl()
         context.flatten_halted(quote.symbol)
         context.square_off(quote.symbol)

@@ -16,27 +16,41 @@ from itertools import count
 from typing import Any, Final
 
 import orjson
+import structlog
 from sqlalchemy import Connection, select
 
 from algosat.domain.decimals import ZERO
+from algosat.domain.gtt import GttOrder, GttRequest
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Product, TradingSession
 from algosat.domain.pnl_exits import PnlExit
-from algosat.errors import Conflict, Denied, IllegalTransition, KeyReused, NotFound
+from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, KeyReused, NotFound
 from algosat.live import checkpoint
 from algosat.live.checkpoint import Checkpoint
 from algosat.live.updates import DeliveredOrders
 from algosat.monitoring import correlation
-from algosat.store import ledger, queries
+from algosat.store import gtt_orders, ledger, queries
 from algosat.store.audit import STRATEGY, Cause
 from algosat.store.tables import positions
 from algosat.strategies.bars import SECONDS_A_DAY
 from algosat.strategies.base import closing_of, opening_of, session_of
 from algosat.strategies.strategy_events import BarClosed, OrderUpdated, StrategyEvent
-from algosat.trading import cancel, close, idempotency, linked_exits, modify, place, pnl_exits
+from algosat.trading import (
+    cancel,
+    close,
+    gtt,
+    idempotency,
+    linked_exits,
+    modify,
+    place,
+    pnl_exits,
+    target_position,
+)
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
+
+_log = structlog.get_logger(__name__)
 
 _SAVE_EVERY: Final = 1.0  # seconds, if only the state has changed
 
@@ -64,14 +78,15 @@ class LiveContext:
         self._delivered = delivered
         self._event: StrategyEvent | None = None
         self._cause = Cause(self._actor, correlation.new())
-        self._keys = 0  # used in this event
+        self._keys = 0  # of orders, used in this event
+        self._gtts = 0  # keys of GTT orders, used in this event
         self._save_due = 0.0
 
     # --- events --------------------------------------------------------------------------------------
 
     def begin(self, event: StrategyEvent) -> None:
         """Start to handle an event, with a correlation id of its own."""
-        self._event, self._keys = event, 0
+        self._event, self._keys, self._gtts = event, 0, 0
         self._cause = Cause(self._actor, correlation.begin(None))
 
     def end(self, event: StrategyEvent, state: Mapping[str, Any]) -> None:
@@ -80,7 +95,7 @@ class LiveContext:
         self._state = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
         if isinstance(event, OrderUpdated):
             self._delivered.note(event.order)
-        acted = self._keys > 0 or isinstance(event, OrderUpdated)
+        acted = self._keys + self._gtts > 0 or isinstance(event, OrderUpdated)
         if isinstance(event, BarClosed) and event.bar.seconds == SECONDS_A_DAY:
             self._delivered.daily_bars[event.bar.symbol] = event.at
             acted = True
@@ -93,7 +108,7 @@ class LiveContext:
 
     def _save_event(self) -> None:
         """Store the event before its first order, so that the next process can repeat it if this one dies."""
-        data = checkpoint.event_data(self._event) if self._event and not self._keys else None
+        data = checkpoint.event_data(self._event) if self._event and not self._keys + self._gtts else None
         if data is not None:
             self._write_checkpoint(interrupted=[data])
 
@@ -179,6 +194,44 @@ class LiveContext:
 
         return self._once(b"close " + symbol.encode(), work)
 
+    def reach(self, terms: OrderTerms) -> Sequence[Order]:
+        body = b"reach " + orjson.dumps(asdict(terms), default=str, option=orjson.OPT_SORT_KEYS)
+
+        def work(key: IdempotencyKey) -> Sequence[Order]:
+            return target_position.reach_if_possible(self._desk, terms, self._cause, key=key).orders
+
+        return self._once(body, work)
+
+    def place_gtt(self, request: GttRequest) -> GttOrder | None:
+        self._require_event()
+        self._save_event()
+        self._gtts += 1
+        body = orjson.dumps(asdict(request), default=str, option=orjson.OPT_SORT_KEYS)
+        key = self._key(self._gtts, body, kind="gtt")
+        try:
+            return gtt.place_gtt(self._desk, request, self._cause, key=key)[0]
+        except KeyReused:
+            # The strategy decides otherwise now, but the GTT order of the interrupted run stands.
+            with self._desk.database.read() as connection:
+                kept = idempotency.kept_under(connection, key)
+                return None if kept is None else gtt.show_gtt(connection, kept)
+        except (InvalidBody, Conflict) as error:
+            _log.warning("gtt_refused", symbol=request.terms.symbol, detail=error.detail)
+            return None
+
+    def gtts(self) -> Sequence[GttOrder]:
+        with self._desk.database.read() as connection:
+            waiting = gtt_orders.active(connection, self.account)
+        mine = [each for each in waiting if each.terms.strategy == self.strategy]
+        return sorted(mine, key=lambda each: (each.created_at, each.id))
+
+    def cancel_gtt(self, gtt_id: str) -> GttOrder:
+        try:
+            return gtt.cancel_gtt(self._desk, gtt_id, self._cause)
+        except Conflict:
+            with self._desk.database.read() as connection:
+                return gtt.show_gtt(connection, gtt_id)
+
     def set_pnl_exit(self, profit_target: Decimal | None, loss_limit: Decimal | None) -> PnlExit | None:
         return pnl_exits.set_for_strategy(self._desk, self.strategy, profit_target, loss_limit, self._cause)
 
@@ -200,8 +253,7 @@ class LiveContext:
 
     def _once(self, body: bytes, work: Callable[[IdempotencyKey], Sequence[Order]]) -> Sequence[Order]:
         """Return the orders of the event's next key, placed now or before the process died."""
-        if self._event is None:
-            raise RuntimeError("a strategy can place and close only within its callbacks")
+        self._require_event()
         self._save_event()
         self._keys += 1
         key = self._key(self._keys, body)
@@ -215,6 +267,10 @@ class LiveContext:
             self._delivered.note(order)
         return orders
 
-    def _key(self, number: int, body: bytes = b"") -> IdempotencyKey:
+    def _require_event(self) -> None:
+        if self._event is None:
+            raise RuntimeError("a strategy can place and close only within its callbacks")
+
+    def _key(self, number: int, body: bytes = b"", *, kind: str = "") -> IdempotencyKey:
         name = self._event.name if self._event else ""
-        return IdempotencyKey(self._actor, f"{name}#{number}", hashlib.sha256(body).hexdigest())
+        return IdempotencyKey(self._actor, f"{name}#{kind}{number}", hashlib.sha256(body).hexdigest())

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from algosat.domain.calendar import Calendar
+from algosat.domain.gtt import GttOrder, GttRequest, SecondLeg
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.linked_requests import ExitRequest
@@ -85,6 +87,22 @@ class StrategyContext(Protocol):
 
     def close(self, symbol: str) -> Sequence[Order]:
         """Cancel the orders in the way and close the position; return the market orders placed at once."""
+
+    def reach(self, terms: OrderTerms) -> Sequence[Order]:
+        """Place the orders that lead to the position `terms.quantity`; negative: short.
+
+        Side and reduce-only of `terms` follow from the present position. Nothing is placed if the position
+        is reached, or while an order is working in the opposite direction.
+        """
+
+    def place_gtt(self, request: GttRequest) -> GttOrder | None:
+        """Keep an order until a trigger price is reached. Returns None if the request is refused."""
+
+    def gtts(self) -> Sequence[GttOrder]:
+        """Return the strategy's GTT orders that wait, oldest first."""
+
+    def cancel_gtt(self, gtt_id: str) -> GttOrder:
+        """Cancel a GTT order. One that has ended is returned unchanged."""
 
     def set_pnl_exit(self, profit_target: Decimal | None, loss_limit: Decimal | None) -> PnlExit | None:
         """Set the strategy's P&L exit, or remove it if no amount is given. Returns the one in force."""
@@ -224,6 +242,46 @@ class Strategy(Generic[P]):
         """
         return self.context.close(symbol)
 
+    def reach(self, symbol: str, quantity: Decimal, *, limit: Decimal | None = None) -> Sequence[Order]:
+        """Place the orders that bring the position to this quantity; negative: short, zero: flat.
+
+        They are market orders, or limit orders with `limit`. Working orders count as filled, stops excepted.
+        Going from long to short, or back, takes an exit and an entry. Returns the orders placed: none if the
+        position is reached, or while an order is working in the opposite direction; cancel that order first.
+        """
+        terms = self._terms(Side.BUY, symbol, quantity, limit, None, Validity.DAY, None, is_stop=False)
+        return self.context.reach(terms)
+
+    def place_gtt(
+        self,
+        side: Side,
+        symbol: str,
+        quantity: Decimal,
+        at: Decimal,
+        *,
+        limit: Decimal | None = None,
+        reduce_only: bool = False,
+        second: SecondLeg | None = None,
+        expires_on: date | None = None,
+        stop_loss: Decimal | None = None,
+        target: Decimal | None = None,
+        trail: Decimal | None = None,
+    ) -> GttOrder | None:
+        """Keep an order until the last price reaches `at`, for a year or until `expires_on`.
+
+        The order is a market order, with `limit` a limit order; with `stop_loss` or `trail` it is a bracket.
+        `second` is a leg on the other side of the price: the order is placed with the prices of the leg that
+        is reached first. When it is placed, the gate checks the order, and `on_order` reports it. Returns
+        None if the request is refused: a price off the tick, or on the wrong side, for instance.
+        """
+        is_bracket = stop_loss is not None or trail is not None
+        exits = _exits(stop_loss, target, trail, reduce_only=False) if is_bracket else None
+        terms = self._terms(
+            side, symbol, quantity, limit, None, Validity.DAY, TradingSession.REGULAR, is_stop=False
+        )
+        terms = replace(terms, reduce_only=reduce_only)
+        return self.context.place_gtt(GttRequest(terms, at, exits, expires_on, second))
+
     def exit_at(self, *, profit: Decimal | None = None, loss: Decimal | None = None) -> PnlExit | None:
         """Close all positions of the strategy when its profit or loss of the day reaches an amount.
 
@@ -260,12 +318,29 @@ class Strategy(Generic[P]):
         session: TradingSession | None,
         exits: ExitRequest | None,
     ) -> Order:
+        # A trailing stop has no trigger price until it is placed.
+        is_stop = trigger is not None or (reduce_only and exits is not None)
+        terms = self._terms(side, symbol, quantity, limit, trigger, validity, session, is_stop=is_stop)
+        terms = replace(terms, reduce_only=reduce_only)
+        return self.context.place(terms) if exits is None else self.context.place(terms, exits)
+
+    def _terms(
+        self,
+        side: Side,
+        symbol: str,
+        quantity: Decimal,
+        limit: Decimal | None,
+        trigger: Decimal | None,
+        validity: Validity,
+        session: TradingSession | None,
+        *,
+        is_stop: bool,
+    ) -> OrderTerms:
+        """Return the terms of an order of this strategy. Without a session it is chosen as `buy` says."""
         if session is None:
             is_daily = self.parameters.bar_seconds == SECONDS_A_DAY
             session = self.context.session(symbol) if is_daily else TradingSession.REGULAR
-        # A trailing stop has no trigger price until it is placed.
-        is_stop = trigger is not None or (reduce_only and exits is not None)
-        terms = OrderTerms(
+        return OrderTerms(
             account=self.context.account,
             symbol=symbol,
             side=side,
@@ -275,12 +350,10 @@ class Strategy(Generic[P]):
             trigger_price=trigger,
             product=self.parameters.product,
             validity=validity,
-            reduce_only=reduce_only,
             strategy=self.context.strategy,
             algo_id=self.parameters.algo_id,
             session=session,
         )
-        return self.context.place(terms) if exits is None else self.context.place(terms, exits)
 
     # --- deprecated names, to be removed in 0.2.0 ----------------------------------------------------
 

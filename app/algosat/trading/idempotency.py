@@ -76,6 +76,12 @@ def placed_under(connection: Connection, key: IdempotencyKey) -> tuple[Order, ..
     return None if row is None else Reply(row.order_ids, row.versions).orders(connection)
 
 
+def kept_under(connection: Connection, key: IdempotencyKey) -> str | None:
+    """Return the id that `keep_id` recorded, whatever the request was; None if the key was never used."""
+    row = _row(connection, key)
+    return None if row is None else row.order_ids[0]
+
+
 def keep(
     connection: Connection,
     key: IdempotencyKey,

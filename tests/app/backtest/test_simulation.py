@@ -13,6 +13,7 @@ from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.report.files import as_json
 from algosat.backtest.run import BacktestResult
 from algosat.backtest.simulated_ledger import Fill
+from algosat.domain.gtt import GttState, SecondLeg
 from algosat.domain.orders import Order, PendingRequest, Side, Status, TradingSession, Validity
 from algosat.errors import InvalidRequest
 from algosat.strategies.bars import Bar
@@ -454,3 +455,72 @@ def test_state_that_is_not_json_is_refused(scripted: type[Scripted]) -> None:
     scripted.script["bar"] = lambda own, bar: own.state.update(last=bar.close)
     with pytest.raises(TypeError, match="Decimal"):
         backtest(bars("100", "100"))
+
+
+def test_position_is_reached_by_an_exit_and_an_entry(scripted: type[Scripted]) -> None:
+    def act(own: Scripted, bar: Bar) -> None:
+        wanted = {0: TEN, 1: TEN, 2: -TEN}.get((bar.start - MORNING) // timedelta(minutes=1))
+        if wanted is not None:
+            own.reach(SYMBOL, wanted)
+
+    scripted.script["bar"] = act
+    finished = backtest(bars("100", "100", "100", "100", "100"))
+    assert [fill.after.quantity for fill in fills(finished)] == [TEN, 0, -TEN]
+
+
+def test_position_is_not_reached_while_the_other_side_is_working(scripted: type[Scripted]) -> None:
+    def act(own: Scripted) -> None:
+        own.buy(SYMBOL, TEN, limit=Decimal("95.00"))
+        assert own.reach(SYMBOL, -TEN) == ()
+
+    scripted.script["bar"] = at(0, act)
+    assert len(orders(backtest(bars("100", "100")))) == 1
+
+
+def test_gtt_order_is_placed_once_when_its_price_is_reached(scripted: type[Scripted]) -> None:
+    reported: list[Order] = []
+    scripted.script["order"] = lambda _own, order: reported.append(order)
+
+    def act(own: Scripted) -> None:
+        own.place_gtt(Side.BUY, SYMBOL, TEN, Decimal("97.00"), limit=Decimal("97.50"))
+        assert own.place_gtt(Side.BUY, SYMBOL, TEN, Decimal("97.001")) is None
+        assert len(own.context.gtts()) == 1
+
+    scripted.script["bar"] = at(0, act)
+    finished = backtest(bars("100", "99", "96.50", "96", "99", "96"))
+    (fill,) = fills(finished)
+    assert fill.at > MORNING + timedelta(minutes=2)
+    assert fill.price <= Decimal("97.50")
+    assert {order.id for order in reported} == {fill.order_id}
+
+
+@pytest.mark.parametrize(("price", "limit"), [("95", "95.00"), ("105", "104.00")])
+def test_gtt_order_of_two_legs_sells_at_the_leg_reached_first(
+    scripted: type[Scripted], price: str, limit: str
+) -> None:
+    def act(own: Scripted, bar: Bar) -> None:
+        if bar.start == MORNING:
+            own.buy(SYMBOL, TEN)
+        elif own.position(SYMBOL) and not own.context.gtts():
+            low, high = Decimal("96.00"), SecondLeg(Decimal("104.00"), Decimal("104.00"))
+            own.place_gtt(Side.SELL, SYMBOL, TEN, low, limit=Decimal("95.00"), reduce_only=True, second=high)
+
+    scripted.script["bar"] = act
+    finished = backtest(bars("100", "100", "100", price, price, "100", "95", "105"))
+    assert [fill.after.quantity for fill in fills(finished)] == [TEN, 0]
+    assert orders(finished)[1].terms.limit_price == Decimal(limit)
+
+
+def test_gtt_order_expires_and_is_cancelled(scripted: type[Scripted]) -> None:
+    def act(own: Scripted) -> None:
+        today = own.context.now.date()
+        own.place_gtt(Side.BUY, SYMBOL, TEN, Decimal("90.00"), expires_on=today)
+        other = own.place_gtt(Side.BUY, SYMBOL, TEN, Decimal("91.00"))
+        assert other is not None
+        assert own.context.cancel_gtt(other.id).state is GttState.CANCELLED
+        assert own.context.cancel_gtt(other.id).state is GttState.CANCELLED
+
+    scripted.script["bar"] = at(0, act)
+    next_day = [f"2026-11-23T09:{minute}:00+05:30,{SYMBOL},89,89,89,89,1000\n" for minute in (15, 16, 17)]
+    finished = backtest([*bars("100", "100"), *next_day])
+    assert fills(finished) == []

@@ -10,6 +10,7 @@ import pytest
 
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
+from algosat.domain.gtt import GttRequest, GttState
 from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import (
@@ -286,3 +287,37 @@ def test_strategy_sets_and_removes_its_pnl_exit(desk: Desk, context: LiveContext
         (kept,) = pnl_exits.all_of(connection, desk.account)
     assert (kept.strategy, kept.profit_target, kept.set_by) == ("trend", Decimal(500), "strategy:trend")
     assert context.set_pnl_exit(None, None) is None
+
+
+def test_position_is_reached_once_for_an_event(desk: Desk, reopen: Reopen) -> None:
+    wanted = replace(terms("30"), side=Side.BUY)
+    context = reopen()
+    context.begin(BAR)
+    (order,) = context.reach(wanted)
+    assert (order.terms.quantity, order.terms.strategy) == (Decimal(30), "trend")
+    again = reopen()
+    again.begin(BAR)
+    assert [each.id for each in again.reach(wanted)] == [order.id]
+    assert again.reach(wanted) == ()
+    assert again.reach(replace(wanted, quantity=Decimal(10))) == ()  # the other side is working
+    assert [each.id for each in again.working()] == [order.id]
+
+
+def test_gtt_order_of_an_interrupted_event_is_kept_once(desk: Desk, reopen: Reopen) -> None:
+    request = GttRequest(terms(), Decimal(95))
+    context = reopen()
+    context.begin(BAR)
+    kept = context.place_gtt(request)
+    assert kept is not None
+    again = reopen()
+    again.begin(BAR)
+    assert again.place_gtt(replace(request, trigger_price=Decimal(94))) == kept
+    assert again.gtts() == [kept]
+    with desk.database.read() as connection:
+        saved = checkpoint.load(connection, "trend")
+    assert saved is not None
+    assert len(saved.interrupted) == 1
+    assert again.place_gtt(replace(request, trigger_price=Decimal("94.01"))) is None
+    assert again.cancel_gtt(kept.id).state is GttState.CANCELLED
+    assert again.cancel_gtt(kept.id).state is GttState.CANCELLED
+    assert again.gtts() == []

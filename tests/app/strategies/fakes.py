@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from algosat.domain.calendar import EXCHANGE_TIME, moment
+from algosat.domain.gtt import GttOrder, GttRequest
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Status, TradingSession, create
@@ -109,6 +110,18 @@ class FakeContext:
     def close(self, symbol: str) -> Sequence[Order]:
         self.closed.append(symbol)
         return ()
+
+    def reach(self, terms: OrderTerms) -> Sequence[Order]:  # noqa: ARG002
+        return ()
+
+    def place_gtt(self, request: GttRequest) -> GttOrder | None:  # noqa: ARG002
+        return None
+
+    def gtts(self) -> Sequence[GttOrder]:
+        return ()
+
+    def cancel_gtt(self, gtt_id: str) -> GttOrder:
+        raise NotImplementedError(gtt_id)
 
     def set_pnl_exit(self, profit_target: Decimal | None, loss_limit: Decimal | None) -> PnlExit | None:
         return PnlExit(self.account, self.strategy, profit_target, loss_limit, self.now, "strategy:tried")
