@@ -8,6 +8,7 @@ from typing import Final
 from algosat.api import (
     access,
     alerts,
+    arming,
     audit,
     auth,
     baskets,
@@ -51,6 +52,7 @@ _AREAS: Final[tuple[Routes, ...]] = (
     calendar.routes,
     brokers.routes,
     risk.routes,
+    arming.routes,
     pnl_exits.routes,
     strategies.routes,
     alerts.routes,

@@ -14,6 +14,7 @@ from algosat.errors import AlgosatError
 
 # Module of each command; only the called command is imported.
 _COMMANDS: Final = {
+    "account": "accounts",
     "alert": "alerts",
     "backtest": "backtest",
     "book": "books",

@@ -200,7 +200,7 @@ class Router:
         self._fence(connection)
         to_send: list[Order] = []
         ended: list[Order] = []
-        in_force, free = halts.in_force(connection, self._desk.account), self._workers.free()
+        in_force, free = halts.before_sending(connection, self._desk), self._workers.free()
         for each in due:
             order, cause = tracked(connection, each.id)
             event = self._why_not_resent(connection, order, in_force)
@@ -224,7 +224,7 @@ class Router:
         to_send: list[Order] = []
         rejected: list[Order] = []
         retry_in: float | None = None
-        in_force, unknown = halts.in_force(connection, self._desk.account), self._unknown(connection)
+        in_force, unknown = halts.before_sending(connection, self._desk), self._unknown(connection)
         available, free = self._is_available(), self._workers.free()
         for row in self._created(connection, due=due):
             order, cause = order_from(row), cause_of(row)

@@ -61,6 +61,11 @@ class Desk:
     capabilities: Capabilities | None = None  # of the broker; None: it takes every order
 
     @property
+    def is_live(self) -> bool:
+        """Whether orders move real money."""
+        return self.capabilities is not None and self.capabilities.is_live
+
+    @property
     def halt_scope(self) -> Scope:
         """The scope of a halt of this account. Releases before know only the one of every account."""
         return ACCOUNT if self.is_only else Scope(account=self.account)
@@ -120,6 +125,7 @@ def build(
     """Build the desk of one account."""
     algosat = settings.algosat
     is_first = account is algosat.accounts[0]
+    capabilities, limits = BROKERS[account.broker].capabilities, account.limits_over(algosat.risk)
     charging = Charging(database, account.venue, account.charges)
     calendar = live_calendar.calendar_of(algosat, account, database)
     return Desk(
@@ -129,14 +135,14 @@ def build(
         is_only=len(algosat.accounts) == 1,
         engine_channel=channels.engine(account.name, is_first=is_first),
         currency=account.currency,
-        capabilities=BROKERS[account.broker].capabilities,
+        capabilities=capabilities,
         database=database,
         writer=writer,
         notifier=notifier,
         calendar=calendar,
         books=Bookkeeping(_booking_day(calendar), charging.note, charging.fees_without_note),
         sessions=live_calendar.sessions_of(algosat),
-        defaults=account.limits_over(algosat.risk),
+        defaults=limits.first() if capabilities.is_live else limits,
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
         flattens_on_daily_loss=algosat.engine.flatten_on_daily_loss,
         clock=clock,

@@ -9,6 +9,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection, delete, func, insert, select
 
+from algosat.domain.arming import Arming
 from algosat.domain.closing import CloseReason
 from algosat.domain.orders import Order
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
@@ -18,7 +19,7 @@ from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.tables import halts, orders, strategies
 from algosat.store.writer import part
-from algosat.trading import cancel, close
+from algosat.trading import arming, cancel, close
 from algosat.trading.close import PositionFilter
 from algosat.trading.close_follow import Followed
 from algosat.trading.desk import Desk
@@ -145,6 +146,18 @@ def lift(connection: Connection, desks: Sequence[Desk], scope: Scope, cause: Cau
 def in_force(connection: Connection, account: str) -> list[Halt]:
     """Return the halts in force that apply to an account, oldest first."""
     return [halt for halt in all_in_force(connection) if halt.scope.is_of(account)]
+
+
+def before_sending(connection: Connection, desk: Desk) -> list[Halt]:
+    """Return the halts that apply to orders of the account that are about to be sent.
+
+    An account that was disarmed after the gate had passed an order counts as halted.
+    """
+    found = in_force(connection, desk.account)
+    if arming.arming(connection, desk) is not Arming.ARMED:
+        reason = "the account is not armed"
+        found.append(Halt(Scope(account=desk.account), desk.clock(), "engine", reason, flatten=False))
+    return found
 
 
 def all_in_force(connection: Connection) -> list[Halt]:

@@ -23,7 +23,7 @@ from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
 from algosat.errors import CalendarUnknown
 from algosat.store.rows import instrument_from, instrument_from_data, quote_from
-from algosat.trading import account_book, daily_pnl, funds, limits, risk_queries
+from algosat.trading import account_book, arming, daily_pnl, funds, limits, risk_queries
 from algosat.trading.account_book import AccountBook, UnpricedPosition
 from algosat.trading.desk import Desk
 from algosat.trading.risk_queries import RiskFacts
@@ -74,6 +74,7 @@ def read_snapshot(
         unknown=tuple(_unknown(terms, facts.row, day_unknown or hours.unknown)),
         closed_by=facts.row.closed_by,
         capabilities=desk.capabilities,
+        arming=arming.arming(connection, desk),
     )
 
 

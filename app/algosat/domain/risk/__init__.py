@@ -3,7 +3,7 @@
 `gate` runs them on every order. An entry that cannot be checked is denied. For an exit, only these checks
 apply: it reduces its position and is no larger than the position; it fits its type, tick, lot, freeze
 quantity and the exchange's smallest order; its prices are within the circuit limits of a fresh quote; and the
-market phase, if known, accepts it.
+market phase, if known, accepts it. A live account that was never armed takes no exits either.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ _SIZE: Final[tuple[Check, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
+    eligibility_checks.account_is_armed,
     eligibility_checks.nothing_is_unknown,
     _unless_exit(eligibility_checks.trading_is_not_halted),
     _unless_exit(eligibility_checks.symbol_is_allowed),

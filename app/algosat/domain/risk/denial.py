@@ -15,6 +15,10 @@ class DenialCode(Code):
     NO_QUOTE = "no_quote", "There is no price to check the order against, or to value open positions with."
     CALENDAR_UNKNOWN = "calendar_unknown", "The trading calendar does not cover this moment. Extend it."
 
+    ACCOUNT_NOT_ARMED = (
+        "account_not_armed",
+        "The account is live and not armed: an admin arms it. Exits pass once it was armed.",
+    )
     HALTED = "halted", "Trading is halted; only exits pass. Resume trading first."
     INVALID_TERMS = "invalid_terms", "The prices given do not fit the type of the order."
     SYMBOL_NOT_ALLOWED = "symbol_not_allowed", "The symbol is not in the limit `allowed_symbols`."

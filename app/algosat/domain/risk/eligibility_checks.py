@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from algosat.domain import margin
+from algosat.domain.arming import Arming
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import InstrumentKind
 from algosat.domain.market_phases import has_ended, takes
@@ -17,6 +18,17 @@ def nothing_is_unknown(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | No
     if terms.reduce_only and snapshot.position.left_to_reduce(terms.side):
         return None
     return next(iter(snapshot.unknown), None)
+
+
+def account_is_armed(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    if snapshot.arming is Arming.ARMED:
+        return None
+    if snapshot.arming is Arming.EXITS_ONLY and (terms.reduce_only or snapshot.is_exit(terms)):
+        return None
+    return Denial(
+        DenialCode.ACCOUNT_NOT_ARMED,
+        f"account {terms.account} is live and not armed: an admin arms it (algosat account arm)",
+    )
 
 
 def trading_is_not_halted(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:  # noqa: ARG001

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
+
+_AMOUNTS: Final = (
+    "max_order_quantity", "max_order_value", "max_position_value", "max_gross_exposure",
+    "max_position_margin", "max_gross_margin", "max_daily_loss",
+)  # fmt: skip
+_NUMBERS: Final = ("max_order_lots", "max_open_orders", "max_orders_per_second", "max_orders_per_day")
 
 
 def _means(meaning: str, *, zero_allowed: bool = False) -> dict[str, Any]:
@@ -63,3 +69,12 @@ class Limits:
     allowed_symbols: tuple[str, ...] = field(
         metadata=_means("Instruments that may be traded; an empty list allows all.")
     )
+
+    def first(self) -> Limits:
+        """Return the limits with which a live account starts: a hundredth of amounts and numbers.
+
+        Only an admin widens them, by changing the limits of the account.
+        """
+        amounts = {name: getattr(self, name) / 100 for name in _AMOUNTS}
+        numbers = {name: max(getattr(self, name) // 100, 1) for name in _NUMBERS}
+        return replace(self, **amounts, **numbers, option_writing=False)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from algosat.domain import margin
+from algosat.domain.arming import Arming
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.capabilities import Capabilities
 from algosat.domain.decimals import ZERO
@@ -192,6 +193,7 @@ class RiskSnapshot:
     unknown: tuple[Denial, ...] = ()  # what could not be read: each is the denial of an entry
     closed_by: str | None = None  # id of the close that the position is under
     capabilities: Capabilities | None = None  # of the account's broker; None: it takes every order
+    arming: Arming = Arming.ARMED  # of the account
 
     @property
     def stale_after(self) -> float:

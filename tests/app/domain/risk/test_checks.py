@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algosat.brokers.paper.capabilities import CAPABILITIES
+from algosat.domain.arming import Arming
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote, SettlementMethod
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms, OrderType, Product, Side, TradingSession, Validity
@@ -144,6 +145,7 @@ DELIVERED = replace(SHARE, expiry=date(2026, 11, 21), settlement=SettlementMetho
 
 CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.HALTED, BUY, snapshot_with(halts=("a breach (all)",))),
+    (DenialCode.ACCOUNT_NOT_ARMED, BUY, snapshot_with(arming=Arming.EXITS_ONLY)),
     (DenialCode.BEING_CLOSED, BUY, snapshot_with(closed_by="c1", position=LONG)),
     (DenialCode.EXTERNAL_ENTRY, replace(BUY, strategy="external"), snapshot_with(position=LONG)),
     (DenialCode.SYMBOL_NOT_ALLOWED, BUY, account_with(allowed_symbols=("BRAVO-EQ",))),
@@ -426,3 +428,20 @@ def test_contract_that_expires_before_the_next_opening_takes_no_after_market_ord
     order = replace(BUY_FUTURE, quantity=D(10), session=TradingSession.AFTER_MARKET)
     assert code(order, closed) == DenialCode.CONTRACT_EXPIRED
     assert code(order, replace(closed, opens_at=NOW + timedelta(hours=2))) is None
+
+
+def test_exit_passes_on_an_account_that_was_armed_once_but_on_no_other_live_one() -> None:
+    held = {"position": LONG}
+    assert code(EXIT, snapshot_with(arming=Arming.EXITS_ONLY, **held)) is None
+    assert code(EXIT, snapshot_with(arming=Arming.READ_ONLY, **held)) == DenialCode.ACCOUNT_NOT_ARMED
+
+
+def test_live_account_starts_with_a_hundredth_of_the_limits() -> None:
+    first = LIMITS.first()
+    assert (first.max_order_value, first.max_daily_loss) == (D(1000), D(50))
+    assert (first.max_orders_per_day, first.max_order_lots, first.max_open_orders) == (1, 1, 1)
+    assert not replace(LIMITS, option_writing=True).first().option_writing
+    assert (first.price_band_percent, first.stale_quote_seconds) == (
+        LIMITS.price_band_percent,
+        LIMITS.stale_quote_seconds,
+    )
