@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Row
 
 from algosat.api.access import Access
-from algosat.api.context import cause, services
+from algosat.api.context import cause, desk_of, services
 from algosat.api.fields import AccountName, CorrelationId, Timestamp
 from algosat.api.pages import Label, Page, TimedQuery, page
 from algosat.api.responses import Output
@@ -21,6 +21,8 @@ routes = Routes("alerts", "Alerts: conditions and events that need a person.")
 
 
 class AlertsQuery(TimedQuery):
+    account: Annotated[Label | None, Field(examples=["paper"])] = None
+    """Only alerts about this account; by default those of all accounts."""
     open: bool | None = None
     """Only open alerts, or only closed ones."""
     acknowledged: bool | None = None
@@ -65,6 +67,7 @@ def list_alerts(query: AlertsQuery) -> dict[str, Any]:
             limit=query.limit,
             cursor=query.after,
             since=query.since,
+            account=None if query.account is None else desk_of(query.account).account,
             is_open=query.open,
             acknowledged=query.acknowledged,
             kind=query.kind,
@@ -85,10 +88,8 @@ def acknowledge_alert(alert_id: str) -> AlertView:
     Only the first acknowledgement counts. An alert about a condition stays open until the condition ends; any
     other alert closes when it is acknowledged.
     """
-    served, by = services(), cause()
-    return _view(
-        served.writer.run(lambda connection: alerts.acknowledge(connection, served.desk, int(alert_id), by))
-    )
+    desk, by = services().desks.first, cause()
+    return _view(desk.writer.run(lambda connection: alerts.acknowledge(connection, desk, int(alert_id), by)))
 
 
 def _view(row: Row[Any]) -> AlertView:

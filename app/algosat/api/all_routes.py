@@ -7,6 +7,7 @@ from typing import Final
 
 from algosat.api import (
     access,
+    accounts,
     alerts,
     arming,
     audit,
@@ -50,6 +51,7 @@ _AREAS: Final[tuple[Routes, ...]] = (
     market.routes,
     candles.routes,
     calendar.routes,
+    accounts.routes,
     brokers.routes,
     risk.routes,
     arming.routes,

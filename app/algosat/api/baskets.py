@@ -9,13 +9,12 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from algosat.api.access import Access
 from algosat.api.amounts import Amount, SignedAmount
-from algosat.api.context import cause, services
+from algosat.api.context import cause, desk_of
 from algosat.api.headers import REQUIRED_KEY
 from algosat.api.idempotency import all_placed, replay_header, required_key
 from algosat.api.order_views import OrderView
-from algosat.api.orders import PlainOrder
-from algosat.api.pages import Everything, Label, Symbol
-from algosat.api.request_models import Input
+from algosat.api.orders import AccountOrder, PlainOrder
+from algosat.api.pages import BodyOfAccount, Everything, Label, OfAccount, Symbol
 from algosat.api.routes import Routes
 from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Status
 from algosat.domain.risk import DenialCode
@@ -26,8 +25,8 @@ from algosat.trading.place import Placed
 routes = Routes("orders")
 
 
-class Basket(Input):
-    """Orders to place together."""
+class Basket(OfAccount):
+    """Orders to place together on an account."""
 
     orders: Annotated[tuple[PlainOrder, ...], Field(min_length=1, max_length=20)]
     """The legs, placed in this sequence."""
@@ -40,6 +39,8 @@ class Basket(Input):
         data: dict[str, Any] = dump(self)
         if not self.all_or_none:
             del data["all_or_none"]
+        if self.account is None:
+            del data["account"]
         return data
 
 
@@ -60,7 +61,7 @@ def place_basket(body: Basket) -> Response:
     whole basket: the response is 422 and names the denied legs, and every leg is stored as denied. All
     orders are durable before the response, which does not wait for the broker.
     """
-    desk = services().desk
+    desk = desk_of(body.account)
     key = required_key("POST /orders/basket", body)
     legs = [leg.terms(desk.account) for leg in body.orders]
     placed = place.place_basket(desk, legs, cause(), key=key, all_or_none=body.all_or_none)
@@ -72,13 +73,13 @@ def place_basket(body: Basket) -> Response:
 @routes.post(
     "/orders/sliced",
     access=Access.TRADER,
-    body=PlainOrder,
+    body=AccountOrder,
     headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
     errors=(Denied,),
 )
-def place_sliced(body: PlainOrder) -> Response:
+def place_sliced(body: AccountOrder) -> Response:
     """Place an order above the freeze quantity
 
     The gate checks the whole quantity once. The order is then cut into slices that the exchange accepts, each
@@ -86,7 +87,7 @@ def place_sliced(body: PlainOrder) -> Response:
     broker's rate limits allow. The response does not wait for the broker. If the gate denies the order, the
     response is 422.
     """
-    desk = services().desk
+    desk = desk_of(body.account)
     key = required_key("POST /orders/sliced", body)
     placed = slicing.place_sliced(desk, body.terms(desk.account), cause(), key=key)
     _require_first_placed(placed)
@@ -120,7 +121,7 @@ def _require_placed(placed: Placed) -> None:
         )
 
 
-class TargetPosition(Input):
+class TargetPosition(BodyOfAccount):
     """The position to hold afterwards."""
 
     symbol: Symbol
@@ -140,7 +141,7 @@ class TargetPosition(Input):
 
     def terms(self, account: str) -> OrderTerms:
         """Return the terms of the orders; their side follows from the present position."""
-        return OrderTerms(account=account, side=Side.BUY, **dict(self))
+        return OrderTerms(side=Side.BUY, **{**dict(self), "account": account})
 
 
 @routes.post(
@@ -161,7 +162,7 @@ def reach_position(body: TargetPosition) -> Response:
     entry has the status `denied` in the response. If the gate denies the first order, nothing is placed: the
     response is 422. The response does not wait for the broker.
     """
-    desk = services().desk
+    desk = desk_of(body.account)
     key = required_key("POST /orders/target-position", body)
     placed = target_position.reach_position(desk, body.terms(desk.account), cause(), key=key)
     _require_first_placed(placed)

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from algosat.api.access import Access
-from algosat.api.context import services
-from algosat.api.fields import AccountName, InstrumentSymbol, Money, Price, Quantity, StrategyName
+from algosat.api.context import desk_of, services
+from algosat.api.fields import AccountName, Currency, InstrumentSymbol, Money, Price, Quantity, StrategyName
 from algosat.api.order_views import TradeView, rounded, trade_view
-from algosat.api.pages import Everything, Label, Page, PageQuery, Symbol, page
-from algosat.api.request_models import Input
+from algosat.api.pages import Everything, Label, OfAccount, Page, PageQuery, Symbol, page
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.domain.instruments import Quote
@@ -23,7 +22,7 @@ from algosat.trading import funds
 routes = Routes("book", "Trades, positions, profit and loss, and funds.")
 
 
-class TradesQuery(PageQuery):
+class TradesQuery(PageQuery, OfAccount):
     symbol: Symbol | None = None
     """Only trades in this instrument."""
     strategy: Label | None = None
@@ -32,7 +31,7 @@ class TradesQuery(PageQuery):
     """Only fills of this order."""
 
 
-class PositionsQuery(Input):
+class PositionsQuery(OfAccount):
     symbol: Symbol | None = None
     """Only positions in this instrument."""
     strategy: Label | None = None
@@ -67,6 +66,7 @@ class FundsView(Output):
     """The account's money."""
 
     account: AccountName
+    currency: Currency
     deposited: Annotated[Money, Field(examples=["1000000"])]
     """Money paid in."""
     cash: Annotated[Money, Field(examples=["999998.73"])]
@@ -88,9 +88,11 @@ class FundsView(Output):
 @routes.get("/trades", access=Access.VIEWER, query=TradesQuery, answer=Page[TradeView])
 def list_trades(query: TradesQuery) -> dict[str, Any]:
     """List trades, newest first"""
+    account = desk_of(query.account).account
     with services().database.read() as connection:
         found = queries.trades_page(
             connection,
+            account=account,
             limit=query.limit,
             cursor=query.after,
             symbol=query.symbol,
@@ -103,7 +105,7 @@ def list_trades(query: TradesQuery) -> dict[str, Any]:
 @routes.get("/positions", access=Access.VIEWER, query=PositionsQuery, answer=Everything[PositionView])
 def list_positions(query: PositionsQuery) -> dict[str, Any]:
     """List positions, separately for each strategy; with `closed=true` also closed ones"""
-    desk = services().desk
+    desk = desk_of(query.account)
     read = queries.all_positions if query.closed else queries.open_positions
     with services().database.read() as connection:
         positions = read(connection, desk.account)
@@ -116,14 +118,15 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
     return page((_position(each, quotes.get(each.symbol)) for each in wanted), None)
 
 
-@routes.get("/funds", access=Access.VIEWER, answer=FundsView)
-def show_funds() -> FundsView:
+@routes.get("/funds", access=Access.VIEWER, query=OfAccount, answer=FundsView)
+def show_funds(query: OfAccount) -> FundsView:
     """Show the account's cash, equity, margin and available funds"""
-    desk = services().desk
+    desk = desk_of(query.account)
     with services().database.read() as connection:
         found = funds.funds(connection, desk)
     return {
         "account": desk.account,
+        "currency": desk.currency,
         "deposited": found.deposited,
         "cash": found.cash,
         "equity": found.equity,

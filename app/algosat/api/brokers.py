@@ -175,14 +175,19 @@ def _broker(account: str, receive: Callable[[], BrokerSessionView]) -> BrokerVie
         session = receive()
     except ERRORS as error:
         problem = BrokerProblem(code=error.reported_code, detail=error.detail)
-    return {"account": account, "broker": _broker_of(account), "session": session, "problem": problem}
+    return {
+        "account": account,
+        "broker": services().broker_of(account),
+        "session": session,
+        "problem": problem,
+    }
 
 
 def _view(account: str, answer: dict[str, Any]) -> BrokerSessionView:
     expires_at = answer["expires_at"]
     return {
         "account": account,
-        "broker": _broker_of(account),
+        "broker": services().broker_of(account),
         "state": answer["state"],
         "active": answer["active"],
         "detail": answer["detail"],
@@ -190,8 +195,3 @@ def _view(account: str, answer: dict[str, Any]) -> BrokerSessionView:
         "clock_offset_seconds": answer["clock_offset_seconds"],
         "capabilities": answer["capabilities"],
     }
-
-
-def _broker_of(account: str) -> str:
-    accounts = services().live.files.algosat.accounts
-    return next(each.broker for each in accounts if each.name == account)

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.amounts import Amount
-from algosat.api.context import cause, services
+from algosat.api.context import cause, desk_of, mode_of, services
 from algosat.api.fields import (
+    AccountMode,
     AccountName,
     Actor,
     CorrelationId,
@@ -24,8 +25,7 @@ from algosat.api.fields import (
 )
 from algosat.api.headers import OPTIONAL_KEY, PREFER_CLOSED
 from algosat.api.idempotency import optional_key
-from algosat.api.pages import Label, Page, PageQuery, page
-from algosat.api.request_models import Input
+from algosat.api.pages import BodyOfAccount, Label, OfAccount, Page, PageQuery, page
 from algosat.api.responses import Output, json_answer
 from algosat.api.routes import Routes
 from algosat.api.waiting import seconds_preferred
@@ -41,7 +41,7 @@ routes = Routes("book")
 _TYPES: Final = (OrderType.MARKET, OrderType.LIMIT)
 
 
-class PositionSelection(Input):
+class PositionSelection(BodyOfAccount):
     """How much to close of the positions in one instrument, and how."""
 
     strategy: Label | None = None
@@ -68,8 +68,8 @@ class PositionSelection(Input):
         return CloseTerms(self.quantity, self.share, self.type, self.limit_price)
 
 
-class AllPositions(Input):
-    """Selection of positions; without a field, all."""
+class AllPositions(BodyOfAccount):
+    """Selection of an account's positions; without another field, all."""
 
     strategy: Annotated[Label | None, Field(examples=["opening-range"])] = None
     """Only positions of this strategy."""
@@ -77,7 +77,7 @@ class AllPositions(Input):
     """Only positions under this product."""
 
 
-class ClosesQuery(PageQuery):
+class ClosesQuery(PageQuery, OfAccount):
     finished: bool | None = None
     """Only closes that are finished (`true`) or under way (`false`)."""
 
@@ -111,6 +111,7 @@ class CloseView(Output):
     id: Annotated[str, Field(examples=["c3m5p7r2t4v6x2z4b6"])]
     """Id of the close."""
     account: AccountName
+    mode: AccountMode
     state: Annotated[CloseState, Field(examples=["closing"])]
     """`closing`: cancels or exits are under way; `waiting`: exits are sent at the next open; `needs_person`;
     `finished`: every line is flat or reduced; `stopped`: withdrawn, or ended by a resume."""
@@ -158,7 +159,7 @@ def close_position(symbol: str, body: PositionSelection) -> Response:
     """
     terms = body.terms()
     closing = close.close_position(
-        services().desk,
+        desk_of(body.account),
         symbol,
         cause(),
         strategy=body.strategy,
@@ -187,7 +188,7 @@ def close_all_positions(body: AllPositions) -> Response:
     orders, the close is finished at once and has no lines.
     """
     closing = close.close_all(
-        services().desk,
+        desk_of(body.account),
         cause(),
         strategy=body.strategy,
         product=body.product,
@@ -202,7 +203,7 @@ def list_closes(query: ClosesQuery) -> dict[str, Any]:
     with services().database.read() as connection:
         found, cursor = close_records.page(
             connection,
-            services().desk.account,
+            desk_of(query.account).account,
             limit=query.limit,
             cursor=query.after,
             is_finished=query.finished,
@@ -230,7 +231,9 @@ def withdraw_close(close_id: str) -> CloseView:
     The engine stops following it. Exits that are working stay: `DELETE /orders/{order_id}` cancels them. If a
     halt that flattens or the square-off covers the position, a new close begins.
     """
-    return _view(close.withdraw(services().desk, close_id, cause()))
+    with services().database.read() as connection:
+        desk = desk_of(close_records.get(connection, close_id).account)
+    return _view(close.withdraw(desk, close_id, cause()))
 
 
 def _accepted(closing: Closing) -> Response:
@@ -246,6 +249,7 @@ def _view(of: Close) -> CloseView:
     return {
         "id": of.id,
         "account": of.account,
+        "mode": mode_of(of.account),
         "state": of.state,
         "reason": of.reason,
         "actor": of.actor,

@@ -13,12 +13,14 @@ from algosat.api.application import ApiRequest
 from algosat.api.waiting import Waiting
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
+from algosat.domain.capabilities import Mode
 from algosat.monitoring import correlation
 from algosat.monitoring.health import Health
 from algosat.resilience.error_log import ErrorLog
 from algosat.security.identity import Identity
 from algosat.security.passwords import Passwords
 from algosat.security.principals import Principal
+from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.engine_requests import EngineRequest
@@ -50,6 +52,10 @@ class Services:
         """The desk of the first account."""
         return self.desks.first
 
+    def broker_of(self, account: str) -> str:
+        """Return the name of the account's broker."""
+        return next(each.broker for each in self.live.files.algosat.accounts if each.name == account)
+
     def close(self) -> None:
         """Stop threads and close connections. No request may be under way."""
         self.waiting.close()
@@ -58,6 +64,25 @@ class Services:
         self.writer.close()
         self.desk.notifier.close()
         self.database.close()
+
+
+def desk_of(account: str | None) -> Desk:
+    """Return the desk of an account; None: of the first. Raises NotFound, naming the accounts."""
+    return services().desks.of(account)
+
+
+def desk_of_order(order_id: str) -> Desk:
+    """Return the desk of the order's account. Raises NotFound."""
+    desks = services().desks
+    if desks.are_one:
+        return desks.first
+    with services().database.read() as connection:
+        return desks.of(ledger.get(connection, order_id).terms.account)
+
+
+def mode_of(account: str) -> Mode | None:
+    """Return PAPER or LIVE; None for an account that is no longer configured."""
+    return services().desks.mode(account)
 
 
 def services() -> Services:

@@ -8,7 +8,18 @@ from typing import Annotated
 
 from pydantic import Field
 
+from algosat.domain.capabilities import Mode
+
 AccountName = Annotated[str, Field(description="Trading account.", examples=["paper"])]
+Currency = Annotated[str, Field(description="Currency of the amounts.", examples=["INR"])]
+AccountMode = Annotated[
+    Mode | None,
+    Field(
+        description="Whether orders of the account move real money; null for an account that is no longer "
+        "configured.",
+        examples=["PAPER"],
+    ),
+]
 InstrumentSymbol = Annotated[str, Field(description="Symbol of the instrument.", examples=["ALPHA-EQ"])]
 StrategyName = Annotated[str | None, Field(description="Name of the strategy; null for manual orders.")]
 OrderId = Annotated[

@@ -10,12 +10,20 @@ from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, mo
 
 from algosat.api.access import Access
 from algosat.api.amounts import Amount
-from algosat.api.context import cause, services
-from algosat.api.fields import InstrumentSymbol, Price, Quantity, StrategyName, Timestamp
+from algosat.api.context import cause, desk_of, mode_of, services
+from algosat.api.fields import (
+    AccountMode,
+    AccountName,
+    InstrumentSymbol,
+    Price,
+    Quantity,
+    StrategyName,
+    Timestamp,
+)
 from algosat.api.headers import REQUIRED_KEY
 from algosat.api.idempotency import required_key
 from algosat.api.orders import NewOrder
-from algosat.api.pages import Page, page
+from algosat.api.pages import OfAccount, Page, page
 from algosat.api.request_models import Input
 from algosat.api.responses import Output, json_answer
 from algosat.api.routes import Routes
@@ -24,6 +32,7 @@ from algosat.domain.orders import OrderType, Product, Side
 from algosat.errors import Conflict, InvalidBody, NotFound
 from algosat.store import gtt_orders
 from algosat.trading import gtt
+from algosat.trading.desk import Desk
 
 routes = Routes("orders")
 
@@ -100,7 +109,7 @@ class GttChanges(Input):
         return change
 
 
-class GttQuery(Input):
+class GttQuery(OfAccount):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     """Largest number of items to return."""
     cursor: Annotated[str | None, StringConstraints(pattern=r"^[1-9][0-9]{0,15}\.a[a-z0-9]{17}$")] = None
@@ -133,6 +142,8 @@ class GttView(Output):
 
     id: Annotated[str, Field(examples=["ag6t2t4o6r3d5e7r2a"])]
     """Id of the GTT order."""
+    account: AccountName
+    mode: AccountMode
     symbol: InstrumentSymbol
     trigger_price: Price
     """Price that the last price has to reach."""
@@ -185,7 +196,7 @@ def place_gtt(body: NewGtt) -> Response:
     continuous trading. Then the order is placed once, and checked by the gate like every other order. If the
     gate denies it, an alert opens.
     """
-    desk = services().desk
+    desk = desk_of(body.order.account)
     key = required_key("POST /orders/gtt", body)
     placed, replayed = gtt.place_gtt(desk, body.request(desk.account), cause(), key=key)
     return json_answer(_view(placed), 201, {"Idempotency-Replayed": "true"} if replayed else {})
@@ -194,10 +205,11 @@ def place_gtt(body: NewGtt) -> Response:
 @routes.get("/orders/gtt", access=Access.VIEWER, query=GttQuery, answer=Page[GttView])
 def list_gtts(query: GttQuery) -> dict[str, Any]:
     """List GTT orders, newest first"""
+    account = desk_of(query.account).account
     with services().database.read() as connection:
         found = gtt_orders.page(
             connection,
-            services().desk.account,
+            account,
             limit=query.limit + 1,
             cursor=query.after,
             state=query.state,
@@ -225,7 +237,7 @@ def change_gtt(order_id: str, body: GttChanges) -> GttView:
 
     The changed order is checked as a new one is; if a value is wrong, nothing has changed.
     """
-    return _view(gtt.change_gtt(services().desk, order_id, body.change(), cause()))
+    return _view(gtt.change_gtt(_desk_of_gtt(order_id), order_id, body.change(), cause()))
 
 
 @routes.delete(
@@ -237,13 +249,20 @@ def change_gtt(order_id: str, body: GttChanges) -> GttView:
 )
 def cancel_gtt(order_id: str) -> GttView:
     """Cancel a GTT order"""
-    return _view(gtt.cancel_gtt(services().desk, order_id, cause()))
+    return _view(gtt.cancel_gtt(_desk_of_gtt(order_id), order_id, cause()))
+
+
+def _desk_of_gtt(order_id: str) -> Desk:
+    with services().database.read() as connection:
+        return desk_of(gtt.show_gtt(connection, order_id).terms.account)
 
 
 def _view(of: GttOrder) -> GttView:
     terms, exits = of.terms, of.exits
     return {
         "id": of.id,
+        "account": terms.account,
+        "mode": mode_of(terms.account),
         "symbol": terms.symbol,
         "trigger_price": of.trigger_price,
         "condition": _condition(of.is_above),

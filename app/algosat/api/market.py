@@ -11,12 +11,12 @@ from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.amounts import Amount
-from algosat.api.context import services
+from algosat.api.context import desk_of, services
 from algosat.api.fields import InstrumentSymbol, Price, Quantity, Timestamp
-from algosat.api.pages import Everything, Symbol, page
-from algosat.api.request_models import Input
+from algosat.api.pages import Everything, OfAccount, Symbol, page
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
+from algosat.domain.calendar import Calendar
 from algosat.domain.instruments import InstrumentKind, OptionType, SettlementMethod
 from algosat.domain.market_phases import Phase
 from algosat.errors import CalendarUnknown, NotFound
@@ -127,7 +127,7 @@ class MarketView(Output):
     """Warning that the trading calendar ends soon, or null."""
 
 
-class InstrumentsQuery(Input):
+class InstrumentsQuery(OfAccount):
     kind: InstrumentKind | None = None
     """Only instruments of this kind."""
     underlying: Symbol | None = None
@@ -147,31 +147,36 @@ def list_instruments(query: InstrumentsQuery) -> dict[str, Any]:
     When a trading day begins, expired contracts are removed from the list and new ones are added. With
     `underlying`, `expiry` and `kind=option`, the list is an option chain.
     """
-    wanted = {name: value for name, value in query if value is not None}
+    venue = desk_of(query.account).venue
+    wanted = {name: value for name, value in query if value is not None and name != "account"}
     with services().database.read() as connection:
-        listed = queries.all_instruments(connection, services().desk.venue)
+        listed = queries.all_instruments(connection, venue)
     found = (each for each in listed if all(getattr(each, name) == wanted[name] for name in wanted))
     return page((asdict(each) for each in found), None)
 
 
-@routes.get("/quotes/<symbol:symbol>", access=Access.VIEWER, answer=QuoteView, errors=(NotFound,))
-def show_quote(symbol: str) -> dict[str, Any]:
+@routes.get(
+    "/quotes/<symbol:symbol>", access=Access.VIEWER, query=OfAccount, answer=QuoteView, errors=(NotFound,)
+)
+def show_quote(symbol: str, query: OfAccount) -> dict[str, Any]:
     """Show the latest quote of an instrument"""
+    venue = desk_of(query.account).venue
     with services().database.read() as connection:
-        found = queries.quote(connection, services().desk.venue, symbol)
+        found = queries.quote(connection, venue, symbol)
     if found is None:
         raise NotFound(f"there is no quote of {symbol}; GET /instruments lists the instruments")
     return asdict(found)
 
 
-@routes.get("/market/status", access=Access.VIEWER, answer=MarketView)
-def market_status() -> MarketView:
+@routes.get("/market/status", access=Access.VIEWER, query=OfAccount, answer=MarketView)
+def market_status(query: OfAccount) -> MarketView:
     """Show which segments are open, and when the others open next"""
-    desk = services().desk
-    now = services().clock()
+    desk, now = desk_of(query.account), services().clock()
     with services().database.read() as connection:
         markets = queries.listed_markets(connection, desk.venue)
-    segments = [_segment(segment, has_derivatives, now) for segment, has_derivatives in markets]
+    segments = [
+        _segment(desk.calendar, segment, has_derivatives, now) for segment, has_derivatives in markets
+    ]
     return {
         "timestamp": now,
         "trading_day": _known(lambda: desk.calendar.trading_day(now)),
@@ -181,8 +186,7 @@ def market_status() -> MarketView:
     }
 
 
-def _segment(segment: str, has_derivatives: bool, now: datetime) -> SegmentView:
-    calendar = services().desk.calendar
+def _segment(calendar: Calendar, segment: str, has_derivatives: bool, now: datetime) -> SegmentView:
     phase = _known(lambda: calendar.phase(segment, has_derivatives, now))
     return {
         "segment": segment,

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 from sqlalchemy import Row
 
+from algosat.api.context import mode_of
 from algosat.api.fields import (
+    AccountMode,
     AccountName,
     Actor,
     CorrelationId,
@@ -57,6 +59,7 @@ class OrderView(Output):
 
     id: OrderId
     account: AccountName
+    mode: AccountMode
     symbol: InstrumentSymbol
     side: Side
     """Side of the order."""
@@ -209,6 +212,7 @@ def order_view(order: Order, link: Link | None = None) -> OrderView:
     return {
         "id": order.id,
         "account": terms.account,
+        "mode": mode_of(terms.account),
         "symbol": terms.symbol,
         "side": terms.side,
         "quantity": terms.quantity,

@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from algosat.api.access import Access
 from algosat.api.amounts import Amount
-from algosat.api.context import cause, services
+from algosat.api.context import cause, desk_of, desk_of_order, services
 from algosat.api.headers import PREFER, REQUIRED_KEY
 from algosat.api.idempotency import replay_header, required_key
 from algosat.api.order_views import (
@@ -21,7 +21,7 @@ from algosat.api.order_views import (
     linked_exit_view,
     order_view,
 )
-from algosat.api.pages import Everything, Label, Page, Symbol, TimedQuery, page
+from algosat.api.pages import Everything, Label, OfAccount, Page, Symbol, TimedQuery, page
 from algosat.api.request_models import Input
 from algosat.api.responses import json_answer
 from algosat.api.routes import Routes
@@ -107,14 +107,20 @@ class PlainOrder(Input):
         return OrderTerms(account=account, **{name: getattr(self, name) for name in PlainOrder.model_fields})
 
 
-class NewOrder(PlainOrder):
+class AccountOrder(PlainOrder, OfAccount):
+    """An order to place on an account, without linked orders."""
+
+    added_fields: ClassVar[frozenset[str]] = PlainOrder.added_fields | {"account"}
+
+
+class NewOrder(AccountOrder):
     """An order to place.
 
     A reduce-only stop with `target_price` is an OCO pair; with a trail, it is a trailing stop. An order with
     `stop_loss` is the entry of a bracket.
     """
 
-    added_fields: ClassVar[frozenset[str]] = PlainOrder.added_fields | {
+    added_fields: ClassVar[frozenset[str]] = AccountOrder.added_fields | {
         "target_price",
         "trail_amount",
         "trail_percent",
@@ -162,8 +168,8 @@ class OrderModification(Input):
         return LinkedChange(self.target_price, self.trail_amount, self.trail_percent)
 
 
-class Selection(Input):
-    """Selection of orders; without a field, all."""
+class Selection(OfAccount):
+    """Selection of orders of an account; without another field, all."""
 
     symbol: Annotated[Symbol | None, Field(examples=["ALPHA-EQ"])] = None
     """Only orders in this instrument."""
@@ -171,7 +177,7 @@ class Selection(Input):
     """Only orders of this strategy."""
 
 
-class OrdersQuery(TimedQuery):
+class OrdersQuery(TimedQuery, OfAccount):
     status: Status | None = None
     """Only orders in this state."""
     symbol: Symbol | None = None
@@ -197,7 +203,7 @@ def place_order(body: NewOrder) -> Response:
     as `Prefer: wait` says, and shows the order in its state at that moment. A repeated request with the
     same Idempotency-Key gets the same response, whatever has happened to the order since.
     """
-    desk, seconds = services().desk, _seconds_to_wait()
+    desk, seconds = desk_of(body.account), _seconds_to_wait()
     key = required_key("POST /orders", body, waits=seconds > 0)
     terms, exits = body.terms(desk.account), body.exits()
     if exits is None:
@@ -217,9 +223,11 @@ def place_order(body: NewOrder) -> Response:
 @routes.get("/orders", access=Access.VIEWER, query=OrdersQuery, answer=Page[OrderView])
 def list_orders(query: OrdersQuery) -> dict[str, Any]:
     """List orders, newest first"""
+    account = desk_of(query.account).account
     with services().database.read() as connection:
         found = queries.orders_page(
             connection,
+            account=account,
             limit=query.limit,
             cursor=query.after,
             since=query.since,
@@ -283,7 +291,7 @@ def change_order(order_id: str, body: OrderModification) -> OrderView:
     """
     if not body.model_fields_set:
         raise InvalidBody(f"Give at least one of {', '.join(OrderModification.model_fields)}")
-    desk, linked = services().desk, body.linked()
+    desk, linked = desk_of_order(order_id), body.linked()
     if linked == LinkedChange():
         changed = modify.modify_order(desk, order_id, body.request(), cause())
     else:
@@ -306,7 +314,7 @@ def cancel_order(order_id: str) -> OrderView:
     `pending_cancel` until the broker answers. Cancelling again changes nothing. Cancelling the stop or target
     of an OCO pair or bracket cancels both.
     """
-    cancelled = cancel.cancel_order(services().desk, order_id, cause())
+    cancelled = cancel.cancel_order(desk_of_order(order_id), order_id, cause())
     return order_view(_waited(cancelled), _link_of(cancelled))
 
 
@@ -320,7 +328,8 @@ def cancel_order(order_id: str) -> OrderView:
 )
 def cancel_all_orders(body: Selection) -> dict[str, Any]:
     """Cancel all working orders, or those of an instrument or strategy"""
-    cancelled = cancel.cancel_all(services().desk, cause(), symbol=body.symbol, strategy=body.strategy)
+    desk = desk_of(body.account)
+    cancelled = cancel.cancel_all(desk, cause(), symbol=body.symbol, strategy=body.strategy)
     with services().database.read() as connection:
         links = rows.links_of(connection, [order.id for order in cancelled])
     return page((order_view(order, links.get(order.id)) for order in cancelled), None)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 from algosat.api.request_models import Input
 from algosat.api.responses import Output
@@ -39,8 +45,22 @@ class Everything(Output, Generic[Item]):
 
 
 class OfAccount(Input):
+    """Base of queries and bodies about one account."""
+
     account: Annotated[Label | None, Field(examples=["paper"])] = None
-    """Account; by default the first one."""
+    """Account; by default the first one. `GET /accounts` lists them."""
+
+
+class BodyOfAccount(OfAccount):
+    """Base of bodies that are compared with those of earlier releases, which do not know accounts."""
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an account that is not given, so that keys of requests to earlier releases stay valid."""
+        data: dict[str, Any] = dump(self)
+        if self.account is None:
+            del data["account"]
+        return data
 
 
 class PageQuery(Input):

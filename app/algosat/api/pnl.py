@@ -8,10 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from algosat.api.access import Access
-from algosat.api.context import services
+from algosat.api.context import desk_of, services
 from algosat.api.fields import Money, StrategyName
-from algosat.api.pages import Everything, Label, page
-from algosat.api.request_models import Input
+from algosat.api.pages import Everything, Label, OfAccount, page
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.store import queries
@@ -19,7 +18,7 @@ from algosat.store import queries
 routes = Routes("book")
 
 
-class PnlQuery(Input):
+class PnlQuery(OfAccount):
     strategy: Label | None = None
     """Only this strategy."""
     since: date | None = None
@@ -55,7 +54,7 @@ def list_pnl(query: PnlQuery) -> dict[str, Any]:
     with services().database.read() as connection:
         rows = queries.days_of(
             connection,
-            services().desk.account,
+            desk_of(query.account).account,
             strategy=query.strategy,
             since=query.since,
             until=query.until,

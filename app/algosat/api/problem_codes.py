@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from algosat.api.access import Access
+from algosat.api.request_models import Input
 from algosat.api.routes import Route
 from algosat.domain.risk import DenialCode
 from algosat.errors import (
@@ -44,7 +45,7 @@ def problem_codes(route: Route) -> dict[int, list[ProblemCode]]:
     errors: list[type[AlgosatError]] = [*_ALWAYS, *route.errors]
     if route.body is not None:
         errors += _WITH_BODY
-    if route.parameters:
+    if route.parameters or any("account" in model.model_fields for model in _inputs(route)):
         errors.append(NotFound)
     if route.access is not Access.PUBLIC:
         errors += _WITH_ACCESS
@@ -53,6 +54,10 @@ def problem_codes(route: Route) -> dict[int, list[ProblemCode]]:
     for error in dict.fromkeys(errors):
         found.setdefault(error.status, []).extend(_codes_of(error))
     return found
+
+
+def _inputs(route: Route) -> list[type[Input]]:
+    return [model for model in (route.query, route.body) if model is not None]
 
 
 def _codes_of(error: type[AlgosatError]) -> list[ProblemCode]:

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from algosat.domain.orders import OrderTerms, OrderType, Product, Validity
+
+
+class Mode(StrEnum):
+    """Whether the orders of an account move real money. In capitals, so that nobody overlooks it."""
+
+    PAPER = "PAPER"
+    LIVE = "LIVE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,10 @@ class Capabilities:
     has_funds: bool
     has_candles: bool
     has_conversion: bool  # a position can change its product
+
+    @property
+    def mode(self) -> Mode:
+        return Mode.LIVE if self.is_live else Mode.PAPER
 
     def refused(self, terms: OrderTerms) -> str | None:
         """Return the type, validity or product of an order that the broker does not take, or None."""

@@ -92,7 +92,7 @@ def orders_page(
     since: datetime | None = None,
     **equal: str | None,
 ) -> Page:
-    """Return orders. `equal` filters by the values of columns (status, symbol, strategy)."""
+    """Return orders. `equal` filters by the values of columns (account, status, symbol …)."""
     statement = select(orders)
     if since is not None:
         statement = statement.where(orders.c.created_at >= since)
@@ -131,7 +131,7 @@ def alerts_page(
     acknowledged: bool | None = None,
     **equal: str | None,
 ) -> Page:
-    """Return alerts. `equal` filters by the values of columns (kind, severity), `since` by their opening."""
+    """Return alerts. `equal` filters by the values of columns (account, kind …), `since` by their opening."""
     statement = select(alerts)
     if since is not None:
         statement = statement.where(alerts.c.opened_at >= since)
@@ -263,6 +263,11 @@ def position_quotes(connection: Connection, venue: str, account: str) -> dict[st
     return {row.symbol: quote_from(row) for row in rows}
 
 
+def _filtered(column: Column[Any]) -> ColumnElement[Any]:
+    """Return a column to filter a page by. SQLite would look up the account, and sort all its rows."""
+    return column.concat("") if column.name == "account" else column
+
+
 def _page(
     connection: Connection,
     key: Column[int],
@@ -273,7 +278,7 @@ def _page(
 ) -> Page:
     for name, value in equal.items():
         if value is not None:
-            statement = statement.where(key.table.c[name] == value)
+            statement = statement.where(_filtered(key.table.c[name]) == value)
     if cursor is not None:
         statement = statement.where(key < cursor)
     rows = connection.execute(statement.order_by(key.desc()).limit(limit + 1)).all()

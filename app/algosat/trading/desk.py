@@ -15,7 +15,7 @@ from algosat.clock import Clock, now
 from algosat.config.settings import AccountSettings, ChargesSettings, Settings
 from algosat.domain import fee_table
 from algosat.domain.calendar import EXCHANGE_TIME, Calendar
-from algosat.domain.capabilities import Capabilities
+from algosat.domain.capabilities import Capabilities, Mode
 from algosat.domain.decimals import ZERO
 from algosat.domain.fees import ContractNote, charges_of_settlement, note_for
 from algosat.domain.instruments import InstrumentKind
@@ -75,6 +75,11 @@ class Desk:
         """The name of the scope of this account's limits."""
         return IN_LIMITS if self.is_first else Scope(account=self.account).name(IN_LIMITS)
 
+    @property
+    def mode(self) -> Mode:
+        """Return whether the account's orders move real money."""
+        return Mode.PAPER if self.capabilities is None else self.capabilities.mode
+
     def wake_engine(self) -> None:
         self.notifier.notify(self.engine_channel)
 
@@ -88,10 +93,16 @@ class Desks:
 
     def __init__(self, *desks: Desk) -> None:
         self._by_account: Mapping[str, Desk] = {desk.account: desk for desk in desks}
+        self._modes = {desk.account: desk.mode for desk in desks}
         self.first = desks[0]
+        self.are_one = len(desks) == 1
 
     def __iter__(self) -> Iterator[Desk]:
         return iter(self._by_account.values())
+
+    def mode(self, account: str) -> Mode | None:
+        """Return whether the account's orders move real money; None: it is no longer configured."""
+        return self._modes.get(account)
 
     def of(self, account: str | None) -> Desk:
         """Return the desk of an account; None: of the first. Raises NotFound, naming the accounts."""

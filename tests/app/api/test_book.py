@@ -6,6 +6,8 @@ from algosat.trading.desk import Desk
 from tests.app.client import Client
 from tests.app.desks import hold, set_prices
 
+NAMES = {"account", "currency"}  # fields of the funds that are no amounts
+
 
 def test_position_shows_average_price_and_unrealised_profit(desk: Desk, viewer: Client) -> None:
     hold(desk, "10", at="100")
@@ -34,7 +36,7 @@ def test_trades_are_listed_newest_first(desk: Desk, viewer: Client) -> None:
 def test_funds_add_up(desk: Desk, viewer: Client) -> None:
     hold(desk, "10", at="100")
     set_prices(desk, ALPHA="110")
-    funds = {name: Decimal(value) for name, value in viewer.get("/funds").json.items() if name != "account"}
+    funds = {name: Decimal(value) for name, value in viewer.get("/funds").json.items() if name not in NAMES}
     assert funds["deposited"] == 1_000_000
     assert funds["unrealised"] == 100
     assert funds["equity"] == funds["cash"] + funds["unrealised"]

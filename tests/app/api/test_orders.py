@@ -154,7 +154,7 @@ def test_repeated_key_of_a_denied_order_is_denied_again(desk: Desk, trader: Clie
     "difference",
     [{"side": "BUY"}, {"quantity": "-1"}, {"quantity": True}, {"quantity": "1e3"}, {"type": "iceberg"},
      {"reduce_only": "yes"}, {"strategy": "a b"}, {"limit_price": "0"}, {"symbol": "x\x00y"},
-     {"validity": "gtc"}, {"account": "another"}, {"symbol": "x" * 65}, {"algo_id": ""}],
+     {"validity": "gtd"}, {"account": "a b"}, {"symbol": "x" * 65}, {"algo_id": ""}],
 )  # fmt: skip
 def test_invalid_body_changes_nothing(desk: Desk, trader: Client, difference: dict[str, Any]) -> None:
     assert problem_of(trader.place(**{**LIMIT, **difference})) == (422, "invalid_body")
