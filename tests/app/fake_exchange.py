@@ -47,7 +47,7 @@ class FakeExchange:
         self.book: dict[str, OrderReport] = {}
         self.sent: list[str] = []  # the tags of the orders placed, oldest first
         self.active = True
-        self.capabilities = replace(CAPABILITIES, fences=False)
+        self.capabilities = replace(CAPABILITIES, fences=False, has_positions=False, has_holdings=False)
         # Since when `read_book` and `find` show every order.
         self.covers_from: datetime | None = datetime.min.replace(tzinfo=UTC)
         self.subscribed: AbstractSet[str] = frozenset()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from algosat import clock
@@ -28,8 +29,9 @@ from algosat.brokers.paper.persistence import UnitRunner
 from algosat.brokers.paper.venue import Venue
 from algosat.clock import Clock
 from algosat.domain.bars import SECONDS_A_DAY, Bar
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
-from algosat.domain.orders import Order, OrderChange
+from algosat.domain.orders import Order, OrderChange, Product
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import (
     AlgosatError,
@@ -117,10 +119,20 @@ class PaperBroker:
         raise BrokerUnsupported("the paper broker shows no order books of earlier days")
 
     def positions(self) -> Sequence[BrokerPosition]:
-        raise BrokerUnsupported("the paper broker states no positions")
+        found: dict[tuple[str, Product], Decimal] = {}
+        for each in self._venue.traded():
+            if each.is_of_day or each.product is not Product.DELIVERY:
+                key = (each.symbol, each.product)
+                found[key] = found.get(key, ZERO) + each.quantity
+        return [BrokerPosition(symbol, product, quantity) for (symbol, product), quantity in found.items()]
 
     def holdings(self) -> Sequence[BrokerHolding]:
-        raise BrokerUnsupported("the paper broker states no holdings")
+        """Return the shares held since before the trading day. Those traded today are positions."""
+        found: dict[str, Decimal] = {}
+        for each in self._venue.traded():
+            if each.product is Product.DELIVERY and not each.is_of_day:
+                found[each.symbol] = found.get(each.symbol, ZERO) + each.quantity
+        return [BrokerHolding(symbol, quantity) for symbol, quantity in found.items() if quantity]
 
     def funds(self) -> Sequence[BrokerFunds]:
         raise BrokerUnsupported("the paper broker states no funds")

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -26,13 +27,16 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    func,
+    literal_column,
     select,
+    type_coerce,
     update,
 )
 
 from algosat.brokers.paper import codec
 from algosat.domain.instruments import FinalSettlement
-from algosat.domain.orders import LIVE, Trade
+from algosat.domain.orders import LIVE, Product, Side, Trade
 from algosat.errors import BrokerNotReached
 from algosat.exchange.market import Market
 from algosat.exchange.order_book import BookOrder, SymbolBook
@@ -161,6 +165,16 @@ class Snapshot:
         return _SymbolState(self.paths[symbol], self.market.book(symbol), self.settlements.get(symbol))
 
 
+@dataclass(frozen=True, slots=True)
+class TradedQuantity:
+    """What was traded in a symbol under a product on one side, on the trading day or before."""
+
+    symbol: str
+    product: Product
+    quantity: Decimal  # negative: sold
+    is_of_day: bool
+
+
 class Persistence:
     """The tables of one account as opened by one venue."""
 
@@ -234,6 +248,26 @@ class Persistence:
         has_tag = self._tables.orders.c.tag == tag
         return self._store.run(lambda connection: self._orders(connection, has_tag))
 
+    def traded(self, day: date) -> list[TradedQuantity]:
+        """Return what was bought and sold in all, summed by the database: there may be many orders."""
+        orders = self._tables.orders
+
+        def work(connection: Connection) -> list[TradedQuantity]:
+            product, side = (_of_terms(name, connection.dialect.name) for name in ("product", "side"))
+            is_of_day = (orders.c.day == day).label("is_of_day")
+            keys = (orders.c.symbol, product, side, is_of_day)
+            total = type_coerce(func.sum(orders.c.filled_quantity), Scaled).label("quantity")
+            has_trades = orders.c.filled_quantity != 0
+            statement = select(*keys, total).where(*self._own(orders), has_trades).group_by(*keys)
+            return [
+                TradedQuantity(
+                    row.symbol, Product(row.product), Side(row.side).sign * row.quantity, row.is_of_day
+                )
+                for row in connection.execute(statement)
+            ]
+
+        return self._store.run(work, durable=False)
+
     def _own(self, table: Table) -> list[ColumnElement[bool]]:
         return [table.c[name] == value for name, value in self._key.items()]
 
@@ -248,6 +282,14 @@ class Persistence:
             for row in connection.execute(select(trades).where(*self._own(trades), is_one)).mappings():
                 found.setdefault(row["order_id"], []).append(codec.trade_from(row))
         return [codec.order_from(row, codec.sorted_trades(found.get(row["id"], []))) for row in rows]
+
+
+def _of_terms(name: str, dialect: str) -> ColumnElement[Any]:
+    """Return one of an order's terms, which are in the JSON of its row, as a column."""
+    path = f"json_extract(data, '$.terms.{name}')"
+    if dialect == "postgresql":
+        path = f"CAST(data AS json) #>> '{{terms,{name}}}'"
+    return literal_column(path, String).label(name)
 
 
 def _snapshot(state: dict[str, Any], orders: Sequence[BookOrder]) -> Snapshot | None:

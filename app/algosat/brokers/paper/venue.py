@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Final
 
-from algosat.brokers.paper.persistence import Persistence, Snapshot, UnitRunner
+from algosat.brokers.paper.persistence import Persistence, Snapshot, TradedQuantity, UnitRunner
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
 from algosat.exchange import expiry, market
 from algosat.exchange.exchange_events import (
@@ -127,6 +127,10 @@ class Venue:
 
     def instruments(self) -> Sequence[Instrument]:
         return [listing.instrument for listing in self.rules.universe.values()]
+
+    def traded(self) -> list[TradedQuantity]:
+        """Return what the account has traded in all, expired contracts left out: those are settled."""
+        return [each for each in self._persistence.traded(self._day) if each.symbol not in self._settlements]
 
     def settlements(self) -> Sequence[FinalSettlement]:
         """Return the final settlements of expired contracts that are stored."""

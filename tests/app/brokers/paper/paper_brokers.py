@@ -31,9 +31,9 @@ class Clock:
         return self.at
 
 
-def broker_on(store: Any, clock: Clock | None = None, **rules: Any) -> PaperBroker:
+def broker_on(store: Any, clock: Clock | None = None, *, account: str = "paper", **rules: Any) -> PaperBroker:
     """Return a broker whose market moves only by `step`."""
-    broker = PaperBroker(rules_of(**rules), store, speed=60, now=clock or Clock())
+    broker = PaperBroker(rules_of(**rules), store, speed=60, account=account, now=clock or Clock())
     broker.open()
     broker.step()
     return broker

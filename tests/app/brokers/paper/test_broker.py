@@ -12,7 +12,7 @@ from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.config.settings import PaperSettings
 from algosat.domain.calendar import AlwaysOpen, ExchangeCalendar
 from algosat.domain.market_phases import packaged
-from algosat.domain.orders import OrderChange, Side, Status
+from algosat.domain.orders import OrderChange, Product, Side, Status
 from algosat.errors import BrokerNotReached, BrokerOrderGone, BrokerRejected
 from algosat.exchange.rules import Rules
 from algosat.store.database import Database
@@ -43,6 +43,33 @@ def test_refused_order_raises_its_code_and_stays_in_the_order_book(broker: Paper
     found = broker.find(order_of())
     assert found is not None
     assert found.status is Status.REJECTED
+
+
+def test_positions_and_holdings_are_what_was_traded_over_days_and_restarts(writer: Writer) -> None:
+    """Ten shares of the first day are a holding on the second, beside what was sold since."""
+    clock = Clock()
+    first = broker_on(writer, clock)
+    first.place(order_of(1))
+    first.place(order_of(2, product=Product.INTRADAY, side=Side.SELL, quantity=3))
+    first.place(order_of(3, limit_price=quote(first).bid - 20))  # not filled
+    assert stated(first) == ({(SYMBOL, "delivery"): 10, (SYMBOL, "intraday"): -3}, {})
+    clock.at += timedelta(days=3)
+    second = broker_on(writer, clock)
+    second.place(order_of(4, side=Side.SELL, quantity=4))
+    second.place(order_of(5, product=Product.INTRADAY, quantity=3))
+    assert stated(second) == ({(SYMBOL, "delivery"): -4, (SYMBOL, "intraday"): 0}, {SYMBOL: 10})
+
+
+def test_accounts_state_their_own_positions(writer: Writer) -> None:
+    for account, quantity in (("paper", 10), ("crypto", 20), ("other", 30)):
+        broker = broker_on(writer, account=account)
+        broker.place(order_of(quantity=quantity))
+        assert stated(broker) == ({(SYMBOL, "delivery"): quantity}, {})
+
+
+def stated(broker: PaperBroker) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+    positions = {(each.symbol, each.product.value): int(each.quantity) for each in broker.positions()}
+    return positions, {each.symbol: int(each.quantity) for each in broker.holdings()}
 
 
 def test_order_is_modified_and_cancelled(broker: PaperBroker) -> None:

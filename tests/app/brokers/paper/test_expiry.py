@@ -11,7 +11,7 @@ from algosat.brokers.paper.broker import PaperBroker
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.instruments import FinalSettlement
-from algosat.domain.orders import Status
+from algosat.domain.orders import Product, Status
 from algosat.errors import StoreBusy
 from algosat.exchange import contracts
 from algosat.store.writer import Writer
@@ -71,6 +71,20 @@ def test_contract_is_settled_at_the_last_price_of_its_underlying(writer: Writer)
     assert settled(broker)["NOVA-261123-FUT"] == FinalSettlement("NOVA-261123-FUT", CLOSE, close)
     assert settled(broker)[CALL].price == max(close - 1520, 0)
     assert "NOVA-261229-FUT" not in settled(broker)
+
+
+def test_expired_contract_is_no_position(writer: Writer) -> None:
+    clock = Clock()
+    clock.at = CLOSE - timedelta(minutes=20)
+    broker = opened(writer, clock)
+    broker.step()
+    future = "NOVA-261123-FUT"
+    order = order_of(1, symbol=future, quantity=500, product=Product.CARRY)
+    assert broker.place(order).status is Status.FILLED
+    assert [(each.symbol, int(each.quantity)) for each in broker.positions()] == [(future, 500)]
+    clock.at = CLOSE
+    broker.step()
+    assert broker.positions() == []
 
 
 def test_settlement_is_published_once_it_is_stored(writer: Writer) -> None:
