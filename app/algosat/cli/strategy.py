@@ -151,7 +151,7 @@ def run(context: click.Context, name: str) -> None:
     """Run one strategy in this process. The supervisor uses this command; by hand it is for tests."""
     with refusing(context):
         settings = context.obj.configured(f"strategy-{name}")
-        from algosat.live import process
+        from algosat.live import manage, process
         from algosat.live.watchdog_pipe import WatchdogPipe
         from algosat.systemd import stop_on_signals
 
@@ -159,7 +159,8 @@ def run(context: click.Context, name: str) -> None:
         try:
             with context.obj.database() as database:
                 process.await_store(database, watchdog)
-            with context.obj.desk() as desk:
+            with context.obj.desks() as desks:
+                desk = manage.desk_of(desks, name)
                 process.run(desk, name, settings.algosat.runtime_directory, stopping, watchdog)
         except Exception as error:
             process.report_failure(watchdog, name, error)

@@ -45,6 +45,7 @@ class Definition:
     failure: str | None  # why it was given up; the next start clears the reason
     changed_at: datetime
     changed_by: str
+    account: str | None = None  # on which it trades; None: defined by a release with one account
 
     @property
     def name(self) -> str:
@@ -65,6 +66,7 @@ _ALL = (
         strategies.c.failure,
         strategies.c.changed_at,
         strategies.c.changed_by,
+        strategies.c.account,
     )
     .join(
         strategies,
@@ -102,9 +104,18 @@ def version(connection: Connection, name: str, number: int) -> StrategyVersion:
 
 
 def put(
-    connection: Connection, name: str, class_name: str, parameters: dict[str, Any], at: datetime, cause: Cause
+    connection: Connection,
+    name: str,
+    class_name: str,
+    parameters: dict[str, Any],
+    account: str,
+    at: datetime,
+    cause: Cause,
 ) -> Definition:
-    """Define a strategy, or add a version. A running strategy is restarted with the new version."""
+    """Define a strategy, or add a version. A running strategy is restarted with the new version.
+
+    The account of a strategy never changes: its orders and positions are there.
+    """
     row = connection.execute(select(strategies.c.version).where(strategies.c.name == name)).first()
     number = row.version + 1 if row else 1
     content = {"version": number, "class_name": class_name, "parameters": parameters}
@@ -115,7 +126,7 @@ def put(
     if row:
         connection.execute(update(strategies).where(strategies.c.name == name), changed)
     else:
-        fresh = {"name": name, "wanted": Wanted.STOPPED, "generation": 0, "failure": None}
+        fresh = {"name": name, "wanted": Wanted.STOPPED, "generation": 0, "failure": None, "account": account}
         connection.execute(insert(strategies), {**fresh, **changed})
     audit.append(connection, at, "strategy.defined", name, cause, content)
     return find(connection, name)
@@ -153,6 +164,7 @@ def _read(connection: Connection, statement: Select[Any]) -> list[Definition]:
             failure=row.failure,
             changed_at=row.changed_at,
             changed_by=row.changed_by,
+            account=row.account,
         )
         for row in connection.execute(statement)
     ]

@@ -9,14 +9,14 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from algosat.domain.scope import RESERVED_NAMES
-from algosat.errors import InvalidBody
+from algosat.errors import InvalidBody, NotFound
 from algosat.live import definitions
 from algosat.live.definitions import Definition, Wanted
 from algosat.store import queries
 from algosat.store.audit import Cause
 from algosat.strategies import catalog
 from algosat.strategies.parameters import Parameters
-from algosat.trading.desk import Desk
+from algosat.trading.desk import Desk, Desks
 
 CHANNEL: Final = "strategies"  # the supervisor's wake-up channel
 
@@ -25,8 +25,14 @@ NAME: Final = r"[a-z][a-z0-9_-]{0,47}"
 _NAME: Final = re.compile(NAME)
 
 
+def desk_of(desks: Desks, name: str) -> Desk:
+    """Return the desk of the account on which a strategy trades. Raises NotFound."""
+    with desks.first.database.read() as connection:
+        return desks.of(definitions.find(connection, name).account)
+
+
 def define(desk: Desk, name: str, class_name: str, parameters: Mapping[str, Any], cause: Cause) -> Definition:
-    """Define a strategy, or add a version to it. Raises InvalidBody."""
+    """Define a strategy on the desk's account, or add a version to it. Raises InvalidBody."""
     if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
         raise InvalidBody(
             f"a strategy cannot be called {name!r}: use 1 to 48 lowercase letters, digits, - and _, "
@@ -35,9 +41,10 @@ def define(desk: Desk, name: str, class_name: str, parameters: Mapping[str, Any]
     checked = catalog.parameters_of(catalog.class_named(class_name), parameters)
 
     def unit(connection: Connection) -> Definition:
+        _require_same_account(connection, desk, name)
         _require_listed(connection, desk.venue, checked)
         values = checked.model_dump(mode="json")
-        return definitions.put(connection, name, class_name, values, desk.clock(), cause)
+        return definitions.put(connection, name, class_name, values, desk.account, desk.clock(), cause)
 
     return _notified(desk, desk.writer.run(unit))
 
@@ -62,6 +69,18 @@ def _set_wanted(desk: Desk, name: str, wanted: Wanted, cause: Cause) -> Definiti
 def _notified(desk: Desk, definition: Definition) -> Definition:
     desk.notifier.notify(CHANNEL)
     return definition
+
+
+def _require_same_account(connection: Connection, desk: Desk, name: str) -> None:
+    """Check that an existing strategy trades on the desk's account: its orders and positions are there."""
+    try:
+        account = definitions.find(connection, name).account
+    except NotFound:
+        return
+    if account == desk.account or (account is None and desk.is_first):
+        return
+    detail = f"strategy {name} trades on account {account or 'the first one'}: define another one"
+    raise InvalidBody(detail, errors=[{"field": "account", "detail": detail}])
 
 
 def _require_listed(connection: Connection, venue: str, parameters: Parameters) -> None:
