@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -58,6 +58,9 @@ class FakeExchange:
         self.lags = False  # whether `find` and `read_book` show nothing new
         self._seen: dict[str, OrderReport] = {}
         self.priced: list[Quote] = []
+        self.earlier: dict[date, BookReading] = {}  # the order books of earlier days
+        # How `find` and `read_book` show an order, as without its trades while the trade book lags.
+        self.shows: Callable[[OrderReport], OrderReport] = lambda report: report
         self.settled: list[FinalSettlement] = []
         self.before: Callable[[str], None] = lambda _request: None
         self.after: Callable[[str], None] = lambda _request: None
@@ -103,9 +106,12 @@ class FakeExchange:
             limit_price=change.limit_price,
             trigger_price=change.trigger_price,
         )
-        self._put(replace(report, terms=terms))
+        changed = replace(report, terms=terms)
+        if not self.capabilities.replace_keeps_number:
+            changed = self._replacement(changed)
+        self._put(changed)
         self.after("modify")
-        return self.book[report.broker_order_id]
+        return self.book[changed.broker_order_id]
 
     def cancel(self, order: Order) -> OrderReport:
         self.before("cancel")
@@ -116,17 +122,21 @@ class FakeExchange:
 
     def find(self, order: Order) -> OrderReport | None:
         self.before("find")
-        found = next((report for report in self._shown().values() if report.tag == order.id), None)
+        shown = _latest_first(self._shown().values())
+        found = next((report for report in shown if report.tag == order.id), None)
         if found is None and not BookReading([], self.covers_from).proves_absence(order.created_at):
             raise BrokerBookTooShort(f"no order {order.id} since {self.covers_from}")
-        return found
+        return None if found is None else self.shows(found)
 
     def read_book(self, hint: BookHint) -> BookReading:  # noqa: ARG002
         self.before("reports")
-        return BookReading(self.reports_of_today(), self.covers_from)
+        return BookReading([self.shows(each) for each in self.reports_of_today()], self.covers_from)
 
     def history(self, day: date) -> BookReading:
-        raise BrokerUnsupported(f"no order book of {day}")
+        self.before("history")
+        if day not in self.earlier:
+            raise BrokerUnsupported(f"no order book of {day}")
+        return self.earlier[day]
 
     def positions(self) -> Sequence[BrokerPosition]:
         self.before("positions")
@@ -159,12 +169,13 @@ class FakeExchange:
 
     # --- for tests ---------------------------------------------------------------------------------
 
-    def fill(self, order: Order, quantity: str, price: str = "100") -> OrderReport:
-        """Fill an order without pushing a report."""
+    def fill(
+        self, order: Order, quantity: str, price: str = "100", *, number: str | None = None
+    ) -> OrderReport:
+        """Fill an order without pushing a report; `number` is that of the trade."""
         report = self._of(order)
-        trade = Trade(
-            f"{report.broker_order_id}-{len(report.trades)}", Decimal(quantity), Decimal(price), self.clock()
-        )
+        number = number or f"{report.broker_order_id}-{len(report.trades)}"
+        trade = Trade(number, Decimal(quantity), Decimal(price), self.clock())
         filled = report.filled_quantity + trade.quantity
         status = Status.FILLED if filled == report.terms.quantity else Status.PARTIALLY_FILLED
         if report.status in TERMINAL:
@@ -182,8 +193,15 @@ class FakeExchange:
             self._seen = dict(self.book)
         return self._seen
 
+    def _replacement(self, changed: OrderReport) -> OrderReport:
+        """Cancel an order, and return the one under another number that takes its place."""
+        replaced = self.book[changed.broker_order_id]
+        self._put(replace(replaced, status=Status.CANCELLED))
+        number = f"{changed.broker_order_id}R"
+        return replace(changed, broker_order_id=number, replaces=replaced.broker_order_id, trades=())
+
     def _of(self, order: Order) -> OrderReport:
-        return next(report for report in self.book.values() if report.tag == order.id)
+        return next(report for report in _latest_first(self.book.values()) if report.tag == order.id)
 
     def _alive(self, order: Order) -> OrderReport:
         report = self._of(order)
@@ -194,6 +212,12 @@ class FakeExchange:
     def _put(self, report: OrderReport) -> OrderReport:
         self.book[report.broker_order_id] = replace(report, at=self.clock())
         return self.book[report.broker_order_id]
+
+
+def _latest_first(reports: Collection[OrderReport]) -> list[OrderReport]:
+    """Return the reports; those of replaced orders come last."""
+    replaced = {report.replaces for report in reports}
+    return sorted(reports, key=lambda report: report.broker_order_id in replaced)
 
 
 def reported(answer: Ack | OrderReport) -> OrderReport:

@@ -54,7 +54,7 @@ class SimulatedLedger:
     fills: list[Fill] = field(default_factory=list)
     realised: Decimal = ZERO
     fees: Decimal = ZERO
-    _booked: dict[str, set[str]] = field(default_factory=dict)  # trade ids, by order
+    _booked: dict[str, dict[str, Trade]] = field(default_factory=dict)  # by order and id
 
     def keep(self, order: Order) -> Order:
         """Store the present state of an order."""
@@ -75,7 +75,7 @@ class SimulatedLedger:
     def apply_report(self, report: OrderReport) -> Order | None:
         """Apply an order report. Returns None if it says nothing new."""
         order = self.orders[report.tag or ""]
-        new = events_from(order, report, self._booked.get(order.id, frozenset()), report.at)
+        new = events_from(order, report, self._booked.get(order.id, {}), report.at)
         for event in new.events:
             order = self.record(order, event)
         return order if new.events else None
@@ -138,7 +138,7 @@ class SimulatedLedger:
         self.positions[terms.symbol] = after
         self.realised += after.realised - before.realised
         self.fees += charges.total
-        self._booked.setdefault(order.id, set()).add(trade.id)
+        self._booked.setdefault(order.id, {})[trade.id] = trade
         self.fills.append(
             Fill(
                 trade.at,

@@ -48,6 +48,28 @@ class AlertKind(StrEnum):
         Severity.ERROR,
         "A feed of the broker is down: without quotes entries are denied, and fills are seen late.",
     )
+    BROKER_TRADE_CONFLICT = (
+        "broker.trade_conflict",
+        Severity.CRITICAL,
+        "The broker reports a booked trade again with another quantity or price; the first stays booked.",
+        False,
+    )
+    BROKER_TRADES_MISSING = (
+        "broker.trades_missing",
+        Severity.CRITICAL,
+        "The broker reports an order filled, but not its trades; after 2 minutes a fill is inferred.",
+    )
+    BROKER_VANISHED = (
+        "broker.vanished",
+        Severity.CRITICAL,
+        "The broker's order book no longer contains an order that works here.",
+    )
+    BROKER_REPORT_REFUSED = (
+        "broker.report_refused",
+        Severity.CRITICAL,
+        "A report of the broker could not be booked; the order may have fills that are not in the books.",
+        False,
+    )
     CALENDAR_ENDING = (
         "calendar.ending",
         Severity.WARNING,

@@ -46,4 +46,9 @@ class EngineCode(Code):
         "book_adjusted",
         "An admin, or the broker's statement of holdings, adjusted the position. This order records it.",
     )
+    FILL_INFERRED = (
+        "fill_inferred",
+        "The broker reports the order filled, but not its trades: a fill is booked in their place.",
+    )
+    FILL_CONFIRMED = "fill_confirmed", "The broker's trades have replaced the inferred fill."
     INTERRUPTED = "interrupted", "The engine stopped while the order was being sent."

@@ -85,7 +85,8 @@ def assemble(
     API and command line ask of the broker, encrypted with `encryption`.
     """
     budget = _budget(desk, broker, rules)
-    guarded_broker, report_processor = GuardedBroker(broker, desk.clock, budget), ReportProcessor(desk)
+    guarded_broker = GuardedBroker(broker, desk.clock, budget)
+    report_processor = ReportProcessor(desk, renumbers=not broker.capabilities.replace_keeps_number)
     deadline = timedelta(seconds=rules.send_deadline_seconds)
     cancel_modify = CancelModifySender(desk, guarded_broker, report_processor, budget)
     sender = Sender(desk, guarded_broker, report_processor, deadline)

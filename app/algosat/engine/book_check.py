@@ -173,7 +173,7 @@ class BookCheck:
             ours = book_differences.own_positions(connection, desk.account)
             ours |= book_differences.own_cash(connection, desk, desk.currency)
             filled, stated, unbooked = book_differences.filled_quantities(
-                connection, self._reconciler.reports
+                connection, self._desk, self._reconciler.reports
             )
         return BookFigures(
             at,

@@ -18,7 +18,7 @@ from algosat.domain.orders import EventKind, Order, Status, Validity
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
-from algosat.errors import BrokerError, CalendarUnknown
+from algosat.errors import BrokerBookTooShort, BrokerError, CalendarUnknown
 from algosat.monitoring import correlation, metrics
 from algosat.store import queries
 from algosat.store.audit import Cause
@@ -72,8 +72,11 @@ def _is_unknown_to(
     """
     if order.status is Status.UNKNOWN:
         return False
+    report = None
     try:
-        report = broker.find(order)
+        report = broker.find_on(order, desk.books.trading_day(order.due_at))
+    except BrokerBookTooShort:
+        pass  # no book of the broker goes back to the order's day
     except BrokerError as error:
         _log.warning("search_failed", order=order.id, detail=error.detail)
         return False

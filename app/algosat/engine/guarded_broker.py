@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final, TypeVar
 
 import structlog
@@ -20,7 +20,7 @@ from algosat.domain.broker_account import BrokerFunds, BrokerHolding, BrokerPosi
 from algosat.domain.capabilities import Capabilities
 from algosat.domain.instruments import FinalSettlement, Quote
 from algosat.domain.orders import Order, OrderChange
-from algosat.domain.orders.report import OrderReport
+from algosat.domain.orders.report import OrderReport, latest_of_each
 from algosat.engine.budget import Budget
 from algosat.errors import (
     BrokerBookTooShort,
@@ -90,6 +90,25 @@ class GuardedBroker:
 
     def subscribe(self, symbols: AbstractSet[str]) -> None:
         self._read(CallKind.QUOTES, lambda: self._broker.subscribe(symbols))
+
+    def find_on(self, order: Order, day: date) -> OrderReport | None:
+        """Look for an order in the broker's order book, and in that of its day if the first does not go back.
+
+        Returns None if the order is certainly not there. Raises BrokerBookTooShort if neither book covers
+        the time at which the order was sent.
+        """
+        try:
+            return self.find(order)
+        except BrokerBookTooShort:
+            if not self.capabilities.has_history:
+                raise
+        reading = self._read(CallKind.HISTORY, lambda: self._broker.history(day))
+        for report in latest_of_each(reading.reports):
+            if report.tag == order.id or order.broker_order_id in (report.broker_order_id, report.replaces):
+                return report
+        if not reading.proves_absence(order.due_at):
+            raise BrokerBookTooShort(f"the broker's order book of {day} is not complete")
+        return None
 
     def settlements(self) -> Sequence[FinalSettlement]:
         return self._read(CallKind.QUOTES, self._broker.settlements)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from algosat.brokers.base import Ack, CallKind
 from algosat.clock import has_come
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import LIVE, EventKind, Order, OrderChange, PendingRequest, Status
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.reason_codes import EngineCode
@@ -35,7 +36,7 @@ from algosat.errors import (
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
-from algosat.trading import halts
+from algosat.trading import alerts, halts
 from algosat.trading.cancel import NOT_IN_BROKERS_BOOK
 from algosat.trading.desk import Desk
 
@@ -177,7 +178,7 @@ class CancelModifySender:
         """
         if order.status is Status.NOT_FOUND:
             # The broker has nothing to cancel. If the order turns up later, it is cancelled as a ghost.
-            self._report_processor.record(order.id, EventKind.CANCELLED, reason=NOT_IN_BROKERS_BOOK)
+            self._give_up(order)
             return False
         if order.pending is PendingRequest.PENDING_CANCEL:
             return self._cancel(order, only_reads=only_reads)
@@ -185,8 +186,9 @@ class CancelModifySender:
         self._give_up_unconfirmed(order)
         return is_acknowledged
 
-    def cancel_ghost(self, order: Order) -> None:
-        """Cancel an order that the broker still works although its status here is final."""
+    def cancel_ghost(self, order: Order, number: str) -> None:
+        """Cancel an order that the broker still works, under this number, although it has ended here."""
+        order = replace(order, broker_order_id=number)
         if not self._budget.try_acquire(CallKind.CANCEL, self._desk.clock()):
             return
         try:
@@ -202,12 +204,25 @@ class CancelModifySender:
             return self._apply(order, self._broker.cancel(order))
         except (BrokerNotReached, BrokerSessionExpired):
             pass  # the request certainly did not arrive and stays pending
-        except (BrokerUncertain, BrokerOrderGone):
+        except BrokerUncertain:
             self._refresh(order)
         except BrokerError as error:
-            self._refresh(order)
-            self._record_failure(order, EventKind.CANCEL_FAILED, EngineCode.CANCEL_REFUSED, error.detail)
+            if self._refresh(order) and self._has_vanished(order):
+                self._give_up(order)
+            elif not isinstance(error, BrokerOrderGone):
+                self._record_failure(order, EventKind.CANCEL_FAILED, EngineCode.CANCEL_REFUSED, error.detail)
         return False
+
+    def _give_up(self, order: Order) -> None:
+        """End an order that the broker does not have, unless it has turned up meanwhile."""
+        self._report_processor.record(
+            order.id, EventKind.CANCELLED, reason=NOT_IN_BROKERS_BOOK, only_while=order.status
+        )
+
+    def _has_vanished(self, order: Order) -> bool:
+        """Return whether the broker's order book has lacked the order for so long that an alert is open."""
+        with self._desk.database.read() as connection:
+            return order.id in alerts.open_subjects(connection, self._desk, AlertKind.BROKER_VANISHED)
 
     def _modify(self, order: Order, *, only_reads: bool) -> bool:
         if order.pending_change is None:
@@ -255,15 +270,16 @@ class CancelModifySender:
         with self._desk.database.read() as connection:
             return "; ".join(halts.reasons(connection, order.terms.account, order.terms.strategy))
 
-    def _refresh(self, order: Order) -> None:
-        """Apply what the broker's order book says about the order now."""
+    def _refresh(self, order: Order) -> bool:
+        """Apply what the broker says about the order now. Return whether the broker certainly lacks it."""
         read_at = self._desk.clock()
         try:
             report = self._broker.find(order)
         except BrokerError:
-            return  # the reconciler reads the order book again
+            return False  # the reconciler reads the order book again
         if report is not None:
             self._report_processor.process([report], read_at=read_at)
+        return report is None
 
     def _record_failure(self, order: Order, kind: EventKind, code: str, reason: str) -> None:
         self._report_processor.record(order.id, kind, code=code, reason=reason)

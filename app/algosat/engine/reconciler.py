@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
 from sqlalchemy import Connection, and_, bindparam, or_, select
 
-from algosat.brokers.base import BookHint, Feed, FeedChange, FeedState
+from algosat.brokers.base import BookHint, BookReading, Feed, FeedChange, FeedState
 from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
-from algosat.domain.orders import LIVE, TERMINAL, EventKind, Order, OrderEvent, Status
-from algosat.domain.orders.report import OrderReport
+from algosat.domain.orders import (
+    LIVE,
+    TERMINAL,
+    EventKind,
+    Order,
+    OrderEvent,
+    PendingRequest,
+    Status,
+    Validity,
+)
+from algosat.domain.orders.report import OrderReport, latest_of_each
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.report_processor import ReportProcessor
-from algosat.errors import BrokerError, BrokerUncertain
+from algosat.errors import AlgosatError, BrokerBookTooShort, BrokerError, BrokerUncertain
 from algosat.store import ledger, queries
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
 from algosat.trading import alerts
-from algosat.trading.apply_report import changes_anything, tracked
+from algosat.trading.apply_report import changes_anything, order_of, tracked
 from algosat.trading.desk import Desk
 
 # Orders whose outcome or state the broker has not told: of those being sent, the acknowledged ones.
@@ -52,6 +61,8 @@ _WHY_FORGOTTEN: Final = (
     "the broker acknowledged the order, but does not tell its state",
 )
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
+_ALERT_AFTER: Final = timedelta(seconds=30)  # of trades that are missing, and of orders that have vanished
+_INFER_AFTER: Final = timedelta(minutes=2)  # a trade book lags by seconds; a fill inferred too early is wrong
 _RETRY_AFTER: Final = timedelta(seconds=1)  # after a failed reading of the order book
 
 _log = structlog.get_logger(__name__)
@@ -59,7 +70,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """The search for an order whose outcome or state is not known."""
+    """The search for an order: its outcome is not known, its trades are missing, or it has vanished."""
 
     since: datetime
     number: int
@@ -91,6 +102,9 @@ class Reconciler:
         self._window = window
         self._forgotten_after = forgotten_after
         self._searches: dict[str, _Search] = {}
+        self._vanished: dict[str, _Search] = {}
+        self._untraded: dict[str, _Search] = {}  # orders filled at the broker, whose trades are missing
+        self._last: BookReading | None = None  # the reading at `read_at`
         self._next_read = desk.clock()
         self._ended: dict[str, OrderReport] = {}
         self.read_at: datetime | None = None  # when the last complete reading of the order book began
@@ -132,16 +146,23 @@ class Reconciler:
         if not self._broker.session().is_readable:
             return False
         try:
-            reports = self._broker.read_book(BookHint()).reports
+            reading = self._broker.read_book(self._hint())
         except BrokerError as error:
             _log.warning("book_not_read", detail=error.detail)
             return False
+        reports = latest_of_each(reading.reports)
         for applied in self._report_processor.process(self._changes(reports, read_at), read_at=read_at):
             if applied.is_ghost and not applied.order.external:
-                self._cancel_modify.cancel_ghost(applied.order)
+                self._cancel_modify.cancel_ghost(applied.order, applied.number)
+        self._watch_trades(reports)
+        self._watch_presence(replace(reading, reports=reports), read_at)
         self._close_alerts(reports)
-        self.read_at, self._next_read = read_at, read_at + self._every
-        self.reports = reports
+        self._next_read = read_at + self._every
+        if not reading.complete:
+            _log.warning("book_not_complete", reports=len(reports))
+            return False
+        self.read_at, self._last = read_at, reading
+        self.reports = tuple({report.broker_order_id: report for report in reports}.values())
         return True
 
     def feed_changed(self, change: FeedChange) -> None:
@@ -157,11 +178,129 @@ class Reconciler:
             for report in reports:
                 if before.get(report.broker_order_id) == report:
                     self._ended[report.broker_order_id] = report
-                elif changes_anything(connection, self._desk, report, read_at):
+                elif self._changes_anything(connection, report, read_at):
                     changes.append(report)
                 elif report.status in TERMINAL:
                     self._ended[report.broker_order_id] = report
         return changes
+
+    def _changes_anything(self, connection: Connection, report: OrderReport, read_at: datetime) -> bool:
+        try:
+            return changes_anything(
+                connection, self._desk, report, read_at, renumbers=self._report_processor.renumbers
+            )
+        except (ArithmeticError, TypeError, ValueError, AlgosatError):
+            return True  # applying it opens the alert, and the other reports count
+
+    def _hint(self) -> BookHint:
+        """Return what the reading must contain, for brokers that have to be told."""
+        if not self._broker.capabilities.book_needs_hint:
+            return BookHint()
+        with self._desk.database.read() as connection:
+            working = queries.working(connection, self._desk.account)
+        numbers = {order.broker_order_id for order in working if order.broker_order_id is not None}
+        return BookHint(
+            since=min((order.due_at for order in working), default=None),
+            symbols=frozenset(order.terms.symbol for order in working),
+            numbers=frozenset(numbers),
+        )
+
+    def _watch_trades(self, reports: Sequence[OrderReport]) -> None:
+        """Follow orders that are filled at the broker while its trade book lags behind.
+
+        The order is read by itself; then an alert opens, and at last a fill is inferred, which the trades
+        replace once they arrive.
+        """
+        lacking = [report for report in reports if _lacks_trades(report)]
+        if not lacking and not self._untraded:
+            return
+        with self._desk.database.read() as connection:
+            found = [(order_of(connection, self._desk, report), report) for report in lacking]
+        behind = {
+            order.id: (order, report)
+            for order, report in found
+            if order is not None and order.filled_quantity < report.filled_quantity
+        }
+        self._untraded = {order_id: self._begun(self._untraded, order_id) for order_id in behind}
+        for order_id, (order, report) in behind.items():
+            waited = self._desk.clock() - self._untraded[order_id].since
+            if waited >= _ALERT_AFTER:
+                missing = report.filled_quantity - order.filled_quantity
+                detail = (
+                    f"{missing} of {report.filled_quantity} {order.terms.symbol} filled lack their trades"
+                )
+                self._open_alert(AlertKind.BROKER_TRADES_MISSING, order, detail)
+            if self._is_due(self._untraded, order_id):
+                self._read_again(order)
+            if waited >= _INFER_AFTER:
+                self._report_processor.infer_fill(report)
+
+    def _watch_presence(self, reading: BookReading, read_at: datetime) -> None:
+        """Alert about orders that work here and are no longer in the broker's order book."""
+        present = {report.tag for report in reading.reports} | {
+            number for report in reading.reports for number in (report.broker_order_id, report.replaces)
+        }
+        with self._desk.database.read() as connection:
+            working = queries.working(connection, self._desk.account)
+        absent = {
+            order.id: order
+            for order in working
+            if order.status in LIVE
+            and order.id not in present
+            and order.broker_order_id not in present
+            and order.updated_at < read_at
+            and reading.proves_absence(order.due_at)
+        }
+        self._vanished = {order_id: self._begun(self._vanished, order_id) for order_id in absent}
+        for order_id, order in absent.items():
+            waited = self._desk.clock() - self._vanished[order_id].since
+            if self._is_due(self._vanished, order_id) and self._read_again(order):
+                del self._vanished[order_id]
+            elif waited >= _ALERT_AFTER:
+                detail = (
+                    f"{order.terms.side} {order.remaining_quantity} {order.terms.symbol}: the order is "
+                    f"{order.status} here, and the broker's order book lacks it. It may have been filled: "
+                    "compare the position with the broker's, then cancel the order here"
+                )
+                self._open_alert(AlertKind.BROKER_VANISHED, order, detail)
+
+    def _begun(self, searches: Mapping[str, _Search], order_id: str) -> _Search:
+        """Return the search for an order, begun now if there is none, or if it began in the future."""
+        now, known = self._desk.clock(), searches.get(order_id)
+        return known if known is not None and known.since <= now else _Search(now, 0, now + _DELAYS[0])
+
+    def _is_due(self, searches: dict[str, _Search], order_id: str) -> bool:
+        """Return whether the order is to be read by itself now, and schedule the next time."""
+        search, now = searches[order_id], self._desk.clock()
+        if not has_come(search.next_at, now, within=_DELAYS[-1]):
+            return False
+        number = search.number + 1
+        delay = _DELAYS[min(number, len(_DELAYS) - 1)]
+        searches[order_id] = _Search(search.since, number, now + delay)
+        return True
+
+    def _read_again(self, order: Order) -> bool:
+        """Read an order by itself, and apply what the broker says. Return whether the broker has it."""
+        read_at = self._desk.clock()
+        try:
+            report = self._broker.find(order)
+        except BrokerError as error:
+            _log.warning("search_failed", order=order.id, detail=error.detail)
+            return False
+        if report is None:
+            return False
+        self._report_processor.process([report], read_at=read_at)
+        return True
+
+    def _open_alert(self, kind: AlertKind, order: Order, detail: str) -> None:
+        def unit(connection: Connection) -> None:
+            _, cause = tracked(connection, order.id)
+            alerts.open_alert(connection, self._desk, kind, order.id, cause, detail)
+
+        with self._desk.database.read() as connection:
+            known = alerts.open_detail(connection, self._desk, kind, order.id)
+        if known != detail:
+            self._desk.writer.run(unit)
 
     def _interrupt(self, connection: Connection, order: Order) -> Order:
         order, cause = tracked(connection, order.id)
@@ -198,14 +337,15 @@ class Reconciler:
         return _Search(min(order.updated_at, now), 0, now + _DELAYS[0])
 
     def _search(self, order: Order) -> None:
-        search, now = self._searches[order.id], self._desk.clock()
-        if not has_come(search.next_at, now, within=_DELAYS[-1]):
+        if not self._is_due(self._searches, order.id):
             return
-        number = search.number + 1
-        delay = _DELAYS[min(number, len(_DELAYS) - 1)]
-        self._searches[order.id] = _Search(search.since, number, now + delay)
+        search, now = self._searches[order.id], self._desk.clock()
         try:
-            report = self._broker.find(order)
+            report = self._broker.find_on(order, self._trading_day(order.due_at))
+        except BrokerBookTooShort as error:
+            if now >= search.since + self._window:
+                self._leave_to_person(order, error.detail)
+            return
         except BrokerError as error:
             _log.warning("search_failed", order=order.id, detail=error.detail)
             return
@@ -223,12 +363,42 @@ class Reconciler:
         elif now >= search.since + self._window:
             self._conclude(order, search)
 
+    def _leave_to_person(self, order: Order, why: str) -> None:
+        """Alert about an order whose outcome the broker cannot show, and end it if its cancel is requested.
+
+        An order that may still work is not ended.
+        """
+        terms = order.terms
+        if order.pending is PendingRequest.PENDING_CANCEL and self._has_ended(order):
+            self._report_processor.record(
+                order.id, EventKind.CANCELLED, reason=f"given up: {why}", only_while=Status.UNKNOWN
+            )
+            return
+        detail = (
+            f"{terms.side} {order.remaining_quantity} {terms.symbol}: {why}. The order may have been filled: "
+            "compare the position with the broker's, then cancel the order here"
+        )
+        self._open_alert(AlertKind.BROKER_OUTCOME_MISSED, order, detail)
+
+    def _has_ended(self, order: Order) -> bool:
+        """Return whether the order is of an earlier day and works nowhere, whatever became of it."""
+        is_earlier = self._trading_day(order.due_at) < self._trading_day(self._desk.clock())
+        return is_earlier and order.terms.validity in (Validity.DAY, Validity.IOC)
+
+    def _trading_day(self, at: datetime) -> date:
+        return self._desk.books.trading_day(at)
+
     def _conclude(self, order: Order, search: _Search) -> None:
-        """Mark an order `not_found` after its window, if a complete order book read since then lacks it."""
+        """Mark an order `not_found` after its window, if a complete order book read since then lacks it.
+
+        The book proves nothing about an order that was sent before the time it goes back to.
+        """
         now = self._desk.clock()
         # A reading from the future was before the clock was set back: its age is not known.
         if self.read_at is None or not search.since + self._window <= self.read_at <= now:
             self._next_read = now
+            return
+        if self._last is None or not self._proves_absence(order, self._last):
             return
         detail = f"not in the broker's order book after {self._window.total_seconds():g} s"
         self._report_processor.record(
@@ -239,19 +409,28 @@ class Reconciler:
             alert=AlertKind.BROKER_NOT_FOUND,
         )
 
+    def _proves_absence(self, order: Order, reading: BookReading) -> bool:
+        """Return whether the reading, or the broker's book of an earlier day, covers the order's time."""
+        is_earlier = self._trading_day(order.due_at) < self._trading_day(self._desk.clock())
+        return reading.proves_absence(order.due_at) or (is_earlier and self._broker.capabilities.has_history)
+
     def _close_alerts(self, reports: Sequence[OrderReport]) -> None:
-        """Close the alerts of ghosts that no longer work, and of orders that are no longer `not_found`."""
+        """Close the alerts about orders whose condition has ended."""
         working = {report.tag for report in reports if report.status in LIVE}
+        is_over: dict[AlertKind, Callable[[Order], bool]] = {
+            AlertKind.BROKER_GHOST: lambda order: order.id not in working,
+            AlertKind.BROKER_NOT_FOUND: lambda order: order.status is not Status.NOT_FOUND,
+            AlertKind.BROKER_VANISHED: lambda order: order.id not in self._vanished,
+            AlertKind.BROKER_TRADES_MISSING: lambda order: (
+                order.id not in self._untraded and order.code != EngineCode.FILL_INFERRED
+            ),
+        }
         with self._desk.database.read() as connection:
-            ghosts = alerts.open_subjects(connection, self._desk, AlertKind.BROKER_GHOST)
-            missing = alerts.open_subjects(connection, self._desk, AlertKind.BROKER_NOT_FOUND)
             over = [
-                *((AlertKind.BROKER_GHOST, order_id) for order_id in sorted(ghosts - working)),
-                *(
-                    (AlertKind.BROKER_NOT_FOUND, order_id)
-                    for order_id in sorted(missing)
-                    if tracked(connection, order_id)[0].status is not Status.NOT_FOUND
-                ),
+                (kind, order_id)
+                for kind, is_settled in is_over.items()
+                for order_id in sorted(alerts.open_subjects(connection, self._desk, kind))
+                if is_settled(tracked(connection, order_id)[0])
             ]
         if over:
             self._desk.writer.run(lambda connection: self._close_each(connection, over))
@@ -260,3 +439,10 @@ class Reconciler:
         for kind, order_id in over:
             _, cause = tracked(connection, order_id)
             alerts.close_alert(connection, self._desk, kind, order_id, cause)
+
+
+def _lacks_trades(report: OrderReport) -> bool:
+    try:
+        return report.lacks_trades
+    except ArithmeticError:  # not a number: the report is refused, and an alert is open
+        return False

@@ -9,19 +9,25 @@ from queue import Empty, SimpleQueue
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from algosat.brokers.base import Ack
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.orders.report import OrderReport
-from algosat.errors import AlgosatError
 from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.writer import part
 from algosat.trading import alerts, order_alerts
-from algosat.trading.apply_report import AppliedReport, apply_report, tracked
+from algosat.trading.apply_report import (
+    ACTOR,
+    AppliedReport,
+    apply_report,
+    order_of,
+    tracked,
+    with_inferred_fill,
+)
 from algosat.trading.desk import Desk
 
 _log = structlog.get_logger(__name__)
@@ -30,8 +36,9 @@ _log = structlog.get_logger(__name__)
 class ReportProcessor:
     """Writes everything the engine learns about an order: the broker's reports and its own findings."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, *, renumbers: bool = False) -> None:
+        """Build a report processor; `renumbers`: the broker gives a changed order another number."""
+        self._desk, self.renumbers = desk, renumbers
         self._queue: SimpleQueue[OrderReport | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="report-processor", daemon=True)
 
@@ -50,7 +57,7 @@ class ReportProcessor:
     def process(
         self, reports: Sequence[OrderReport], *, read_at: datetime | None = None
     ) -> list[AppliedReport]:
-        """Apply reports now, in one commit. A report that cannot be applied is logged and skipped.
+        """Apply reports now, in one commit. A report that cannot be applied opens an alert and is skipped.
 
         Args:
             reports: Answers, pushed reports or entries of the order book.
@@ -73,6 +80,18 @@ class ReportProcessor:
         else:
             self.record(order.id, EventKind.ACKNOWLEDGED, broker_order_id=answer.broker_order_id)
 
+    def infer_fill(self, report: OrderReport) -> None:
+        """Book a fill in place of the trades that a report lacks, unless they have arrived meanwhile."""
+
+        def unit(connection: Connection) -> AppliedReport | None:
+            order = order_of(connection, self._desk, report)
+            inferred = None if order is None else with_inferred_fill(connection, self._desk, order, report)
+            return None if inferred is None else self._apply(connection, inferred, None)
+
+        applied = self._desk.writer.run(unit)
+        if applied is not None:
+            self._publish(applied.order, applied.cause, applied.events)
+
     def record(
         self,
         order_id: str,
@@ -82,15 +101,19 @@ class ReportProcessor:
         reason: str | None = None,
         broker_order_id: str | None = None,
         alert: AlertKind | None = None,
+        only_while: Status | None = None,
     ) -> Order:
         """Record an event that the engine itself observed, unless a report was applied first.
 
-        With the event, the unit of work opens an alert of the kind `alert`, if one is given.
+        Args:
+            alert: The kind of the alert that the unit of work opens with the event.
+            only_while: The status that the order must still have.
         """
 
         def unit(connection: Connection) -> tuple[Order, Cause, list[OrderEvent]]:
             order, cause = tracked(connection, order_id)
-            if not may_happen(order, kind) or _is_outdated(order, kind):
+            has_moved_on = only_while is not None and order.status is not only_while
+            if has_moved_on or not may_happen(order, kind) or _is_outdated(order, kind):
                 return order, cause, []
             event = OrderEvent(kind, self._desk.clock(), code, reason, broker_order_id)
             order = ledger.record(connection, order, event, cause, self._desk.books)
@@ -108,12 +131,32 @@ class ReportProcessor:
     ) -> AppliedReport | None:
         try:
             with part(connection):
-                applied = apply_report(connection, self._desk, report, read_at=read_at)
+                applied = apply_report(
+                    connection, self._desk, report, read_at=read_at, renumbers=self.renumbers
+                )
                 self._alert(connection, applied)
                 return applied
-        except (AlgosatError, SQLAlchemyError, ValueError) as error:
-            _log.error("report_not_booked", broker_order=report.broker_order_id, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one report, the others count
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            _log.error("report_not_booked", broker_order=report.broker_order_id, detail=why)
+            if not isinstance(error, OperationalError):  # otherwise the store fails, and not the report
+                self._alert_of_refused(connection, report, why)
             return None
+
+    def _alert_of_refused(self, connection: Connection, report: OrderReport, why: str) -> None:
+        terms, cause = report.terms, Cause(ACTOR, report.broker_order_id)
+        detail = (
+            f"{terms.side} {terms.symbol}, {report.status}, {report.filled_quantity} filled at the broker: "
+            f"{why}"
+        )
+        alerts.open_alert(
+            connection,
+            self._desk,
+            AlertKind.BROKER_REPORT_REFUSED,
+            report.tag or report.broker_order_id,
+            cause,
+            detail,
+        )
 
     def _publish(self, order: Order, cause: Cause, events: Sequence[OrderEvent]) -> None:
         """After the commit, notify waiting requests, count and log."""
@@ -141,6 +184,14 @@ class ReportProcessor:
                 for trade in applied.overfills
             )
             alerts.open_alert(connection, self._desk, AlertKind.BROKER_OVERFILL, order.id, cause, detail)
+        if applied.conflicts:
+            detail = "; ".join(
+                f"trade {trade.id} is reported again, as {trade.quantity} at {trade.price}"
+                for trade in applied.conflicts
+            )
+            alerts.open_alert(
+                connection, self._desk, AlertKind.BROKER_TRADE_CONFLICT, order.id, cause, detail
+            )
         if applied.is_ghost and not order.external:
             detail = (
                 f"the order is {order.status} here and still working at the broker; "
@@ -172,9 +223,7 @@ class ReportProcessor:
 
 
 def _is_outdated(order: Order, kind: EventKind) -> bool:
-    """Whether the order has moved on: its request is no longer pending, or the missing order was found."""
-    if kind is EventKind.CANCELLED:
-        return order.status is not Status.NOT_FOUND
+    """Return whether the request that the event answers is no longer pending."""
     if kind is EventKind.CANCEL_FAILED:
         return order.pending is not PendingRequest.PENDING_CANCEL
     return kind is EventKind.MODIFY_FAILED and order.pending_change is None

@@ -7,7 +7,7 @@ trade, position, balance and day change together or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -31,7 +31,7 @@ from algosat.store.types import Scaled
 
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
 _TRADE = Prepared(
-    select(trades.c.seq).where(
+    select(trades.c.order_id).where(
         trades.c.account == bindparam("account"), trades.c.trade_id == bindparam("trade_id")
     )
 )
@@ -98,10 +98,22 @@ def record_all(
     connection: Connection, order: Order, events: Iterable[OrderEvent], cause: Cause, books: Bookkeeping
 ) -> Order:
     """Apply several events to an order, as `record` does, in this order."""
+    return record_new(connection, order, events, cause, books)[0]
+
+
+def record_new(
+    connection: Connection, order: Order, events: Iterable[OrderEvent], cause: Cause, books: Bookkeeping
+) -> tuple[Order, list[OrderEvent]]:
+    """Apply several events as `record_all` does. Returns the order, and the events as they were recorded.
+
+    Trades that are booked already are not among them. A trade of another order with the same id has the id
+    `ID@ORDER`: brokers number trades by exchange and day, and the account's ids are unique.
+    """
     recorded: list[OrderEvent] = []
     changed = order
-    for event in events:
-        if event.trade is not None and _is_booked(connection, order, event.trade):
+    for each in events:
+        event = each if each.trade is None else _unbooked(connection, changed, each, each.trade)
+        if event is None:
             continue
         changed = apply(changed, event)
         recorded.append(event)
@@ -111,7 +123,7 @@ def record_all(
         _put_state(connection, order, changed)
         entries = [audit.Entry(event.at, event.kind, order.id, event_data(event)) for event in recorded]
         audit.append_all(connection, entries, cause)
-    return changed
+    return changed, recorded
 
 
 def count_order(connection: Connection, order: Order, day: date) -> None:
@@ -145,8 +157,28 @@ def _update(columns: tuple[str, ...]) -> Prepared:
     return Prepared(update(orders).where(orders.c.id == bindparam("order_id")), columns)
 
 
-def _is_booked(connection: Connection, order: Order, trade: Trade) -> bool:
-    return _TRADE.first(connection, account=order.terms.account, trade_id=trade.id) is not None
+def trade_number(order_id: str, trade_id: str) -> str:
+    """Return the broker's number of a booked trade of this order."""
+    return trade_id.removesuffix(f"@{order_id}")
+
+
+def _unbooked(connection: Connection, order: Order, event: OrderEvent, trade: Trade) -> OrderEvent | None:
+    """Return the event, with an id of the trade that no other order has; None if the trade is booked."""
+    known = _order_of(connection, order, trade.id)
+    if known is None:
+        return event
+    # The broker's order was imported as an external one before it was known to be this one.
+    number = order.broker_order_id
+    if known == order.id or (number is not None and get(connection, known).broker_order_id == number):
+        return None
+    own = replace(trade, id=f"{trade.id}@{order.id}")
+    return None if _order_of(connection, order, own.id) else replace(event, trade=own)
+
+
+def _order_of(connection: Connection, order: Order, trade_id: str) -> str | None:
+    """Return the order under which the account's trade with this id is booked."""
+    row = _TRADE.first(connection, account=order.terms.account, trade_id=trade_id)
+    return None if row is None else row.order_id
 
 
 def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, bindparam, select
 
 from algosat.domain.orders import LIVE, TERMINAL, Order, OrderEvent, OrderTerms, Trade, create
 from algosat.domain.orders.report import OrderReport
-from algosat.domain.orders.report_events import ReportEvents, events_from
+from algosat.domain.orders.report_events import ReportEvents, events_from, inferred_trade
+from algosat.domain.reason_codes import EngineCode
 from algosat.domain.scope import EXTERNAL
 from algosat.errors import NotFound
 from algosat.store import audit, ledger, queries
@@ -26,11 +28,27 @@ from algosat.trading import daily_pnl
 from algosat.trading.desk import Desk
 
 ACTOR = "engine"
+_SMALLEST_PRICE: Final = Decimal("0.00000001")  # that the store can hold
 _LONGEST_READING = timedelta(minutes=1)  # of the broker's book; the time-outs of its calls are far shorter
 
 _log = structlog.get_logger(__name__)
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
-_TRADES = Prepared(select(trades.c.trade_id).where(trades.c.order_id == bindparam("order_id")))
+_BY_NUMBER = Prepared(
+    select(orders)
+    .where(
+        orders.c.account == bindparam("account"),
+        orders.c.broker_order_id == bindparam("number"),
+        orders.c.symbol == bindparam("symbol"),
+        orders.c.side == bindparam("side"),
+    )
+    .order_by(orders.c.seq.desc())
+    .limit(1)
+)
+_TRADES = Prepared(
+    select(*(trades.c[name] for name in ("trade_id", "quantity", "price", "at"))).where(
+        trades.c.order_id == bindparam("order_id")
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,50 +59,112 @@ class AppliedReport:
     cause: Cause
     events: tuple[OrderEvent, ...]
     overfills: tuple[Trade, ...] = ()  # trades beyond the order's quantity: not booked; a person must decide
+    conflicts: tuple[Trade, ...] = ()  # booked before with other quantity or price; a person must decide
+    number: str = ""  # the broker's number in the report
     is_ghost: bool = False  # the order is live at the broker although it has ended here
 
 
 def apply_report(
-    connection: Connection, desk: Desk, report: OrderReport, *, read_at: datetime | None = None
+    connection: Connection,
+    desk: Desk,
+    report: OrderReport,
+    *,
+    read_at: datetime | None = None,
+    renumbers: bool = False,
 ) -> AppliedReport:
     """Record what is new in a report; a report of what is known already changes nothing.
 
-    `read_at` is when reading the broker's book began; None for a pushed report and for the answer to a
-    request.
+    Args:
+        read_at: When reading the broker's book began; None for a pushed report and the answer to a request.
+        renumbers: The broker replaces a changed order by one with another number.
     """
-    row = _row_of(connection, report)
+    row = _row_of(connection, desk, report)
     order, cause = _import(connection, desk, report) if row is None else (order_from(row), cause_of(row))
-    outcome = _events_of(connection, desk, order, report, read_at)
-    order = ledger.record_all(connection, order, outcome.events, cause, desk.books)
-    daily_pnl.include_late_trades(connection, desk, order, outcome.events)
+    outcome = _events_of(connection, desk, order, report, read_at, renumbers=renumbers)
+    order, events = ledger.record_new(connection, order, outcome.events, cause, desk.books)
+    daily_pnl.include_late_trades(connection, desk, order, events)
     return AppliedReport(
         order,
         cause,
-        tuple(outcome.events),
+        tuple(events),
         tuple(outcome.overfills),
+        tuple(outcome.conflicts),
+        report.broker_order_id,
         is_ghost=_is_fresh(desk, order, read_at) and order.status in TERMINAL and report.status in LIVE,
     )
 
 
-def changes_anything(connection: Connection, desk: Desk, report: OrderReport, read_at: datetime) -> bool:
+def changes_anything(
+    connection: Connection, desk: Desk, report: OrderReport, read_at: datetime, *, renumbers: bool = False
+) -> bool:
     """Return whether applying the report would change anything or raise an alert; most reports do neither."""
-    row = _row_of(connection, report)
+    row = _row_of(connection, desk, report)
     if row is None:
         return True
     order = order_from(row)
     if order.status in TERMINAL and report.status in LIVE:
         return True
-    outcome = _events_of(connection, desk, order, report, read_at)
-    return bool(outcome.events or outcome.overfills)
+    outcome = _events_of(connection, desk, order, report, read_at, renumbers=renumbers)
+    return bool(outcome.events or outcome.overfills or outcome.conflicts or outcome.is_undecided)
+
+
+def order_of(connection: Connection, desk: Desk, report: OrderReport) -> Order | None:
+    """Return the order that a report is about; None if it is not imported yet."""
+    row = _row_of(connection, desk, report)
+    return None if row is None else order_from(row)
+
+
+def with_inferred_fill(
+    connection: Connection, desk: Desk, order: Order, report: OrderReport
+) -> OrderReport | None:
+    """Return a report with a trade in place of those that the broker does not state; None without a price.
+
+    The price is the one that gives the broker's average, if it states that; otherwise the worst price that
+    the order accepts, otherwise the last price of its symbol.
+    """
+    quantity = report.filled_quantity - order.filled_quantity
+    price = _missing_price(connection, desk, order, report, quantity)
+    if quantity <= 0 or price is None:
+        return None
+    trade = inferred_trade(order, quantity, price, report.at)
+    return replace(report, trades=(*report.trades, trade))
+
+
+def _missing_price(
+    connection: Connection, desk: Desk, order: Order, report: OrderReport, quantity: Decimal
+) -> Decimal | None:
+    if report.average_price is not None:
+        value = report.average_price * report.filled_quantity - order.filled_value
+        price = (value / quantity).quantize(_SMALLEST_PRICE)
+        return price if price > 0 else report.average_price
+    terms = order.terms
+    worst = terms.limit_price if terms.type.has_limit else terms.protection_price
+    if worst is not None:
+        return worst
+    quote = queries.quote(connection, desk.venue, terms.symbol)
+    return None if quote is None else quote.last
 
 
 def _events_of(
-    connection: Connection, desk: Desk, order: Order, report: OrderReport, read_at: datetime | None
+    connection: Connection,
+    desk: Desk,
+    order: Order,
+    report: OrderReport,
+    read_at: datetime | None,
+    *,
+    renumbers: bool,
 ) -> ReportEvents:
-    if order.status in TERMINAL and order.filled_quantity == sum(each.quantity for each in report.trades):
+    if order.status in TERMINAL and _has_all_trades(order, report):
         return ReportEvents(order, desk.clock())
     booked = _booked(connection, order)
-    return events_from(order, report, booked, desk.clock(), fresh=_is_fresh(desk, order, read_at))
+    fresh = _is_fresh(desk, order, read_at)
+    return events_from(order, report, booked, desk.clock(), fresh=fresh, renumbers=renumbers)
+
+
+def _has_all_trades(order: Order, report: OrderReport) -> bool:
+    booked = (order.filled_quantity, order.filled_value)
+    is_equal = booked == (report.traded_quantity, report.traded_value)
+    return is_equal and order.code != EngineCode.FILL_INFERRED
 
 
 def _is_fresh(desk: Desk, order: Order, read_at: datetime | None) -> bool:
@@ -107,22 +187,39 @@ def cause_of(row: Any) -> Cause:
     return Cause(ACTOR, row.correlation_id)
 
 
-def _row_of(connection: Connection, report: OrderReport) -> Any:
-    """Return the row of the order with the report's tag, or of the imported order; None if there is neither.
+def _row_of(connection: Connection, desk: Desk, report: OrderReport) -> Any:
+    """Return the row of the order that a report is about; None if there is none.
 
-    A second order of the broker under the same tag counts as an external one.
+    It has the report's tag, or its number: brokers lose tags, and replace orders by others. A second order of
+    the broker under the same tag that replaces none counts as an external one.
     """
     if report.tag is not None:
         row = _BY_ID.first(connection, order_id=report.tag)
-        if row is not None and row.broker_order_id in (None, report.broker_order_id):
+        if row is not None and (
+            row.broker_order_id in (None, report.broker_order_id) or _replaces(connection, row, report)
+        ):
+            return row
+    for number in (report.broker_order_id, report.replaces):
+        row = None if number is None else _with_number(connection, desk, report, number)
+        if row is not None:
             return row
     return _BY_ID.first(connection, order_id=_imported_id(report))
 
 
-def order_of(connection: Connection, report: OrderReport) -> Order | None:
-    """Return the order that a report is about, or None if it is not known."""
-    row = _row_of(connection, report)
-    return None if row is None else order_from(row)
+def _with_number(connection: Connection, desk: Desk, report: OrderReport, number: str) -> Any:
+    """Return the order with this number of the broker, unless the number has been used again."""
+    terms = report.terms
+    return _BY_NUMBER.first(
+        connection, account=desk.account, number=number, symbol=terms.symbol, side=terms.side.value
+    )
+
+
+def _replaces(connection: Connection, row: Any, report: OrderReport) -> bool:
+    """Return whether one of the reported order and the row's order replaces the other at the broker."""
+    if report.replaces is not None:
+        return True
+    numbers = (event.data.get("broker_order_id") for event in audit.events_of(connection, row.id))
+    return report.broker_order_id in numbers
 
 
 def _import(connection: Connection, desk: Desk, report: OrderReport) -> tuple[Order, Cause]:
@@ -152,7 +249,12 @@ def _imported_id(report: OrderReport) -> str:
     return "a" + base64.b32encode(digest).decode().lower()[:17]
 
 
-def _booked(connection: Connection, order: Order) -> AbstractSet[str]:
+def _booked(connection: Connection, order: Order) -> Mapping[str, Trade]:
+    """Return the booked trades of an order by their numbers at the broker."""
     if not order.filled_quantity:
-        return frozenset()
-    return {row.trade_id for row in _TRADES.all(connection, order_id=order.id)}
+        return {}
+    rows = _TRADES.all(connection, order_id=order.id)
+    booked = (
+        Trade(ledger.trade_number(order.id, row.trade_id), row.quantity, row.price, row.at) for row in rows
+    )
+    return {trade.id: trade for trade in booked}

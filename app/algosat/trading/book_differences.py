@@ -146,7 +146,7 @@ def _is_paid_in_full(connection: Connection, venue: str, row: Any) -> bool:
 
 
 def filled_quantities(
-    connection: Connection, reports: Iterable[OrderReport]
+    connection: Connection, desk: Desk, reports: Iterable[OrderReport]
 ) -> tuple[dict[BookItem, OwnFigure], dict[BookItem, BrokerFigure], dict[BookItem, Decimal]]:
     """Return the orders of which the broker has filled more or less than is booked.
 
@@ -156,7 +156,7 @@ def filled_quantities(
     theirs: dict[BookItem, BrokerFigure] = {}
     unbooked: dict[BookItem, Decimal] = {}
     for report in reports:
-        order, terms = order_of(connection, report), report.terms
+        order, terms = order_of(connection, desk, report), report.terms
         filled = order.filled_quantity if order else ZERO
         if filled == report.filled_quantity:
             continue

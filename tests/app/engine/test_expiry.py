@@ -96,6 +96,19 @@ def test_fill_of_a_missed_day_is_booked_instead_of_expiring_the_order(
     assert open_alerts(rig.desk) == set()
 
 
+def test_order_of_yesterday_that_no_book_covers_expires_with_an_alert(
+    rig: EngineRig, clock: FakeClock
+) -> None:
+    order = rig.send(buy(rig.desk))
+    rig.exchange.book.clear()
+    rig.exchange.covers_from = at(0, 0, day=23)
+    clock.at = at(4, 0, day=23)
+    rig.reconcile()
+    rig.do_duties(at(4, 1, day=23))
+    assert order_now(rig.desk, order).status is Status.EXPIRED
+    assert open_alerts(rig.desk) == {("broker.outcome_missed", order.id)}
+
+
 def test_order_whose_outcome_the_broker_no_longer_shows_expires_with_an_alert(
     rig: EngineRig, clock: FakeClock
 ) -> None:

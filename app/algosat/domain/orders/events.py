@@ -20,6 +20,7 @@ class EventKind(StrEnum):
     UNCERTAIN = "order.uncertain"
     NOT_FOUND = "order.not_found"
     FILLED = "order.filled"
+    TRADE_CANCELLED = "order.trade_cancelled"
     CANCELLED = "order.cancelled"
     EXPIRED = "order.expired"
     MODIFY_REQUESTED = "order.modify_requested"
@@ -39,4 +40,4 @@ class OrderEvent:
     reason: str | None = None
     broker_order_id: str | None = None
     change: OrderChange | None = None
-    trade: Trade | None = None
+    trade: Trade | None = None  # of a cancelled trade: its counterpart, with a negative quantity

@@ -7,12 +7,13 @@ answer a change under way, or if the report was read from the broker's book afte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.orders import (
     LIVE,
     TERMINAL,
@@ -27,8 +28,10 @@ from algosat.domain.orders import (
     may_happen,
 )
 from algosat.domain.orders.report import OrderReport
+from algosat.domain.reason_codes import EngineCode
 
 REJECTED: Final = "broker_rejected"
+_INFERRED, _CANCELLED = "inferred-", "-cancelled"  # in the ids of trades that are ours, not the broker's
 
 _UNCONFIRMED: Final = frozenset({Status.SUBMITTING, Status.UNKNOWN, Status.NOT_FOUND})
 _ENDS: Final = {
@@ -46,6 +49,8 @@ class ReportEvents:
     at: datetime
     events: list[OrderEvent] = field(default_factory=list)
     overfills: list[Trade] = field(default_factory=list)
+    conflicts: list[Trade] = field(default_factory=list)  # of a booked id, with other quantity or price
+    is_undecided: bool = False  # whether the report ends the order only if a later one does not replace it
 
     def add(
         self,
@@ -63,21 +68,43 @@ class ReportEvents:
 
 
 def events_from(
-    order: Order, report: OrderReport, known_trades: AbstractSet[str], at: datetime, *, fresh: bool = False
+    order: Order,
+    report: OrderReport,
+    booked: Mapping[str, Trade],
+    at: datetime,
+    *,
+    fresh: bool = False,
+    renumbers: bool = False,
 ) -> ReportEvents:
-    """Return the events that follow from a report, given the ids of the trades already booked.
+    """Return the events that follow from a report, given the trades already booked by their ids.
 
-    `fresh`: the report was read from the broker's book after the last change of the order was stored.
+    Args:
+        fresh: The report was read from the broker's book after the last change of the order was stored.
+        renumbers: The broker replaces a changed order by one with another number.
     """
     outcome = ReportEvents(order, at)
+    if _is_replaced(order, report):
+        _fill(outcome, report.trades, booked)  # its other news, as its cancel, is not that of our order
+        return outcome
     _confirm(outcome, report)
     _trigger(outcome, report)
     _change(outcome, report, fresh=fresh)
+    _take_number(outcome, report)
     _adopt_larger_quantity(outcome, report)
-    _fill(outcome, report.trades, known_trades)
+    _fill(outcome, report.trades, booked)
     _adopt_smaller_quantity(outcome, report)
-    _end(outcome, report)
+    _end(outcome, report, renumbers=renumbers)
     return outcome
+
+
+def inferred_trade(order: Order, quantity: Decimal, price: Decimal, at: datetime) -> Trade:
+    """Return a trade for a quantity that the broker reports as filled without stating its trades."""
+    return Trade(f"{_INFERRED}{order.id}-{order.version}", quantity, price, at)
+
+
+def _is_replaced(order: Order, report: OrderReport) -> bool:
+    """Return whether another order of the broker has taken the place of the reported one."""
+    return order.broker_order_id not in (None, report.broker_order_id, report.replaces)
 
 
 def _confirm(outcome: ReportEvents, report: OrderReport) -> None:
@@ -99,7 +126,7 @@ def _change(outcome: ReportEvents, report: OrderReport, *, fresh: bool) -> None:
         return
     if order.pending_change is not None:
         if _terms(report, order) == order.pending_change:
-            outcome.add(EventKind.MODIFIED)
+            outcome.add(EventKind.MODIFIED, broker_order_id=_new_number(order, report))
     elif (
         fresh
         and order.pending is None
@@ -107,6 +134,21 @@ def _change(outcome: ReportEvents, report: OrderReport, *, fresh: bool) -> None:
         and _terms(report, order) != _own_terms(order)
     ):
         _adopt_terms(outcome, report)
+
+
+def _take_number(outcome: ReportEvents, report: OrderReport) -> None:
+    """Take over the number, and the terms, of the order that replaces ours at the broker."""
+    order, number = outcome.order, _new_number(outcome.order, report)
+    if number is None or order.status not in LIVE:
+        return
+    if _terms(report, order) != _own_terms(order):
+        _adopt_terms(outcome, report)
+    outcome.add(EventKind.MODIFIED, reason="replaced at the broker", broker_order_id=number)
+
+
+def _new_number(order: Order, report: OrderReport) -> str | None:
+    """Return the report's number if the order has another one."""
+    return None if order.broker_order_id in (None, report.broker_order_id) else report.broker_order_id
 
 
 def _adopt_larger_quantity(outcome: ReportEvents, report: OrderReport) -> None:
@@ -144,21 +186,52 @@ def _adopt_terms(outcome: ReportEvents, report: OrderReport) -> None:
         outcome.add(EventKind.CANCEL_REQUESTED)
 
 
-def _fill(outcome: ReportEvents, trades: Iterable[Trade], known: AbstractSet[str]) -> None:
-    seen = set(known)
+def _fill(outcome: ReportEvents, trades: Iterable[Trade], booked: Mapping[str, Trade]) -> None:
+    """Book the trades that are not booked yet. An id says which trade it is within its order only."""
+    new: dict[str, Trade] = {}
     for trade in trades:
-        if trade.id in seen:
-            continue
-        seen.add(trade.id)
+        known = booked.get(trade.id) or new.setdefault(trade.id, trade)
+        if (known.quantity, known.price) != (trade.quantity, trade.price):
+            outcome.conflicts.append(trade)
+    if not new or not _replace_inferred(outcome, new.values(), booked):
+        return
+    for trade in new.values():
         if trade.quantity > outcome.order.remaining_quantity:
             outcome.overfills.append(trade)
         elif may_happen(outcome.order, EventKind.FILLED):
-            outcome.add(EventKind.FILLED, trade=trade)
+            code = EngineCode.FILL_INFERRED if trade.id.startswith(_INFERRED) else None
+            outcome.add(EventKind.FILLED, trade=trade, code=code)
 
 
-def _end(outcome: ReportEvents, report: OrderReport) -> None:
+def _replace_inferred(outcome: ReportEvents, new: Iterable[Trade], booked: Mapping[str, Trade]) -> bool:
+    """Cancel inferred trades once the broker's trades make up for them. Return whether to book these now."""
+    inferred = [
+        trade
+        for trade in booked.values()
+        if trade.id.startswith(_INFERRED)
+        and not trade.id.endswith(_CANCELLED)
+        and trade.id + _CANCELLED not in booked
+    ]
+    if not inferred:
+        return True
+    real = sum((trade.quantity for trade in new if not trade.id.startswith(_INFERRED)), ZERO)
+    if real < sum(trade.quantity for trade in inferred):
+        return real == 0  # the rest of the trades is still missing; another one may be inferred
+    for trade in inferred:
+        counterpart = replace(trade, id=trade.id + _CANCELLED, quantity=-trade.quantity)
+        reason = "the broker's trades replace the inferred fill"
+        outcome.add(
+            EventKind.TRADE_CANCELLED, trade=counterpart, code=EngineCode.FILL_CONFIRMED, reason=reason
+        )
+    return True
+
+
+def _end(outcome: ReportEvents, report: OrderReport, *, renumbers: bool) -> None:
     order, kind = outcome.order, _ENDS.get(report.status)
     if kind is None or order.status in TERMINAL:
+        return
+    if renumbers and kind is EventKind.CANCELLED and order.pending is PendingRequest.PENDING_MODIFY:
+        outcome.is_undecided = True  # the broker may have cancelled the order to replace it
         return
     code = REJECTED if kind is EventKind.REJECTED else None
     broker_order_id = report.broker_order_id if order.broker_order_id is None else None

@@ -36,6 +36,8 @@ ALLOWED: Final[dict[EventKind, frozenset[Status]]] = {
     # Trades are the truth. A fill may overtake its acknowledgement (submitting, unknown, not_found) or a lost
     # trigger update (trigger_pending), and arrive after any final state: a cancel that crossed it.
     _E.FILLED: _ANY_SENT | {_S.CANCELLED, _S.EXPIRED, _S.REJECTED},
+    # An inferred fill, once the broker states the trades themselves: these follow in the same unit of work.
+    _E.TRADE_CANCELLED: LIVE | {_S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED},
     # From created: cancelled by us before it was sent.
     _E.CANCELLED: _ANY_SENT | {_S.CREATED},
     _E.EXPIRED: _ANY_SENT | {_S.CREATED},
@@ -77,7 +79,7 @@ def apply(order: Order, event: OrderEvent) -> Order:
     if not may_happen(order, event.kind):
         raise IllegalTransition(f"order {order.id} is {order.status}: {event.kind} is not allowed now")
     changed = order
-    if event.kind is _E.FILLED:
+    if event.kind in (_E.FILLED, _E.TRADE_CANCELLED):
         changed = _with_trade(order, event.trade)
     elif event.kind is _E.MODIFIED:
         changed = _with_change(order, event.change or order.pending_change)
@@ -123,6 +125,10 @@ def _next_status(order: Order, event: OrderEvent) -> Status:
         if order.filled_quantity:
             return _S.PARTIALLY_FILLED
         return _S.TRIGGER_PENDING if order.terms.type.has_trigger else _S.OPEN
+    if event.kind is _E.TRADE_CANCELLED:
+        if order.status not in (_S.FILLED, _S.PARTIALLY_FILLED):
+            return order.status
+        return _S.PARTIALLY_FILLED if order.filled_quantity else _S.OPEN
     if event.kind in (_E.FILLED, _E.MODIFIED):
         if order.remaining_quantity == 0:
             return _S.FILLED

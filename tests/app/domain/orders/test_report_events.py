@@ -45,10 +45,10 @@ def kinds(outcome: ReportEvents) -> list[EventKind]:
 
 def after_reports(order: Order, *reports: OrderReport, fresh: bool = False) -> Order:
     """Return the order after these reports; each finds the trades of earlier ones booked."""
-    known: set[str] = set()
+    known: dict[str, Trade] = {}
     for each in reports:
         outcome = events_from(order, each, known, NOW, fresh=fresh)
-        known |= {event.trade.id for event in outcome.events if event.trade}
+        known |= {event.trade.id: event.trade for event in outcome.events if event.trade}
         order = outcome.order
     return order
 
@@ -60,7 +60,7 @@ def test_first_report_opens_the_order_with_the_brokers_id() -> None:
 
 def test_repeated_report_gives_no_events() -> None:
     order = after_reports(sent(), report(Status.OPEN))
-    assert events_from(order, report(Status.OPEN), set(), NOW).events == []
+    assert events_from(order, report(Status.OPEN), {}, NOW).events == []
 
 
 def test_rejection_has_the_brokers_reason() -> None:
@@ -77,7 +77,7 @@ def test_order_unknown_or_not_found_takes_the_reported_status() -> None:
 
 def test_report_of_an_order_recorded_as_unsent_shows_it_was_sent() -> None:
     order = create("a" + "0" * 17, LIMIT, NOW)
-    assert kinds(events_from(order, report(Status.OPEN), set(), NOW)) == [
+    assert kinds(events_from(order, report(Status.OPEN), {}, NOW)) == [
         EventKind.SUBMITTING,
         EventKind.ACCEPTED,
     ]
@@ -120,7 +120,7 @@ def test_order_reported_filled_without_trades_stays_open() -> None:
 
 def test_trade_beyond_the_order_is_returned_as_overfill() -> None:
     extra = Trade("T9", Decimal(5), Decimal(100), NOW)
-    outcome = events_from(sent(), report(Status.FILLED, *TRADES, extra), set(), NOW)
+    outcome = events_from(sent(), report(Status.FILLED, *TRADES, extra), {}, NOW)
     assert outcome.overfills == [extra]
     assert (outcome.order.status, outcome.order.filled_quantity) == (Status.FILLED, Decimal(10))
 
@@ -174,7 +174,7 @@ def test_trades_up_to_a_larger_quantity_of_the_broker_count() -> None:
     more = Trade("T9", Decimal(10), Decimal(101), NOW)
     for last in (Status.PARTIALLY_FILLED, Status.CANCELLED):
         outcome = events_from(
-            after_reports(sent(), report(Status.OPEN)), report(last, more, terms=MORE), set(), NOW
+            after_reports(sent(), report(Status.OPEN)), report(last, more, terms=MORE), {}, NOW
         )
         assert (outcome.order.status, outcome.order.remaining_quantity) == (last, Decimal(10))
     order = after_reports(outcome.order, report(Status.FILLED, more, replace(more, id="T10"), terms=MORE))
