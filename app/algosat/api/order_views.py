@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any, Final
 
@@ -150,6 +151,8 @@ class LinkedExitView(Output):
     """Distance at which the stop follows the price."""
     trail_percent: Annotated[Decimal | None, Field(examples=[None])]
     """Distance at which the stop follows the price, in percent."""
+    expires_on: Annotated[date | None, Field(examples=["2027-03-31"])]
+    """Last day in exchange time on which the stop is placed again; null: it ends with the trading day."""
     state: Annotated[ExitState, Field(examples=["protected"])]
     """State: `protected` while the stop works, `taking_profit` while the target is sent."""
     outcome: ExitOutcome | None
@@ -259,6 +262,7 @@ def linked_exit_view(of: LinkedExit, orders: Sequence[tuple[str, LinkedRole]]) -
         "target_price": of.prices.target_price,
         "trail_amount": of.prices.trail_amount,
         "trail_percent": of.prices.trail_percent,
+        "expires_on": of.expires_on,
         "state": of.state,
         "outcome": of.outcome,
         "order_id": of.order_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, ClassVar
 
 from flask import Response, request
@@ -125,6 +126,7 @@ class NewOrder(AccountOrder):
         "trail_amount",
         "trail_percent",
         "stop_loss",
+        "exits_expire_on",
     }
 
     target_price: Amount | None = None
@@ -135,11 +137,16 @@ class NewOrder(AccountOrder):
     """Distance at which a reduce-only stop follows the price, in percent of the price."""
     stop_loss: StopLoss | None = None
     """Stop for the position that this order opens; it makes the order the entry of a bracket."""
+    exits_expire_on: Annotated[date | None, Field(examples=["2027-03-31"], strict=False)] = None
+    """Last day in exchange time of the linked exits, or of a reduce-only stop alone: until then the engine
+    places the stop again on each day. By default they end with the trading day."""
 
     def exits(self) -> ExitRequest | None:
         """Return the exits to link to the order; None for a plain order."""
         stop_loss = None if self.stop_loss is None else ExitPrices(**dict(self.stop_loss))
-        request = ExitRequest(self.target_price, self.trail_amount, self.trail_percent, stop_loss)
+        request = ExitRequest(
+            self.target_price, self.trail_amount, self.trail_percent, stop_loss, self.exits_expire_on
+        )
         return None if request == ExitRequest() else request
 
 

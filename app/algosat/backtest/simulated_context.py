@@ -134,12 +134,12 @@ class SimulatedContext:
         if listing is None or quote is None:
             return self.place(terms)  # the gate denies it
         try:
-            terms, prices = prepared(terms, exits, LinkedMarket(listing.instrument, quote))
+            terms, prices = prepared(terms, exits, LinkedMarket(listing.instrument, quote), self.now)
         except InvalidBody as error:
             return self._store(terms, Denial(DenialCode.INVALID_TERMS, error.detail))
         order = self.place(terms)
         if order.status is not Status.DENIED:
-            self._linked.add(order, prices)
+            self._linked.add(order, prices, exits.expires_on)
         return order
 
     def _store(self, terms: OrderTerms, denial: Denial | None, *, at_once: bool = False) -> Order:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -67,9 +67,9 @@ class SimulatedExits:
         self._active: list[_Linked] = []
         self._changed: list[Order] = []
 
-    def add(self, order: Order, prices: ExitPrices) -> None:
+    def add(self, order: Order, prices: ExitPrices, expires_on: date | None = None) -> None:
         """Link exits to an order that was just placed."""
-        new = linked_exit(f"l{order.id}", order, prices)
+        new = linked_exit(f"l{order.id}", order, prices, expires_on=expires_on)
         self._active.append(_Linked(new, [order.id] if new.order_id else []))
 
     def end_with(self, order_id: str) -> str | None:

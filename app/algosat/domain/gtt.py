@@ -14,11 +14,10 @@ from typing import Final, NoReturn
 
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import Instrument, Quote
-from algosat.domain.linked_requests import ExitRequest, LinkedMarket, prepared
+from algosat.domain.linked_requests import LONGEST, ExitRequest, LinkedMarket, prepared
 from algosat.domain.orders import OrderTerms
 from algosat.errors import InvalidBody
 
-LONGEST: Final = timedelta(days=366)  # that a GTT order waits, as at Indian brokers
 MOST_ACTIVE: Final = 250  # of an account: the engine compares each with its price five times a second
 
 _ORDER: Final = "order."  # prefixes of the fields in the request
@@ -153,7 +152,7 @@ def gtt_order(
         # Checked at the trigger price; the circuit limits of the day on which it is reached are not known.
         price, no_limit = request.trigger_price, Decimal("Infinity")
         then = replace(quote, last=price, lower_circuit=Decimal(0), upper_circuit=no_limit)
-        prepared(terms, request.exits, LinkedMarket(instrument, then))
+        prepared(terms, request.exits, LinkedMarket(instrument, then), at)
     return GttOrder(
         id=gtt_id,
         terms=terms,

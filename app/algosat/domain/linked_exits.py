@@ -13,11 +13,12 @@ the next action, and it needs no memory of earlier calls.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 from typing import Final
 
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 from algosat.domain.orders import (
@@ -117,10 +118,18 @@ class LinkedExit:
     next_at: datetime | None = None  # earliest time of the next attempt
     outcome: ExitOutcome | None = None
     version: int = 1
+    expires_at: datetime | None = None  # until then the stop is placed again each day; None: it is not
 
     @property
     def is_active(self) -> bool:
         return self.state is not ExitState.ENDED
+
+    @property
+    def expires_on(self) -> date | None:
+        """The last day in exchange time on which the stop is placed again."""
+        if self.expires_at is None:
+            return None
+        return (self.expires_at - timedelta(days=1)).astimezone(EXCHANGE_TIME).date()
 
     def stop_terms(self, quantity: Decimal) -> OrderTerms:
         """Return the stop order for this quantity."""
@@ -385,7 +394,7 @@ def _while_protected(of: LinkedExit, facts: ExitFacts) -> Action:
     if _wanted(of, facts) <= 0:
         return _finish(facts, ExitOutcome.STOPPED)
     if order.status is Status.EXPIRED:
-        return End(ExitOutcome.DAY_ENDED)
+        return _on_the_next_day(of, facts)
     if order.status is Status.REJECTED and of.entry_id is None and not facts.exited and of.version == 1:
         return End(ExitOutcome.STOP_REJECTED)
     # Its stop is larger than what is left of the position, or it was cancelled or rejected at the broker.
@@ -415,7 +424,7 @@ def _while_cancelling(of: LinkedExit, facts: ExitFacts) -> Action:
     if _wanted(of, facts) <= 0:
         return _finish(facts, ExitOutcome.STOPPED)
     if order is not None and order.status is Status.EXPIRED:
-        return End(ExitOutcome.DAY_ENDED)
+        return _on_the_next_day(of, facts)
     quantity = min(_wanted(of, facts), facts.left)
     may_place = quantity > 0 and facts.takes_stops and not facts.is_closing
     if may_place and is_target_reached(of, facts.quote):
@@ -434,7 +443,16 @@ def _while_taking_profit(of: LinkedExit, facts: ExitFacts) -> Action:
 def _while_unprotected(of: LinkedExit, facts: ExitFacts) -> Action:
     if _wanted(of, facts) <= 0:
         return _finish(facts, ExitOutcome.STOPPED)
+    if of.expires_at is not None and facts.at >= of.expires_at:
+        return End(ExitOutcome.DAY_ENDED)
     return _protect(of, facts, is_retry=True) if _may_try(of, facts) else Wait()
+
+
+def _on_the_next_day(of: LinkedExit, facts: ExitFacts) -> Action:
+    """Return the action after the stop has expired: place it again, or end with the last day."""
+    if of.expires_at is None or facts.at >= of.expires_at:
+        return End(ExitOutcome.DAY_ENDED)
+    return _protect(of, facts)
 
 
 def _protect(of: LinkedExit, facts: ExitFacts, *, is_retry: bool = False) -> Action:

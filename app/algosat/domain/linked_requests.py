@@ -6,15 +6,20 @@ Everything is checked before anything is stored or sent. An error names the fiel
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final, NoReturn
 
+from algosat.domain.calendar import EXCHANGE_TIME, moment
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.linked_exits import ExitPrices, ExitState, LinkedExit, first_trigger, problem_of
-from algosat.domain.orders import Order, OrderTerms, Product, Side
+from algosat.domain.orders import Order, OrderTerms, Product, Side, Validity
 from algosat.errors import InvalidBody
 
+EXPIRES_ON: Final = "exits_expire_on"  # the field of the request
+LONGEST: Final = timedelta(days=366)  # that linked exits and GTT orders last, as at Indian brokers
+_DAY: Final = timedelta(days=1)
 STOP_LOSS: Final = "stop_loss."  # prefix of the stop's fields in the request of a bracket
 
 
@@ -26,6 +31,7 @@ class ExitRequest:
     trail_amount: Decimal | None = None
     trail_percent: Decimal | None = None
     stop_loss: ExitPrices | None = None  # of a bracket
+    expires_on: date | None = None  # the last day in exchange time on which the stop is placed again
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,13 @@ class LinkedMarket:
             _refuse(field, f"{price} is not a multiple of the tick {self.instrument.tick}")
 
 
-def prepared(terms: OrderTerms, exits: ExitRequest, market: LinkedMarket) -> tuple[OrderTerms, ExitPrices]:
+def prepared(
+    terms: OrderTerms, exits: ExitRequest, market: LinkedMarket, at: datetime
+) -> tuple[OrderTerms, ExitPrices]:
     """Return the terms to place, and the prices of the linked exit. Raises InvalidBody, naming the field."""
     _require_consistent(terms, exits)
+    if exits.expires_on is not None:
+        _require_last_day(terms, exits.expires_on, market.instrument, at)
     if exits.stop_loss is not None:
         prices = replace(exits.stop_loss, target_price=exits.target_price)
         reference = entry_price(terms, market.quote)
@@ -76,8 +86,13 @@ def prepared(terms: OrderTerms, exits: ExitRequest, market: LinkedMarket) -> tup
     return replace(terms, trigger_price=prices.trigger_price), prices
 
 
-def linked_exit(exit_id: str, order: Order, prices: ExitPrices) -> LinkedExit:
-    """Return the linked exit that begins with a stop, or with the entry of a bracket."""
+def linked_exit(
+    exit_id: str, order: Order, prices: ExitPrices, *, expires_on: date | None = None
+) -> LinkedExit:
+    """Return the linked exit that begins with a stop, or with the entry of a bracket.
+
+    With `expires_on` its stop is placed again on each day until then.
+    """
     terms = order.terms
     is_stop = terms.reduce_only
     return LinkedExit(
@@ -95,15 +110,18 @@ def linked_exit(exit_id: str, order: Order, prices: ExitPrices) -> LinkedExit:
         state=ExitState.PROTECTED if is_stop else ExitState.WAITING,
         order_id=order.id if is_stop else None,
         entry_id=None if is_stop else order.id,
+        expires_at=None if expires_on is None else moment(expires_on + _DAY, time()),
     )
 
 
 def _require_consistent(terms: OrderTerms, exits: ExitRequest) -> None:
     """Check that the exits fit the order. Raises InvalidBody, naming the field."""
+    if terms.validity is Validity.GTC:
+        _refuse("validity", f"an order with linked exits is not gtc: give {EXPIRES_ON} for several days")
     if exits.stop_loss is None:
         field = "target_price" if exits.target_price is not None else "trail_amount"
         if exits.target_price is None and exits.trail_amount is None:
-            field = "trail_percent"
+            field = "trail_percent" if exits.trail_percent is not None else EXPIRES_ON
         if not terms.reduce_only:
             _refuse(field, "needs reduce_only (the stop of a position) or stop_loss (a bracket)")
         if not terms.type.has_trigger:
@@ -117,6 +135,17 @@ def _require_consistent(terms: OrderTerms, exits: ExitRequest) -> None:
     if exits.trail_amount is not None or exits.trail_percent is not None:
         field = "trail_amount" if exits.trail_amount is not None else "trail_percent"
         _refuse(field, f"belongs to the stop of a bracket: give {STOP_LOSS}{field}")
+
+
+def _require_last_day(terms: OrderTerms, expires_on: date, instrument: Instrument, at: datetime) -> None:
+    """Check the last day of exits over several days. Raises InvalidBody, naming the field."""
+    today = at.astimezone(EXCHANGE_TIME).date()
+    if terms.product is Product.INTRADAY:
+        _refuse(EXPIRES_ON, "an intraday position is closed on the same day")
+    if not today <= expires_on <= today + LONGEST:
+        _refuse(EXPIRES_ON, f"{expires_on} is not between today, {today}, and {today + LONGEST}")
+    if instrument.expiry is not None and expires_on > instrument.expiry:
+        _refuse(EXPIRES_ON, f"{expires_on} is after the expiry of the contract, {instrument.expiry}")
 
 
 def entry_price(terms: OrderTerms, quote: Quote) -> Decimal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -167,6 +167,7 @@ def _exits_from(data: dict[str, Any]) -> ExitRequest:
         target_price=_decimal(data["target_price"]),
         trail_amount=_decimal(data["trail_amount"]),
         trail_percent=_decimal(data["trail_percent"]),
+        expires_on=date.fromisoformat(data["expires_on"]) if data.get("expires_on") else None,
         stop_loss=None
         if stop_loss is None
         else ExitPrices(**{name: _decimal(value) for name, value in stop_loss.items()}),
@@ -176,6 +177,8 @@ def _exits_from(data: dict[str, Any]) -> ExitRequest:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, date):
+        return value.isoformat()
     return format(value, "f") if isinstance(value, Decimal) else value
 
 

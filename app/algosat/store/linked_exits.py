@@ -140,9 +140,10 @@ def _values(of: LinkedExit) -> dict[str, Any]:
 
 def _data(of: LinkedExit) -> dict[str, Any]:
     """Return a linked exit as the data of an audit event."""
-    kept = ("symbol", "product", "side", "strategy", "entry_id", *_PRICES)
+    kept = ("symbol", "product", "side", "strategy", "entry_id", "expires_at", *_PRICES)
     shown = ("quantity", "order_id", "state", "changes", "attempts", "outcome", "version")
     values = _values(of)
+    values["expires_at"] = None if of.expires_at is None else of.expires_at.isoformat()
     return {
         name: format(value, "f") if isinstance(value, Decimal) else value
         for name, value in ((name, values[name]) for name in (*kept, *shown))

@@ -186,6 +186,7 @@ class Strategy(Generic[P]):
         stop_loss: Decimal | None = None,
         target: Decimal | None = None,
         trail: Decimal | None = None,
+        exits_expire_on: date | None = None,
     ) -> Order:
         """Place a market order; with `limit` a limit order, with `trigger` a stop, with both a stop-limit.
 
@@ -196,9 +197,10 @@ class Strategy(Generic[P]):
 
         An entry with `stop_loss` (the trigger price of a stop) or `trail` (the distance at which the stop
         follows the price) is a bracket, with or without `target`. A reduce-only stop with `target` is an OCO
-        pair; with `trail` it is a trailing stop, which needs no `trigger`. `docs/api.md` describes them.
+        pair; with `trail` it is a trailing stop, which needs no `trigger`. Until `exits_expire_on` the stop
+        is placed again on each day; by default it ends with the day. `docs/api.md` describes them.
         """
-        exits = _exits(stop_loss, target, trail, reduce_only=reduce_only)
+        exits = _exits(stop_loss, target, trail, exits_expire_on, reduce_only=reduce_only)
         return self._place(Side.BUY, symbol, quantity, limit, trigger, validity, reduce_only, session, exits)
 
     def sell(
@@ -214,9 +216,10 @@ class Strategy(Generic[P]):
         stop_loss: Decimal | None = None,
         target: Decimal | None = None,
         trail: Decimal | None = None,
+        exits_expire_on: date | None = None,
     ) -> Order:
         """Place an order to sell, with the order types of `buy`."""
-        exits = _exits(stop_loss, target, trail, reduce_only=reduce_only)
+        exits = _exits(stop_loss, target, trail, exits_expire_on, reduce_only=reduce_only)
         return self._place(Side.SELL, symbol, quantity, limit, trigger, validity, reduce_only, session, exits)
 
     def change(
@@ -275,7 +278,7 @@ class Strategy(Generic[P]):
         None if the request is refused: a price off the tick, or on the wrong side, for instance.
         """
         is_bracket = stop_loss is not None or trail is not None
-        exits = _exits(stop_loss, target, trail, reduce_only=False) if is_bracket else None
+        exits = _exits(stop_loss, target, trail, None, reduce_only=False) if is_bracket else None
         terms = self._terms(
             side, symbol, quantity, limit, None, Validity.DAY, TradingSession.REGULAR, is_stop=False
         )
@@ -370,14 +373,19 @@ class Strategy(Generic[P]):
 
 
 def _exits(
-    stop_loss: Decimal | None, target: Decimal | None, trail: Decimal | None, *, reduce_only: bool
+    stop_loss: Decimal | None,
+    target: Decimal | None,
+    trail: Decimal | None,
+    expires_on: date | None,
+    *,
+    reduce_only: bool,
 ) -> ExitRequest | None:
     """Return the exits to link to an order; None if there are none."""
     if reduce_only or (stop_loss is None and trail is None):
         of_bracket = None if stop_loss is None else ExitPrices(stop_loss)
-        request = ExitRequest(target, trail, stop_loss=of_bracket)
+        request = ExitRequest(target, trail, stop_loss=of_bracket, expires_on=expires_on)
         return None if request == ExitRequest() else request
-    return ExitRequest(target, stop_loss=ExitPrices(stop_loss, trail_amount=trail))
+    return ExitRequest(target, stop_loss=ExitPrices(stop_loss, trail_amount=trail), expires_on=expires_on)
 
 
 _TYPES = {

@@ -73,10 +73,11 @@ def _admit(connection: Connection, desk: Desk, terms: OrderTerms, exits: ExitReq
                 f"there is no price of {terms.symbol} to check the exits by: place a plain stop"
             )
         return place.admit(connection, desk, terms, cause)  # the gate denies it
-    terms, prices = prepared(terms, exits, LinkedMarket(instrument, quote))
+    terms, prices = prepared(terms, exits, LinkedMarket(instrument, quote), desk.clock())
     order = place.admit(connection, desk, terms, cause)
     if order.status is not Status.DENIED:
-        _store(connection, linked_exit(place.new_id(), order, prices), order, cause)
+        new = linked_exit(place.new_id(), order, prices, expires_on=exits.expires_on)
+        _store(connection, new, order, cause)
     return order
 
 

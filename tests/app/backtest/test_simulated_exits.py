@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -87,3 +88,19 @@ def test_contradiction_is_a_denied_order(scripted: type[Scripted]) -> None:
     scripted.script["quote"] = at(0, act)
     finished = backtest(ticks("100", "100"))
     assert finished.report.outcome.denied == {"invalid_terms": 1}
+
+
+@pytest.mark.parametrize(("expires_on", "left"), [(date(2026, 11, 23), 0), (None, 10)])
+def test_stop_of_exits_over_several_days_is_placed_again(
+    scripted: type[Scripted], expires_on: date | None, left: int
+) -> None:
+    def act(own: Scripted) -> None:
+        own.buy(SYMBOL, TEN, stop_loss=Decimal(98), target=Decimal(103), exits_expire_on=expires_on)
+
+    scripted.script["bar"] = at(0, act)
+    prices = enumerate(("100", "97", "97", "97"), start=15)
+    next_day = [f"2026-11-23T09:{minute}:00+05:30,{SYMBOL},{p},{p},{p},{p},1000\n" for minute, p in prices]
+    finished = backtest(
+        [*bars("100", "100", "100"), *next_day], parameters={"product": "delivery"}, market="09:15-15:30"
+    )
+    assert finished.report.outcome.ledger.position(SYMBOL).quantity == left

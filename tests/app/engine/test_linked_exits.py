@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from sqlalchemy import delete, update
 
 from algosat.config.settings import Settings
+from algosat.domain import market_phases
 from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.linked_exits import ExitPrices, LinkedExit
 from algosat.domain.linked_requests import ExitRequest, LinkedChange
 from algosat.domain.orders import (
@@ -327,6 +330,100 @@ def test_expired_stop_ends_the_pair(walk: Walk) -> None:
     assert (walk.working, walk.outcome_of(order)) == ([], "day_ended")
 
 
+MONDAY = date(2026, 11, 23)
+
+
+def market_time(day: int, hour: int, minute: int) -> datetime:
+    """Return a time of November 2026 in UTC: shares trade from 03:45 to 10:00."""
+    return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
+
+
+@pytest.fixture
+def days(desk: Desk, exchange: FakeExchange, settings: Settings) -> Walk:
+    """A walk over days of the exchange's calendar; the desk holds ten shares."""
+    hold(desk, "10")
+    desk = replace(desk, calendar=ExchangeCalendar(market_phases.packaged()))
+    return Walk(build_rig(desk, exchange, settings.algosat.engine), settings)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_stop_is_placed_again_on_each_day_until_the_last(days: Walk, is_away: bool) -> None:
+    order = days.place(ExitRequest(Decimal(105), expires_on=MONDAY), **stop())
+    days.exchange.clock.at = market_time(20, 10, 5)
+    if not is_away:
+        days.end(order, Status.EXPIRED)
+        assert (days.working, days.outcome_of(order), days.alerted()) == ([], None, False)
+    days.restart()
+    days.exchange.clock.at = market_time(23, 3, 45)
+    if is_away:
+        days.end(order, Status.EXPIRED)
+    days.step(number=3)
+    (again,) = days.working
+    assert again.id != order.id
+    assert (again.terms.trigger_price, again.terms.quantity) == (Decimal(95), Decimal(10))
+    assert (days.exit_of(order).expires_on, days.alerted()) == (MONDAY, False)
+    days.exchange.clock.at = market_time(23, 10, 5)
+    days.end(again, Status.EXPIRED)
+    days.exchange.clock.at = market_time(24, 3, 46)
+    days.step(number=3)
+    assert (days.working, days.outcome_of(order), days.held()) == ([], "day_ended", Decimal(10))
+
+
+def test_stop_whose_trigger_is_passed_over_night_sells_at_the_open(days: Walk) -> None:
+    order = days.place(ExitRequest(Decimal(105), expires_on=MONDAY), **stop())
+    days.exchange.clock.at = market_time(20, 10, 5)
+    days.end(order, Status.EXPIRED)
+    days.exchange.clock.at = market_time(23, 3, 45)
+    days.step("93", number=2)
+    (exit_order,) = days.working
+    assert (exit_order.terms.type, exit_order.terms.quantity) == (OrderType.MARKET, Decimal(10))
+
+
+def test_target_is_taken_on_a_later_day(days: Walk) -> None:
+    order = days.place(ExitRequest(Decimal(105), expires_on=MONDAY), **stop())
+    days.exchange.clock.at = market_time(20, 10, 5)
+    days.end(order, Status.EXPIRED)
+    days.exchange.clock.at = market_time(23, 3, 45)
+    days.step(number=2)
+    days.step("105.10", number=3)
+    (target,) = days.working
+    assert (target.terms.type, target.terms.validity) == (OrderType.LIMIT, Validity.IOC)
+    days.fill(target, "10", "105.05")
+    days.step(number=2)
+    assert (days.held(), days.outcome_of(order)) == (Decimal(0), "target_filled")
+
+
+def test_position_that_is_closed_over_night_ends_the_pair(days: Walk) -> None:
+    order = days.place(ExitRequest(Decimal(105), expires_on=MONDAY), **stop())
+    days.exchange.clock.at = market_time(20, 10, 5)
+    days.end(order, Status.EXPIRED)
+    days.sell_elsewhere("10")
+    days.exchange.clock.at = market_time(23, 3, 46)
+    days.step(number=2)
+    assert (days.working, days.outcome_of(order)) == ([], "position_closed")
+
+
+@pytest.mark.parametrize(
+    ("field", "expires_on", "terms"),
+    [
+        ("exits_expire_on", date(2026, 11, 19), stop()),
+        ("exits_expire_on", date(2028, 11, 19), stop()),
+        ("exits_expire_on", MONDAY, stop(product=Product.INTRADAY)),
+        ("exits_expire_on", MONDAY, {}),
+        ("validity", MONDAY, stop(validity=Validity.GTC)),
+    ],
+)
+def test_wrong_last_day_is_named_and_nothing_is_stored(
+    walk: Walk, field: str, expires_on: date, terms: dict[str, Any]
+) -> None:
+    exits = ExitRequest(expires_on=expires_on)
+    with pytest.raises(InvalidBody) as raised:
+        linked_exits.place_linked(walk.desk, terms_of(**terms), exits, CAUSE)
+    assert [error["field"] for error in raised.value.errors] == [field]
+    with walk.desk.database.read() as connection:
+        assert rows.active(connection, "paper") == []
+
+
 def test_target_is_not_tried_with_a_stale_quote(walk: Walk) -> None:
     order = walk.oco()
     walk.last = "105.05"
@@ -555,7 +652,7 @@ def test_contradiction_names_the_field_and_stores_nothing(
     walk: Walk, field: str, exits: dict[str, Any], terms: dict[str, Any]
 ) -> None:
     stop_loss = exits.pop("stop_loss", None)
-    prices = {name: Decimal(value) for name, value in exits.items()}
+    prices: dict[str, Any] = {name: Decimal(value) for name, value in exits.items()}
     of_stop = None if stop_loss is None else ExitPrices(**{k: Decimal(v) for k, v in stop_loss.items()})
     with walk.desk.database.read() as connection:
         before = len(queries.orders_page(connection, limit=100).rows)

@@ -39,6 +39,7 @@ linked_exits = Table(
     Column("updated_at", UtcTime, nullable=False),
     Column("actor", String(128), nullable=False),
     Column("correlation_id", String(64), nullable=False),
+    Column("expires_at", UtcTime),  # until then the stop is placed again each day
 )
 Index("ix_linked_exits_active", linked_exits.c.account, sqlite_where=text(ACTIVE_EXIT))
 
