@@ -15,10 +15,11 @@ from algosat.api.context import mode_of, services
 from algosat.api.fields import AccountMode, AccountName, Currency, Money
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
+from algosat.domain.arming import Arming
 from algosat.domain.decimals import ZERO
 from algosat.domain.funds import Funds
 from algosat.store import queries
-from algosat.trading import funds
+from algosat.trading import arming, funds
 from algosat.trading.desk import Desk
 
 routes = Routes("accounts", "The accounts on which Algosat trades.")
@@ -31,6 +32,8 @@ class AccountView(Output):
     broker: Annotated[str, Field(examples=["paper"])]
     """Broker of the account."""
     mode: AccountMode
+    arming: Annotated[Arming, Field(examples=["armed"])]
+    """`read_only`: a live account that was never armed takes no orders. `exits_only`: it was disarmed."""
     currency: Currency
     is_default: Annotated[bool, Field(examples=[True])]
     """Whether requests that name no account are about this one."""
@@ -96,6 +99,7 @@ def _view(connection: Connection, desk: Desk) -> AccountView:
         "account": desk.account,
         "broker": services().broker_of(desk.account),
         "mode": mode_of(desk.account),
+        "arming": arming.arming(connection, desk),
         "currency": desk.currency,
         "is_default": desk is services().desks.first,
         "open_positions": len(queries.open_positions(connection, desk.account)),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.context import cause, services
-from algosat.api.fields import AccountName
+from algosat.api.fields import AccountMode, AccountName
 from algosat.api.request_models import Input
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
@@ -17,7 +17,7 @@ from algosat.errors import Conflict, NotFound
 from algosat.trading import arming
 from algosat.trading.desk import Desk
 
-routes = Routes("risk")
+routes = Routes("accounts")
 
 
 class ArmingBody(Input):
@@ -31,8 +31,7 @@ class AccountArmingView(Output):
     """Which orders an account takes."""
 
     account: AccountName
-    mode: Annotated[Literal["PAPER", "LIVE"], Field(examples=["LIVE"])]
-    """`LIVE`: orders move real money."""
+    mode: AccountMode
     arming: Annotated[Arming, Field(examples=["armed"])]
     """`read_only`: a live account that was never armed takes no orders. `exits_only`: it was disarmed."""
 
@@ -82,4 +81,4 @@ def disarm_account(account: str, body: ArmingBody) -> AccountArmingView:
 def _shown(desk: Desk) -> AccountArmingView:
     with desk.database.read() as connection:
         found = arming.arming(connection, desk)
-    return {"account": desk.account, "mode": "LIVE" if desk.is_live else "PAPER", "arming": found}
+    return {"account": desk.account, "mode": desk.mode, "arming": found}

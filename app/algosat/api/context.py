@@ -14,6 +14,7 @@ from algosat.api.waiting import Waiting
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.domain.capabilities import Mode
+from algosat.live import manage
 from algosat.monitoring import correlation
 from algosat.monitoring.health import Health
 from algosat.resilience.error_log import ErrorLog
@@ -78,6 +79,11 @@ def desk_of_order(order_id: str) -> Desk:
         return desks.first
     with services().database.read() as connection:
         return desks.of(ledger.get(connection, order_id).terms.account)
+
+
+def desk_of_strategy(name: str, account: str | None) -> Desk:
+    """Return the desk of an account; None: of the one on which the strategy trades. Raises NotFound."""
+    return manage.desk_for(services().desks, name, account)
 
 
 def mode_of(account: str) -> Mode | None:

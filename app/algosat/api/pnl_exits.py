@@ -9,9 +9,9 @@ from pydantic import Field
 
 from algosat.api.access import Access
 from algosat.api.amounts import Amount
-from algosat.api.context import cause, services
-from algosat.api.fields import Actor, Money, Timestamp
-from algosat.api.pages import Everything, page
+from algosat.api.context import cause, desk_of, desk_of_strategy, services
+from algosat.api.fields import AccountName, Actor, Money, Timestamp
+from algosat.api.pages import Everything, Label, OfAccount, page
 from algosat.api.request_models import Input
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
@@ -23,7 +23,12 @@ from algosat.trading import pnl_exits
 routes = Routes("risk")
 
 
-class PnlExitBody(Input):
+class OfStrategysAccount(Input):
+    account: Annotated[Label | None, Field(examples=["paper"])] = None
+    """Account; by default the one on which the strategy trades."""
+
+
+class PnlExitBody(OfStrategysAccount):
     """Amounts of a P&L exit; at least one of them."""
 
     profit_target: Annotated[Amount | None, Field(examples=["5000"])] = None
@@ -35,6 +40,7 @@ class PnlExitBody(Input):
 class PnlExitView(Output):
     """The P&L exit of a strategy."""
 
+    account: AccountName
     strategy: Annotated[str, Field(examples=["opening-range"])]
     """Name of the strategy."""
     profit_target: Annotated[Money | None, Field(examples=["5000"])]
@@ -52,18 +58,26 @@ class PnlExitView(Output):
     """Whether the halt that it caused is still in force."""
 
 
-@routes.get("/risk/pnl-exits", access=Access.VIEWER, answer=Everything[PnlExitView])
-def list_pnl_exits() -> dict[str, Any]:
-    """List the P&L exits of all strategies"""
+@routes.get("/risk/pnl-exits", access=Access.VIEWER, query=OfAccount, answer=Everything[PnlExitView])
+def list_pnl_exits(query: OfAccount) -> dict[str, Any]:
+    """List the P&L exits of all strategies on an account"""
+    account = desk_of(query.account).account
     with services().database.read() as connection:
-        return page(map(_view, rows.all_of(connection, services().desk.account)), None)
+        return page(map(_view, rows.all_of(connection, account)), None)
 
 
-@routes.get("/risk/pnl-exits/<name:name>", access=Access.VIEWER, answer=PnlExitView, errors=(NotFound,))
-def show_pnl_exit(name: str) -> PnlExitView:
+@routes.get(
+    "/risk/pnl-exits/<name:name>",
+    access=Access.VIEWER,
+    query=OfStrategysAccount,
+    answer=PnlExitView,
+    errors=(NotFound,),
+)
+def show_pnl_exit(name: str, query: OfStrategysAccount) -> PnlExitView:
     """Show the P&L exit of a strategy"""
+    desk = desk_of_strategy(name, query.account)
     with services().database.read() as connection:
-        return _view(pnl_exits.show_pnl_exit(connection, services().desk, name))
+        return _view(pnl_exits.show_pnl_exit(connection, desk, name))
 
 
 @routes.put(
@@ -82,27 +96,29 @@ def set_pnl_exit(name: str, body: PnlExitBody) -> PnlExitView:
     day the halt is lifted once nothing is held any more. `POST /risk/resume` lifts it earlier; then the
     amounts apply again from the next day, or as soon as they are changed. A P&L exit survives restarts.
     """
-    desk = services().desk
+    desk = desk_of_strategy(name, body.account)
     return _view(pnl_exits.set_pnl_exit(desk, name, body.profit_target, body.loss_limit, cause()))
 
 
 @routes.delete(
     "/risk/pnl-exits/<name:name>",
     access=Access.TRADER,
+    query=OfStrategysAccount,
     answer=PnlExitView,
     limited=False,
     errors=(NotFound,),
 )
-def remove_pnl_exit(name: str) -> PnlExitView:
+def remove_pnl_exit(name: str, query: OfStrategysAccount) -> PnlExitView:
     """Remove the P&L exit of a strategy
 
     A halt that it caused stays until `POST /risk/resume`.
     """
-    return _view(pnl_exits.remove_pnl_exit(services().desk, name, cause()))
+    return _view(pnl_exits.remove_pnl_exit(desk_of_strategy(name, query.account), name, cause()))
 
 
 def _view(of: PnlExit) -> PnlExitView:
     return {
+        "account": of.account,
         "strategy": of.strategy,
         "profit_target": of.profit_target,
         "loss_limit": of.loss_limit,

@@ -9,8 +9,9 @@ from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
 
 from algosat.api.access import Access
-from algosat.api.context import cause, services
-from algosat.api.fields import Timestamp
+from algosat.api.context import cause, desk_of_strategy, mode_of, services
+from algosat.api.fields import AccountMode, AccountName, Timestamp
+from algosat.api.pages import Label
 from algosat.api.request_models import Input
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
@@ -32,12 +33,14 @@ ParameterValues = Annotated[dict[str, Any], Field(examples=[_PARAMETERS])]
 
 
 class StrategyBody(Input):
-    """Class and parameters of a strategy."""
+    """Class, parameters and account of a strategy."""
 
     class_name: Annotated[ClassName, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$"), Field(alias="class")]
     """One of `classes` in `GET /strategies`."""
     parameters: ParameterValues
     """Parameters of the class; its JSON Schema is in `classes`."""
+    account: Annotated[Label | None, Field(examples=["paper"])] = None
+    """Account on which the strategy trades, for good; by default the first one."""
 
 
 class StrategyStatus(Output, total=False):
@@ -72,6 +75,8 @@ class StrategyView(Output, _OfClass):
             examples=["opening-range"],
         ),
     ]
+    account: AccountName
+    mode: AccountMode
     version: Annotated[int, Field(description="Version of the definition.", examples=[2])]
     parameters: Annotated[ParameterValues, Field(description="Parameters in force.")]
     wanted: Annotated[
@@ -154,13 +159,14 @@ def define_strategy(name: str, body: StrategyBody) -> StrategyView:
 
     A running strategy restarts with the new version.
     """
-    return _now(manage.define(services().desk, name, body.class_name, body.parameters, cause()))
+    desk = desk_of_strategy(name, body.account)
+    return _now(manage.define(desk, name, body.class_name, body.parameters, cause()))
 
 
 @routes.post("/strategies/<name:name>/start", access=Access.TRADER, answer=StrategyView, errors=(NotFound,))
 def start_strategy(name: str) -> StrategyView:
     """Start a strategy; it also runs again after a restart of the server"""
-    return _now(manage.start(services().desk, name, cause()))
+    return _now(manage.start(services().desks.first, name, cause()))
 
 
 @routes.post(
@@ -175,7 +181,7 @@ def stop_strategy(name: str) -> StrategyView:
 
     To cancel its orders and close its positions, halt trading with the strategy's name as scope.
     """
-    return _now(manage.stop(services().desk, name, cause()))
+    return _now(manage.stop(services().desks.first, name, cause()))
 
 
 def _now(definition: Definition) -> StrategyView:
@@ -188,8 +194,11 @@ def _reported(database: Database) -> Mapping[str, dict[str, Any]] | None:
 
 
 def _view(definition: Definition, reported: Mapping[str, dict[str, Any]] | None) -> StrategyView:
+    account = definition.account or services().desks.first.account
     return {
         "name": definition.name,
+        "account": account,
+        "mode": mode_of(account),
         "class": definition.latest.class_name,
         "version": definition.latest.version,
         "parameters": dict(definition.latest.parameters),

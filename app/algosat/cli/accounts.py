@@ -23,8 +23,7 @@ def list_accounts(chosen: Chosen) -> None:
 
     with chosen.desks() as desks, desks.first.database.read() as connection:
         for desk in desks:
-            mode = "LIVE" if desk.is_live else "PAPER"
-            click.echo("\t".join((desk.account, mode, desk.currency, arming(connection, desk).value)))
+            click.echo("\t".join((desk.account, desk.mode, desk.currency, arming(connection, desk).value)))
 
 
 @command.command()

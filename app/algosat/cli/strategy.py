@@ -22,16 +22,17 @@ def command() -> None:
 @with_directory
 @click.pass_obj
 def list_all(chosen: Chosen) -> None:
-    """Print one strategy a line: name, class, version, wanted state, actual state."""
+    """Print one strategy a line: name, class, version, wanted state, actual state, account."""
     from algosat import clock
     from algosat.live import definitions, status
 
-    with chosen.writer() as (database, _), database.read() as connection:
+    with chosen.desks() as desks, desks.first.database.read() as connection:
         reported = status.statuses(connection, clock.now())
         for each in definitions.list_all(connection):
             state = status.status_of(each, reported)["state"]
-            latest = each.latest
-            click.echo(f"{each.name}\t{latest.class_name}\tv{latest.version}\t{each.wanted}\t{state}")
+            latest, account = each.latest, each.account or desks.first.account
+            values = (each.name, latest.class_name, f"v{latest.version}", each.wanted, state, account)
+            click.echo("\t".join(values))
 
 
 @command.command()
@@ -45,11 +46,12 @@ def show(chosen: Chosen, name: str) -> None:
     from algosat import clock
     from algosat.live import definitions, status
 
-    with chosen.writer() as (database, _), database.read() as connection:
+    with chosen.desks() as desks, desks.first.database.read() as connection:
         found = definitions.find(connection, name)
         state = status.status_of(found, status.statuses(connection, clock.now()))
     shown = {
         "name": found.name,
+        "account": found.account or desks.first.account,
         "class": found.latest.class_name,
         "version": found.latest.version,
         "parameters": dict(found.latest.parameters),
@@ -77,14 +79,16 @@ def classes() -> None:
 @click.argument("name")
 @click.option("--class", "class_name", required=True, help="See `algosat strategy classes`.")
 @click.option("--parameters", required=True, help="YAML or JSON, or @FILE.")
+@click.option("--account", metavar="NAME", help="Account to trade on; the first one by default.")
 @with_directory
 @click.pass_obj
-def define(chosen: Chosen, name: str, class_name: str, parameters: str) -> None:
+def define(chosen: Chosen, name: str, class_name: str, parameters: str, account: str | None) -> None:
     """Define a strategy, or add a version. A running strategy is restarted with the new version."""
     from algosat.live import manage
 
     values = parameters_from(parameters)
-    with chosen.desk() as desk:
+    with chosen.desks() as desks:
+        desk = manage.desk_for(desks, name, account)
         _print(manage.define(desk, name, class_name, values, operator()))
 
 

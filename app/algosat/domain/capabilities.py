@@ -46,10 +46,6 @@ class Capabilities:
     has_candles: bool
     has_conversion: bool  # a position can change its product
 
-    @property
-    def mode(self) -> Mode:
-        return Mode.LIVE if self.is_live else Mode.PAPER
-
     def refused(self, terms: OrderTerms) -> str | None:
         """Return the type, validity or product of an order that the broker does not take, or None."""
         if terms.type not in self.order_types:

@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-class Stopping:
+class Shutdown:
     """The end of the engine: asked for from outside, or because the lead was lost."""
 
     def __init__(self, event: threading.Event) -> None:
@@ -64,7 +64,7 @@ class Stopping:
 class Lane:
     """The threads of one account: sends its orders, processes its reports and does its periodic duties."""
 
-    def __init__(self, components: Components, listener: Listener, poll: float, stopping: Stopping) -> None:
+    def __init__(self, components: Components, listener: Listener, poll: float, stopping: Shutdown) -> None:
         """Build the lane.
 
         Args:
@@ -175,7 +175,7 @@ class Engine:
             requests: The wake-up channel for what API and command line ask of the brokers.
             stopping: Ends the engine when it is set; a lost lead sets it too.
         """
-        self._live, self._requests, self._stopping = live, requests, Stopping(stopping)
+        self._live, self._requests, self._stopping = live, requests, Shutdown(stopping)
         self._poll = live.files.algosat.engine.poll_seconds
         self._lanes = [
             Lane(components, listener, self._poll, self._stopping)

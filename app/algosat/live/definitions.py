@@ -103,6 +103,11 @@ def version(connection: Connection, name: str, number: int) -> StrategyVersion:
     return _version(connection.execute(statement).one())
 
 
+def account_of(connection: Connection, name: str) -> str | None:
+    """Return the account on which a strategy trades; None for the first one, and for an unknown strategy."""
+    return connection.execute(select(strategies.c.account).where(strategies.c.name == name)).scalar()
+
+
 def put(
     connection: Connection,
     name: str,

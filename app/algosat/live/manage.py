@@ -31,6 +31,15 @@ def desk_of(desks: Desks, name: str) -> Desk:
         return desks.of(definitions.find(connection, name).account)
 
 
+def desk_for(desks: Desks, name: str, account: str | None) -> Desk:
+    """Return the desk of an account; None: of the one on which the strategy trades, or of the first one.
+
+    Raises NotFound for an account that is not configured.
+    """
+    with desks.first.database.read() as connection:
+        return desks.of(account or definitions.account_of(connection, name))
+
+
 def define(desk: Desk, name: str, class_name: str, parameters: Mapping[str, Any], cause: Cause) -> Definition:
     """Define a strategy on the desk's account, or add a version to it. Raises InvalidBody."""
     if not _NAME.fullmatch(name) or name in RESERVED_NAMES:

@@ -78,7 +78,7 @@ class Desk:
     @property
     def mode(self) -> Mode:
         """Return whether the account's orders move real money."""
-        return Mode.PAPER if self.capabilities is None else self.capabilities.mode
+        return Mode.LIVE if self.is_live else Mode.PAPER
 
     def wake_engine(self) -> None:
         self.notifier.notify(self.engine_channel)

@@ -205,3 +205,32 @@ def test_every_route_of_orders_book_and_market_takes_an_account() -> None:
         )
     }
     assert without == BY_ID
+
+
+STRATEGY = {
+    "class": "moving-average-crossover",
+    "parameters": {"symbols": [SHARE], "quantity": "1"},
+}
+
+
+def test_strategy_trades_on_the_account_that_is_named_and_stays_there(trader: Client) -> None:
+    defined = trader.put("/strategies/trend", json={**STRATEGY, "account": "dollars"}).json
+    assert (defined["account"], defined["mode"]) == ("dollars", "PAPER")
+    assert trader.put("/strategies/trend", json=STRATEGY).json["account"] == "dollars"
+    assert trader.put("/strategies/other", json=STRATEGY).json["account"] == "paper"
+
+
+def test_strategy_never_changes_its_account(trader: Client) -> None:
+    trader.put("/strategies/trend", json={**STRATEGY, "account": "dollars"})
+    answer = trader.put("/strategies/trend", json={**STRATEGY, "account": "paper"})
+    assert problem_of(answer) == (422, "invalid_body")
+    assert trader.get("/strategies/trend").json["account"] == "dollars"
+
+
+def test_pnl_exit_of_a_strategy_is_on_the_account_on_which_it_trades(trader: Client) -> None:
+    trader.put("/strategies/trend", json={**STRATEGY, "account": "dollars"})
+    put = trader.put("/risk/pnl-exits/trend", json={"loss_limit": "500"})
+    assert put.json["account"] == "dollars"
+    assert items(trader, "/risk/pnl-exits") == []
+    assert len(items(trader, "/risk/pnl-exits?account=dollars")) == 1
+    assert trader.delete("/risk/pnl-exits/trend").json["account"] == "dollars"

@@ -30,7 +30,7 @@ def test_strategy_is_set_started_listed_and_stopped(run: Run) -> None:
     assert run(*SET, GOOD).output == "trend\tv1\tstopped\n"
     assert run("strategy", "start", "trend").output == "trend\tv1\trunning\n"
     listed = run("strategy", "list").output
-    assert listed == "trend\tmoving-average-crossover\tv1\trunning\tunsupervised\n"
+    assert listed == "trend\tmoving-average-crossover\tv1\trunning\tunsupervised\tpaper\n"
     assert run("strategy", "stop", "trend").output == "trend\tv1\tstopped\n"
 
 
