@@ -63,7 +63,7 @@ class StopLoss(Input):
 
 
 class PlainOrder(Input):
-    """An order to place, without linked orders."""
+    """An order to place, without linked exits: `POST /orders` takes those."""
 
     added_fields: ClassVar[frozenset[str]] = frozenset({"session"})
 

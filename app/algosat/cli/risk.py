@@ -80,43 +80,55 @@ def pnl_exit() -> None:
     """Close a strategy when its profit or loss of the day reaches an amount."""
 
 
+_STRATEGYS_ACCOUNT = click.option(
+    "--account", metavar="NAME", help="Account; the one on which the strategy trades by default."
+)
+
+
 @pnl_exit.command(name="set")
 @click.argument("strategy")
+@_STRATEGYS_ACCOUNT
 @click.option("--profit", help="Profit of the day, charges included, at which the strategy is closed.")
 @click.option("--loss", help="Loss of the day, charges included, at which the strategy is closed.")
 @with_directory
 @click.pass_obj
-def set_pnl_exit(chosen: Chosen, strategy: str, profit: str | None, loss: str | None) -> None:
+def set_pnl_exit(
+    chosen: Chosen, strategy: str, account: str | None, profit: str | None, loss: str | None
+) -> None:
     """Set the P&L exit of STRATEGY: it is halted for the day and its positions are closed."""
+    from algosat.live import manage
     from algosat.trading import pnl_exits
 
     amounts = (_amount("--profit", profit), _amount("--loss", loss))
-    with chosen.desk() as desk:
-        pnl_exits.set_pnl_exit(desk, strategy, *amounts, operator())
+    with chosen.desks() as desks:
+        pnl_exits.set_pnl_exit(manage.desk_for(desks, strategy, account), strategy, *amounts, operator())
     click.echo("set")
 
 
 @pnl_exit.command(name="remove")
 @click.argument("strategy")
+@_STRATEGYS_ACCOUNT
 @with_directory
 @click.pass_obj
-def remove_pnl_exit(chosen: Chosen, strategy: str) -> None:
+def remove_pnl_exit(chosen: Chosen, strategy: str, account: str | None) -> None:
     """Remove the P&L exit of STRATEGY. A halt that it caused stays."""
+    from algosat.live import manage
     from algosat.trading import pnl_exits
 
-    with chosen.desk() as desk:
-        pnl_exits.remove_pnl_exit(desk, strategy, operator())
+    with chosen.desks() as desks:
+        pnl_exits.remove_pnl_exit(manage.desk_for(desks, strategy, account), strategy, operator())
     click.echo("removed")
 
 
 @pnl_exit.command(name="list")
+@click.option("--account", metavar="NAME", help="Account; the first one by default.")
 @with_directory
 @click.pass_obj
-def list_pnl_exits(chosen: Chosen) -> None:
+def list_pnl_exits(chosen: Chosen, account: str | None) -> None:
     """Print the P&L exits: strategy, profit target, loss limit, day on which one was reached, which one."""
     from algosat.store import pnl_exits
 
-    with chosen.desk() as desk, desk.database.read() as connection:
+    with chosen.desk(account) as desk, desk.database.read() as connection:
         found = pnl_exits.all_of(connection, desk.account)
     for each in found:
         values = (each.profit_target, each.loss_limit, each.reached_on, each.outcome)

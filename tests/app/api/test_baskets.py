@@ -3,6 +3,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from algosat.domain.orders import OrderType, Product
 from algosat.domain.scope import ACCOUNT
 from algosat.trading import limits
@@ -145,6 +147,21 @@ def test_denied_entry_of_a_flip_keeps_its_place_beside_the_exit(trader: Client, 
     answer = trader.post("/orders/target-position", json=body, headers=keyed("one"))
     assert answer.status_code == 201
     assert [each["status"] for each in answer.json["items"]] == ["created", "denied"]
+
+
+@pytest.mark.parametrize("field", ["stop_loss", "target_price", "trail_amount", "exits_expire_on"])
+def test_linked_exits_of_a_leg_or_slice_are_refused_with_their_place(
+    desk: Desk, trader: Client, field: str
+) -> None:
+    value: Any = {"trigger_price": "95"} if field == "stop_loss" else "95"
+    linked = {**leg("10"), field: value}
+    answer = trader.post("/orders/basket", json={"orders": [leg("5"), linked]}, headers=keyed("one"))
+    (error,) = answer.json["errors"]
+    assert (answer.status_code, error["field"]) == (422, f"orders.1.{field}")
+    answer = trader.post("/orders/sliced", json=linked, headers=keyed("two"))
+    (error,) = answer.json["errors"]
+    assert (answer.status_code, error["field"]) == (422, field)
+    assert trader.get("/orders").json["items"] == []
 
 
 def test_denied_sliced_order_is_a_denial(trader: Client, desk: Desk) -> None:

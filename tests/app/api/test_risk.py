@@ -84,6 +84,9 @@ def test_pnl_exit_of_a_strategy_is_set_shown_and_removed(desk: Desk, trader: Cli
     )  # fmt: skip
     assert trader.get("/risk/pnl-exits/trend").json == answer.json
     assert trader.get("/risk/pnl-exits").json["items"] == [answer.json]
+    assert answer.json["account"] == "paper"
+    for query in ("?account=paper", "?account=nobody"):
+        assert trader.get(f"/risk/pnl-exits{query}").status_code == (404 if "nobody" in query else 200)
     assert trader.delete("/risk/pnl-exits/trend").status_code == 200
     assert problem_of(trader.get("/risk/pnl-exits/trend")) == (404, "not_found")
 
