@@ -707,6 +707,8 @@ _FAULTS = (BrokerUncertain("silence"), BrokerRejected("no"), BrokerNotReached("n
 class RandomDay:
     """A day of random prices, faults of the broker, restarts of the engine, and orders of a person."""
 
+    expires_on: date | None = None
+
     def __init__(self, walk: Walk, seed: int) -> None:
         self.walk, self.random = walk, Random(seed)
         self.price = Decimal(100)
@@ -722,11 +724,11 @@ class RandomDay:
         target = Decimal(self.random.choice((102, 105)))
         trail = self.random.choice((None, Decimal(3)))
         if self.random.random() < 0.5:
-            exits = ExitRequest(target, trail)
+            exits = ExitRequest(target, trail, expires_on=self.expires_on)
             linked_exits.place_linked(self.walk.desk, terms_of(**stop()), exits, CAUSE)
         else:
             stop_loss = ExitPrices(trigger_price=Decimal(96), trail_amount=trail)
-            exits = ExitRequest(target, stop_loss=stop_loss)
+            exits = ExitRequest(target, stop_loss=stop_loss, expires_on=self.expires_on)
             linked_exits.place_linked(self.walk.desk, terms_of("20"), exits, CAUSE)
         self.walk.step()
 
@@ -794,9 +796,27 @@ class RandomDay:
             self.require_one_exit()
 
 
+class RandomDays(RandomDay):
+    """Several such days: at the end of each the broker expires every order, and the exits go on."""
+
+    expires_on = date(2026, 12, 31)
+
+    def meddle(self) -> None:
+        if self.random.random() < 0.7:
+            super().meddle()
+            return
+        book = self.walk.exchange.book
+        for number, report in list(book.items()):
+            if report.status not in TERMINAL:
+                book[number] = replace(report, status=Status.EXPIRED)
+        if self.random.random() < 0.5:
+            self.walk.restart()
+
+
 @pytest.mark.parametrize("seed", range(examples(3)))
-def test_random_day_fills_one_exit_and_ends_protected(walk: Walk, seed: int) -> None:
-    day = RandomDay(walk, seed)
+@pytest.mark.parametrize("days", [RandomDay, RandomDays])
+def test_random_days_fill_one_exit_and_end_protected(walk: Walk, days: type[RandomDay], seed: int) -> None:
+    day = days(walk, seed)
     day.run(40)
     day.settle()
     with walk.desk.database.read() as connection:
@@ -833,7 +853,7 @@ def test_stop_works_while_the_broker_refuses_the_exit_of_a_part(
     monkeypatch.setattr(walk.exchange, "place", refuse_market_orders)
     close.close_position(walk.desk, SHARE, CAUSE, terms=CloseTerms(Decimal(4)))
     seconds = 0
-    for _ in range(60):
+    for _ in range(examples(3)):
         walk.step()
         seconds += any(each.status is Status.TRIGGER_PENDING for each in walk.working)
     assert seconds > 40

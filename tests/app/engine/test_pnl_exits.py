@@ -160,6 +160,23 @@ def test_halt_of_a_person_is_not_lifted_by_the_engine(desk: Desk, clock: FakeClo
     assert halted(desk) == [halt]
 
 
+def test_engine_that_dies_after_the_halt_closes_when_it_is_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    set_exit(desk)
+    with monkeypatch.context() as dying:
+        dying.setattr(halts, "close_halted", die)
+        with pytest.raises(KeyboardInterrupt):
+            check(desk, "96")
+    assert (known(desk).outcome, exits(desk)) == (PnlOutcome.LOSS_LIMIT, [])
+    check(desk, "99.9")  # the next engine: the loss has shrunk, and the halt stays
+    auto_close.flatten_halted(desk)
+    assert len(exits(desk)) == 1
+
+
 def test_halt_of_the_account_does_not_keep_the_strategy_from_being_closed(desk: Desk) -> None:
     set_exit(desk)
     halts.halt_trading(desk, CAUSE, "looks wrong", scope=ACCOUNT)
