@@ -29,6 +29,7 @@ from algosat.api import (
     risk,
     strategies,
     system,
+    totals,
     users,
 )
 from algosat.api.documentation import documentation_of
@@ -55,6 +56,7 @@ _AREAS: Final[tuple[Routes, ...]] = (
     brokers.routes,
     risk.routes,
     arming.routes,
+    totals.routes,
     pnl_exits.routes,
     strategies.routes,
     alerts.routes,

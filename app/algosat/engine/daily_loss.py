@@ -20,7 +20,7 @@ from algosat.domain.scope import ACCOUNT, Scope
 from algosat.monitoring import correlation
 from algosat.store import pnl_exits
 from algosat.store.audit import Cause
-from algosat.trading import account_book, alerts, daily_pnl, halts, limits
+from algosat.trading import account_book, alerts, daily_pnl, halts, limits, totals
 from algosat.trading.account_book import AccountBook, UnpricedPosition
 from algosat.trading.desk import Desk
 from algosat.trading.pnl_exits import carry_out
@@ -56,6 +56,7 @@ class DailyLossWatch:
         with desk.database.read() as connection:
             book = account_book.read_book(connection, desk.account, desk.venue)
             breaches = [_breach(connection, desk, scope, day, book) for scope in scopes]
+            breaches.append(_breach_together(connection, desk, day, book))
         for scope, reason in filter(None, breaches):
             cause = Cause(_ACTOR, correlation.new())
             wanted = desk.halt_scope if scope == ACCOUNT else scope
@@ -137,6 +138,16 @@ def _open_day(connection: Connection, desk: Desk, scopes: Iterable[Scope], day: 
     book = account_book.read_book(connection, desk.account, desk.venue)
     for scope in scopes:
         daily_pnl.open_day(connection, desk, scope, day, book)
+
+
+def _breach_together(
+    connection: Connection, desk: Desk, day: date, book: AccountBook
+) -> tuple[Scope, str] | None:
+    """Return the account to halt and the reason, if all accounts of its currency lost their limit."""
+    if any(halt.covers(None) for halt in halts.in_force(connection, desk.account)):
+        return None
+    reason = totals.breach(connection, desk, daily_pnl.daily_pnl(connection, desk, ACCOUNT, day, book))
+    return None if reason is None else (ACCOUNT, reason)
 
 
 def _breach(

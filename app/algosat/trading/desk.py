@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import structlog
@@ -55,6 +56,7 @@ class Desk:
     square_off_before_close: timedelta
     is_first: bool = True  # of the accounts
     is_only: bool = True
+    others: Callable[[], Sequence[Desk]] = tuple  # of the same currency, all paper or all live
     engine_channel: str = channels.ENGINE  # wakes the engine's lane of the account
     flattens_on_daily_loss: bool = False
     clock: Clock = now
@@ -122,7 +124,25 @@ def build_all(
 ) -> Desks:
     """Build the desk of each account of the settings."""
     accounts = settings.algosat.accounts
-    return Desks(*(build(settings, each, database, writer, notifier, clock) for each in accounts))
+    return linked(*(build(settings, each, database, writer, notifier, clock) for each in accounts))
+
+
+def linked(*desks: Desk) -> Desks:
+    """Return desks that know each other, for the limits of all accounts of a currency."""
+    all_desks: list[Desk] = []
+
+    def others(account: str, currency: str, *, is_live: bool) -> Sequence[Desk]:
+        return [
+            each
+            for each in all_desks
+            if each.account != account and (each.currency, each.is_live) == (currency, is_live)
+        ]
+
+    all_desks += [
+        replace(each, others=partial(others, each.account, each.currency, is_live=each.is_live))
+        for each in desks
+    ]
+    return Desks(*all_desks)
 
 
 def build(

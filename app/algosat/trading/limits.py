@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from algosat.config.settings import checked_limits
-from algosat.domain.risk.limits import Limits
-from algosat.domain.scope import ACCOUNT, IN_LIMITS, Scope
+from algosat.domain.risk.limits import TOTALS, Limits
+from algosat.domain.scope import ACCOUNT, IN_LIMITS, TOTAL, Scope
 from algosat.errors import InvalidBody
 from algosat.store import audit
 from algosat.store.audit import Cause
@@ -60,19 +61,56 @@ def _change(
     stored = _changes(connection, desk, scope) or {}
     wanted = {name: value for name, value in {**stored, **values}.items() if value is not None}
     result = with_changes(desk.defaults, {**_known(stored), **values})
-    at, name = desk.clock(), scope.name(desk.limits_scope)
+    _put(connection, desk, scope.name(desk.limits_scope), wanted, values, cause)
+    return result
+
+
+def _put(
+    connection: Connection,
+    desk: Desk,
+    name: str,
+    wanted: Mapping[str, Any],
+    values: Mapping[str, Any],
+    cause: Cause,
+) -> None:
+    """Store the limits of a scope, and audit which `values` have changed."""
+    at = desk.clock()
     connection.execute(delete(changes).where(changes.c.scope == name))
     if wanted:
         row = {"scope": name, "values": wanted, "changed_at": at, "changed_by": cause.actor}
         connection.execute(insert(changes), row)
     audit.append(connection, at, "risk.limits_changed", name, cause, dict(values))
-    return result
 
 
 def _changes(connection: Connection, desk: Desk, scope: Scope) -> Mapping[str, Any] | None:
     """Return the stored changes of a strategy, or of the desk's account."""
     changed: Mapping[str, Any] | None = _CHANGED.scalar(connection, scope=scope.name(desk.limits_scope))
     return changed
+
+
+def of_total(connection: Connection, currency: str) -> dict[str, Any]:
+    """Return the limits that all accounts of a currency have together; those that are absent are lifted."""
+    stored = _CHANGED.scalar(connection, scope=_total(currency)) or {}
+    return {
+        name: Decimal(value) if isinstance(value, str) else value
+        for name, value in stored.items()
+        if name in TOTALS
+    }
+
+
+def change_total(
+    connection: Connection, desk: Desk, values: Mapping[str, Any], cause: Cause
+) -> dict[str, Any]:
+    """Change limits of all accounts of the desk's currency; null lifts one. Raises InvalidBody."""
+    stored = _CHANGED.scalar(connection, scope=_total(desk.currency)) or {}
+    with_changes(desk.defaults, values)
+    wanted = {name: value for name, value in {**stored, **values}.items() if value is not None}
+    _put(connection, desk, _total(desk.currency), wanted, values, cause)
+    return of_total(connection, desk.currency)
+
+
+def _total(currency: str) -> str:
+    return f"{TOTAL}:{currency}"
 
 
 def with_stored(defaults: Limits, values: Mapping[str, Any]) -> Limits:

@@ -23,7 +23,7 @@ from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
 from algosat.errors import CalendarUnknown
 from algosat.store.rows import instrument_from, instrument_from_data, quote_from
-from algosat.trading import account_book, arming, daily_pnl, funds, limits, risk_queries
+from algosat.trading import account_book, arming, daily_pnl, funds, limits, risk_queries, totals
 from algosat.trading.account_book import AccountBook, UnpricedPosition
 from algosat.trading.desk import Desk
 from algosat.trading.risk_queries import RiskFacts
@@ -155,7 +155,7 @@ def _position(connection: Connection, desk: Desk, book: AccountBook, terms: Orde
 def _scopes(
     connection: Connection, desk: Desk, terms: OrderTerms, day: date, book: AccountBook, facts: RiskFacts
 ) -> list[RiskScope]:
-    """Return the account's scope, and the strategy's if it has limits of its own."""
+    """Return the account's scope; the strategy's, and that of all accounts, if they have limits."""
     row, recent = facts.row, facts.recent
     earned = funds.realised_of(row) - funds.fees_of(row)
     equity = earned + book.unrealised()
@@ -194,4 +194,5 @@ def _scopes(
                 ),
             )
         )
-    return scopes
+    together = totals.scope_of(connection, desk, scopes[0])
+    return scopes if together is None else [*scopes, together]

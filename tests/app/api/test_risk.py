@@ -106,3 +106,28 @@ def test_wrong_pnl_exit_names_the_field(desk: Desk, trader: Client, body: dict[s
     assert [error["field"] for error in answer.json["errors"]] == [field]
     assert problem_of(trader.put("/risk/pnl-exits/trend", json={})) == (422, "invalid_body")
     assert trader.get("/risk/pnl-exits").json["items"] == []
+
+
+def test_limits_of_all_accounts_are_shown_with_their_usage(desk: Desk, admin: Client, trader: Client) -> None:
+    trader.place(**LIMIT)
+    answer = admin.put("/risk/totals/inr", json={"max_gross_exposure": "5000", "max_open_orders": 7})
+    assert (answer.json["max_gross_exposure"], answer.json["max_daily_loss"]) == ("5000", None)
+    (total,) = trader.get("/risk/totals").json["items"]
+    assert (total["currency"], total["mode"], total["accounts"]) == ("INR", "PAPER", ["paper"])
+    assert (total["limits"]["max_open_orders"], total["open_orders"], total["gross_exposure"]) == (
+        7,
+        1,
+        "1000",
+    )
+    assert problem_of(admin.put("/risk/totals/usd", json={"max_open_orders": 1}))[0] == 404
+    assert trader.put("/risk/totals/inr", json={"max_open_orders": 9}).status_code == 403
+
+
+def test_halt_of_one_account_names_it(desk: Desk, admin: Client, trader: Client) -> None:
+    halted = trader.post("/risk/halt", json={"reason": "looks wrong", "scope": "account:paper"})
+    assert halted.json["scope"] == "account:paper"
+    assert problem_of(trader.place(**LIMIT))[0] == 422
+    assert trader.get("/risk").json["halted"] is False
+    assert admin.post("/risk/resume", json={"scope": "account:paper"}).json["was_halted"]
+    unknown = trader.post("/risk/halt", json={"reason": "looks wrong", "scope": "account:yen"})
+    assert problem_of(unknown)[0] == 404

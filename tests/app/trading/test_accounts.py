@@ -16,9 +16,9 @@ from algosat.engine.auto_close import flatten_halted
 from algosat.engine.daily_loss import DailyLossWatch
 from algosat.engine.halt_cancels import cancel_halted
 from algosat.errors import NotFound
-from algosat.trading import close, halts, limits
-from algosat.trading.desk import Desk, Desks
-from tests.app.desks import CAUSE, accepted, buy, hold, open_desk, order_now, other_account, set_prices
+from algosat.trading import close, halts, limits, totals
+from algosat.trading.desk import Desk, Desks, linked
+from tests.app.desks import CAUSE, accepted, buy, hold, open_desk, order_now, other_account, sell, set_prices
 from tests.app.fakes import FakeClock
 
 
@@ -123,3 +123,64 @@ def test_positions_and_funds_of_accounts_are_apart(desks: Desks) -> None:
     with first.database.read() as connection:
         assert list(close.uncovered(connection, first, close.PositionFilter())) == []
         assert len(close.uncovered(connection, second, close.PositionFilter())) == 1
+
+
+# --- limits of all accounts of a currency together ---------------------------------------------------------
+
+
+@pytest.fixture
+def rupees(settings: Settings, clock: FakeClock) -> Iterator[Desks]:
+    """Yield two accounts in rupees and one in dollars."""
+    with open_desk(settings, clock) as desk:
+        second = replace(other_account(desk, "second"), currency="INR")
+        yield linked(replace(desk, is_only=False), second, other_account(desk))
+
+
+def test_limit_of_all_accounts_counts_the_orders_and_positions_of_each(rupees: Desks) -> None:
+    first, second, dollars = rupees
+    hold(second, "50")
+    totals.change(first, {"max_gross_exposure": "6000"}, CAUSE)
+    assert denied(first, "11") == DenialCode.GROSS_EXPOSURE
+    assert denied(first, "10") is None
+    assert denied(second, "1") == DenialCode.GROSS_EXPOSURE
+    assert denied(dollars, "100") is None
+    totals.change(first, {"max_gross_exposure": None}, CAUSE)
+    assert denied(second, "1") is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [("max_open_orders", DenialCode.OPEN_ORDERS), ("max_orders_per_day", DenialCode.ORDERS_PER_DAY)],
+)
+def test_numbers_of_orders_are_limited_over_all_accounts(rupees: Desks, limit: str, code: DenialCode) -> None:
+    first, second, dollars = rupees
+    totals.change(second, {limit: 2}, CAUSE)
+    assert (denied(first, "1"), denied(second, "2")) == (None, None)
+    assert (denied(first, "3"), denied(second, "3"), denied(dollars, "3")) == (code, code, None)
+
+
+def test_loss_of_all_accounts_together_halts_each_of_them_and_lets_exits_pass(rupees: Desks) -> None:
+    first, second, dollars = rupees
+    for desk in rupees:
+        DailyLossWatch().check(desk)
+        hold(desk, "100")
+    totals.change(first, {"max_daily_loss": "700"}, CAUSE)
+    for desk in rupees:
+        set_prices(desk, ALPHA="96")
+    assert (denied(first), denied(dollars)) == (DenialCode.DAILY_LOSS, None)
+    assert sell(first, "100", limit="96", reduce_only=True).status is Status.CREATED
+    for desk in rupees:
+        DailyLossWatch().check(desk)
+    assert halted_scopes(first) == {"account:paper", "account:second"}
+    assert denied(dollars, "2") is None
+    assert second.others()[0].account == "paper"
+
+
+def test_live_and_paper_accounts_are_not_added(rupees: Desks) -> None:
+    first, second, _ = rupees
+    assert first.capabilities is not None
+    live = replace(second, account="live", capabilities=replace(first.capabilities, is_live=True))
+    accounts = {
+        each.account: [other.account for other in each.others()] for each in linked(first, second, live)
+    }
+    assert accounts == {"paper": ["second"], "second": ["paper"], "live": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -11,6 +12,14 @@ _AMOUNTS: Final = (
     "max_position_margin", "max_gross_margin", "max_daily_loss",
 )  # fmt: skip
 _NUMBERS: Final = ("max_order_lots", "max_open_orders", "max_orders_per_second", "max_orders_per_day")
+
+
+_NO_AMOUNT: Final = Decimal(10) ** 18  # more than an account can hold
+_NO_NUMBER: Final = 10**12
+# The limits that accounts of one currency can have together.
+TOTALS: Final = (
+    "max_gross_exposure", "max_gross_margin", "max_open_orders", "max_orders_per_day", "max_daily_loss",
+)  # fmt: skip
 
 
 def _means(meaning: str, *, zero_allowed: bool = False) -> dict[str, Any]:
@@ -78,3 +87,8 @@ class Limits:
         amounts = {name: getattr(self, name) / 100 for name in _AMOUNTS}
         numbers = {name: max(getattr(self, name) // 100, 1) for name in _NUMBERS}
         return replace(self, **amounts, **numbers, option_writing=False)
+
+    def only(self, totals: Mapping[str, Any]) -> Limits:
+        """Return these limits with `totals`, and all other limits on amounts and numbers lifted."""
+        lifted = {**dict.fromkeys(_AMOUNTS, _NO_AMOUNT), **dict.fromkeys(_NUMBERS, _NO_NUMBER)}
+        return replace(self, **{**lifted, **totals})

@@ -186,7 +186,9 @@ class RiskSnapshot:
     square_off_at: datetime | None  # when intraday positions of this segment are closed; None: never
     halts: tuple[str, ...]  # reasons of the halts that apply to the order
     position: BookLine  # of the order's strategy, symbol and product
-    scopes: tuple[RiskScope, ...]  # the account's, then the strategy's if it has limits of its own
+    scopes: tuple[
+        RiskScope, ...
+    ]  # the account's; then the strategy's, and that of all accounts, if they have limits
     available: Decimal  # funds that are not used as margin
     is_repeat: bool  # an equal order was placed within the duplicate window
     number_of_orders: int = 1  # that are placed if the order passes: more than one if it is sliced
