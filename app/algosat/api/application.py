@@ -10,6 +10,7 @@ from flask import Flask, Request
 from algosat.api.route_policy import RoutePolicy
 from algosat.monitoring import correlation
 from algosat.security.principals import Principal
+from algosat.trading.desk import Desk
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -31,6 +32,7 @@ class ApiRequest(Request):
     started: float
     policy: RoutePolicy
     caller: Principal | None = None
+    desk: Desk | None = None  # of the account that the request is about
 
 
 class Application(Flask):

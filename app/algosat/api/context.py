@@ -69,21 +69,27 @@ class Services:
 
 def desk_of(account: str | None) -> Desk:
     """Return the desk of an account; None: of the first. Raises NotFound, naming the accounts."""
-    return services().desks.of(account)
+    return _about(services().desks.of(account))
 
 
 def desk_of_order(order_id: str) -> Desk:
     """Return the desk of the order's account. Raises NotFound."""
     desks = services().desks
     if desks.are_one:
-        return desks.first
+        return _about(desks.first)
     with services().database.read() as connection:
-        return desks.of(ledger.get(connection, order_id).terms.account)
+        return _about(desks.of(ledger.get(connection, order_id).terms.account))
 
 
 def desk_of_strategy(name: str, account: str | None) -> Desk:
     """Return the desk of an account; None: of the one on which the strategy trades. Raises NotFound."""
-    return manage.desk_for(services().desks, name, account)
+    return _about(manage.desk_for(services().desks, name, account))
+
+
+def _about(desk: Desk) -> Desk:
+    """Note the desk that this request is about, for the log."""
+    cast(ApiRequest, request).desk = desk
+    return desk
 
 
 def mode_of(account: str) -> Mode | None:

@@ -113,6 +113,8 @@ class Lifecycle:
 
 
 def _log_request(incoming: ApiRequest, status: int, seconds: float) -> None:
+    desk = incoming.desk
+    about = {} if desk is None else {"account": desk.account, "mode": desk.mode}
     _log.info(
         "request",
         method=incoming.method,
@@ -120,4 +122,5 @@ def _log_request(incoming: ApiRequest, status: int, seconds: float) -> None:
         status=status,
         milliseconds=round(seconds * 1000, 2),
         caller=incoming.caller.actor if incoming.caller else incoming.remote_addr,
+        **about,
     )

@@ -7,7 +7,8 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from algosat.api.access import Access
-from algosat.api.context import cause, services
+from algosat.api.context import cause, desk_of, services
+from algosat.api.pages import OfAccount
 from algosat.api.risk_models import (
     HaltBody,
     HaltView,
@@ -31,15 +32,17 @@ from algosat.trading.halts import Halt
 routes = Routes("risk", "Risk limits, their usage, and the kill switch.")
 
 
-@routes.get("/risk", access=Access.VIEWER, answer=RiskView)
-def show_risk() -> RiskView:
+@routes.get("/risk", access=Access.VIEWER, query=OfAccount, answer=RiskView)
+def show_risk(query: OfAccount) -> RiskView:
     """Show the limits of account and strategies, their usage, and halts"""
-    desk = services().desk
+    desk = desk_of(query.account)
     with services().database.read() as connection:
         in_force = halts.all_in_force(connection)
         effective = limits.in_force(connection, desk, tuple(limits.scopes(connection)))
         used = _usage(connection, desk)
     return {
+        "account": desk.account,
+        "currency": desk.currency,
         "halted": _is_halted(in_force),
         "halts": [halt_view(each) for each in in_force],
         "limits": effective.pop(ACCOUNT),

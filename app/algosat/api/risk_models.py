@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import Field, StringConstraints, create_model
 
 from algosat.api.amounts import Amount
-from algosat.api.fields import Money, Timestamp
+from algosat.api.fields import AccountName, Currency, Money, Timestamp
 from algosat.api.pages import Label, Symbol
 from algosat.api.request_models import Input
 from algosat.api.responses import Output
@@ -134,8 +134,10 @@ class ScopedLimits(Output):
 
 
 class RiskView(Output):
-    """Limits, their usage, and halts."""
+    """Limits of an account, their usage, and halts."""
 
+    account: AccountName
+    currency: Currency
     halted: bool
     """Whether trading on all accounts is halted."""
     halts: list[HaltView]

@@ -27,7 +27,7 @@ from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 routes = Routes("system", "Health, metrics and the machine.")
 
 _STARTED: Final = time.time()
-_METRICS: Final = 'algosat_orders_total{outcome="accepted"} 12.0\n'
+_METRICS: Final = 'algosat_orders_total{account="paper",mode="PAPER",outcome="accepted"} 12.0\n'
 
 
 HealthState = Literal["healthy", "degraded", "unhealthy"]

@@ -16,16 +16,19 @@ def command() -> None:
 
 @command.command(name="list")
 @click.option("--all", "closed_too", is_flag=True, help="Closed alerts also.")
+@click.option("--account", metavar="NAME", help="Only alerts about this account; by default all.")
 @with_directory
 @click.pass_obj
-def list_alerts(chosen: Chosen, closed_too: bool) -> None:
-    """Print open alerts, newest first: id, time, severity, kind, subject, who acknowledged it, detail."""
+def list_alerts(chosen: Chosen, closed_too: bool, account: str | None) -> None:
+    """Print open alerts, newest first: id, time, severity, kind, subject, acknowledger, detail, account."""
     from algosat.store import queries
 
-    with chosen.writer() as (database, _), database.read() as connection:
-        found = queries.alerts_page(connection, limit=_MOST, is_open=None if closed_too else True)
+    with chosen.desks() as desks, desks.first.database.read() as connection:
+        of_account = None if account is None else desks.of(account).account
+        is_open = None if closed_too else True
+        found = queries.alerts_page(connection, limit=_MOST, is_open=is_open, account=of_account)
     for row in found.rows:
-        values = (row.severity, row.kind, row.subject, row.acknowledged_by or "-", row.detail)
+        values = (row.severity, row.kind, row.subject, row.acknowledged_by or "-", row.detail, row.account)
         click.echo("\t".join((str(row.id), f"{row.opened_at:%Y-%m-%dT%H:%M:%SZ}", *values)))
 
 

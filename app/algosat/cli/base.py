@@ -118,6 +118,11 @@ def with_directory(function: Function) -> Function:
     )(function)
 
 
+def with_account(function: Function) -> Function:
+    """Add the option `--account` to a command."""
+    return click.option("--account", metavar="NAME", help="Account; the first one by default.")(function)
+
+
 def operator() -> Cause:
     """Return the operating system's user as the cause of a change."""
     from algosat.monitoring import correlation

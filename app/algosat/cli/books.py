@@ -6,10 +6,9 @@ from decimal import Decimal, InvalidOperation
 
 import click
 
-from algosat.cli.base import Chosen, operator, with_directory
+from algosat.cli.base import Chosen, operator, with_account, with_directory
 
 _MOST = 1000
-_ACCOUNT = click.option("--account", help="Account; the first one by default.")
 
 
 class _Amount(click.ParamType[Decimal]):
@@ -32,7 +31,7 @@ def command() -> None:
 
 
 @command.command(name="differences")
-@_ACCOUNT
+@with_account
 @click.option("--all", "settled_too", is_flag=True, help="Settled differences also.")
 @with_directory
 @click.pass_obj
@@ -55,7 +54,7 @@ def list_differences(chosen: Chosen, account: str | None, settled_too: bool) -> 
 
 
 @command.command()
-@_ACCOUNT
+@with_account
 @with_directory
 @click.pass_obj
 def compare(chosen: Chosen, account: str | None) -> None:
@@ -68,7 +67,7 @@ def compare(chosen: Chosen, account: str | None) -> None:
 
 
 @command.command()
-@_ACCOUNT
+@with_account
 @click.option("--symbol", help="Instrument of the position.")
 @click.option(
     "--product", type=click.Choice(["delivery", "intraday", "carry"]), help="Product of the position."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from algosat.cli.base import Chosen, operator, with_directory
+from algosat.cli.base import Chosen, operator, with_account, with_directory
 
 if TYPE_CHECKING:
     from algosat.trading.engine_requests import RequestKind
@@ -19,11 +19,8 @@ def command() -> None:
     """Ask the brokers of the accounts. The engine must run."""
 
 
-_account_option = click.option("--account", metavar="NAME", help="Account; the first one by default.")
-
-
 @command.command()
-@_account_option
+@with_account
 @with_directory
 @click.pass_obj
 def session(chosen: Chosen, account: str | None) -> None:
@@ -37,7 +34,7 @@ def session(chosen: Chosen, account: str | None) -> None:
 
 
 @command.command()
-@_account_option
+@with_account
 @with_directory
 @click.pass_obj
 def probe(chosen: Chosen, account: str | None) -> None:

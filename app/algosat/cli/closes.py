@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from algosat.cli.base import Chosen, operator, with_directory
+from algosat.cli.base import Chosen, operator, with_account, with_directory
 
 _MOST = 1000
 
@@ -16,13 +16,14 @@ def command() -> None:
 
 @command.command(name="list")
 @click.option("--all", "finished_too", is_flag=True, help="Finished closes also.")
+@with_account
 @with_directory
 @click.pass_obj
-def list_closes(chosen: Chosen, finished_too: bool) -> None:
+def list_closes(chosen: Chosen, finished_too: bool, account: str | None) -> None:
     """Print closes under way, newest first, each with its lines: symbol, product, strategy, state, reason."""
     from algosat.trading import close_records
 
-    with chosen.desk() as desk, desk.database.read() as connection:
+    with chosen.desk(account) as desk, desk.database.read() as connection:
         wanted = None if finished_too else False
         found, _ = close_records.page(connection, desk.account, limit=_MOST, cursor=None, is_finished=wanted)
     for each in found:
@@ -38,8 +39,10 @@ def list_closes(chosen: Chosen, finished_too: bool) -> None:
 @click.pass_obj
 def withdraw(chosen: Chosen, close_id: str) -> None:
     """Stop following the close ID. Its working exits stay; cancel them with DELETE /orders/ID."""
-    from algosat.trading import close
+    from algosat.trading import close, close_records
 
-    with chosen.desk() as desk:
+    with chosen.desks() as desks:
+        with desks.first.database.read() as connection:
+            desk = desks.of(close_records.get(connection, close_id).account)
         close.withdraw(desk, close_id, operator())
     click.echo("withdrawn")

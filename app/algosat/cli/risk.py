@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from algosat.cli.base import Chosen, operator, with_directory
+from algosat.cli.base import Chosen, operator, with_account, with_directory
 
 _MOST: Final = 10_000_000_000
 
@@ -121,7 +121,7 @@ def remove_pnl_exit(chosen: Chosen, strategy: str, account: str | None) -> None:
 
 
 @pnl_exit.command(name="list")
-@click.option("--account", metavar="NAME", help="Account; the first one by default.")
+@with_account
 @with_directory
 @click.pass_obj
 def list_pnl_exits(chosen: Chosen, account: str | None) -> None:

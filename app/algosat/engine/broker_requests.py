@@ -82,7 +82,7 @@ class BrokerRequests:
             answer, outcome = answer_error(BrokerError(detail)), "failed"
         if not self._write(engine_requests.answer, request.id, self._encryption.encrypt(answer)):
             outcome = "late"
-        metrics.ENGINE_REQUESTS.labels(request.kind, outcome).inc()
+        metrics.ENGINE_REQUESTS.labels(request.kind, outcome, request.account).inc()
         self._desk.notify_web(request.id)
 
     def _ask_broker(self, request: EngineRequest) -> Any:

@@ -82,7 +82,7 @@ class Lane:
             "broker": self._run_broker,
         }
         self._threads = [
-            threading.Thread(target=work, name=f"{name} {self.account}", daemon=True)
+            threading.Thread(target=self._run, args=(work,), name=f"{name} {self.account}", daemon=True)
             for name, work in works.items()
         ]
 
@@ -112,6 +112,11 @@ class Lane:
             workers.close()
         self._components.broker.stop()
         self._components.report_processor.stop()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        """Run the work of a thread, all log lines of which name the account."""
+        structlog.contextvars.bind_contextvars(account=self.account, mode=self._components.desk.mode)
+        work()
 
     def _run_router(self) -> None:
         wait = _FIRST_WAIT

@@ -132,10 +132,12 @@ def _settle(desk: Desk, price: FinalSettlement) -> None:
     cause = Cause(_ACTOR, correlation.new())
     for order in desk.writer.run(lambda connection: settlement.settle(connection, desk, price, cause)):
         desk.notify_web(order.id)
-        metrics.ORDERS.labels(order.status.value).inc()
+        metrics.orders(order.status.value, desk.account, desk.mode).inc()
         _log.info(
             EngineCode.EXPIRY_SETTLED.value,
             order=order.id,
+            account=desk.account,
+            mode=desk.mode,
             symbol=price.symbol,
             quantity=str(order.terms.quantity),
             price=str(price.price),

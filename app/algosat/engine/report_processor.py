@@ -163,11 +163,14 @@ class ReportProcessor:
         if not events:
             return
         self._desk.notify_web(order.id)
-        metrics.ORDERS.labels(order.status.value).inc()
+        desk = self._desk
+        metrics.orders(order.status.value, desk.account, desk.mode).inc()
         for event in events:
             _log.info(
                 event.kind.value,
                 order=order.id,
+                account=desk.account,
+                mode=desk.mode,
                 status=order.status.value,
                 code=event.code,
                 reason=event.reason,

@@ -7,6 +7,7 @@ directory and each can report the sums.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -28,8 +29,9 @@ REQUEST_SECONDS: Final = Histogram(
 )
 ORDERS: Final = Counter(
     "algosat_orders_total",
-    "Orders by what became of them: accepted or denied by the gate, and each state the broker's word led to.",
-    ("outcome",),
+    "Orders by what became of them (accepted or denied by the gate, and each state that a report led to), "
+    "account and mode (PAPER or LIVE).",
+    ("outcome", "account", "mode"),
     registry=REGISTRY,
 )
 POSITIONS: Final = Gauge(
@@ -53,8 +55,8 @@ ALERTS: Final = Gauge(
 )
 ENGINE_REQUESTS: Final = Counter(
     "algosat_engine_requests_total",
-    "Requests to the broker besides orders, by kind and outcome: answered, failed, or late.",
-    ("kind", "outcome"),
+    "Requests to a broker besides orders, by kind, outcome (answered, failed, or late) and account.",
+    ("kind", "outcome", "account"),
     registry=REGISTRY,
 )
 SECURITY_EVENTS: Final = Counter(
@@ -63,3 +65,9 @@ SECURITY_EVENTS: Final = Counter(
     ("event",),
     registry=REGISTRY,
 )
+
+
+@cache
+def orders(outcome: str, account: str, mode: str) -> Counter:
+    """Return the counter of orders with these labels, which is looked up once."""
+    return ORDERS.labels(outcome, account, mode)

@@ -154,7 +154,7 @@ def close_for_strategy(
     placed, followed = desk.writer.run(unit)
     if followed is not None:
         followed.notify(desk)
-        place.count(placed)
+        place.count(desk, placed)
     return placed
 
 
@@ -227,7 +227,7 @@ def _once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], _
 
     closing, followed = desk.writer.run(unit)
     followed.notify(desk)
-    place.count(followed.placed)
+    place.count(desk, followed.placed)
     return closing
 
 

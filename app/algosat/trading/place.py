@@ -21,8 +21,6 @@ from algosat.trading import exit_alerts, idempotency, risk_snapshot
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 
-_ACCEPTED: Final = metrics.ORDERS.labels("accepted")
-_DENIED: Final = metrics.ORDERS.labels("denied")
 _RANDOM_CHARACTERS: Final = 17  # of 5 bits each
 _RANDOM_BYTES: Final = 11
 _FIRST_PRICE_AWAITED: Final = timedelta(seconds=2)  # after the opening
@@ -90,14 +88,15 @@ def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Se
     placed = desk.writer.run(unit)
     if not placed.replayed:
         desk.wake_engine()
-        count(placed.orders)
+        count(desk, placed.orders)
     return placed
 
 
-def count(orders: Iterable[Order]) -> None:
+def count(desk: Desk, orders: Iterable[Order]) -> None:
     """Count orders that have just been stored, in the metrics."""
     for order in orders:
-        (_DENIED if order.status is Status.DENIED else _ACCEPTED).inc()
+        outcome = "denied" if order.status is Status.DENIED else "accepted"
+        metrics.orders(outcome, desk.account, desk.mode).inc()
 
 
 def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> Order:

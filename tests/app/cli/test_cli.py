@@ -248,7 +248,7 @@ def test_alerts_are_listed_and_acknowledged_on_the_server(run: Run, directory: P
         for kind in (AlertKind.BROKER_OVERFILL, AlertKind.RISK_UNPRICED):
             desk.writer.run(partial(open_alert, desk=desk, kind=kind, subject="X", cause=CAUSE, detail="why"))
     (first, _) = (line.split("\t") for line in run("alert", "list").output.splitlines())
-    assert (first[0], first[2:]) == ("2", ["critical", "risk.unpriced", "X", "-", "why"])
+    assert (first[0], first[2:]) == ("2", ["critical", "risk.unpriced", "X", "-", "why", "paper"])
     assert run("alert", "acknowledge", "1").output.endswith("; closed\n")
     assert run("alert", "acknowledge", "2").output.endswith("; open\n")
     (line,) = run("alert", "list").output.splitlines()

@@ -15,7 +15,7 @@ from pathlib import Path
 from algosat.monitoring import multiprocess
 multiprocess.share(Path(sys.argv[1]))
 from algosat.monitoring import exposition, metrics, textfiles
-metrics.ORDERS.labels("accepted").inc(int(sys.argv[2]))
+metrics.orders("accepted", "paper", "PAPER").inc(int(sys.argv[2]))
 print(exposition.generate("", textfiles.Textfiles(Path(sys.argv[1])))[0])
 """
 
@@ -52,4 +52,4 @@ def test_counts_of_processes_are_added_up(tmp_path: Path) -> None:
         [sys.executable, "-c", COUNT, str(tmp_path), "3"], capture_output=True, text=True, check=True
     )
     holder.communicate("\n")
-    assert 'algosat_orders_total{outcome="accepted"} 5.0' in second.stdout
+    assert 'algosat_orders_total{account="paper",mode="PAPER",outcome="accepted"} 5.0' in second.stdout
