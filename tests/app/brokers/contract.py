@@ -40,6 +40,7 @@ from algosat.errors import (
     BrokerUncertain,
     BrokerUnsupported,
 )
+from tests.app.events import wait_for
 
 _REPORTED: Final = LIVE | (TERMINAL - {Status.DENIED})
 
@@ -65,6 +66,10 @@ class Bench(ABC):
     @abstractmethod
     def resting(self, number: int = 1, **terms: Any) -> Order:
         """Return a buy limit order for 10 that does not trade, with other terms where they are given."""
+
+    @abstractmethod
+    def of_type(self, number: int, kind: OrderType, validity: Validity) -> Order:
+        """Return a buy order of this type with the prices that it needs; a stop is not triggered yet."""
 
     @abstractmethod
     def crossing(self, number: int = 1) -> Order:
@@ -201,6 +206,20 @@ class Contract:
         assert report.tag == order.id
         assert values(report) == values_of(order)
         well_formed(report)
+
+    def test_each_order_type_and_validity_of_the_capabilities_is_taken_as_it_is(self, bench: Bench) -> None:
+        can, number = bench.broker.capabilities, 0
+        for kind in sorted(can.order_types):
+            for validity in sorted(can.validities):
+                number += 1
+                order = bench.of_type(number, kind, validity)
+                report = placed(bench, order)
+                assert report.terms.type is kind
+                assert report.terms.validity is validity
+                assert report.terms.product is order.terms.product
+                assert report.terms.trigger_price == order.terms.trigger_price
+                assert report.status is (Status.TRIGGER_PENDING if kind.has_trigger else report.status)
+                well_formed(report)
 
     def test_fill_at_once_has_its_trades(self, bench: Bench) -> None:
         report = placed(bench, bench.crossing())
@@ -347,6 +366,22 @@ class Contract:
         assert len(numbers) == len(set(numbers)) >= 2
         assert all(len(number) <= 64 for number in numbers)
 
+    def test_end_of_an_order_at_the_exchange_is_pushed(self, bench: Bench) -> None:
+        order = bench.resting()
+        placed(bench, order)
+        bench.begin_next_day()
+        if bench.broker.capabilities.pushes_reports:
+            wait_for(lambda: (order.id, Status.EXPIRED) in [(each.tag, each.status) for each in bench.pushed])
+
+    def test_positions_are_the_sum_of_the_trades(self, bench: Bench) -> None:
+        if not bench.broker.capabilities.has_positions:
+            refuses(bench.broker.positions)
+            return
+        orders = [bench.crossing(number) for number in range(1, 4)]
+        bought = sum((traded(placed(bench, order)) for order in orders), Decimal(0))
+        held = {(each.symbol, each.product): each.quantity for each in bench.broker.positions()}
+        assert held == {(bench.symbol, orders[0].terms.product): bought}
+
     def test_order_that_was_never_sent_is_not_found(self, bench: Bench) -> None:
         assert bench.broker.find(bench.resting()) is None
 
@@ -383,6 +418,24 @@ class Contract:
         assert all(is_decimal(getattr(quote, name)) for name in names)
         assert quote.bid <= quote.ask
         assert is_utc(quote.at)
+
+    def test_candles_are_whole_and_in_sequence(self, bench: Bench) -> None:
+        until = bench.now()
+        since, minute = until - timedelta(hours=1), timedelta(minutes=1)
+        if not bench.broker.capabilities.has_candles:
+            refuses(lambda: bench.broker.candles(bench.symbol, minute, since, until))
+            return
+        bars = bench.broker.candles(bench.symbol, minute, since, until)
+        starts = [bar.start for bar in bars]
+        assert starts == sorted(set(starts))
+        for bar in bars:
+            assert bar.symbol == bench.symbol
+            assert bar.seconds == 60
+            assert since <= bar.start < until
+            assert bar.end <= until
+            assert is_utc(bar.start)
+            assert bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high
+            assert all(is_decimal(value) for value in (bar.open, bar.high, bar.low, bar.close, bar.volume))
 
     def test_feeds_are_up_while_the_adapter_runs(self, bench: Bench) -> None:
         bench.broker.stop()

@@ -19,8 +19,12 @@ from algosat.errors import BrokerError, BrokerOrderGone, BrokerRejected, BrokerU
 from tests.app.brokers.contract import Contract
 from tests.app.brokers.paper.paper_bench import PaperBench
 from tests.app.fake_exchange import reported
+from tests.app.thorough import FACTOR
 
-TESTS: Final = tuple(name for name in vars(Contract) if name.startswith("test_"))
+_WAITS: Final = (
+    "test_end_of_an_order_at_the_exchange_is_pushed"  # without end for what some wrong brokers never push
+)
+TESTS: Final = tuple(name for name in vars(Contract) if name.startswith("test_") and name != _WAITS)
 
 
 class Wrong:
@@ -199,7 +203,9 @@ def fails(test: str, wrong: Callable[[Broker], Any] = Wrong) -> bool:
 
 @pytest.mark.parametrize(("wrong", "test"), WRONG.items(), ids=lambda each: getattr(each, "__name__", ""))
 def test_wrong_broker_fails_the_contract(wrong: Callable[[Broker], Any], test: str) -> None:
-    assert test in [name for name in TESTS if fails(name, wrong)]
+    assert fails(test, wrong)
+    if FACTOR > 1:  # in `make prove`: the other tests must cope with any wrong broker
+        assert test in [name for name in TESTS if fails(name, wrong)]
 
 
 def test_broker_that_is_only_wrapped_passes_the_contract() -> None:

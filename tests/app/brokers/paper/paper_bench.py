@@ -17,7 +17,7 @@ from algosat.brokers.faults.faulty_broker import FaultyBroker
 from algosat.brokers.faults.plan import AdjustablePlan, Fault, FaultPlan
 from algosat.brokers.paper.broker import PaperBroker
 from algosat.brokers.paper.persistence import Persistence, paper_orders, paper_state, paper_trades
-from algosat.domain.orders import Order, create
+from algosat.domain.orders import Order, OrderType, Validity, create
 from algosat.domain.orders.report import OrderReport
 from tests.app.brokers.contract import Bench
 from tests.app.brokers.paper.paper_brokers import Clock
@@ -67,6 +67,16 @@ class PaperBench(Bench):
 
     def resting(self, number: int = 1, **terms: Any) -> Order:
         return self._order(number, **{"quantity": 10, "limit_price": self._far(), **terms})
+
+    def of_type(self, number: int, kind: OrderType, validity: Validity) -> Order:
+        limit, trigger = self._far(), self._far() + 12
+        prices = {
+            "limit_price": (trigger + 1 if kind.has_trigger else limit) if kind.has_limit else None,
+            "trigger_price": trigger if kind.has_trigger else None,
+        }
+        order = self._order(number, quantity=10, validity=validity, **prices)
+        assert order.terms.type is kind
+        return order
 
     def crossing(self, number: int = 1) -> Order:
         return self._order(number, quantity=10)
