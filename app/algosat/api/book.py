@@ -62,6 +62,14 @@ class PositionView(Output):
     """Fees paid so far."""
 
 
+class OtherFeesView(Output):
+    """Fees in a currency that is not the account's."""
+
+    currency: Currency
+    amount: Annotated[Quantity, Field(examples=["0.0003"])]
+    """Fees paid so far in this currency. They are in no other amount."""
+
+
 class FundsView(Output):
     """The account's money."""
 
@@ -83,6 +91,8 @@ class FundsView(Output):
     """Profit of open positions at the last prices."""
     fees: Annotated[Money, Field(examples=["1.27"])]
     """Fees paid so far."""
+    other_fees: list[OtherFeesView]
+    """Fees that trades stated in other currencies."""
 
 
 @routes.get("/trades", access=Access.VIEWER, query=TradesQuery, answer=Page[TradeView])
@@ -124,6 +134,7 @@ def show_funds(query: OfAccount) -> FundsView:
     desk = desk_of(query.account)
     with services().database.read() as connection:
         found = funds.funds(connection, desk)
+        other = queries.other_fees_of(connection, desk.account)
     return {
         "account": desk.account,
         "currency": desk.currency,
@@ -135,6 +146,7 @@ def show_funds(query: OfAccount) -> FundsView:
         "realised": found.realised,
         "unrealised": found.unrealised,
         "fees": found.fees,
+        "other_fees": [{"currency": row.currency, "amount": row.amount} for row in other],
     }
 
 

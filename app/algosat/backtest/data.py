@@ -40,7 +40,7 @@ class RecordedData:
         return replay.quotes(self.listings, seed, self._counted(), bar=bar, calendar=calendar)
 
     def _counted(self) -> Iterator[Recorded]:
-        known = listings.packaged()
+        known = {**listings.packaged(), **listings.packaged_coins()}
         for recorded in self._recording:
             symbol = recorded.symbol
             if symbol not in self.listings:

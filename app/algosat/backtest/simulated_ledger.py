@@ -11,12 +11,13 @@ from algosat.backtest.contract_notes import ContractNotes
 from algosat.domain.decimals import ZERO
 from algosat.domain.fees import Charges
 from algosat.domain.funds import Funds, margin_of
-from algosat.domain.instruments import InstrumentKind, Quote
+from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import Order, OrderEvent, Product, Side, Trade, apply
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.orders.report_events import events_from
 from algosat.domain.positions import Position, fill
 from algosat.domain.risk import ExposureLine, ExposureTally
+from algosat.domain.trade_fees import charged_fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,14 @@ class SimulatedLedger:
     product: Product
     deposited: Decimal
     notes: ContractNotes
+    instrument_of: Callable[[str], Instrument]
     orders: dict[str, Order] = field(default_factory=dict)
     working: dict[str, Order] = field(default_factory=dict)  # oldest first
     positions: dict[str, Position] = field(default_factory=dict)  # by symbol
     fills: list[Fill] = field(default_factory=list)
     realised: Decimal = ZERO
     fees: Decimal = ZERO
+    other_fees: dict[str, Decimal] = field(default_factory=dict)  # by currency; not in `fees`
     _booked: dict[str, dict[str, Trade]] = field(default_factory=dict)  # by order and id
 
     def keep(self, order: Order) -> Order:
@@ -131,10 +134,18 @@ class SimulatedLedger:
         return [position for position in self.positions.values() if position.quantity]
 
     def _book(self, order: Order, trade: Trade) -> None:
-        charges = self.notes.add_fill(order, trade)
-        terms = order.terms
+        terms, quantity = order.terms, trade.quantity
+        if trade.fee is None:
+            charges = self.notes.add_fill(order, trade)
+        else:
+            instrument = self.instrument_of(terms.symbol)
+            charged = charged_fill(trade, terms.side, instrument, instrument.currency)
+            charges, quantity = Charges(brokerage=charged.fees), charged.quantity
+            if charged.other_currency is not None:
+                paid = self.other_fees.get(charged.other_currency, ZERO)
+                self.other_fees[charged.other_currency] = paid + charged.other_fee
         before = self.position(terms.symbol)
-        after = fill(before, terms.side, trade.quantity, trade.price, charges.total)
+        after = fill(before, terms.side, quantity, trade.price, charges.total)
         self.positions[terms.symbol] = after
         self.realised += after.realised - before.realised
         self.fees += charges.total

@@ -17,7 +17,7 @@ from algosat.backtest.report.equity_curve import EquityCurve
 from algosat.backtest.simulated_context import SimulatedContext
 from algosat.backtest.simulated_ledger import SimulatedLedger
 from algosat.domain.calendar import Calendar
-from algosat.domain.instruments import Quote
+from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.risk.limits import Limits
 from algosat.errors import CalendarUnknown, InvalidRequest
 from algosat.exchange.rules import Rules
@@ -80,7 +80,9 @@ class Simulation:
             participation=settings.participation,
         )
         self._exchange = Execution(rules)
-        self._ledger = SimulatedLedger("backtest", _RUN, parameters.product, settings.capital, self._notes())
+        self._ledger = SimulatedLedger(
+            "backtest", _RUN, parameters.product, settings.capital, self._notes(), self._instrument
+        )
         self._context = SimulatedContext(
             self._ledger,
             self._exchange,
@@ -177,6 +179,9 @@ class Simulation:
             if symbol in quotes:
                 self._closes.setdefault(symbol, []).append((at, quotes[symbol].last))
 
+    def _instrument(self, symbol: str) -> Instrument:
+        return self._data.listings[symbol].instrument
+
     def _notes(self) -> ContractNotes:
         settings, listings = self._settings, self._data.listings
         return ContractNotes(
@@ -187,6 +192,12 @@ class Simulation:
         )
 
     def _require_all_symbols(self) -> None:
+        currencies = {self._instrument(symbol).currency or "" for symbol in self._firsts}
+        if len(currencies) > 1:
+            named = ", ".join(sorted(currencies - {""}))
+            raise InvalidRequest(
+                f"the symbols have prices in different currencies ({named}): test them apart"
+            )
         missing = [symbol for symbol in self._parameters.symbols if symbol not in self._firsts]
         if missing:
             found = ", ".join(sorted(self._firsts)[:20])

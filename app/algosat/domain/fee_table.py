@@ -97,6 +97,8 @@ def read(data: Mapping[str, Any]) -> FeeTable:
 
 
 def _class_of(kind: InstrumentKind, product: Product) -> str:
+    if kind is InstrumentKind.SPOT:
+        raise FeesUnknown("the table has no charges for currency pairs: set the brokerage to none")
     if kind is not InstrumentKind.EQUITY:
         return kind.value  # futures and options are charged the same under every product
     if product is Product.CARRY:

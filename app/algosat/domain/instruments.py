@@ -12,10 +12,11 @@ class InstrumentKind(StrEnum):
     EQUITY = "equity"
     FUTURE = "future"
     OPTION = "option"
+    SPOT = "spot"  # a currency pair: what is bought is owned at once, and sold from holdings
 
     @property
     def is_derivative(self) -> bool:
-        return self is not InstrumentKind.EQUITY
+        return self in (InstrumentKind.FUTURE, InstrumentKind.OPTION)
 
 
 class OptionType(StrEnum):

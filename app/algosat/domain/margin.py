@@ -21,6 +21,7 @@ _FIFTH: Final = Decimal("0.2")
 SHARES: Final[Mapping[tuple[InstrumentKind, Product], Decimal]] = {
     (InstrumentKind.EQUITY, Product.DELIVERY): _WHOLE,
     (InstrumentKind.EQUITY, Product.INTRADAY): _FIFTH,
+    (InstrumentKind.SPOT, Product.DELIVERY): _WHOLE,
     (InstrumentKind.FUTURE, Product.INTRADAY): _FIFTH,
     (InstrumentKind.FUTURE, Product.CARRY): _FIFTH,
     (InstrumentKind.OPTION, Product.INTRADAY): _WHOLE,

@@ -90,7 +90,7 @@ def whole_lots(quantity: Decimal, lot: Decimal) -> Decimal:
 def _best_size(listing: Listing, seed: int, step: int, side: str) -> Decimal:
     scatter = 0.4 + 1.2 * seeded.uniform(seed, listing.symbol, step, side)
     lot = listing.instrument.lot
-    return max(int(listing.daily_volume * _SIZE * scatter / int(lot)), 1) * lot
+    return max(int(listing.daily_volume * _SIZE * scatter / float(lot)), 1) * lot
 
 
 def _level_size(

@@ -76,7 +76,7 @@ def match_resting(
     tradable = whole_lots(max(beyond_queue, ZERO), listing.instrument.lot)
     quantity = min(order.remaining, volume.available, tradable)
     if quantity > 0:
-        order, volume = order.filled(quantity, limit, at), volume.minus(quantity)
+        order, volume = order.filled(listing, quantity, limit, at), volume.minus(quantity)
     return book, order, volume
 
 
@@ -87,7 +87,7 @@ def trade_at(
     for level in depth.available(rules.seed, listing.instrument, book, order.terms.side.opposite):
         quantity = min(order.remaining, level.quantity)
         if quantity:
-            order = order.filled(quantity, price, at)
+            order = order.filled(listing, quantity, price, at)
             book = book.taking(order.terms.side.opposite, quantity)
     return book, order
 
@@ -112,7 +112,7 @@ def _take_displayed(
             break
         quantity = min(order.remaining, level.quantity)
         price = order.limit if at_own_price and order.limit is not None else level.price
-        order = order.filled(quantity, price, at)
+        order = order.filled(listing, quantity, price, at)
         book = book.taking(order.terms.side.opposite, quantity)
     return book, order
 

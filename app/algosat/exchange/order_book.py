@@ -11,6 +11,7 @@ from algosat.domain.instruments import Quote
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import OrderTerms, Side, Status, Trade
 from algosat.domain.orders.report import OrderReport
+from algosat.exchange.listings import Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,11 @@ class BookOrder:
         """Return the order with a new queue position, which is not reported: the version stays."""
         return replace(self, queue_ahead=queue_ahead)
 
-    def filled(self, quantity: Decimal, price: Decimal, at: datetime) -> BookOrder:
-        trade = Trade(id=f"{self.id}-{len(self.trades) + 1}", quantity=quantity, price=price, at=at)
+    def filled(self, listing: Listing, quantity: Decimal, price: Decimal, at: datetime) -> BookOrder:
+        number, fee, currency = f"{self.id}-{len(self.trades) + 1}", None, None
+        if listing.fee is not None:
+            fee, currency = listing.fee.of(listing.instrument, self.terms.side, quantity, price)
+        trade = Trade(number, quantity, price, at, fee, currency)
         done = quantity == self.remaining
         return self.changed(
             at,

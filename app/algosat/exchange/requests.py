@@ -56,7 +56,7 @@ def carry_out(
         case Cancel():
             book, outputs = _cancel(book, known, request, at)
         case Cross():
-            book, outputs = _cross(book, known, request, at)
+            book, outputs = _cross(listing, book, known, request, at)
     return book, sequence, outputs
 
 
@@ -108,11 +108,11 @@ def _cancel(book: SymbolBook, order: BookOrder, request: Cancel, at: datetime) -
     return book.keeping(cancelled), (Changed(cancelled), Answered(request.request, cancelled))
 
 
-def _cross(book: SymbolBook, order: BookOrder, request: Cross, at: datetime) -> Step:
+def _cross(listing: Listing, book: SymbolBook, order: BookOrder, request: Cross, at: datetime) -> Step:
     quantity = min(request.quantity, order.remaining)
     if order.limit is None or quantity <= 0:
         return book, (Answered(request.request, order),)
-    filled = order.filled(quantity, order.limit, at)
+    filled = order.filled(listing, quantity, order.limit, at)
     return book.keeping(filled), (Changed(filled), Answered(request.request, filled))
 
 

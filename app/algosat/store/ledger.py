@@ -20,13 +20,14 @@ from algosat.domain.decimals import ZERO
 from algosat.domain.fees import ContractNote
 from algosat.domain.orders import EventKind, Order, OrderEvent, Trade, apply
 from algosat.domain.positions import Position, fill
+from algosat.domain.trade_fees import ChargedFill
 from algosat.errors import NotFound
 from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.row_writes import add_to_rows, insert_into, replace_rows
 from algosat.store.rows import amounts, event_data, order_from, order_state, order_values, terms_data
-from algosat.store.tables import balances, contract_notes, days, orders, positions, trades
+from algosat.store.tables import balances, contract_notes, days, orders, other_fees, positions, trades
 from algosat.store.types import Scaled
 
 _BY_ID = Prepared(select(orders).where(orders.c.id == bindparam("order_id")))
@@ -65,6 +66,10 @@ class Bookkeeping:
     note: Callable[[Order, Trade], ContractNote | None]  # None: the trade is on no note
     # Of a trade that is on no note.
     fees_without_note: Callable[[Order, Trade], Decimal] = field(default=lambda _order, _trade: ZERO)
+    # What a trade changes that states its fee; such a trade is on no note.
+    charged_fill: Callable[[Order, Trade], ChargedFill] = field(
+        default=lambda _order, trade: ChargedFill(trade.quantity, trade.fee or ZERO)
+    )
 
 
 def add(connection: Connection, order: Order, cause: Cause) -> Order:
@@ -182,22 +187,28 @@ def _order_of(connection: Connection, order: Order, trade_id: str) -> str | None
 
 
 def _book(connection: Connection, order: Order, trade: Trade, books: Bookkeeping) -> None:
-    note = books.note(order, trade)
+    charged = None if trade.fee is None else books.charged_fill(order, trade)
+    note = books.note(order, trade) if charged is None else None
     row = _BEFORE.first(connection, **_position_key(order), **_note_key(note))
-    fees = (
-        books.fees_without_note(order, trade)
-        if note is None
-        else _put_on_note(connection, note, row, order, trade)
-    )
+    if charged is not None:
+        fees = charged.fees
+    elif note is None:
+        fees = books.fees_without_note(order, trade)
+    else:
+        fees = _put_on_note(connection, note, row, order, trade)
     before = _position(order, row)
-    after = fill(before, order.terms.side, trade.quantity, trade.price, fees)
+    quantity = trade.quantity if charged is None else charged.quantity
+    after = fill(before, order.terms.side, quantity, trade.price, fees)
     realised = after.realised - before.realised
     earned = amounts(realised=realised, fees=fees)
-    _ADD_TRADE.run(connection, {**_trade_values(order, trade, note), **earned})
+    _ADD_TRADE.run(connection, {**_trade_values(order, trade, note, charged), **earned})
     _put_position(connection, after, trade.at)
     _add_totals(connection, balances, {"account": order.terms.account}, earned)
     day = books.trading_day(trade.at)
     _add_totals(connection, days, _day_key(order, day), {"trades": 1, **earned})
+    if charged is not None and charged.other_currency is not None:
+        key = {"account": order.terms.account, "currency": charged.other_currency}
+        _add_totals(connection, other_fees, key, {"amount": charged.other_fee})
 
 
 def _put_on_note(connection: Connection, note: ContractNote, row: Any, order: Order, trade: Trade) -> Decimal:
@@ -249,7 +260,11 @@ def _day_key(order: Order, day: date) -> dict[str, Any]:
     return {"account": order.terms.account, "strategy": order.terms.strategy or "", "day": day}
 
 
-def _trade_values(order: Order, trade: Trade, note: ContractNote | None) -> dict[str, Any]:
+def _trade_values(
+    order: Order, trade: Trade, note: ContractNote | None, charged: ChargedFill | None
+) -> dict[str, Any]:
+    moved = None if charged is None or charged.quantity == trade.quantity else charged.quantity
+    is_other = charged is not None and charged.other_currency is not None
     return {
         **_position_key(order),
         "trade_id": trade.id,
@@ -259,6 +274,9 @@ def _trade_values(order: Order, trade: Trade, note: ContractNote | None) -> dict
         "price": trade.price,
         "at": trade.at,
         "note": None if note is None else note.name,
+        "position_quantity": moved,
+        "other_fee": charged.other_fee if charged is not None and is_other else None,
+        "other_currency": None if charged is None else charged.other_currency,
     }
 
 

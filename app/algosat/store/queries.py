@@ -29,6 +29,7 @@ from algosat.store.tables import (
     former_instruments,
     instruments,
     orders,
+    other_fees,
     positions,
     quotes,
     trades,
@@ -72,6 +73,11 @@ _HELD = Prepared(
     select(positions.c.quantity).where(
         *(column == bindparam(column.name) for column in positions.primary_key)
     )
+)
+_OTHER_FEES = Prepared(
+    select(other_fees.c.currency, other_fees.c.amount)
+    .where(other_fees.c.account == bindparam("account"))
+    .order_by(other_fees.c.currency)
 )
 _BALANCE = Prepared(select(balances).where(balances.c.account == bindparam("account")))
 
@@ -223,6 +229,11 @@ def days_of(
 def balance(connection: Connection, account: str) -> Any:
     """Return the balance row of an account; None if it is not open."""
     return _BALANCE.first(connection, account=account)
+
+
+def other_fees_of(connection: Connection, account: str) -> list[Any]:
+    """Return the fees of an account in other currencies than its own: `currency` and `amount`."""
+    return _OTHER_FEES.all(connection, account=account)
 
 
 def instrument(connection: Connection, venue: str, symbol: str) -> Instrument | None:

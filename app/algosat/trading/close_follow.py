@@ -174,7 +174,7 @@ class _View:
         close, line = self.group.closes[0], self.line
         if not self.step.to_send or not self._takes_orders() or self._must_pause():
             return None
-        if line.state is LineState.DUST:
+        if line.state is LineState.DUST or not (quantity := self._whole_lots(self.step.to_send)):
             return None
         return exit_terms(
             account=line.account,
@@ -182,7 +182,7 @@ class _View:
             symbol=line.symbol,
             product=line.product,
             position=self.position,
-            quantity=self.step.to_send,
+            quantity=quantity,
             order_type=close.type,
             limit_price=close.limit_price,
         )
@@ -194,6 +194,8 @@ class _View:
             return state, f"{abs(self.position):f} is left" if self.position else ""
         if self.line.state is LineState.DUST:
             return LineState.DUST, self.line.detail
+        if self._is_below_one_lot():
+            return LineState.DUST, f"what is left cannot be sold: {self.left:f} is less than one lot"
         problem = next(self._problems(), None)
         if problem is not None:
             return LineState.NEEDS_PERSON, problem
@@ -213,6 +215,19 @@ class _View:
             LineState.NEEDS_PERSON,
             f"cancel {_names(self._exits())} in the broker's terminal, where it was placed",
         )
+
+    def _whole_lots(self, quantity: Decimal) -> Decimal:
+        """Return as much of a quantity as an order can sell: a fee in what was bought leaves part of a lot.
+
+        A part of a derivative's lot is left to the gate, which denies it, so that a person looks at it.
+        """
+        instrument = self.instrument
+        if instrument is None or instrument.kind.is_derivative:
+            return quantity
+        return quantity - quantity % instrument.lot
+
+    def _is_below_one_lot(self) -> bool:
+        return not self._whole_lots(self.left) and not self.step.in_the_way and not self._exits()
 
     def _exits(self) -> list[Order]:
         return [order for order in self.working if order.terms.side is exit_side(self.position)]

@@ -25,6 +25,7 @@ from algosat.domain.orders import Order, Product, Trade
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import ACCOUNT, IN_LIMITS, Scope
+from algosat.domain.trade_fees import ChargedFill, charged_fill
 from algosat.errors import CalendarUnknown, FeesUnknown, NotFound
 from algosat.store import queries
 from algosat.store.database import Database
@@ -157,7 +158,7 @@ def build(
     algosat = settings.algosat
     is_first = account is algosat.accounts[0]
     capabilities, limits = BROKERS[account.broker].capabilities, account.limits_over(algosat.risk)
-    charging = Charging(database, account.venue, account.charges)
+    charging = Charging(database, account.venue, account.charges, account.currency)
     calendar = live_calendar.calendar_of(algosat, account, database)
     return Desk(
         account=account.name,
@@ -171,7 +172,9 @@ def build(
         writer=writer,
         notifier=notifier,
         calendar=calendar,
-        books=Bookkeeping(_booking_day(calendar), charging.note, charging.fees_without_note),
+        books=Bookkeeping(
+            _booking_day(calendar), charging.note, charging.fees_without_note, charging.charged_fill
+        ),
         sessions=live_calendar.sessions_of(algosat),
         defaults=limits.first() if capabilities.is_live else limits,
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
@@ -198,8 +201,9 @@ def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
 class Charging:
     """The contract notes of an account, and the fees of trades on no note, by the packaged table."""
 
-    def __init__(self, database: Database, venue: str, settings: ChargesSettings) -> None:
+    def __init__(self, database: Database, venue: str, settings: ChargesSettings, currency: str) -> None:
         self._database, self._venue, self._settings = database, venue, settings
+        self._currency = currency
         self._table = fee_table.packaged()
         self._kinds: dict[str, InstrumentKind] = {}
         self._notes: dict[tuple[InstrumentKind, Product, date], ContractNote] = {}
@@ -227,6 +231,12 @@ class Charging:
         except FeesUnknown as error:
             _log.error("fees_unknown", order=order.id, trade=trade.id, detail=error.detail)
             return ZERO
+
+    def charged_fill(self, order: Order, trade: Trade) -> ChargedFill:
+        """Return what a trade changes that states its fee."""
+        with self._database.read() as connection:
+            instrument = queries.instrument(connection, self._venue, order.terms.symbol)
+        return charged_fill(trade, order.terms.side, instrument, self._currency)
 
     def _note(self, kind: InstrumentKind, product: Product, day: date) -> ContractNote:
         key = (kind, product, day)

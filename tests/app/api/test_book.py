@@ -6,7 +6,7 @@ from algosat.trading.desk import Desk
 from tests.app.client import Client
 from tests.app.desks import hold, set_prices
 
-NAMES = {"account", "currency"}  # fields of the funds that are no amounts
+NAMES = {"other_fees", "account", "currency"}  # fields of the funds that are no amounts
 
 
 def test_position_shows_average_price_and_unrealised_profit(desk: Desk, viewer: Client) -> None:

@@ -57,6 +57,38 @@ def test_order_decided_at_a_quote_fills_at_the_next_one(scripted: type[Scripted]
     assert Decimal("100.50") <= fill.price <= Decimal("100.55")
 
 
+def test_fee_in_coins_lowers_the_position_of_a_back_test_and_fees_of_other_currencies_stay_apart(
+    scripted: type[Scripted],
+) -> None:
+    def both(own: Scripted) -> None:
+        own.buy("BTC-USDT", Decimal("0.5"))
+        own.buy("SOL-USDT", Decimal(2))
+
+    scripted.script["quote"] = at(2, both)
+    lines = [
+        line.replace(SYMBOL, name)
+        for line in ticks("100", "100", "100", "100")
+        for name in (("BTC-USDT", "SOL-USDT") if SYMBOL in line else (SYMBOL,))
+    ]
+    ran = backtest(
+        lines, parameters={"symbols": ["BTC-USDT", "SOL-USDT"], "product": "delivery"}, market="always"
+    )
+    ledger = ran.report.outcome.ledger
+    (bought,) = [fill for fill in fills(ran) if fill.symbol == "BTC-USDT"]
+    coins, third = ledger.position("BTC-USDT"), ledger.position("SOL-USDT")
+    assert coins.quantity == Decimal("0.4995")
+    assert ledger.fees == coins.fees == Decimal("0.0005") * bought.price
+    assert third.quantity == 2
+    assert list(ledger.other_fees) == ["BNB"]
+
+
+def test_symbols_of_different_currencies_are_not_tested_together(scripted: type[Scripted]) -> None:
+    header, *shares = ticks("100", "100")
+    lines = [header, *shares, *(line.replace(SYMBOL, "BTC-USDT") for line in ticks("100", "100")[1:])]
+    with pytest.raises(InvalidRequest, match=r"different currencies \(USDT\)"):
+        backtest([header, *sorted(lines[1:])], market="always")
+
+
 def test_order_decided_at_a_fill_fills_at_the_next_quote(scripted: type[Scripted]) -> None:
     scripted.script["quote"] = at(0, lambda own: own.buy(SYMBOL, TEN))
     scripted.script["order"] = lambda own, order: (

@@ -28,7 +28,8 @@ WEEK, MONTH = (date(2026, 11, 5), date(2026, 11, 12)), (date(2026, 11, 2), date(
 @pytest.fixture
 def desk(settings: Settings, clock: FakeClock) -> Iterator[Desk]:
     with open_desk(settings, clock, max_daily_loss=Decimal(10**8), max_orders_per_day=10_000) as desk:
-        charging = Charging(desk.database, desk.venue, ChargesSettings(brokerage="zerodha", exchange="nse"))
+        settings_of = ChargesSettings(brokerage="zerodha", exchange="nse")
+        charging = Charging(desk.database, desk.venue, settings_of, desk.currency)
         books = Bookkeeping(CALENDAR.trading_day, charging.note, charging.fees_without_note)
         yield replace(desk, calendar=CALENDAR, books=books, square_off_before_close=timedelta(minutes=15))
 

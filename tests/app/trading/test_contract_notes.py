@@ -51,7 +51,9 @@ def _notes(connection: Any) -> Any:
 def charged_by(desk: Desk, *, brokerage: str = "zerodha", exchange: str = "nse") -> Desk:
     """Return the desk with other settings of its charges."""
     settings = ChargesSettings.model_validate({"brokerage": brokerage, "exchange": exchange})
-    books = Bookkeeping(desk.books.trading_day, Charging(desk.database, desk.venue, settings).note)
+    books = Bookkeeping(
+        desk.books.trading_day, Charging(desk.database, desk.venue, settings, desk.currency).note
+    )
     return replace(desk, books=books)
 
 

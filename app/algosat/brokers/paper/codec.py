@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -43,12 +43,15 @@ def order_row(order: BookOrder) -> dict[str, Any]:
             "queue_ahead": _plain(order.queue_ahead),
             "incoming": order.incoming,
             "reason": order.reason,
+            **_fees(order),
         },
     }
 
 
 def order_from(row: RowMapping, trades: tuple[Trade, ...]) -> BookOrder:
     data = row["data"]
+    fees = data.get("fees", {})
+    trades = tuple(_with_fee(trade, fees[trade.id]) if trade.id in fees else trade for trade in trades)
     return BookOrder(
         id=row["id"],
         tag=row["tag"],
@@ -81,6 +84,17 @@ def trade_rows(order: BookOrder) -> list[dict[str, Any]]:
         }
         for trade in order.trades
     ]
+
+
+def _fees(order: BookOrder) -> dict[str, Any]:
+    """Return the fees of the order's trades as data. The tables of trades have no columns for them."""
+    fees = {trade.id: [str(trade.fee), trade.fee_currency] for trade in order.trades if trade.fee is not None}
+    return {"fees": fees} if fees else {}
+
+
+def _with_fee(trade: Trade, data: list[Any]) -> Trade:
+    fee, currency = data
+    return replace(trade, fee=Decimal(fee), fee_currency=currency)
 
 
 def trade_from(row: RowMapping) -> Trade:

@@ -278,6 +278,6 @@ def _traded(listing: Listing, seed: int, step: int, span: float, at: datetime) -
     share = min(max(hours * 3600 / DAY_SECONDS, 0.0), 1.0)
     shape = 0.55 + 1.35 * (2 * share - 1) ** 2
     scatter = 2 * seeded.uniform(seed, listing.symbol, step, "volume")
-    lots = listing.daily_volume * span / DAY_SECONDS * shape * scatter / int(listing.instrument.lot)
+    lots = listing.daily_volume * span / DAY_SECONDS * shape * scatter / float(listing.instrument.lot)
     # Rounded at random: rounding down would leave a slow market of large lots without any trade.
     return int(lots + seeded.uniform(seed, listing.symbol, step, "odd lot")) * listing.instrument.lot

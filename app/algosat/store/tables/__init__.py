@@ -31,6 +31,7 @@ from algosat.store.tables.ledger import (
     events,
     openings,
     orders,
+    other_fees,
     positions,
     trades,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "metadata",
     "openings",
     "orders",
+    "other_fees",
     "overrides",
     "pnl_exits",
     "positions",

@@ -123,6 +123,10 @@ trades = Table(
     Column("fees", Scaled, nullable=False),  # negative if the fill made the day's contract note cheaper
     Column("at", UtcTime, nullable=False),
     Column("note", String(32)),  # the contract note that includes the fill; None: charged by itself
+    # Of trades that state their fee. A fee in what was bought changes the position by another quantity.
+    Column("position_quantity", Scaled),  # None: the quantity
+    Column("other_fee", Scaled),  # in a currency that is neither the account's nor bought; not in `fees`
+    Column("other_currency", String(10)),
     _low("realised"),
     _low("fees"),
     UniqueConstraint("account", "trade_id"),
@@ -156,6 +160,15 @@ balances = Table(
     Column("fees", Scaled, nullable=False),
     _low("realised"),
     _low("fees"),
+)
+
+# Fees in other currencies than the account's: never added to its amounts.
+other_fees = Table(
+    "other_fees",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("currency", String(10), primary_key=True),
+    Column("amount", Scaled, nullable=False),
 )
 
 # Totals of a trading day by strategy: daily loss and order counts are read from here, not summed up.

@@ -17,7 +17,7 @@ from algosat.domain.instruments import InstrumentKind
 from algosat.domain.orders import Order, Product, Side, Status
 from algosat.domain.positions import Position, fill
 from algosat.store.rows import position_from
-from algosat.store.tables import balances, contract_notes, days, orders, positions, trades
+from algosat.store.tables import balances, contract_notes, days, orders, other_fees, positions, trades
 
 _Filled = tuple[Decimal, Decimal]  # quantity and value
 _Total = tuple[Decimal, Decimal]  # realised and fees
@@ -35,11 +35,15 @@ def compare_book(connection: Connection) -> Iterator[str]:
     filled: dict[str, _Filled] = defaultdict(lambda: _NOTHING_FILLED)
     number: Counter[tuple[str, str]] = Counter()
     on_notes: dict[_NoteKey, NoteLine] = {}
+    others: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
     rows = connection.execution_options(yield_per=1000).execute(select(trades).order_by(trades.c.seq))
     for row in rows:
         key = (row.account, row.strategy, row.symbol, row.product)
         before = replayed.get(key, Position(*key))
-        after = replayed[key] = fill(before, Side(row.side), row.quantity, row.price, row.fees + row.fees_low)
+        moved = row.quantity if row.position_quantity is None else row.position_quantity
+        after = replayed[key] = fill(before, Side(row.side), moved, row.price, row.fees + row.fees_low)
+        if row.other_currency is not None:
+            others[row.account, row.other_currency] += row.other_fee
         realised, stated = after.realised - before.realised, row.realised + row.realised_low
         if realised != stated:
             yield f"trade {row.trade_id}: realised {stated}, not {realised}"
@@ -57,6 +61,7 @@ def compare_book(connection: Connection) -> Iterator[str]:
         if replayed.get(key) != stored.get(key):
             yield f"position {'/'.join(key)}: stored {stored.get(key)}, its fills give {replayed.get(key)}"
     yield from _compare_totals(connection, replayed, number)
+    yield from _compare_other_fees(connection, others)
     yield from _compare_notes(connection, on_notes)
     columns = ("id", "filled_quantity", "filled_value", "filled_value_low")
     statement = select(*(orders.c[name] for name in columns))
@@ -66,6 +71,15 @@ def compare_book(connection: Connection) -> Iterator[str]:
         stated, summed = in_rows.get(order_id, _NOTHING_FILLED), filled[order_id]
         if stated != summed:
             yield f"order {order_id}: filled {_as_text(stated)}, its trades sum to {_as_text(summed)}"
+
+
+def _compare_other_fees(connection: Connection, summed: Mapping[tuple[str, str], Decimal]) -> Iterator[str]:
+    """Compare the fees in other currencies with the trades that state them."""
+    stored = {(row.account, row.currency): row.amount for row in connection.execute(select(other_fees))}
+    for key in stored.keys() | summed.keys():
+        if stored.get(key, ZERO) != summed.get(key, ZERO):
+            found = f"stored {stored.get(key)}, its trades give {summed.get(key)}"
+            yield f"other fees of {'/'.join(key)}: {found}"
 
 
 def _compare_totals(
