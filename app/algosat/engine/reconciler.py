@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, select
 
 from algosat.brokers.base import BookHint, BookReading, Feed, FeedChange, FeedState
 from algosat.clock import has_come
@@ -37,17 +37,17 @@ from algosat.trading import alerts
 from algosat.trading.apply_report import changes_anything, order_of, tracked
 from algosat.trading.desk import Desk
 
-# Orders whose outcome or state the broker has not told: of those being sent, the acknowledged ones.
-_UNTOLD = Prepared(
-    select(orders)
-    .where(
-        orders.c.account == bindparam("account"),
-        or_(
-            orders.c.status == Status.UNKNOWN.value,
-            and_(orders.c.status == Status.SUBMITTING.value, orders.c.broker_order_id.is_not(None)),
-        ),
+# Orders whose outcome or state the broker has not told. In one statement, SQLite would read all orders.
+_UNKNOWN, _ACKNOWLEDGED = (
+    Prepared(
+        select(orders)
+        .where(orders.c.account == bindparam("account"), orders.c.status == status.value, *conditions)
+        .order_by(orders.c.seq)
     )
-    .order_by(orders.c.seq)
+    for status, conditions in (
+        (Status.UNKNOWN, ()),
+        (Status.SUBMITTING, (orders.c.broker_order_id.is_not(None),)),
+    )
 )
 _SUBMITTING = Prepared(
     select(orders.c.id, orders.c.broker_order_id).where(
@@ -324,7 +324,8 @@ class Reconciler:
 
     def _untold(self) -> list[Order]:
         with self._desk.database.read() as connection:
-            return [order_from(row) for row in _UNTOLD.all(connection, account=self._desk.account)]
+            found = [each.all(connection, account=self._desk.account) for each in (_UNKNOWN, _ACKNOWLEDGED)]
+        return [order_from(row) for rows in found for row in rows]
 
     def _search_of(self, order: Order) -> _Search:
         """Return the order's search. One that began in the future (the clock was set back) starts again.

@@ -54,6 +54,12 @@ def test_statement_scans_no_table(desk: Desk, name: str) -> None:
     assert not scanned & metadata.tables.keys()
 
 
+@pytest.mark.parametrize("name", sorted(_STATEMENTS))
+def test_statement_reads_not_all_orders_of_the_account(desk: Desk, name: str) -> None:
+    whole = {f"{index} (account=?)" for index in ("ix_orders_broker_order_id", "ix_orders_lately")}
+    assert not [step for step in _plan(desk, _STATEMENTS[name]) if any(each in step for each in whole)]
+
+
 def test_recent_orders_are_counted_in_the_index_by_time(desk: Desk) -> None:
     steps = _plan(desk, _STATEMENTS["algosat.trading.risk_queries._RECENT"])
     assert [step for step in steps if step.startswith("SEARCH")] == [
@@ -82,8 +88,9 @@ def test_working_orders_are_summed_in_the_index_without_sorting(desk: Desk) -> N
     assert not any("TEMP B-TREE" in step for step in plan)
 
 
-def test_router_finds_unknown_orders_by_status_in_the_index(desk: Desk) -> None:
-    assert "ix_orders_status_seq" in _plan(desk, _STATEMENTS["algosat.engine.router._UNKNOWN"])[0]
+@pytest.mark.parametrize("name", ["router._UNKNOWN", "reconciler._UNKNOWN", "reconciler._ACKNOWLEDGED"])
+def test_unknown_and_acknowledged_orders_are_found_by_status_in_the_index(desk: Desk, name: str) -> None:
+    assert "ix_orders_status_seq" in _plan(desk, _STATEMENTS[f"algosat.engine.{name}"])[0]
 
 
 @pytest.mark.parametrize(
