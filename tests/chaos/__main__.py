@@ -15,6 +15,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=tests.chaos.__doc__)
     parser.add_argument("--orders", type=int, default=2000, help="number of orders that pass the gate")
     parser.add_argument("--kills", type=int, default=200, help="minimum number of processes killed")
+    parser.add_argument(
+        "--accounts", type=int, choices=(1, 2), default=1, help="2: only the first account has faults"
+    )
+    parser.add_argument(
+        "--measured-seconds", type=float, default=40, help="for how long orders of the second are timed"
+    )
     parser.add_argument("--seed", type=int, default=None, help="seed of orders, faults and the market")
     parser.add_argument("--directory", type=Path, default=None, help="directory to keep store and log in")
     chosen = parser.parse_args()
@@ -27,6 +33,8 @@ def main() -> int:
         orders=chosen.orders,
         kills=chosen.kills,
         seed=seed,
+        accounts=chosen.accounts,
+        measured_seconds=chosen.measured_seconds if chosen.accounts > 1 else 0,
         say=lambda text: print(text, flush=True),
     )
     print("\n".join(result.lines()))

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from algosat.brokers.paper.persistence import paper_orders, paper_trades
 from algosat.domain.orders import WORKING, EventKind, Order, Side, Status, apply, create
 from algosat.store import audit, heartbeats
 from algosat.store.rows import event_from, order_from, terms_from
-from algosat.store.tables import orders, positions
+from algosat.store.tables import book_differences, metadata, orders, positions
 from algosat.store.verify.verify import verify
-from tests.chaos.site import LIMITS
+from tests.chaos.site import FIRST, LIMITS
 from tests.chaos.traders import Acknowledged
 
 NEVER_AT_THE_EXCHANGE: Final = frozenset({Status.DENIED, Status.NOT_FOUND})
 UNDECIDED: Final = frozenset({Status.CREATED, Status.SUBMITTING, Status.UNKNOWN})
 
 
-def find(connection: Connection, acknowledged: Acknowledged) -> list[str]:
+def find(connection: Connection, acknowledged: Acknowledged, accounts: Sequence[str]) -> list[str]:
     """Return every contradiction as a sentence."""
     ours = {row.id: order_from(row) for row in connection.execute(select(orders))}
+    by_account: dict[str, dict[str, Order]] = {account: {} for account in accounts}
+    for order in ours.values():
+        by_account[order.terms.account][order.id] = order
     return [
         *acknowledged.contradictions,
         *acknowledged.unexpected,
         *_lost(ours, acknowledged),
         *_undecided(ours),
-        *_against_the_exchange(connection, ours),
-        *_beyond_limits(connection, ours),
+        *(each for name in accounts for each in _against_the_exchange(connection, name, by_account[name])),
+        *(each for name in accounts for each in _beyond_limits(connection, by_account[name])),
         *_still_held(connection),
+        *_differences(connection),
         *verify(connection).findings,
     ]
 
@@ -61,10 +65,13 @@ def not_found(connection: Connection) -> list[str]:
 
 
 def book_read_at(connection: Connection) -> datetime:
-    """Return the time at which the engine last read the broker's book."""
+    """Return the time since which the engine has read the order book of every account."""
     heartbeat = heartbeats.read(connection, heartbeats.ENGINE)
-    read_at = heartbeat.data["book_read_at"] if heartbeat else None
-    return datetime.fromisoformat(read_at) if read_at else datetime.min.replace(tzinfo=UTC)
+    accounts = heartbeat.data["accounts"].values() if heartbeat else ()
+    read_at = [each["book_read_at"] for each in accounts]
+    if not read_at or None in read_at:
+        return datetime.min.replace(tzinfo=UTC)
+    return min(map(datetime.fromisoformat, read_at))
 
 
 def _still_held(connection: Connection) -> Iterator[str]:
@@ -88,13 +95,32 @@ def _undecided(ours: dict[str, Order]) -> Iterator[str]:
             yield f"order {order.id} was imported: the exchange has an order that we did not send"
 
 
-def _against_the_exchange(connection: Connection, ours: dict[str, Order]) -> Iterator[str]:
-    tags = Counter(connection.execute(select(paper_orders.c.tag)).scalars())
+def _differences(connection: Connection) -> Iterator[str]:
+    """Yield what the engine found when it compared the books: nothing differs, and nothing ever did."""
+    for row in connection.execute(select(book_differences)):
+        yield f"{row.account}: {row.kind} {row.symbol} was {row.ours}, the broker's {row.theirs}"
+
+
+def _tables_of(account: str) -> tuple[Select[Any], Select[Any]]:
+    """Return the queries of the orders and the trades at the exchange of an account."""
+    if account == FIRST:
+        return select(paper_orders), select(paper_trades)
+    theirs, traded = (metadata.tables[f"account_paper_{name}"] for name in ("orders", "trades"))
+    return (
+        select(theirs).where(theirs.c.account == account),
+        select(traded).where(traded.c.account == account),
+    )
+
+
+def _against_the_exchange(connection: Connection, account: str, ours: dict[str, Order]) -> Iterator[str]:
+    of_orders, of_trades = _tables_of(account)
+    rows = connection.execute(of_orders).all()
+    tags = Counter(row.tag for row in rows)
     yield from (f"order {tag} was sent {times} times" for tag, times in tags.items() if times > 1)
     yield from (f"the exchange has {tag}, and we do not" for tag in tags if tag not in ours)
-    theirs = {row.tag: row for row in connection.execute(select(paper_orders))}
+    theirs = {row.tag: row for row in rows}
     traded: dict[str, Decimal] = defaultdict(Decimal)
-    for trade in connection.execute(select(paper_trades)):
+    for trade in connection.execute(of_trades):
         traded[trade.tag] += trade.quantity
     for order in ours.values():
         yield from _compare(order, theirs.get(order.id), traded[order.id])
@@ -122,7 +148,7 @@ def _beyond_limits(connection: Connection, ours: dict[str, Order]) -> Iterator[s
     held: dict[str, Decimal] = defaultdict(Decimal)
     entries: deque[datetime] = deque()
     for event in audit.all_events(connection):
-        if not event.kind.startswith("order."):
+        if not event.kind.startswith("order.") or event.subject not in ours:
             continue
         if event.kind == EventKind.CREATED:
             order = create(event.subject, terms_from(event.data), event.at)

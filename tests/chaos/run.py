@@ -6,7 +6,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,39 @@ from algosat import clock
 from algosat.brokers.faults.plan import Fault
 from tests.chaos import findings
 from tests.chaos.site import Site, summary_of_deaths
-from tests.chaos.traders import UNANSWERED, Acknowledged, Trader
+from tests.chaos.traders import SYMBOLS, UNANSWERED, Acknowledged, Trader
 
 TRADERS: Final = 8
 KILLED_FROM_OUTSIDE: Final = ("engine", "worker", "worker", "api")
 CALM_SECONDS: Final = 90
+TURNS: Final = 4  # with faults, and as many without
+MOST_DISTURBED: Final = 1.2  # times the latency without faults
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Seconds until orders of the second account were acknowledged, with and without faults of the first."""
+
+    disturbed: Sequence[float]
+    undisturbed: Sequence[float]
+
+    @property
+    def ratio(self) -> float:
+        """By how much the faults raise the 95th percentile."""
+        return _p95(self.disturbed) / _p95(self.undisturbed)
+
+    def __str__(self) -> str:
+        return (
+            f"orders of the other account, 95th percentile: {1000 * _p95(self.disturbed):.1f} ms during the "
+            f"faults ({len(self.disturbed)} orders), {1000 * _p95(self.undisturbed):.1f} ms without "
+            f"({len(self.undisturbed)}), ratio {self.ratio:.2f}"
+        )
+
+
+def _p95(seconds: Sequence[float]) -> float:
+    return sorted(seconds)[int(len(seconds) * 0.95)]
 
 
 @dataclass(frozen=True)
@@ -41,6 +67,7 @@ class Result:
     outcomes: dict[str, int]
     repeated: int
     findings: list[str]
+    latencies: Latencies | None = None  # of a second account
 
     def lines(self) -> Iterator[str]:
         yield f"seed {self.seed}, {self.seconds:.0f} s"
@@ -50,14 +77,29 @@ class Result:
         yield f"different steps they killed themselves at: {len(self.deaths)}"
         yield from (f"  {times:4} {name}" for name, times in sorted(self.deaths.items()))
         yield f"orders ended as: {_listed(self.outcomes)}"
+        if self.latencies is not None:
+            yield str(self.latencies)
         yield f"findings: {len(self.findings)}"
         yield from (f"  {finding}" for finding in self.findings[:50])
 
 
-def run(directory: Path, *, orders: int, kills: int, seed: int, say: Say) -> Result:
-    """Run until so many orders have passed the gate and so many processes were killed. Returns the result."""
+def run(
+    directory: Path,
+    *,
+    orders: int,
+    kills: int,
+    seed: int,
+    say: Say,
+    accounts: int = 1,
+    measured_seconds: float = 0,
+) -> Result:
+    """Run until so many orders have passed the gate and so many processes were killed. Returns the result.
+
+    Faults are those of the first account's broker. With two accounts, orders of the second are timed for
+    `measured_seconds` with and without these faults.
+    """
     began = time.monotonic()
-    site = Site(directory, seed)
+    site = Site(directory, seed, accounts)
     acknowledged = Acknowledged()
     site.start()
     try:
@@ -69,15 +111,68 @@ def run(directory: Path, *, orders: int, kills: int, seed: int, say: Say) -> Res
         say("no more faults and kills; every order has to be decided, and every position closed")
         site.calm_down()
         _wait_until_decided(site, token)
-        return _judge(site, acknowledged, seed, time.monotonic() - began)
+        latencies = None
+        if measured_seconds:
+            say("orders of the second account are timed")
+            latencies = _timed(site, seed, token, acknowledged, measured_seconds)
+            _close_everything(site, token)
+            _wait_until_decided(site, token)
+        return _judge(site, acknowledged, seed, time.monotonic() - began, latencies)
     finally:
         site.close()
 
 
+def _timed(site: Site, seed: int, token: str, acknowledged: Acknowledged, seconds: float) -> Latencies:
+    """Time orders of the second account while the first trades, in turns with and without its faults."""
+    chance = random.Random(seed)
+    found: dict[bool, list[float]] = {True: [], False: []}
+    headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=5"}
+    with (
+        _traders(site, seed + 1, token, acknowledged, accounts=site.accounts[:1]),
+        httpx.Client(base_url=site.url, timeout=20, headers=headers) as client,
+    ):
+        for turn in range(2 * TURNS):
+            has_faults = bool(turn % 2)
+            site.inject(chance.randrange(10**6), _fault_rates(chance) if has_faults else {})
+            time.sleep(1)  # until the engine has read the plan, and lanes are as they were
+            until = time.monotonic() + seconds / TURNS
+            while time.monotonic() < until:
+                found[has_faults].append(_time_one(client, site.accounts[1], acknowledged))
+    site.inject(0, {})
+    return Latencies(found[True], found[False])
+
+
+def _time_one(client: httpx.Client, account: str, acknowledged: Acknowledged) -> float:
+    """Return the seconds until an order was acknowledged. Orders to buy and to sell alternate."""
+    key, side = uuid.uuid4().hex, "buy" if len(acknowledged.orders) % 2 else "sell"
+    body = {
+        "account": account,
+        "symbol": SYMBOLS[0],
+        "side": side,
+        "quantity": "1",
+        "product": "intraday",
+        "type": "market",
+    }
+    began = time.monotonic()
+    answer = client.post("/orders", json=body, headers={"Idempotency-Key": key})
+    seconds = time.monotonic() - began
+    if answer.status_code == 201:
+        acknowledged.note(key, answer.json()["id"], denied=False)
+    elif answer.status_code != 422:
+        acknowledged.unexpected.append(f"timed order: {answer.text[:300]}")
+    time.sleep(0.03)
+    return seconds
+
+
 @contextmanager
-def _traders(site: Site, seed: int, token: str, acknowledged: Acknowledged) -> Iterator[None]:
-    stopping = threading.Event()
-    traders = [Trader(number, seed, site.url, token, acknowledged, stopping) for number in range(TRADERS)]
+def _traders(
+    site: Site, seed: int, token: str, acknowledged: Acknowledged, *, accounts: Sequence[str] = ()
+) -> Iterator[None]:
+    stopping, of = threading.Event(), accounts or site.accounts
+    traders = [
+        Trader(number, seed, site.url, token, acknowledged, stopping, of[number % len(of)])
+        for number in range(TRADERS)
+    ]
     for trader in traders:
         trader.start()
     try:
@@ -119,16 +214,18 @@ def _fault_rates(chance: random.Random) -> dict[str, float]:
 
 
 def _close_everything(site: Site, token: str) -> None:
-    """Close all positions, repeating the request with its key until it is answered."""
-    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid.uuid4().hex}
-    while True:
-        site.tend()
-        with suppress(httpx.TransportError):
-            answer = httpx.post(f"{site.url}/positions/close-all", json={}, headers=headers, timeout=20)
-            if answer.status_code not in UNANSWERED:
-                answer.raise_for_status()
-                return
-        time.sleep(0.05)
+    """Close all positions, repeating the requests with their keys until they are answered."""
+    for account in site.accounts:
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid.uuid4().hex}
+        body = {"account": account}
+        while True:
+            site.tend()
+            with suppress(httpx.TransportError):
+                answer = httpx.post(f"{site.url}/positions/close-all", json=body, headers=headers, timeout=20)
+                if answer.status_code not in UNANSWERED:
+                    answer.raise_for_status()
+                    break
+            time.sleep(0.05)
 
 
 def _wait_until_decided(site: Site, token: str) -> None:
@@ -158,7 +255,9 @@ def _wait_until_decided(site: Site, token: str) -> None:
         database.close()
 
 
-def _judge(site: Site, acknowledged: Acknowledged, seed: int, seconds: float) -> Result:
+def _judge(
+    site: Site, acknowledged: Acknowledged, seed: int, seconds: float, latencies: Latencies | None
+) -> Result:
     site.stop()  # the market fills orders as long as it runs
     database = site.database()
     try:
@@ -172,7 +271,11 @@ def _judge(site: Site, acknowledged: Acknowledged, seed: int, seconds: float) ->
                 deaths=summary_of_deaths(site.notes),
                 outcomes=findings.outcomes(connection),
                 repeated=acknowledged.repeated,
-                findings=findings.find(connection, acknowledged),
+                findings=[
+                    *findings.find(connection, acknowledged, site.accounts),
+                    *([str(latencies)] if latencies and latencies.ratio > MOST_DISTURBED else []),
+                ],
+                latencies=latencies,
             )
     finally:
         database.close()

@@ -10,17 +10,22 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import psutil
 
+from algosat.clock import now
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.store.database import Database
 from tests.app.builders import algosat_data, write_configuration
 from tools.containers import free_port
 
 ENGINES: Final = 2
+FIRST: Final = "paper"
+SECOND: Final = "global"  # an account with another currency and calendar
 PASSWORD: Final = "a password for chaos only"
 # The number of steps within which a process kills itself; 0: never.
 STEPS: Final = {"engine": 200, "api": 100}
@@ -40,8 +45,9 @@ LIMITS: Final[dict[str, Any]] = {
 class Site:
     """Starts the processes, replaces those that die, and counts the deaths."""
 
-    def __init__(self, directory: Path, seed: int) -> None:
+    def __init__(self, directory: Path, seed: int, accounts: int = 1) -> None:
         self.directory = directory
+        self.accounts = (FIRST, SECOND)[:accounts]
         self.steps = STEPS
         self.port = free_port(18080)
         self._client = httpx.Client(base_url=self.url, timeout=2)
@@ -97,8 +103,8 @@ class Site:
             return False
 
     def inject(self, seed: int, rates: Mapping[str, float]) -> None:
-        """Set the rates of the broker's faults; no rates, no faults."""
-        plan = {"seed": seed, "rates": dict(rates), "delay_seconds": 0.3}
+        """Set the rates of faults of the first account's broker; no rates, no faults."""
+        plan = {"seed": seed, "rates": dict(rates), "delay_seconds": 0.3, "accounts": [FIRST]}
         partial = self.faults.with_suffix(".new")
         partial.write_text(json.dumps(plan))
         partial.rename(self.faults)
@@ -163,10 +169,38 @@ class Site:
             engine__send_deadline_seconds=15,
             risk={**algosat_data(self.directory)["risk"], **LIMITS},
         )
+        if len(self.accounts) > 1:
+            data = self._with_second_account(data, seed)
         self._url = data["database"]["url"]
         write_configuration(self.directory, data)
         self._run("db", "upgrade")
         self._run("user", "add", "trader", "--role", "trader", "--password-stdin", stdin=PASSWORD.encode())
+
+    def _with_second_account(self, data: dict[str, Any], seed: int) -> dict[str, Any]:
+        """Return the data with a second account, which trades round the clock in dollars without charges.
+
+        The first trades by the exchange's calendar, in a special session that lasts the whole day.
+        """
+        first = data["accounts"][0]
+        second = {
+            **first,
+            "name": SECOND,
+            "currency": "USD",
+            "charges": {**first["charges"], "brokerage": "none"},
+            "paper": {**first["paper"], "seed": seed + 1},
+        }
+        today = now().astimezone(EXCHANGE_TIME).date()
+        sessions = "".join(
+            f"  {today + timedelta(days=days)}: {{name: Chaos, day: [whole_day]}}\n" for days in (0, 1)
+        )
+        calendar = (
+            f"covers: {{valid_through: {today + timedelta(days=400)}}}\n"
+            "pieces: {whole_day: [{phase: continuous, from: '00:00', until: '23:59:59'}]}\n"
+            f"special_sessions:\n{sessions}"
+        )
+        accounts = [{**first, "calendar": "exchange"}, second]
+        engine = {**data["engine"], "square_off_minutes": 1}
+        return {**data, "accounts": accounts, "calendar": calendar, "engine": engine}
 
     def _run(self, *command: str, stdin: bytes = b"") -> None:
         whole = (sys.executable, "-m", "algosat", "--config-dir", str(self.directory), *command)

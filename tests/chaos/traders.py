@@ -52,10 +52,12 @@ class Trader(threading.Thread):
         token: str,
         acknowledged: Acknowledged,
         stopping: threading.Event,
+        account: str,
     ) -> None:
         super().__init__(name=f"trader-{number}", daemon=True)
         self._chance = random.Random(f"{seed}/{number}")
         self._url, self._acknowledged, self._stopping = url, acknowledged, stopping
+        self._account = {"account": account}
         self._headers = {"Authorization": f"Bearer {token}"}
         self._client = httpx.Client(base_url=url, timeout=20, headers=self._headers)
         self._mine: list[str] = []
@@ -95,6 +97,7 @@ class Trader(threading.Thread):
     def _order(self) -> dict[str, Any]:
         symbol = self._chance.choice(SYMBOLS)
         body: dict[str, Any] = {
+            **self._account,
             "symbol": symbol,
             "side": self._chance.choice(["buy", "sell"]),
             "quantity": str(self._chance.randint(1, 60)),
@@ -102,7 +105,7 @@ class Trader(threading.Thread):
             "type": "market",
         }
         if self._chance.random() < 0.5:
-            quote = self._until_answered(lambda: self._client.get(f"/quotes/{symbol}"))
+            quote = self._until_answered(lambda: self._client.get(f"/quotes/{symbol}", params=self._account))
             if quote.status_code == 200:
                 last = float(quote.json()["last"])
                 tick = 0.05 if last >= 250 else 0.01
@@ -139,7 +142,9 @@ class Trader(threading.Thread):
         key = uuid.UUID(int=self._chance.getrandbits(128)).hex
         symbol = self._chance.choice(SYMBOLS)
         answer = self._until_answered(
-            lambda: self._client.post(f"/positions/{symbol}/close", json={}, headers=self._key(key))
+            lambda: self._client.post(
+                f"/positions/{symbol}/close", json=self._account, headers=self._key(key)
+            )
         )
         if answer.status_code not in (200, 201, 202, 409, 422):
             self._record_unexpected(answer)
