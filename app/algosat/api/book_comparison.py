@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from algosat.api.access import Access
 from algosat.api.amounts import SignedAmount
-from algosat.api.context import cause, services
+from algosat.api.context import cause, desk_of, services
 from algosat.api.fields import (
     AccountName,
     Actor,
@@ -155,7 +155,7 @@ class AdjustmentView(Output):
 )
 def show_comparison(query: BookQuery) -> ComparisonView:
     """Show the outcome of the last comparison of the books with the broker's"""
-    return _comparison(services().desks.of(query.account))
+    return _comparison(desk_of(query.account))
 
 
 @routes.post(
@@ -172,7 +172,7 @@ def request_comparison(body: ComparisonBody) -> Response:
 
     `GET /book/comparison` shows the outcome: its `compared_at` is then after `requested_at`.
     """
-    desk, by = services().desks.of(body.account), cause()
+    desk, by = desk_of(body.account), cause()
     desk.writer.run(lambda connection: book_differences.request(connection, desk, by))
     return json_answer(_comparison(desk), 202, {})
 
@@ -190,7 +190,7 @@ def list_differences(query: DifferencesQuery) -> dict[str, Any]:
     A difference is listed once it is certain: two comparisons show it, and no order under way explains it. It
     is settled when both sides agree again.
     """
-    account = services().desks.of(query.account).account
+    account = desk_of(query.account).account
     with services().database.read() as connection:
         found = queries.differences_page(
             connection, account, limit=query.limit, cursor=query.after, is_open=query.open
@@ -224,7 +224,7 @@ def adjust_book(body: AdjustmentBody) -> Response:
         price=body.price,
         cash=body.cash or ZERO,
     )
-    adjusted = book_adjustments.adjust(services().desks.of(body.account), adjustment, cause(), key=key)
+    adjusted = book_adjustments.adjust(desk_of(body.account), adjustment, cause(), key=key)
     headers = {"Idempotency-Replayed": "true"} if adjusted.replayed else {}
     return json_answer(_adjusted(adjusted), 201, headers)
 

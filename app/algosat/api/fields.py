@@ -21,7 +21,10 @@ AccountMode = Annotated[
     ),
 ]
 InstrumentSymbol = Annotated[str, Field(description="Symbol of the instrument.", examples=["ALPHA-EQ"])]
-StrategyName = Annotated[str | None, Field(description="Name of the strategy; null for manual orders.")]
+StrategyName = Annotated[
+    str | None,
+    Field(description="Name of the strategy; null for manual orders, `external` for those placed elsewhere."),
+]
 OrderId = Annotated[
     str,
     Field(
