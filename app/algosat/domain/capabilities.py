@@ -20,6 +20,7 @@ class Capabilities:
     """What an adapter declares of its broker. Each adapter states every field: there are no defaults."""
 
     is_live: bool  # orders move real money
+    # An adapter may send `market` as a limit order at the protection price, and `stop` as a stop-limit order.
     order_types: frozenset[OrderType]
     validities: frozenset[Validity]
     products: frozenset[Product]

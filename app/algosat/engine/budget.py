@@ -58,7 +58,7 @@ class Budget:
         """
         self._lock = threading.Lock()
         self._windows = [_Window(quota) for quota in quotas if quota.period is not Period.DAY]
-        self._of_the_day = [quota for quota in quotas if quota.period is Period.DAY]
+        self._of_the_day = [_room(quota) for quota in quotas if quota.period is Period.DAY]
         self._forgiven = min((quota.strikes for quota in quotas if quota.strikes is not None), default=None)
         self._day, numbers = counted or (date.min, {})
         self._strikes = numbers.get(_STRIKES, 0)
@@ -111,11 +111,10 @@ class Budget:
     def _has_room_today(self, kind: CallKind) -> bool:
         if kind in _NOT_FOR_TOMORROW:
             return True
-        return all(
-            sum(self._today[each] for each in quota.kinds) < _room(quota)[kind]
-            for quota in self._of_the_day
-            if kind in quota.kinds
-        )
+        for room in self._of_the_day:
+            if kind in room and sum(self._today[each] for each in room) >= room[kind]:
+                return False
+        return True
 
     def _count(self, kind: CallKind, at: datetime) -> None:
         self._turn_day(at)

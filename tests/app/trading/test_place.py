@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from algosat.brokers.paper.capabilities import CAPABILITIES
 from algosat.config.settings import Settings
 from algosat.domain.orders import OrderType, Product, Side, Status
 from algosat.domain.risk import DenialCode
@@ -269,3 +270,15 @@ def test_orders_placed_before_the_clock_was_set_back_an_hour_are_ignored(
         clock.forward(hours=-1)
         set_prices(desk)
         assert buy(desk, "10").status is Status.CREATED
+
+
+def test_order_that_the_broker_does_not_take_is_denied_exits_included(desk: Desk) -> None:
+    limited = replace(desk, capabilities=replace(CAPABILITIES, order_types=frozenset({OrderType.LIMIT})))
+    assert place.place_order(limited, terms_of(), CAUSE).order.status is Status.CREATED
+    hold(limited)
+    for terms in (
+        terms_of(limit=None, symbol=SECOND),
+        terms_of(limit=None, side=Side.SELL, reduce_only=True),
+    ):
+        denied = place.place_order(limited, terms, CAUSE).order
+        assert (denied.status, denied.code) == (Status.DENIED, DenialCode.NOT_SUPPORTED)
