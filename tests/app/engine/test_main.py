@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from algosat.config.loader import load
 from algosat.config.settings import Settings
 from algosat.domain.orders import Status
 from algosat.store import heartbeats, queries
@@ -20,6 +22,7 @@ from algosat.store.writer import Writer
 from algosat.trading import close
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
+from tests.app.builders import account_data, algosat_data, write_configuration
 from tests.app.desks import CAUSE, SHARE, buy, order_now
 from tests.app.events import PATIENCE, wait_for
 from tests.app.servers import engine
@@ -91,3 +94,29 @@ def test_store_without_schema_ends_the_process_with_the_remedy(directory: Path) 
     with engine(directory) as process:
         assert process.wait(PATIENCE) == 78
     assert "algosat db upgrade" in (directory / "engine.log").read_text()
+
+
+def test_one_engine_trades_on_two_paper_accounts(directory: Path) -> None:
+    settings = load(directory)
+    url = settings.algosat.database.url.get_secret_value()
+    accounts = [
+        account_data(),
+        account_data(name="dollars", currency="USD", charges__brokerage="none", paper__seed=8),
+    ]
+    write_configuration(directory, algosat_data(directory, accounts=accounts, database__url=url))
+    settings = load(directory)
+    database = Database(url)
+    with closing(Writer(database)) as writer, closing(SocketNotifier(directory / "run")) as notifier:
+        both = list(desks.build_all(settings, database, writer, notifier))
+        with engine(directory):
+            wait_for(lambda: leader(both[0]) is not None)
+            orders = [buy(desk, limit=None) for desk in both]
+            for desk, order in zip(both, orders, strict=True):
+                wait_for(lambda: order_now(desk, order).status is Status.FILLED)  # noqa: B023 - in the round
+            assert set(heartbeat(both[0])["accounts"]) == {"paper", "dollars"}
+        with database.read() as connection:
+            (first,), (second,) = (queries.open_positions(connection, desk.account) for desk in both)
+            assert (first.account, second.account) == ("paper", "dollars")
+            assert first.fees > 0 == second.fees
+            assert verify(connection).clean
+    database.close()
