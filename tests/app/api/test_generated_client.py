@@ -101,6 +101,29 @@ def test_generated_client_reads_why_an_order_was_denied(app: Flask, load: Callab
     assert (problem.status, problem.code) == (422, "unknown_symbol")
 
 
+@pytest.mark.usefixtures("desk")
+def test_generated_client_names_the_account(app: Flask, load: Callable[[str], Any]) -> None:
+    client = load("client").AuthenticatedClient(base_url=BASE, token=access_token(app, load))
+    client.set_httpx_client(over(app, Authorization=f"Bearer {client.token}"))
+    models = load("models")
+
+    (account,) = load("api.accounts.list_accounts").sync(client=client).items
+    assert (account.account, account.mode, account.currency) == ("paper", models.Mode.PAPER, "INR")
+
+    wanted = models.NewOrder(
+        symbol="ALPHA-EQ", side=models.Side.BUY, quantity="10", type_=models.OrderType.LIMIT,
+        limit_price="99", account=account.account,
+    )  # fmt: skip
+    place = load("api.orders.place_order").sync
+    placed = place(client=client, body=wanted, idempotency_key="generated-3", prefer="wait=0")
+    assert (placed.account, placed.mode) == ("paper", models.Mode.PAPER)
+
+    unknown = load("api.orders.list_orders").sync(client=client, account="yen")
+    assert (unknown.status, unknown.code) == (404, "not_found")
+    asked = load("api.brokers.show_broker_session").sync("paper", client=client)
+    assert (asked.status, asked.code) == (503, "engine_absent")
+
+
 def access_token(app: Flask, load: Callable[[str], Any]) -> str:
     client = load("client").Client(base_url=BASE)
     client.set_httpx_client(over(app))
