@@ -187,7 +187,10 @@ class GttView(Output):
     headers=(REQUIRED_KEY,),
     answer=GttView,
     status=201,
-    errors=(NotFound, Conflict,),
+    errors=(
+        NotFound,
+        Conflict,
+    ),
 )
 def place_gtt(body: NewGtt) -> Response:
     """Place a GTT order

@@ -184,3 +184,8 @@ class AlertKind(StrEnum):
         "The engine was down while the market traded, with open positions or working orders.",
         False,
     )
+    ACCOUNT_NOT_CONFIGURED = (
+        "account.not_configured",
+        Severity.CRITICAL,
+        "An account with open positions or working orders is not in the settings: nothing manages them.",
+    )

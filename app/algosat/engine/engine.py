@@ -16,7 +16,12 @@ import structlog
 
 from algosat.config.live import LiveSettings
 from algosat.engine.assembly import Components
-from algosat.engine.heartbeat import AccountHeartbeat, EngineHeartbeat, alert_of_absence
+from algosat.engine.heartbeat import (
+    AccountHeartbeat,
+    EngineHeartbeat,
+    alert_of_absence,
+    alert_of_missing_accounts,
+)
 from algosat.engine.quotes import FLUSH_EVERY
 from algosat.store.leader_lock import NotLeading
 from algosat.store.wakeup.channels import Listener
@@ -187,11 +192,13 @@ class Engine:
             for components, listener in zip(all_components, listeners, strict=True)
         ]
         self._requests_thread = threading.Thread(target=self._run_requests, name="requests", daemon=True)
+        self._desks = [each.desk for each in all_components]
         self._heartbeat = EngineHeartbeat(all_components[0], [lane.heartbeat for lane in self._lanes])
 
     def run(self) -> None:
         """Work until stopped. Raises NotLeading when the lead is lost."""
         try:
+            alert_of_missing_accounts(self._desks)
             for lane in self._lanes:
                 lane.start()
             self._await_connections()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select, text, union
 
 from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
@@ -24,6 +24,10 @@ from algosat.trading.desk import Desk
 
 _ACTOR: Final = "engine"
 _WRITE_EVERY: Final = timedelta(seconds=1)
+_BUSY_ACCOUNTS: Final = union(
+    select(positions.c.account).where(positions.c.quantity != 0),
+    select(orders.c.account).where(text(WORKING_STATUS)),
+)
 _RESTART: Final = timedelta(minutes=2)  # a shorter absence is not reported
 
 
@@ -175,6 +179,28 @@ def alert_of_absence(desk: Desk) -> None:
             detail,
         )
     )
+
+
+def alert_of_missing_accounts(desks: Sequence[Desk]) -> None:
+    """Open an alert for each account with positions or orders that the settings no longer name."""
+    desk, configured = desks[0], {each.account for each in desks}
+    kind, cause = AlertKind.ACCOUNT_NOT_CONFIGURED, Cause(_ACTOR, correlation.new())
+    with desk.database.read() as connection:
+        missing = set(connection.execute(_BUSY_ACCOUNTS).scalars()) - configured
+        alerted = alerts.open_subjects(connection, desk, kind)
+
+    def unit(connection: Connection) -> None:
+        for account in sorted(missing - alerted):
+            detail = (
+                f"account {account} has open positions or working orders, but the settings name only "
+                f"{', '.join(sorted(configured))}: nothing sends or watches its orders"
+            )
+            alerts.open_alert(connection, desk, kind, account, cause, detail)
+        for account in sorted(alerted - missing):
+            alerts.close_alert(connection, desk, kind, account, cause)
+
+    if missing != alerted:
+        desk.writer.run(unit)
 
 
 def _traded(desk: Desk, instrument: Instrument, since: datetime, until: datetime) -> bool:

@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 from algosat.config.settings import Settings
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
-from algosat.engine.heartbeat import alert_of_absence
+from algosat.engine.heartbeat import alert_of_absence, alert_of_missing_accounts
 from algosat.store import heartbeats
 from algosat.store.leader_lock import NotLeading
 from algosat.trading.desk import Desk
-from tests.app.desks import hold, open_alerts, set_prices
+from tests.app.desks import buy, hold, open_alerts, other_account, set_prices
 from tests.app.engine.rig import build_rig, heartbeat_of
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
@@ -81,3 +81,22 @@ def test_absence_at_night_is_no_alert(
     clock.at = FRIDAY + timedelta(days=2, hours=18, minutes=44)  # 09:14 on Monday
     alert_of_absence(desk)
     assert open_alerts(desk) == set()
+
+
+def test_account_removed_from_the_settings_with_a_position_is_an_alert(desk: Desk) -> None:
+    """Its orders and losses would be watched by nobody, and no page would show them."""
+    other = other_account(desk)
+    alert_of_missing_accounts([desk])
+    assert open_alerts(desk) == set()
+    hold(other)
+    alert_of_missing_accounts([desk])
+    alert_of_missing_accounts([desk])
+    assert open_alerts(desk) == {("account.not_configured", "dollars")}
+    alert_of_missing_accounts([desk, other])
+    assert open_alerts(desk) == set()
+
+
+def test_account_removed_with_a_working_order_is_an_alert(desk: Desk) -> None:
+    buy(other_account(desk))
+    alert_of_missing_accounts([desk])
+    assert open_alerts(desk) == {("account.not_configured", "dollars")}
