@@ -58,6 +58,7 @@ class FakeExchange:
         self.lags = False  # whether `find` and `read_book` show nothing new
         self._seen: dict[str, OrderReport] = {}
         self.priced: list[Quote] = []
+        self.hidden: set[str] = set()  # numbers of orders that neither of them shows
         self.earlier: dict[date, BookReading] = {}  # the order books of earlier days
         # How `find` and `read_book` show an order, as without its trades while the trade book lags.
         self.shows: Callable[[OrderReport], OrderReport] = lambda report: report
@@ -191,7 +192,7 @@ class FakeExchange:
     def _shown(self) -> dict[str, OrderReport]:
         if not self.lags:
             self._seen = dict(self.book)
-        return self._seen
+        return {number: each for number, each in self._seen.items() if number not in self.hidden}
 
     def _replacement(self, changed: OrderReport) -> OrderReport:
         """Cancel an order, and return the one under another number that takes its place."""

@@ -1,9 +1,11 @@
 """Long random walks through everything that happens to orders, reproducible by their seed.
 
 Orders are placed, changed and cancelled. The exchange fills, triggers, ends and changes them, and
-reports it late, twice or never. Requests and answers are lost, trading is halted and resumed, engines
-restart, and the clock is set back. Once the faults end, the exchange's order book and ours must
-agree; nothing is sent twice, or under a halt.
+reports it late, twice or never. It numbers trades alike in several orders, half of the exchanges give
+a changed order a new number, trades lag behind their orders, and orders vanish from the book for a
+while. Requests and answers are lost, trading is halted and resumed, engines restart, and the clock is
+set back. Once the faults end, the exchange's order book and ours must agree; nothing is sent twice, or
+under a halt.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ import pytest
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import LIVE, ModifyRequest, Order, OrderType, Product, Side, Status, Validity
-from algosat.domain.orders.report import OrderReport
+from algosat.domain.orders.report import OrderReport, latest_of_each
+from algosat.domain.reason_codes import EngineCode
 from algosat.domain.scope import ACCOUNT, Scope
 from algosat.errors import (
     BrokerError,
@@ -61,12 +64,13 @@ class Walk:
         self.rig = build_rig(desk, exchange, self.rules)
         self.share_of_faults = 0.0
         self.reports: list[OrderReport] = []
+        exchange.capabilities = replace(exchange.capabilities, replace_keeps_number=seed % 2 == 0)
         exchange.before = exchange.after = self._fault
         self.steps: dict[Callable[[], None], float] = {
             self.run_engine: 20, self.place: 12, self.stop: 2, self.change: 5, self.cancel: 3,
             self.close: 0.8, self.withdraw: 0.4, self.fill: 6, self.change_elsewhere: 2,
             self.end_elsewhere: 1.5, self.report_again: 3, self.halt: 0.5, self.resume: 2, self.faults: 2,
-            self.set_clock_back: 0.5, self.restart: 0.5,
+            self.set_clock_back: 0.5, self.restart: 0.5, self.lag_trades: 0.7, self.hide_orders: 0.7,
         }  # fmt: skip
 
     def go(self) -> None:
@@ -76,6 +80,7 @@ class Walk:
 
     def settle(self) -> None:
         self.share_of_faults = 0
+        self.exchange.shows, self.exchange.hidden = _as_it_is, set()
         self.resume()
         for _ in range(60):
             self.exchange.clock.forward(seconds=5)
@@ -193,7 +198,19 @@ class Walk:
         for report in self._alive():
             left = report.terms.quantity - report.filled_quantity
             quantity = min(left, Decimal(self.chance.choice([1, 2, 5, 1000])))
-            self._perhaps_report(self.exchange.fill(self._ours(report), str(quantity)))
+            number = f"T{report.filled_quantity}"  # other orders have trades of this number, too
+            self._perhaps_report(self.exchange.fill(self._ours(report), str(quantity), number=number))
+
+    def lag_trades(self) -> None:
+        """Let the order book show orders without their trades, or with them again."""
+        self.exchange.shows = self.chance.choice([_as_it_is, _without_trades])
+
+    def hide_orders(self) -> None:
+        """Leave some orders out of the order book, or none."""
+        numbers = list(self.exchange.book)[-12:]
+        self.exchange.hidden = set(
+            self.chance.sample(numbers, min(len(numbers), self.chance.choice([0, 3])))
+        )
 
     def change_elsewhere(self) -> None:
         for report in self._alive():
@@ -229,6 +246,14 @@ class Walk:
             self.rig.components.report_processor.process([report])
 
 
+def _as_it_is(report: OrderReport) -> OrderReport:
+    return report
+
+
+def _without_trades(report: OrderReport) -> OrderReport:
+    return replace(report, trades=())
+
+
 @pytest.fixture(params=range(examples(8)))
 def walk(request: pytest.FixtureRequest, settings: Settings, clock: FakeClock) -> Iterator[Walk]:
     generous = {"max_orders_per_second": 1000, "max_orders_per_day": 10_000, "max_daily_loss": Decimal(10**9)}
@@ -242,8 +267,10 @@ def test_both_order_books_agree_after_faults_and_nothing_is_sent_twice(walk: Wal
     desk, exchange = walk.desk, walk.exchange
     assert len(set(exchange.sent)) == len(exchange.sent) > 0
     positions: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for report in exchange.book.values():
+    latest = {report.broker_order_id: report for report in latest_of_each(list(exchange.book.values()))}
+    for report in latest.values():
         order = order_now(desk, str(report.tag))
+        assert order.code != EngineCode.FILL_INFERRED
         assert order.filled_quantity == report.filled_quantity
         assert (order.status in LIVE) == (report.status in LIVE), (order, report)
         if report.status in LIVE:
