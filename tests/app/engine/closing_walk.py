@@ -24,6 +24,7 @@ from algosat.domain.calendar import EXCHANGE_TIME, ExchangeCalendar
 from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import ModifyRequest, OrderTerms, OrderType, Product, Side, Status
+from algosat.domain.orders.report import OrderReport
 from algosat.domain.scope import ACCOUNT, Scope
 from algosat.engine.quotes import QuoteBoard, replace_instruments
 from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, NotFound
@@ -60,6 +61,7 @@ class State(StrEnum):
     STALE = "stale feed"
     CALENDAR_ENDED = "calendar ended"
     BROKER_SLOW = "broker slow"
+    TRADES_LAG = "trades lag"
     BROKER_AWAY = "broker away"
     ENGINE_AWAY = "engine away"
 
@@ -75,6 +77,7 @@ _CHANCES: Final = {
     State.STALE: 0.3,
     State.CALENDAR_ENDED: 0.25,
     State.BROKER_SLOW: 0.3,
+    State.TRADES_LAG: 0.3,
     State.BROKER_AWAY: 0.3,
     State.ENGINE_AWAY: 0.25,
 }
@@ -89,6 +92,8 @@ class ClosingWalk:
         self.chance, self.desk, self.clock = random.Random(seed), desk, clock
         self.rules = settings.algosat.engine
         self.market = Market(clock, self.chance, LOTS)
+        keeps_number = self.chance.random() < 0.5  # of a changed order
+        self.market.capabilities = replace(self.market.capabilities, replace_keeps_number=keeps_number)
         self.rig = build_rig(desk, self.market, self.rules)
         self.is_running, self.has_feed = True, True
         self.sides: dict[Line, Side] = {}
@@ -221,6 +226,7 @@ class ClosingWalk:
             State.CALENDAR_ENDED: self._end_calendar,
             State.CLOSED: self._close_session,
             State.BROKER_SLOW: lambda: setattr(self.market, "share_lost", 0.5),
+            State.TRADES_LAG: lambda: setattr(self.market, "shows", _without_trades),
             State.BROKER_AWAY: lambda: setattr(self.market, "is_away", True),
             State.ENGINE_AWAY: self._stop_engine,
         }
@@ -328,6 +334,7 @@ class ClosingWalk:
             State.STALE: not self.has_feed,
             State.CALENDAR_ENDED: self.clock().astimezone(EXCHANGE_TIME).year > 2026,
             State.BROKER_SLOW: self.market.share_lost > 0,
+            State.TRADES_LAG: self.market.shows is _without_trades,
             State.BROKER_AWAY: self.market.is_away,
             State.ENGINE_AWAY: not self.is_running,
         }
@@ -344,6 +351,7 @@ class ClosingWalk:
     def _settle(self) -> None:
         """Let market and broker come back, and wait until nothing is held and nothing works."""
         self.market.is_away, self.market.share_lost = False, 0.0
+        self.market.shows = lambda report: report
         if not self.is_running:
             self.clock.forward(minutes=self.chance.choice([1, 20]))
             self._start_engine()
@@ -432,6 +440,10 @@ class ClosingWalk:
 
     def _check(self) -> None:
         assert not self.market.failures, self.market.failures
+
+
+def _without_trades(report: OrderReport) -> OrderReport:
+    return replace(report, trades=())
 
 
 @contextmanager

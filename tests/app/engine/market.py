@@ -171,7 +171,7 @@ class Market(FakeExchange):
         self.held[line] = before + side.sign * quantity
         filled = report.filled_quantity + quantity
         whole = filled == report.terms.quantity
-        number = f"{report.broker_order_id}-{len(report.trades)}"
+        number = f"T{report.filled_quantity}"  # other orders have trades of this number, too
         trade = Trade(number, Decimal(quantity), self.prices[report.terms.symbol], self.clock())
         status = Status.FILLED if whole else Status.PARTIALLY_FILLED
         self._put(replace(report, status=status, filled_quantity=filled, trades=(*report.trades, trade)))

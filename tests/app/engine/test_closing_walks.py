@@ -19,6 +19,7 @@ from algosat.domain import risk
 from algosat.domain.closing import ClosingStep, LineState, next_step
 from algosat.domain.orders import Order, OrderTerms, OrderType
 from algosat.domain.risk import Denial, DenialCode, RiskSnapshot, price_checks
+from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.reconciler import Reconciler
 from algosat.engine.router import Router
 from algosat.engine.sender import Sender
@@ -144,6 +145,11 @@ def uncertain_orders_are_sent_again(patch: Patch) -> None:
     patch.setattr(Sender, "_place", faulty)
 
 
+def orders_that_are_gone_count_as_cancelled(patch: Patch) -> None:
+    patch.setattr(CancelModifySender, "_has_vanished", lambda _sender, _order: True)
+    patch.setattr(CancelModifySender, "_refresh", lambda _sender, _order: True)
+
+
 def refused_exits_are_not_sent_again(patch: Patch) -> None:
     patch.setattr(close_follow._View, "_must_pause", lambda view: view.line.refusals > 0)  # noqa: SLF001
 
@@ -176,6 +182,7 @@ FAULTS: Final[Mapping[State, Callable[[Patch], None]]] = {
     State.STALE: exits_need_a_fresh_quote,
     State.CALENDAR_ENDED: exits_need_the_calendar,
     State.BROKER_SLOW: uncertain_orders_are_sent_again,
+    State.TRADES_LAG: orders_that_are_gone_count_as_cancelled,
     State.BROKER_AWAY: refused_exits_are_not_sent_again,
     State.ENGINE_AWAY: closes_of_an_earlier_engine_are_forgotten,
 }

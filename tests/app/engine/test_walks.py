@@ -208,9 +208,7 @@ class Walk:
     def hide_orders(self) -> None:
         """Leave some orders out of the order book, or none."""
         numbers = list(self.exchange.book)[-12:]
-        self.exchange.hidden = set(
-            self.chance.sample(numbers, min(len(numbers), self.chance.choice([0, 3])))
-        )
+        self.exchange.hidden = set(self.chance.sample(numbers, min(len(numbers), self.chance.choice([0, 3]))))
 
     def change_elsewhere(self) -> None:
         for report in self._alive():
