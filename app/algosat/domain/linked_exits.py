@@ -129,7 +129,7 @@ class LinkedExit:
         """The last day in exchange time on which the stop is placed again."""
         if self.expires_at is None:
             return None
-        return (self.expires_at - timedelta(days=1)).astimezone(EXCHANGE_TIME).date()
+        return _exchange_date(self.expires_at - timedelta(days=1))
 
     def stop_terms(self, quantity: Decimal) -> OrderTerms:
         """Return the stop order for this quantity."""
@@ -443,9 +443,20 @@ def _while_taking_profit(of: LinkedExit, facts: ExitFacts) -> Action:
 def _while_unprotected(of: LinkedExit, facts: ExitFacts) -> Action:
     if _wanted(of, facts) <= 0:
         return _finish(facts, ExitOutcome.STOPPED)
-    if of.expires_at is not None and facts.at >= of.expires_at:
+    if _has_ended(of, facts):
         return End(ExitOutcome.DAY_ENDED)
     return _protect(of, facts, is_retry=True) if _may_try(of, facts) else Wait()
+
+
+def _has_ended(of: LinkedExit, facts: ExitFacts) -> bool:
+    """Return whether the last day of a linked exit is over that waits without a stop.
+
+    The exchange cancels stops when a closing auction begins. Exits of one day end with that day then, too. A
+    stop that was denied is placed again, on whichever day.
+    """
+    if of.expires_at is not None:
+        return facts.at >= of.expires_at
+    return not of.attempts and _exchange_date(of.updated_at) != _exchange_date(facts.at)
 
 
 def _on_the_next_day(of: LinkedExit, facts: ExitFacts) -> Action:
@@ -489,6 +500,10 @@ def _was_just_refused(order: Order, facts: ExitFacts) -> bool:
 def _rests(order: Order) -> bool:
     """Return whether the order is a stop that waits at the broker, with no request under way."""
     return order.status is Status.TRIGGER_PENDING and order.pending is None
+
+
+def _exchange_date(at: datetime) -> date:
+    return at.astimezone(EXCHANGE_TIME).date()
 
 
 def _at_distance(last: Decimal, distance: Decimal, side: Side, tick: Decimal) -> Decimal:

@@ -369,6 +369,21 @@ def test_stop_is_placed_again_on_each_day_until_the_last(days: Walk, is_away: bo
     assert (days.working, days.outcome_of(order), days.held()) == ([], "day_ended", Decimal(10))
 
 
+@pytest.mark.parametrize(("expires_on", "outcome"), [(None, "day_ended"), (MONDAY, None)])
+def test_stop_that_the_exchange_cancels_at_the_closing_auction_ends_with_its_day(
+    days: Walk, expires_on: date | None, outcome: str | None
+) -> None:
+    order = days.place(ExitRequest(Decimal(105), expires_on=expires_on), **stop())
+    days.exchange.clock.at = market_time(20, 10, 1)
+    days.end(order, Status.CANCELLED)
+    days.step(number=3)
+    assert (days.working, days.outcome_of(order)) == ([], None)
+    days.exchange.clock.at = market_time(23, 3, 45)
+    days.step(number=3)
+    assert days.outcome_of(order) == outcome
+    assert len(days.working) == (0 if outcome else 1)
+
+
 def test_stop_whose_trigger_is_passed_over_night_sells_at_the_open(days: Walk) -> None:
     order = days.place(ExitRequest(Decimal(105), expires_on=MONDAY), **stop())
     days.exchange.clock.at = market_time(20, 10, 5)
@@ -853,7 +868,7 @@ def test_stop_works_while_the_broker_refuses_the_exit_of_a_part(
     monkeypatch.setattr(walk.exchange, "place", refuse_market_orders)
     close.close_position(walk.desk, SHARE, CAUSE, terms=CloseTerms(Decimal(4)))
     seconds = 0
-    for _ in range(examples(3)):
+    for _ in range(60):
         walk.step()
         seconds += any(each.status is Status.TRIGGER_PENDING for each in walk.working)
     assert seconds > 40
