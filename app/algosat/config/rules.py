@@ -24,6 +24,7 @@ _PLACEHOLDERS: Final = (
     "change", "example", "placeholder", "secret", "password", "default", "throwaway", "throw-away",
     "insecure", "your-", "xxxxx", "12345", "abcdef",
 )  # fmt: skip
+_COINS_CURRENCY: Final = "USDT"
 _FEWEST_CHARACTERS: Final = 12  # distinct ones; 32 random characters of base64 have about 25
 
 
@@ -80,10 +81,22 @@ def _of_accounts(accounts: Sequence[AccountSettings]) -> Iterator[tuple[str, str
         if account.currency != "INR" and brokerage != "none":
             text = f"charges of {brokerage} are in INR, but the account is in {account.currency}: use none"
             yield f"{key}.charges.brokerage", text
+        if account.broker == "paper":
+            yield from ((f"{key}.{place}", text) for place, text in _of_listings(account))
         if account.credentials is not None:
             other = logins.setdefault((account.broker, account.credentials), name)
             if other != name:
                 yield f"{key}.credentials", f"account {other!r} has the same login at the broker"
+
+
+def _of_listings(account: AccountSettings) -> Iterator[tuple[str, str]]:
+    """Yield the problems of an account whose settings do not fit what its paper market lists."""
+    if account.paper.listings != "coins":
+        return
+    if account.currency != _COINS_CURRENCY:
+        yield "currency", f"the paper market's coins are priced in {_COINS_CURRENCY}: use it"
+    if account.calendar != "always_open":
+        yield "calendar", "the paper market's coins trade round the clock: use always_open"
 
 
 def of_security(file: str, settings: SecurityFile, environment: str) -> Iterator[Problem]:

@@ -112,6 +112,8 @@ class PaperSettings(Section):
     speed: Annotated[float, Field(gt=0, le=1000)]  # market seconds per second
     starting_cash: Amount
     latency_ms: NotNegative
+    # Shares and contracts in INR, or currency pairs in USDT that trade round the clock and state their fees.
+    listings: Literal["shares", "coins"] = "shares"
 
 
 class ChargesSettings(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -111,7 +111,7 @@ class World:
         self.tick()
         return self
 
-    def place(self, symbol: str, side: Side, quantity: int, **options: Any) -> Order:
+    def place(self, symbol: str, side: Side, quantity: int | Decimal, **options: Any) -> Order:
         """Place an order, send it and return its stored state; a limit price makes it a limit order."""
         kind = OrderType.MARKET if options.get("limit_price") is None else OrderType.LIMIT
         terms = OrderTerms(self.desk.account, symbol, side, Decimal(quantity), kind, **options)
@@ -178,10 +178,17 @@ def role_limits() -> dict[str, Any]:
 
 
 @contextmanager
-def open_world(directory: Path, url: str, at: datetime, **limits: Any) -> Iterator[World]:
-    """Open a world on an empty store, with the exchange's calendar and the role's limits or others."""
+def open_world(
+    directory: Path, url: str, at: datetime, *, account: Mapping[str, Any] | None = None, **limits: Any
+) -> Iterator[World]:
+    """Open a world on an empty store, with the exchange's calendar and the role's limits or others.
+
+    `account` changes settings of the account.
+    """
     risk = role_limits() | limits
-    data = algosat_data(directory, database__url=url, risk=risk, accounts__0__calendar="exchange")
+    changed = {"calendar": "exchange", **(account or {})}
+    of_account = {f"accounts__0__{name}": value for name, value in changed.items()}
+    data = algosat_data(directory, database__url=url, risk=risk, **of_account)
     settings = load(write_configuration(directory, data))
     clock = FakeClock(at)
     database = Database(url)

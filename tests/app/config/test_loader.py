@@ -149,6 +149,8 @@ def test_health_must_be_a_public_endpoint(tmp_path: Path) -> None:
         ({"accounts__0__charges__brokerage": "nobody"}, "accounts.0.charges.brokerage"),
         ({"accounts__0__currency": "usd"}, "accounts.0.currency"),
         ({"accounts__0__currency": "USD"}, "accounts.0.charges.brokerage"),  # charges in rupees
+        ({"accounts__0__paper__listings": "coins"}, "accounts.0.currency"),
+        ({"accounts__0__paper__listings": "gold"}, "accounts.0.paper.listings"),
         ({"accounts__0__calendar": "lunar"}, "accounts.0.calendar"),
         ({"accounts__0__broker": "nobody"}, "accounts.0.broker"),
         ({"accounts__0__name": "Paper"}, "accounts.0.name"),

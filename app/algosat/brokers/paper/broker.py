@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -55,13 +56,14 @@ class PaperBroker:
     """One account at the paper exchange."""
 
     name = "paper"
-    capabilities = CAPABILITIES
     quotas: Sequence[Quota] = ()
 
     def __init__(
         self, rules: Rules, store: UnitRunner, *, speed: float, account: str = "paper", now: Clock = clock.now
     ) -> None:
         self.account = account
+        states_fees = any(listing.fee is not None for listing in rules.universe.values())
+        self.capabilities = replace(CAPABILITIES, fees_in_trades=states_fees)
         self._rules = rules
         self._store = store
         self._speed = speed  # trading seconds per second

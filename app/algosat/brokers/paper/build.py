@@ -22,15 +22,16 @@ from algosat.store import ledger
 def paper_rules(paper: PaperSettings, calendar: Calendar) -> Rules:
     """Return the rules of the exchange.
 
-    Listings are those of the release; seed and latency come from the settings. After the end of the calendar
-    every weekday is an ordinary trading day, so that exits are filled.
+    Listings are those of the release; which of them, seed and latency come from the settings. After the end
+    of the calendar every weekday is an ordinary trading day, so that exits are filled.
     """
+    is_of_coins = paper.listings == "coins"
     return Rules(
-        universe=listings.packaged(),
+        universe=listings.packaged_coins() if is_of_coins else listings.packaged(),
         calendar=calendar.assuming_weekdays(),
         seed=paper.seed,
         latency=timedelta(milliseconds=paper.latency_ms),
-        chains=contracts.packaged_chains(),
+        chains=() if is_of_coins else contracts.packaged_chains(),
     )
 
 

@@ -92,6 +92,11 @@ def _fees(order: BookOrder) -> dict[str, Any]:
     return {"fees": fees} if fees else {}
 
 
+def fees_of(data: dict[str, Any]) -> list[tuple[Decimal, str | None]]:
+    """Return the fees of an order's trades, each with its currency."""
+    return [(Decimal(fee), currency) for fee, currency in data.get("fees", {}).values()]
+
+
 def _with_fee(trade: Trade, data: list[Any]) -> Trade:
     fee, currency = data
     return replace(trade, fee=Decimal(fee), fee_currency=currency)

@@ -187,13 +187,13 @@ class Persistence:
         self._opening: dict[str, int] = {}
         self._saved: dict[str, _SymbolState] = {}
 
-    def open(self, day: date, at: datetime) -> tuple[Snapshot | None, Sequence[BookOrder]]:
+    def open(self, day: date, began: datetime, at: datetime) -> tuple[Snapshot | None, Sequence[BookOrder]]:
         """Take the exchange over.
 
         Requests that were on their way to the exchange are lost.
 
-        Returns: the last saved snapshot, None if the exchange never ran; and the orders of `day` together
-        with those of earlier days that are still live.
+        Returns: the last saved snapshot, None if the exchange never ran; and the orders of `day`, which began
+        at `began`, together with those of earlier days that are still live or ended on it.
         """
 
         def work(connection: Connection) -> tuple[dict[str, int], Snapshot | None, Sequence[BookOrder]]:
@@ -205,7 +205,8 @@ class Persistence:
             replace_rows(stored).run(connection, row)
             live = [status.value for status in LIVE]
             table = self._tables.orders
-            orders = self._orders(connection, (table.c.day == day) | table.c.status.in_(live))
+            is_of_day = (table.c.day == day) | (table.c.updated_at >= began)
+            orders = self._orders(connection, is_of_day | table.c.status.in_(live))
             return opening, _snapshot(state, orders), orders
 
         self._opening, saved, orders = self._store.run(work)
@@ -247,6 +248,22 @@ class Persistence:
         """Return the orders with this tag, of any day, oldest first."""
         has_tag = self._tables.orders.c.tag == tag
         return self._store.run(lambda connection: self._orders(connection, has_tag))
+
+    def taken_as_fees(self, day: date, bases: Mapping[str, str]) -> list[TradedQuantity]:
+        """Return what fees have taken out of the holdings. `bases` are the base currencies by symbol."""
+        table = self._tables.orders
+        has_fees = (table.c.symbol.in_(bases), table.c.filled_quantity != 0)
+        query = select(table.c.symbol, table.c.day, table.c.data).where(*self._own(table), *has_fees)
+
+        def work(connection: Connection) -> list[TradedQuantity]:
+            return [
+                TradedQuantity(row.symbol, Product(row.data["terms"]["product"]), -fee, row.day == day)
+                for row in connection.execute(query)
+                for fee, currency in codec.fees_of(row.data)
+                if currency == bases[row.symbol]
+            ]
+
+        return self._store.run(work, durable=False) if bases else []
 
     def traded(self, day: date) -> list[TradedQuantity]:
         """Return what was bought and sold in all, summed by the database: there may be many orders."""

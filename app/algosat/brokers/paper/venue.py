@@ -19,6 +19,7 @@ from typing import Final
 
 from algosat.brokers.paper.persistence import Persistence, Snapshot, TradedQuantity, UnitRunner
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
+from algosat.domain.orders import Validity
 from algosat.exchange import expiry, market
 from algosat.exchange.exchange_events import (
     Answered,
@@ -58,7 +59,7 @@ class Venue:
         self._requests = count(1)
         self._at = now
         self._persistence = Persistence(store, account)
-        saved, orders = self._persistence.open(rules.day(now), now)
+        saved, orders = self._persistence.open(rules.day(now), rules.began(rules.day(now)), now)
         self.rules, self._current = _resumed(rules, saved)
         self._answers: dict[int, tuple[int, Answered]] = {}
         self._unwritten: list[tuple[BookOrder, bool]] = []  # order, and whether to call `on_change`
@@ -88,7 +89,7 @@ class Venue:
                 self._snapshot_due = self._at + _SNAPSHOT_EVERY
                 self._store_whole()
             change = self._changes
-            self._published.drop_before(self.rules.day(self._at))
+            self._published.drop_before(self._day, self._day_began)
         self._write(change)
         return quotes
 
@@ -129,8 +130,15 @@ class Venue:
         return [listing.instrument for listing in self.rules.universe.values()]
 
     def traded(self) -> list[TradedQuantity]:
-        """Return what the account has traded in all, expired contracts left out: those are settled."""
-        return [each for each in self._persistence.traded(self._day) if each.symbol not in self._settlements]
+        """Return what the account has traded in all, less what fees took out of what it bought.
+
+        Expired contracts are left out: those are settled.
+        """
+        listed = (listing.instrument for listing in self.rules.universe.values() if listing.fee is not None)
+        bases = {each.symbol: each.base_currency for each in listed if each.base_currency is not None}
+        fees = self._persistence.taken_as_fees(self._day, bases)
+        traded = [*self._persistence.traded(self._day), *fees]
+        return [each for each in traded if each.symbol not in self._settlements]
 
     def settlements(self) -> Sequence[FinalSettlement]:
         """Return the final settlements of expired contracts that are stored."""
@@ -223,14 +231,16 @@ class _PublishedOrders:
                 self._orders[order.id] = order
                 self._by_tag.setdefault(order.tag, order.id)
 
-    def drop_before(self, day: date) -> None:
-        """Drop orders of earlier days that are no longer live."""
+    def drop_before(self, day: date, began: datetime) -> None:
+        """Drop orders of earlier days that are no longer live, and did not outlast their day to this one."""
         with self._lock:
             if day == self._day:
                 return
             self._day = day
             self._orders = {
-                number: order for number, order in self._orders.items() if order.day >= day or order.is_live
+                number: order
+                for number, order in self._orders.items()
+                if order.day >= day or order.is_live or _ended_since(began, order)
             }
             self._by_tag = {tag: number for tag, number in self._by_tag.items() if number in self._orders}
 
@@ -261,3 +271,7 @@ def _resumed(rules: Rules, saved: Snapshot | None) -> tuple[Rules, Snapshot]:
     rules = expiry.relist(rules, paths, sorted(unsettled))
     listed = {symbol: saved.paths[symbol] for symbol in rules.universe if symbol not in paths}
     return rules, Snapshot(saved.market, {**paths, **listed}, saved.settlements)
+
+
+def _ended_since(began: datetime, order: BookOrder) -> bool:
+    return order.terms.validity is Validity.GTC and order.updated_at >= began
