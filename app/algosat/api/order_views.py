@@ -188,7 +188,10 @@ class TradeView(Output):
     """One fill of an order."""
 
     id: Annotated[str, Field(examples=["T-000009"])]
-    """The broker's id of the trade."""
+    """The broker's number of the trade, with `@` and the order's id if another order has that number.
+
+    A trade whose id begins with `inferred-` stands in for trades that the broker has not stated yet.
+    """
     order_id: OrderId
     account: AccountName
     symbol: InstrumentSymbol
@@ -198,7 +201,7 @@ class TradeView(Output):
     side: Side
     """Side of the order."""
     quantity: Quantity
-    """Quantity traded."""
+    """Quantity traded; negative for the counterpart that cancels an inferred trade."""
     price: Price
     """Price per unit."""
     realised: Annotated[Money, Field(examples=["0"])]
