@@ -11,18 +11,24 @@ import pytest
 from flask import Flask
 
 from algosat.api.all_routes import ROUTES
+from algosat.api.baskets import Basket, TargetPosition
+from algosat.api.closes import AllPositions, PositionSelection
 from algosat.api.context import NAME
+from algosat.api.orders import AccountOrder, NewOrder
+from algosat.api.request_models import Input
 from algosat.app import create_app
 from algosat.config.loader import load
 from algosat.engine.quotes import replace_instruments
 from algosat.store import ledger
+from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.trading.desk import Desk, Desks
 from tests.app import fakes
 from tests.app.builders import account_data, algosat_data, write_configuration
 from tests.app.client import Client, problem_of
-from tests.app.desks import SHARE, buy, hold, instruments, order_now, set_prices
+from tests.app.desks import SHARE, accepted, buy, hold, instruments, order_now, set_prices
 
 LIMIT: dict[str, Any] = {"type": "limit", "limit_price": "100"}
+ORDER = {"symbol": SHARE, "side": "buy", "quantity": "5", **LIMIT}
 # Routes about one account whose query or body does not name it, and what tells the account instead.
 BY_ID = {
     "GET /orders/{order_id}", "GET /orders/{order_id}/linked", "GET /orders/{order_id}/events",
@@ -76,6 +82,38 @@ def test_order_is_cancelled_by_its_id_whatever_its_account(trader: Client, desks
     order = trader.place(account="dollars", **LIMIT).json["id"]
     assert trader.delete(f"/orders/{order}").json["status"] == "cancelled"
     assert order_now(desks.first, order).status == "cancelled"
+
+
+@pytest.mark.sqlite  # whose wake-ups are sockets
+def test_request_about_an_order_wakes_the_lane_of_its_account(
+    trader: Client, desks: Desks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, dollars = desks
+    order = accepted(dollars, buy(dollars, "10"))
+    notified: list[str] = []
+    monkeypatch.setattr(
+        SocketNotifier, "notify", lambda _self, channel, _message="": notified.append(channel)
+    )
+    trader.patch(f"/orders/{order.id}", json={"quantity": "9"})
+    trader.delete(f"/orders/{order.id}")
+    assert notified == [dollars.engine_channel] * 2
+    assert dollars.engine_channel != desks.first.engine_channel
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        NewOrder.model_validate(ORDER),
+        AccountOrder.model_validate(ORDER),
+        Basket.model_validate({"orders": (ORDER,)}),
+        TargetPosition.model_validate({"symbol": SHARE, "quantity": "5"}),
+        PositionSelection(),
+        AllPositions(),
+    ],
+    ids=lambda body: type(body).__name__,
+)
+def test_body_without_an_account_is_hashed_as_by_a_release_before_accounts(body: Input) -> None:
+    assert "account" not in str(body.model_dump())
 
 
 @pytest.mark.parametrize(
