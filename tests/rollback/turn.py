@@ -33,6 +33,7 @@ def main() -> None:
     versions = _prepare(directory)
     with _running(directory, "engine", "run"), _running(directory, "serve"):
         _trade(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30))
+        _adjust(directory)
     print(f"{versions.strip()}: {_algosat(directory, 'store', 'verify').strip()}")
 
 
@@ -56,13 +57,23 @@ def _trade(client: httpx.Client) -> None:
     held = client.get("/positions").raise_for_status().json()["items"]
     if client.get("/trades").raise_for_status().json()["items"]:  # not the first turn
         assert len(working) == 1, working
-        assert [it["quantity"] for it in held if it["quantity"] != "0"] == ["10"], held
+        quantities = [it["quantity"] for it in held if it["symbol"] == "ALPHA-EQ"]
+        assert [each for each in quantities if each != "0"] == ["10"], held
         client.delete(f"/orders/{working[0]['id']}").raise_for_status()
         _place(client, "sell", "10", "filled")
     _place(client, "buy", "10", "filled")
     last = client.get("/quotes/ALPHA-EQ").raise_for_status().json()["last"]
     resting = str(round(float(last) * 0.97, 1))
     _place(client, "buy", "5", "open", type="limit", limit_price=resting)
+
+
+def _adjust(directory: Path) -> None:
+    """Adjust a position and the cash, if this release can: the earlier one must replay that, too."""
+    if "  book " not in _algosat(directory, "--help"):
+        return
+    position = ("--symbol", "BRAVO-EQ", "--product", "delivery", "--quantity", "5", "--price", "90.5")
+    more = ("--strategy", "external", "--cash", "-12.34", "--reason", "a turn of the rollback")
+    _algosat(directory, "book", "adjust", *position, *more)
 
 
 def _place(client: httpx.Client, side: str, quantity: str, expected: str, **more: Any) -> None:
