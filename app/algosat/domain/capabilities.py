@@ -26,12 +26,8 @@ class Capabilities:
     products: frozenset[Product]
     currencies: frozenset[str] | None  # of its accounts; None: any
     tag_length: int  # the longest tag that comes back in the order book; 0: the broker has no tags
-    finds_by_tag: (
-        bool  # `find` needs no more than the tag; otherwise it needs the broker's number, or the book
-    )
-    replace_keeps_number: (
-        bool  # a modified order keeps its number; otherwise `OrderReport.replaces` links them
-    )
+    finds_by_tag: bool  # `find` needs only the tag; otherwise the broker's number, or the book
+    replace_keeps_number: bool  # after a modification; otherwise `OrderReport.replaces` is set
     max_modifications: int | None  # of one order; None: no limit; 0: orders cannot be modified
     pushes_reports: bool  # changes are pushed; otherwise only the order book shows them
     book_needs_hint: bool  # the order book is read by symbol or number: `BookHint` must name them

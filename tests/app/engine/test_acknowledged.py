@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
@@ -64,6 +64,13 @@ def test_pushed_report_opens_an_acknowledged_order(rig: EngineRig) -> None:
     order = rig.send(buy(rig.desk))
     rig.components.report_processor.process([rig.exchange.book["B1"]])
     assert order_now(rig.desk, order).status is Status.OPEN
+
+
+def test_report_without_a_tag_opens_the_order_that_was_acknowledged_with_its_number(rig: EngineRig) -> None:
+    order = rig.send(buy(rig.desk))
+    rig.components.report_processor.process([replace(rig.exchange.book["B1"], tag=None)])
+    assert order_now(rig.desk, order).status is Status.OPEN
+    assert [each.id for each in rig.working()] == [order.id]
 
 
 def test_acknowledgement_that_comes_after_the_push_changes_nothing(rig: EngineRig) -> None:
