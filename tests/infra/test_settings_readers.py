@@ -16,8 +16,7 @@ PACKAGE = ROOT / "app" / "algosat"
 SECTION_VARIABLES = {"account", "algosat", "control", "limits", "rules", "settings", "thresholds", "watch"}
 # Settings that no module reads by their name.
 EXEMPT = {
-    "encryption.key_rotation_days": "reserved, as encryption.keys",
-    "encryption.keys": "reserved for the credentials of brokers, which are to be stored encrypted",
+    "encryption.key_rotation_days": "reserved for a reminder; nothing stays encrypted for long",
     "logging.backup_count": "logrotate's, from the same inventory variable",
     "logging.max_size": "logrotate's, from the same inventory variable",
     "accounts.credentials": "for the adapters of real brokers",

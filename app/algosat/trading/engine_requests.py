@@ -28,6 +28,7 @@ from algosat.errors import (
     BrokerSilent,
     BrokerUncertain,
     BrokerUnsupported,
+    ConfigurationError,
     EngineAbsent,
     EngineBusy,
 )
@@ -159,7 +160,10 @@ class EngineRequests:
             self._writer.run(lambda connection: engine_requests.remove(connection, request.id), durable=False)
         if request.answer is None:
             self._fail_unanswered(request)
-        answer = self._encryption.decrypt(request.answer)
+        try:
+            answer = self._encryption.decrypt(request.answer)
+        except ConfigurationError as error:  # the keys are being rotated
+            raise _busy(error.detail) from error
         if "error" in answer:
             raise _error_from(answer["error"])
         return answer["data"]

@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from algosat.brokers.base import CallKind, Period, Quota
@@ -32,11 +34,13 @@ from algosat.errors import (
     EngineBusy,
 )
 from algosat.store import audit, engine_requests
+from algosat.store.encryption import Encryption
 from algosat.store.engine_requests import EngineRequest
 from algosat.store.leader_lock import NotLeading
 from algosat.store.tables import engine_requests as table
 from algosat.trading.desk import Desk
 from algosat.trading.engine_requests import MOST_WAITING, CandlesWanted, EngineRequests, RequestKind
+from tests.app.builders import FERNET_KEY
 from tests.app.desks import CAUSE, buy
 from tests.app.engine.rig import EngineRig, build_rig, heartbeat_of
 from tests.app.events import PATIENCE, wait_for
@@ -190,6 +194,18 @@ def test_deadline_that_passes_before_the_answer_is_a_timeout_and_leaves_no_row(
     monkeypatch.setattr(engine_requests, "answer", lambda *_: False)  # the answer comes too late
     with pytest.raises(BrokerSilent, match="did not answer within 5 s"):
         ask(requests, desk, running.components.requests.step)
+    assert rows(desk) == []
+
+
+def test_while_the_keys_are_rotated_the_answer_says_when_to_ask_again(
+    running: EngineRig, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = Encryption([SecretStr(Fernet.generate_key().decode()), SecretStr(FERNET_KEY)])
+    requests = EngineRequests(desk.database, desk.writer, desk.notifier, ENCRYPTION, desk.clock)
+    monkeypatch.setattr(running.components.requests, "_encryption", newer)
+    with pytest.raises(EngineBusy, match="restart all services") as found:
+        ask(requests, desk, running.components.requests.step)
+    assert found.value.headers["Retry-After"]
     assert rows(desk) == []
 
 
