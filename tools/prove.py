@@ -56,6 +56,12 @@ PARTS = (
         lines("^seed", "^orders", "^requests repeated", "^processes killed", "^findings"),
     ),
     Part(
+        "chaos-accounts",
+        "the same on two accounts, with the faults on one: the other's orders are not delayed",
+        ("python", "-m", "tests.chaos", "--orders", "2000", "--kills", "200", "--accounts", "2"),
+        lines("^seed", "^orders", "^requests repeated", "^processes killed", "^findings", "95th percentile"),
+    ),
+    Part(
         "properties",
         "every property of the domain, the exchange and the store, with 40 times as many random examples",
         (*_PYTEST, *_property_tests()),
