@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from algosat.config.settings import Settings
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.domain.orders import EventKind, Order, OrderEvent, OrderTerms, OrderType, Side, Trade
-from algosat.engine.quotes import QuoteBoard, replace_instruments
+from algosat.engine.quotes import QuoteBoard
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.database import Database
@@ -24,6 +24,7 @@ from algosat.store.writer import Writer
 from algosat.trading import desk as desks
 from algosat.trading import place
 from algosat.trading.desk import Desk
+from algosat.trading.instrument_list import InstrumentSwap
 from tests.app.fakes import FakeClock
 
 CAUSE = Cause("tester", "correlation-1")
@@ -42,6 +43,12 @@ def instruments() -> list[Instrument]:
             FUTURE, "Nova", InstrumentKind.FUTURE, "derivatives", Decimal("0.05"), Decimal(50), Decimal(1000)
         ),
     ]
+
+
+def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
+    """Store the instruments that a broker lists, in all pieces."""
+    for _ in InstrumentSwap(desk, listed).pieces():
+        pass
 
 
 def quote_of(symbol: str, at: datetime, last: str = "100", **differences: Decimal | str) -> Quote:

@@ -23,15 +23,16 @@ from algosat.brokers.paper.venue import Venue
 from algosat.cli import cli
 from algosat.domain.orders import Order, OrderChange
 from algosat.engine.heartbeat import EngineHeartbeat
-from algosat.engine.quotes import QuoteBoard, replace_instruments
+from algosat.engine.quotes import QuoteBoard
 from algosat.store import writer
 from algosat.store.database import Database
+from algosat.trading.instrument_list import InstrumentSwap
 
 T = TypeVar("T")
 
 # Units of work that write prices and heartbeats, which are not part of an order's processing.
 NOT_COUNTED: Final = tuple(
-    each.__qualname__ for each in (QuoteBoard, EngineHeartbeat, replace_instruments, Venue.pass_time)
+    each.__qualname__ for each in (QuoteBoard, EngineHeartbeat, InstrumentSwap, Venue.pass_time)
 )
 
 

@@ -70,6 +70,16 @@ class AlertKind(StrEnum):
         "A report of the broker could not be booked; the order may have fills that are not in the books.",
         False,
     )
+    INSTRUMENTS_SKIPPED = (
+        "instruments.skipped",
+        Severity.WARNING,
+        "The broker's list of instruments has rows that cannot be used; those instruments are not listed.",
+    )
+    INSTRUMENTS_MISSING = (
+        "instruments.missing",
+        Severity.ERROR,
+        "The broker lists less than half the instruments of before; none is removed from the store.",
+    )
     CALENDAR_ENDING = (
         "calendar.ending",
         Severity.WARNING,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
 from algosat.brokers.base import Broker, Feed, FeedChange, FeedState
 from algosat.clock import has_come
@@ -21,17 +21,10 @@ from algosat.monitoring import correlation
 from algosat.store import gtt_orders, queries
 from algosat.store.audit import Cause
 from algosat.store.row_writes import replace_rows
-from algosat.store.rows import instrument_data
-from algosat.store.tables import (
-    closing_prices,
-    former_instruments,
-    instruments,
-    quotes,
-    strategies,
-    strategy_versions,
-)
+from algosat.store.tables import closing_prices, quotes, strategies, strategy_versions
 from algosat.trading import alerts
 from algosat.trading.desk import Desk
+from algosat.trading.instrument_list import InstrumentSwap
 
 FLUSH_EVERY: Final = timedelta(milliseconds=500)
 _LOOK_EVERY: Final = timedelta(seconds=5)
@@ -206,52 +199,32 @@ class InstrumentList:
         self._desk, self._broker = desk, broker
         self._next = desk.clock()
         self._stored: list[Instrument] = []
+        self._pieces: Iterator[None] | None = None  # of the swap under way
 
     def step(self) -> None:
-        """Read the broker's list if that is due, and store it if it has changed."""
+        """Read the broker's list if that is due. If it has changed, store it, one piece in each step."""
+        self._pieces = self._pieces or self._begin()
+        if self._pieces is None:
+            return
+        try:
+            next(self._pieces)
+        except StopIteration:
+            self._pieces = None
+        except Exception:
+            self._pieces, self._stored = None, []  # it starts again
+            raise
+
+    def _begin(self) -> Iterator[None] | None:
+        """Begin a swap. Return its pieces; None if none is due, or the list has not changed."""
         now = self._desk.clock()
         if not has_come(self._next, now, within=_LIST_EVERY):
-            return
+            return None
         self._next = now + _LIST_EVERY
         listed = list(self._broker.instruments())
-        if listed != self._stored:
-            replace_instruments(self._desk, listed)
-            self._stored = listed
-
-
-def replace_instruments(desk: Desk, listed: Sequence[Instrument]) -> None:
-    """Replace the instruments in the store by those that the broker lists.
-
-    Those of open positions and working orders that it does not list are kept as former instruments.
-    """
-
-    def unit(connection: Connection) -> None:
-        _keep_former(connection, desk, {each.symbol for each in listed})
-        connection.execute(delete(instruments).where(instruments.c.venue == desk.venue))
-        if listed:
-            rows = [
-                {"venue": desk.venue, **{name: getattr(each, name) for name in Instrument.__slots__}}
-                for each in listed
-            ]
-            connection.execute(insert(instruments), rows)
-
-    desk.writer.run(unit)
-
-
-def _keep_former(connection: Connection, desk: Desk, listed: AbstractSet[str]) -> None:
-    held = {position.symbol for position in queries.open_positions(connection, desk.account)}
-    working = {order.terms.symbol for order in queries.working(connection, desk.account)}
-    former = {
-        symbol: queries.instrument(connection, desk.venue, symbol) for symbol in (held | working) - listed
-    }
-    connection.execute(delete(former_instruments).where(former_instruments.c.venue == desk.venue))
-    rows = [
-        {"venue": desk.venue, "symbol": symbol, "data": instrument_data(instrument)}
-        for symbol, instrument in former.items()
-        if instrument is not None
-    ]
-    if rows:
-        connection.execute(insert(former_instruments), rows)
+        if listed == self._stored:
+            return None
+        self._stored = listed
+        return InstrumentSwap(self._desk, listed).pieces()
 
 
 def _row(quote: Quote) -> dict[str, Any]:

@@ -11,10 +11,9 @@ import pytest
 
 from algosat.api.context import Services
 from algosat.domain.orders import EventKind, Order
-from algosat.engine.quotes import replace_instruments
 from algosat.store import ledger, queries
 from algosat.trading.desk import Desk
-from tests.app.desks import advance, instruments, set_prices
+from tests.app.desks import advance, instruments, replace_instruments, set_prices
 from tests.app.events import PATIENCE
 
 

@@ -18,14 +18,22 @@ from algosat.api.orders import AccountOrder, NewOrder
 from algosat.api.request_models import Input
 from algosat.app import create_app
 from algosat.config.loader import load
-from algosat.engine.quotes import replace_instruments
 from algosat.store import ledger
 from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.trading.desk import Desk, Desks
 from tests.app import fakes
 from tests.app.builders import account_data, algosat_data, write_configuration
 from tests.app.client import Client, problem_of
-from tests.app.desks import SHARE, accepted, buy, hold, instruments, order_now, set_prices
+from tests.app.desks import (
+    SHARE,
+    accepted,
+    buy,
+    hold,
+    instruments,
+    order_now,
+    replace_instruments,
+    set_prices,
+)
 
 LIMIT: dict[str, Any] = {"type": "limit", "limit_price": "100"}
 ORDER = {"symbol": SHARE, "side": "buy", "quantity": "5", **LIMIT}

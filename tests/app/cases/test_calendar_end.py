@@ -13,13 +13,12 @@ import pytest
 
 from algosat.domain.calendar import Calendar, ExchangeCalendar
 from algosat.domain.orders import ModifyRequest, Side, Status
-from algosat.engine.quotes import replace_instruments
 from algosat.engine.schedule import watch_calendar
 from algosat.store import queries
 from algosat.trading import calendar_changes, close, modify
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import World, ist
-from tests.app.desks import CAUSE
+from tests.app.desks import CAUSE, replace_instruments
 
 SYMBOL = "ALPHA-EQ"
 

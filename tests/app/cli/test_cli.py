@@ -16,13 +16,12 @@ from click.testing import CliRunner, Result
 from algosat.cli import cli, main
 from algosat.cli.base import Chosen
 from algosat.domain.alert_kinds import AlertKind
-from algosat.engine.quotes import replace_instruments
 from algosat.errors import AlgosatError, NotFound
 from algosat.store import ledger
 from algosat.trading import activity, close, halts
 from algosat.trading.alerts import open_alert
 from tests.app.builders import algosat_data, write_configuration
-from tests.app.desks import CAUSE, hold, instruments, set_prices
+from tests.app.desks import CAUSE, hold, instruments, replace_instruments, set_prices
 
 Run = Callable[..., Result]
 

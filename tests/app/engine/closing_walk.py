@@ -26,7 +26,7 @@ from algosat.domain.linked_requests import ExitRequest
 from algosat.domain.orders import ModifyRequest, OrderTerms, OrderType, Product, Side, Status
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.scope import ACCOUNT, Scope
-from algosat.engine.quotes import QuoteBoard, replace_instruments
+from algosat.engine.quotes import QuoteBoard
 from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, NotFound
 from algosat.store import ledger, queries
 from algosat.store import linked_exits as stored_exits
@@ -36,7 +36,7 @@ from algosat.store.writer import Writer
 from algosat.trading import cancel, close, halts, linked_exits, modify, place
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, instruments, quote_of
+from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, instruments, quote_of, replace_instruments
 from tests.app.engine.market import Line, Market
 from tests.app.engine.rig import build_rig
 from tests.app.fakes import FakeClock

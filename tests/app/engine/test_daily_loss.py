@@ -16,7 +16,6 @@ from algosat.domain.orders import Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT, Scope
 from algosat.engine.daily_loss import DailyLossWatch
-from algosat.engine.quotes import replace_instruments
 from algosat.monitoring.metrics import REGISTRY
 from algosat.store import audit
 from algosat.store.tables import heartbeats, quotes
@@ -31,6 +30,7 @@ from tests.app.desks import (
     instruments,
     open_alerts,
     open_desk,
+    replace_instruments,
     sell,
     set_prices,
 )

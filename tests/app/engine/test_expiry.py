@@ -18,7 +18,6 @@ from algosat.domain.orders import PendingRequest, Product, Side, Status, Validit
 from algosat.domain.positions import Position
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.scope import ACCOUNT
-from algosat.engine.quotes import replace_instruments
 from algosat.errors import BrokerNotReached
 from algosat.store import queries
 from algosat.store.verify.verify import verify
@@ -35,6 +34,7 @@ from tests.app.desks import (
     open_alerts,
     open_desk,
     order_now,
+    replace_instruments,
     set_prices,
 )
 from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault

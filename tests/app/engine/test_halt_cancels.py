@@ -12,12 +12,22 @@ import pytest
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, ModifyRequest, Order, PendingRequest, Product, Side, Status
 from algosat.domain.scope import Scope
-from algosat.engine.quotes import replace_instruments
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from algosat.store import audit, queries
 from algosat.trading import cancel, halts, modify
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, FUTURE, advance, buy, hold, instruments, order_now, sell, set_prices
+from tests.app.desks import (
+    CAUSE,
+    FUTURE,
+    advance,
+    buy,
+    hold,
+    instruments,
+    order_now,
+    replace_instruments,
+    sell,
+    set_prices,
+)
 from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock

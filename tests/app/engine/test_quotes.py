@@ -6,11 +6,11 @@ import pytest
 
 from algosat.brokers.base import Feed, FeedChange, FeedState
 from algosat.domain.orders import Status
-from algosat.engine.quotes import FeedWatch, QuoteBoard, replace_instruments
+from algosat.engine.quotes import FeedWatch, QuoteBoard
 from algosat.errors import BrokerNotReached
 from algosat.store import queries
 from algosat.trading.desk import Desk
-from tests.app.desks import SECOND, SHARE, buy, hold, instruments, open_alerts, quote_of
+from tests.app.desks import SECOND, SHARE, buy, hold, instruments, open_alerts, quote_of, replace_instruments
 from tests.app.engine.rig import EngineRig, failing
 from tests.app.fakes import FakeClock
 

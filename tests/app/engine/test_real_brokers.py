@@ -16,7 +16,6 @@ from algosat.domain.orders import ModifyRequest, Order, OrderType, Product, Side
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk import DenialCode
-from algosat.engine.quotes import replace_instruments
 from algosat.errors import BrokerError, BrokerOrderGone, BrokerRejected, BrokerUncertain
 from algosat.store import queries
 from algosat.store.tables import quotes, trades
@@ -32,6 +31,7 @@ from tests.app.desks import (
     instruments,
     open_alerts,
     order_now,
+    replace_instruments,
     sell,
     set_prices,
 )

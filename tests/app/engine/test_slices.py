@@ -14,12 +14,21 @@ from algosat.config.settings import Settings
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import Order, Side, Status
 from algosat.domain.reason_codes import EngineCode
-from algosat.engine.quotes import replace_instruments
 from algosat.errors import BrokerNotReached, BrokerRejected
 from algosat.store.tables import alerts
 from algosat.trading import halts, slicing
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, SECOND, buy, hold, instruments, open_desk, order_now, terms_of
+from tests.app.desks import (
+    CAUSE,
+    SECOND,
+    buy,
+    hold,
+    instruments,
+    open_desk,
+    order_now,
+    replace_instruments,
+    terms_of,
+)
 from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock

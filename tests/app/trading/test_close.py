@@ -19,7 +19,6 @@ from algosat.domain.orders import (
     create,
 )
 from algosat.domain.reason_codes import EngineCode
-from algosat.engine.quotes import replace_instruments
 from algosat.errors import Conflict, InvalidBody, NothingToClose
 from algosat.store import ledger, queries
 from algosat.trading import alerts, cancel, close, close_follow, close_records, halts
@@ -39,6 +38,7 @@ from tests.app.desks import (
     hold,
     instruments,
     order_now,
+    replace_instruments,
     sell,
     set_prices,
     terms_of,

@@ -10,12 +10,21 @@ from algosat.config.settings import Settings
 from algosat.domain.orders import Product, Side, Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import Scope
-from algosat.engine.quotes import replace_instruments
 from algosat.store.verify.verify import verify
 from algosat.trading import limits, slicing
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
-from tests.app.desks import CAUSE, FUTURE, SHARE, buy, hold, instruments, open_desk, terms_of
+from tests.app.desks import (
+    CAUSE,
+    FUTURE,
+    SHARE,
+    buy,
+    hold,
+    instruments,
+    open_desk,
+    replace_instruments,
+    terms_of,
+)
 from tests.app.fakes import FakeClock
 
 UNLIMITED: dict[str, Any] = {

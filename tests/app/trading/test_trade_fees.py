@@ -13,14 +13,13 @@ from algosat.domain.closing import LineState
 from algosat.domain.instruments import Instrument
 from algosat.domain.orders import EventKind, OrderEvent, Side, Trade
 from algosat.domain.positions import Position
-from algosat.engine.quotes import replace_instruments
 from algosat.exchange import listings
 from algosat.store import ledger, queries
 from algosat.store.tables import other_fees, positions, trades
 from algosat.store.verify.verify import verify
 from algosat.trading import close, close_follow, close_records, place
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, advance, instruments, set_prices, terms_of
+from tests.app.desks import CAUSE, advance, instruments, replace_instruments, set_prices, terms_of
 
 PAIR = "ALPHA-EQ"  # priced by `set_prices`
 
