@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.unit("algosat", "algosat-engine", "algosat-strategies")
 
 PASSWORD = "Gr8-helper-of-the-desk"
 MASKED = {"secret_key", "previous_secret_keys", "keys", "url"}
+COMBINED = {"accounts"}  # from two variables
+PARTS = ("charges", "limits", "paper")  # of an account, combined key by key
 
 
 @pytest.fixture
@@ -46,9 +49,33 @@ def test_every_setting_has_the_value_of_the_inventory(trader: Trader, variables:
     wrong = {
         it["inventory_variable"]: it["value"]
         for (_, name), it in found.items()
-        if name not in MASKED and comparable(it["value"]) != comparable(variables[it["inventory_variable"]])
+        if name not in MASKED | COMBINED
+        and comparable(it["value"]) != comparable(variables[it["inventory_variable"]])
     }
     assert wrong == {}
+
+
+def test_accounts_have_the_values_of_the_inventory_and_else_the_defaults(
+    trader: Trader, variables: Variables
+) -> None:
+    shown = trader.get_json("/config/summary")["settings"]["general"]["accounts"]["value"]
+    defaults = variables["algosat_account_defaults"]
+    for account, given in zip(shown, variables["algosat_accounts"], strict=True):
+        parts = {name: {**defaults[name], **given.get(name, {})} for name in PARTS}
+        assert lacking(account, {**defaults, **given, **parts}) == {}
+
+
+def lacking(shown: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is expected and not shown."""
+    return {
+        name: value
+        for name, value in expected.items()
+        if (
+            lacking(shown[name], value)
+            if isinstance(value, Mapping)
+            else comparable(shown[name]) != comparable(value)
+        )
+    }
 
 
 def test_secrets_are_not_shown(trader: Trader, variables: Variables) -> None:
