@@ -123,8 +123,8 @@ def with_inferred_fill(
     the order accepts, otherwise the last price of its symbol.
     """
     quantity = report.filled_quantity - order.filled_quantity
-    price = _missing_price(connection, desk, order, report, quantity)
-    if quantity <= 0 or price is None:
+    price = _missing_price(connection, desk, order, report, quantity) if quantity > 0 else None
+    if price is None:
         return None
     trade = inferred_trade(order, quantity, price, report.at)
     return replace(report, trades=(*report.trades, trade))
@@ -195,7 +195,8 @@ def _row_of(connection: Connection, desk: Desk, report: OrderReport) -> Any:
     """
     if report.tag is not None:
         row = _BY_ID.first(connection, order_id=report.tag)
-        if row is not None and (
+        is_ours = row is not None and row.account == desk.account
+        if is_ours and (
             row.broker_order_id in (None, report.broker_order_id) or _replaces(connection, row, report)
         ):
             return row
@@ -203,7 +204,14 @@ def _row_of(connection: Connection, desk: Desk, report: OrderReport) -> Any:
         row = None if number is None else _with_number(connection, desk, report, number)
         if row is not None:
             return row
-    return _BY_ID.first(connection, order_id=_imported_id(report))
+    imported = (_BY_ID.first(connection, order_id=each) for each in _ids_of_import(desk, report))
+    return next((row for row in imported if row is not None and _is_about(desk, report, row)), None)
+
+
+def _is_about(desk: Desk, report: OrderReport, row: Any) -> bool:
+    """Return whether the order may be the reported one: numbers are equal at other brokers and used again."""
+    terms = report.terms
+    return (row.account, row.symbol, row.side) == (desk.account, terms.symbol, terms.side.value)
 
 
 def _with_number(connection: Connection, desk: Desk, report: OrderReport, number: str) -> Any:
@@ -226,7 +234,7 @@ def _import(connection: Connection, desk: Desk, report: OrderReport) -> tuple[Or
     """Store an external order. It counts in the book, and the engine never changes it."""
     cause = Cause(ACTOR, report.broker_order_id)
     terms = replace(report.terms, account=desk.account, strategy=_strategy_of(connection, desk, report.terms))
-    order = create(_imported_id(report), terms, desk.clock(), external=True)
+    order = create(_free_id(connection, desk, report), terms, desk.clock(), external=True)
     data = {"broker_order_id": report.broker_order_id, "tag": report.tag}
     audit.append(connection, order.created_at, "broker.order_imported", order.id, cause, data)
     _log.warning("order_imported", order=order.id, broker_order=report.broker_order_id, tag=report.tag)
@@ -243,10 +251,24 @@ def _strategy_of(connection: Connection, desk: Desk, terms: OrderTerms) -> str |
     return None if held * terms.side.sign < 0 else EXTERNAL
 
 
-def _imported_id(report: OrderReport) -> str:
-    """Return an id derived from the broker's, so that an external order is imported only once."""
-    digest = hashlib.sha256(report.broker_order_id.encode()).digest()
-    return "a" + base64.b32encode(digest).decode().lower()[:17]
+def _free_id(connection: Connection, desk: Desk, report: OrderReport) -> str:
+    """Return the id of an order to import."""
+    first, other = _ids_of_import(desk, report)
+    return first if _BY_ID.first(connection, order_id=first) is None else other
+
+
+def _ids_of_import(desk: Desk, report: OrderReport) -> tuple[str, str]:
+    """Return the ids under which an external order is imported, so that it is imported only once.
+
+    The first is the only one that releases before accounts know. The other one is used if an order of another
+    account, or an earlier order, has the same number.
+    """
+    number, terms = report.broker_order_id, report.terms
+    return _hashed(number), _hashed(f"{desk.account} {number} {terms.symbol} {terms.side}")
+
+
+def _hashed(text: str) -> str:
+    return "a" + base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:17]
 
 
 def _booked(connection: Connection, order: Order) -> Mapping[str, Trade]:

@@ -21,6 +21,7 @@ from algosat.store import queries
 from algosat.store.tables import quotes, trades
 from algosat.store.verify.verify import verify
 from algosat.trading import account_book, cancel, close, funds, modify
+from algosat.trading.apply_report import apply_report
 from algosat.trading.desk import Desk
 from tests.app.desks import (
     CAUSE,
@@ -31,6 +32,7 @@ from tests.app.desks import (
     instruments,
     open_alerts,
     order_now,
+    other_account,
     replace_instruments,
     sell,
     set_prices,
@@ -54,6 +56,41 @@ def unlist(desk: Desk, symbol: str) -> None:
 
 def delete_quote(desk: Desk, symbol: str) -> None:
     desk.writer.run(lambda connection: connection.execute(delete(quotes).where(quotes.c.symbol == symbol)))
+
+
+# --- equal order numbers of two accounts, or of two instruments -------------------------------------
+
+
+def imported(desk: Desk, report: OrderReport) -> Order:
+    return desk.writer.run(lambda connection: apply_report(connection, desk, report)).order
+
+
+def test_external_orders_of_two_accounts_with_one_number_are_two_orders(rig: EngineRig) -> None:
+    other = other_account(rig.desk)
+    report = external_report("77", Trade("T1", Decimal(10), Decimal(100), rig.desk.clock()))
+    for _ in range(2):  # the second time, both are known
+        found = [imported(desk, report) for desk in (rig.desk, other)]
+        assert [order.terms.account for order in found] == [rig.desk.account, other.account]
+        assert [held(desk) for desk in (rig.desk, other)] == [10, 10]
+
+
+def test_number_that_is_used_again_for_another_instrument_is_another_order(rig: EngineRig) -> None:
+    report = external_report("77", Trade("T1", Decimal(10), Decimal(100), rig.desk.clock()))
+    first = imported(rig.desk, report)
+    trade = Trade("T2", Decimal(10), Decimal(100), rig.desk.clock())
+    again = replace(report, terms=replace(report.terms, symbol=SECOND), trades=(trade,))
+    second = imported(rig.desk, again)
+    assert second.id != first.id
+    assert imported(rig.desk, again).id == second.id
+    assert [held(rig.desk, symbol) for symbol in (SHARE, SECOND)] == [10, 10]
+
+
+def test_tag_of_another_accounts_order_names_no_order_of_this_one(rig: EngineRig) -> None:
+    other, order = other_account(rig.desk), rig.send(buy(rig.desk))
+    trade = Trade("T1", Decimal(10), Decimal(100), rig.desk.clock())
+    external = imported(other, external_report("B1", trade, status=Status.FILLED, tag=order.id))
+    assert (external.terms.account, external.external) == (other.account, True)
+    assert order_now(rig.desk, order).status is Status.OPEN
 
 
 # --- one symbol without a price, or missing from the master, harms no other order ---------------------
@@ -414,6 +451,47 @@ def test_trades_that_lag_behind_a_cancel_are_inferred_too(rig: EngineRig) -> Non
     read_for(rig, 130)
     booked = order_now(rig.desk, order)
     assert (booked.status, booked.filled_quantity) == (Status.CANCELLED, Decimal(4))
+
+
+def cancelled_in_part(rig: EngineRig) -> Order:
+    """Hold 10, and return an exit that is cancelled after 6 of 10 are sold, which the trade book lacks."""
+    hold(rig.desk)
+    exit_order = rig.send(sell(rig.desk, limit="101", reduce_only=True))
+    rig.exchange.shows = without_trades
+    rig.exchange.fill(exit_order, "6", "101")
+    rig.exchange.end(exit_order, Status.CANCELLED)
+    rig.reconcile()
+    return exit_order
+
+
+def test_exit_cancelled_in_part_while_trades_lag_does_not_lead_to_a_flip(rig: EngineRig) -> None:
+    exit_order = cancelled_in_part(rig)
+    close.close_position(rig.desk, SHARE, CAUSE)
+    rig.route()
+    assert rig.exchange.sent == [exit_order.id]
+    rig.exchange.shows = lambda report: report
+    rig.reconcile()
+    assert order_now(rig.desk, exit_order).status is Status.CANCELLED
+    rig.do_duties(rig.exchange.clock())
+    rig.route()
+    (second,) = rig.working()
+    assert (second.terms.side, second.terms.quantity) == (Side.SELL, Decimal(4))
+
+
+def test_order_cancelled_in_part_ends_with_the_inferred_fill(rig: EngineRig) -> None:
+    exit_order = cancelled_in_part(rig)
+    read_for(rig, 100)
+    assert order_now(rig.desk, exit_order).status is Status.OPEN
+    read_for(rig, 30)
+    assert order_now(rig.desk, exit_order).status is Status.CANCELLED
+    assert held(rig.desk) == 4
+
+
+def test_order_that_ended_long_ago_waits_for_no_trades(rig: EngineRig) -> None:
+    exit_order = cancelled_in_part(rig)
+    rig.exchange.clock.forward(minutes=6)
+    rig.reconcile()
+    assert order_now(rig.desk, exit_order).status is Status.CANCELLED
 
 
 def test_inferred_fill_is_replaced_after_a_restart_of_the_engine(rig: EngineRig, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -33,6 +33,9 @@ from algosat.domain.reason_codes import EngineCode
 REJECTED: Final = "broker_rejected"
 _INFERRED, _CANCELLED = "inferred-", "-cancelled"  # in the ids of trades that are ours, not the broker's
 
+# A trade book lags by seconds, and a fill is inferred after two minutes. An older report waits for no trades.
+_LONGEST_LAG: Final = timedelta(minutes=5)
+
 _UNCONFIRMED: Final = frozenset({Status.SUBMITTING, Status.UNKNOWN, Status.NOT_FOUND})
 _ENDS: Final = {
     Status.CANCELLED: EventKind.CANCELLED,
@@ -50,7 +53,7 @@ class ReportEvents:
     events: list[OrderEvent] = field(default_factory=list)
     overfills: list[Trade] = field(default_factory=list)
     conflicts: list[Trade] = field(default_factory=list)  # of a booked id, with other quantity or price
-    is_undecided: bool = False  # whether the report ends the order only if a later one does not replace it
+    is_undecided: bool = False  # whether a later report decides if the order has ended, and how
 
     def add(
         self,
@@ -233,9 +236,18 @@ def _end(outcome: ReportEvents, report: OrderReport, *, renumbers: bool) -> None
     if renumbers and kind is EventKind.CANCELLED and order.pending is PendingRequest.PENDING_MODIFY:
         outcome.is_undecided = True  # the broker may have cancelled the order to replace it
         return
+    if _lacks_fills(outcome, report):
+        outcome.is_undecided = True  # an exit sent now would close again what the missing trades have closed
+        return
     code = REJECTED if kind is EventKind.REJECTED else None
     broker_order_id = report.broker_order_id if order.broker_order_id is None else None
     outcome.add(kind, code=code, reason=report.reason, broker_order_id=broker_order_id)
+
+
+def _lacks_fills(outcome: ReportEvents, report: OrderReport) -> bool:
+    """Return whether trades of an order that has just ended are still missing."""
+    is_short = outcome.order.filled_quantity < report.filled_quantity and not outcome.overfills
+    return is_short and abs(outcome.at - report.at) <= _LONGEST_LAG
 
 
 def _terms(report: OrderReport, order: Order) -> OrderChange:
