@@ -34,7 +34,7 @@ _LIST_EVERY: Final = timedelta(seconds=5)
 
 _log = structlog.get_logger(__name__)
 _PARAMETERS_OF_RUNNING = (
-    select(strategy_versions.c.parameters)
+    select(strategy_versions.c.parameters, strategies.c.account)
     .join(
         strategies,
         (strategies.c.name == strategy_versions.c.name)
@@ -141,7 +141,7 @@ class FeedWatch:
             return
         self._next_look = now + _LOOK_EVERY
         with self._desk.database.read() as connection:
-            needed = _needed_symbols(connection, self._desk.account)
+            needed = _needed_symbols(connection, self._desk)
             known = alerts.open_subjects(connection, self._desk, AlertKind.BROKER_FEED_DOWN)
         if needed != self._subscribed:
             self._subscribe(needed)
@@ -182,13 +182,21 @@ class FeedWatch:
         self._desk.writer.run(unit)
 
 
-def _needed_symbols(connection: Connection, account: str) -> frozenset[str]:
-    """Return the symbols of open positions, working orders, GTT orders and running strategies."""
+def _needed_symbols(connection: Connection, desk: Desk) -> frozenset[str]:
+    """Return the symbols of the account's open positions, working orders, GTT orders and running strategies.
+
+    A broker may refuse a subscription that has a symbol of another account's broker.
+    """
+    account = desk.account
     held = {position.symbol for position in queries.open_positions(connection, account)}
     working = {order.terms.symbol for order in queries.working(connection, account)}
     waiting = {gtt.terms.symbol for gtt in gtt_orders.active(connection, account)}
-    parameters = connection.execute(_PARAMETERS_OF_RUNNING).scalars()
-    watched = {symbol for each in parameters for symbol in each.get("symbols", ())}
+    watched = {
+        symbol
+        for row in connection.execute(_PARAMETERS_OF_RUNNING)
+        if row.account == account or (row.account is None and desk.is_first)
+        for symbol in row.parameters.get("symbols", ())
+    }
     return frozenset(held | working | waiting | watched)
 
 

@@ -8,9 +8,21 @@ from algosat.brokers.base import Feed, FeedChange, FeedState
 from algosat.domain.orders import Status
 from algosat.engine.quotes import FeedWatch, QuoteBoard
 from algosat.errors import BrokerNotReached
+from algosat.live import manage
 from algosat.store import queries
 from algosat.trading.desk import Desk
-from tests.app.desks import SECOND, SHARE, buy, hold, instruments, open_alerts, quote_of, replace_instruments
+from tests.app.desks import (
+    CAUSE,
+    SECOND,
+    SHARE,
+    buy,
+    hold,
+    instruments,
+    open_alerts,
+    other_account,
+    quote_of,
+    replace_instruments,
+)
 from tests.app.engine.rig import EngineRig, failing
 from tests.app.fakes import FakeClock
 
@@ -153,3 +165,16 @@ def test_what_is_held_or_working_is_subscribed(rig: EngineRig, feeds: FeedWatch)
     feeds.begin()
     look(rig, 6)
     assert rig.exchange.subscribed == {SECOND}
+
+
+def test_symbols_of_running_strategies_are_subscribed_at_their_own_account_only(
+    rig: EngineRig, feeds: FeedWatch
+) -> None:
+    parameters = {"symbols": [SECOND], "quantity": 1}
+    manage.define(other_account(rig.desk), "abroad", "moving-average-crossover", parameters, CAUSE)
+    manage.define(rig.desk, "here", "moving-average-crossover", {"symbols": [SHARE], "quantity": 1}, CAUSE)
+    for name in ("abroad", "here"):
+        manage.start(rig.desk, name, CAUSE)
+    feeds.begin()
+    look(rig, 6)
+    assert rig.exchange.subscribed == {SHARE}
