@@ -221,7 +221,8 @@ class Site:
 
     def _kill_api(self, api: subprocess.Popen[bytes]) -> None:
         for worker in psutil.Process(api.pid).children():
-            worker.kill()
+            with suppress(psutil.NoSuchProcess):  # it may have just killed itself
+                worker.kill()
         api.kill()
         api.wait()
 
