@@ -26,7 +26,7 @@ Number = Annotated[int, Field(gt=0, le=1_000_000_000)]
 
 
 class TotalLimits(Input):
-    """Limits of all accounts of a currency together. Omitted limits stay; null lifts one."""
+    """Limits of all accounts of a currency together. An omitted limit stays as it is; null removes it."""
 
     max_gross_exposure: Annotated[Amount | None, Field(examples=["500000"])] = None
     """Largest value of all positions and working orders in shares together."""

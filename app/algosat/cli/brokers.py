@@ -24,7 +24,7 @@ def command() -> None:
 @with_directory
 @click.pass_obj
 def session(chosen: Chosen, account: str | None) -> None:
-    """Print the account, the state of its session, PAPER or LIVE, the session's end, and a sentence."""
+    """Print account, session state, PAPER or LIVE, expiry of the session, and details, separated by tabs."""
     from algosat.trading.engine_requests import RequestKind
 
     with _asking(chosen, account) as (name, ask):

@@ -36,7 +36,7 @@ class DifferenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class BookItem:
-    """One figure that both sides state."""
+    """A figure to compare: the broker states it, and our book has it too."""
 
     kind: DifferenceKind
     symbol: str  # the currency of cash

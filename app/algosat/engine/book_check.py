@@ -159,7 +159,7 @@ class BookCheck:
         )
 
     def _read(self) -> BookFigures:
-        """Read the broker's order book and apply it, then the broker's figures, then ours."""
+        """Apply a reading of the broker's order book, then read the broker's figures and our own."""
         if not self._reconciler.read_book():
             raise BrokerNotReached("the broker's order book could not be read")
         broker, can, desk = self._broker, self._broker.capabilities, self._desk

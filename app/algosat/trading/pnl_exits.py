@@ -36,7 +36,7 @@ _ACTOR: Final = "clock"
 def set_pnl_exit(
     desk: Desk, strategy: str, profit_target: Decimal | None, loss_limit: Decimal | None, cause: Cause
 ) -> PnlExit:
-    """Set the P&L exit of a strategy, in place of an earlier one.
+    """Set the P&L exit of a strategy; it replaces an earlier one.
 
     Raises NotFound for an unknown strategy, and InvalidBody if an amount is missing, not positive or reached
     already; then nothing has changed.
@@ -133,7 +133,7 @@ class _Forget:
 def _step(
     connection: Connection, desk: Desk, of: PnlExit, day: date, book: AccountBook
 ) -> _Reach | _Lift | _Forget | None:
-    """Return what to do about a P&L exit now."""
+    """Return the next step of a P&L exit, or None if there is nothing to do."""
     if of.halted_at is not None:
         halt = _halt_of(connection, of.strategy)
         if halt is None or halt.at != of.halted_at:

@@ -1,4 +1,4 @@
-"""Many trading days: every evening the books agree with the broker's, and the charges with its notes."""
+"""After each of many trading days the books agree with the broker's, and the charges with its notes."""
 
 from __future__ import annotations
 
