@@ -37,7 +37,13 @@ def account_data(**differences: Any) -> dict[str, Any]:
             "limits": {},
             "credentials": None,
             "outbound_address": None,
-            "paper": {"seed": 7, "speed": 1, "starting_cash": "1000000", "latency_ms": 0},
+            "paper": {
+                "seed": 7,
+                "speed": 1,
+                "starting_cash": "1000000",
+                "latency_ms": 0,
+                "listings": "shares",
+            },
         },
         differences,
     )

@@ -113,7 +113,7 @@ class PaperSettings(Section):
     starting_cash: Amount
     latency_ms: NotNegative
     # Shares and contracts in INR, or currency pairs in USDT that trade round the clock and state their fees.
-    listings: Literal["shares", "coins"] = "shares"
+    listings: Literal["shares", "coins"]
 
 
 class ChargesSettings(Section):

@@ -142,7 +142,7 @@ def test_exchange_has_prices_but_refuses_orders_on_a_sunday(writer: Writer) -> N
 
 def test_rules_follow_the_settings() -> None:
     rules = paper_rules(
-        PaperSettings(seed=11, speed=1, starting_cash=Decimal(1), latency_ms=25),
+        PaperSettings(seed=11, speed=1, starting_cash=Decimal(1), latency_ms=25, listings="shares"),
         AlwaysOpen(),
     )
     assert isinstance(rules, Rules)
