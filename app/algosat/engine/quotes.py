@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import structlog
@@ -14,6 +16,7 @@ from sqlalchemy import Connection, select
 from algosat.brokers.base import Broker, Feed, FeedChange, FeedState
 from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.decimals import ZERO, to_store_places
 from algosat.domain.instruments import Instrument, Quote
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.errors import BrokerError
@@ -30,7 +33,9 @@ FLUSH_EVERY: Final = timedelta(milliseconds=500)
 _LOOK_EVERY: Final = timedelta(seconds=5)
 _ALERT_AFTER: Final = timedelta(minutes=1)  # a shorter interruption is a reconnect
 _LIST_EVERY: Final = timedelta(seconds=5)
-
+_LARGEST: Final = Decimal(90_000_000_000)  # what a column holds
+_QUANTITIES: Final = ("bid_quantity", "ask_quantity", "volume")
+_PRICES: Final = ("last", "bid", "ask", "open", "high", "low", "lower_circuit", "upper_circuit")
 
 _log = structlog.get_logger(__name__)
 _PARAMETERS_OF_RUNNING = (
@@ -47,7 +52,8 @@ _PARAMETERS_OF_RUNNING = (
 class QuoteBoard:
     """Collects the latest quote of each symbol from any thread, and writes the new ones together.
 
-    The first quote of a trading day moves the stored price of the day before to the closing prices.
+    The first quote of a trading day moves the stored price of the day before to the closing prices. A quote
+    with a price that the store cannot hold exactly is dropped: its symbol keeps the quote before.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -55,6 +61,7 @@ class QuoteBoard:
         self._lock = threading.Lock()
         self._unwritten: dict[str, Quote] = {}
         self._days: dict[str, date] = {}  # the trading day of the quote in the store
+        self._dropped: dict[str, date] = {}  # the day of the last log line about each symbol
 
     def update(self, received: Sequence[Quote]) -> None:
         with self._lock:
@@ -63,7 +70,10 @@ class QuoteBoard:
     def flush(self) -> int:
         """Write the quotes received since the last flush. Return the number of symbols written."""
         with self._lock:
-            unwritten, self._unwritten = self._unwritten, {}
+            received, self._unwritten = self._unwritten, {}
+        unwritten = {
+            symbol: _rounded(quote) for symbol, quote in received.items() if self._is_storable(quote)
+        }
         if unwritten:
             rows = [{"venue": self._desk.venue, **_row(quote)} for quote in unwritten.values()]
             day_at = {at: self._trading_day(at) for at in {quote.at for quote in unwritten.values()}}
@@ -77,6 +87,15 @@ class QuoteBoard:
             self._desk.writer.run(unit, durable=False)
             self._days.update(days)
         return len(unwritten)
+
+    def _is_storable(self, quote: Quote) -> bool:
+        """Return whether the store holds the prices of the quote exactly. If not, log it once a day."""
+        prices = {name: getattr(quote, name) for name in _PRICES}
+        unfit = {name: str(price) for name, price in prices.items() if not _fits(price)}
+        if unfit and self._dropped.get(quote.symbol) != (day := self._trading_day(quote.at)):
+            self._dropped[quote.symbol] = day
+            _log.warning("quote_dropped", symbol=quote.symbol, venue=self._desk.venue, unfit=unfit)
+        return not unfit
 
     def _closing_prices(self, connection: Connection, new: Mapping[str, date]) -> list[dict[str, Any]]:
         """Return the rows for the symbols whose stored quote is older than the day of their new one."""
@@ -233,6 +252,21 @@ class InstrumentList:
             return None
         self._stored = listed
         return InstrumentSwap(self._desk, listed).pieces()
+
+
+def _fits(price: Decimal) -> bool:
+    return price.is_finite() and abs(price) <= _LARGEST and to_store_places(price) == price
+
+
+def _rounded(quote: Quote) -> Quote:
+    """Return the quote with quantities of at most eight decimal places: no money is computed from them."""
+    quantities = {name: getattr(quote, name) for name in _QUANTITIES}
+    stored = {name: _stored_quantity(value) for name, value in quantities.items()}
+    return quote if stored == quantities else replace(quote, **stored)
+
+
+def _stored_quantity(value: Decimal) -> Decimal:
+    return to_store_places(min(value, _LARGEST)) if value.is_finite() else ZERO
 
 
 def _row(quote: Quote) -> dict[str, Any]:

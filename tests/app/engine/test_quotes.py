@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -27,14 +28,46 @@ from tests.app.engine.rig import EngineRig, failing
 from tests.app.fakes import FakeClock
 
 
+def stored_prices(desk: Desk) -> dict[str, Decimal]:
+    with desk.database.read() as connection:
+        kept = {symbol: queries.quote(connection, "paper", symbol) for symbol in (SHARE, SECOND)}
+    return {symbol: quote.last for symbol, quote in kept.items() if quote}
+
+
 def test_only_the_latest_quote_of_each_symbol_is_written(desk: Desk, clock: FakeClock) -> None:
     board = QuoteBoard(desk)
     board.update([quote_of(SHARE, clock(), "101"), quote_of(SECOND, clock(), "50")])
     board.update([quote_of(SHARE, clock(), "102")])
     assert board.flush() == 2
+    assert stored_prices(desk) == {SHARE: 102, SECOND: 50}
+
+
+@pytest.mark.parametrize("unfit", ["0.1234567891", "NaN", "Infinity", "1e30"])
+def test_quote_that_the_store_cannot_hold_is_dropped_and_the_others_are_written(
+    desk: Desk, clock: FakeClock, unfit: str
+) -> None:
+    board = QuoteBoard(desk)
+    board.update([quote_of(SHARE, clock(), "101"), quote_of(SECOND, clock(), "51")])
+    board.flush()
+    odd = replace(quote_of(SECOND, clock(), "52"), bid=Decimal(unfit))
+    board.update([quote_of(SHARE, clock(), "102"), odd])
+    assert board.flush() == 1
+    assert stored_prices(desk) == {SHARE: 102, SECOND: 51}
+
+
+@pytest.mark.parametrize(
+    ("volume", "stored"), [("0.123456789", "0.12345679"), ("1e30", "9e10"), ("NaN", "0")]
+)
+def test_quantities_of_a_quote_are_rounded_to_what_the_store_holds(
+    desk: Desk, clock: FakeClock, volume: str, stored: str
+) -> None:
+    board = QuoteBoard(desk)
+    board.update([replace(quote_of(SHARE, clock(), "101"), volume=Decimal(volume))])
+    assert board.flush() == 1
     with desk.database.read() as connection:
-        kept = {symbol: queries.quote(connection, "paper", symbol) for symbol in (SHARE, SECOND)}
-    assert {symbol: quote.last for symbol, quote in kept.items() if quote} == {SHARE: 102, SECOND: 50}
+        quote = queries.quote(connection, "paper", SHARE)
+    assert quote is not None
+    assert quote.volume == Decimal(stored)
 
 
 def test_flush_without_new_quotes_writes_nothing(desk: Desk) -> None:
