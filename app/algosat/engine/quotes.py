@@ -261,7 +261,7 @@ def _fits(price: Decimal) -> bool:
 def _rounded(quote: Quote) -> Quote:
     """Return the quote with quantities of at most eight decimal places: no money is computed from them."""
     quantities = {name: getattr(quote, name) for name in _QUANTITIES}
-    stored = {name: _stored_quantity(value) for name, value in quantities.items()}
+    stored: dict[str, Any] = {name: _stored_quantity(value) for name, value in quantities.items()}
     return quote if stored == quantities else replace(quote, **stored)
 
 
