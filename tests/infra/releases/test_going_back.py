@@ -59,8 +59,16 @@ def test_failed_standby_engine_leaves_the_old_services_running(server: FakeServe
     assert server.layout.current.readlink() == Path("releases/1.0-a")
 
 
-def test_store_is_restored_if_the_migrated_release_is_unhealthy(
-    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("answer", "restorations"),
+    [
+        (store.CURRENT, []),  # the migration only added to the store
+        (store.NEWER, [("1.0-a", Path("/backups/one.tar.gz"))]),
+        (1, [("1.0-a", Path("/backups/one.tar.gz"))]),  # the store cannot be read
+    ],
+)
+def test_migrated_store_is_restored_only_if_the_previous_release_cannot_run_on_it(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, answer: int, restorations: list[tuple[str, Path]]
 ) -> None:
     server.activate("1.0-a")
     server.failures["1.0-b/bin/algosat db current"] = store.BEHIND
@@ -70,7 +78,9 @@ def test_store_is_restored_if_the_migrated_release_is_unhealthy(
     monkeypatch.setattr(
         store, "restore", lambda _, release, archive: restored.append((release.name, archive))
     )
+    server.failures["1.0-a/bin/algosat db current"] = answer
     with pytest.raises(Failed, match=r"1\.0-a is current again"):
         switch.switch(server.layout, server.install("1.0-b"))
-    assert restored == [("1.0-a", Path("/backups/one.tar.gz"))]
+    assert restored == restorations
+    assert server.layout.current.readlink() == Path("releases/1.0-a")
     assert "1.0-a/bin/algosat risk resume" in server.commands[-1]

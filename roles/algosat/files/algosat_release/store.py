@@ -1,7 +1,8 @@
 """The store during a switch: check its schema version, migrate it, restore it after a failure.
 
 Trading is halted from before the backup until the new release is healthy. No order is accepted in between
-that a restoration of the backup would lose. Reconciliation finds what the broker did meanwhile.
+that a restoration of the backup would lose. Reconciliation finds what the broker did meanwhile. The backup is
+restored only if the previous release cannot run on the migrated store.
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ def must_migrate(layout: Layout, release: Release) -> bool:
     if answer.returncode not in (CURRENT, BEHIND):
         raise Failed(f"the store's schema version cannot be read:\n{tail(answer)}")
     return answer.returncode == BEHIND
+
+
+def fits(layout: Layout, release: Release) -> bool:
+    """Return True if the release can run on the store as it is. Without a clear answer it cannot."""
+    return ask(layout, release, "db", "current").returncode == CURRENT
 
 
 def require_store(layout: Layout) -> None:

@@ -140,14 +140,17 @@ def _standby_engine(layout: Layout) -> Iterator[None]:
 
 
 def _roll_back(layout: Layout, previous: Previous) -> str:
-    """Restore the previous state. Returns a sentence about the outcome."""
+    """Restore the previous state. Returns a sentence about the outcome.
+
+    A migrated store on which the previous release can run is kept: the archive lacks what was traded since.
+    """
     try:
         if previous.release is None:
             _undo_first_release(layout)
             return "There was no previous release: the services are stopped."
         for name, content in previous.configuration.items():
             (previous.release.configuration / name).write_bytes(content)
-        if previous.archive:
+        if previous.archive and not store.fits(layout, previous.release):
             with store.services_stopped(layout):
                 store.restore(layout, previous.release, previous.archive)
                 _make_current(layout, previous.release)
