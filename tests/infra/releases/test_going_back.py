@@ -84,3 +84,16 @@ def test_migrated_store_is_restored_only_if_the_previous_release_cannot_run_on_i
     assert restored == restorations
     assert server.layout.current.readlink() == Path("releases/1.0-a")
     assert "1.0-a/bin/algosat risk resume" in server.commands[-1]
+
+
+def test_store_whose_migration_failed_is_restored(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.activate("1.0-a")
+    server.failures |= {"1.0-b/bin/algosat db current": store.BEHIND, "1.0-b/bin/algosat db upgrade": 1}
+    server.outputs["backup.sh"] = "/backups/one.tar.gz\n"
+    restored: list[Path] = []
+    monkeypatch.setattr(store, "restore", lambda _layout, _release, archive: restored.append(archive))
+    with pytest.raises(Failed, match=r"1\.0-a is current again"):
+        switch.switch(server.layout, server.install("1.0-b"))
+    assert restored == [Path("/backups/one.tar.gz")]

@@ -21,6 +21,7 @@ class Previous:
     release: Release | None
     configuration: dict[str, bytes]
     archive: Path | None = None  # of the store, once a migration has begun
+    is_migrated: bool = False  # the migration has ended
 
     @classmethod
     def of(cls, layout: Layout) -> Previous:
@@ -101,6 +102,7 @@ def _migrate(layout: Layout, release: Release, previous: Previous) -> None:
         if previous.release:
             previous.archive = store.back_up(layout, "before-migration")
         store.migrate(layout, release)
+        previous.is_migrated = True
         _make_current(layout, release)  # before a waiting client starts the service
 
 
@@ -143,6 +145,7 @@ def _roll_back(layout: Layout, previous: Previous) -> str:
     """Restore the previous state. Returns a sentence about the outcome.
 
     A migrated store on which the previous release can run is kept: the archive lacks what was traded since.
+    One whose migration failed is restored: nothing was traded.
     """
     try:
         if previous.release is None:
@@ -150,7 +153,7 @@ def _roll_back(layout: Layout, previous: Previous) -> str:
             return "There was no previous release: the services are stopped."
         for name, content in previous.configuration.items():
             (previous.release.configuration / name).write_bytes(content)
-        if previous.archive and not store.fits(layout, previous.release):
+        if previous.archive and not (previous.is_migrated and store.fits(layout, previous.release)):
             with store.services_stopped(layout):
                 store.restore(layout, previous.release, previous.archive)
                 _make_current(layout, previous.release)
