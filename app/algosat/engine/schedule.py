@@ -13,7 +13,7 @@ from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import Order
 from algosat.domain.reduce_only import is_exit, oversized
-from algosat.engine import auto_close, expiry, halt_cancels
+from algosat.engine import auto_close, expiry
 from algosat.engine.daily_loss import DailyLossWatch
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
@@ -21,7 +21,7 @@ from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
 from algosat.store import queries, retention
 from algosat.store.audit import Cause
-from algosat.trading import alerts, cancel, exit_alerts
+from algosat.trading import alerts, cancel, exit_alerts, halt_cancels
 from algosat.trading.advance_exits import advance_exits
 from algosat.trading.desk import Desk
 from algosat.trading.gtt import trigger_gtts

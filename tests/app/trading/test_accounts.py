@@ -14,10 +14,10 @@ from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
 from algosat.engine.auto_close import flatten_halted
 from algosat.engine.daily_loss import DailyLossWatch
-from algosat.engine.halt_cancels import cancel_halted
 from algosat.errors import NotFound
 from algosat.trading import close, halts, limits, totals
 from algosat.trading.desk import Desk, Desks, linked
+from algosat.trading.halt_cancels import cancel_halted
 from tests.app.desks import CAUSE, accepted, buy, hold, open_desk, order_now, other_account, sell, set_prices
 from tests.app.fakes import FakeClock
 

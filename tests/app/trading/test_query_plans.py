@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from algosat.engine import halt_cancels, pending_requests, reconciler, router
+from algosat.engine import pending_requests, reconciler, router
 from algosat.store import audit, gtt_orders, history, ledger, linked_exits, queries
 from algosat.store.prepared import Prepared
 from algosat.store.tables import metadata
@@ -15,6 +15,7 @@ from algosat.trading import (
     close_follow,
     close_records,
     daily_pnl,
+    halt_cancels,
     halts,
     idempotency,
     limits,
