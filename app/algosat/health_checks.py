@@ -49,6 +49,7 @@ def all_checks(
         Check("config", False, lambda: _config(directory, live), now_and_then),
         Check("vps", False, lambda: _vps(live), at_once),
         Check("engine", True, heartbeat.engine, at_once),
+        Check("machine", False, heartbeat.machine, at_once),
         Check("broker", False, heartbeat.broker, at_once),
         Check("prices", False, heartbeat.prices, at_once),
         Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
@@ -163,6 +164,13 @@ class _Heartbeat:
         if silence > heartbeats.SILENT_AFTER:
             return Finding(False, f"silent for {silence.total_seconds():.0f} s")
         return Finding(True, f"running, process {found.data.get('pid', 'unknown')}")
+
+    def machine(self) -> Finding:
+        found = self._read()
+        if found is not None and found.data.get(heartbeats.OTHER_MACHINE):  # no names: health is public
+            detail = "the store belongs to another machine, and nothing is sent: sudo algosat engine adopt"
+            return Finding(False, detail)
+        return Finding(True, "the store belongs to this machine")
 
     def broker(self) -> Finding:
         found = self._read()

@@ -194,6 +194,11 @@ class AlertKind(StrEnum):
         "The engine was down while the market traded, with open positions or working orders.",
         False,
     )
+    ENGINE_OTHER_MACHINE = (
+        "engine.other_machine",
+        Severity.CRITICAL,
+        "The store belongs to another machine: trading is halted, and nothing is sent until it is adopted.",
+    )
     ACCOUNT_NOT_CONFIGURED = (
         "account.not_configured",
         Severity.CRITICAL,

@@ -21,8 +21,10 @@ from algosat.engine.heartbeat import (
     EngineHeartbeat,
     alert_of_absence,
     alert_of_missing_accounts,
+    unchecked,
 )
 from algosat.engine.quotes import FLUSH_EVERY
+from algosat.engine.router import Fence
 from algosat.store.leader_lock import NotLeading
 from algosat.store.wakeup.channels import Listener
 from algosat.systemd import notify
@@ -176,6 +178,7 @@ class Engine:
         requests: Listener,
         live: LiveSettings,
         stopping: threading.Event,
+        require_owner: Fence = unchecked,
     ) -> None:
         """Build the engine.
 
@@ -184,6 +187,7 @@ class Engine:
             listeners: The accounts' wake-up channels for orders.
             requests: The wake-up channel for what API and command line ask of the brokers.
             stopping: Ends the engine when it is set; a lost lead sets it too.
+            require_owner: Raises NotLeading when the store no longer belongs to this machine.
         """
         self._live, self._requests, self._stopping = live, requests, Shutdown(stopping)
         self._poll = live.files.algosat.engine.poll_seconds
@@ -193,7 +197,9 @@ class Engine:
         ]
         self._requests_thread = threading.Thread(target=self._run_requests, name="requests", daemon=True)
         self._desks = [each.desk for each in all_components]
-        self._heartbeat = EngineHeartbeat(all_components[0], [lane.heartbeat for lane in self._lanes])
+        self._heartbeat = EngineHeartbeat(
+            all_components[0], [lane.heartbeat for lane in self._lanes], require_owner
+        )
 
     def run(self) -> None:
         """Work until stopped. Raises NotLeading when the lead is lost."""

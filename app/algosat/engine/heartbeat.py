@@ -14,6 +14,7 @@ from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.instruments import Instrument
 from algosat.engine.assembly import Components
+from algosat.engine.router import Fence
 from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation, metrics
 from algosat.store import heartbeats, queries
@@ -29,6 +30,10 @@ _BUSY_ACCOUNTS: Final = union(
     select(orders.c.account).where(text(WORKING_STATUS)),
 )
 _RESTART: Final = timedelta(minutes=2)  # a shorter absence is not reported
+
+
+def unchecked(_connection: Connection) -> None:
+    """Accept every owner, on a machine without an id."""
 
 
 class AccountHeartbeat:
@@ -96,8 +101,16 @@ class AccountHeartbeat:
 class EngineHeartbeat:
     """The engine's row: the process, the state of its first account, and that of each account."""
 
-    def __init__(self, first: Components, accounts: Sequence[AccountHeartbeat]) -> None:
+    def __init__(
+        self, first: Components, accounts: Sequence[AccountHeartbeat], require_owner: Fence = unchecked
+    ) -> None:
+        """Build the heartbeat.
+
+        Args:
+            require_owner: Raises NotLeading when the store no longer belongs to this machine.
+        """
         self._desk, self._fence, self._accounts = first.desk, first.fence, accounts
+        self._require_owner = require_owner
         self._started = first.desk.clock()
         self._version = version("algosat")  # read once: the files may be replaced while the engine runs
         self._next_write = first.desk.clock()
@@ -117,7 +130,8 @@ class EngineHeartbeat:
     def write(self, *, leading: bool = True) -> None:
         """Write the heartbeat, which health checks and operators read.
 
-        Raises NotLeading when another engine leads, so that an engine without orders to send notices it too.
+        Raises NotLeading when another engine leads, so that an engine without orders to send notices it too,
+        and when the store has been adopted for another machine.
         """
         data = self._data(leading=leading)
         metrics.POSITIONS.set(sum(each["positions"] for each in data["accounts"].values()))
@@ -125,6 +139,7 @@ class EngineHeartbeat:
 
         def unit(connection: Connection) -> None:
             self._fence(connection)
+            self._require_owner(connection)
             heartbeats.write(connection, heartbeats.ENGINE, self._desk.clock(), data)
             for account in self._accounts:
                 account.write_calls(connection)
@@ -151,6 +166,46 @@ class EngineHeartbeat:
         }
 
 
+class WaitingHeartbeat:
+    """The engine's row while the store belongs to another machine: the process lives and does not lead."""
+
+    def __init__(self, desks: Sequence[Desk], fence: Fence) -> None:
+        self._desk, self._desks, self._fence = desks[0], desks, fence
+        self._started = self._desk.clock()
+        with self._desk.database.read() as connection:
+            last = heartbeats.read(connection, heartbeats.ENGINE)
+        self._led_until = None if last is None else last.led_until.isoformat()
+
+    def write(self) -> None:
+        """Write the row. Raises NotLeading when another engine leads."""
+        now = self._desk.clock()
+
+        def unit(connection: Connection) -> None:
+            self._fence(connection)
+            heartbeats.write(connection, heartbeats.ENGINE, now, self._data())
+
+        self._desk.writer.run(unit, durable=False)
+
+    def _data(self) -> dict[str, Any]:
+        detail = "not connected: the store belongs to another machine"
+        accounts = {
+            each.account: {
+                "broker": {"name": each.venue, "account": each.account, "active": False, "detail": detail}
+            }
+            for each in self._desks
+        }
+        return {
+            "pid": os.getpid(),
+            "version": version("algosat"),
+            "leading": False,
+            "started_at": self._started.isoformat(),
+            "led_until": self._led_until,
+            heartbeats.OTHER_MACHINE: True,
+            **accounts[self._desk.account],
+            "accounts": accounts,
+        }
+
+
 def alert_of_absence(desk: Desk) -> None:
     """Open an alert if no engine ran during trading hours and there are positions or working orders.
 
@@ -163,11 +218,11 @@ def alert_of_absence(desk: Desk) -> None:
         symbols = {position.symbol for position in queries.open_positions(connection, desk.account)}
         symbols |= {order.terms.symbol for order in queries.working(connection, desk.account)}
         instruments = [queries.instrument(connection, desk.venue, symbol) for symbol in sorted(symbols)]
-    if last is None or not any(_traded(desk, each, last.at, now) for each in instruments if each):
+    if last is None or not any(_traded(desk, each, last.led_until, now) for each in instruments if each):
         return
     detail = (
-        f"no engine ran between {last.at:%Y-%m-%d %H:%M} and {now:%Y-%m-%d %H:%M} UTC, while the market "
-        "of open positions or working orders traded. Loss limits were not watched in that time"
+        f"no engine ran between {last.led_until:%Y-%m-%d %H:%M} and {now:%Y-%m-%d %H:%M} UTC, while the "
+        "market of open positions or working orders traded. Loss limits were not watched in that time"
     )
     desk.writer.run(
         lambda connection: alerts.open_alert(

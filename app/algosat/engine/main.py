@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from contextlib import closing
+from functools import partial
 from typing import Final
 
 import structlog
@@ -10,20 +13,27 @@ import structlog
 from algosat.brokers.registry import configured_broker
 from algosat.config.live import LiveSettings
 from algosat.config.settings import Settings
+from algosat.domain.machine import APPLICATION, Machine, StoreState
 from algosat.engine import workers
 from algosat.engine.assembly import assemble
 from algosat.engine.engine import Engine
-from algosat.monitoring import logs
-from algosat.store import overrides, schema_version
+from algosat.engine.heartbeat import WaitingHeartbeat, unchecked
+from algosat.errors import ConfigurationError
+from algosat.monitoring import correlation, logs
+from algosat.store import machines, overrides, schema_version
+from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.encryption import Encryption
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
 from algosat.store.wakeup import backend, channels
 from algosat.store.writer import Writer
-from algosat.systemd import notify, stop_on_signals
+from algosat.systemd import machine_id, notify, stop_on_signals
 from algosat.trading import desk as desks
+from algosat.trading import store_owner
+from algosat.trading.desk import Desks
 
 _STANDBY_SECONDS: Final = 0.5  # between attempts to take the leader lock
+_LONGEST_NAME: Final = 64  # characters of a host name
 
 _log = structlog.get_logger(__name__)
 
@@ -66,12 +76,70 @@ def _take_lead(leader_lock: LeaderLock, stopping: threading.Event) -> bool:
 def _run_engine(
     settings: Settings, database: Database, leader_lock: LeaderLock, stopping: threading.Event
 ) -> None:
+    """Lead as soon as the store belongs to this machine."""
+    machine = this_machine(settings)
+    with (
+        closing(Writer(database)) as writer,
+        closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
+    ):
+        all_desks = desks.build_all(settings, database, writer, notifier)
+        if machine is None or _await_adoption(all_desks, machine, leader_lock, stopping):
+            _lead(settings, all_desks, machine, leader_lock, stopping)
+
+
+def this_machine(settings: Settings) -> Machine | None:
+    """Return the machine that this process runs on; None if it has no id, which production refuses.
+
+    Raises ConfigurationError.
+    """
+    found = machine_id(APPLICATION)
+    if found is not None:
+        return Machine(found, socket.gethostname()[:_LONGEST_NAME])
+    if settings.algosat.environment == "production":
+        raise ConfigurationError(
+            "this machine has no id in /etc/machine-id, so a copy of its store could not be told from the "
+            "original: run `systemd-machine-id-setup` as root"
+        )
+    _log.warning("machine_has_no_id")
+    return None
+
+
+def _await_adoption(
+    all_desks: Desks, machine: Machine, leader_lock: LeaderLock, stopping: threading.Event
+) -> bool:
+    """Wait until the store belongs to this machine. Return False if stopped before.
+
+    Nothing is sent meanwhile, not even an exit or a cancel: the other machine may be trading. The process
+    keeps the leader lock, so that the engine of a release under way waits too.
+    """
+    desk = all_desks.first
+    cause = Cause(machines.ENGINE, correlation.new())
+    if store_owner.take(desk, machine, cause) is StoreState.OWNED:
+        return True
+    _log.critical("store_belongs_to_another_machine", remedy="sudo algosat engine adopt")
+    notify("STATUS=waiting: the store belongs to another machine, see `algosat engine status`")
+    heartbeat = WaitingHeartbeat(list(all_desks), leader_lock.fence)
+    while not stopping.is_set():
+        heartbeat.write()
+        notify("WATCHDOG=1")
+        stopping.wait(_STANDBY_SECONDS)
+        with desk.database.read() as connection:
+            if store_owner.state(connection, machine) is StoreState.OWNED:
+                return True
+    return False
+
+
+def _lead(
+    settings: Settings,
+    all_desks: Desks,
+    machine: Machine | None,
+    leader_lock: LeaderLock,
+    stopping: threading.Event,
+) -> None:
     algosat = settings.algosat
-    writer = Writer(database)
-    notifier = backend.notifier(database, algosat.runtime_directory)
+    database, writer = all_desks.first.database, all_desks.first.writer
     requests = backend.listener(database, algosat.runtime_directory, channels.ENGINE_REQUESTS)
     encryption = Encryption(settings.security.encryption.keys)
-    all_desks = desks.build_all(settings, database, writer, notifier)
     listeners = [
         backend.listener(database, algosat.runtime_directory, desk.engine_channel) for desk in all_desks
     ]
@@ -90,12 +158,11 @@ def _run_engine(
     ]
     live = LiveSettings(settings, lambda: overrides.read(database))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
+    require_owner = unchecked if machine is None else partial(store_owner.require_owner, machine=machine)
     notify("STATUS=leading")
     try:
-        Engine(components, listeners, requests, live, stopping).run()
+        Engine(components, listeners, requests, live, stopping, require_owner).run()
     finally:
         for listener in listeners:
             listener.close()
         requests.close()
-        notifier.close()
-        writer.close()

@@ -13,6 +13,7 @@ from algosat.store.tables import heartbeats
 
 ENGINE: Final = "engine"
 STRATEGIES: Final = "strategies"  # the supervisor of strategies
+OTHER_MACHINE: Final = "other_machine"  # in the engine's data: it waits for the store to be adopted
 SILENT_AFTER: Final = timedelta(seconds=5)  # the engine renews its heartbeat about every second
 
 _OF_PROCESS = heartbeats.c.process == bindparam("process")
@@ -24,6 +25,12 @@ class Heartbeat(NamedTuple):
 
     at: datetime
     data: dict[str, Any]
+
+    @property
+    def led_until(self) -> datetime:
+        """Return when the process last led; a process that waits states when another one did."""
+        led_until = self.data.get("led_until")
+        return datetime.fromisoformat(led_until) if led_until else self.at
 
     def silence(self, now: datetime) -> timedelta:
         """Return the time since the last renewal. A heartbeat from the future, written before the clock was

@@ -14,7 +14,7 @@ from algosat.domain.closing import CloseReason
 from algosat.domain.orders import Order
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
 from algosat.errors import NotFound
-from algosat.store import audit
+from algosat.store import audit, machines
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.tables import halts, orders, strategies
@@ -112,22 +112,31 @@ def close_halted(desk: Desk, halt: Halt, cause: Cause) -> None:
 def resume_trading(desk: Desk, cause: Cause, *, scope: Scope = ACCOUNT, others: Sequence[Desk] = ()) -> bool:
     """Let orders of the scope pass again. Returns whether the scope was halted.
 
-    Closes that the halt opened are stopped; their working exits stay.
+    Closes that the halt opened are stopped; their working exits stay. Raises Conflict for the scope of all
+    accounts while the store must be adopted first.
     """
 
     desks = (desk, *others)
-    was_halted = desk.writer.run(lambda connection: lift(connection, desks, scope, cause))
+
+    def unit(connection: Connection) -> bool:
+        if scope == ACCOUNT:
+            machines.require_adopted(connection)
+        return lift(connection, desks, scope, cause)
+
+    was_halted = desk.writer.run(unit)
     for each in desks:
         each.wake_engine()
     return was_halted
 
 
-def begin(connection: Connection, desk: Desk, wanted: Halt, cause: Cause) -> Halt:
+def begin(
+    connection: Connection, desk: Desk, wanted: Halt, cause: Cause, *, cancel_orders: bool = True
+) -> Halt:
     """Store a halt and request the cancels of the working orders, in the caller's unit of work.
 
     The engine retries the cancels that fail now.
     """
-    halt, _, failure = _store_and_cancel(connection, (desk,), wanted, cause, cancel_orders=True)
+    halt, _, failure = _store_and_cancel(connection, (desk,), wanted, cause, cancel_orders)
     if failure is not None:
         _log.error("halt_cancels_failed", scope=halt.scope.name(IN_HALTS), exc_info=failure)
     return halt

@@ -85,6 +85,17 @@ heartbeats = Table(
     Column("data", Json, nullable=False),
 )
 
+# The machine that the store belongs to, those that wait to be adopted, and former owners.
+machines = Table(
+    "machines",
+    metadata,
+    Column("machine", String(32), primary_key=True),  # derived from /etc/machine-id, which it does not reveal
+    Column("name", String(64), nullable=False),  # host name, for people
+    Column("status", String(16), nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("changed_by", String(128), nullable=False),
+)
+
 # What other processes ask of a broker through the engine. A row lives for seconds.
 engine_requests = Table(
     "engine_requests",
