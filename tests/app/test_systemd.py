@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from algosat.systemd import notify
+from algosat.domain.machine import APPLICATION
+from algosat.systemd import MACHINE_ID, machine_id, notify
 
 
 def test_states_are_sent_to_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,3 +25,28 @@ def test_missing_socket_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "missing"))
     notify("WATCHDOG=1")
     assert not (tmp_path / "missing").exists()
+
+
+def test_machine_id_is_derived_and_does_not_reveal_the_id_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "machine-id"
+    file.write_text("00112233445566778899aabbccddeeff\n")
+    assert machine_id(APPLICATION, file) == "a3d5d111deb541b4adcf55c9ea440324"
+
+
+@pytest.mark.skipif(
+    not (shutil.which("systemd-id128") and MACHINE_ID.is_file()), reason="needs systemd and a machine id"
+)
+def test_machine_id_is_what_systemd_derives() -> None:
+    command = ["systemd-id128", "machine-id", f"--app-specific={APPLICATION}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(done.stderr)
+    assert machine_id(APPLICATION) == done.stdout.strip()
+
+
+@pytest.mark.parametrize("text", ["", "uninitialized\n", "0" * 32, "0011", "G" * 32, None])
+def test_machine_without_an_id_has_none(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "machine-id"
+    if text is not None:
+        file.write_text(text)
+    assert machine_id(APPLICATION, file) is None

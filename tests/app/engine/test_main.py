@@ -6,24 +6,33 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from algosat.cli import cli
 from algosat.config.loader import load
 from algosat.config.settings import Settings
+from algosat.domain.machine import APPLICATION, Machine
 from algosat.domain.orders import Status
-from algosat.store import heartbeats, queries
+from algosat.errors import WrongCredentials
+from algosat.store import heartbeats, machines, queries
 from algosat.store.database import Database
+from algosat.store.heartbeats import OTHER_MACHINE
 from algosat.store.verify.verify import verify
 from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
+from algosat.systemd import machine_id
 from algosat.trading import close
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
 from tests.app.builders import account_data, algosat_data, write_configuration
-from tests.app.desks import CAUSE, SHARE, buy, order_now
+from tests.app.client import PASSWORD
+from tests.app.desks import CAUSE, SHARE, buy, open_alerts, order_now
 from tests.app.events import PATIENCE, wait_for
 from tests.app.servers import engine
 
@@ -46,6 +55,14 @@ def heartbeat(desk: Desk) -> dict[str, Any]:
     with desk.database.read() as connection:
         last = heartbeats.read(connection, heartbeats.ENGINE)
     return {} if last is None else last.data
+
+
+def heartbeat_at(desk: Desk) -> datetime:
+    """Return when the engine wrote its last heartbeat."""
+    with desk.database.read() as connection:
+        last = heartbeats.read(connection, heartbeats.ENGINE)
+    assert last is not None
+    return last.at
 
 
 def leader(desk: Desk) -> int | None:
@@ -120,3 +137,40 @@ def test_one_engine_trades_on_two_paper_accounts(directory: Path) -> None:
             assert first.fees > 0 == second.fees
             assert verify(connection).clean
     database.close()
+
+
+@pytest.mark.skipif(machine_id(APPLICATION) is None, reason="this machine has no id")
+def test_store_of_another_machine_is_not_traded_until_it_is_adopted(directory: Path, live_desk: Desk) -> None:
+    desk, run = live_desk, partial(CliRunner().invoke, cli)
+    command = ["--config-dir", str(directory), "engine"]
+    with engine(directory) as process:
+        wait_for(lambda: leader(desk) is not None)
+        held = buy(desk, limit=None)
+        wait_for(lambda: order_now(desk, held).status is Status.FILLED)
+        assert run([*command, "status"]).exit_code == 0
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE)
+    other = Machine("ab" * 16, "elsewhere")
+    desk.writer.run(lambda connection: machines.write_owner(connection, other, desk.clock(), "test"))
+    with engine(directory) as process:
+        wait_for(lambda: OTHER_MACHINE in heartbeat(desk))
+        assert ("engine.other_machine", "engine") in open_alerts(desk)
+        assert buy(desk, limit=None).status is Status.DENIED
+        closing = close.close_position(desk, SHARE, CAUSE).order
+        last = heartbeat_at(desk)
+        wait_for(lambda: heartbeat_at(desk) > last)  # the engine had the time to send the exit
+        assert order_now(desk, closing).status is Status.CREATED
+        status = run([*command, "status"])
+        assert (status.exit_code, "elsewhere (abababab)" in status.output) == (7, True)
+        adopt = [*command, "adopt", "--reason", "moved here", "--password-stdin", "--user"]
+        refused = run([*adopt, "trader"], input=f"{PASSWORD}\n")  # the right password, but no admin
+        assert isinstance(refused.exception, WrongCredentials)
+        assert leader(desk) is None
+        adopted = run([*adopt, "admin"], input=f"{PASSWORD}\n")
+        assert (adopted.exit_code, "algosat risk resume" in adopted.output) == (0, True), adopted.output
+        wait_for(lambda: leader(desk) == process.pid)
+        wait_for(lambda: order_now(desk, closing).status is Status.FILLED)
+        assert ("engine.other_machine", "engine") not in open_alerts(desk)
+        assert buy(desk, limit=None).status is Status.DENIED  # still halted
+    with desk.database.read() as connection:
+        assert verify(connection).clean
