@@ -7,10 +7,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from algosat.clock import now
+from algosat.domain.machine import APPLICATION, Machine
+from algosat.store import machines
+from algosat.store.database import Database
+from algosat.store.writer import Writer
+from algosat.systemd import machine_id
 from tests.app.builders import algosat_data, write_configuration
 from tests.infra.rendering import server
 from tools.paths import ROOT
@@ -103,6 +110,21 @@ def test_restore_recovers_the_backup_and_keeps_trading_halted(run: Run, tmp_path
     status = run("algosat", "risk", "status")
     assert "trading was halted when a backup was restored" in status
     assert "odd prices" not in status  # the store is the one from before the halt
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_restore_on_another_machine_names_the_command_that_adopts_the_store(
+    elsewhere: bool, run: Run, tmp_path: Path
+) -> None:
+    this = machine_id(APPLICATION)
+    if this is None:
+        pytest.skip("this machine has no id")
+    owner = Machine("ab" * 16 if elsewhere else this, "elsewhere")
+    database = Database(f"sqlite:///{tmp_path}/data/database/algosat.db")
+    with closing(database), closing(Writer(database)) as writer:
+        writer.run(lambda connection: machines.write_owner(connection, owner, now(), "test"))
+    printed = run("restore.sh", "--yes", run("backup.sh").strip())
+    assert ("sudo algosat engine adopt" in printed) is elsewhere
 
 
 def test_archive_dated_in_the_future_is_not_the_latest(run: Run, tmp_path: Path) -> None:
