@@ -65,7 +65,7 @@ def test_engine_on_another_machine_halts_with_an_alert_and_cancels_nothing(desk:
     write_heartbeat(desk, leading=True)
     assert take(desk, SECOND) is StoreState.OTHER
     assert order_now(desk, working).status is Status.OPEN
-    assert order_now(desk, working).overlay is None
+    assert order_now(desk, working).pending is None
     [reason] = reasons(desk)
     for part in (str(FIRST), str(SECOND), f"{desk.clock():%Y-%m-%d %H:%M:%S} UTC"):
         assert part in reason
