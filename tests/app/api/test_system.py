@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import insert
 
 from algosat.api.context import Services
+from algosat.engine.heartbeat import WaitingHeartbeat
 from algosat.store.tables import heartbeats
 from tests.app.client import Client, problem_of
 
@@ -58,6 +59,18 @@ def test_server_is_degraded_while_its_broker_is_down(services: Services, anonymo
     answer = anonymous.get("/health")
     assert (answer.status_code, answer.json["status"]) == (200, "degraded")
     assert answer.json["components"]["broker"] is False
+
+
+def test_store_of_another_machine_degrades_health_without_naming_it(
+    services: Services, anonymous: Client
+) -> None:
+    desks, fence = list(services.desks), lambda _connection: None
+    WaitingHeartbeat(desks, fence).write()
+    answer = anonymous.get("/health")
+    assert (answer.status_code, answer.json["status"]) == (200, "degraded")
+    assert answer.json["components"]["machine"] is False
+    assert answer.json["components"]["engine"] is True  # a release or a restore is not undone for this
+    assert "algosat engine adopt" in answer.json["details"]["machine"]
 
 
 def test_position_without_a_price_degrades_health_without_naming_it(

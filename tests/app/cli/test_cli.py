@@ -12,15 +12,22 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
+from algosat import clock, systemd
 from algosat.cli import cli, main
 from algosat.cli.base import Chosen
+from algosat.config.settings import Settings
 from algosat.domain.alert_kinds import AlertKind
-from algosat.errors import AlgosatError, NotFound
-from algosat.store import ledger
+from algosat.domain.machine import Machine
+from algosat.engine.main import this_machine
+from algosat.errors import AlgosatError, ConfigurationError, LockedOut, NotFound, WrongCredentials
+from algosat.store import ledger, machines
+from algosat.store.tables import events
 from algosat.trading import activity, close, halts
 from algosat.trading.alerts import open_alert
 from tests.app.builders import algosat_data, write_configuration
+from tests.app.client import PASSWORD as ADMIN_PASSWORD
 from tests.app.desks import CAUSE, hold, instruments, replace_instruments, set_prices
 
 Run = Callable[..., Result]
@@ -332,6 +339,61 @@ def test_engine_idle_waits_for_requests_under_way(run: Run, monkeypatch: pytest.
     monkeypatch.setattr(activity, "requests_under_way", lambda *_: next(looks, []))
     result = run("engine", "idle", "--within", "30")
     assert (result.exit_code, result.output) == (0, "")
+
+
+def machine_elsewhere(directory: Path) -> None:
+    with Chosen(directory).writer() as (_, writer):
+        elsewhere = Machine("ab" * 16, "elsewhere")
+        writer.run(lambda connection: machines.write_owner(connection, elsewhere, clock.now(), "test"))
+
+
+ADOPT = ("engine", "adopt", "--reason", "moved", "--user", "admin", "--password-stdin")
+
+
+@pytest.fixture
+def _has_machine_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "machine-id"
+    file.write_text("00112233445566778899aabbccddeeff\n")
+    monkeypatch.setattr(systemd, "MACHINE_ID", file)
+
+
+@pytest.mark.usefixtures("_has_machine_id")
+def test_store_is_adopted_with_an_admins_password_only(run: Run, directory: Path) -> None:
+    machine_elsewhere(directory)
+    assert isinstance(run(*ADOPT, text="wrong\n").exception, WrongCredentials)
+    with Chosen(directory).desk() as desk, desk.database.read() as connection:
+        kinds = set(connection.execute(select(events.c.kind)).scalars())
+    assert "security.login_failed" in kinds
+    assert run("engine", "status").exit_code == 7
+    result = run(*ADOPT, "--resume", text=f"{ADMIN_PASSWORD}\n")
+    assert (result.exit_code, result.stdout) == (0, "adopted, trading resumed\n")
+    assert run("engine", "status").exit_code == 0
+    assert "already" in refused(run(*ADOPT, text=f"{ADMIN_PASSWORD}\n"))
+
+
+@pytest.mark.usefixtures("_has_machine_id")
+def test_guessing_the_password_of_adopt_locks_out(run: Run, directory: Path) -> None:
+    machine_elsewhere(directory)
+    errors = [run(*ADOPT, text="wrong\n").exception for _ in range(30)]
+    assert isinstance(errors[-1], LockedOut)
+    assert isinstance(run(*ADOPT, text=f"{ADMIN_PASSWORD}\n").exception, LockedOut)
+
+
+@pytest.mark.usefixtures("_has_machine_id")
+def test_store_that_no_engine_has_used_is_not_adopted(run: Run) -> None:
+    status = run("engine", "status")
+    assert (status.exit_code, status.output.splitlines()[0]) == (0, "store\tunclaimed\tno machine")
+    assert "no machine yet" in refused(run(*ADOPT, text=f"{ADMIN_PASSWORD}\n"))
+
+
+def test_production_refuses_a_machine_without_an_id(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "MACHINE_ID", tmp_path / "missing")
+    assert this_machine(settings) is None
+    algosat = settings.algosat.model_copy(update={"environment": "production"})
+    with pytest.raises(ConfigurationError, match="systemd-machine-id-setup"):
+        this_machine(settings.model_copy(update={"algosat": algosat}))
 
 
 def test_broker_is_asked_through_the_engine_only(run: Run) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection
@@ -9,11 +10,19 @@ from sqlalchemy import Connection
 from algosat.config.settings import Settings
 from algosat.domain import market_phases
 from algosat.domain.calendar import ExchangeCalendar
-from algosat.engine.heartbeat import alert_of_absence, alert_of_missing_accounts
-from algosat.store import heartbeats
+from algosat.domain.machine import Machine
+from algosat.engine.heartbeat import (
+    AccountHeartbeat,
+    EngineHeartbeat,
+    WaitingHeartbeat,
+    alert_of_absence,
+    alert_of_missing_accounts,
+)
+from algosat.store import heartbeats, machines
 from algosat.store.leader_lock import NotLeading
+from algosat.trading import store_owner
 from algosat.trading.desk import Desk
-from tests.app.desks import buy, hold, open_alerts, other_account, set_prices
+from tests.app.desks import CAUSE, buy, hold, open_alerts, other_account, set_prices
 from tests.app.engine.rig import build_rig, heartbeat_of
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
@@ -44,6 +53,21 @@ def test_heartbeat_of_an_engine_that_lost_the_lead_fails(
     assert last_heartbeat(desk) == before
 
 
+def test_engine_whose_store_was_adopted_elsewhere_ends(
+    desk: Desk, exchange: FakeExchange, settings: Settings
+) -> None:
+    here, there = Machine("1a" * 16, "here"), Machine("2b" * 16, "there")
+    components = build_rig(desk, exchange, settings.algosat.engine).components
+    account = AccountHeartbeat(components)
+    require_owner = partial(store_owner.require_owner, machine=here)
+    heartbeat = EngineHeartbeat(components, [account], require_owner)
+    store_owner.take(desk, here, CAUSE)
+    heartbeat.write()
+    desk.writer.run(lambda connection: machines.write_owner(connection, there, desk.clock(), "test"))
+    with pytest.raises(NotLeading):
+        heartbeat.write()
+
+
 FRIDAY = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)  # 14:30 at the exchange
 
 
@@ -69,6 +93,22 @@ def test_absence_during_trading_with_positions_is_an_alert(
     hold(desk)
     alert_of_absence(desk)
     assert open_alerts(desk) == ({("engine.away", "engine")} if alerted else set())
+
+
+def test_time_of_waiting_for_adoption_counts_as_absence(
+    desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
+) -> None:
+    desk = replace(desk, calendar=ExchangeCalendar(market_phases.packaged()))
+    clock.at = FRIDAY
+    heartbeat_of(build_rig(desk, exchange, settings.algosat.engine).components).write()
+    set_prices(desk)
+    hold(desk)
+    for _ in range(2):  # the engine may be restarted while it waits
+        clock.forward(minutes=5)
+        WaitingHeartbeat([desk], lambda _connection: None).write()
+    clock.forward(seconds=1)
+    alert_of_absence(desk)
+    assert open_alerts(desk) == {("engine.away", "engine")}
 
 
 def test_absence_at_night_is_no_alert(
