@@ -46,6 +46,7 @@ def test_restore_after_data_loss_recovers_orders_positions_and_users(
 
     controller.play("restore.yml", f"--extra-vars=archive_from={archive}")
     assert host.run("algosat store verify").rc == 0
+    assert host.run("algosat engine status").rc == 0  # the same machine: nothing to adopt
     for name, password in (credentials, (BOB, PASSWORD)):
         again = Trader.log_in(client, name, password)
         assert again.get_json(f"/orders/{order}")["status"] == "filled"

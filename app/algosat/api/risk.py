@@ -23,7 +23,7 @@ from algosat.api.risk_models import (
 from algosat.api.routes import Routes
 from algosat.domain.decimals import ZERO
 from algosat.domain.scope import ACCOUNT, IN_HALTS, IN_LIMITS, Scope
-from algosat.errors import CalendarUnknown, InvalidBody, NotFound
+from algosat.errors import CalendarUnknown, Conflict, InvalidBody, NotFound
 from algosat.store import queries
 from algosat.trading import account_book, daily_pnl, halts, limits
 from algosat.trading.desk import Desk
@@ -96,7 +96,7 @@ def halt_trading(body: HaltBody) -> HaltView:
     body=ResumeBody,
     body_optional=True,
     answer=Resumption,
-    errors=(NotFound,),
+    errors=(NotFound, Conflict),
 )
 def resume_trading(body: ResumeBody) -> Resumption:
     """Resume trading"""

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from algosat.domain.machine import Machine
+from algosat.trading import store_owner
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
-from tests.app.desks import hold, set_prices
+from tests.app.desks import CAUSE, hold, set_prices
 
 LIMIT: dict[str, Any] = {"type": "limit", "limit_price": "100"}
 
@@ -131,3 +133,13 @@ def test_halt_of_one_account_names_it(desk: Desk, admin: Client, trader: Client)
     assert admin.post("/risk/resume", json={"scope": "account:paper"}).json["was_halted"]
     unknown = trader.post("/risk/halt", json={"reason": "looks wrong", "scope": "account:yen"})
     assert problem_of(unknown)[0] == 404
+
+
+def test_trading_is_not_resumed_while_the_store_belongs_to_another_machine(admin: Client, desk: Desk) -> None:
+    here, there = Machine("1a" * 16, "here"), Machine("2b" * 16, "there")
+    for machine in (there, here):
+        store_owner.take(desk, machine, CAUSE)
+    refused = admin.post("/risk/resume")
+    assert problem_of(refused) == (409, "conflict")
+    assert "algosat engine adopt" in refused.json["detail"]
+    assert "here (1a1a1a1a)" in admin.get("/risk").text
