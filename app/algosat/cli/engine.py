@@ -90,9 +90,9 @@ def status(context: click.Context) -> None:
     if last is None:
         click.echo("engine\tnever ran")
     else:
-        is_silent = last.silence(clock.now()) > heartbeats.SILENT_AFTER
-        leads = bool(last.data.get("leading")) and not is_silent
-        word = "leading" if leads else "down" if is_silent else "waiting"
+        now = clock.now()
+        waits = last.data.get(heartbeats.OTHER_MACHINE) and last.silence(now) <= heartbeats.SILENT_AFTER
+        word = "leading" if last.leads(now) else "waiting" if waits else "down"
         click.echo(f"engine\t{word}\tled until {last.led_until:%Y-%m-%dT%H:%M:%SZ}")
     if state is StoreState.OTHER:
         click.echo("nothing is sent until you run: sudo algosat engine adopt")

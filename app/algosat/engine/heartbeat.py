@@ -169,19 +169,22 @@ class EngineHeartbeat:
 class WaitingHeartbeat:
     """The engine's row while the store belongs to another machine: the process lives and does not lead."""
 
-    def __init__(self, desks: Sequence[Desk], fence: Fence) -> None:
-        self._desk, self._desks, self._fence = desks[0], desks, fence
+    def __init__(self, desks: Sequence[Desk]) -> None:
+        self._desk, self._desks = desks[0], desks
         self._started = self._desk.clock()
         with self._desk.database.read() as connection:
             last = heartbeats.read(connection, heartbeats.ENGINE)
         self._led_until = None if last is None else last.led_until.isoformat()
 
     def write(self) -> None:
-        """Write the row. Raises NotLeading when another engine leads."""
+        """Write the row, unless the owner's engine leads, as it may on PostgreSQL."""
         now = self._desk.clock()
 
         def unit(connection: Connection) -> None:
-            self._fence(connection)
+            last = heartbeats.read(connection, heartbeats.ENGINE)
+            if last is not None and last.leads(now):
+                self._led_until = last.at.isoformat()
+                return
             heartbeats.write(connection, heartbeats.ENGINE, now, self._data())
 
         self._desk.writer.run(unit, durable=False)

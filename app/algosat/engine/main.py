@@ -83,7 +83,7 @@ def _run_engine(
         closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
     ):
         all_desks = desks.build_all(settings, database, writer, notifier)
-        if machine is None or _await_adoption(all_desks, machine, leader_lock, stopping):
+        if machine is None or _await_ownership(all_desks, machine, leader_lock, stopping):
             _lead(settings, all_desks, machine, leader_lock, stopping)
 
 
@@ -104,26 +104,31 @@ def this_machine(settings: Settings) -> Machine | None:
     return None
 
 
-def _await_adoption(
+def _await_ownership(
     all_desks: Desks, machine: Machine, leader_lock: LeaderLock, stopping: threading.Event
 ) -> bool:
+    """Wait until this engine leads on a store of this machine. Return False if stopped before."""
+    cause = Cause(machines.ENGINE, correlation.new())
+    while store_owner.take(all_desks.first, machine, cause) is not StoreState.OWNED:
+        leader_lock.release()  # on PostgreSQL the owner's engine may want it
+        if not _await_adoption(all_desks, machine, stopping) or not _take_lead(leader_lock, stopping):
+            return False
+    return True
+
+
+def _await_adoption(all_desks: Desks, machine: Machine, stopping: threading.Event) -> bool:
     """Wait until the store belongs to this machine. Return False if stopped before.
 
-    Nothing is sent meanwhile, not even an exit or a cancel: the other machine may be trading. The process
-    keeps the leader lock, so that the engine of a release under way waits too.
+    Nothing is sent meanwhile, not even an exit or a cancel: the other machine may be trading.
     """
-    desk = all_desks.first
-    cause = Cause(machines.ENGINE, correlation.new())
-    if store_owner.take(desk, machine, cause) is StoreState.OWNED:
-        return True
     _log.critical("store_belongs_to_another_machine", remedy="sudo algosat engine adopt")
     notify("STATUS=waiting: the store belongs to another machine, see `algosat engine status`")
-    heartbeat = WaitingHeartbeat(list(all_desks), leader_lock.fence)
+    heartbeat = WaitingHeartbeat(list(all_desks))
     while not stopping.is_set():
         heartbeat.write()
         notify("WATCHDOG=1")
         stopping.wait(_STANDBY_SECONDS)
-        with desk.database.read() as connection:
+        with all_desks.first.database.read() as connection:
             if store_owner.state(connection, machine) is StoreState.OWNED:
                 return True
     return False

@@ -32,6 +32,10 @@ class Heartbeat(NamedTuple):
         led_until = self.data.get("led_until")
         return datetime.fromisoformat(led_until) if led_until else self.at
 
+    def leads(self, now: datetime) -> bool:
+        """Return whether the process leads now."""
+        return bool(self.data.get("leading")) and self.silence(now) <= SILENT_AFTER
+
     def silence(self, now: datetime) -> timedelta:
         """Return the time since the last renewal. A heartbeat from the future, written before the clock was
         put back, counts as old.

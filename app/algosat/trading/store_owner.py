@@ -53,7 +53,7 @@ def require_adoptable(connection: Connection, desk: Desk, machine: Machine) -> M
     if owner.id == machine.id:
         raise Conflict(f"the store belongs to this machine, {machine}, already")
     last = heartbeats.read(connection, heartbeats.ENGINE)
-    if last is not None and last.data.get("leading") and not _is_silent(last, desk):
+    if last is not None and last.leads(desk.clock()):
         raise Conflict(f"the engine of {owner} leads on this store now: stop that engine first")
     return owner
 
@@ -105,7 +105,3 @@ def _halt_and_wait(
     if earlier:
         wanted = replace(wanted, reason=f"{reason}. Halted before: {earlier[0].reason}")
     halts.begin(connection, desk, wanted, cause, cancel_orders=False)
-
-
-def _is_silent(last: heartbeats.Heartbeat, desk: Desk) -> bool:
-    return last.silence(desk.clock()) > heartbeats.SILENT_AFTER

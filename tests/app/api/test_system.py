@@ -64,8 +64,7 @@ def test_server_is_degraded_while_its_broker_is_down(services: Services, anonymo
 def test_store_of_another_machine_degrades_health_without_naming_it(
     services: Services, anonymous: Client
 ) -> None:
-    desks, fence = list(services.desks), lambda _connection: None
-    WaitingHeartbeat(desks, fence).write()
+    WaitingHeartbeat(list(services.desks)).write()
     answer = anonymous.get("/health")
     assert (answer.status_code, answer.json["status"]) == (200, "degraded")
     assert answer.json["components"]["machine"] is False

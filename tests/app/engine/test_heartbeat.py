@@ -95,6 +95,19 @@ def test_absence_during_trading_with_positions_is_an_alert(
     assert open_alerts(desk) == ({("engine.away", "engine")} if alerted else set())
 
 
+def test_waiting_engine_leaves_the_heartbeat_of_one_that_leads(
+    desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
+) -> None:
+    heartbeat_of(build_rig(desk, exchange, settings.algosat.engine).components).write()
+    led, waiting = last_heartbeat(desk), WaitingHeartbeat([desk])
+    clock.forward(seconds=4)
+    waiting.write()
+    assert last_heartbeat(desk) == led
+    clock.forward(seconds=4)
+    waiting.write()
+    assert last_heartbeat(desk) == clock.at
+
+
 def test_time_of_waiting_for_adoption_counts_as_absence(
     desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
 ) -> None:
@@ -105,7 +118,7 @@ def test_time_of_waiting_for_adoption_counts_as_absence(
     hold(desk)
     for _ in range(2):  # the engine may be restarted while it waits
         clock.forward(minutes=5)
-        WaitingHeartbeat([desk], lambda _connection: None).write()
+        WaitingHeartbeat([desk]).write()
     clock.forward(seconds=1)
     alert_of_absence(desk)
     assert open_alerts(desk) == {("engine.away", "engine")}

@@ -23,6 +23,7 @@ from algosat.errors import WrongCredentials
 from algosat.store import heartbeats, machines, queries
 from algosat.store.database import Database
 from algosat.store.heartbeats import OTHER_MACHINE
+from algosat.store.leader_lock import leader_lock_of
 from algosat.store.verify.verify import verify
 from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
@@ -160,6 +161,9 @@ def test_store_of_another_machine_is_not_traded_until_it_is_adopted(directory: P
         last = heartbeat_at(desk)
         wait_for(lambda: heartbeat_at(desk) > last)  # the engine had the time to send the exit
         assert order_now(desk, closing).status is Status.CREATED
+        owners = leader_lock_of(desk.database)
+        assert owners.acquire()  # the waiting engine is in nobody's way
+        owners.release()
         status = run([*command, "status"])
         assert (status.exit_code, "elsewhere (abababab)" in status.output) == (7, True)
         adopt = [*command, "adopt", "--reason", "moved here", "--password-stdin", "--user"]
