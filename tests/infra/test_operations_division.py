@@ -1,11 +1,15 @@
-"""Each file of tests/operations runs on one server in `make test`, and on every server in `make prove`."""
+"""How `make test` and `make prove` divide tests/operations between servers
+and which tasks they kill runs at.
+"""
 
 from __future__ import annotations
+
+from itertools import islice
 
 import pytest
 import yaml
 
-from tests.operations.division import FILES, is_left_out
+from tests.operations.division import FILES, is_left_out, kills
 from tools.paths import ROOT
 
 FOUND = {file.name for file in (ROOT / "tests" / "operations").glob("test_*.py")}
@@ -35,3 +39,24 @@ def test_proof_runs_every_file_on_every_server(monkeypatch: pytest.MonkeyPatch) 
 
 def test_server_of_another_name_runs_every_file() -> None:
     assert not any(is_left_out(file, ["ssh://operator@203.0.113.5"]) for file in FOUND)
+
+
+ROLES = ("ssh", "ufw", "users")
+
+
+def first_kills(commit: str, role: str) -> list[int]:
+    return list(islice(kills(commit, ROLES, role), 4))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_two_commits_kill_at_every_task(role: str) -> None:
+    assert sorted(first_kills("a0", role) + first_kills("a1", role)) == list(range(1, 9))
+
+
+def test_commit_kills_the_roles_at_different_tasks() -> None:
+    assert [first_kills("a0", role)[0] for role in ROLES] == [1, 2, 1]
+
+
+def test_proof_kills_at_every_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATIONS", "all")
+    assert [first_kills("a1", role) for role in ROLES] == [[1, 2, 3, 4]] * 3

@@ -1,13 +1,15 @@
-"""Which server runs which file of these tests.
+"""Which server runs which file of these tests, and at which tasks runs are killed.
 
-`make test` runs each file on the server of one distribution, so that the two servers share the work.
-`make prove` runs every file on both (OPERATIONS=all).
+`make test` runs each file on the server of one distribution, so that the two servers share the work, and
+kills runs at every second task. `make prove` runs every file on both servers and kills at every task
+(OPERATIONS=all).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 # By the end of the server's name. The longest files are divided, so that both servers take about as long.
 FILES = {
@@ -24,7 +26,22 @@ FILES = {
 
 def is_left_out(file: str, servers: Sequence[str]) -> bool:
     """Return whether another server runs the file. A server of another name runs all of them."""
-    if os.environ.get("OPERATIONS") == "all":
+    if _is_complete():
         return False
     own = [files for distribution, files in FILES.items() if any(it.endswith(distribution) for it in servers)]
     return bool(own) and all(file not in files for files in own)
+
+
+def kills(commit: str, roles: Sequence[str], role: str) -> Iterator[int]:
+    """Yield the numbers of the tasks at which runs of the role are killed, counted from 1, without end.
+
+    A commit has the odd or the even numbers, by its id: the same in every repetition. Neighbours in `roles`
+    have different numbers, so that each commit has both.
+    """
+    if _is_complete():
+        return count(1)
+    return count(1 + (int(commit, 16) + roles.index(role)) % 2, 2)
+
+
+def _is_complete() -> bool:
+    return os.environ.get("OPERATIONS") == "all"

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -15,7 +15,8 @@ import yaml
 from testinfra.host import Host
 
 from tests.operations.controller import Controller
-from tools import containers, ssh
+from tests.operations.division import kills
+from tools import containers, shell, ssh
 from tools.paths import ROOT
 
 UNITS = ("deadman@ssh", "deadman@ufw", "deadman@users", "ssh", "ufw", "nginx", "redis-server", "fail2ban")
@@ -84,24 +85,29 @@ def arguments(role: str, variables: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def run_until(controller: Controller, role: str, number: int) -> str | None:
-    """Start a lock-out run and kill it when its `number`-th changing task starts.
+class CutRun(NamedTuple):
+    """A lock-out run."""
 
-    Returns the name of the last task, or None if the run ended earlier.
-    """
+    started: list[str]  # names of the tasks that may change the server
+    killed: bool  # False: the run ended before
+
+
+def run_until(controller: Controller, role: str, number: int) -> CutRun:
+    """Start a lock-out run and kill it when its `number`-th changing task starts."""
     changing, output = tasks(role) | tasks("deadman"), []
+    started: list[str] = []
     with controller.start(*arguments(role, {**LOCKOUT[role], "deadman_seconds": SWITCH_SECONDS})) as run:
         assert run.stdout is not None
         for line in run.stdout:
             output.append(line)
             task = re.match(r"TASK \[\w+ : (.+)\] \**$", line)
             if task and task[1] in changing:
-                number -= 1
-                if number == 0:
+                started.append(task[1])
+                if len(started) == number:
                     kill(run.pid)
-                    return task[1]
+                    return CutRun(started, killed=True)
     assert run.returncode != 0, f"{role} did not lock out: {''.join(output)}"
-    return None
+    return CutRun(started, killed=False)
 
 
 def kill(pid: int) -> None:
@@ -140,13 +146,15 @@ def test_switch_fires_within_five_minutes() -> None:
 def test_run_killed_at_any_task_restores_access_and_next_run_completes(
     host: Host, controller: Controller, role: str
 ) -> None:
-    killed: list[str | None] = [""]
-    while killed[-1] is not None:
-        killed.append(run_until(controller, role, len(killed)))
+    commit = shell.output(["git", "-C", str(ROOT), "rev-parse", "HEAD"]).strip()
+    for number in kills(commit, sorted(LOCKOUT), role):
+        run = run_until(controller, role, number)
         wait_for_a_fresh_login(controller)
         controller.play(*arguments(role, {}))
+        if not run.killed:
+            break
     # Install, arm, change and apply. Disarming is not reached if the change removed sudo.
-    assert len(tasks("deadman", "change.yml") & set(killed)) >= 4
+    assert len(tasks("deadman", "change.yml") & set(run.started)) >= 4
     assert host.run("ls /var/lib/deadman").stdout == ""
     controller.play(*arguments(role, CLEANUP.get(role, {})))
 
