@@ -24,6 +24,7 @@ from algosat.errors import ConfigurationError
 from algosat.health_checks import all_checks
 from algosat.monitoring import logs
 from algosat.monitoring.health import Health
+from algosat.resilience.bulkhead import Bulkhead
 from algosat.resilience.error_log import ErrorLog
 from algosat.security.authenticator import Authenticator
 from algosat.security.identity import Identity
@@ -70,14 +71,15 @@ def create_app(
     preloaded = preloaded or _preloaded(settings)
     app, database = preloaded.app, preloaded.database
     schema_version.require_current(database)
-    writer = Writer(database)
+    bulkhead = Bulkhead(settings.algosat.api.threads)
+    writer = Writer(database, bulkhead.enter)
     live = LiveSettings(settings, lambda: overrides.read(database))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     tokens = Tokens(app, settings.algosat.security)
     limiter = ClientLimiter(app, settings.algosat.security)
     authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
     errors = ErrorLog(writer, clock.now)
-    passwords = passwords or Passwords()
+    passwords = passwords or Passwords(places=bulkhead.enter)
     notifier = backend.notifier(database, settings.algosat.runtime_directory)
 
     app.extensions[NAME] = Services(
@@ -97,7 +99,9 @@ def create_app(
         errors=errors,
         health=Health(all_checks(directory, live, database, limiter, clock.now)),
         desks=desk.build_all(settings, database, writer, notifier),
-        waiting=Waiting(database, settings.algosat.runtime_directory, threads=settings.algosat.api.threads),
+        waiting=Waiting(
+            database, settings.algosat.runtime_directory, bulkhead, threads=settings.algosat.api.threads
+        ),
         engine_requests=EngineRequests(
             database, writer, notifier, Encryption(settings.security.encryption.keys), clock.now
         ),

@@ -320,6 +320,27 @@ class StoreBusy(AlgosatError):
     category, retryable = Category.STORE, True
 
 
+class Overloaded(StoreBusy):
+    """The request was refused at once, because enough others wait for the store."""
+
+    code, title = "overloaded", "Service overloaded"
+    severity = Severity.WARNING
+
+
+class StoreFull(StoreBusy):
+    """The disk or file system of the store has no space left."""
+
+    code, title = "store_full", "Disk full"
+    severity = Severity.CRITICAL
+
+
+class StoreReadOnly(StoreBusy):
+    """The store may be read but not written."""
+
+    code, title = "store_read_only", "Store read-only"
+    severity = Severity.CRITICAL
+
+
 class StoreDamaged(AlgosatError):
     code, title = "store_damaged", "Store integrity error"
     severity, category = Severity.CRITICAL, Category.STORE

@@ -18,6 +18,7 @@ from algosat.api.routes import Route
 from algosat.config.live import LiveSettings
 from algosat.errors import Forbidden, Unauthenticated
 from algosat.monitoring import metrics
+from algosat.resilience import bulkhead
 from algosat.resilience.error_log import ErrorLog
 from algosat.security.authenticator import Authenticator
 from algosat.security.principals import Principal, Role
@@ -63,6 +64,7 @@ class Lifecycle:
         incoming.started = perf_counter()
         rule = incoming.url_rule
         policy = incoming.policy = self._no_route if rule is None else self._policies[rule.endpoint]
+        bulkhead.current.set(policy.precedence)
         if (incoming.content_length or 0) > self._largest_body:
             raise RequestEntityTooLarge
         incoming.caller = self._admit(policy, incoming)

@@ -41,6 +41,8 @@ from algosat.domain.orders import (
     Validity,
 )
 from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, NotFound
+from algosat.resilience import bulkhead
+from algosat.resilience.bulkhead import Precedence
 from algosat.store import audit, ledger, queries
 from algosat.store import linked_exits as rows
 from algosat.store.rows import order_from
@@ -210,6 +212,8 @@ def place_order(body: NewOrder) -> Response:
     as `Prefer: wait` says, and shows the order in its state at that moment. A repeated request with the
     same Idempotency-Key gets the same response, whatever has happened to the order since.
     """
+    if body.reduce_only:
+        bulkhead.current.set(Precedence.EXIT)
     desk, seconds = desk_of(body.account), _seconds_to_wait()
     key = required_key("POST /orders", body, waits=seconds > 0)
     terms, exits = body.terms(desk.account), body.exits()

@@ -19,14 +19,25 @@ from algosat.errors import (
     InvalidQuery,
     InvalidRequest,
     NotFound,
+    Overloaded,
     StoreBusy,
+    StoreFull,
+    StoreReadOnly,
     TooManyRequests,
     Unauthenticated,
     UnsupportedMediaType,
 )
 
 # Errors of every route, of routes with a body, and of routes that check the caller.
-_ALWAYS: Final = (InvalidQuery, TooManyRequests, AlgosatError, StoreBusy)
+_ALWAYS: Final = (
+    InvalidQuery,
+    TooManyRequests,
+    AlgosatError,
+    StoreBusy,
+    Overloaded,
+    StoreFull,
+    StoreReadOnly,
+)
 _WITH_BODY: Final = (InvalidJson, InvalidRequest, BodyTooLarge, UnsupportedMediaType, InvalidBody)
 _WITH_ACCESS: Final = (Unauthenticated, Forbidden)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from algosat.monitoring import metrics
+from algosat.resilience.bulkhead import Precedence
 from algosat.security.principals import Role
 
 
@@ -15,6 +16,7 @@ class RoutePolicy:
         self.path = path
         self.role = role
         self.limited = limited
+        self.precedence = _precedence(method, limited)
         self._method = method
         self._seconds = metrics.REQUEST_SECONDS.labels(method, path)
         self._counts: dict[int, Any] = {}
@@ -26,3 +28,10 @@ class RoutePolicy:
         self._counts[status].inc()
         if seconds is not None:
             self._seconds.observe(seconds)
+
+
+def _precedence(method: str, limited: bool) -> Precedence:
+    """Return what may wait for the store before others. Routes that close positions have no rate limit."""
+    if method in ("GET", "HEAD"):
+        return Precedence.READ
+    return Precedence.ENTRY if limited else Precedence.EXIT

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from algosat.domain.closing import CloseState
 from algosat.domain.orders import Order
 from algosat.errors import EngineBusy
+from algosat.resilience.bulkhead import Bulkhead, Precedence
 from algosat.store import engine_requests, ledger
 from algosat.store.database import Database
 from algosat.store.engine_requests import EngineRequest
@@ -78,9 +79,11 @@ def seconds_preferred(prefer: str | None, default: float) -> float:
 class Waiting:
     """The requests of this process that wait for an order, a close or the engine's answer."""
 
-    def __init__(self, database: Database, runtime_directory: Path, *, threads: int) -> None:
-        """Let all request threads but one wait: a halt must not queue behind waiting requests."""
-        self._places = threading.BoundedSemaphore(max(threads - 1, 1))
+    def __init__(
+        self, database: Database, runtime_directory: Path, bulkhead: Bulkhead, *, threads: int
+    ) -> None:
+        """Let requests wait where the bulkhead has a place: a halt must not queue behind waiting requests."""
+        self._bulkhead = bulkhead
         # Fewer, because a broker that hangs must not take the threads that orders need.
         self._answer_places = threading.BoundedSemaphore(max(threads // 4, 1))
         self._database = database
@@ -97,7 +100,7 @@ class Waiting:
     def until(self, order: Order, settled: Settled, seconds: float) -> Order:
         """Return the order once it is settled, or in its present state after `seconds`.
 
-        Returns at once if every other request thread waits already.
+        Returns at once if the other request threads are needed for halts, probes and reads.
         """
         return self._until(order, settled, seconds, ledger.get)
 
@@ -118,12 +121,15 @@ class Waiting:
             self._answer_places.release()
 
     def _until(self, waited: T, settled: Callable[[T], bool], seconds: float, read: Read[T]) -> T:
-        if seconds <= 0 or settled(waited) or not self._places.acquire(blocking=False):
+        if seconds <= 0 or settled(waited):
+            return waited
+        leave = self._bulkhead.enter(Precedence.ACKNOWLEDGEMENT)
+        if leave is None:
             return waited
         try:
             return self._wait(waited, settled, time.monotonic() + seconds, read)
         finally:
-            self._places.release()
+            leave()
 
     def _wait(self, waited: T, settled: Callable[[T], bool], deadline: float, read: Read[T]) -> T:
         self._listen()

@@ -1,7 +1,7 @@
 """Health: the checks of all components, each run with a time-out, and the state that follows from them.
 
 A check that hangs is reported as failed, and is run again only after it has returned: it costs one
-thread, not one thread a request.
+thread, not one thread a request. While one request waits for checks, others get the findings before.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import structlog
 _log = structlog.get_logger(__name__)
 
 _PATIENCE: Final = 2.0  # seconds until a check counts as failed
+_RECENT: Final = 5.0  # seconds for which findings are shown while a request waits for newer ones
 
 
 class State(StrEnum):
@@ -55,12 +56,22 @@ class Health:
         self._pool: ThreadPoolExecutor | None = None
         self._running: dict[str, Future[Finding]] = {}
         self._known: dict[str, tuple[float, Finding]] = {}
+        self._last: Report | None = None
+        self._last_at = 0.0
 
     def report(self) -> Report:
-        with self._lock:
+        last = self._last
+        is_recent = last is not None and self._clock() < self._last_at + _RECENT
+        if not self._lock.acquire(blocking=not is_recent):
+            assert last is not None
+            return last
+        try:
             self._refresh()
             findings = {check.name: self._known[check.name][1] for check in self._checks}
-        return Report(self._state(findings), findings)
+            self._last, self._last_at = Report(self._state(findings), findings), self._clock()
+            return self._last
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         if self._pool is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from algosat.errors import WeakPassword
+from algosat.errors import Overloaded, WeakPassword
 
 SHORTEST: Final = 12
 LONGEST: Final = 256  # hashing a megabyte would be an easy way to keep the server busy
@@ -17,24 +19,49 @@ _AT_ONCE: Final = 2  # each hash takes 19 MiB; logins must not starve trading of
 
 
 class Passwords:
-    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self,
+        hasher: PasswordHasher | None = None,
+        places: Callable[[], Callable[[], None] | None] | None = None,
+    ) -> None:
+        """Prepare the hashing.
+
+        Args:
+            places: Limits how many callers wait for a hash, as `Bulkhead.enter`; None: all may.
+        """
         # OWASP's recommendation for servers: 19 MiB, two passes.
         self._hasher = hasher or PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._slots = threading.BoundedSemaphore(_AT_ONCE)
+        self._slots, self._places = threading.BoundedSemaphore(_AT_ONCE), places
 
     def hash(self, password: str) -> str:
-        with self._slots:
+        with self._slot():
             return self._hasher.hash(password)
 
     def fits(self, stored: str | None, password: str) -> bool:
         """Return whether the password matches the hash. Without a hash it takes as long and returns False."""
         dummy_hash = self._dummy_hash  # computed first, so that the first login takes as long as others
-        with self._slots:
+        with self._slot():
             try:
                 self._hasher.verify(stored or dummy_hash, password)
             except (VerificationError, InvalidHashError):
                 return False
         return bool(stored)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """Wait for a slot. Raises Overloaded if enough request threads wait already."""
+        if not self._slots.acquire(blocking=False):
+            leave = _wait_anywhere if self._places is None else self._places()
+            if leave is None:
+                raise Overloaded("Too many logins at once; try again shortly", headers={"Retry-After": "1"})
+            try:
+                self._slots.acquire()
+            finally:
+                leave()
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     @cached_property
     def _dummy_hash(self) -> str:
@@ -43,6 +70,10 @@ class Passwords:
     def is_outdated(self, stored: str) -> bool:
         """Return whether the hash was made with other parameters than those in use."""
         return self._hasher.check_needs_rehash(stored)
+
+
+def _wait_anywhere() -> None:
+    """Give back the place of a caller that needs none."""
 
 
 def weakness(password: str, username: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from algosat.errors import ConfigurationError
@@ -91,9 +92,10 @@ class Database:
         try:
             with self._writing.begin():
                 yield self._writing
-        except BaseException:
-            # A commit that SQLite refuses leaves the transaction open, and the store locked.
-            if _driver(self._writing).in_transaction:
+        except BaseException as error:
+            # A commit that SQLite refuses leaves the transaction open, and the store locked. A connection
+            # that was opened while the file was read-only stays so.
+            if isinstance(error, OperationalError) or _driver(self._writing).in_transaction:
                 self._writing.close()
                 self._writing = None
             raise

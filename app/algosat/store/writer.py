@@ -13,12 +13,18 @@ Units run one after another over all processes. A unit can therefore read positi
 store it, and no other write comes in between.
 
 A unit may run twice or be rolled back, so it must not count or log. `after_commit` names what to do then.
+
+While the store takes no writes, the callers of a web worker must not all wait for it. After a moment each
+needs a place to wait at (`places`); without one it is refused at once with Overloaded.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -27,7 +33,7 @@ from typing import Any, Final, TypeVar, cast
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from algosat.errors import StoreBusy
+from algosat.errors import Overloaded, StoreBusy, StoreFull, StoreReadOnly
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
 from algosat.store.write_lock import acquire, exclusive
@@ -36,9 +42,12 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 Effect = Callable[[], None]
+Leave = Callable[[], None]
+Places = Callable[[], Leave | None]  # takes a place to wait at; None: there is none
 
 _LARGEST_GROUP: Final = 64
 _LINGER: Final = 0.006  # seconds: about the time a worker spends on eight requests outside the store
+_MOMENT: Final = 0.5  # seconds after which a write that has not begun is waiting for more than other writes
 _EFFECTS: Final = "effects of the unit"  # key in `Connection.info`
 _POSTGRES_LOCK: Final = 0x616C676F  # an arbitrary number that all writers share
 
@@ -54,10 +63,11 @@ _KEEP_PART = Prepared(text("RELEASE SAVEPOINT part"))
 class _Unit:
     """A unit of work and its outcome. A Future would cost more than a small unit itself."""
 
-    __slots__ = ("_claims", "_done", "durable", "effects", "failure", "result", "work")
+    __slots__ = ("_claims", "_done", "came_at", "durable", "effects", "failure", "result", "work")
 
     def __init__(self, work: Work[Any], *, durable: bool) -> None:
         self.work, self.durable = work, durable
+        self.came_at = time.monotonic()
         self.effects: list[Effect] = []  # of the last run
         self.result: Any = None
         self.failure: BaseException | None = None
@@ -77,6 +87,10 @@ class _Unit:
             return False
         return True
 
+    @property
+    def is_claimed(self) -> bool:
+        return not self._claims
+
     def finish(self, result: Any, failure: BaseException | None) -> None:
         self.result, self.failure = result, failure
         self._done.release()
@@ -92,8 +106,13 @@ _Outcome = tuple[_Unit, Any, BaseException | None]
 class Writer:
     """Runs units of work for all threads of a process. Create it after a fork: its thread is not copied."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, places: Places | None = None) -> None:
+        """Start the writer.
+
+        Args:
+            places: Limits how many callers wait for a store that takes no writes; None: all may.
+        """
+        self._database, self._places = database, places
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._closing = False
         self._running: list[_Unit] = []  # units whose callers are in `run`
@@ -109,7 +128,8 @@ class Writer:
         An exception of `work` rolls the unit back and is raised here. If another unit of the group fails,
         `work` runs a second time, so all its effects must be undone by a rollback, or be left to
         `after_commit`.
-        Raises StoreBusy if the unit did not begin within `timeout` seconds. It will not run later.
+        Raises StoreBusy if the unit did not begin within `timeout` seconds, and Overloaded if it may not wait
+        that long. It will not run later.
         """
         unit = _Unit(work, durable=durable)
         self._running.append(unit)
@@ -139,7 +159,7 @@ class Writer:
             if lock is None:
                 return False
             try:
-                outcomes = self._run_together([unit])
+                outcomes = self._run_together([unit], [])
             finally:
                 os.close(lock)
         except BaseException as error:  # noqa: BLE001 - raised by `run`
@@ -151,10 +171,31 @@ class Writer:
         self._queue.put(unit)
         if 0 < self._expected <= self._queue.qsize():
             self._complete.set()
-        if not unit.wait(timeout):
+        if self._wait(unit, timeout):
+            return
+        if unit.claim():
+            detail = f"the store did not take the write within {timeout:g} s"
+            raise StoreBusy(detail, headers={"Retry-After": "1"})
+        unit.wait()  # it has begun: the caller needs its real outcome
+
+    def _wait(self, unit: _Unit, timeout: float) -> bool:
+        """Wait until the unit is finished. Returns False after `timeout` seconds; raises Overloaded."""
+        if self._places is None:
+            return unit.wait(timeout)
+        # The units before this one may have been waiting for a while.
+        moment = min(max(self._running[0].came_at + _MOMENT - unit.came_at, 0), timeout)
+        if unit.wait(moment):
+            return True
+        leave = self._places()
+        if leave is None:
             if unit.claim():
-                raise StoreBusy(f"the store did not take the write within {timeout:g} s")
-            unit.wait()  # it has begun: the caller needs its real outcome
+                detail = "The store takes no writes now, and enough requests wait for it; try again shortly"
+                raise Overloaded(detail, headers={"Retry-After": "1"})
+            return False
+        try:
+            return unit.wait(timeout - moment)
+        finally:
+            leave()
 
     def _serve(self) -> None:
         while not self._closing:
@@ -192,19 +233,25 @@ class Writer:
                 while len(group) < _LARGEST_GROUP and self._take(group, wait=False):
                     pass
                 self._group_size = len(group)
-                claimed = _claimed(group)
-                if not claimed:
+                if all(unit.is_claimed for unit in group):
                     return  # every caller has given up
-                outcomes = self._run_together(claimed) or self._run_separately(claimed)
+                outcomes = self._run_together(group, claimed)
+                if claimed and not outcomes:
+                    outcomes = self._run_separately(claimed)
         except BaseException as error:  # noqa: BLE001 - raised in every caller
             outcomes = [(unit, None, _translated(error)) for unit in claimed or _claimed(group)]
         _finish(outcomes)
 
-    def _run_together(self, group: list[_Unit]) -> list[_Outcome]:
-        """Run the units without savepoints. If one of several fails, write nothing and return nothing."""
+    def _run_together(self, group: list[_Unit], claimed: list[_Unit]) -> list[_Outcome]:
+        """Run the units whose callers wait, without savepoints, and add them to `claimed`.
+
+        They are claimed once the store has begun the transaction: until then their callers may give up. If
+        one of several fails, write nothing and return nothing.
+        """
         try:
             with self._transaction(group) as connection:
-                return _results(connection, group)
+                claimed += _claimed(group)
+                return _results(connection, claimed)
         except _UnitOfGroupFailed:
             return []
 
@@ -279,8 +326,54 @@ def _finish(outcomes: list[_Outcome]) -> None:
 
 
 def _translated(error: BaseException) -> BaseException:
-    """Return the error to raise in the caller: StoreBusy if the store cannot be written now."""
-    # An OSError comes from opening the lock file: if that fails, the store cannot be written either.
-    if isinstance(error, OSError) or (isinstance(error, DBAPIError) and "locked" in str(error)):
-        return StoreBusy(f"the store refused the write: {error}")
-    return error
+    """Return the error to raise in the caller: StoreBusy or a subclass if the store cannot be written now.
+
+    Its detail names the remedy, and neither paths nor SQL.
+    """
+    if isinstance(error, DBAPIError):
+        refusal = _refusal_of(error)
+    elif isinstance(error, OSError):  # from opening the lock file: then the store cannot be written either
+        refusal = _OS_REFUSALS.get(error.errno or 0, StoreBusy)
+    else:
+        return error
+    if refusal is None:
+        return error
+    translated = refusal(_REMEDIES[refusal], headers={"Retry-After": str(_RETRY_AFTER[refusal])})
+    translated.__cause__ = error
+    return translated
+
+
+def _refusal_of(error: DBAPIError) -> type[StoreBusy] | None:
+    """Return the class of a refused write; None for an error of another kind, such as a constraint."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is None:
+        return _POSTGRES_REFUSALS.get(getattr(error.orig, "sqlstate", None) or "")
+    return _SQLITE_REFUSALS.get(code & 0xFF)  # the rest of an extended code says where
+
+
+_SQLITE_REFUSALS: Final = {
+    sqlite3.SQLITE_BUSY: StoreBusy,
+    sqlite3.SQLITE_LOCKED: StoreBusy,
+    sqlite3.SQLITE_FULL: StoreFull,
+    sqlite3.SQLITE_READONLY: StoreReadOnly,
+    sqlite3.SQLITE_CANTOPEN: StoreReadOnly,
+}
+_POSTGRES_REFUSALS: Final = {
+    "53100": StoreFull,  # disk_full
+    "25006": StoreReadOnly,  # read_only_sql_transaction
+    "55P03": StoreBusy,  # lock_not_available: the lock time-out
+    "57014": StoreBusy,  # query_canceled: the statement time-out
+}
+_OS_REFUSALS: Final = {
+    errno.ENOSPC: StoreFull,
+    errno.EDQUOT: StoreFull,
+    errno.EROFS: StoreReadOnly,
+    errno.EACCES: StoreReadOnly,
+    errno.EPERM: StoreReadOnly,
+}
+_REMEDIES: Final = {
+    StoreBusy: "The store is locked or does not answer; try again shortly",
+    StoreFull: "The disk of the store is full; free space on it",
+    StoreReadOnly: "The store is read-only; check its file system and permissions",
+}
+_RETRY_AFTER: Final = {StoreBusy: 1, StoreFull: 5, StoreReadOnly: 5}  # seconds

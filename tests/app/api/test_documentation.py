@@ -109,8 +109,11 @@ def test_every_operation_lists_its_problem_codes(spec: dict[str, Any], operation
         "invalid_query",
         "invalid_request",
         "locked_out",
+        "overloaded",
         "rate_limited",
         "store_busy",
+        "store_full",
+        "store_read_only",
         "unsupported_media_type",
         "wrong_credentials",
     }

@@ -6,7 +6,10 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,30 @@ def test_killed_worker_is_replaced_without_a_refused_request(server: Running) ->
 def test_server_exits_with_0_on_sigterm(server: Running) -> None:
     server.process.terminate()
     assert server.process.wait(PATIENCE) == 0
+
+
+def test_probes_and_reads_answer_while_another_program_locks_the_store(
+    tmp_path: Path, fresh_store: Path
+) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path, api__workers=1, api__threads=4))
+    store = shutil.copy(fresh_store, tmp_path / "data" / "algosat.db")
+    order = {"symbol": "ALPHA-EQ", "side": "buy", "quantity": "1", "type": "market"}
+    with serving(tmp_path) as running, ThreadPoolExecutor(12) as clients:
+        bearer = running.log_in("trader")
+
+        def place(number: int) -> tuple[int, str]:
+            headers = {**bearer, "Idempotency-Key": f"locked-store-{number:04}"}
+            status, answer = running.ask("POST", "/orders", order, **headers)
+            return status, answer["code"]
+
+        with closing(sqlite3.connect(store, isolation_level=None)) as foreign:
+            foreign.execute("BEGIN IMMEDIATE")
+            placed = [clients.submit(place, number) for number in range(12)]
+            wait_for(lambda: any(each.done() and each.result() == (503, "overloaded") for each in placed))
+            assert running.ask("GET", "/health/live")[0] == 200
+            assert running.ask("GET", "/orders", **bearer)[0] == 200
+            assert not all(each.done() for each in placed)  # one waits for the store
+            foreign.execute("ROLLBACK")
+        outcomes = {each.result() for each in placed}
+    assert (503, "overloaded") in outcomes
+    assert outcomes <= {(503, "overloaded"), (503, "store_busy"), (422, "unknown_symbol")}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from algosat.api.waiting import Waiting
 from algosat.domain.orders import Order
+from algosat.resilience.bulkhead import Bulkhead
 from algosat.trading import place
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, terms_of
@@ -16,7 +17,7 @@ from tests.app.events import PATIENCE
 
 def test_last_request_thread_of_a_worker_never_waits(desk: Desk, tmp_path: Path) -> None:
     order = place.place_order(desk, terms_of("10"), CAUSE).order
-    waiting = Waiting(desk.database, tmp_path, threads=2)
+    waiting = Waiting(desk.database, tmp_path, Bulkhead(2), threads=2)
     looks, is_settled = threading.Semaphore(0), threading.Event()
 
     def settled(_: Order) -> bool:

@@ -106,3 +106,26 @@ def test_failed_check_runs_again_soon() -> None:
     clock.now = 1.5
     assert board.report().state is State.HEALTHY
     board.close()
+
+
+def test_request_gets_the_recent_findings_while_another_waits_for_a_check() -> None:
+    release, asked, clock = threading.Event(), threading.Semaphore(0), FakeMonotonic()
+    release.set()
+
+    def slow() -> Finding:
+        asked.release()
+        release.wait(PATIENCE)
+        return ok()
+
+    board = Health([check("store", slow, keep=1)], clock)
+    assert board.report().state is State.HEALTHY
+    assert asked.acquire(timeout=PATIENCE)
+    release.clear()
+    clock.now += 2
+    other = threading.Thread(target=board.report)
+    other.start()
+    assert asked.acquire(timeout=PATIENCE)  # the other request waits for the check
+    assert board.report().state is State.HEALTHY  # and this one does not
+    release.set()
+    other.join()
+    board.close()

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from argon2 import PasswordHasher
 
+from algosat.errors import Overloaded
 from algosat.security.passwords import Passwords, weakness
+from tests.app.events import PATIENCE
 from tests.app.fakes import quick_passwords
 
 
@@ -31,3 +36,23 @@ def test_weak_password_is_reported(password: str) -> None:
 
 def test_strong_password_has_no_weakness() -> None:
     assert weakness("correct horse battery", "ann") is None
+
+
+def test_login_without_a_place_to_wait_is_refused() -> None:
+    hashing, release = threading.Semaphore(0), threading.Event()
+
+    class SlowHasher(PasswordHasher):
+        def hash(self, *_: object, **__: object) -> str:
+            hashing.release()
+            release.wait(PATIENCE)
+            return "hash"
+
+    passwords = Passwords(SlowHasher(), places=lambda: None)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(passwords.hash, "correct horse battery") for _ in range(2)]
+        assert all(hashing.acquire(timeout=PATIENCE) for _ in both)
+        with pytest.raises(Overloaded):
+            passwords.hash("correct horse battery")
+        release.set()
+        assert [each.result() for each in both] == ["hash", "hash"]
+    assert passwords.hash("correct horse battery") == "hash"

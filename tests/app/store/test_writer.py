@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -13,7 +14,8 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from algosat.errors import Conflict, StoreBusy
+from algosat.errors import Conflict, Overloaded, StoreBusy, StoreFull, StoreReadOnly
+from algosat.resilience.bulkhead import Bulkhead, Precedence, current
 from algosat.store.database import Database
 from algosat.store.write_lock import exclusive
 from algosat.store.writer import Writer, after_commit, part
@@ -239,8 +241,9 @@ def test_foreign_write_transaction_makes_the_store_busy(counter: Database) -> No
     foreign.execute("BEGIN IMMEDIATE")
     with exclusive(counter), pytest.raises(StoreBusy, match="did not take the write"):
         writer.run(increment, timeout=0.05)  # the caller has given up when the writer gets the lock
-    with pytest.raises(StoreBusy, match="refused the write"):
+    with pytest.raises(StoreBusy, match="locked or does not answer") as refused:
         writer.run(increment)
+    assert (refused.value.code, refused.value.headers) == ("store_busy", {"Retry-After": "1"})
     foreign.execute("ROLLBACK")
     foreign.close()
     assert writer.run(increment) == 1
@@ -342,7 +345,7 @@ def test_writer_recovers_after_a_full_disk(counter: Database) -> None:
 
     writer = Writer(counter)
     at_most(1)  # fewer than there are
-    with pytest.raises(DBAPIError, match="full"):
+    with pytest.raises(StoreFull, match="disk of the store is full"):
         writer.run(lambda connection: connection.execute(text("CREATE TABLE more AS SELECT 1 AS n")))
     at_most(10_000)
     assert writer.run(increment) == 1
@@ -350,12 +353,96 @@ def test_writer_recovers_after_a_full_disk(counter: Database) -> None:
 
 
 @pytest.mark.sqlite
-def test_read_only_disk_makes_the_store_busy(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_only(*_: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
+@pytest.mark.parametrize(
+    ("number", "refusal"),
+    [
+        (errno.EROFS, StoreReadOnly),
+        (errno.EACCES, StoreReadOnly),
+        (errno.ENOSPC, StoreFull),
+        (errno.EMFILE, StoreBusy),
+    ],
+)
+def test_lock_file_that_cannot_be_opened_refuses_the_write(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, number: int, refusal: type[StoreBusy]
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "/a/path/that/is/nobodys/business")
 
     with monkeypatch.context() as disk:
-        disk.setattr(os, "open", read_only)
-        with pytest.raises(StoreBusy, match="Read-only file system"):
+        disk.setattr(os, "open", refused)
+        with pytest.raises(StoreBusy) as found:
             writer.run(lambda _connection: None)
+    assert type(found.value) is refusal
+    assert "/a/path" not in found.value.detail
+    assert "Retry-After" in found.value.headers
     assert writer.run(lambda _connection: 1) == 1
+
+
+@pytest.mark.sqlite
+def test_connection_that_may_only_read_is_replaced(counter: Database) -> None:
+    writer = Writer(counter)
+    writer.run(lambda connection: connection.execute(text("PRAGMA query_only = ON")))
+    with pytest.raises(StoreReadOnly):
+        writer.run(increment)
+    assert writer.run(increment) == 1  # by a new connection
+    writer.close()
+
+
+@pytest.mark.sqlite
+def test_caller_may_give_up_while_another_program_holds_the_transaction(counter: Database) -> None:
+    assert counter.path is not None
+    writer, ran = Writer(counter), set[int]()
+    foreign = sqlite3.connect(counter.path, isolation_level=None)
+    foreign.execute("BEGIN IMMEDIATE")
+    with exclusive(counter):
+        first = threading.Thread(target=_run_and_ignore, args=(writer,))
+        first.start()
+        _await_waiting(writer, 1)
+    # The writer thread has the write lock now, and waits for SQLite's.
+    with pytest.raises(StoreBusy, match="did not take the write"):
+        writer.run(lambda _connection: ran.add(1), timeout=0.05)
+    foreign.execute("ROLLBACK")
+    foreign.close()
+    first.join()
+    assert writer.run(increment) == 1
+    assert not ran
+    writer.close()
+
+
+@pytest.mark.sqlite
+def test_caller_without_a_place_is_refused_while_the_store_takes_no_writes(
+    counter: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("algosat.store.writer._MOMENT", 0.05)
+    bulkhead, ran = Bulkhead(4), set[int]()  # one thread may wait for an entry, three for an exit
+    writer = Writer(counter, bulkhead.enter)
+
+    def enter(number: int, precedence: Precedence = Precedence.ENTRY) -> int:
+        def unit(connection: Connection) -> int:
+            ran.add(number)
+            return increment(connection)
+
+        current.set(precedence)
+        return writer.run(unit, timeout=PATIENCE)
+
+    with ThreadPoolExecutor(4) as pool:
+        with exclusive(counter):
+            first = pool.submit(enter, 1)
+            wait_for(lambda: bulkhead.waiting == 1)
+            with pytest.raises(Overloaded) as refused:
+                pool.submit(enter, 2).result()
+            exit_order = pool.submit(enter, 3, Precedence.EXIT)
+            wait_for(lambda: bulkhead.waiting == 2)
+            with pytest.raises(Overloaded):
+                pool.submit(enter, 4, Precedence.READ).result()
+        assert {first.result(), exit_order.result()} == {1, 2}
+    assert refused.value.headers == {"Retry-After": "1"}
+    assert ran == {1, 3}
+    assert bulkhead.waiting == 0
+    assert writer.run(increment) == 3  # as soon as the store takes writes, nobody needs a place
+    writer.close()
+
+
+def _run_and_ignore(writer: Writer) -> None:
+    with contextlib.suppress(StoreBusy):
+        writer.run(lambda _connection: None)
