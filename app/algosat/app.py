@@ -34,6 +34,7 @@ from algosat.security.rate_limit import ClientLimiter
 from algosat.security.session_lookup import lookup_in
 from algosat.security.token_grants import TokenGrants
 from algosat.security.tokens import Tokens
+from algosat.state_metrics import StateMetrics
 from algosat.store import overrides, schema_version
 from algosat.store.database import Database
 from algosat.store.encryption import Encryption
@@ -81,6 +82,8 @@ def create_app(
     errors = ErrorLog(writer, clock.now)
     passwords = passwords or Passwords(places=bulkhead.enter)
     notifier = backend.notifier(database, settings.algosat.runtime_directory)
+    health = Health(all_checks(directory, live, database, limiter, clock.now))
+    desks = desk.build_all(settings, database, writer, notifier)
 
     app.extensions[NAME] = Services(
         live=live,
@@ -97,8 +100,9 @@ def create_app(
         ),
         passwords=passwords,
         errors=errors,
-        health=Health(all_checks(directory, live, database, limiter, clock.now)),
-        desks=desk.build_all(settings, database, writer, notifier),
+        health=health,
+        state_metrics=StateMetrics(health, database, desks, clock.now),
+        desks=desks,
         waiting=Waiting(
             database, settings.algosat.runtime_directory, bulkhead, threads=settings.algosat.api.threads
         ),

@@ -176,14 +176,14 @@ class _Heartbeat:
         found = self._read()
         if found is None or found.silence(self._clock()) > heartbeats.SILENT_AFTER:
             return Finding(False, "unknown while the engine is silent")
-        accounts = _accounts(found)
+        accounts = found.accounts()
         brokers = {name: data.get("broker") or {} for name, data in accounts.items()}
         details = [_broker_detail(name, broker, len(brokers)) for name, broker in brokers.items()]
         return Finding(all(broker.get("active") for broker in brokers.values()), "; ".join(details))
 
     def prices(self) -> Finding:
         found = self._read()
-        states = _accounts(found).values() if found else ()
+        states = found.accounts().values() if found else ()
         unpriced = [symbol for state in states for symbol in state.get("unpriced") or ()]
         if unpriced:  # only their number: health is public
             detail = f"{len(unpriced)} symbols held have no price and take no entries: GET /risk lists them"
@@ -193,11 +193,6 @@ class _Heartbeat:
     def _read(self) -> Heartbeat | None:
         with self._database.read() as connection:
             return heartbeats.read(connection, heartbeats.ENGINE)
-
-
-def _accounts(heartbeat: Heartbeat) -> dict[str, dict[str, Any]]:
-    """Return the state of each account; an engine of an earlier release reports one, without its name."""
-    return heartbeat.data.get("accounts") or {"": heartbeat.data}
 
 
 def _broker_detail(account: str, broker: Mapping[str, Any], accounts: int) -> str:

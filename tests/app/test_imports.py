@@ -44,8 +44,18 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
         *("config", "domain", "errors", "validation_errors", "clock"),
     },
     "health_checks": {"security", "host", "store", "monitoring", "config", "errors", "clock"},
+    "state_metrics": {"trading", "store", "monitoring", "domain", "errors", "clock"},
     "app": {
-        *("api", "health_checks", "trading", "security", "resilience", "store", "monitoring"),
+        *(
+            "api",
+            "health_checks",
+            "state_metrics",
+            "trading",
+            "security",
+            "resilience",
+            "store",
+            "monitoring",
+        ),
         *("config", "errors", "clock"),
     },
     "cli": {

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, cast
 
 from flask import current_app, request
+from prometheus_client.registry import Collector
 
 from algosat.api.application import ApiRequest
 from algosat.api.waiting import Waiting
@@ -42,6 +43,7 @@ class Services:
     identity: Identity
     passwords: Passwords
     health: Health
+    state_metrics: Collector
     errors: ErrorLog
     desks: Desks
     waiting: Waiting

@@ -69,7 +69,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         }
 
     def _child_exit(self, _server: Arbiter, worker: Worker) -> None:
-        multiprocess.forget(worker.pid)
+        multiprocess.fold()
         self._settings.runtime_directory.joinpath(f"{channels.web(worker.pid)}.sock").unlink(missing_ok=True)
 
 

@@ -173,12 +173,12 @@ def ready() -> Response:
     errors=(NotFound,),
 )
 def metrics() -> Response:
-    """Show the metrics for Prometheus: totals of all processes, backups and drift"""
+    """Show the metrics for Prometheus: totals of all processes, the server's state, backups and drift"""
     settings = services().live.current.algosat
     if not settings.monitoring.metrics_enabled:
         raise NotFound("Metrics are disabled by monitoring.metrics_enabled")
-    textfiles = Textfiles(settings.data_directory / DIRECTORY)
-    body, content_type = exposition.generate(request.headers.get("Accept", ""), textfiles)
+    collectors = (services().state_metrics, Textfiles(settings.data_directory / DIRECTORY))
+    body, content_type = exposition.generate(request.headers.get("Accept", ""), collectors)
     return Response(body, content_type=content_type)
 
 

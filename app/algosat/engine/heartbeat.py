@@ -16,7 +16,7 @@ from algosat.domain.instruments import Instrument
 from algosat.engine.assembly import Components
 from algosat.engine.router import Fence
 from algosat.errors import CalendarUnknown
-from algosat.monitoring import correlation, metrics
+from algosat.monitoring import correlation
 from algosat.store import heartbeats, queries
 from algosat.store.audit import Cause
 from algosat.store.tables import WORKING_STATUS, orders, positions
@@ -134,8 +134,6 @@ class EngineHeartbeat:
         and when the store has been adopted for another machine.
         """
         data = self._data(leading=leading)
-        metrics.POSITIONS.set(sum(each["positions"] for each in data["accounts"].values()))
-        self._count_alerts()
 
         def unit(connection: Connection) -> None:
             self._fence(connection)
@@ -146,13 +144,6 @@ class EngineHeartbeat:
 
         self._desk.writer.run(unit, durable=False)
         self._last_write = self._desk.clock()
-
-    def _count_alerts(self) -> None:
-        with self._desk.database.read() as connection:
-            numbers = [alerts.numbers_open(connection, each.account) for each in self._accounts]
-        for kind in numbers[0]:
-            total = sum(of_account[kind] for of_account in numbers)
-            metrics.ALERTS.labels(kind.value, kind.severity.value).set(total)
 
     def _data(self, *, leading: bool) -> dict[str, Any]:
         accounts = {each.account: each.data() for each in self._accounts}

@@ -166,6 +166,8 @@ class ReportProcessor:
         desk = self._desk
         metrics.orders(order.status.value, desk.account, desk.mode).inc()
         for event in events:
+            if event.kind is EventKind.REJECTED:
+                metrics.rejections(event.code, desk.account, desk.mode).inc()
             _log.info(
                 event.kind.value,
                 order=order.id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import Final
 
 from algosat.clock import has_come
@@ -18,6 +19,7 @@ from algosat.errors import (
     BrokerSessionExpired,
     BrokerUncertain,
 )
+from algosat.monitoring import metrics
 from algosat.trading.desk import Desk
 
 _RESEND_AFTER: Final = timedelta(milliseconds=250)
@@ -118,6 +120,7 @@ class Sender:
             )
 
     def _place(self, order: Order) -> None:
+        called_at, began = self._desk.clock(), perf_counter()
         try:
             answer = self._broker.place(order)
         except (BrokerNotReached, BrokerSessionExpired) as error:
@@ -129,6 +132,9 @@ class Sender:
         except BrokerError as error:
             self._reject(order, error.reported_code, error.detail)
         else:
+            metrics.order_stage("acknowledge").observe(perf_counter() - began)
+            if order.terms.slice_of is None:  # a later slice waits for its turn
+                metrics.order_stage("send").observe(max((called_at - order.due_at).total_seconds(), 0))
             self._report_processor.process_placed(order, answer)
 
     def _queue_resend(self, order: Order, error: BrokerError) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from algosat.store.prepared import Prepared
 from algosat.store.tables import heartbeats
@@ -17,6 +17,7 @@ OTHER_MACHINE: Final = "other_machine"  # in the engine's data: it waits for the
 SILENT_AFTER: Final = timedelta(seconds=5)  # the engine renews its heartbeat about every second
 
 _OF_PROCESS = heartbeats.c.process == bindparam("process")
+_NEWEST = Prepared(select(func.max(heartbeats.c.at)))
 _LAST = Prepared(select(heartbeats.c.at, heartbeats.c.data).where(_OF_PROCESS))
 
 
@@ -42,6 +43,10 @@ class Heartbeat(NamedTuple):
         """
         return abs(now - self.at)
 
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        """Return the state of each account; an engine of an earlier release reports one, without its name."""
+        return self.data.get("accounts") or {"": self.data}
+
 
 def write(connection: Connection, process: str, at: datetime, data: Mapping[str, Any]) -> None:
     """Replace the row of a process."""
@@ -53,3 +58,9 @@ def read(connection: Connection, process: str) -> Heartbeat | None:
     """Return the last heartbeat of a process, or None if it never ran on this store."""
     row = _LAST.first(connection, process=process)
     return None if row is None else Heartbeat(row.at, row.data)
+
+
+def last_of_all(connection: Connection) -> datetime | None:
+    """Return when any process last renewed its heartbeat."""
+    last: datetime | None = _NEWEST.scalar(connection)
+    return last

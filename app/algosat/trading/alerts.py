@@ -29,11 +29,7 @@ _IS_OPEN = alerts.c.closed_at.is_(None)
 _IS_OF_KIND = (alerts.c.account == bindparam("account"), alerts.c.kind == bindparam("kind"))
 _OPEN = Prepared(select(alerts).where(*_IS_OF_KIND, alerts.c.subject == bindparam("subject"), _IS_OPEN))
 _OPEN_SUBJECTS = Prepared(select(alerts.c.subject).where(*_IS_OF_KIND, _IS_OPEN))
-_NUMBERS = Prepared(
-    select(alerts.c.kind, func.count())
-    .where(alerts.c.account == bindparam("account"), _IS_OPEN)
-    .group_by(alerts.c.kind)
-)
+_NUMBERS = Prepared(select(alerts.c.kind, func.count()).where(_IS_OPEN).group_by(alerts.c.kind))
 
 
 def open_alert(
@@ -109,9 +105,9 @@ def open_detail(connection: Connection, desk: Desk, kind: AlertKind, subject: st
     return None if known is None else known.detail
 
 
-def numbers_open(connection: Connection, account: str) -> dict[AlertKind, int]:
+def numbers_open(connection: Connection) -> dict[AlertKind, int]:
     """Return how many alerts of each kind are open. A kind that only another release knows is left out."""
-    found = dict(_NUMBERS.all(connection, account=account))
+    found = dict(_NUMBERS.all(connection))
     return {kind: found.get(kind.value, 0) for kind in AlertKind}
 
 

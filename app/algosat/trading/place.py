@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from time import perf_counter
 from typing import Final
 
 from sqlalchemy import Connection
@@ -85,8 +86,10 @@ def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Se
         kept = idempotency.keep(connection, key, orders, desk.clock())
         return Placed(orders, replayed=False, pinned=kept.is_pinned)
 
+    began = perf_counter()
     placed = desk.writer.run(unit)
     if not placed.replayed:
+        metrics.order_stage("accept").observe(perf_counter() - began)
         desk.wake_engine()
         count(desk, placed.orders)
     return placed
@@ -97,6 +100,8 @@ def count(desk: Desk, orders: Iterable[Order]) -> None:
     for order in orders:
         outcome = "denied" if order.status is Status.DENIED else "accepted"
         metrics.orders(outcome, desk.account, desk.mode).inc()
+        if order.status is Status.DENIED:
+            metrics.denials(order.code, desk.account, desk.mode).inc()
 
 
 def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> Order:

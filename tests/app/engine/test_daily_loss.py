@@ -16,7 +16,6 @@ from algosat.domain.orders import Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT, Scope
 from algosat.engine.daily_loss import DailyLossWatch
-from algosat.monitoring.metrics import REGISTRY
 from algosat.store import audit
 from algosat.store.tables import heartbeats, quotes
 from algosat.trading import account_book, daily_pnl, halts, limits
@@ -68,10 +67,6 @@ def alerts(desk: Desk) -> list[str]:
     """Return the subject of every alert that was opened, closed ones included."""
     with desk.database.read() as connection:
         return [each.subject for each in audit.all_events(connection) if each.kind == "risk.unpriced"]
-
-
-def number_of_alerts(kind: str, severity: str) -> float | None:
-    return REGISTRY.get_sample_value("algosat_alerts_open", {"kind": kind, "severity": severity})
 
 
 def pnl_today(desk: Desk) -> Decimal:
@@ -222,7 +217,6 @@ def test_unpriced_position_raises_one_alert_and_is_reported_until_it_has_a_price
     for expected in ([SECOND], []):
         heartbeat_of(rig.components).write()
         assert open_alerts(rig.desk) == {("risk.unpriced", symbol) for symbol in expected}
-        assert number_of_alerts("risk.unpriced", "critical") == len(expected)
         with rig.desk.database.read() as connection:
             assert connection.execute(heartbeats.select()).one().data["unpriced"] == expected
         set_prices(rig.desk)

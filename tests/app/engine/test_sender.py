@@ -15,6 +15,7 @@ from algosat.errors import (
     BrokerSessionExpired,
     BrokerUncertain,
 )
+from algosat.monitoring.metrics import REGISTRY
 from algosat.store import audit
 from algosat.store.leader_lock import NotLeading
 from algosat.trading import cancel, halts
@@ -225,3 +226,33 @@ def test_hung_call_is_detected_when_the_clock_is_set_back(rig: EngineRig, clock:
     rig.exchange.before = hang
     rig.route()
     assert seen == [Status.UNKNOWN]
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"algosat_{name}", labels) or 0.0
+
+
+def test_stages_of_an_order_are_timed_once_each(rig: EngineRig, clock: FakeClock) -> None:
+    stages = ("accept", "send", "acknowledge")
+    before = {stage: counted("order_stage_seconds_count", stage=stage) for stage in stages}
+    waited = counted("order_stage_seconds_sum", stage="send")
+    order = buy(rig.desk)
+    rig.exchange.before = failing(BrokerNotReached("refused"), "place")
+    rig.send(order)
+    rig.exchange.before = no_fault
+    clock.forward(seconds=3)
+    rig.send(order)
+    after = {stage: counted("order_stage_seconds_count", stage=stage) for stage in stages}
+    assert after == {stage: number + 1 for stage, number in before.items()}
+    assert counted("order_stage_seconds_sum", stage="send") - waited == pytest.approx(3)
+
+
+def test_rejections_and_denials_are_counted_by_code(rig: EngineRig) -> None:
+    here = {"account": "paper", "mode": "PAPER"}
+    rejected = counted("order_rejections_total", code="margin", **here)
+    denied = counted("order_denials_total", code="outside_circuit", **here)
+    rig.exchange.before = failing(BrokerRejected("no margin", code="margin"), "place")
+    rig.send(buy(rig.desk))
+    assert buy(rig.desk, limit="900").code == "outside_circuit"
+    assert counted("order_rejections_total", code="margin", **here) == rejected + 1
+    assert counted("order_denials_total", code="outside_circuit", **here) == denied + 1

@@ -161,7 +161,7 @@ def test_kind_of_another_release_is_acknowledged_and_closed(desk: Desk) -> None:
     desk.writer.run(lambda connection: connection.execute(update(table).values(kind="moon.full")))
     (row,) = rows(desk)
     with desk.database.read() as connection:
-        assert set(alerts.numbers_open(connection, desk.account).values()) == {0}
+        assert set(alerts.numbers_open(connection).values()) == {0}
     assert acknowledged(desk, row.id).closed_at == desk.clock()
 
 
@@ -179,7 +179,7 @@ def test_numbers_count_open_alerts_by_kind(desk: Desk) -> None:
     opened(desk, EVENT)
     closed(desk)
     with desk.database.read() as connection:
-        found = alerts.numbers_open(connection, desk.account)
+        found = alerts.numbers_open(connection)
         subjects = alerts.open_subjects(connection, desk, CONDITION)
     assert {kind: number for kind, number in found.items() if number} == {CONDITION: 1, EVENT: 1}
     assert set(found) == set(AlertKind)

@@ -1,0 +1,244 @@
+"""Metrics of the server's state, computed at each scrape from health, the store and the engine's heartbeat.
+
+They need no running engine. A part that fails is logged and left out; the other metrics are still shown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, bindparam, func, or_, select, text, union
+
+from algosat.clock import Clock
+from algosat.domain.calendar import EXCHANGE_TIME, Calendar, moment
+from algosat.domain.decimals import ZERO
+from algosat.domain.market_phases import Phase
+from algosat.domain.orders import Status
+from algosat.domain.scope import ACCOUNT, IN_HALTS
+from algosat.errors import CalendarUnknown
+from algosat.monitoring import metrics
+from algosat.monitoring.health import Health
+from algosat.monitoring.metrics import StateSample
+from algosat.store import heartbeats
+from algosat.store.database import Database
+from algosat.store.prepared import Prepared
+from algosat.store.tables import CREATED_STATUS, WORKING_STATUS, instruments, orders, positions, quotes
+from algosat.store.types import UtcTime
+from algosat.trading import account_book, alerts, daily_pnl, halts
+from algosat.trading.desk import Desk, Desks
+
+Samples = Iterator[StateSample]
+
+_KEY = (orders.c.account, orders.c.strategy, orders.c.symbol)
+_WORKING = Prepared(
+    select(*_KEY, orders.c.status, func.count().label("number"))
+    .where(text(WORKING_STATUS))
+    .group_by(*_KEY, orders.c.status)
+)
+_DUE_AT = func.coalesce(orders.c.send_at, orders.c.created_at)
+_UNSENT = Prepared(
+    select(*_KEY, func.count().label("number"), func.min(_DUE_AT).label("oldest"))
+    .where(
+        text(CREATED_STATUS),
+        orders.c.slice_of.is_(None),  # later slices wait for their turn
+        or_(orders.c.send_at.is_(None), orders.c.send_at <= bindparam("at", type_=UtcTime)),
+    )
+    .group_by(*_KEY)
+)
+_HELD = Prepared(select(func.count()).select_from(positions).where(positions.c.quantity != ZERO))
+_IN_USE = union(
+    select(positions.c.symbol).where(
+        positions.c.account == bindparam("account"), positions.c.quantity != ZERO
+    ),
+    select(orders.c.symbol).where(orders.c.account == bindparam("account"), text(WORKING_STATUS)),
+)
+_NEWEST_QUOTES = Prepared(
+    select(instruments.c.segment, instruments.c.has_derivatives, func.max(quotes.c.at).label("at"))
+    .outerjoin(quotes, (quotes.c.venue == instruments.c.venue) & (quotes.c.symbol == instruments.c.symbol))
+    .where(instruments.c.venue == bindparam("venue"), instruments.c.symbol.in_(_IN_USE))
+    .group_by(instruments.c.segment, instruments.c.has_derivatives)
+)
+_POSTGRESQL_BYTES: Final = text("SELECT pg_database_size(current_database())")
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StateMetrics(Collector):
+    """The state of this server as metrics."""
+
+    health: Health
+    database: Database
+    desks: Desks
+    clock: Clock
+
+    def collect(self) -> Iterator[Metric]:
+        return metrics.families(list(self._samples()))
+
+    def _samples(self) -> Samples:
+        findings = self.health.report().findings
+        for name, finding in findings.items():
+            yield metrics.COMPONENT_OK.at(finding.ok, name)
+        if findings["database"].ok:  # otherwise each statement could wait for its time-out
+            yield from self._of_store()
+
+    def _of_store(self) -> Samples:
+        now = self.clock()
+        parts: list[Callable[[Connection], Samples]] = [
+            partial(_of_engine, now=now),
+            partial(_of_orders, accounts=[desk.account for desk in self.desks], now=now),
+            _of_positions,
+            _of_halts,
+            _of_alerts,
+            partial(_of_files, database=self.database, now=now),
+            *(partial(part, desk=desk, now=now) for desk in self.desks for part in (_of_account, _of_prices)),
+        ]
+        for part in parts:
+            yield from self._attempt(part)
+
+    def _attempt(self, part: Callable[[Connection], Samples]) -> list[StateSample]:
+        """Return the samples of a part, or none if it fails. Each part reads in its own transaction."""
+        try:
+            with self.database.read() as connection:
+                return list(part(connection))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one part, the others are shown
+            _log.warning("metrics_incomplete", error=type(error).__name__, exc_info=error)
+            return []
+
+
+def _of_engine(connection: Connection, now: datetime) -> Samples:
+    """Yield what the engine has reported in its heartbeat."""
+    found = heartbeats.read(connection, heartbeats.ENGINE)
+    if found is None:
+        return
+    silence = found.silence(now)
+    yield metrics.HEARTBEAT_AGE.at(silence.total_seconds())
+    for account, state in found.accounts().items():
+        yield from _of_lane(account, state, now)
+        if silence <= heartbeats.SILENT_AFTER:
+            yield from _of_broker(account, state)
+
+
+def _of_lane(account: str, state: dict[str, Any], now: datetime) -> Samples:
+    """Yield the ages of what one account's lane has done last. They grow while the engine is away."""
+    for duty, at in (state.get("rounds") or {}).items():
+        yield metrics.ROUND_AGE.at(_age(at, now), account, duty)
+    if (read_at := state.get("book_read_at")) is not None:
+        yield metrics.BOOK_READ_AGE.at(_age(read_at, now), account)
+    if (expires_at := (state.get("broker") or {}).get("expires_at")) is not None:
+        yield metrics.SESSION_EXPIRES.at(datetime.fromisoformat(expires_at).timestamp(), account)
+
+
+def _of_broker(account: str, state: dict[str, Any]) -> Samples:
+    """Yield what is known of a broker only while the engine runs."""
+    for feed, feed_state in ((state.get("broker") or {}).get("feeds") or {}).items():
+        yield metrics.FEED_UP.at(feed_state == "up", account, feed)
+    for operation, circuit in (state.get("breakers") or {}).items():
+        yield metrics.BREAKER_OPEN.at(circuit != "closed", account, operation)
+    for window, left in ((state.get("budget") or {}).get("left") or {}).items():
+        yield metrics.CALLS_LEFT.at(left, account, window)
+
+
+def _of_orders(connection: Connection, accounts: list[str], now: datetime) -> Samples:
+    working, unknown, held_back = Counter[str](), Counter[str](), Counter[str]()
+    blocked, oldest = set(), dict[str, datetime]()
+    for row in _WORKING.all(connection):
+        working[row.account] += row.number
+        if row.status == Status.UNKNOWN:
+            unknown[row.account] += row.number
+            blocked.add((row.account, row.strategy, row.symbol))
+    for row in _UNSENT.all(connection, at=now):
+        oldest[row.account] = min(row.oldest, oldest.get(row.account, row.oldest))
+        if (row.account, row.strategy, row.symbol) in blocked:
+            held_back[row.account] += row.number
+    for account in accounts:
+        yield metrics.ORDERS_WORKING.at(working[account], account)
+        yield metrics.ORDERS_UNKNOWN.at(unknown[account], account)
+        yield metrics.ORDERS_HELD_BACK.at(held_back[account], account)
+        yield metrics.ORDER_UNSENT_AGE.at(_seconds(now - oldest.get(account, now)), account)
+
+
+def _of_positions(connection: Connection) -> Samples:
+    yield metrics.POSITIONS.at(_HELD.scalar(connection))
+
+
+def _of_halts(connection: Connection) -> Samples:
+    scopes = {halt.scope.name(IN_HALTS) for halt in halts.all_in_force(connection)}
+    yield metrics.HALTED.at(IN_HALTS in scopes, IN_HALTS)
+    for scope in sorted(scopes - {IN_HALTS}):
+        yield metrics.HALTED.at(1, scope)
+
+
+def _of_alerts(connection: Connection) -> Samples:
+    for kind, number in alerts.numbers_open(connection).items():
+        yield metrics.ALERTS.at(number, kind.value, kind.severity.value)
+
+
+def _of_account(connection: Connection, desk: Desk, now: datetime) -> Samples:
+    book = account_book.read_book(connection, desk.account, desk.venue)
+    labels = (desk.account, desk.currency)
+    yield metrics.EXPOSURE.at(float(sum(line.exposure for line in book.exposures)), *labels)
+    pnl = daily_pnl.daily_pnl(connection, desk, ACCOUNT, desk.books.trading_day(now), book)
+    yield metrics.PNL_DAY.at(float(pnl), *labels)
+
+
+def _of_prices(connection: Connection, desk: Desk, now: datetime) -> Samples:
+    rows = _NEWEST_QUOTES.all(connection, account=desk.account, venue=desk.venue)
+    since = [_expected_since(desk.calendar, row, now) for row in rows]
+    ages = [_seconds(now - at) for at in since if at is not None]
+    if ages:
+        yield metrics.QUOTE_AGE.at(max(ages), desk.account)
+
+
+def _expected_since(calendar: Calendar, row: Any, now: datetime) -> datetime | None:
+    """Return since when a newer quote of a market could have come; None while the market is closed."""
+    try:
+        if calendar.phase(row.segment, row.has_derivatives, now) is not Phase.CONTINUOUS:
+            return None
+        window = calendar.window(row.segment, row.has_derivatives, now)
+    except CalendarUnknown:
+        return None
+    opened = None if window is None else moment(now.astimezone(EXCHANGE_TIME).date(), window.start)
+    return max((at for at in (opened, row.at) if at is not None), default=None)
+
+
+def _of_files(connection: Connection, database: Database, now: datetime) -> Samples:
+    """Yield sizes of the store, and the time since its last commit by any process."""
+    if database.path is None:
+        yield metrics.STORE_BYTES.at(connection.execute(_POSTGRESQL_BYTES).scalar_one())
+        beats = heartbeats.last_of_all(connection)
+        if beats is not None:
+            yield metrics.STORE_WRITE_AGE.at(_seconds(now - beats))
+        return
+    size, changed_at = _file(database.path)
+    wal_size, wal_changed_at = _file(database.path.with_name(f"{database.path.name}-wal"))
+    yield metrics.STORE_BYTES.at(size)
+    yield metrics.STORE_WAL_BYTES.at(wal_size)
+    yield metrics.STORE_WRITE_AGE.at(abs(now.timestamp() - max(changed_at, wal_changed_at)))
+
+
+def _file(path: Path) -> tuple[int, float]:
+    """Return size and time of the last change of a file; zeros if it is missing."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0.0
+    return found.st_size, found.st_mtime
+
+
+def _age(at: str, now: datetime) -> float:
+    return _seconds(now - datetime.fromisoformat(at))
+
+
+def _seconds(age: timedelta) -> float:
+    """Return an age in seconds. What is dated ahead, from before the clock was put back, counts as old."""
+    return abs(age.total_seconds())
