@@ -1,4 +1,4 @@
-"""A service's side of systemd: state notifications, signals that stop the process, the machine's id."""
+"""A service's side of systemd: notifications, exit codes, signals that stop the process, the machine's id."""
 
 from __future__ import annotations
 
@@ -14,11 +14,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from algosat.errors import AlgosatError, ConfigurationError
+
 MACHINE_ID: Final = Path("/etc/machine-id")
+REFUSED: Final = 78  # EX_CONFIG, the exit code of a process that systemd does not start again
+
+_ready = threading.Event()
+
+
+def is_ready() -> bool:
+    """Return whether this process has notified systemd that it is ready."""
+    return _ready.is_set()
 
 
 def notify(*states: str) -> None:
     """Send states such as READY=1, WATCHDOG=1 or STATUS=…, if systemd started this process."""
+    if "READY=1" in states:
+        _ready.set()
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -27,6 +39,20 @@ def notify(*states: str) -> None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.connect(address)
         channel.sendall("\n".join(states).encode())
+
+
+def restart_may_help(error: Exception) -> bool:
+    """Return whether a service that fails with this error at its start may succeed later without a change.
+
+    True for the machine, the store and the broker, which recover by themselves. False for the configuration,
+    and for mistakes in the program or its installation, such as a module that is missing.
+    """
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import TimeoutError as NoConnection
+
+    if isinstance(error, ConfigurationError):
+        return False
+    return isinstance(error, OSError | MemoryError | AlgosatError | DBAPIError | NoConnection)
 
 
 def stop_on_signals() -> threading.Event:

@@ -59,14 +59,14 @@ class Running:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[Running]:
+def serving(directory: Path, **environment: str) -> Iterator[Running]:
     """Run `algosat serve` with the configuration in a directory."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(
             ["/bin/sh", "-c", PASS_SOCKET, "sh", sys.executable, "-m", "algosat", "serve"],
             stdin=listener.fileno(),
             stdout=subprocess.DEVNULL,
-            env={**os.environ, "ALGOSAT_CONFIG_DIR": str(directory)},
+            env={**os.environ, "ALGOSAT_CONFIG_DIR": str(directory), **environment},
         )
         running = Running(process, listener.getsockname()[1])
         try:

@@ -20,7 +20,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "errors": set(),
     "validation_errors": set(),
     "clock": set(),
-    "systemd": set(),
+    "systemd": {"errors"},
     "domain": {"errors"},
     "config": {"domain", "errors"},
     "monitoring": {"config", "errors"},
@@ -41,7 +41,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     },
     "api": {
         *("live", "trading", "strategies", "security", "resilience", "host", "store", "monitoring"),
-        *("config", "domain", "errors", "validation_errors", "clock"),
+        *("config", "domain", "errors", "validation_errors", "clock", "systemd"),
     },
     "health_checks": {"security", "host", "store", "monitoring", "config", "errors", "clock"},
     "state_metrics": {"trading", "store", "monitoring", "domain", "errors", "clock"},

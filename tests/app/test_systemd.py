@@ -3,12 +3,18 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
+import limits.errors
 import pytest
+from sqlalchemy.exc import NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
+from algosat import systemd
 from algosat.domain.machine import APPLICATION
-from algosat.systemd import MACHINE_ID, machine_id, notify
+from algosat.errors import ConfigurationError, StoreBusy
+from algosat.systemd import MACHINE_ID, is_ready, machine_id, notify, restart_may_help
 
 
 def test_states_are_sent_to_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +31,32 @@ def test_missing_socket_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "missing"))
     notify("WATCHDOG=1")
     assert not (tmp_path / "missing").exists()
+
+
+def test_process_is_ready_once_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "_ready", threading.Event())
+    notify("STATUS=starting")
+    assert not is_ready()
+    notify("READY=1", "STATUS=leading")
+    assert is_ready()
+
+
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        (OSError(28, "No space left on device"), True),
+        (StoreBusy("locked"), True),
+        (OperationalError("SELECT 1", None, Exception("connection refused")), True),
+        (NoConnection("no free connection"), True),
+        (ConfigurationError("database.url"), False),
+        (ModuleNotFoundError("No module named 'MySQLdb'"), False),
+        (NoSuchModuleError("sqlalchemy.dialects:mysqll"), False),
+        (TypeError("unsupported operand"), False),
+        (limits.errors.ConfigurationError("unknown storage scheme : redsi+unix"), False),
+    ],
+)
+def test_restart_may_help_against_what_recovers_by_itself(error: Exception, helps: bool) -> None:
+    assert restart_may_help(error) is helps
 
 
 def test_machine_id_is_derived_and_does_not_reveal_the_id_in_the_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 import gunicorn.http.wsgi
 import gunicorn.util
 import orjson
+import structlog
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -23,10 +25,13 @@ from algosat.api.responses import PROBLEM
 from algosat.config.settings import Settings
 from algosat.monitoring import correlation, multiprocess
 from algosat.store.wakeup import channels
+from algosat.systemd import REFUSED, notify, restart_may_help
 
 _GRACE: Final = 30  # seconds for requests under way when the service stops
 _SILENCE: Final = 60  # seconds without a heartbeat after which a worker is replaced
 _KEEP_ALIVE: Final = 75  # seconds; longer than nginx keeps an idle connection open
+
+_log = structlog.get_logger(__name__)
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -45,7 +50,18 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        return self._load()
+        """Return the application of a worker. If it cannot be built, the worker and the server exit."""
+        try:
+            return self._load()
+        except Exception as error:
+            if restart_may_help(error):
+                raise
+            _log.exception("worker_cannot_start")
+            sys.exit(Arbiter.APP_LOAD_ERROR)
+
+    def run(self) -> None:
+        """Serve until a signal ends the server. Exits the process."""
+        _Arbiter(self).run()
 
     def _configuration(self) -> dict[str, Any]:
         api = self._settings.api
@@ -71,6 +87,21 @@ class Server(BaseApplication):  # type: ignore[misc]
     def _child_exit(self, _server: Arbiter, worker: Worker) -> None:
         multiprocess.fold()
         self._settings.runtime_directory.joinpath(f"{channels.web(worker.pid)}.sock").unlink(missing_ok=True)
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """gunicorn's master process. systemd restarts the service if its loop stands still."""
+
+    def manage_workers(self) -> None:
+        super().manage_workers()  # called in each round of the loop, about once a second
+        notify("WATCHDOG=1")
+
+    def stop(self, graceful: bool = True) -> None:
+        notify("STOPPING=1")
+        super().stop(graceful)
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        super().halt(reason, REFUSED if exit_status == self.APP_LOAD_ERROR else exit_status)
 
 
 class _Logger(Logger):  # type: ignore[misc]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import getpass
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from algosat import systemd
 from algosat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from algosat.trading.desk import Desk, Desks
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_REFUSED: Final = 78  # EX_CONFIG: systemd does not restart the service
 
 
 @dataclass(slots=True)
@@ -98,8 +98,31 @@ def refusing(context: click.Context) -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        click.echo(f"algosat: {error.detail}", err=True)
-        context.exit(_REFUSED)
+        _refuse(context, error.detail)
+
+
+@contextmanager
+def starting(context: click.Context) -> Iterator[None]:
+    """Exit with code 78 when a service cannot start and a restart would not help.
+
+    Besides what `refusing` covers, these are mistakes in the program and its installation. Once the service
+    is ready, such an error ends the process as usual, and systemd starts it again.
+    """
+    try:
+        with refusing(context):
+            yield
+    except click.exceptions.Exit:
+        raise
+    except Exception as error:
+        if systemd.is_ready() or systemd.restart_may_help(error):
+            raise
+        traceback.print_exc()
+        _refuse(context, "this release cannot start here, and a restart would not help: roll back or deploy")
+
+
+def _refuse(context: click.Context, message: str) -> NoReturn:
+    click.echo(f"algosat: {message}", err=True)
+    context.exit(systemd.REFUSED)
 
 
 def with_directory(function: Function) -> Function:

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from algosat.cli.base import Chosen, refusing, with_directory
+from algosat.cli.base import Chosen, starting, with_directory
 
 MARKET_OPEN: Final = 5
 UNDER_WAY: Final = 6
@@ -26,7 +26,7 @@ def command() -> None:
 @click.pass_context
 def run(context: click.Context) -> None:
     """Run the engine until SIGTERM or SIGINT."""
-    with refusing(context):
+    with starting(context):
         settings = context.obj.configured("engine")
         from algosat.engine.main import run as run_engine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from algosat.cli.base import Chosen, refusing, with_directory
+from algosat.cli.base import Chosen, starting, with_directory
 
 
 @click.command()
@@ -13,7 +13,7 @@ from algosat.cli.base import Chosen, refusing, with_directory
 def command(context: click.Context) -> None:
     """Serve the API on the address of the settings, or on the socket that systemd passes."""
     chosen: Chosen = context.obj
-    with refusing(context):
+    with starting(context):
         settings = chosen.configured("api")
         from algosat.api.server import Server
         from algosat.app import create_app, preload

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from algosat.cli.base import Chosen, operator, refusing, with_directory
+from algosat.cli.base import Chosen, operator, refusing, starting, with_directory
 
 if TYPE_CHECKING:
     from algosat.live.definitions import Definition
@@ -122,7 +122,7 @@ def stop(chosen: Chosen, name: str) -> None:
 def supervise(context: click.Context) -> None:
     """Run the supervisor: keep every started strategy running in its own process."""
     chosen: Chosen = context.obj
-    with refusing(context):
+    with starting(context):
         settings = chosen.configured("strategies")
         from algosat.live import strategy_process, supervisor
         from algosat.store import schema_version

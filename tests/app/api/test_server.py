@@ -6,7 +6,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,6 +20,7 @@ import pytest
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.events import PATIENCE, wait_for
 from tests.app.servers import Running, serving
+from tools.containers import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +72,39 @@ def test_killed_worker_is_replaced_without_a_refused_request(server: Running) ->
     os.kill(victim, signal.SIGKILL)
     assert {server.ask("GET", "/health/ready")[0] for _ in range(20)} == {200}
     wait_for(lambda: len(server.workers - {victim}) == 2)
+
+
+@pytest.mark.parametrize(("error", "code"), [("TypeError('a mistake')", 78), ("OSError(28, 'disk full')", 3)])
+def test_server_whose_workers_cannot_start_ends_with_78_unless_a_restart_may_help(
+    tmp_path: Path, error: str, code: int
+) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path, api__port=free_port(0)))
+    program = f"""
+from pathlib import Path
+from algosat.api.server import Server
+from algosat.config.loader import load
+
+def fail():
+    raise {error}
+
+Server(load(Path({str(tmp_path)!r})), fail).run()
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == code
+
+
+def test_master_process_feeds_the_watchdog(tmp_path: Path, fresh_store: Path) -> None:
+    write_configuration(tmp_path, algosat_data(tmp_path))
+    shutil.copy(fresh_store, tmp_path / "data" / "algosat.db")
+    path = str(tmp_path / "notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(path)
+        systemd.settimeout(PATIENCE)
+        with serving(tmp_path, NOTIFY_SOCKET=path) as server:
+            assert b"READY=1" in systemd.recv(200)
+            wait_for(lambda: systemd.recv(200) == b"WATCHDOG=1")
+            wait_for(lambda: systemd.recv(200) == b"WATCHDOG=1")
+            server.process.terminate()
+            wait_for(lambda: systemd.recv(200) == b"STOPPING=1")
 
 
 def test_server_exits_with_0_on_sigterm(server: Running) -> None:

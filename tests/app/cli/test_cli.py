@@ -317,6 +317,33 @@ def test_invalid_settings_stop_the_services_with_code_78(tmp_path: Path) -> None
         assert "there is no such file" in result.output
 
 
+@pytest.mark.parametrize("service", [["serve"], ["engine", "run"], ["strategy", "supervise"]])
+@pytest.mark.parametrize(
+    ("error", "ready", "code"),
+    [
+        (ModuleNotFoundError("No module named 'psycopg'"), False, 78),
+        (OSError(28, "No space left on device"), False, 1),
+        (TypeError("a mistake"), True, 1),
+    ],
+)
+def test_service_that_cannot_start_ends_with_code_78_unless_a_restart_may_help(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    service: list[str],
+    error: Exception,
+    ready: bool,
+    code: int,
+) -> None:
+    def fail(_self: Chosen, _process: str) -> Settings:
+        raise error
+
+    monkeypatch.setattr(Chosen, "configured", fail)
+    monkeypatch.setattr(systemd, "is_ready", lambda: ready)
+    result = run(*service)
+    assert result.exit_code == code
+    assert ("a restart would not help" in result.output) == (code == 78)
+
+
 def test_idle_engine_exits_with_code_0(run: Run) -> None:
     result = run("engine", "idle")
     assert (result.exit_code, result.output) == (0, "")
