@@ -82,7 +82,7 @@ def create_app(
     errors = ErrorLog(writer, clock.now)
     passwords = passwords or Passwords(places=bulkhead.enter)
     notifier = backend.notifier(database, settings.algosat.runtime_directory)
-    health = Health(all_checks(directory, live, database, limiter, clock.now))
+    health = Health(all_checks(directory, live, database, writer, limiter, clock.now))
     desks = desk.build_all(settings, database, writer, notifier)
 
     app.extensions[NAME] = Services(

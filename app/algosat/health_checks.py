@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.config.loader import load
-from algosat.errors import ConfigurationError
+from algosat.errors import ConfigurationError, StoreBusy
 from algosat.host import advisor, probe
 from algosat.monitoring.health import Check, Finding
 from algosat.monitoring.textfiles import DIRECTORY, Textfiles
@@ -23,9 +23,11 @@ from algosat.store.database import Database
 from algosat.store.heartbeats import Heartbeat
 from algosat.store.prepared import Prepared
 from algosat.store.tables import users
+from algosat.store.writer import Writer
 
 _UNWATCHED_AFTER: Final = timedelta(hours=1)  # failed units are counted every ten minutes
 _AT_ONCE: Final = 1.0
+_WRITE_SECONDS: Final = 1.0  # until the store must have taken a write; a unit of work takes milliseconds
 
 _ADMINS = Prepared(
     select(func.count()).select_from(users).where(users.c.role == Role.ADMIN.value, ~users.c.disabled)
@@ -33,7 +35,12 @@ _ADMINS = Prepared(
 
 
 def all_checks(
-    directory: Path, live: LiveSettings, database: Database, limiter: ClientLimiter, clock: Clock
+    directory: Path,
+    live: LiveSettings,
+    database: Database,
+    writer: Writer,
+    limiter: ClientLimiter,
+    clock: Clock,
 ) -> list[Check]:
     def at_once() -> float:
         return _AT_ONCE
@@ -44,7 +51,7 @@ def all_checks(
     heartbeat = _Heartbeat(database, clock)
     textfiles = Textfiles(live.files.algosat.data_directory / DIRECTORY)
     return [
-        Check("database", True, lambda: _database(database), at_once),
+        Check("database", True, lambda: _database(database, writer, clock), at_once),
         Check("security", True, lambda: _security(database), now_and_then),
         Check("config", False, lambda: _config(directory, live), now_and_then),
         Check("vps", False, lambda: _vps(live), at_once),
@@ -60,11 +67,21 @@ def all_checks(
     ]
 
 
-def _database(database: Database) -> Finding:
+def _database(database: Database, writer: Writer, clock: Clock) -> Finding:
     found = schema_version.find_versions(database)
     if found is None:
         return Finding(False, "empty: it has no schema")
-    return Finding(found.is_usable, f"schema version {found.head}")
+    if not found.is_usable:
+        return Finding(False, f"schema version {found.head}")
+    try:
+        writer.run(
+            lambda connection: heartbeats.write(connection, heartbeats.WRITE_PROBE, clock(), {}),
+            timeout=_WRITE_SECONDS,
+            durable=False,
+        )
+    except StoreBusy as error:
+        return Finding(False, f"takes no writes: {error.detail}")
+    return Finding(True, f"schema version {found.head}")
 
 
 def _security(database: Database) -> Finding:

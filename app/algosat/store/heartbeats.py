@@ -13,6 +13,7 @@ from algosat.store.tables import heartbeats
 
 ENGINE: Final = "engine"
 STRATEGIES: Final = "strategies"  # the supervisor of strategies
+WRITE_PROBE: Final = "write_probe"  # no process: the row that health checks write to
 OTHER_MACHINE: Final = "other_machine"  # in the engine's data: it waits for the store to be adopted
 SILENT_AFTER: Final = timedelta(seconds=5)  # the engine renews its heartbeat about every second
 

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert, text
 
 from algosat.api.context import Services
 from algosat.engine.heartbeat import WaitingHeartbeat
+from algosat.store import heartbeats as heartbeats_of_store
 from algosat.store.tables import heartbeats
+from algosat.store.write_lock import exclusive
 from tests.app.client import Client, problem_of
 
 
@@ -70,6 +73,44 @@ def test_store_of_another_machine_degrades_health_without_naming_it(
     assert answer.json["components"]["machine"] is False
     assert answer.json["components"]["engine"] is True  # a release or a restore is not undone for this
     assert "algosat engine adopt" in answer.json["details"]["machine"]
+
+
+@pytest.mark.sqlite
+def test_server_is_not_ready_while_another_program_locks_the_store(
+    services: Services, anonymous: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("algosat.health_checks._WRITE_SECONDS", 0.05)
+    with exclusive(services.database):
+        answer = anonymous.get("/health")
+    assert answer.json["components"]["database"] is False
+    assert answer.json["details"]["database"].startswith("takes no writes: ")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("pragma", "detail"),
+    [
+        ("query_only = ON", "The store is read-only; check its file system and permissions"),
+        ("max_page_count = 1", "The disk of the store is full; free space on it"),
+    ],
+)
+def test_server_is_not_ready_while_the_store_takes_no_writes(
+    services: Services, anonymous: Client, monkeypatch: pytest.MonkeyPatch, pragma: str, detail: str
+) -> None:
+    fill = "CREATE TABLE fill AS SELECT zeroblob(100000)"
+    real = heartbeats_of_store.write
+
+    def write(connection: Connection, *row: Any) -> None:
+        if "max_page_count" in pragma:
+            connection.execute(text(f"PRAGMA {pragma}")).all()
+            connection.execute(text(fill))
+        real(connection, *row)
+
+    if "query_only" in pragma:
+        services.writer.run(lambda connection: connection.execute(text(f"PRAGMA {pragma}")))
+    monkeypatch.setattr(heartbeats_of_store, "write", write)
+    answer = anonymous.get("/health/ready")
+    assert (answer.status_code, answer.json["detail"]) == (503, f"takes no writes: {detail}")
 
 
 def test_position_without_a_price_degrades_health_without_naming_it(
