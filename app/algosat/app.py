@@ -36,7 +36,7 @@ from algosat.security.token_grants import TokenGrants
 from algosat.security.tokens import Tokens
 from algosat.state_metrics import StateMetrics
 from algosat.store import overrides, schema_version
-from algosat.store.database import Database
+from algosat.store.database import STATEMENT_SECONDS, Database
 from algosat.store.encryption import Encryption
 from algosat.store.prepared import Prepared
 from algosat.store.wakeup import backend
@@ -150,5 +150,8 @@ def _preloaded(settings: Settings) -> Preloaded:
 def _database(settings: Settings) -> Database:
     wanted = settings.algosat.database
     return Database(
-        wanted.url.get_secret_value(), pool_size=wanted.pool_size, max_overflow=wanted.max_overflow
+        wanted.url.get_secret_value(),
+        pool_size=wanted.pool_size,
+        max_overflow=wanted.max_overflow,
+        statement_seconds=STATEMENT_SECONDS,
     )

@@ -62,6 +62,7 @@ def algosat_data(directory: Path, **differences: Any) -> dict[str, Any]:
                 "url": f"sqlite:///{directory / 'data' / 'algosat.db'}",
                 "pool_size": 5,
                 "max_overflow": 5,
+                "reserve_megabytes": 1,
             },
             "api": {
                 "host": "127.0.0.1",

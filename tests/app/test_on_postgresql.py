@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
+from algosat.errors import StoreBusy
 from algosat.store.database import Database
 from algosat.store.leader_lock import NotLeading, leader_lock_of
 from algosat.store.wakeup import backend, channels
@@ -126,3 +127,17 @@ def test_units_of_two_writers_run_one_after_another(database: Database) -> None:
         assert connection.execute(text("SELECT n FROM counted")).scalar_one() == 200
     for writer in writers:
         writer.close()
+
+
+@pytest.mark.parametrize("statement", ["SELECT pg_sleep(60)", "SELECT pg_advisory_lock(7)"])
+def test_statement_that_hangs_is_ended_and_the_store_is_busy(on_postgresql: Database, statement: str) -> None:
+    limited = Database(on_postgresql.url.render_as_string(hide_password=False), statement_seconds=1)
+    writer = Writer(limited)
+    with on_postgresql.engine.connect() as other:
+        other.execute(text("SELECT pg_advisory_lock(7)"))
+        with pytest.raises(StoreBusy) as ended:
+            writer.run(lambda connection: connection.execute(text(statement)))
+    assert (ended.value.code, ended.value.headers) == ("store_busy", {"Retry-After": "1"})
+    assert writer.run(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
+    writer.close()
+    limited.close()

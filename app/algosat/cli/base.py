@@ -47,12 +47,15 @@ class Chosen:
         return settings
 
     @contextmanager
-    def database(self) -> Iterator[Database]:
+    def database(self, statement_seconds: int | None = None) -> Iterator[Database]:
         from algosat.store.database import Database
 
         wanted = self.settings().algosat.database
         database = Database(
-            wanted.url.get_secret_value(), pool_size=wanted.pool_size, max_overflow=wanted.max_overflow
+            wanted.url.get_secret_value(),
+            pool_size=wanted.pool_size,
+            max_overflow=wanted.max_overflow,
+            statement_seconds=statement_seconds,
         )
         try:
             yield database
@@ -63,9 +66,10 @@ class Chosen:
     def writer(self) -> Iterator[tuple[Database, Writer]]:
         """Open the store for reading and writing. Raises ConfigurationError for another schema version."""
         from algosat.store import schema_version
+        from algosat.store.database import STATEMENT_SECONDS
         from algosat.store.writer import Writer
 
-        with self.database() as database:
+        with self.database(STATEMENT_SECONDS) as database:
             schema_version.require_current(database)
             writer = Writer(database)
             try:

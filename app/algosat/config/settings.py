@@ -42,6 +42,7 @@ class DatabaseSettings(Section):
     url: SecretStr  # a PostgreSQL URL carries a password
     pool_size: Positive
     max_overflow: NotNegative
+    reserve_megabytes: NotNegative  # kept for exits, halts and logins while the disk is full; SQLite only
 
 
 class ApiSettings(Section):

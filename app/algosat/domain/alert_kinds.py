@@ -188,6 +188,16 @@ class AlertKind(StrEnum):
         "An order's trading day ended while the engine was down, and the broker no longer shows its outcome.",
         False,
     )
+    STORE_FULL = (
+        "store.full",
+        Severity.CRITICAL,
+        "The disk of the store was full and its reserve is in use: only exits are taken. Free space.",
+    )
+    STORE_PINNED = (
+        "store.pinned",
+        Severity.ERROR,
+        "A program keeps a read transaction of the store open, so that the store grows with each write.",
+    )
     ENGINE_AWAY = (
         "engine.away",
         Severity.ERROR,

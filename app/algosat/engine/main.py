@@ -22,7 +22,7 @@ from algosat.errors import ConfigurationError
 from algosat.monitoring import correlation, logs
 from algosat.store import machines, overrides, schema_version
 from algosat.store.audit import Cause
-from algosat.store.database import Database
+from algosat.store.database import STATEMENT_SECONDS, Database
 from algosat.store.encryption import Encryption
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
 from algosat.store.wakeup import backend, channels
@@ -48,6 +48,7 @@ def run(settings: Settings) -> None:
         algosat.database.url.get_secret_value(),
         pool_size=algosat.database.pool_size,
         max_overflow=algosat.database.max_overflow,
+        statement_seconds=STATEMENT_SECONDS,
     )
     schema_version.await_current(database)
     leader_lock = leader_lock_of(database)
@@ -78,6 +79,7 @@ def _run_engine(
 ) -> None:
     """Lead as soon as the store belongs to this machine."""
     machine = this_machine(settings)
+    _keep_reserve(database, settings.algosat.database.reserve_megabytes)
     with (
         closing(Writer(database)) as writer,
         closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
@@ -85,6 +87,14 @@ def _run_engine(
         all_desks = desks.build_all(settings, database, writer, notifier)
         if machine is None or _await_ownership(all_desks, machine, leader_lock, stopping):
             _lead(settings, all_desks, machine, leader_lock, stopping)
+
+
+def _keep_reserve(database: Database, megabytes: int) -> None:
+    if database.reserve is not None:
+        try:
+            database.reserve.keep(megabytes)
+        except OSError as error:
+            _log.warning("disk_reserve_failed", reason=error.strerror)
 
 
 def this_machine(settings: Settings) -> Machine | None:

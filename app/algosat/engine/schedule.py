@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,6 +22,7 @@ from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
 from algosat.store import queries, retention
 from algosat.store.audit import Cause
+from algosat.store.disk_reserve import DiskReserve
 from algosat.trading import alerts, cancel, exit_alerts, halt_cancels
 from algosat.trading.advance_exits import advance_exits
 from algosat.trading.desk import Desk
@@ -35,6 +37,8 @@ _SWEEP_AGAIN_AFTER: Final = timedelta(seconds=1)  # a sweep deletes one batch; m
 
 _CALENDAR: Final = "calendar"  # subject of the alerts about its end
 _CALENDAR_ALERTS: Final = (AlertKind.CALENDAR_ENDING, AlertKind.CALENDAR_ENDED)
+_STORE: Final = "store"  # subject of the alerts about its space
+_STORE_ALERTS: Final = (AlertKind.STORE_FULL, AlertKind.STORE_PINNED)
 
 Duty = Callable[[Desk], None]
 
@@ -81,6 +85,7 @@ class PeriodicDuties:
             if book_read_at is not None:
                 yield lambda desk: expiry.expire(desk, self._broker, self._report_processor, book_read_at)
             yield watch_calendar
+            yield watch_store
         yield auto_close.follow_closes
 
     def _do(self, duty: Duty) -> CalendarUnknown | None:
@@ -101,17 +106,45 @@ def cancel_oversized(desk: Desk) -> None:
 
 def watch_calendar(desk: Desk) -> None:
     """Alert while the calendar ends soon or has ended, and close the alert when it is extended."""
-    wanted = _calendar_alerts(desk)
+    _renew_alerts(desk, _CALENDAR, _CALENDAR_ALERTS, _calendar_alerts(desk))
+
+
+def watch_store(desk: Desk) -> None:
+    """Alert while the disk reserve is in use or a reader makes the store grow; allocate the reserve again."""
+    reserve = desk.database.reserve
+    if reserve is None or not desk.is_first:  # the store is that of all accounts
+        return
+    if reserve.is_released:
+        with suppress(OSError):
+            reserve.allocate()
+    _renew_alerts(desk, _STORE, _STORE_ALERTS, _store_alerts(reserve))
+
+
+def _store_alerts(reserve: DiskReserve) -> dict[AlertKind, str]:
+    """Return the alerts about the space of the store that are due now, with their details."""
+    due = {}
+    if reserve.is_released:
+        due[AlertKind.STORE_FULL] = "the disk was full; entries are refused until space is free again"
+    if reserve.is_wal_pinned:
+        readers = ", ".join(reserve.readers()) or "no program that this engine can see"
+        due[AlertKind.STORE_PINNED] = f"read transactions are open in: {readers}"
+    return due
+
+
+def _renew_alerts(
+    desk: Desk, subject: str, kinds: Sequence[AlertKind], wanted: Mapping[AlertKind, str]
+) -> None:
+    """Open the wanted alerts about a subject, and close the others of these kinds."""
     with desk.database.read() as connection:
-        details = {kind: alerts.open_detail(connection, desk, kind, _CALENDAR) for kind in _CALENDAR_ALERTS}
+        details = {kind: alerts.open_detail(connection, desk, kind, subject) for kind in kinds}
     known = {kind: detail for kind, detail in details.items() if detail is not None}
     cause = Cause(_ACTOR, correlation.new())
 
     def unit(connection: Connection) -> None:
         for kind in known.keys() - wanted.keys():
-            alerts.close_alert(connection, desk, kind, _CALENDAR, cause)
+            alerts.close_alert(connection, desk, kind, subject, cause)
         for kind, detail in wanted.items():
-            alerts.open_alert(connection, desk, kind, _CALENDAR, cause, detail)
+            alerts.open_alert(connection, desk, kind, subject, cause, detail)
 
     if known != wanted:
         desk.writer.run(unit)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from algosat.errors import ConfigurationError
+from algosat.store.disk_reserve import DiskReserve
 from algosat.store.prepared import Prepared
 
 _PRAGMAS: Final = (
@@ -24,7 +25,20 @@ _PRAGMAS: Final = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16000",
     "PRAGMA wal_autocheckpoint = 4000",  # 16 MB: pages that change often are copied less often
+    "PRAGMA journal_size_limit = 33554432",  # 32 MB: a WAL that a long reading let grow is cut afterwards
 )
+
+STATEMENT_SECONDS: Final = (
+    15  # of a service on PostgreSQL; migration, backup and verification may take longer
+)
+
+_POSTGRES: Final = {
+    "connect_timeout": 5,  # seconds
+    "tcp_user_timeout": 15_000,  # milliseconds: the network was lost without a word
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 
 _BEGIN = Prepared(text("BEGIN"))
 # A read transaction that begins to write could fail midway. This one takes SQLite's lock at its beginning.
@@ -34,11 +48,25 @@ _BEGIN_TO_WRITE = Prepared(text("BEGIN IMMEDIATE"))
 class Database:
     """The store behind a URL."""
 
-    def __init__(self, url: str, *, pool_size: int = 5, max_overflow: int = 5) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 5,
+        max_overflow: int = 5,
+        statement_seconds: int | None = None,
+    ) -> None:
+        """Prepare the connections; none is opened yet.
+
+        Args:
+            statement_seconds: After how long PostgreSQL ends a statement. It also ends waits for a lock, and
+                transactions in which nothing happens. SQLite has its own limit for locks.
+        """
         self.url: URL = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # The database file; None on PostgreSQL.
         self.path = Path(self.url.database) if self.is_sqlite and self.url.database else None
+        self.reserve = None if self.path is None else DiskReserve(self.path)
         if self.is_sqlite:
             self._require_directory()
             # Connections to a file are cheap: every reading thread has its own.
@@ -49,7 +77,7 @@ class Database:
                 "max_overflow": max_overflow,
                 "pool_timeout": 5,
                 "pool_pre_ping": True,
-                "connect_args": {"connect_timeout": 5},
+                "connect_args": {**_POSTGRES, **_limits(statement_seconds)},
             }
         # Error texts are logged and shown. Parameter values may be password hashes.
         self.engine: Engine = create_engine(self.url, hide_parameters=True, **options)
@@ -120,6 +148,18 @@ class Database:
             raise ConfigurationError("database.url: name a file, for example sqlite:////var/lib/x/x.db")
         if not path.parent.is_dir():
             raise ConfigurationError(f"database.url: the directory {path.parent} does not exist")
+
+
+def _limits(statement_seconds: int | None) -> dict[str, str]:
+    """Return the options of PostgreSQL connections on which a statement must not hang."""
+    if statement_seconds is None:
+        return {}
+    limits = {
+        "statement_timeout": statement_seconds,
+        "lock_timeout": statement_seconds,
+        "idle_in_transaction_session_timeout": 4 * statement_seconds,
+    }
+    return {"options": " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items())}
 
 
 def _configure(connection: SqliteConnection, _record: object) -> None:

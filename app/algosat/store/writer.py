@@ -131,13 +131,9 @@ class Writer:
         Raises StoreBusy if the unit did not begin within `timeout` seconds, and Overloaded if it may not wait
         that long. It will not run later.
         """
-        unit = _Unit(work, durable=durable)
-        self._running.append(unit)
-        try:
-            if not self._run_directly(unit):
-                self._run_in_group(unit, timeout)
-        finally:
-            self._running.remove(unit)
+        unit = self._run(_Unit(work, durable=durable), timeout)
+        if isinstance(unit.failure, StoreFull) and self._frees_space():
+            unit = self._run(_Unit(work, durable=durable), timeout)
         if unit.failure is not None:
             raise unit.failure
         for effect in unit.effects:
@@ -148,6 +144,20 @@ class Writer:
         """Run the units already queued, then stop the thread."""
         self._queue.put(None)
         self._thread.join()
+
+    def _run(self, unit: _Unit, timeout: float) -> _Unit:
+        self._running.append(unit)
+        try:
+            if not self._run_directly(unit):
+                self._run_in_group(unit, timeout)
+        finally:
+            self._running.remove(unit)
+        return unit
+
+    def _frees_space(self) -> bool:
+        """Release the disk reserve. Returns whether a write that found no space may succeed now."""
+        reserve = self._database.reserve
+        return reserve is not None and reserve.release()
 
     def _run_directly(self, unit: _Unit) -> bool:
         """Run the unit in the caller's thread if no other unit is waiting. True if it has run."""

@@ -167,7 +167,12 @@ def write(
     snapshot: RiskSnapshot,
     cause: Cause,
 ) -> Order:
-    """Store an order that the gate has judged by this snapshot, as created or denied."""
+    """Store an order that the gate has judged by this snapshot, as created or denied.
+
+    Raises StoreFull for an entry while the space that is left is kept for exits.
+    """
+    if denial is None and not terms.reduce_only and desk.database.reserve is not None:
+        desk.database.reserve.require_room_for_entries()
     order = ledger.add(connection, create(new_id(), terms, snapshot.at), cause)
     if terms.reduce_only:
         exit_alerts.after_gate(connection, desk, terms, denial, snapshot, cause)

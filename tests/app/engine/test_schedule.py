@@ -12,12 +12,13 @@ from sqlalchemy import func, insert, select
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.market_phases import packaged
 from algosat.domain.orders import PendingRequest, Product, Side, Status, Trade
-from algosat.engine.schedule import Sweeper, cancel_oversized, watch_calendar
+from algosat.engine.schedule import Sweeper, cancel_oversized, watch_calendar, watch_store
+from algosat.errors import StoreFull
 from algosat.store.tables import alerts, replies
 from algosat.trading.apply_report import apply_report
 from algosat.trading.desk import Desk
 from tests.app.builders import exchange
-from tests.app.desks import SECOND, accepted, hold, open_alerts, order_now, sell
+from tests.app.desks import SECOND, accepted, buy, hold, open_alerts, order_now, sell
 from tests.app.engine.rig import EngineRig
 from tests.app.fake_exchange import external_report
 from tests.app.fakes import FakeClock
@@ -154,3 +155,38 @@ def test_sweep_that_found_nothing_is_repeated_after_an_hour(desk: Desk, clock: F
     clock.forward(minutes=1)
     sweeper.step()
     assert keys_left(desk) == 0
+
+
+@pytest.mark.sqlite
+def test_full_disk_is_alerted_stops_entries_and_ends_with_free_space(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(desk, "10")
+    reserve = desk.database.reserve
+    assert reserve is not None
+    reserve.keep(1)
+    watch_store(desk)
+    assert open_alerts(desk) == set()
+    with monkeypatch.context() as disk:
+        disk.setattr("algosat.store.disk_reserve._TIMES_FREE", 1 << 60)  # no room for it now
+        assert reserve.release()
+        watch_store(desk)
+        assert open_alerts(desk) == {("store.full", "store")}
+        reserve._asked_at = -1  # noqa: SLF001 - as if half a second had passed
+        with pytest.raises(StoreFull, match="only exits"):
+            buy(desk)
+        assert sell(desk, "10", reduce_only=True).status is Status.CREATED
+    watch_store(desk)
+    assert open_alerts(desk) == set()
+    assert buy(desk).status is Status.CREATED
+
+
+@pytest.mark.sqlite
+def test_reader_that_makes_the_store_grow_is_alerted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as log:
+        log.setattr("algosat.store.disk_reserve._PINNED_WAL", 0)
+        watch_store(desk)
+        watch_store(desk)
+        assert open_alerts(desk) == {("store.pinned", "store")}
+    watch_store(desk)
+    assert open_alerts(desk) == set()
