@@ -129,13 +129,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
     def _app_problems(self, project: Path) -> Iterator[str]:
         templates = sorted((project / "templates" / "etc" / "algosat").glob("*.yaml.j2"))
         variables = {template.stem: _variables_by_key(template.read_text()) for template in templates}
+        program = Path(sys.executable).with_name("algosat")
         with tempfile.TemporaryDirectory() as directory:
             for template in templates:
                 rendered = Path(directory) / template.stem
                 rendered.touch(mode=0o600)
                 rendered.write_text(self._render(template))
             done = subprocess.run(  # noqa: S603 - the project's own program
-                [Path(sys.executable).with_name("algosat"), "config", "check", "--config-dir", directory],
+                [program, "config", "check", "--elsewhere", "--config-dir", directory],
                 capture_output=True,
                 text=True,
                 check=False,

@@ -22,13 +22,24 @@ def command() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory of the configuration in use: fail if its keys are newer.",
 )
+@click.option(
+    "--elsewhere",
+    is_flag=True,
+    help="The files are for another machine: do not look for their directories and addresses here.",
+)
 @click.pass_obj
-def check(chosen: Chosen, in_force: Path | None) -> None:
-    """Exit with 0 if both files are valid, else with 1 and one message with every problem."""
+def check(chosen: Chosen, in_force: Path | None, elsewhere: bool) -> None:
+    """Exit with 0 if both files are valid and this machine has what they name, else with 1 and every problem.
+
+    A database server is not asked: services wait for it.
+    """
     from algosat.api import all_routes
-    from algosat.config import succession
+    from algosat.config import machine_rules, succession
+    from algosat.config.problems import as_error
 
     settings = chosen.settings()
+    if not elsewhere and (missing := list(machine_rules.of_machine(settings))):
+        raise as_error(missing)
     all_routes.require_valid(settings.security.access_control)
     if in_force is not None:
         succession.require_newer_keys(settings, in_force)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from algosat.config import calendar_file
 from algosat.config.problems import Problem
 from algosat.config.settings import AccountSettings, AlgosatFile, SecurityFile
 from algosat.domain import market_phases
+from algosat.domain.risk.limits import too_low
 from algosat.domain.scope import RESERVED_NAMES
 
 _STRICT: Final = frozenset({"staging", "production"})
@@ -25,6 +28,9 @@ _PLACEHOLDERS: Final = (
     "insecure", "your-", "xxxxx", "12345", "abcdef",
 )  # fmt: skip
 _COINS_CURRENCY: Final = "USDT"
+_SQLITE: Final = frozenset({"sqlite", "sqlite+pysqlite"})
+_POSTGRESQL: Final = "postgresql+psycopg"  # the driver that a release contains
+_DATABASE_FORMS: Final = f"sqlite:////path/to/file or {_POSTGRESQL}://user@host/name"
 _FEWEST_CHARACTERS: Final = 12  # distinct ones; 32 random characters of base64 have about 25
 
 
@@ -45,13 +51,13 @@ def of_algosat(file: str, settings: AlgosatFile) -> Iterator[Problem]:
                 f"has {length} bytes, {tokens.algorithm} needs {_KEY_BYTES[tokens.algorithm]}; "
                 "make one with `algosat credentials generate`",
             )
-    if settings.api.workers > 1 and tokens.rate_limit_storage.startswith("memory:"):
-        yield problem(
-            "security.rate_limit_storage",
-            "memory:// counts per worker: set one worker, or name a Redis socket",
-        )
-    if ":memory:" in settings.database.url.get_secret_value():
-        yield problem("database.url", "a database in memory loses every order; name a file")
+    yield from (
+        problem("security.rate_limit_storage", text)
+        for text in _of_storage(tokens.rate_limit_storage, settings.api.workers)
+    )
+    yield from (problem("database.url", text) for text in _of_database(settings.database.url))
+    low = too_low(settings.risk.model_dump())
+    yield from (problem(f"risk.{name}", text) for name, text in low)
     _, wrong = calendar_file.read(market_phases.packaged(), settings.calendar)
     for place, text in wrong:
         yield problem("calendar", f"{place}: {text}" if place else text)
@@ -63,6 +69,34 @@ def of_algosat(file: str, settings: AlgosatFile) -> Iterator[Problem]:
     if settings.api.reload:
         yield problem("api.reload", f"must be off in {settings.environment}")
     yield from (problem(name, _WEAK) for name, key in keys.items() if _is_weak(key))
+
+
+def _of_database(url: SecretStr) -> Iterator[str]:
+    """Yield the problems of the store's URL. No text repeats it, since it may contain a password."""
+    try:
+        parsed = make_url(url.get_secret_value())
+    except (ArgumentError, ValueError):
+        yield f"is not the URL of a database: write {_DATABASE_FORMS}"
+        return
+    if parsed.drivername == _POSTGRESQL:
+        return
+    if parsed.drivername not in _SQLITE:
+        yield f"names a database or a driver that a release does not contain: write {_DATABASE_FORMS}"
+    elif not parsed.database or ":memory:" in parsed.database:
+        yield "a database in memory loses every order; name a file"
+    elif not Path(parsed.database).is_absolute():
+        yield f"must have an absolute path, which needs four slashes: {_DATABASE_FORMS}"
+
+
+def _of_storage(storage: str, workers: int) -> Iterator[str]:
+    scheme, separator, rest = storage.partition("://")
+    if scheme == "memory" and separator:
+        if workers > 1:
+            yield "memory:// counts per worker: set one worker, or name a Redis socket"
+    elif scheme not in ("redis+unix", "redis", "rediss") or not rest:
+        yield "must be redis+unix:///path/to/socket, or memory:// for one worker"
+    elif scheme == "redis+unix" and not rest.rpartition("@")[2].startswith("/"):
+        yield "must name a socket by its absolute path: redis+unix:///path/to/socket"
 
 
 def _of_accounts(accounts: Sequence[AccountSettings]) -> Iterator[tuple[str, str]]:
@@ -78,6 +112,8 @@ def _of_accounts(accounts: Sequence[AccountSettings]) -> Iterator[tuple[str, str
         if name in RESERVED_NAMES:
             yield f"{key}.name", f"{name!r} is a scope of halts and limits: use another name"
         names.add(name)
+        low = too_low(account.limits.model_dump())
+        yield from ((f"{key}.limits.{limit}", text) for limit, text in low)
         if account.currency != "INR" and brokerage != "none":
             text = f"charges of {brokerage} are in INR, but the account is in {account.currency}: use none"
             yield f"{key}.charges.brokerage", text

@@ -62,7 +62,7 @@ class LoggingSettings(Section):
     format: Literal["json", "text"]
     file: Path | None  # None: standard output only
     # logrotate applies these two; it gets them from the same inventory variables.
-    max_size: str
+    max_size: Annotated[str, Field(pattern=r"^[1-9][0-9]*[kMG]?$")]
     backup_count: NotNegative
 
 
@@ -95,14 +95,18 @@ class VpsSettings(Section):
 
 
 class EngineSettings(Section):
-    poll_seconds: Seconds  # interval of polling, in case a wake-up is lost
-    reconcile_seconds: Seconds
-    unknown_window_seconds: Seconds  # of searching the broker's book before an order becomes `not_found`
+    # interval of polling, in case a wake-up is lost
+    poll_seconds: Annotated[float, Field(gt=0, le=60)]
+    reconcile_seconds: Annotated[float, Field(gt=0, le=300)]
+    # of searching the broker's book before an order becomes `not_found`
+    unknown_window_seconds: Annotated[float, Field(ge=1, le=86_400)]
     orders_per_second: Positive  # outbound, per account, by the calendar second
     orders_per_minute: Positive
     orders_per_day: Positive
-    send_deadline_seconds: Seconds  # an order that is not sent by then is rejected
-    square_off_minutes: Positive  # before the close: intraday positions are closed and no new ones opened
+    # an order that is not sent by then is rejected; below 2 s, every order that waits for a moment
+    send_deadline_seconds: Annotated[float, Field(ge=2, le=3600)]
+    # before the close: intraday positions are closed and no new ones opened
+    square_off_minutes: Annotated[int, Field(gt=0, le=360)]
     flatten_on_daily_loss: bool  # close what a halt covers whose daily loss limit was reached
 
 

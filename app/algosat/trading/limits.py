@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from algosat.config.settings import checked_limits
-from algosat.domain.risk.limits import TOTALS, Limits
+from algosat.domain.risk.limits import TOTALS, Limits, too_low
 from algosat.domain.scope import ACCOUNT, IN_LIMITS, TOTAL, Scope
 from algosat.errors import InvalidBody
 from algosat.store import audit
@@ -61,6 +61,9 @@ def _change(
     stored = _changes(connection, desk, scope) or {}
     wanted = {name: value for name, value in {**stored, **values}.items() if value is not None}
     result = with_changes(desk.defaults, {**_known(stored), **values})
+    low = [{"field": name, "detail": text, "code": "too_low"} for name, text in too_low(values)]
+    if low:
+        raise InvalidBody(sentence(low), errors=low)
     _put(connection, desk, scope.name(desk.limits_scope), wanted, values, cause)
     return result
 

@@ -50,7 +50,8 @@ def test_changed_limit_applies_to_the_next_order(desk: Desk, admin: Client, trad
 
 @pytest.mark.parametrize(
     "limits", [{}, {"max_order_quantity": "-1"}, {"max_open_orders": 1.5}, {"max_open_orders": 10**30},
-               {"max_lunch": 1}, {"allowed_symbols": ["a b"]}, {"stale_quote_seconds": "10"}],
+               {"max_lunch": 1}, {"allowed_symbols": ["a b"]}, {"stale_quote_seconds": "10"},
+               {"stale_quote_seconds": 0.001}],
 )  # fmt: skip
 def test_invalid_limits_change_nothing(desk: Desk, admin: Client, limits: dict[str, Any]) -> None:
     before = admin.get("/risk").json["limits"]

@@ -82,6 +82,17 @@ def test_invalid_configuration_is_refused_with_every_problem(tmp_path: Path) -> 
     assert "debug" in message
 
 
+def test_directory_that_is_missing_is_refused_unless_the_files_are_for_another_machine(
+    tmp_path: Path,
+) -> None:
+    missing = tmp_path / "missing"
+    write_configuration(tmp_path, algosat_data(tmp_path, logging__file=str(missing / "algosat.log")))
+    check = ("config", "check", "--config-dir", str(tmp_path))
+    message = refused(CliRunner().invoke(cli, check))
+    assert f"algosat.yaml: logging.file: there is no directory {missing}" in message
+    assert CliRunner().invoke(cli, [*check, "--elsewhere"]).exit_code == 0
+
+
 def test_access_rule_without_a_route_is_refused(run: Run, directory: Path) -> None:
     data = yaml.safe_load((directory / "security.yaml").read_text())
     data["access_control"]["admin_only_endpoints"] = ["/ordres"]

@@ -142,7 +142,31 @@ def test_health_must_be_a_public_endpoint(tmp_path: Path) -> None:
         ({"security__secret_key": "short"}, "security.secret_key"),
         ({"security__algorithm": "HS512"}, "security.secret_key"),
         ({"api__workers": 2}, "security.rate_limit_storage"),
-        ({"database__url": "sqlite:///:memory:"}, "database.url"),
+        *(
+            ({"database__url": url}, "database.url")
+            for url in (
+                "sqlite:///:memory:",
+                "sqlite://",
+                "sqlite:///store.db",
+                "mysql://x",
+                "postgresql://algosat@/book",  # the driver psycopg2
+                "postgresql+psycopg://algosat@host:port/book",
+                "a path",
+            )
+        ),
+        *(
+            ({"security__rate_limit_storage": storage}, "security.rate_limit_storage")
+            for storage in ("redsi+unix:///x", "redis+unix://x.sock", "redis+unix://", "memory", "/run/redis")
+        ),
+        ({"logging__max_size": "lots"}, "logging.max_size"),
+        ({"logging__max_size": "0"}, "logging.max_size"),
+        ({"risk__stale_quote_seconds": 0.001}, "risk.stale_quote_seconds"),
+        ({"accounts__0__limits": {"stale_quote_seconds": 0.5}}, "accounts.0.limits.stale_quote_seconds"),
+        ({"engine__send_deadline_seconds": 0.0001}, "engine.send_deadline_seconds"),
+        ({"engine__unknown_window_seconds": 0.1}, "engine.unknown_window_seconds"),
+        ({"engine__reconcile_seconds": 86_400}, "engine.reconcile_seconds"),
+        ({"engine__poll_seconds": 3600}, "engine.poll_seconds"),
+        ({"engine__square_off_minutes": 1_000_000}, "engine.square_off_minutes"),
         # more than the store can hold
         ({"accounts__0__paper__starting_cash": 1_000_000_000_000}, "accounts.0.paper.starting_cash"),
         ({"accounts__0__charges__exchange": "mcx"}, "accounts.0.charges.exchange"),
@@ -173,6 +197,27 @@ def test_setting_is_refused_in_every_environment(
     assert {found for _, found, _ in problems_of(tmp_path)} == {key}
 
 
+@pytest.mark.parametrize(
+    "differences",
+    [
+        {"database__url": "sqlite+pysqlite:////var/lib/algosat/algosat.db"},
+        {"database__url": "postgresql+psycopg://algosat@/book?host=/run/postgresql"},
+        {"security__rate_limit_storage": "redis+unix:///run/redis/redis.sock"},
+        {"security__rate_limit_storage": "redis+unix://:a-password@/run/redis/redis.sock"},
+        {"security__rate_limit_storage": "redis://10.0.0.1:6379"},
+        {"logging__max_size": "100k"},
+    ],
+)
+def test_setting_is_accepted(tmp_path: Path, differences: dict[str, Any]) -> None:
+    load(write_configuration(tmp_path, algosat_data(tmp_path, **differences)))
+
+
+def test_password_in_the_url_of_the_database_is_not_in_the_message(tmp_path: Path) -> None:
+    url = "postgresql+psycopg2://desk:swordfish@host/book"
+    write_configuration(tmp_path, algosat_data(tmp_path, database__url=url))
+    assert "swordfish" not in str(problems_of(tmp_path))
+
+
 def test_rules_of_one_file_are_checked_if_the_other_is_invalid(tmp_path: Path) -> None:
     write_configuration(
         tmp_path,
@@ -191,10 +236,10 @@ def test_yaml_tags_of_python_objects_are_refused(tmp_path: Path) -> None:
 
 def test_value_that_looks_like_a_date_stays_text(tmp_path: Path) -> None:
     data = algosat_data(tmp_path)
-    text = yaml.safe_dump(data).replace("max_size: 50M", "max_size: 2026-01-01")
+    text = yaml.safe_dump(data).replace("host: 127.0.0.1", "host: 2026-01-01")
     write_configuration(tmp_path)
     (tmp_path / "algosat.yaml").write_text(text)
-    assert load(tmp_path).algosat.logging.max_size == "2026-01-01"
+    assert load(tmp_path).algosat.api.host == "2026-01-01"
 
 
 def test_date_that_does_not_exist_is_refused(tmp_path: Path) -> None:

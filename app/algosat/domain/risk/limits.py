@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -20,6 +20,18 @@ _NO_NUMBER: Final = 10**12
 TOTALS: Final = (
     "max_gross_exposure", "max_gross_margin", "max_open_orders", "max_orders_per_day", "max_daily_loss",
 )  # fmt: skip
+# Below these values no order would pass. Stored values may be lower: an earlier release accepted them.
+_LOWEST: Final[Mapping[str, tuple[float, str]]] = {
+    "stale_quote_seconds": (1.0, "a quote may be a quarter of a second old before it is stored"),
+}
+
+
+def too_low(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each limit with which no order would pass, and its lowest value with the reason."""
+    for name, (lowest, reason) in _LOWEST.items():
+        value = values.get(name)
+        if value is not None and value < lowest:
+            yield name, f"must be at least {lowest:g}: {reason}"
 
 
 def _means(meaning: str, *, zero_allowed: bool = False) -> dict[str, Any]:

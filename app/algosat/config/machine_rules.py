@@ -1,0 +1,71 @@
+"""What a configuration needs of the machine: directories that this user may write to, and own addresses.
+
+`algosat config check` applies these rules. The controller, which checks the files of servers, does not.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.engine import make_url
+
+from algosat.config.loader import ALGOSAT_FILE
+from algosat.config.problems import Problem
+from algosat.config.settings import AlgosatFile, Settings
+
+_REMEDY: Final = "create it, and let the user of the services write to it"
+
+
+def of_machine(settings: Settings) -> Iterator[Problem]:
+    """Yield what this machine lacks for the settings, as seen by the user that runs this process."""
+    algosat = settings.algosat
+    for key, text in (*_of_directories(algosat), *_of_addresses(algosat)):
+        yield Problem(ALGOSAT_FILE, key, text)
+
+
+def _of_directories(algosat: AlgosatFile) -> Iterator[tuple[str, str]]:
+    yield from _of_directory("runtime_directory", algosat.runtime_directory)
+    yield from _of_directory("data_directory", algosat.data_directory)
+    store = make_url(algosat.database.url.get_secret_value())
+    if store.get_backend_name() == "sqlite" and store.database:
+        yield from _of_file("database.url", Path(store.database))
+    if algosat.logging.file is not None:
+        yield from _of_file("logging.file", algosat.logging.file)
+
+
+def _of_file(key: str, file: Path) -> Iterator[tuple[str, str]]:
+    """Yield why the file cannot be written. Its directory must take new files: locks and rotated files."""
+    yield from _of_directory(key, file.parent)
+    if file.is_dir():
+        yield key, f"{file} is a directory"
+    elif file.exists() and not os.access(file, os.R_OK | os.W_OK):
+        yield key, f"this user may not read and write {file}"
+
+
+def _of_directory(key: str, directory: Path) -> Iterator[tuple[str, str]]:
+    if not directory.is_dir():
+        yield key, f"there is no directory {directory}: {_REMEDY}"
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        yield key, f"this user may not write to {directory}: {_REMEDY}"
+
+
+def _of_addresses(algosat: AlgosatFile) -> Iterator[tuple[str, str]]:
+    for number, account in enumerate(algosat.accounts):
+        address = account.outbound_address
+        if address is not None and not _is_own(address):
+            yield f"accounts.{number}.outbound_address", f"this machine does not have the address {address}"
+
+
+def _is_own(address: IPv4Address | IPv6Address) -> bool:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
