@@ -40,8 +40,9 @@ def main() -> None:
     with _running(directory, "engine", "run"), _running(directory, "serve"):
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
         _trade(client)
+        _read(client, directory / "closes")
         if not _IS_EARLIER:
-            _trade_coins(client)
+            _trade_coins(client, directory / "closes")
         _adjust(directory)
     if not _IS_EARLIER:
         _replace_an_inferred_fill(directory)
@@ -90,11 +91,22 @@ def _trade(client: httpx.Client) -> None:
     _place(client, "buy", "5", "open", type="limit", limit_price=resting, **more)
 
 
-def _trade_coins(client: httpx.Client) -> None:
-    """Buy and sell a currency pair: the fee leaves a rest that is too small for an order."""
-    _place(client, "buy", "0.01234", "filled", symbol="BTC-USDT", account=_COINS)
+def _read(client: httpx.Client, closes: Path) -> None:
+    """Read what the turns before have left: each order with its events, and the closes named in a file."""
+    for order in client.get("/orders", params={"limit": 1000}).raise_for_status().json()["items"]:
+        client.get(f"/orders/{order['id']}/events").raise_for_status()
+    for close_id in closes.read_text().split() if closes.exists() else ():
+        client.get(f"/closes/{close_id}").raise_for_status()
+
+
+def _trade_coins(client: httpx.Client, closes: Path) -> None:
+    """Buy a currency pair, sell it up to a rest that is too small for an order, and note the close."""
+    _place(client, "buy", "500", "filled", symbol="DOGE-USDT", account=_COINS)
+    _place(client, "sell", "499", "filled", symbol="DOGE-USDT", account=_COINS)
     asked = client.post("/positions/close-all", json={"account": _COINS}, headers=_key())
     close = asked.raise_for_status().json()
+    with closes.open("a") as noted:
+        noted.write(f"{close['id']}\n")
     until = time.monotonic() + _SECONDS
     while close["state"] != "finished":
         assert time.monotonic() < until, close
