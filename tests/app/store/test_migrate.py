@@ -83,7 +83,7 @@ def test_market_of_a_store_made_before_venues_is_that_of_paper(
 def test_values_that_earlier_releases_do_not_know_get_their_fallbacks(
     unmade: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upgrade_to("0023", unmade, monkeypatch)
+    upgrade_to("0024", unmade, monkeypatch)
     with unmade.engine.begin() as connection:
         additive.fill_tables(connection)
         connection.execute(text("UPDATE orders SET validity = 'gtc'"))

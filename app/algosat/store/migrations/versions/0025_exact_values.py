@@ -1,12 +1,12 @@
-"""Schema version 0024: values that earlier releases do not know, beside those that they read instead."""
+"""Schema version 0025: values that earlier releases do not know, beside those that they read instead."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
