@@ -25,7 +25,6 @@ from algosat.health_checks import all_checks
 from algosat.monitoring import logs
 from algosat.monitoring.health import Health
 from algosat.resilience.bulkhead import Bulkhead
-from algosat.resilience.error_log import ErrorLog
 from algosat.security.authenticator import Authenticator
 from algosat.security.identity import Identity
 from algosat.security.login_attempts import LoginAttempts
@@ -79,7 +78,6 @@ def create_app(
     tokens = Tokens(app, settings.algosat.security)
     limiter = ClientLimiter(app, settings.algosat.security)
     authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
-    errors = ErrorLog(writer, clock.now)
     passwords = passwords or Passwords(places=bulkhead.enter)
     notifier = backend.notifier(database, settings.algosat.runtime_directory)
     health = Health(all_checks(directory, live, database, writer, limiter, clock.now))
@@ -99,7 +97,6 @@ def create_app(
             clock.now,
         ),
         passwords=passwords,
-        errors=errors,
         health=health,
         state_metrics=StateMetrics(health, database, desks, clock.now),
         desks=desks,
@@ -111,7 +108,7 @@ def create_app(
         ),
         clock=clock.now,
     )
-    Lifecycle(ROUTES, live, authenticator, limiter, errors).attach(app)
+    Lifecycle(ROUTES, live, authenticator, limiter, desks.first.errors).attach(app)
     return app
 
 

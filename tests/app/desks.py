@@ -84,6 +84,7 @@ def open_desk(settings: Settings, clock: FakeClock, **limits: Any) -> Iterator[D
     try:
         yield desk
     finally:
+        desk.errors.close()
         writer.close()
         notifier.close()
         database.close()

@@ -32,9 +32,15 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "security": {"store", "monitoring", "config", "errors", "clock"},
     "strategies": {"domain", "errors", "validation_errors"},
     # Of brokers, trading reads the capabilities in the registry, which imports no adapter.
-    "trading": {"brokers", "store", "monitoring", "config", "domain", "errors", "validation_errors", "clock"},
+    "trading": {
+        *("brokers", "resilience", "store", "monitoring", "config"),
+        *("domain", "errors", "validation_errors", "clock"),
+    },
     "backtest": {"strategies", "exchange", "config", "domain", "errors", "validation_errors"},
-    "live": {"strategies", "trading", "store", "monitoring", "domain", "errors", "clock", "systemd"},
+    "live": {
+        *("strategies", "trading", "resilience", "store", "monitoring"),
+        *("domain", "errors", "clock", "systemd"),
+    },
     "engine": {
         *("trading", "resilience", "brokers", "store", "monitoring", "config"),
         *("domain", "errors", "clock", "systemd"),

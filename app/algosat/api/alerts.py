@@ -13,7 +13,8 @@ from algosat.api.fields import AccountName, CorrelationId, Timestamp
 from algosat.api.pages import Label, Page, TimedQuery, page
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
-from algosat.errors import NotFound, Severity
+from algosat.domain.alert_kinds import Severity
+from algosat.errors import NotFound
 from algosat.store import queries
 from algosat.trading import alerts
 

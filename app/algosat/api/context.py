@@ -18,7 +18,6 @@ from algosat.domain.capabilities import Mode
 from algosat.live import manage
 from algosat.monitoring import correlation
 from algosat.monitoring.health import Health
-from algosat.resilience.error_log import ErrorLog
 from algosat.security.identity import Identity
 from algosat.security.passwords import Passwords
 from algosat.security.principals import Principal
@@ -44,7 +43,6 @@ class Services:
     passwords: Passwords
     health: Health
     state_metrics: Collector
-    errors: ErrorLog
     desks: Desks
     waiting: Waiting
     engine_requests: EngineRequests
@@ -63,7 +61,7 @@ class Services:
         """Stop threads and close connections. No request may be under way."""
         self.waiting.close()
         self.health.close()
-        self.errors.close()
+        self.desk.errors.close()
         self.writer.close()
         self.desk.notifier.close()
         self.database.close()

@@ -100,13 +100,14 @@ class Lifecycle:
         is_admin = caller is not None and caller.role is Role.ADMIN
         answer = answer_to(error, show_exception=self._debug and is_admin)
         if answer.status_code >= 500:
-            self._errors.record(error, incoming.policy.path)
+            self._errors.record(error, incoming.policy.path, seconds=perf_counter() - incoming.started)
         return answer
 
     def _finish(self, response: Response) -> Response:
         incoming: ApiRequest = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
         settings = self._live.current.algosat.monitoring
         status, seconds = response.status_code, perf_counter() - incoming.started
+        self._errors.count_request(status, seconds)
         if settings.metrics_enabled:
             incoming.policy.count(status, seconds if settings.performance_monitoring else None)
         if status >= 400 or incoming.method not in ("GET", "HEAD"):

@@ -18,10 +18,10 @@ from algosat.api.schemas import REFERENCE, Schemas
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.reason_codes import Code, EngineCode
 from algosat.domain.risk import DenialCode
-from algosat.errors import Denied, EngineAbsent
+from algosat.errors import Denied
 
 _EVERYWHERE: Final = ("X-Request-ID",)
-_BY_STATUS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",)}
+_BY_STATUS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 _RAW: Final[dict[type, dict[str, Any]]] = {
     str: {"type": "string"},
@@ -246,11 +246,7 @@ def _example(status: int, problem: ProblemCode) -> dict[str, Any]:
 
 
 def _headers(route: Route, status: int) -> dict[str, Any]:
-    headers: dict[str, dict[str, Any]]
     names = [*_EVERYWHERE, *_BY_STATUS.get(status, ())]
     if status == route.status or (status == Denied.status and Denied in route.errors):
         names += [*route.sets, *(name for header in route.headers for name in header.answered_by)]
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    if status == EngineAbsent.status and EngineAbsent in route.errors:
-        headers["Retry-After"] = {**RESPONSE_HEADERS["Retry-After"], "required": False}
-    return headers
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -8,8 +8,6 @@ from typing import Annotated, Any, Final, NotRequired
 import structlog
 from flask import Response
 from pydantic import Field
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from algosat.api.fields import CorrelationId
@@ -17,13 +15,14 @@ from algosat.api.responses import PROBLEM, Output, json_answer
 from algosat.errors import (
     AlgosatError,
     BodyTooLarge,
+    ErrorSeverity,
+    InternalError,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
-    Severity,
-    StoreBusy,
 )
 from algosat.monitoring import correlation, metrics
+from algosat.resilience.error_log import classified
 
 _log = structlog.get_logger(__name__)
 
@@ -70,8 +69,6 @@ class Problem(Output):
     """Exception of a server error. Only admins get it, and only with the setting `debug` on."""
 
 
-_STORE_TROUBLE: Final = (OperationalError, InterfaceError, PoolTimeout)
-
 # The error class and detail for each status that Werkzeug raises by itself.
 _HTTP: Final[dict[int, tuple[type[AlgosatError], str]]] = {
     400: (InvalidRequest, "The request is not well formed"),
@@ -84,23 +81,23 @@ _HTTP: Final[dict[int, tuple[type[AlgosatError], str]]] = {
 def answer_to(error: Exception, *, show_exception: bool = False) -> Response:
     """Return the response to an exception.
 
-    A server error is logged with its traceback; `show_exception` adds the traceback to the response.
+    A server error is logged with its traceback; `show_exception` adds the traceback to the response. The
+    error log counts it, and this function counts all others.
     """
-    raised = error
-    if isinstance(error, _STORE_TROUBLE):
-        _log.error("store_trouble", exc_info=error)
-        error = StoreBusy("The store does not answer; try again shortly")
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         return _of_http(error, error.code)
-    if not isinstance(error, AlgosatError):
+    known = classified(error)
+    if isinstance(known, InternalError):
         _log.critical("unexpected_error", exc_info=error)
-        error = AlgosatError("Unexpected error; the log has its traceback under this correlation id")
-    return _of_ours(error, raised if show_exception and error.status >= 500 else None)
+    elif known is not error:
+        _log.error("store_trouble", exc_info=error)
+    return _of_ours(known, error if show_exception and known.status >= 500 else None)
 
 
 def _of_ours(error: AlgosatError, shown: Exception | None) -> Response:
     if error.status >= 500:
-        _log.error("request_failed", code=error.reported_code, detail=error.detail)
+        # With the exception behind it, which names files and shows SQL: the answer does not.
+        _log.error("request_failed", code=error.reported_code, detail=error.detail, exc_info=error.__cause__)
     problem = _problem(error.status, error.reported_code, error.title, error.detail, error.errors)
     if shown is not None:
         problem["exception"] = _exception_view(shown)
@@ -115,7 +112,7 @@ def _of_http(error: HTTPException, status: int) -> Response:
     kept = {
         name: value for name, value in error.get_headers() if name not in ("Content-Type", "Content-Length")
     }
-    return _answer(_problem(status, code, title, detail, []), Severity.INFO, kept)
+    return _answer(_problem(status, code, title, detail, []), ErrorSeverity.LOW, kept)
 
 
 def _problem(status: int, code: str, title: str, detail: str, errors: list[Any]) -> Problem:
@@ -138,6 +135,7 @@ def _exception_view(error: Exception) -> ExceptionDetails:
     }
 
 
-def _answer(problem: Problem, severity: Severity, headers: dict[str, str]) -> Response:
-    metrics.ERRORS.labels(problem["code"], severity.value).inc()
+def _answer(problem: Problem, severity: ErrorSeverity, headers: dict[str, str]) -> Response:
+    if problem["status"] < 500:
+        metrics.ERRORS.labels(problem["code"], severity.value).inc()
     return json_answer(problem, problem["status"], headers, PROBLEM)

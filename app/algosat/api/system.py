@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any, Final, Literal
@@ -27,6 +28,7 @@ from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 routes = Routes("system", "Health, metrics and the machine.")
 
 _STARTED: Final = time.time()
+_LOOK_AGAIN: Final = "5"  # seconds after which the next look at an unhealthy server is worth while
 _METRICS: Final = 'algosat_orders_total{account="paper",mode="PAPER",outcome="accepted"} 12.0\n'
 
 
@@ -147,7 +149,7 @@ def health() -> Response:
         "components": {name: finding.ok for name, finding in report.findings.items()},
         "details": {name: finding.detail for name, finding in report.findings.items()},
     }
-    return json_answer(answer, 503 if report.state is State.UNHEALTHY else 200)
+    return _health_answer(answer, is_available=report.state is not State.UNHEALTHY)
 
 
 @routes.get("/health/live", access=Access.PUBLIC, answer=Alive, limited=False)
@@ -161,7 +163,13 @@ def ready() -> Response:
     """Check that requests can be served: the store answers and has this release's schema version"""
     finding = services().health.report().findings["database"]
     answer: Ready = {"status": "ready" if finding.ok else "not_ready", "detail": finding.detail}
-    return json_answer(answer, 200 if finding.ok else 503)
+    return _health_answer(answer, is_available=finding.ok)
+
+
+def _health_answer(answer: Mapping[str, Any], *, is_available: bool) -> Response:
+    if is_available:
+        return json_answer(answer, 200)
+    return json_answer(answer, 503, {"Retry-After": _LOOK_AGAIN})
 
 
 @routes.get(

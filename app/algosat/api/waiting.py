@@ -66,7 +66,7 @@ def _is_answered(request: EngineRequest) -> bool:
 def _request(connection: Connection, request_id: str) -> EngineRequest:
     found = engine_requests.get(connection, request_id)
     if found is None:  # the clock was set ahead
-        raise EngineBusy("the request has expired; try again shortly", headers={"Retry-After": "1"})
+        raise EngineBusy("the request has expired; try again shortly")
     return found
 
 
@@ -114,7 +114,7 @@ class Waiting:
         Raises EngineBusy at once if as many requests wait for a broker as may.
         """
         if not self._answer_places.acquire(blocking=False):
-            raise EngineBusy(_FULL, headers={"Retry-After": "1"})
+            raise EngineBusy(_FULL)
         try:
             return self._wait(request, _is_answered, time.monotonic() + seconds, _request)
         finally:

@@ -93,7 +93,11 @@ class Chosen:
             self.writer() as (database, writer),
             closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
         ):
-            yield desk.build_all(settings, database, writer, notifier)
+            desks = desk.build_all(settings, database, writer, notifier)
+            try:
+                yield desks
+            finally:
+                desks.first.errors.close()
 
 
 @contextmanager

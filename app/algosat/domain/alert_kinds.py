@@ -5,7 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-from algosat.errors import Severity
+
+class Severity(StrEnum):
+    """How urgent an alert is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
 
 
 class AlertKind(StrEnum):

@@ -78,6 +78,7 @@ class BrokerRequests:
             answer, outcome = answer_error(error), "failed"
         except Exception as error:  # noqa: BLE001 - the process that waits must be told
             _log.exception("broker_request_failed", kind=request.kind)
+            self._desk.errors.record(error, f"engine {request.account} requests")
             detail = error.detail if isinstance(error, AlgosatError) else type(error).__name__
             answer, outcome = answer_error(BrokerError(detail)), "failed"
         if not self._write(engine_requests.answer, request.id, self._encryption.encrypt(answer)):

@@ -25,6 +25,7 @@ from algosat.engine.heartbeat import (
 )
 from algosat.engine.quotes import FLUSH_EVERY
 from algosat.engine.router import Fence
+from algosat.resilience.error_log import ErrorLog
 from algosat.store.leader_lock import NotLeading
 from algosat.store.wakeup.channels import Listener
 from algosat.systemd import notify
@@ -43,8 +44,8 @@ T = TypeVar("T")
 class Shutdown:
     """The end of the engine: asked for from outside, or because the lead was lost."""
 
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
+    def __init__(self, event: threading.Event, errors: ErrorLog) -> None:
+        self._event, self._errors = event, errors
         self.failure: NotLeading | None = None
 
     def is_set(self) -> bool:
@@ -59,13 +60,18 @@ class Shutdown:
 
     def attempt(self, name: str, step: Callable[[], T], **context: Any) -> T | None:
         """Run one step. A step that fails is tried again in the next round; a lost lead ends the engine."""
+        place = " ".join(("engine", *context.values(), name))
         try:
-            return step()
+            result = step()
         except NotLeading as error:
             self.end(error)
-        except Exception:  # noqa: BLE001 - an adapter's mistake must not end the lanes of other accounts
+            return None
+        except Exception as error:  # noqa: BLE001 - an adapter's mistake must not end the lanes of other accounts
             _log.exception("round_failed", part=name, **context)
-        return None
+            self._errors.round_failed(error, place)
+            return None
+        self._errors.round_passed(place)
+        return result
 
 
 class Lane:
@@ -189,7 +195,8 @@ class Engine:
             stopping: Ends the engine when it is set; a lost lead sets it too.
             require_owner: Raises NotLeading when the store no longer belongs to this machine.
         """
-        self._live, self._requests, self._stopping = live, requests, Shutdown(stopping)
+        self._live, self._requests = live, requests
+        self._stopping = Shutdown(stopping, all_components[0].desk.errors)
         self._poll = live.files.algosat.engine.poll_seconds
         self._lanes = [
             Lane(components, listener, self._poll, self._stopping)

@@ -19,7 +19,7 @@ from algosat.domain.reason_codes import EngineCode
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
 from algosat.errors import BrokerBookTooShort, BrokerError, CalendarUnknown
-from algosat.monitoring import correlation, metrics
+from algosat.monitoring import correlation
 from algosat.store import queries
 from algosat.store.audit import Cause
 from algosat.trading import alerts, settlement
@@ -132,7 +132,6 @@ def _settle(desk: Desk, price: FinalSettlement) -> None:
     cause = Cause(_ACTOR, correlation.new())
     for order in desk.writer.run(lambda connection: settlement.settle(connection, desk, price, cause)):
         desk.notify_web(order.id)
-        metrics.orders(order.status.value, desk.account, desk.mode).inc()
         _log.info(
             EngineCode.EXPIRY_SETTLED.value,
             order=order.id,

@@ -85,8 +85,9 @@ def _run_engine(
         closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
     ):
         all_desks = desks.build_all(settings, database, writer, notifier)
-        if machine is None or _await_ownership(all_desks, machine, leader_lock, stopping):
-            _lead(settings, all_desks, machine, leader_lock, stopping)
+        with closing(all_desks.first.errors):
+            if machine is None or _await_ownership(all_desks, machine, leader_lock, stopping):
+                _lead(settings, all_desks, machine, leader_lock, stopping)
 
 
 def _keep_reserve(database: Database, megabytes: int) -> None:
@@ -163,9 +164,9 @@ def _lead(
             desk,
             configured_broker(algosat, account, writer, desk.calendar),
             algosat.engine,
-            order_workers=workers.order_workers(),
-            cancel_workers=workers.cancel_workers(),
-            request_workers=workers.request_workers(),
+            order_workers=workers.order_workers(desk.errors),
+            cancel_workers=workers.cancel_workers(desk.errors),
+            request_workers=workers.request_workers(desk.errors),
             encryption=encryption,
             fence=leader_lock.fence,
         )

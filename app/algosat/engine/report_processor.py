@@ -15,7 +15,6 @@ from algosat.brokers.base import Ack
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.orders.report import OrderReport
-from algosat.monitoring import metrics
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.writer import part
@@ -70,7 +69,7 @@ class ReportProcessor:
         )
         applied = [each for each in results if each is not None]
         for each in applied:
-            self._publish(each.order, each.cause, each.events)
+            self._publish(each.order, each.events)
         return applied
 
     def process_placed(self, order: Order, answer: Ack | OrderReport) -> None:
@@ -90,7 +89,7 @@ class ReportProcessor:
 
         applied = self._desk.writer.run(unit)
         if applied is not None:
-            self._publish(applied.order, applied.cause, applied.events)
+            self._publish(applied.order, applied.events)
 
     def record(
         self,
@@ -110,20 +109,20 @@ class ReportProcessor:
             only_while: The status that the order must still have.
         """
 
-        def unit(connection: Connection) -> tuple[Order, Cause, list[OrderEvent]]:
+        def unit(connection: Connection) -> tuple[Order, list[OrderEvent]]:
             order, cause = tracked(connection, order_id)
             has_moved_on = only_while is not None and order.status is not only_while
             if has_moved_on or not may_happen(order, kind) or _is_outdated(order, kind):
-                return order, cause, []
+                return order, []
             event = OrderEvent(kind, self._desk.clock(), code, reason, broker_order_id)
             order = ledger.record(connection, order, event, cause, self._desk.books)
             if alert is not None:
                 alerts.open_alert(connection, self._desk, alert, order.id, cause, reason or alert.help_text)
             order_alerts.after_events(connection, self._desk, order, [event], cause)
-            return order, cause, [event]
+            return order, [event]
 
-        order, cause, events = self._desk.writer.run(unit)
-        self._publish(order, cause, events)
+        order, events = self._desk.writer.run(unit)
+        self._publish(order, events)
         return order
 
     def _apply(
@@ -139,6 +138,7 @@ class ReportProcessor:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one report, the others count
             why = (str(error) or type(error).__name__).splitlines()[0]
             _log.error("report_not_booked", broker_order=report.broker_order_id, detail=why)
+            self._desk.errors.record(error, f"engine {self._desk.account} reports")
             if not isinstance(error, OperationalError):  # otherwise the store fails, and not the report
                 self._alert_of_refused(connection, report, why)
             return None
@@ -158,26 +158,10 @@ class ReportProcessor:
             detail,
         )
 
-    def _publish(self, order: Order, cause: Cause, events: Sequence[OrderEvent]) -> None:
-        """After the commit, notify waiting requests, count and log."""
-        if not events:
-            return
-        self._desk.notify_web(order.id)
-        desk = self._desk
-        metrics.orders(order.status.value, desk.account, desk.mode).inc()
-        for event in events:
-            if event.kind is EventKind.REJECTED:
-                metrics.rejections(event.code, desk.account, desk.mode).inc()
-            _log.info(
-                event.kind.value,
-                order=order.id,
-                account=desk.account,
-                mode=desk.mode,
-                status=order.status.value,
-                code=event.code,
-                reason=event.reason,
-                correlation_id=cause.correlation_id,
-            )
+    def _publish(self, order: Order, events: Sequence[OrderEvent]) -> None:
+        """After the commit, notify waiting requests."""
+        if events:
+            self._desk.notify_web(order.id)
 
     def _alert(self, connection: Connection, applied: AppliedReport) -> None:
         """Open the alerts that follow from an applied report."""
@@ -209,8 +193,9 @@ class ReportProcessor:
             reports, is_last = self._next_batch()
             try:
                 self.process(reports)
-            except Exception:  # noqa: BLE001 - the thread must go on; the reconciler reads these reports again
+            except Exception as error:  # noqa: BLE001 - the reconciler reads these reports again
                 _log.exception("reports_not_booked", number=len(reports))
+                self._desk.errors.record(error, f"engine {self._desk.account} reports")
             if is_last:
                 return
 

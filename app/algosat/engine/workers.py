@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from algosat.resilience.error_log import ErrorLog
+
 _log = structlog.get_logger(__name__)
 
 _ORDER_THREADS: Final = 8
@@ -30,7 +32,8 @@ class Workers(Protocol):
 class ThreadPoolWorkers:
     """A thread pool that knows how many of its threads are free."""
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, errors: ErrorLog) -> None:
+        self._name, self._errors = name, errors
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._free = threads
@@ -47,8 +50,9 @@ class ThreadPoolWorkers:
     def _run(self, task: Callable[[], None]) -> None:
         try:
             task()
-        except Exception:  # noqa: BLE001 - nothing above catches it; the reconciler recovers the order
+        except Exception as error:  # noqa: BLE001 - nothing above catches it; the reconciler recovers the order
             _log.exception("broker_task_failed")
+            self._errors.record(error, f"engine {self._name}")
         finally:
             with self._lock:
                 self._free += 1
@@ -61,8 +65,8 @@ class ThreadPoolWorkers:
 class DaemonWorkers:
     """Threads that end with the process: a call that hangs does not delay the engine's end."""
 
-    def __init__(self, name: str, threads: int) -> None:
-        self._name = name
+    def __init__(self, name: str, threads: int, errors: ErrorLog) -> None:
+        self._name, self._errors = name, errors
         self._lock = threading.Lock()
         self._free = threads
 
@@ -81,22 +85,23 @@ class DaemonWorkers:
     def _run(self, task: Callable[[], None]) -> None:
         try:
             task()
-        except Exception:  # noqa: BLE001 - nothing above catches it
+        except Exception as error:  # noqa: BLE001 - nothing above catches it
             _log.exception("broker_task_failed")
+            self._errors.record(error, f"engine {self._name}")
         finally:
             with self._lock:
                 self._free += 1
 
 
-def order_workers() -> ThreadPoolWorkers:
-    return ThreadPoolWorkers("order-sender", _ORDER_THREADS)
+def order_workers(errors: ErrorLog) -> ThreadPoolWorkers:
+    return ThreadPoolWorkers("order-sender", _ORDER_THREADS, errors)
 
 
-def cancel_workers() -> ThreadPoolWorkers:
+def cancel_workers(errors: ErrorLog) -> ThreadPoolWorkers:
     """Cancels and modifications have their own threads: placing may hang without delaying them."""
-    return ThreadPoolWorkers("cancel-sender", _CANCEL_THREADS)
+    return ThreadPoolWorkers("cancel-sender", _CANCEL_THREADS, errors)
 
 
-def request_workers() -> DaemonWorkers:
+def request_workers(errors: ErrorLog) -> DaemonWorkers:
     """What API and command line ask of the broker may hang without delaying orders or cancels."""
-    return DaemonWorkers("broker-requests", _REQUEST_THREADS)
+    return DaemonWorkers("broker-requests", _REQUEST_THREADS, errors)

@@ -16,12 +16,13 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from algosat.errors import AlgosatError
+from algosat.errors import AlgosatError, StrategyCrashed, StrategyGivenUp
 from algosat.live import definitions, manage
 from algosat.live.definitions import Definition
 from algosat.live.strategy_process import Launch
-from algosat.live.supervised import SupervisedStrategy
+from algosat.live.supervised import ProcessState, SupervisedStrategy
 from algosat.monitoring import correlation
+from algosat.resilience.error_log import Recovery
 from algosat.store import audit, heartbeats
 from algosat.store.audit import Cause
 from algosat.store.wakeup import backend
@@ -29,6 +30,8 @@ from algosat.trading.desk import Desk
 
 _ACTOR: Final = "strategies"
 _REPORT_EVERY: Final = 2.0  # seconds, if nothing has changed
+_READING: Final = "strategies reading"  # places in the error log
+_WRITING: Final = "strategies writing"
 
 # Raises an error if another supervisor may be working on the same store: this one must then stop.
 Fence = Callable[[Connection], None]
@@ -45,6 +48,7 @@ class Supervisor:
         self._fence = fence
         self._supervised: dict[str, SupervisedStrategy] = {}
         self._known: Mapping[str, Definition] = {}
+        self._crashed_at: dict[str, float] = {}  # of the strategies that are to be started again
         self._reported: dict[str, Any] = {}
         self._report_at = 0.0
 
@@ -52,7 +56,10 @@ class Supervisor:
         """Read the store and check every strategy once. Raises the errors of the fence."""
         self._read_definitions()
         for name, definition in self._known.items():
-            self._supervised_strategy(name).step(definition, now)
+            supervised = self._supervised_strategy(name)
+            supervised.step(definition, now)
+            if name in self._crashed_at and supervised.status(definition)["state"] is ProcessState.RUNNING:
+                self._end_crash(name, succeeded=True)
         self._report(now)
 
     def stop(self, pause: float = 0.1) -> None:
@@ -67,8 +74,10 @@ class Supervisor:
             with self._desk.database.read() as connection:
                 self._fence(connection)
                 self._known = {each.name: each for each in definitions.list_all(connection)}
+            self._desk.errors.round_passed(_READING)
         except SQLAlchemyError as error:
             _log.warning("strategies_not_read", reason=str(error))  # go on with those read last
+            self._desk.errors.round_failed(error, _READING)
 
     def _supervised_strategy(self, name: str) -> SupervisedStrategy:
         if name not in self._supervised:
@@ -77,6 +86,8 @@ class Supervisor:
 
     def _note_crash(self, definition: Definition, reason: str) -> None:
         _log.error("strategy_crashed", strategy=definition.name, run=definition.run, reason=reason)
+        self._crashed_at.setdefault(definition.name, time.monotonic())
+        self._desk.errors.record(StrategyCrashed(reason), f"strategy {definition.name}")
         data = {"run": definition.run, "reason": reason}
 
         def work(connection: Connection) -> None:
@@ -87,6 +98,8 @@ class Supervisor:
 
     def _give_up(self, definition: Definition, reason: str) -> None:
         _log.critical("strategy_given_up", strategy=definition.name, run=definition.run, reason=reason)
+        self._desk.errors.record(StrategyGivenUp(reason), f"strategy {definition.name}")
+        self._end_crash(definition.name, succeeded=False)
 
         def work(connection: Connection) -> None:
             at, cause = self._desk.clock(), Cause(_ACTOR, correlation.new())
@@ -94,6 +107,12 @@ class Supervisor:
 
         self._write(work)
         self._read_definitions()
+
+    def _end_crash(self, name: str, *, succeeded: bool) -> None:
+        """Count the outcome of starting a crashed strategy again."""
+        seconds = time.monotonic() - self._crashed_at.pop(name, time.monotonic())
+        place = f"strategy {name}"
+        self._desk.errors.recovered(Recovery.STRATEGY_RESTART, place, succeeded=succeeded, seconds=seconds)
 
     def _report(self, now: float) -> None:
         """Write the heartbeat with every strategy's status if a state has changed, else every 2 s."""
@@ -112,9 +131,11 @@ class Supervisor:
     def _write(self, work: Any) -> None:
         try:
             self._desk.writer.run(work)
+            self._desk.errors.round_passed(_WRITING)
         except (AlgosatError, SQLAlchemyError) as error:
             # Supervision goes on, even if its reports cannot be written.
             _log.warning("supervision_not_written", reason=str(error))
+            self._desk.errors.round_failed(error, _WRITING)
 
 
 def await_lead(

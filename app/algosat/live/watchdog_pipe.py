@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from algosat.errors import AlgosatError, Category
+from algosat.errors import AlgosatError, Component
 
 VARIABLE: Final = "ALGOSAT_WATCHDOG_PIPE"  # environment variable: the number of the inherited pipe
 PING: Final = "ping"
@@ -19,7 +19,7 @@ FAILED: Final = "failed "
 
 class SupervisorGone(AlgosatError):
     code, title = "supervisor_gone", "The supervisor of this strategy has ended"
-    category = Category.TRADING
+    component = Component.STRATEGIES
 
 
 class WatchdogPipe:

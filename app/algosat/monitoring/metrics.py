@@ -64,8 +64,15 @@ ORDER_STAGE_SECONDS: Final = Histogram(
 )
 ERRORS: Final = Counter(
     "algosat_errors_total",
-    "Errors answered or met, by their code and severity.",
+    "Errors answered or met, by code and severity (low, medium, high, critical); alerts that were opened, by "
+    "kind and the severity of the alert (warning, error, critical).",
     ("code", "severity"),
+    registry=REGISTRY,
+)
+RECOVERIES: Final = Counter(
+    "algosat_recoveries_total",
+    "What the application did by itself about errors, by action and outcome (succeeded or failed).",
+    ("action", "outcome"),
     registry=REGISTRY,
 )
 ENGINE_REQUESTS: Final = Counter(

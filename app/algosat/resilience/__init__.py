@@ -1,1 +1,1 @@
-"""Handling of failures: a circuit breaker, and the log of unexpected errors."""
+"""Handling of failures: a circuit breaker, the log of errors and recoveries, and what it shows."""

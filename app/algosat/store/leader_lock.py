@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection, text
 
-from algosat.errors import AlgosatError, Category, Severity
+from algosat.errors import AlgosatError, Component, ErrorSeverity
 from algosat.store.database import Database
 
 _KEYS: Final = {"engine": 0x616C6700, "strategies": 0x616C6701}
@@ -24,7 +24,7 @@ class NotLeading(AlgosatError):
     """Another engine leads or may lead: this one must send nothing more."""
 
     code, title = "not_leading", "This engine no longer leads"
-    severity, category = Severity.CRITICAL, Category.TRADING
+    severity, component = ErrorSeverity.CRITICAL, Component.ENGINE
 
 
 class LeaderLock(Protocol):

@@ -6,7 +6,7 @@ trade, position, balance and day change together or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,11 +18,11 @@ from sqlalchemy import Connection, Table, and_, bindparam, func, insert, select,
 from algosat.domain.contract_note import LINE, TOTALS, NoteLine, NoteTotals
 from algosat.domain.decimals import ZERO
 from algosat.domain.fees import ContractNote
-from algosat.domain.orders import EventKind, Order, OrderEvent, Trade, apply
+from algosat.domain.orders import EventKind, Order, OrderEvent, Status, Trade, apply
 from algosat.domain.positions import Position, fill
 from algosat.domain.trade_fees import ChargedFill
 from algosat.errors import NotFound
-from algosat.store import audit, fallbacks
+from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.row_writes import add_to_rows, insert_into, replace_rows
@@ -58,9 +58,16 @@ _ADD_TRADE = Prepared(
 )
 
 
+# Told of an order's events within the unit of work, with the status before them.
+Observe = Callable[[Connection, Status | None, Order, Sequence[OrderEvent], Cause], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Bookkeeping:
-    """Rules for booking a fill: the trading day it belongs to, and the contract note it is charged on."""
+    """Rules for booking a fill: the trading day it belongs to, and the contract note it is charged on.
+
+    `observe` is told of everything that is recorded.
+    """
 
     trading_day: Callable[[datetime], date]
     note: Callable[[Order, Trade], ContractNote | None]  # None: the trade is on no note
@@ -70,6 +77,7 @@ class Bookkeeping:
     charged_fill: Callable[[Order, Trade], ChargedFill] = field(
         default=lambda _order, trade: ChargedFill(trade.quantity, trade.fee or ZERO)
     )
+    observe: Observe = field(default=lambda *_: None)
 
 
 def add(connection: Connection, order: Order, cause: Cause) -> Order:
@@ -115,28 +123,21 @@ def record_new(
     `ID@ORDER`: brokers number trades by exchange and day, and the account's ids are unique.
     """
     recorded: list[OrderEvent] = []
-    entries: list[audit.Entry] = []
-    changed, corrected = order, False
+    changed = order
     for each in events:
         event = each if each.trade is None else _unbooked(connection, changed, each, each.trade)
         if event is None:
             continue
-        corrected = corrected or fallbacks.corrects(changed, event)
-        entries.append(_entry(changed, event, corrected=corrected))
         changed = apply(changed, event)
         recorded.append(event)
         if event.trade is not None:
             _book(connection, changed, event.trade, books)
     if recorded:
         _put_state(connection, order, changed)
+        entries = [audit.Entry(event.at, event.kind, order.id, event_data(event)) for event in recorded]
         audit.append_all(connection, entries, cause)
+        books.observe(connection, order.status, changed, recorded, cause)
     return changed, recorded
-
-
-def _entry(order: Order, event: OrderEvent, *, corrected: bool) -> audit.Entry:
-    kind = fallbacks.event_kind(order, event, corrected=corrected)
-    data = fallbacks.with_exact_kind(kind, event.kind, event_data(event))
-    return audit.Entry(event.at, kind, order.id, data)
 
 
 def count_order(connection: Connection, order: Order, day: date) -> None:

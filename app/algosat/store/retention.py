@@ -19,10 +19,13 @@ from algosat.store.tables import (
     close_lines,
     closes,
     engine_requests,
+    error_counts,
     errors,
     gtt_orders,
     login_failures,
+    recoveries,
     replies,
+    request_counts,
     sessions,
 )
 
@@ -31,6 +34,9 @@ KEPT: Final = (
     (replies.c.created_at, timedelta(days=90)),  # after that an Idempotency-Key counts as new
     (sessions.c.expires_at, timedelta(days=30)),
     (errors.c.last_at, timedelta(days=90)),
+    (error_counts.c.at, timedelta(days=14)),
+    (recoveries.c.at, timedelta(days=14)),
+    (request_counts.c.at, timedelta(days=14)),
     (alerts.c.closed_at, timedelta(days=365)),  # the audit trail keeps their events
     (book_differences.c.settled_at, timedelta(days=365)),
     (broker_calls.c.at, timedelta(days=30)),

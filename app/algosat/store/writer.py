@@ -20,9 +20,7 @@ needs a place to wait at (`places`); without one it is refused at once with Over
 
 from __future__ import annotations
 
-import errno
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,10 +29,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
-from algosat.errors import Overloaded, StoreBusy, StoreFull, StoreReadOnly
+from algosat.errors import Overloaded, StoreBusy, StoreFull
 from algosat.store.database import Database
+from algosat.store.failures import file_error, store_error
 from algosat.store.prepared import Prepared
 from algosat.store.write_lock import acquire, exclusive
 
@@ -185,7 +183,7 @@ class Writer:
             return
         if unit.claim():
             detail = f"the store did not take the write within {timeout:g} s"
-            raise StoreBusy(detail, headers={"Retry-After": "1"})
+            raise StoreBusy(detail)
         unit.wait()  # it has begun: the caller needs its real outcome
 
     def _wait(self, unit: _Unit, timeout: float) -> bool:
@@ -200,7 +198,7 @@ class Writer:
         if leave is None:
             if unit.claim():
                 detail = "The store takes no writes now, and enough requests wait for it; try again shortly"
-                raise Overloaded(detail, headers={"Retry-After": "1"})
+                raise Overloaded(detail)
             return False
         try:
             return unit.wait(timeout - moment)
@@ -336,54 +334,10 @@ def _finish(outcomes: list[_Outcome]) -> None:
 
 
 def _translated(error: BaseException) -> BaseException:
-    """Return the error to raise in the caller: StoreBusy or a subclass if the store cannot be written now.
-
-    Its detail names the remedy, and neither paths nor SQL.
-    """
-    if isinstance(error, DBAPIError):
-        refusal = _refusal_of(error)
-    elif isinstance(error, OSError):  # from opening the lock file: then the store cannot be written either
-        refusal = _OS_REFUSALS.get(error.errno or 0, StoreBusy)
-    else:
+    """Return the error to raise in the caller: that of the store if it cannot be written now."""
+    # An OSError comes from opening the lock file: if that fails, the store cannot be written either.
+    translated = file_error(error) if isinstance(error, OSError) else store_error(error)
+    if translated is None:
         return error
-    if refusal is None:
-        return error
-    translated = refusal(_REMEDIES[refusal], headers={"Retry-After": str(_RETRY_AFTER[refusal])})
     translated.__cause__ = error
     return translated
-
-
-def _refusal_of(error: DBAPIError) -> type[StoreBusy] | None:
-    """Return the class of a refused write; None for an error of another kind, such as a constraint."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is None:
-        return _POSTGRES_REFUSALS.get(getattr(error.orig, "sqlstate", None) or "")
-    return _SQLITE_REFUSALS.get(code & 0xFF)  # the rest of an extended code says where
-
-
-_SQLITE_REFUSALS: Final = {
-    sqlite3.SQLITE_BUSY: StoreBusy,
-    sqlite3.SQLITE_LOCKED: StoreBusy,
-    sqlite3.SQLITE_FULL: StoreFull,
-    sqlite3.SQLITE_READONLY: StoreReadOnly,
-    sqlite3.SQLITE_CANTOPEN: StoreReadOnly,
-}
-_POSTGRES_REFUSALS: Final = {
-    "53100": StoreFull,  # disk_full
-    "25006": StoreReadOnly,  # read_only_sql_transaction
-    "55P03": StoreBusy,  # lock_not_available: the lock time-out
-    "57014": StoreBusy,  # query_canceled: the statement time-out
-}
-_OS_REFUSALS: Final = {
-    errno.ENOSPC: StoreFull,
-    errno.EDQUOT: StoreFull,
-    errno.EROFS: StoreReadOnly,
-    errno.EACCES: StoreReadOnly,
-    errno.EPERM: StoreReadOnly,
-}
-_REMEDIES: Final = {
-    StoreBusy: "The store is locked or does not answer; try again shortly",
-    StoreFull: "The disk of the store is full; free space on it",
-    StoreReadOnly: "The store is read-only; check its file system and permissions",
-}
-_RETRY_AFTER: Final = {StoreBusy: 1, StoreFull: 5, StoreReadOnly: 5}  # seconds

@@ -83,8 +83,9 @@ def advance_exits(desk: Desk) -> None:
     for exit_id in due:
         try:
             _advance(desk, exit_id)
-        except (AlgosatError, SQLAlchemyError):
+        except (AlgosatError, SQLAlchemyError) as error:
             _log.exception("linked_exit_failed", linked_exit=exit_id)
+            desk.errors.record(error, f"engine {desk.account} linked exits")
     for exit_id in alerted - {each.id for each in active}:  # ended by a cancel
         cause = Cause(_ACTOR, correlation.new())
         desk.writer.run(partial(alerts.close_alert, desk=desk, kind=kind, subject=exit_id, cause=cause))

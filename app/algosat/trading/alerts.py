@@ -10,8 +10,8 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
-from algosat.domain.alert_kinds import AlertKind
-from algosat.errors import NotFound, Severity
+from algosat.domain.alert_kinds import AlertKind, Severity
+from algosat.errors import NotFound
 from algosat.monitoring import metrics
 from algosat.store import audit
 from algosat.store.audit import Cause

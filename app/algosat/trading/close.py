@@ -154,7 +154,6 @@ def close_for_strategy(
     placed, followed = desk.writer.run(unit)
     if followed is not None:
         followed.notify(desk)
-        place.count(desk, placed)
     return placed
 
 
@@ -227,7 +226,6 @@ def _once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], _
 
     closing, followed = desk.writer.run(unit)
     followed.notify(desk)
-    place.count(desk, followed.placed)
     return closing
 
 

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import structlog
@@ -50,7 +51,7 @@ from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, orders
-from algosat.store.writer import part
+from algosat.store.writer import after_commit, part
 from algosat.trading import alerts, cancel, close_records, slicing
 from algosat.trading.close_records import Close, CloseLine, LineKey
 from algosat.trading.desk import Desk
@@ -333,6 +334,8 @@ def _attempt(connection: Connection, desk: Desk, group: _Group) -> Followed:
             return _follow(connection, desk, group)
     except (AlgosatError, SQLAlchemyError, ValueError) as error:
         _log.exception("close_failed", close=group.closes[0].id, line=line_name(*group.lines[0].key))
+        place = f"engine {desk.account} closes"
+        after_commit(connection, partial(desk.errors.record, error, place, cause=group.cause))
         line, at = group.lines[0], desk.clock()
         failed = _refused(line.in_state(LineState.NEEDS_PERSON, f"the next step failed: {error}"), at)
         _put(connection, desk, line, _stamped(failed, at), group.cause)

@@ -27,6 +27,7 @@ from algosat.domain.risk.limits import Limits
 from algosat.domain.scope import ACCOUNT, IN_LIMITS, Scope
 from algosat.domain.trade_fees import ChargedFill, charged_fill
 from algosat.errors import CalendarUnknown, FeesUnknown, NotFound
+from algosat.resilience.error_log import ErrorLog
 from algosat.store import queries
 from algosat.store.database import Database
 from algosat.store.ledger import Bookkeeping
@@ -34,6 +35,7 @@ from algosat.store.wakeup import channels
 from algosat.store.wakeup.channels import Notifier
 from algosat.store.writer import Writer
 from algosat.trading import live_calendar
+from algosat.trading.order_observer import OrderObserver
 
 _ON_NO_NOTE: Final = (EngineCode.EXPIRY_SETTLED, EngineCode.BOOK_ADJUSTED)
 
@@ -53,6 +55,7 @@ class Desk:
     calendar: Calendar
     sessions: Sessions  # those of release and inventory; the store has the admins' changes
     books: Bookkeeping
+    errors: ErrorLog
     defaults: Limits  # limits of the settings; the store holds what has been changed since
     square_off_before_close: timedelta
     is_first: bool = True  # of the accounts
@@ -124,8 +127,8 @@ def build_all(
     settings: Settings, database: Database, writer: Writer, notifier: Notifier, clock: Clock = now
 ) -> Desks:
     """Build the desk of each account of the settings."""
-    accounts = settings.algosat.accounts
-    return linked(*(build(settings, each, database, writer, notifier, clock) for each in accounts))
+    accounts, errors = settings.algosat.accounts, ErrorLog(writer, clock)
+    return linked(*(build(settings, each, database, writer, notifier, errors, clock) for each in accounts))
 
 
 def linked(*desks: Desk) -> Desks:
@@ -152,6 +155,7 @@ def build(
     database: Database,
     writer: Writer,
     notifier: Notifier,
+    errors: ErrorLog,
     clock: Clock = now,
 ) -> Desk:
     """Build the desk of one account."""
@@ -160,6 +164,7 @@ def build(
     capabilities, limits = BROKERS[account.broker].capabilities, account.limits_over(algosat.risk)
     charging = Charging(database, account.venue, account.charges, account.currency)
     calendar = live_calendar.calendar_of(algosat, account, database)
+    mode = Mode.LIVE if capabilities.is_live else Mode.PAPER
     return Desk(
         account=account.name,
         venue=account.venue,
@@ -173,8 +178,13 @@ def build(
         notifier=notifier,
         calendar=calendar,
         books=Bookkeeping(
-            _booking_day(calendar), charging.note, charging.fees_without_note, charging.charged_fill
+            _booking_day(calendar),
+            charging.note,
+            charging.fees_without_note,
+            charging.charged_fill,
+            OrderObserver(account.name, mode, errors).observe,
         ),
+        errors=errors,
         sessions=live_calendar.sessions_of(algosat),
         defaults=limits.first() if capabilities.is_live else limits,
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),

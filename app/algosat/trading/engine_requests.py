@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from math import ceil
 from typing import Any, Final, NoReturn
 
 from sqlalchemy import Connection
@@ -44,7 +43,6 @@ from algosat.trading.place import new_id
 
 MOST_WAITING: Final = 32  # requests about an account that the engine has not begun to answer
 
-_RETRY_AFTER: Final = "5"  # seconds
 _POLL: Final = 0.05  # seconds
 
 # Errors of the broker that an answer can carry, by code.
@@ -200,22 +198,21 @@ def answer_data(data: Any) -> dict[str, Any]:
 def answer_error(error: BrokerError) -> dict[str, Any]:
     """Return the answer to a request that has failed."""
     code = next(code for code, each in _MOST_SPECIFIC_FIRST if isinstance(error, each))
-    wait = error.retry_after if isinstance(error, BrokerRateLimited) else None
-    retry_after = None if wait is None else str(max(ceil(wait.total_seconds()), 1))
-    return {"error": {"code": code, "detail": error.detail, "retry_after": retry_after}}
+    return {"error": {"code": code, "detail": error.detail, "retry_after": error.headers.get("Retry-After")}}
 
 
 def _error_from(data: Mapping[str, Any]) -> BrokerError:
     error = _ERRORS[data["code"]](data["detail"])
-    if error.status == 503:
-        error.headers["Retry-After"] = data["retry_after"] or _RETRY_AFTER
+    if data["retry_after"] is not None:
+        error.headers["Retry-After"] = data["retry_after"]
     return error
 
 
 def _absent() -> EngineAbsent:
-    detail = "no engine runs, and only the engine asks the broker: systemctl status algosat-engine"
-    return EngineAbsent(detail, headers={"Retry-After": _RETRY_AFTER})
+    return EngineAbsent(
+        "no engine runs, and only the engine asks the broker: systemctl status algosat-engine"
+    )
 
 
 def _busy(detail: str) -> EngineBusy:
-    return EngineBusy(f"{detail}; try again shortly", headers={"Retry-After": _RETRY_AFTER})
+    return EngineBusy(f"{detail}; try again shortly")

@@ -110,8 +110,9 @@ def trigger_gtts(desk: Desk) -> None:
     for gtt_id in due:
         try:
             order = desk.writer.run(partial(_end, desk=desk, gtt_id=gtt_id))
-        except (AlgosatError, SQLAlchemyError):
+        except (AlgosatError, SQLAlchemyError) as error:
             _log.exception("gtt_failed", gtt=gtt_id)
+            desk.errors.record(error, f"engine {desk.account} gtt")
             continue
         if order is not None:
             desk.wake_engine()

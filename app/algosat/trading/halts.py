@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection, delete, func, insert, select
@@ -18,7 +19,7 @@ from algosat.store import audit, machines
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.tables import halts, orders, strategies
-from algosat.store.writer import part
+from algosat.store.writer import after_commit, part
 from algosat.trading import arming, cancel, close
 from algosat.trading.close import PositionFilter
 from algosat.trading.close_follow import Followed
@@ -139,6 +140,7 @@ def begin(
     halt, _, failure = _store_and_cancel(connection, (desk,), wanted, cause, cancel_orders)
     if failure is not None:
         _log.error("halt_cancels_failed", scope=halt.scope.name(IN_HALTS), exc_info=failure)
+        after_commit(connection, partial(desk.errors.record, failure, "halt", cause=cause))
     return halt
 
 

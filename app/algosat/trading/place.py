@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
@@ -91,17 +91,7 @@ def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Se
     if not placed.replayed:
         metrics.order_stage("accept").observe(perf_counter() - began)
         desk.wake_engine()
-        count(desk, placed.orders)
     return placed
-
-
-def count(desk: Desk, orders: Iterable[Order]) -> None:
-    """Count orders that have just been stored, in the metrics."""
-    for order in orders:
-        outcome = "denied" if order.status is Status.DENIED else "accepted"
-        metrics.orders(outcome, desk.account, desk.mode).inc()
-        if order.status is Status.DENIED:
-            metrics.denials(order.code, desk.account, desk.mode).inc()
 
 
 def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> Order:
@@ -178,6 +168,7 @@ def write(
         exit_alerts.after_gate(connection, desk, terms, denial, snapshot, cause)
     if denial is None:
         ledger.count_order(connection, order, desk.books.trading_day(order.due_at))
+        desk.books.observe(connection, None, order, (), cause)
         return order
     denied = OrderEvent(EventKind.DENIED, snapshot.at, code=denial.code, reason=denial.detail)
     return ledger.record(connection, order, denied, cause, desk.books)

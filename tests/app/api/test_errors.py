@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from algosat.api.context import NAME
+from algosat.api.context import NAME, Services
 from algosat.app import create_app
 from algosat.config.loader import load
 from algosat.errors import InvalidQuery, StoreBusy
@@ -36,19 +36,22 @@ def break_funds(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 
 def test_server_error_is_listed_with_its_correlation_id(
-    admin: Client, viewer: Client, monkeypatch: pytest.MonkeyPatch
+    admin: Client, viewer: Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_funds(monkeypatch, ZeroDivisionError("as tests do"))
     answers = [viewer.get("/funds") for _ in range(2)]
     assert problem_of(answers[1]) == (500, "internal_error")
+    services.desk.errors.flush()
     (error,) = admin.get("/errors").json["items"]
     assert (error["code"], error["place"], error["count"]) == ("ZeroDivisionError", "/funds", 2)
+    assert (error["severity"], error["category"], error["component"]) == ("critical", "system", "api")
     assert error["correlation_id"] == answers[1].json["correlation_id"]
 
 
-def test_client_error_is_not_listed(admin: Client) -> None:
+def test_client_error_is_not_listed(admin: Client, services: Services) -> None:
     admin.get("/nowhere")
     admin.post("/orders", json={})
+    services.desk.errors.flush()
     assert admin.get("/errors?severity=critical").json["items"] == []
     assert admin.get("/errors").json["items"] == []
 

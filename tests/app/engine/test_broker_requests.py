@@ -166,7 +166,8 @@ def test_error_of_the_broker_is_raised_where_the_request_was_made(
     with pytest.raises(raised) as found:
         ask(requests, desk, running.components.requests.step)
     assert (type(found.value), found.value.status) == (raised, status)
-    expected = {} if status != 503 else {"Retry-After": "90" if raised is BrokerRateLimited else "5"}
+    seconds = "90" if raised is BrokerRateLimited else str(raised.retry_seconds)
+    expected = {"Retry-After": seconds} if status == 503 else {}
     assert found.value.headers == expected
     assert rows(desk) == []
 
@@ -258,7 +259,7 @@ def test_engine_that_lost_the_lead_begins_nothing(
 
 
 def _with_fence(components: Components, fence: Any) -> BrokerRequests:
-    pool = workers.request_workers()
+    pool = workers.request_workers(components.desk.errors)
     return BrokerRequests(components.desk, components.guarded_broker, ENCRYPTION, pool, fence)
 
 
@@ -279,7 +280,7 @@ def hanging(exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_calls_that_hang_delay_neither_orders_nor_the_end_of_the_engine(
     running: EngineRig, desk: Desk, requests: EngineRequests, hanging: threading.Event
 ) -> None:
-    pool = workers.request_workers()
+    pool = workers.request_workers(desk.errors)
     answerer = BrokerRequests(desk, running.components.guarded_broker, ENCRYPTION, pool, lambda _: None)
     asked = [requests.send(RequestKind.CANDLES, desk.account, WANTED.to_data(), CAUSE) for _ in range(6)]
     answerer.step()

@@ -65,9 +65,9 @@ def components_of(desk: Desk, exchange: FakeExchange, settings: Settings, fence:
         desk,
         exchange,
         settings.algosat.engine,
-        order_workers=workers.order_workers(),
-        cancel_workers=workers.cancel_workers(),
-        request_workers=workers.request_workers(),
+        order_workers=workers.order_workers(desk.errors),
+        cancel_workers=workers.cancel_workers(desk.errors),
+        request_workers=workers.request_workers(desk.errors),
         encryption=ENCRYPTION,
         fence=fence,
     )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextvars import Context
+
 import pytest
 
 from algosat.resilience.bulkhead import Bulkhead, Precedence
@@ -39,5 +41,5 @@ def test_places_of_all_precedences_are_the_same_threads() -> None:
 
 def test_request_without_a_precedence_is_an_entry() -> None:
     bulkhead = Bulkhead(8)
-    places = [bulkhead.enter() for _ in range(6)]
+    places = Context().run(lambda: [bulkhead.enter() for _ in range(6)])
     assert [place is None for place in places] == [False] * 5 + [True]

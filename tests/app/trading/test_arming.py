@@ -96,7 +96,7 @@ def test_desk_of_a_live_broker_starts_with_small_limits(
 ) -> None:
     (account,) = settings.algosat.accounts
     monkeypatch.setitem(BROKERS, "paper", replace(BROKERS["paper"], capabilities=LIVE))
-    built = desks.build(settings, account, desk.database, desk.writer, desk.notifier)
+    built = desks.build(settings, account, desk.database, desk.writer, desk.notifier, desk.errors)
     assert built.is_live
     assert built.defaults == account.limits_over(settings.algosat.risk).first()
 

@@ -15,7 +15,6 @@ from algosat.domain.market_phases import Phase
 from algosat.domain.orders import PRICES, OrderTerms, OrderType, Product, Side, Status, Trade, Validity
 from algosat.exchange.order_book import BookOrder, SymbolBook
 from algosat.exchange.prices.random_walk import Path
-from algosat.store import fallbacks
 
 # The exchange has no use for these terms, and releases that do not know them must read its orders.
 _NOT_SENT: Final = ("session", "send_at", "slice_of")
@@ -27,7 +26,6 @@ _PATH_DECIMALS: Final = ("previous_close", "last", "open", "high", "low", "volum
 
 
 def order_row(order: BookOrder) -> dict[str, Any]:
-    validity = fallbacks.data("validity", order.terms.validity)
     return {
         "id": order.id,
         "tag": order.tag,
@@ -40,8 +38,7 @@ def order_row(order: BookOrder) -> dict[str, Any]:
         "placed_at": order.placed_at,
         "updated_at": order.updated_at,
         "data": {
-            "terms": {**_flat(order.terms), "validity": validity.pop("validity")},
-            **validity,
+            "terms": _flat(order.terms),
             "limit": _plain(order.limit),
             "queue_ahead": _plain(order.queue_ahead),
             "incoming": order.incoming,
@@ -58,7 +55,7 @@ def order_from(row: RowMapping, trades: tuple[Trade, ...]) -> BookOrder:
     return BookOrder(
         id=row["id"],
         tag=row["tag"],
-        terms=_terms_from(data["terms"], data.get("validity_exact")),
+        terms=_terms_from(data["terms"]),
         status=Status(row["status"]),
         day=row["day"],
         placed_at=row["placed_at"],
@@ -173,7 +170,7 @@ def _decimal(value: str | None) -> Decimal | None:
     return None if value is None else Decimal(value)
 
 
-def _terms_from(data: dict[str, Any], validity_exact: str | None) -> OrderTerms:
+def _terms_from(data: dict[str, Any]) -> OrderTerms:
     return OrderTerms(
         **{
             **data,
@@ -182,7 +179,7 @@ def _terms_from(data: dict[str, Any], validity_exact: str | None) -> OrderTerms:
             "type": OrderType(data["type"]),
             **{name: _decimal(data[name]) for name in PRICES},
             "product": Product(data["product"]),
-            "validity": fallbacks.value_of(Validity, data["validity"], validity_exact),
+            "validity": Validity(data["validity"]),
         }
     )
 

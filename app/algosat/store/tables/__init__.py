@@ -11,6 +11,7 @@ from algosat.store.tables.control import (
     broker_calls,
     calendar_entries,
     engine_requests,
+    error_counts,
     errors,
     halts,
     heartbeats,
@@ -18,7 +19,9 @@ from algosat.store.tables.control import (
     machines,
     overrides,
     pnl_exits,
+    recoveries,
     replies,
+    request_counts,
 )
 from algosat.store.tables.kept import ACTIVE_EXIT, ACTIVE_GTT, gtt_orders, linked_exits, linked_orders
 from algosat.store.tables.ledger import (
@@ -63,6 +66,7 @@ __all__ = [
     "contract_notes",
     "days",
     "engine_requests",
+    "error_counts",
     "errors",
     "events",
     "former_instruments",
@@ -83,7 +87,9 @@ __all__ = [
     "pnl_exits",
     "positions",
     "quotes",
+    "recoveries",
     "replies",
+    "request_counts",
     "sessions",
     "strategies",
     "strategy_states",

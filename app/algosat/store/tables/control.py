@@ -172,4 +172,39 @@ errors = Table(
     Column("count", Integer, nullable=False),
     Column("first_at", UtcTime, nullable=False),
     Column("last_at", UtcTime, nullable=False, index=True),
+    Column("component", String(32)),  # NULL: an earlier release has recorded it, and only the API did
+    Column("release", String(64)),  # in which it occurred first; NULL: an earlier one
+)
+
+# How often an error occurred in each interval of five minutes that begins at `at`.
+error_counts = Table(
+    "error_counts",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("at", UtcTime, primary_key=True, index=True),
+    Column("count", Integer, nullable=False),
+    Column("requests", Integer, nullable=False),  # those that failed by it
+    Column("milliseconds", BigInteger, nullable=False),  # that these requests took together
+)
+
+# What the application did by itself about errors, in each interval.
+recoveries = Table(
+    "recoveries",
+    metadata,
+    Column("action", String(32), primary_key=True),
+    Column("place", String(128), primary_key=True),
+    Column("at", UtcTime, primary_key=True, index=True),
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("milliseconds", BigInteger, nullable=False),
+)
+
+# All requests of the API, in each interval.
+request_counts = Table(
+    "request_counts",
+    metadata,
+    Column("at", UtcTime, primary_key=True),
+    Column("requests", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),  # answered with 5xx
+    Column("milliseconds", BigInteger, nullable=False),
 )
