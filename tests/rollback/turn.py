@@ -5,6 +5,7 @@ python turn.py DIRECTORY URL PORT
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -16,11 +17,14 @@ from typing import Any, Final
 
 import httpx
 
+from algosat.domain.orders import EventKind
 from tests.app.builders import algosat_data, write_configuration
 
 _PASSWORD: Final = "a password for rollbacks only"
 _BEHIND: Final = 3
 _SECONDS: Final = 60.0
+_IS_EARLIER: Final = not hasattr(EventKind, "ACKNOWLEDGED")  # has one account, and no GTC orders
+_COINS: Final = "coins"
 
 
 def main() -> None:
@@ -29,12 +33,31 @@ def main() -> None:
     data = algosat_data(directory)
     data["database"]["url"] = url
     data["api"]["port"] = port
+    if not _IS_EARLIER:
+        _add_coins(directory, data)
     write_configuration(directory, data)
     versions = _prepare(directory)
     with _running(directory, "engine", "run"), _running(directory, "serve"):
-        _trade(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30))
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        _trade(client)
+        _read(client, directory / "closes")
+        if not _IS_EARLIER:
+            _trade_coins(client, directory / "closes")
         _adjust(directory)
+    if not _IS_EARLIER:
+        _replace_an_inferred_fill(directory)
     print(f"{versions.strip()}: {_algosat(directory, 'store', 'verify').strip()}")
+
+
+def _add_coins(directory: Path, data: dict[str, Any]) -> None:
+    """Add an account of currency pairs, and let the brokers of both only acknowledge orders."""
+    from tests.app.builders import account_data
+
+    own = {"currency": "USDT", "charges__brokerage": "none", "paper__listings": "coins"}
+    data["accounts"].append(account_data(name=_COINS, **own))
+    faults = directory / "faults.json"
+    faults.write_text('{"rates": {"acknowledged": 1}}')
+    os.environ["ALGOSAT_PAPER_FAULTS"] = str(faults)
 
 
 def _prepare(directory: Path) -> str:
@@ -64,7 +87,39 @@ def _trade(client: httpx.Client) -> None:
     _place(client, "buy", "10", "filled")
     last = client.get("/quotes/ALPHA-EQ").raise_for_status().json()["last"]
     resting = str(round(float(last) * 0.97, 1))
-    _place(client, "buy", "5", "open", type="limit", limit_price=resting)
+    more = {} if _IS_EARLIER else {"validity": "gtc"}
+    _place(client, "buy", "5", "open", type="limit", limit_price=resting, **more)
+
+
+def _read(client: httpx.Client, closes: Path) -> None:
+    """Read what the turns before have left: each order with its events, and the closes named in a file."""
+    for order in client.get("/orders", params={"limit": 1000}).raise_for_status().json()["items"]:
+        client.get(f"/orders/{order['id']}/events").raise_for_status()
+    for close_id in closes.read_text().split() if closes.exists() else ():
+        client.get(f"/closes/{close_id}").raise_for_status()
+
+
+def _trade_coins(client: httpx.Client, closes: Path) -> None:
+    """Buy a currency pair, sell it up to a rest that is too small for an order, and note the close."""
+    _place(client, "buy", "500", "filled", symbol="DOGE-USDT", account=_COINS)
+    _place(client, "sell", "499", "filled", symbol="DOGE-USDT", account=_COINS)
+    asked = client.post("/positions/close-all", json={"account": _COINS}, headers=_key())
+    close = asked.raise_for_status().json()
+    with closes.open("a") as noted:
+        noted.write(f"{close['id']}\n")
+    until = time.monotonic() + _SECONDS
+    while close["state"] != "finished":
+        assert time.monotonic() < until, close
+        time.sleep(0.2)
+        close = client.get(f"/closes/{close['id']}").raise_for_status().json()
+    assert [line["state"] for line in close["lines"]] == ["dust"], close
+
+
+def _replace_an_inferred_fill(directory: Path) -> None:
+    """Book an order of which the broker states the trades only after its fill was inferred."""
+    from tests.rollback.inferred import book
+
+    book(directory)
 
 
 def _adjust(directory: Path) -> None:
@@ -78,13 +133,16 @@ def _adjust(directory: Path) -> None:
 
 def _place(client: httpx.Client, side: str, quantity: str, expected: str, **more: Any) -> None:
     body = {"symbol": "ALPHA-EQ", "side": side, "quantity": quantity, "type": "market", **more}
-    headers = {"Idempotency-Key": uuid.uuid4().hex, "Prefer": "wait=10"}
-    order = client.post("/orders", json=body, headers=headers).raise_for_status().json()
+    order = client.post("/orders", json=body, headers=_key()).raise_for_status().json()
     until = time.monotonic() + _SECONDS
     while order["status"] != expected:
         assert time.monotonic() < until, order
         time.sleep(0.2)
         order = client.get(f"/orders/{order['id']}").raise_for_status().json()
+
+
+def _key() -> dict[str, str]:
+    return {"Idempotency-Key": uuid.uuid4().hex, "Prefer": "wait=10"}
 
 
 def _wait_until_healthy(client: httpx.Client) -> None:

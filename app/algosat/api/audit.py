@@ -13,7 +13,7 @@ from algosat.api.fields import Actor, CorrelationId, Timestamp
 from algosat.api.pages import Label, Page, TimedQuery, page
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
-from algosat.store import audit, queries
+from algosat.store import audit, fallbacks, queries
 
 routes = Routes("audit", "The audit trail and its verification.")
 
@@ -83,7 +83,7 @@ def _view(row: Row[Any]) -> EventView:
     return {
         "seq": row.seq,
         "at": row.at,
-        "kind": row.kind,
+        "kind": fallbacks.exact_kind(row.kind, row.data),
         "subject": row.subject,
         "actor": row.actor,
         "correlation_id": row.correlation_id,

@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
+from algosat.store import fallbacks
 from algosat.store.prepared import Prepared
 from algosat.store.tables import events
 
@@ -52,6 +53,15 @@ class Event:
     correlation_id: str
     data: dict[str, Any]
     hash: str
+    stored_kind: str  # that the hash covers
+
+    @property
+    def cause(self) -> Cause:
+        return Cause(self.actor, self.correlation_id)
+
+    def link(self, previous: str) -> str:
+        """Return the hash that the event has if it follows the event with the hash `previous`."""
+        return chain(previous, self.at, self.stored_kind, self.subject, self.cause, self.data)
 
 
 _LAST_HASH = Prepared(select(events.c.hash).order_by(events.c.seq.desc()).limit(1))
@@ -99,21 +109,24 @@ def all_events(connection: Connection, *, since: int = 0) -> Iterator[Event]:
     """Yield every event after number `since`, oldest first, without holding all of them in memory."""
     statement = select(events).where(events.c.seq > since).order_by(events.c.seq)
     rows = connection.execution_options(yield_per=1000).execute(statement)
-    for row in rows:
-        yield Event(**row._mapping)
+    yield from map(_event, rows)
 
 
 def events_of(connection: Connection, subject: str) -> list[Event]:
     statement = select(events).where(events.c.subject == subject).order_by(events.c.seq)
-    return [Event(**row._mapping) for row in connection.execute(statement)]
+    return [_event(row) for row in connection.execute(statement)]
 
 
 def first_broken_link(connection: Connection) -> int | None:
     """Return the number of the first event whose hash does not follow from the one before; None if all do."""
     previous = GENESIS
     for event in all_events(connection):
-        cause = Cause(event.actor, event.correlation_id)
-        if chain(previous, event.at, event.kind, event.subject, cause, event.data) != event.hash:
+        if event.link(previous) != event.hash:
             return event.seq
         previous = event.hash
     return None
+
+
+def _event(row: Row[Any]) -> Event:
+    values = dict(row._mapping)
+    return Event(**values | {"kind": fallbacks.exact_kind(row.kind, row.data)}, stored_kind=row.kind)

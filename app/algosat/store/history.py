@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection, String, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from algosat.domain.orders import UNCERTAIN, EventKind, Order, apply, create
 from algosat.errors import NotFound
-from algosat.store import ledger
+from algosat.store import fallbacks, ledger
 from algosat.store.prepared import Prepared
 from algosat.store.rows import event_from, terms_from
 from algosat.store.tables import events
@@ -18,30 +19,29 @@ from algosat.store.tables import events
 _BEFORE_A_REPORT: Final = (EventKind.CREATED, EventKind.SUBMITTING, EventKind.ACKNOWLEDGED)
 _EVENTS = Prepared(
     select(events.c.at, events.c.kind, events.c.data)
-    .where(events.c.subject == bindparam("order_id"), events.c.kind.startswith("order."))
+    .where(events.c.subject == bindparam("order_id"), fallbacks.is_of_order())
     .order_by(events.c.seq)
 )
 _REPORTED_AT = Prepared(
     select(events.c.at)
     .where(
         events.c.subject == bindparam("order_id"),
-        events.c.kind.startswith("order."),
+        fallbacks.is_of_order(),
         *(events.c.kind != kind.value for kind in _BEFORE_A_REPORT),
     )
     .distinct()
 )
 
 
-_NUMBER_OF = Prepared(
-    select(func.count()).where(
-        events.c.subject == bindparam("order_id"), events.c.kind == bindparam("kind", type_=String)
-    )
-)
-
-
 def number_of(connection: Connection, order_id: str, kind: EventKind) -> int:
     """Return how many events of a kind the order has."""
-    return int(_NUMBER_OF.scalar(connection, order_id=order_id, kind=kind.value))
+    return int(_number_of(kind).scalar(connection, order_id=order_id))
+
+
+@cache
+def _number_of(kind: EventKind) -> Prepared:
+    is_of_order = events.c.subject == bindparam("order_id")
+    return Prepared(select(func.count()).where(is_of_order, fallbacks.is_of_kind(kind)))
 
 
 def at_version(connection: Connection, order_id: str, version: int) -> Order:

@@ -22,7 +22,7 @@ from algosat.domain.orders import EventKind, Order, OrderEvent, Status, Trade, a
 from algosat.domain.positions import Position, fill
 from algosat.domain.trade_fees import ChargedFill
 from algosat.errors import NotFound
-from algosat.store import audit
+from algosat.store import audit, fallbacks
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.row_writes import add_to_rows, insert_into, replace_rows
@@ -123,21 +123,29 @@ def record_new(
     `ID@ORDER`: brokers number trades by exchange and day, and the account's ids are unique.
     """
     recorded: list[OrderEvent] = []
-    changed = order
+    entries: list[audit.Entry] = []
+    changed, corrected = order, False
     for each in events:
         event = each if each.trade is None else _unbooked(connection, changed, each, each.trade)
         if event is None:
             continue
+        corrected = corrected or fallbacks.corrects(changed, event)
+        entries.append(_entry(changed, event, corrected=corrected))
         changed = apply(changed, event)
         recorded.append(event)
         if event.trade is not None:
             _book(connection, changed, event.trade, books)
     if recorded:
         _put_state(connection, order, changed)
-        entries = [audit.Entry(event.at, event.kind, order.id, event_data(event)) for event in recorded]
         audit.append_all(connection, entries, cause)
         books.observe(connection, order.status, changed, recorded, cause)
     return changed, recorded
+
+
+def _entry(order: Order, event: OrderEvent, *, corrected: bool) -> audit.Entry:
+    kind = fallbacks.event_kind(order, event, corrected=corrected)
+    data = fallbacks.with_exact_kind(kind, event.kind, event_data(event))
+    return audit.Entry(event.at, kind, order.id, data)
 
 
 def count_order(connection: Connection, order: Order, day: date) -> None:

@@ -17,6 +17,7 @@ from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
 from algosat.domain.orders import Order, Product
 from algosat.domain.positions import Position
+from algosat.store import fallbacks
 from algosat.store.prepared import Prepared
 from algosat.store.rows import instrument_from, instrument_from_data, order_from, position_from, quote_from
 from algosat.store.tables import (
@@ -118,10 +119,13 @@ def events_page(
     limit: int,
     cursor: int | None = None,
     since: datetime | None = None,
+    kind: str | None = None,
     **equal: str | None,
 ) -> Page:
-    """Return events of the audit trail. `equal` filters by the values of columns (kind, subject, actor)."""
+    """Return events of the audit trail. `equal` filters by the values of columns (subject, actor)."""
     statement = select(events)
+    if kind is not None:
+        statement = statement.where(fallbacks.is_of_kind(kind))
     if since is not None:
         statement = statement.where(events.c.at >= since)
     return _page(connection, events.c.seq, statement, limit, cursor, equal)

@@ -28,6 +28,7 @@ from algosat.domain.orders import (
     Validity,
 )
 from algosat.domain.positions import Position
+from algosat.store import fallbacks
 from algosat.store.types import split
 
 _INSTRUMENT: Final = TypeAdapter(Instrument)
@@ -44,7 +45,7 @@ def order_values(order: Order) -> dict[str, Any]:
         "quantity": terms.quantity,
         "type": terms.type.value,
         "product": terms.product.value,
-        "validity": terms.validity.value,
+        **fallbacks.columns("validity", terms.validity),
         "reduce_only": terms.reduce_only,
         "strategy": terms.strategy or "",
         "algo_id": terms.algo_id,
@@ -96,7 +97,7 @@ def order_from(row: Row[Any]) -> Order:
             type=OrderType(row.type),
             **{name: getattr(row, name) for name in PRICES},
             product=Product(row.product),
-            validity=Validity(row.validity),
+            validity=fallbacks.value_of(Validity, row.validity, row.validity_exact),
             reduce_only=row.reduce_only,
             strategy=row.strategy or None,
             algo_id=row.algo_id,
@@ -125,7 +126,7 @@ def terms_data(order: Order) -> dict[str, Any]:
     data = {name: _plain(value) for name, value in terms if value is not None}
     if order.terms.session is TradingSession.REGULAR:
         del data["session"]  # as in the events of releases that knew no other session
-    return {**data, "external": order.external}
+    return {**data, **fallbacks.data("validity", order.terms.validity), "external": order.external}
 
 
 def terms_from(data: dict[str, Any]) -> OrderTerms:
@@ -137,7 +138,7 @@ def terms_from(data: dict[str, Any]) -> OrderTerms:
         type=OrderType(data["type"]),
         **_prices_from(data),
         product=Product(data["product"]),
-        validity=Validity(data["validity"]),
+        validity=fallbacks.value_of(Validity, data["validity"], data.get("validity_exact")),
         reduce_only=data["reduce_only"],
         strategy=data.get("strategy"),
         algo_id=data.get("algo_id"),
@@ -162,7 +163,7 @@ def event_data(event: OrderEvent) -> dict[str, Any]:
 def event_from(kind: str, at: datetime, data: dict[str, Any]) -> OrderEvent:
     trade = data.get("trade")
     return OrderEvent(
-        kind=EventKind(kind),
+        kind=EventKind(fallbacks.exact_kind(kind, data)),
         at=at,
         code=data.get("code"),
         reason=data.get("reason"),

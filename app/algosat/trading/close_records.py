@@ -14,6 +14,7 @@ from algosat.domain.closing import FINISHED, CloseReason, CloseState, LineState
 from algosat.domain.decimals import ZERO
 from algosat.domain.orders import OrderType, Product, Side
 from algosat.errors import NotFound
+from algosat.store import fallbacks
 from algosat.store.prepared import Prepared
 from algosat.store.queries import Page
 from algosat.store.tables import IS_DUST, IS_UNFINISHED, close_lines, closes, orders, positions, trades
@@ -222,13 +223,15 @@ def _with_lines(connection: Connection, row: Any) -> Close:
 
 def _line(row: Any) -> CloseLine:
     values = row._asdict()
-    values["product"], values["state"] = Product(row.product), LineState(row.state)
+    values["product"] = Product(row.product)
+    values["state"] = fallbacks.value_of(LineState, row.state, values.pop("state_exact"))
     values["order_ids"], values["watched_ids"] = tuple(row.order_ids), tuple(row.watched_ids)
     return CloseLine(**values)
 
 
 def _values(line: CloseLine) -> dict[str, Any]:
-    return {each.name: _plain(getattr(line, each.name)) for each in fields(CloseLine)}
+    values = {each.name: _plain(getattr(line, each.name)) for each in fields(CloseLine)}
+    return {**values, **fallbacks.columns("state", line.state)}
 
 
 def _plain(value: Any) -> Any:

@@ -56,7 +56,8 @@ def test_everything_bought_can_be_sold_and_fees_of_a_third_currency_are_listed(w
     close.close_all(world.desk, CAUSE)
     world.run(6)
     with world.desk.database.read() as connection:
-        states = {row.symbol: row.state for row in connection.execute(select(close_lines))}
+        lines = connection.execute(select(close_lines)).all()
+        states = {row.symbol: row.state_exact or row.state for row in lines}
         third = connection.execute(select(other_fees.c.currency)).scalars().all()
     assert states == {
         "BTC-USDT": LineState.DUST,

@@ -80,6 +80,21 @@ def test_market_of_a_store_made_before_venues_is_that_of_paper(
     assert [tuple(row) for row in rows] == [("paper", *row) for row in old] != []
 
 
+def test_values_that_earlier_releases_do_not_know_get_their_fallbacks(
+    unmade: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade_to("0024", unmade, monkeypatch)
+    with unmade.engine.begin() as connection:
+        additive.fill_tables(connection)
+        connection.execute(text("UPDATE orders SET validity = 'gtc'"))
+        connection.execute(text("UPDATE close_lines SET state = 'dust'"))
+    migrate.upgrade(unmade)
+    with unmade.read() as connection:
+        order = connection.execute(text("SELECT validity, validity_exact FROM orders")).one()
+        line = connection.execute(text("SELECT state, state_exact FROM close_lines")).one()
+    assert (tuple(order), tuple(line)) == (("day", "gtc"), ("reduced", "dust"))
+
+
 def test_upgrade_leaves_a_store_that_a_newer_release_has_extended(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.execute(text(f"UPDATE {HEAD_TABLE} SET version_num = '9999'"))

@@ -15,6 +15,7 @@ from algosat.domain.market_phases import Phase
 from algosat.domain.orders import PRICES, OrderTerms, OrderType, Product, Side, Status, Trade, Validity
 from algosat.exchange.order_book import BookOrder, SymbolBook
 from algosat.exchange.prices.random_walk import Path
+from algosat.store import fallbacks
 
 # The exchange has no use for these terms, and releases that do not know them must read its orders.
 _NOT_SENT: Final = ("session", "send_at", "slice_of")
@@ -26,6 +27,7 @@ _PATH_DECIMALS: Final = ("previous_close", "last", "open", "high", "low", "volum
 
 
 def order_row(order: BookOrder) -> dict[str, Any]:
+    validity = fallbacks.data("validity", order.terms.validity)
     return {
         "id": order.id,
         "tag": order.tag,
@@ -38,7 +40,8 @@ def order_row(order: BookOrder) -> dict[str, Any]:
         "placed_at": order.placed_at,
         "updated_at": order.updated_at,
         "data": {
-            "terms": _flat(order.terms),
+            "terms": {**_flat(order.terms), "validity": validity.pop("validity")},
+            **validity,
             "limit": _plain(order.limit),
             "queue_ahead": _plain(order.queue_ahead),
             "incoming": order.incoming,
@@ -55,7 +58,7 @@ def order_from(row: RowMapping, trades: tuple[Trade, ...]) -> BookOrder:
     return BookOrder(
         id=row["id"],
         tag=row["tag"],
-        terms=_terms_from(data["terms"]),
+        terms=_terms_from(data["terms"], data.get("validity_exact")),
         status=Status(row["status"]),
         day=row["day"],
         placed_at=row["placed_at"],
@@ -170,7 +173,7 @@ def _decimal(value: str | None) -> Decimal | None:
     return None if value is None else Decimal(value)
 
 
-def _terms_from(data: dict[str, Any]) -> OrderTerms:
+def _terms_from(data: dict[str, Any], validity_exact: str | None) -> OrderTerms:
     return OrderTerms(
         **{
             **data,
@@ -179,7 +182,7 @@ def _terms_from(data: dict[str, Any]) -> OrderTerms:
             "type": OrderType(data["type"]),
             **{name: _decimal(data[name]) for name in PRICES},
             "product": Product(data["product"]),
-            "validity": Validity(data["validity"]),
+            "validity": fallbacks.value_of(Validity, data["validity"], validity_exact),
         }
     )
 

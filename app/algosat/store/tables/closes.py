@@ -10,7 +10,7 @@ from algosat.store.types import Json, Scaled, UtcTime
 
 # The same SQL must be in the partial indexes and the queries.
 IS_UNFINISHED = "finished_at IS NULL"
-IS_DUST = f"state = '{LineState.DUST.value}'"
+IS_DUST = f"state_exact = '{LineState.DUST.value}'"
 
 closes = Table(
     "closes",
@@ -55,6 +55,7 @@ close_lines = Table(
     Column("retry_at", UtcTime),
     Column("updated_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime, index=True),
+    Column("state_exact", String(16)),  # null: `state` says all, see `store.fallbacks`
 )
 _LINE = ("account", "strategy", "symbol", "product", "denies_entries")
 Index("ix_close_lines_unfinished", *(close_lines.c[name] for name in _LINE), sqlite_where=text(IS_UNFINISHED))

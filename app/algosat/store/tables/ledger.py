@@ -60,6 +60,7 @@ orders = Table(
     Column("send_at", UtcTime),  # of an after-market order; null: at once
     Column("slice_of", String(18)),  # the first slice of the same order; null for that slice, and unsliced
     _low("filled_value"),
+    Column("validity_exact", String(8)),  # null: `validity` says all, see `store.fallbacks`
 )
 # The gate sums up the working orders for every new order. With this index it reads no final orders, sorts
 # nothing and fetches no rows. The migration makes these indexes partial on PostgreSQL, too; saying so here

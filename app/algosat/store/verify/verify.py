@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, select
 from algosat.domain.orders import EventKind, Order, apply, create
 from algosat.errors import AlgosatError
 from algosat.store import audit
-from algosat.store.audit import GENESIS, Cause, Event
+from algosat.store.audit import GENESIS, Event
+from algosat.store.fallbacks import OF_ORDERS
 from algosat.store.rows import event_from, order_from, terms_from
 from algosat.store.tables import orders, trades
 from algosat.store.verify.adjustments import compare_adjustments
@@ -51,18 +52,10 @@ def _replay(connection: Connection) -> tuple[dict[str, Order], int, list[str]]:
     previous, count = GENESIS, 0
     for event in audit.all_events(connection):
         count += 1
-        link = audit.chain(
-            previous,
-            event.at,
-            event.kind,
-            event.subject,
-            Cause(event.actor, event.correlation_id),
-            event.data,
-        )
-        if link != event.hash:
+        if event.link(previous) != event.hash:
             findings.append(f"event {event.seq} was changed, or does not follow from the event before")
         previous = event.hash
-        if event.kind.startswith("order."):
+        if event.kind.startswith(OF_ORDERS):
             findings += _step(replayed, event)
     return replayed, count, findings
 

@@ -1,4 +1,4 @@
-"""Schema version 0025: errors by component and interval, recoveries, and the requests of each interval."""
+"""Schema version 0026: errors by component and interval, recoveries, and the requests of each interval."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from alembic import op
 
 from algosat.store import types
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 
