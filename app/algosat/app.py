@@ -19,6 +19,7 @@ from algosat.api.lifecycle import Lifecycle
 from algosat.api.routes import prepare, register
 from algosat.api.waiting import Waiting
 from algosat.config.live import LiveSettings
+from algosat.config.loader import load
 from algosat.config.settings import Settings
 from algosat.errors import ConfigurationError
 from algosat.health_checks import all_checks
@@ -73,7 +74,7 @@ def create_app(
     schema_version.require_current(database)
     bulkhead = Bulkhead(settings.algosat.api.threads)
     writer = Writer(database, bulkhead.enter)
-    live = LiveSettings(settings, lambda: overrides.read(database))
+    live = LiveSettings(settings, lambda: overrides.read(database), read=lambda: load(directory))
     live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     tokens = Tokens(app, settings.algosat.security)
     limiter = ClientLimiter(app, settings.algosat.security)

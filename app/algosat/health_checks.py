@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.config.loader import load
+from algosat.config.reload import difference
 from algosat.errors import ConfigurationError, StoreBusy
 from algosat.host import advisor, probe
 from algosat.monitoring.health import Check, Finding
@@ -95,8 +96,13 @@ def _config(directory: Path, live: LiveSettings) -> Finding:
         on_disk = load(directory)
     except ConfigurationError as error:
         return Finding(False, f"the files would be refused at the next start: {len(error.errors)} problems")
-    if on_disk != live.files:
-        return Finding(False, "the files changed after the start: restart to use them")
+    if found := difference(live.files, on_disk):
+        remedies = (
+            (len(found.live), "`systemctl reload algosat`"),
+            (len(found.needs_restart), "a restart"),
+        )
+        waiting = (f"{count} need {remedy}" for count, remedy in remedies if count)
+        return Finding(False, f"settings changed in the files: {', '.join(waiting)}")
     return Finding(True, f"in force, with {len(live.overrides)} overrides")
 
 

@@ -1,4 +1,4 @@
-"""A service's side of systemd: notifications, exit codes, signals that stop the process, the machine's id."""
+"""A service's side of systemd: notifications, exit codes, signals, the machine's id."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -65,6 +66,11 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     return stopping
+
+
+def call_on_reload(reload: Callable[[], None]) -> None:
+    """Call a function whenever `systemctl reload` asks for it, by SIGHUP, from now on."""
+    signal.signal(signal.SIGHUP, lambda _number, _frame: reload())
 
 
 def machine_id(application: str, file: Path | None = None) -> str | None:

@@ -69,6 +69,18 @@ def test_service_that_cannot_start_is_not_restarted_and_is_counted_at_once(unit:
     assert settings(unit)["OnFailure"] == ["failed-units.service"]
 
 
+@pytest.mark.parametrize("unit", SERVICES)
+def test_reload_checks_the_files_before_the_service_reads_them(unit: str) -> None:
+    check, signal = settings(unit)["ExecReload"]
+    assert check.endswith("/bin/algosat config check")
+    assert "kill -HUP $MAINPID" in signal
+
+
+def test_reload_of_the_api_reloads_all_services() -> None:
+    (propagated,) = settings(API)["PropagatesReloadTo"]
+    assert {API, *propagated.split()} == set(SERVICES)
+
+
 def test_engine_is_killed_last_for_memory_and_strategies_first() -> None:
     order = sorted([ENGINE, API, STRATEGIES], key=lambda unit: int(settings(unit)["OOMScoreAdjust"][0]))
     assert order == [ENGINE, API, STRATEGIES]

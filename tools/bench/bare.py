@@ -8,6 +8,7 @@ from pathlib import Path
 from flask import Flask, Response, jsonify, request
 
 from algosat.api.server import Server
+from algosat.config.live import LiveSettings
 from algosat.config.loader import load
 from algosat.config.settings import Settings
 
@@ -30,7 +31,8 @@ def application() -> Flask:
 def main() -> None:
     """`python -m tools.bench.bare DIRECTORY PORT`: serve it with that configuration's settings."""
     directory, port = sys.argv[1:]
-    Server(_on_port(load(Path(directory)), int(port)), application).run()
+    live = LiveSettings(_on_port(load(Path(directory)), int(port)), tuple)
+    Server(live, application).run()
 
 
 def _on_port(settings: Settings, port: int) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -20,9 +21,11 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.util import write_nonblock
 from gunicorn.workers.base import Worker
+from gunicorn.workers.gthread import ThreadWorker
 
+from algosat.api.context import NAME
 from algosat.api.responses import PROBLEM
-from algosat.config.settings import Settings
+from algosat.config.live import LiveSettings
 from algosat.monitoring import correlation, multiprocess
 from algosat.store.wakeup import channels
 from algosat.systemd import REFUSED, notify, restart_may_help
@@ -35,10 +38,16 @@ _log = structlog.get_logger(__name__)
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """A gunicorn server. Each worker calls `load` once, after the fork, for its application."""
+    """A gunicorn server. Each worker calls `load` once, after the fork, for its application.
 
-    def __init__(self, settings: Settings, load: Callable[[], Flask]) -> None:
-        self._settings = settings.algosat
+    SIGHUP reloads the settings `live` of the master process, with which later workers start, and those of the
+    workers. gunicorn itself would start new workers with the settings of the master process.
+    """
+
+    def __init__(self, live: LiveSettings, load: Callable[[], Flask]) -> None:
+        self._settings = live.files.algosat
+        self._live = live
+        live.on_reload(lambda found: notify(f"STATUS={found}"))
         self._load = load
         # gunicorn's own answers to malformed requests are HTML and name gunicorn.
         gunicorn.util.write_error = _write_problem
@@ -63,11 +72,16 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Serve until a signal ends the server. Exits the process."""
         _Arbiter(self).run()
 
+    def reload(self) -> None:
+        """Reload the settings of the master process."""
+        self._live.reload()
+        _ = self._live.current
+
     def _configuration(self) -> dict[str, Any]:
         api = self._settings.api
         return {
             "bind": f"{api.host}:{api.port}",  # ignored when systemd passes a socket
-            "worker_class": "gthread",
+            "worker_class": _Worker,
             "workers": api.workers,
             "threads": api.threads,
             "timeout": _SILENCE,
@@ -96,12 +110,37 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().manage_workers()  # called in each round of the loop, about once a second
         notify("WATCHDOG=1")
 
+    def reload(self) -> None:
+        self.app.reload()
+        self.kill_workers(signal.SIGHUP)
+
     def stop(self, graceful: bool = True) -> None:
         notify("STOPPING=1")
         super().stop(graceful)
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         super().halt(reason, REFUSED if exit_status == self.APP_LOAD_ERROR else exit_status)
+
+
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """A worker that reloads its settings on SIGHUP, also on one received while it starts."""
+
+    _reload_asked = False
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.signal(signal.SIGHUP, self._reload)
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        if self._reload_asked:
+            self._reload()
+
+    def _reload(self, *_signal: object) -> None:
+        self._reload_asked = True
+        app = getattr(self, "wsgi", None)  # absent until it is loaded
+        if isinstance(app, Flask) and NAME in app.extensions:
+            app.extensions[NAME].live.reload()
 
 
 class _Logger(Logger):  # type: ignore[misc]

@@ -30,7 +30,7 @@ def run(context: click.Context) -> None:
         settings = context.obj.configured("engine")
         from algosat.engine.main import run as run_engine
 
-        run_engine(settings)
+        run_engine(settings, context.obj.settings)
 
 
 @command.command()

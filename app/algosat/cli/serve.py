@@ -17,6 +17,8 @@ def command(context: click.Context) -> None:
         settings = chosen.configured("api")
         from algosat.api.server import Server
         from algosat.app import create_app, preload
+        from algosat.config.live import LiveSettings
 
         preloaded = preload(settings)
-    Server(settings, lambda: create_app(settings, chosen.directory, preloaded=preloaded)).run()
+        live = LiveSettings(settings, tuple, read=chosen.settings)  # each worker reads the overrides itself
+    Server(live, lambda: create_app(live.files, chosen.directory, preloaded=preloaded)).run()

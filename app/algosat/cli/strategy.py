@@ -124,18 +124,25 @@ def supervise(context: click.Context) -> None:
     chosen: Chosen = context.obj
     with starting(context):
         settings = chosen.configured("strategies")
+        from algosat.config.live import LiveSettings
         from algosat.live import strategy_process, supervisor
-        from algosat.store import schema_version
+        from algosat.monitoring import logs
+        from algosat.store import overrides, schema_version
         from algosat.store.leader_lock import leader_lock_of
-        from algosat.systemd import notify, stop_on_signals
+        from algosat.systemd import call_on_reload, notify, stop_on_signals
 
         def alive() -> None:
+            _ = live.current  # reading the settings notifies their listeners of changes
             notify("WATCHDOG=1")
 
         with chosen.database() as database:
             schema_version.await_current(database)
         stopping, poll = stop_on_signals(), settings.algosat.engine.poll_seconds
         with chosen.desk() as desk:
+            live = LiveSettings(settings, lambda: overrides.read(desk.database), read=chosen.settings)
+            live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
+            live.on_reload(lambda found: notify(f"STATUS={found}"))
+            call_on_reload(live.reload)
             notify("READY=1")
             lead = leader_lock_of(desk.database, "strategies")
             if supervisor.await_lead(lead.acquire, stopping, poll, alive):

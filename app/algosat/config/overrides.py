@@ -71,15 +71,16 @@ def applied(settings: Settings, overrides: Iterable[Override]) -> Settings:
             _log.warning("override_ignored", section=override.section, key=override.key, reason="unknown")
             continue
         try:
-            settings = _with(settings, key.path, key.parse(override.value))
+            settings = with_value(settings, key.path, key.parse(override.value))
         except ValidationError:
             _log.warning("override_ignored", section=override.section, key=override.key, reason="invalid")
     return settings
 
 
-def _with(model: Any, path: tuple[str, ...], value: Any) -> Any:
+def with_value(model: Any, path: tuple[str, ...], value: Any) -> Any:
+    """Return a copy of the settings with one value replaced."""
     name, *rest = path
-    inner = _with(getattr(model, name), tuple(rest), value) if rest else value
+    inner = with_value(getattr(model, name), tuple(rest), value) if rest else value
     return model.model_copy(update={name: inner})
 
 

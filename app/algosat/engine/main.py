@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from algosat.brokers.registry import configured_broker
-from algosat.config.live import LiveSettings
+from algosat.config.live import LiveSettings, Read
 from algosat.config.settings import Settings
 from algosat.domain.machine import APPLICATION, Machine, StoreState
 from algosat.engine import workers
@@ -27,7 +27,7 @@ from algosat.store.encryption import Encryption
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
 from algosat.store.wakeup import backend, channels
 from algosat.store.writer import Writer
-from algosat.systemd import machine_id, notify, stop_on_signals
+from algosat.systemd import call_on_reload, machine_id, notify, stop_on_signals
 from algosat.trading import desk as desks
 from algosat.trading import store_owner
 from algosat.trading.desk import Desks
@@ -38,8 +38,8 @@ _LONGEST_NAME: Final = 64  # characters of a host name
 _log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings) -> None:
-    """Run the engine until SIGTERM or SIGINT.
+def run(settings: Settings, read: Read) -> None:
+    """Run the engine until SIGTERM or SIGINT. SIGHUP reloads the settings, which `read` reads from the files.
 
     Raises ConfigurationError when the store does not have this release's schema version.
     """
@@ -50,13 +50,17 @@ def run(settings: Settings) -> None:
         max_overflow=algosat.database.max_overflow,
         statement_seconds=STATEMENT_SECONDS,
     )
+    live = LiveSettings(settings, lambda: overrides.read(database), read=read)
+    live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
+    live.on_reload(lambda found: notify(f"STATUS={found}"))
+    call_on_reload(live.reload)
     schema_version.await_current(database)
     leader_lock = leader_lock_of(database)
     stopping = stop_on_signals()
     notify("READY=1", "STATUS=standing by")
     try:
         if _take_lead(leader_lock, stopping):
-            _run_engine(settings, database, leader_lock, stopping)
+            _run_engine(settings, database, live, leader_lock, stopping)
     finally:
         leader_lock.release()
         database.close()
@@ -75,7 +79,11 @@ def _take_lead(leader_lock: LeaderLock, stopping: threading.Event) -> bool:
 
 
 def _run_engine(
-    settings: Settings, database: Database, leader_lock: LeaderLock, stopping: threading.Event
+    settings: Settings,
+    database: Database,
+    live: LiveSettings,
+    leader_lock: LeaderLock,
+    stopping: threading.Event,
 ) -> None:
     """Lead as soon as the store belongs to this machine."""
     machine = this_machine(settings)
@@ -87,7 +95,7 @@ def _run_engine(
         all_desks = desks.build_all(settings, database, writer, notifier)
         with closing(all_desks.first.errors):
             if machine is None or _await_ownership(all_desks, machine, leader_lock, stopping):
-                _lead(settings, all_desks, machine, leader_lock, stopping)
+                _lead(settings, all_desks, machine, live, leader_lock, stopping)
 
 
 def _keep_reserve(database: Database, megabytes: int) -> None:
@@ -149,6 +157,7 @@ def _lead(
     settings: Settings,
     all_desks: Desks,
     machine: Machine | None,
+    live: LiveSettings,
     leader_lock: LeaderLock,
     stopping: threading.Event,
 ) -> None:
@@ -172,8 +181,6 @@ def _lead(
         )
         for desk, account in zip(all_desks, algosat.accounts, strict=True)
     ]
-    live = LiveSettings(settings, lambda: overrides.read(database))
-    live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     require_owner = unchecked if machine is None else partial(store_owner.require_owner, machine=machine)
     notify("STATUS=leading")
     try:

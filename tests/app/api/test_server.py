@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,22 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Running]:
+def configured(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> tuple[Path, dict[str, Any]]:
+    """Write the configuration of a server, and return its directory and its algosat.yaml."""
     directory = tmp_path_factory.mktemp("server")
     # The Redis socket does not exist: each worker must then count requests on its own.
     storage = f"redis+unix://{directory}/no-redis.sock"
-    data = algosat_data(directory, api__workers=2, security__rate_limit_storage=storage)
+    data = algosat_data(
+        directory, api__workers=2, security__rate_limit_storage=storage, monitoring__health_check_interval=0.1
+    )
     write_configuration(directory, data)
     shutil.copy(fresh_store, directory / "data" / "algosat.db")
-    with serving(directory) as running:
+    return directory, data
+
+
+@pytest.fixture(scope="module")
+def server(configured: tuple[Path, dict[str, Any]]) -> Iterator[Running]:
+    with serving(configured[0]) as running:
         yield running
 
 
@@ -82,12 +91,13 @@ def test_server_whose_workers_cannot_start_ends_with_78_unless_a_restart_may_hel
     program = f"""
 from pathlib import Path
 from algosat.api.server import Server
+from algosat.config.live import LiveSettings
 from algosat.config.loader import load
 
 def fail():
     raise {error}
 
-Server(load(Path({str(tmp_path)!r})), fail).run()
+Server(LiveSettings(load(Path({str(tmp_path)!r})), tuple), fail).run()
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == code
 
@@ -105,6 +115,30 @@ def test_master_process_feeds_the_watchdog(tmp_path: Path, fresh_store: Path) ->
             wait_for(lambda: systemd.recv(200) == b"WATCHDOG=1")
             server.process.terminate()
             wait_for(lambda: systemd.recv(200) == b"STOPPING=1")
+
+
+def test_reload_reaches_every_worker_and_those_that_start_later(
+    server: Running, configured: tuple[Path, dict[str, Any]]
+) -> None:
+    bearer = server.log_in("admin")
+
+    def shown() -> set[tuple[float, int]]:
+        """Return the order wait and the port that the workers show."""
+        answers = [server.ask("GET", "/config/summary", **bearer)[1] for _ in range(10)]
+        apis = [answer["settings"]["api"] for answer in answers]
+        return {(api["order_wait_seconds"]["value"], api["port"]["value"]) for api in apis}
+
+    wait_for(lambda: len(server.workers) == 2)
+    before = server.workers
+    directory, data = configured
+    write_configuration(directory, {**data, "api": {**data["api"], "order_wait_seconds": 3, "port": 9}})
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: shown() == {(3, 8080)})
+    assert server.workers == before
+    wait_for(lambda: server.ask("GET", "/health")[1]["details"]["config"].endswith("1 need a restart"))
+    os.kill(min(before), signal.SIGKILL)
+    wait_for(lambda: len(server.workers - {min(before)}) == 2)
+    assert shown() == {(3, 8080)}
 
 
 def test_server_exits_with_0_on_sigterm(server: Running) -> None:

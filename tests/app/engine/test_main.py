@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from algosat.cli import cli
-from algosat.config.loader import load
+from algosat.config.loader import ALGOSAT_FILE, load
 from algosat.config.settings import Settings
 from algosat.domain.machine import APPLICATION, Machine
 from algosat.domain.orders import Status
@@ -92,7 +92,9 @@ def test_standby_takes_over_and_fills_orders_when_the_leader_is_killed(
         assert verify(connection).clean
 
 
-def test_engine_notifies_systemd_and_ends_on_sigterm(directory: Path, live_desk: Desk) -> None:
+def test_engine_notifies_systemd_reloads_on_sighup_and_ends_on_sigterm(
+    directory: Path, live_desk: Desk
+) -> None:
     path = directory / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(path))
@@ -100,6 +102,11 @@ def test_engine_notifies_systemd_and_ends_on_sigterm(directory: Path, live_desk:
         with engine(directory, NOTIFY_SOCKET=str(path)) as process:
             assert b"READY=1" in systemd.recv(200)
             wait_for(lambda: b"WATCHDOG=1" in systemd.recv(200))
+            edited = (directory / ALGOSAT_FILE).read_text().replace("level: INFO", "level: ERROR")
+            (directory / ALGOSAT_FILE).write_text(edited.replace("port: 8080", "port: 9090"))
+            process.send_signal(signal.SIGHUP)
+            reloaded = b"STATUS=reloaded: logging.level; restart to use api.port"
+            wait_for(lambda: systemd.recv(200) == reloaded)
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
             wait_for(lambda: b"STOPPING=1" in systemd.recv(200))
