@@ -23,6 +23,7 @@ from algosat.config.loader import load
 from algosat.config.settings import Settings
 from algosat.errors import ConfigurationError
 from algosat.health_checks import all_checks
+from algosat.host.sampler import Sampler
 from algosat.monitoring import logs
 from algosat.monitoring.health import Health
 from algosat.resilience.bulkhead import Bulkhead
@@ -81,7 +82,8 @@ def create_app(
     authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
     passwords = passwords or Passwords(places=bulkhead.enter)
     notifier = backend.notifier(database, settings.algosat.runtime_directory)
-    health = Health(all_checks(directory, live, database, writer, limiter, clock.now))
+    sampler = Sampler.of(settings.algosat.runtime_directory, settings.algosat.data_directory)
+    health = Health(all_checks(directory, live, database, writer, limiter, sampler.history, clock.now))
     desks = desk.build_all(settings, database, writer, notifier)
 
     app.extensions[NAME] = Services(
@@ -99,7 +101,8 @@ def create_app(
         ),
         passwords=passwords,
         health=health,
-        state_metrics=StateMetrics(health, database, desks, clock.now),
+        state_metrics=StateMetrics(health, database, desks, sampler.history, clock.now),
+        sampler=sampler,
         desks=desks,
         waiting=Waiting(
             database, settings.algosat.runtime_directory, bulkhead, threads=settings.algosat.api.threads
@@ -110,6 +113,7 @@ def create_app(
         clock=clock.now,
     )
     Lifecycle(ROUTES, live, authenticator, limiter, desks.first.errors).attach(app)
+    sampler.start()
     return app
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,8 @@ from algosat.config.live import LiveSettings
 from algosat.config.loader import load
 from algosat.config.reload import difference
 from algosat.errors import ConfigurationError, StoreBusy
-from algosat.host import advisor, probe
+from algosat.host import advisor, sampler
+from algosat.host.history import History
 from algosat.monitoring.health import Check, Finding
 from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 from algosat.security.principals import Role
@@ -41,6 +42,7 @@ def all_checks(
     database: Database,
     writer: Writer,
     limiter: ClientLimiter,
+    history: Callable[[], History],
     clock: Clock,
 ) -> list[Check]:
     def at_once() -> float:
@@ -55,7 +57,7 @@ def all_checks(
         Check("database", True, lambda: _database(database, writer, clock), at_once),
         Check("security", True, lambda: _security(database), now_and_then),
         Check("config", False, lambda: _config(directory, live), now_and_then),
-        Check("vps", False, lambda: _vps(live), at_once),
+        Check("vps", False, lambda: _vps(live, history(), clock), at_once),
         Check("engine", True, heartbeat.engine, at_once),
         Check("machine", False, heartbeat.machine, at_once),
         Check("broker", False, heartbeat.broker, at_once),
@@ -106,14 +108,16 @@ def _config(directory: Path, live: LiveSettings) -> Finding:
     return Finding(True, f"in force, with {len(live.overrides)} overrides")
 
 
-def _vps(live: LiveSettings) -> Finding:
-    settings = live.current.algosat
-    exceeded = advisor.exceeded(probe.read(settings.data_directory), settings.vps)
+def _vps(live: LiveSettings, history: History, clock: Clock) -> Finding:
+    silence = sampler.silence(history, clock().timestamp())
+    if silence is not None:
+        return Finding(False, f"the machine has not been read for {silence:.0f} s")
+    exceeded = advisor.exceeded(history, live.current.algosat.vps)
     return Finding(not exceeded, "; ".join(exceeded) or "within its thresholds")
 
 
 def _rate_limit(limiter: ClientLimiter) -> Finding:
-    if limiter.is_shared:
+    if limiter.ping():
         return Finding(True, "the configured storage is in use")
     return Finding(False, "Redis does not answer: each worker counts for itself")
 

@@ -25,6 +25,8 @@ from algosat.domain.market_phases import Phase
 from algosat.domain.orders import Status
 from algosat.domain.scope import ACCOUNT, IN_HALTS
 from algosat.errors import CalendarUnknown
+from algosat.host.history import History
+from algosat.host.sampler import silence
 from algosat.monitoring import metrics
 from algosat.monitoring.health import Health
 from algosat.monitoring.metrics import StateSample
@@ -79,6 +81,7 @@ class StateMetrics(Collector):
     health: Health
     database: Database
     desks: Desks
+    history: Callable[[], History]
     clock: Clock
 
     def collect(self) -> Iterator[Metric]:
@@ -88,7 +91,9 @@ class StateMetrics(Collector):
         findings = self.health.report().findings
         for name, finding in findings.items():
             yield metrics.COMPONENT_OK.at(finding.ok, name)
-        if findings["database"].ok:  # otherwise each statement could wait for its time-out
+        yield from _of_processes(self.history())
+        # A statement to a server that does not answer would wait for its time-out, one after another.
+        if self.database.is_sqlite or findings["database"].ok:
             yield from self._of_store()
 
     def _of_store(self) -> Samples:
@@ -115,16 +120,28 @@ class StateMetrics(Collector):
             return []
 
 
+def _of_processes(history: History) -> Samples:
+    """Yield the last figures of Algosat's processes; those of the same name are added up."""
+    if history.latest is None or silence(history) is not None:
+        return
+    for name in sorted({process.name for process in history.latest.processes}):
+        same = [process for process in history.latest.processes if process.name == name]
+        yield metrics.PROCESS_BYTES.at(sum(each.resident_bytes for each in same), name)
+        yield metrics.PROCESS_FDS.at(sum(each.open_fds for each in same), name)
+        yield metrics.PROCESS_THREADS.at(sum(each.threads for each in same), name)
+        yield metrics.PROCESS_CPU.at(sum(each.cpu_seconds for each in same), name)
+
+
 def _of_engine(connection: Connection, now: datetime) -> Samples:
     """Yield what the engine has reported in its heartbeat."""
     found = heartbeats.read(connection, heartbeats.ENGINE)
     if found is None:
         return
-    silence = found.silence(now)
-    yield metrics.HEARTBEAT_AGE.at(silence.total_seconds())
+    age = found.silence(now)
+    yield metrics.HEARTBEAT_AGE.at(age.total_seconds())
     for account, state in found.accounts().items():
         yield from _of_lane(account, state, now)
-        if silence <= heartbeats.SILENT_AFTER:
+        if age <= heartbeats.SILENT_AFTER:
             yield from _of_broker(account, state)
 
 

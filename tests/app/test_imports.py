@@ -50,12 +50,13 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
         *("config", "domain", "errors", "validation_errors", "clock", "systemd"),
     },
     "health_checks": {"security", "host", "store", "monitoring", "config", "errors", "clock"},
-    "state_metrics": {"trading", "store", "monitoring", "domain", "errors", "clock"},
+    "state_metrics": {"trading", "host", "store", "monitoring", "domain", "errors", "clock"},
     "app": {
         *(
             "api",
             "health_checks",
             "state_metrics",
+            "host",
             "trading",
             "security",
             "resilience",

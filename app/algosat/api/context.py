@@ -15,6 +15,7 @@ from algosat.api.waiting import Waiting
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.domain.capabilities import Mode
+from algosat.host.sampler import Sampler
 from algosat.live import manage
 from algosat.monitoring import correlation
 from algosat.monitoring.health import Health
@@ -43,6 +44,7 @@ class Services:
     passwords: Passwords
     health: Health
     state_metrics: Collector
+    sampler: Sampler
     desks: Desks
     waiting: Waiting
     engine_requests: EngineRequests
@@ -61,6 +63,7 @@ class Services:
         """Stop threads and close connections. No request may be under way."""
         self.waiting.close()
         self.health.close()
+        self.sampler.close()
         self.desk.errors.close()
         self.writer.close()
         self.desk.notifier.close()

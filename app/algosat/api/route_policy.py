@@ -18,7 +18,8 @@ class RoutePolicy:
         self.limited = limited
         self.precedence = _precedence(method, limited)
         self._method = method
-        self._seconds = metrics.REQUEST_SECONDS.labels(method, path)
+        # Not before the first request: each histogram is 15 lines of every scrape, in each process.
+        self._seconds: Any = None
         self._counts: dict[int, Any] = {}
 
     def count(self, status: int, seconds: float | None) -> None:
@@ -27,6 +28,8 @@ class RoutePolicy:
             self._counts[status] = metrics.REQUESTS.labels(self._method, self.path, str(status))
         self._counts[status].inc()
         if seconds is not None:
+            if self._seconds is None:
+                self._seconds = metrics.REQUEST_SECONDS.labels(self._method, self.path)
             self._seconds.observe(seconds)
 
 

@@ -6,8 +6,9 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import psutil
 from flask import Response, request
@@ -20,7 +21,9 @@ from algosat.api.pages import Everything, page
 from algosat.api.responses import Output, json_answer
 from algosat.api.routes import Routes
 from algosat.errors import NotFound
-from algosat.host import advisor, probe
+from algosat.host import advisor
+from algosat.host.history import Point, points
+from algosat.host.probe import Probe, in_container
 from algosat.monitoring import exposition
 from algosat.monitoring.health import State
 from algosat.monitoring.textfiles import DIRECTORY, Textfiles
@@ -29,6 +32,7 @@ routes = Routes("system", "Health, metrics and the machine.")
 
 _STARTED: Final = time.time()
 _LOOK_AGAIN: Final = "5"  # seconds after which the next look at an unhealthy server is worth while
+_POINTS: Final = 48  # of the history
 _METRICS: Final = 'algosat_orders_total{account="paper",mode="PAPER",outcome="accepted"} 12.0\n'
 
 
@@ -99,6 +103,58 @@ class Process(Output):
     """Number of threads."""
 
 
+class HostProcess(Output):
+    """One of Algosat's processes."""
+
+    name: Annotated[str, Field(examples=["engine"])]
+    """Its part: `api`, `api-worker`, `engine`, `strategies` or `strategy-NAME`."""
+    pid: Annotated[int, Field(examples=[1234])]
+    """Process id."""
+    started_at: Timestamp
+    """When it started."""
+    resident_bytes: Annotated[int, Field(examples=[94371840])]
+    """Resident memory in bytes."""
+    open_fds: Annotated[int, Field(examples=[31])]
+    """Number of open file descriptors."""
+    threads: Annotated[int, Field(examples=[12])]
+    """Number of threads."""
+    cpu_seconds: Annotated[float, Field(examples=[81.5])]
+    """Time of the processors that it has used."""
+
+
+class HostPoint(Output):
+    """The machine at one time. Rates are bytes a second since the point before."""
+
+    at: Timestamp
+    """Time of the reading."""
+    cpu_percent: Annotated[float, Field(examples=[12.5])]
+    """Share of the processors' time in use."""
+    load: Annotated[float, Field(examples=[0.4])]
+    """Load over one minute."""
+    memory_percent: Annotated[float, Field(examples=[41.5])]
+    """Share of the memory in use."""
+    swap_percent: Annotated[float, Field(examples=[0.0])]
+    """Share of the swap in use."""
+    disk_percent: Annotated[float, Field(examples=[37.0])]
+    """Share of the data's file system in use."""
+    inodes_percent: Annotated[float, Field(examples=[3.1])]
+    """Share of its inodes in use."""
+    disk_read_rate: Annotated[float, Field(examples=[4096.0])]
+    """Bytes a second read from disks."""
+    disk_written_rate: Annotated[float, Field(examples=[8192.0])]
+    """Bytes a second written to disks."""
+    network_received_rate: Annotated[float, Field(examples=[2048.0])]
+    """Bytes a second received."""
+    network_sent_rate: Annotated[float, Field(examples=[1024.0])]
+    """Bytes a second sent."""
+    descriptors: Annotated[int, Field(examples=[2100])]
+    """Open file descriptors of all processes."""
+    threads: Annotated[int, Field(examples=[310])]
+    """Threads of all processes."""
+    process_count: Annotated[int, Field(examples=[104])]
+    """Number of processes."""
+
+
 class SystemStatus(Output):
     """Health with every detail, this process, and the machine."""
 
@@ -117,20 +173,44 @@ class SystemStatus(Output):
     process: Process
     """Process that answered."""
     host: Annotated[dict[str, Any], Field(examples=[{"cpu_count": 2, "memory_percent": 41.5}])]
-    """Measurements of the machine: processor, memory, swap and disk."""
+    """Measurements of the machine, as means of the last minute: processors, memory, swap, disk space and
+    inodes, input and output, network, descriptors, threads and processes."""
+    processes: list[HostProcess]
+    """Algosat's processes."""
+    history: list[HostPoint]
+    """The machine over the last hours, oldest first."""
+
+
+class EvidenceView(Output):
+    """A figure over time."""
+
+    figure: Annotated[str, Field(examples=["memory in use"])]
+    """Name of the figure."""
+    unit: Annotated[str, Field(examples=["percent"])]
+    """Unit of the values."""
+    since: Timestamp
+    """Time of the first value."""
+    values: Annotated[list[float], Field(examples=[[71.5, 84.0, 91.2]])]
+    """Values in equal distances, oldest first."""
 
 
 class AdviceView(Output):
     """Advice about the machine."""
 
     subject: Annotated[str, Field(examples=["memory"])]
-    """Subject of the advice: memory, cpu, disk or swap."""
+    """Subject of the advice: memory, cpu, disk, inodes, swap, descriptors, leak, workers or pool."""
     urgency: Literal["notice", "warning"]
     """Urgency of the advice."""
-    finding: Annotated[str, Field(examples=["memory is 91 % used"])]
+    finding: Annotated[str, Field(examples=["91 % of the memory is in use, the threshold is 85 %"])]
     """Measurement behind the advice."""
-    remedy: Annotated[str, Field(examples=["add memory, or lower api.workers"])]
+    reason: Annotated[str, Field(examples=["When memory ends, the kernel kills a process"])]
+    """Why the finding matters."""
+    remedy: Annotated[str, Field(examples=["Lower algosat_api_workers, or take a larger machine"])]
     """Recommended action."""
+    variable: Annotated[str | None, Field(examples=["algosat_api_workers"])]
+    """Inventory variable that changes it; null if there is none."""
+    evidence: EvidenceView | None
+    """Figure over time; null if the finding is no measurement."""
 
 
 @routes.get("/", access=Access.OPEN, answer=Welcome)
@@ -195,6 +275,9 @@ def status() -> SystemStatus:
     """Show health in detail, this process, and the machine"""
     report = services().health.report()
     settings = services().live.current.algosat
+    history = services().sampler.history()
+    host = asdict(history.mean or Probe(settings.data_directory).read())
+    processes = [{**each, "started_at": _moment(each["started_at"])} for each in host.pop("processes")]
     return {
         "version": version("algosat"),
         "environment": settings.environment,
@@ -202,16 +285,33 @@ def status() -> SystemStatus:
         "timestamp": services().clock(),
         "components": {name: {"ok": f.ok, "detail": f.detail} for name, f in report.findings.items()},
         "process": _process(),
-        "host": asdict(probe.read(settings.data_directory)),
+        "host": host,
+        "processes": cast(list[HostProcess], processes),
+        "history": [_point(each) for each in points(history, _POINTS)],
     }
 
 
 @routes.get("/system/recommendations", access=Access.VIEWER, answer=Everything[AdviceView])
 def recommendations() -> dict[str, Any]:
-    """List advice about the machine"""
+    """List advice about the machine, each with its reason, its figures over time, and what changes it"""
     settings = services().live.current.algosat
-    advice = advisor.advise(probe.read(settings.data_directory), settings.vps)
-    return page((asdict(each) for each in advice), None)
+    facts = advisor.Facts(services().sampler.history(), settings, in_container())
+    return page((_advice(each) for each in advisor.advise(facts)), None)
+
+
+def _advice(advice: advisor.Advice) -> AdviceView:
+    view = asdict(advice)
+    if advice.evidence is not None:
+        view["evidence"]["since"] = _moment(advice.evidence.since)
+    return cast(AdviceView, view)
+
+
+def _point(point: Point) -> HostPoint:
+    return cast(HostPoint, {**asdict(point), "at": _moment(point.at)})
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _process() -> Process:

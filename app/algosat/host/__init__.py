@@ -1,1 +1,1 @@
-"""The machine: readings of its resources, and advice."""
+"""The machine: readings of its resources, their history, trends and advice."""

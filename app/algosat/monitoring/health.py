@@ -50,7 +50,7 @@ class Report:
 
 class Health:
     def __init__(self, checks: Sequence[Check], clock: Callable[[], float] = time.monotonic) -> None:
-        self._checks = checks
+        self.checks = checks
         self._clock = clock
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
@@ -67,7 +67,7 @@ class Health:
             return last
         try:
             self._refresh()
-            findings = {check.name: self._known[check.name][1] for check in self._checks}
+            findings = {check.name: self._known[check.name][1] for check in self.checks}
             self._last, self._last_at = Report(self._state(findings), findings), self._clock()
             return self._last
         finally:
@@ -78,11 +78,11 @@ class Health:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _refresh(self) -> None:
-        due = [check for check in self._checks if self._is_due(check)]
+        due = [check for check in self.checks if self._is_due(check)]
         if not due:
             return
         if self._pool is None:  # not before the first request: threads do not survive a fork
-            self._pool = ThreadPoolExecutor(len(self._checks), thread_name_prefix="health")
+            self._pool = ThreadPoolExecutor(len(self.checks), thread_name_prefix="health")
         for check in due:
             if check.name not in self._running:
                 self._running[check.name] = self._pool.submit(_probe, check)
@@ -101,7 +101,7 @@ class Health:
         return self._clock() >= at + (check.keep_for() if finding.ok else 1.0)
 
     def _state(self, findings: dict[str, Finding]) -> State:
-        failed = [check for check in self._checks if not findings[check.name].ok]
+        failed = [check for check in self.checks if not findings[check.name].ok]
         if any(check.vital for check in failed):
             return State.UNHEALTHY
         return State.DEGRADED if failed else State.HEALTHY

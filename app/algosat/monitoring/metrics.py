@@ -231,3 +231,19 @@ STORE_WRITE_AGE: Final = StateMetric(
     "algosat_store_write_age_seconds",
     "Time since any process last committed to the store. The engine commits about every second.",
 )
+PROCESS_BYTES: Final = StateMetric(
+    "algosat_process_resident_bytes",
+    "Resident memory of Algosat's processes, read every five seconds; those of one name are added up.",
+    ("process",),
+)
+PROCESS_FDS: Final = StateMetric(
+    "algosat_process_open_fds", "Open file descriptors of Algosat's processes.", ("process",)
+)
+PROCESS_THREADS: Final = StateMetric(
+    "algosat_process_threads", "Threads of Algosat's processes.", ("process",)
+)
+PROCESS_CPU: Final = StateMetric(
+    "algosat_process_cpu_seconds",
+    "Time that Algosat's running processes have used of the processors.",
+    ("process",),
+)

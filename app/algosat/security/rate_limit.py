@@ -41,6 +41,13 @@ class ClientLimiter:
         """Whether the configured storage is in use rather than this worker's memory."""
         return self._clock() >= self._paused_until
 
+    def ping(self) -> bool:
+        """Ask the configured storage, and use it from now on if it answers. Returns whether it did."""
+        # The first attempt may meet a connection that a restart of the storage has closed.
+        answers = self._shared.check() or self._shared.check()
+        self._paused_until = 0.0 if answers else self._clock() + _PAUSE
+        return answers
+
     def hit(self, client: str, requests: int, window: int) -> None:
         """Count a request of the client. Raises TooManyRequests beyond `requests` within `window` seconds."""
         key = f"algosat/{client}/{requests}/{window}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ from sqlalchemy import Connection, insert, text
 
 from algosat.api.context import Services
 from algosat.engine.heartbeat import WaitingHeartbeat
+from algosat.host.history import HistoryFiles
+from algosat.monitoring.health import Finding
 from algosat.store import heartbeats as heartbeats_of_store
 from algosat.store.tables import heartbeats
 from algosat.store.write_lock import exclusive
 from tests.app.client import Client, problem_of
+from tests.app.host.readings import process, reading
 
 
 def beat(services: Services, *, ago: float = 0, active: bool = True, **more: list[str]) -> None:
@@ -267,7 +271,7 @@ def test_status_shows_process_and_machine(viewer: Client) -> None:
 
 def test_recommendations_are_a_list(viewer: Client) -> None:
     answer = viewer.get("/system/recommendations").json
-    assert all(set(item) == {"subject", "urgency", "finding", "remedy"} for item in answer["items"])
+    assert all(item["reason"] and item["remedy"] for item in answer["items"])
 
 
 def test_root_shows_the_paths_of_the_documentation(anonymous: Client) -> None:
@@ -276,3 +280,64 @@ def test_root_shows_the_paths_of_the_documentation(anonymous: Client) -> None:
 
 def test_status_requires_a_token(anonymous: Client) -> None:
     assert problem_of(anonymous.get("/system/status")) == (401, "unauthenticated")
+
+
+@pytest.fixture
+def machine(services: Services) -> HistoryFiles:
+    """The files of the history, which nothing but the test writes."""
+    services.sampler.close()
+    return HistoryFiles(services.live.files.algosat.runtime_directory)
+
+
+def machine_check(services: Services) -> Callable[[], Finding]:
+    """Return the check of the machine, which /health repeats only after a while."""
+    (check,) = (each for each in services.health.checks if each.name == "vps")
+    return check.probe
+
+
+def test_machine_that_has_been_busy_for_minutes_degrades_health(
+    admin: Client, services: Services, machine: HistoryFiles
+) -> None:
+    admin.put("/config/update", json={"section": "vps", "updates": {"cpu_threshold": 90}})
+    now = services.clock().timestamp()
+    machine.write_recent([reading(at=now, cpu_percent=100.0)])
+    check = machine_check(services)
+    assert check().ok  # one busy moment
+    for ago in range(4, 0, -1):
+        machine.add_minute(reading(at=now - 60 * ago, cpu_percent=99.0))
+    assert check() == Finding(False, "cpu at 100 % of 90 %")
+
+
+def test_machine_that_nobody_reads_degrades_health(
+    anonymous: Client, services: Services, machine: HistoryFiles
+) -> None:
+    machine.write_recent([reading(at=services.clock().timestamp() - 120)])
+    answer = anonymous.get("/health").json
+    assert answer["components"]["vps"] is False
+    assert answer["details"]["vps"].startswith("the machine has not been read for 12")
+
+
+def test_advice_has_reason_evidence_and_variable(
+    admin: Client, viewer: Client, services: Services, machine: HistoryFiles
+) -> None:
+    admin.put("/config/update", json={"section": "vps", "updates": {"memory_threshold": 85}})
+    now = services.clock().timestamp()
+    machine.write_recent([reading(at=now, memory_percent=91.0)])
+    (advice,) = viewer.get("/system/recommendations").json["items"]
+    assert (advice["subject"], advice["variable"]) == ("memory", "algosat_api_workers")
+    assert advice["evidence"]["values"] == [91.0]
+    assert advice["evidence"]["unit"] == "percent"
+    assert datetime.fromisoformat(advice["evidence"]["since"]).timestamp() == pytest.approx(now, abs=1)
+
+
+def test_status_shows_processes_and_history(
+    viewer: Client, services: Services, machine: HistoryFiles
+) -> None:
+    now = services.clock().timestamp()
+    for ago in (120, 60):
+        machine.add_minute(reading(at=now - ago, cpu_percent=20.0))
+    machine.write_recent([reading(at=now, cpu_percent=40.0, processes=(process("engine", pid=7),))])
+    status = viewer.get("/system/status").json
+    assert status["host"]["cpu_percent"] == 40.0
+    assert [(each["name"], each["pid"]) for each in status["processes"]] == [("engine", 7)]
+    assert [point["cpu_percent"] for point in status["history"]] == [20.0, 40.0]

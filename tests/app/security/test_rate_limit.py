@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from limits.storage import RedisStorage
 
 from algosat.config.settings import Settings, TokenSettings
 from algosat.errors import TooManyRequests
@@ -62,3 +64,30 @@ def test_limiter_adds_no_hooks_to_requests(settings: Settings) -> None:
     ClientLimiter(app, settings.algosat.security)
     assert not any(app.before_request_funcs.values())
     assert not any(app.after_request_funcs.values())
+
+
+def test_ping_asks_the_storage(settings: Settings, tmp_path: Path) -> None:
+    assert limiter_on(settings, "memory://").ping()
+    limiter = limiter_on(settings, f"redis+unix://{tmp_path}/nobody-listens.sock")
+    assert limiter.is_shared  # no request has failed yet
+    assert not limiter.ping()
+    assert not limiter.is_shared
+
+
+def test_ping_gives_up_on_a_storage_that_hangs(settings: Settings, tmp_path: Path) -> None:
+    path = str(tmp_path / "redis.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()  # accepts, and never answers
+        assert not limiter_on(settings, f"redis+unix://{path}").ping()
+
+
+def test_storage_that_answers_again_is_used_at_once(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = limiter_on(settings, f"redis+unix://{tmp_path}/nobody-listens.sock")
+    limiter.hit("ann", 2, 60)
+    assert not limiter.is_shared
+    monkeypatch.setattr(RedisStorage, "check", lambda _self: True)
+    assert limiter.ping()
+    assert limiter.is_shared

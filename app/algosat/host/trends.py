@@ -1,0 +1,174 @@
+"""Trends in the figures of a process: does it leak? Pure: equal histories give equal answers.
+
+Memory that a collector frees goes up and down like the teeth of a saw, and a new process grows until its
+caches are full. Neither is a leak. What leaks keeps growing: smoothly, or from low point to low point.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from statistics import NormalDist, median
+from typing import Final
+
+from algosat.host.history import History
+from algosat.host.probe import ProcessReading
+
+WINDOW: Final = 25  # minutes
+_CONFIRMATIONS: Final = 3  # minutes in a row with the same finding
+_SHARE: Final = 0.4  # of the slope, which each half of the window must have
+_LEAST_CONFIDENCE: Final = 0.999
+_LOW_POINTS: Final = 4  # of teeth, before their trend counts
+_MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What may leak, and from when on its growth counts."""
+
+    name: str  # field of ProcessReading
+    least_slope: float  # a minute
+    least_rise: float  # within the window
+
+
+QUANTITIES: Final = (
+    Quantity("resident_bytes", 0.3 * _MIB, 8 * _MIB),
+    Quantity("open_fds", 0.5, 15),
+    Quantity("threads", 0.25, 8),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A figure of a process that keeps growing."""
+
+    process: ProcessReading  # as last read
+    quantity: str
+    per_minute: float
+    confidence: float  # that the trend is no chance
+    since: float  # seconds since 1970: from when on the growth was observed
+    values: tuple[float, ...]  # by minute
+
+
+def leaks(history: History) -> Iterator[Leak]:
+    """Yield what leaks now."""
+    for times, readings in _by_process(history).values():
+        for quantity in QUANTITIES:
+            values = [float(getattr(each, quantity.name)) for each in readings]
+            found = trend(values, quantity)
+            if found is not None:
+                slope, confidence = found
+                yield Leak(
+                    readings[-1],
+                    quantity.name,
+                    slope,
+                    confidence,
+                    times[-min(WINDOW, len(times))],
+                    tuple(values[-WINDOW:]),
+                )
+
+
+def trend(values: Sequence[float], quantity: Quantity) -> tuple[float, float] | None:
+    """Return the growth a minute and its confidence, or None if the values, one a minute, show no leak."""
+    found = [_growth(values[: len(values) - back], quantity) for back in range(_CONFIRMATIONS)]
+    return None if None in found else found[0]
+
+
+def _by_process(history: History) -> Mapping[tuple[int, float], tuple[list[float], list[ProcessReading]]]:
+    """Return the minutes of each process that still runs."""
+    lines: dict[tuple[int, float], tuple[list[float], list[ProcessReading]]] = {}
+    running = history.minutes[-1].processes if history.minutes else ()
+    for process in running:
+        lines[process.pid, process.started_at] = ([], [])
+    for minute in history.minutes:
+        for process in minute.processes:
+            line = lines.get((process.pid, process.started_at))
+            if line is not None:
+                line[0].append(minute.at)
+                line[1].append(process)
+    return lines
+
+
+def _growth(values: Sequence[float], quantity: Quantity) -> tuple[float, float] | None:
+    if len(values) < WINDOW:
+        return None
+    window, before = values[-WINDOW:], values[:-WINDOW]
+    slope, confidence = _slope(window), _confidence(window)
+    rise = slope * (WINDOW - 1)
+    if slope < quantity.least_slope or rise < quantity.least_rise or confidence < _LEAST_CONFIDENCE:
+        return None
+    smooth = [median(window[at : at + 3]) for at in range(WINDOW - 2)]
+    if _largest_fall(smooth) > max(rise / 4, quantity.least_rise):
+        return (slope, confidence) if _low_points_rise(smooth, quantity) else None
+    grows = _grows_throughout(window, slope) and _largest_jump(smooth) <= rise / 2
+    return (slope, confidence) if grows and _is_new_high(window, before, rise) else None
+
+
+def _grows_throughout(window: Sequence[float], slope: float) -> bool:
+    """Return whether both halves grow, the second about as fast: not if a cache fills up."""
+    half = len(window) // 2
+    first, second = _slope(window[:half]), _slope(window[-half:])
+    return first >= _SHARE * slope and second >= _SHARE * max(first, slope)
+
+
+def _is_new_high(window: Sequence[float], before: Sequence[float], rise: float) -> bool:
+    """Return whether the level was not reached before. A long tooth has been as high, and fallen."""
+    return not before or min(window[-3:]) - max(before) >= rise / 2
+
+
+def _low_points_rise(window: Sequence[float], quantity: Quantity) -> bool:
+    """Return whether the values grow from one low point of the teeth to the next."""
+    lows = _low_points(window)
+    if len(lows) < _LOW_POINTS or any(later <= earlier for earlier, later in pairwise(lows)):
+        return False
+    height = max(window) - min(window) - (lows[-1] - lows[0])
+    return lows[-1] - lows[0] >= max(quantity.least_rise, height / 2)
+
+
+def _low_points(window: Sequence[float]) -> list[float]:
+    """Return the value after each large fall."""
+    large = _largest_fall(window) / 2
+    lows, high, low = [], window[0], window[0]
+    falling = False
+    for value in window:
+        if falling and value > low:
+            lows.append(low)
+            falling, high = False, value
+        elif high - value >= large:
+            falling, low = True, value
+        else:
+            high = max(high, value)
+    return lows
+
+
+def _largest_fall(window: Sequence[float]) -> float:
+    """Return the largest fall from a value to a later one."""
+    largest, high = 0.0, window[0]
+    for value in window:
+        high = max(high, value)
+        largest = max(largest, high - value)
+    return largest
+
+
+def _largest_jump(window: Sequence[float]) -> float:
+    """Return the largest rise within three minutes."""
+    return max(later - earlier for earlier, later in zip(window, window[3:], strict=False))
+
+
+def _slope(window: Sequence[float]) -> float:
+    """Return the median slope between all pairs (Theil and Sen), which single outliers do not move."""
+    return median(
+        (later - earlier) / (at_later - at_earlier)
+        for (at_earlier, earlier), (at_later, later) in combinations(enumerate(window), 2)
+    )
+
+
+def _confidence(window: Sequence[float]) -> float:
+    """Return the confidence that the values grow (Mann and Kendall's test, one-sided)."""
+    pairs = combinations(window, 2)
+    score = sum((later > earlier) - (later < earlier) for earlier, later in pairs)
+    count = len(window)
+    deviation = math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    return NormalDist().cdf((score - 1) / deviation) if score > 0 else 0.0
