@@ -117,8 +117,8 @@ def _doom_workers(steps: int, notes: Path) -> None:
     from algosat import app
 
     class WorkersWriter(MortalWriter):
-        def __init__(self, database: Database) -> None:
-            super().__init__(database)
+        def __init__(self, database: Database, places: writer.Places | None = None) -> None:
+            super().__init__(database, places)
             self.reaper = Reaper(steps, notes)
 
     vars(app)["Writer"] = WorkersWriter

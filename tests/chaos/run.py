@@ -105,7 +105,7 @@ def run(
     try:
         token = site.token()
         with _traders(site, seed, token, acknowledged):
-            _until_enough(site, acknowledged, orders, kills, random.Random(seed), say)
+            _until_enough(site, token, acknowledged, orders, kills, random.Random(seed), say)
         say("everything is closed while the faults go on")
         _close_everything(site, token)
         say("no more faults and kills; every order has to be decided, and every position closed")
@@ -186,7 +186,13 @@ def _traders(
 
 
 def _until_enough(
-    site: Site, acknowledged: Acknowledged, orders: int, kills: int, chance: random.Random, say: Say
+    site: Site,
+    token: str,
+    acknowledged: Acknowledged,
+    orders: int,
+    kills: int,
+    chance: random.Random,
+    say: Say,
 ) -> None:
     next_kill, next_report = 10, time.monotonic()
     while acknowledged.passed < orders or sum(site.kills.values()) < kills:
@@ -200,6 +206,8 @@ def _until_enough(
         if time.monotonic() >= next_report:
             next_report = time.monotonic() + 10
             say(f"{acknowledged.passed} orders, {_listed(site.kills)} killed")
+            # A close waits for each of them, and the gate denies all orders of a position that is closed.
+            _give_up_lost_orders(site, token)
         time.sleep(0.05)
 
 
@@ -228,23 +236,32 @@ def _close_everything(site: Site, token: str) -> None:
             time.sleep(0.05)
 
 
-def _wait_until_decided(site: Site, token: str) -> None:
-    """Wait until all is decided and flat and the engine has read the broker's book, at most CALM_SECONDS.
+def _give_up_lost_orders(site: Site, token: str) -> None:
+    """Give up orders that were not found, as a person does who has looked into the broker's book."""
+    database = site.database()
+    try:
+        with database.read() as connection:
+            lost = findings.not_found(connection)
+    finally:
+        database.close()
+    for order_id in lost:
+        with suppress(httpx.TransportError):  # its process was killed: the next call repeats it
+            httpx.delete(
+                f"{site.url}/orders/{order_id}", headers={"Authorization": f"Bearer {token}"}, timeout=20
+            )
 
-    An order that was not found is given up, as a person does who has looked into the broker's book.
-    """
+
+def _wait_until_decided(site: Site, token: str) -> None:
+    """Wait until all is decided and flat and the engine has read the broker's book, at most CALM_SECONDS."""
     database = site.database()
     until = time.monotonic() + CALM_SECONDS
-    headers = {"Authorization": f"Bearer {token}"}
 
     def wait_for(happened: Callable[[Connection], bool]) -> None:
         while time.monotonic() < until:
             with database.read() as connection:
                 if happened(connection):
                     return
-                lost = findings.not_found(connection)
-            for order_id in lost:
-                httpx.delete(f"{site.url}/orders/{order_id}", headers=headers, timeout=20)
+            _give_up_lost_orders(site, token)
             time.sleep(0.2)
 
     try:
