@@ -208,6 +208,12 @@ class TradeView(Output):
     """Profit realised by closing part of a position, before fees; negative for a loss."""
     fees: Annotated[Money, Field(examples=["1.27"])]
     """By how much the fill raised the charges on the day's contract note; negative if it lowered them."""
+    position_quantity: Quantity
+    """By how much the position changed: less than the quantity bought if the fee was taken out of it."""
+    other_fee: Money | None
+    """Fee in `other_currency`, which no other amount includes; null if there is none."""
+    other_currency: Annotated[str | None, Field(examples=["BNB"])]
+    """Currency of `other_fee`."""
     at: Timestamp
     """Time of execution."""
 
@@ -302,6 +308,9 @@ def trade_view(row: Row[Any]) -> TradeView:
         "price": row.price,
         "realised": row.realised + row.realised_low,
         "fees": row.fees + row.fees_low,
+        "position_quantity": row.quantity if row.position_quantity is None else row.position_quantity,
+        "other_fee": row.other_fee,
+        "other_currency": row.other_currency,
         "at": row.at,
     }
 

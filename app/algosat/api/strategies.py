@@ -194,7 +194,7 @@ def _reported(database: Database) -> Mapping[str, dict[str, Any]] | None:
 
 
 def _view(definition: Definition, reported: Mapping[str, dict[str, Any]] | None) -> StrategyView:
-    account = definition.account or services().desks.first.account
+    account = definition.account
     return {
         "name": definition.name,
         "account": account,

@@ -30,8 +30,8 @@ def list_all(chosen: Chosen) -> None:
         reported = status.statuses(connection, clock.now())
         for each in definitions.list_all(connection):
             state = status.status_of(each, reported)["state"]
-            latest, account = each.latest, each.account or desks.first.account
-            values = (each.name, latest.class_name, f"v{latest.version}", each.wanted, state, account)
+            latest = each.latest
+            values = (each.name, latest.class_name, f"v{latest.version}", each.wanted, state, each.account)
             click.echo("\t".join(values))
 
 
@@ -51,7 +51,7 @@ def show(chosen: Chosen, name: str) -> None:
         state = status.status_of(found, status.statuses(connection, clock.now()))
     shown = {
         "name": found.name,
-        "account": found.account or desks.first.account,
+        "account": found.account,
         "class": found.latest.class_name,
         "version": found.latest.version,
         "parameters": dict(found.latest.parameters),

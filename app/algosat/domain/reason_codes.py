@@ -46,6 +46,10 @@ class EngineCode(Code):
         "book_adjusted",
         "An admin, or the broker's statement of holdings, adjusted the position. This order records it.",
     )
+    EXCESS_EXTERNAL = (
+        "excess_external",
+        "An external order traded more than was held by hand. The strategy `external` holds the excess.",
+    )
     FILL_INFERRED = (
         "fill_inferred",
         "The broker reports the order filled, but not its trades: a fill is booked in their place.",

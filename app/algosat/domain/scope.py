@@ -7,9 +7,11 @@ from typing import Final
 
 # The names of the widest scope in stored rows and in the API. No strategy or account may have one of them.
 IN_HALTS: Final = "all"  # every account
-IN_LIMITS: Final = "account"  # the first account
+IN_LIMITS: Final = "account"  # in the API the account of the request, in stored rows `ORIGINAL_ACCOUNT`
 IN_BASELINES: Final = "*"  # the account of the row
 TOTAL: Final = "total"  # limits of all accounts in one currency together
+# The only account of releases that knew one: what their rows say without an account is about this one.
+ORIGINAL_ACCOUNT: Final = "paper"
 # The strategy under which orders and positions are booked that were opened outside Algosat. Only a request
 # that names it closes them.
 EXTERNAL: Final = "external"

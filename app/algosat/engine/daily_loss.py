@@ -58,9 +58,7 @@ class DailyLossWatch:
             breaches = [_breach(connection, desk, scope, day, book) for scope in scopes]
             breaches.append(_breach_together(connection, desk, day, book))
         for scope, reason in filter(None, breaches):
-            cause = Cause(_ACTOR, correlation.new())
-            wanted = desk.halt_scope if scope == ACCOUNT else scope
-            halts.halt_trading(desk, cause, reason, scope=wanted, flatten=desk.flattens_on_daily_loss)
+            _halt(desk, desk.halt_scope if scope == ACCOUNT else scope, reason)
         if exits:
             carry_out(desk, exits, day, book)
 
@@ -124,6 +122,20 @@ def _alert_old_prices(desk: Desk, prices: Mapping[str, date]) -> None:
         desk.writer.run(unit)
 
 
+def _halt(desk: Desk, scope: Scope, reason: str) -> None:
+    """Halt the scope. The halt of a P&L exit is replaced, and the exits that it sent are left alone."""
+    with desk.database.read() as connection:
+        is_halted = any(halt.scope == scope for halt in halts.all_in_force(connection))
+    halts.halt_trading(
+        desk,
+        Cause(_ACTOR, correlation.new()),
+        reason,
+        scope=scope,
+        cancel_orders=not is_halted,
+        flatten=desk.flattens_on_daily_loss and not is_halted,
+    )
+
+
 def _valuation(position: UnpricedPosition) -> str:
     """Return how a position without a current price is valued, for the alert."""
     if position.last is None:
@@ -153,8 +165,14 @@ def _breach_together(
 def _breach(
     connection: Connection, desk: Desk, scope: Scope, day: date, book: AccountBook
 ) -> tuple[Scope, str] | None:
-    """Return the scope to halt and the reason, or None if it is within its limit or halted already."""
-    if any(halt.covers(scope.strategy) for halt in halts.in_force(connection, desk.account)):
+    """Return the scope to halt and the reason, or None if it is within its limit or halted already.
+
+    The halt of a P&L exit ends with the day, and that of a limit does not: the first does not replace the
+    second.
+    """
+    found = [halt for halt in halts.in_force(connection, desk.account) if halt.covers(scope.strategy)]
+    passing = pnl_exits.halts_begun(connection) if found else set()
+    if any((halt.scope.strategy, halt.at) not in passing for halt in found):
         return None
     in_force = limits.in_force(connection, desk, (scope,))[scope]
     pnl = daily_pnl.daily_pnl(connection, desk, scope, day, book)

@@ -18,6 +18,7 @@ from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.decimals import ZERO, to_store_places
 from algosat.domain.instruments import Instrument, Quote
+from algosat.domain.scope import ORIGINAL_ACCOUNT
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.errors import BrokerError
 from algosat.monitoring import correlation
@@ -213,7 +214,7 @@ def _needed_symbols(connection: Connection, desk: Desk) -> frozenset[str]:
     watched = {
         symbol
         for row in connection.execute(_PARAMETERS_OF_RUNNING)
-        if row.account == account or (row.account is None and desk.is_first)
+        if (row.account or ORIGINAL_ACCOUNT) == account
         for symbol in row.parameters.get("symbols", ())
     }
     return frozenset(held | working | waiting | watched)

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
+from algosat.domain.scope import ORIGINAL_ACCOUNT
 from algosat.errors import NotFound
 from algosat.store import audit
 from algosat.store.audit import Cause
@@ -45,7 +46,7 @@ class Definition:
     failure: str | None  # why it was given up; the next start clears the reason
     changed_at: datetime
     changed_by: str
-    account: str | None = None  # on which it trades; None: defined by a release with one account
+    account: str  # on which it trades
 
     @property
     def name(self) -> str:
@@ -104,8 +105,9 @@ def version(connection: Connection, name: str, number: int) -> StrategyVersion:
 
 
 def account_of(connection: Connection, name: str) -> str | None:
-    """Return the account on which a strategy trades; None for the first one, and for an unknown strategy."""
-    return connection.execute(select(strategies.c.account).where(strategies.c.name == name)).scalar()
+    """Return the account on which a strategy trades; None if no such strategy is defined."""
+    row = connection.execute(select(strategies.c.account).where(strategies.c.name == name)).first()
+    return None if row is None else row.account or ORIGINAL_ACCOUNT
 
 
 def put(
@@ -169,7 +171,7 @@ def _read(connection: Connection, statement: Select[Any]) -> list[Definition]:
             failure=row.failure,
             changed_at=row.changed_at,
             changed_by=row.changed_by,
-            account=row.account,
+            account=row.account or ORIGINAL_ACCOUNT,
         )
         for row in connection.execute(statement)
     ]

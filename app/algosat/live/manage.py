@@ -32,7 +32,7 @@ def desk_of(desks: Desks, name: str) -> Desk:
 
 
 def desk_for(desks: Desks, name: str, account: str | None) -> Desk:
-    """Return the desk of an account; None: of the one on which the strategy trades, or of the first one.
+    """Return the desk of an account; None: of the strategy's, or of the first one for a new strategy.
 
     Raises NotFound for an account that is not configured.
     """
@@ -86,9 +86,9 @@ def _require_same_account(connection: Connection, desk: Desk, name: str) -> None
         account = definitions.find(connection, name).account
     except NotFound:
         return
-    if account == desk.account or (account is None and desk.is_first):
+    if account == desk.account:
         return
-    detail = f"strategy {name} trades on account {account or 'the first one'}: define another one"
+    detail = f"strategy {name} trades on account {account}: define another one"
     raise InvalidBody(detail, errors=[{"field": "account", "detail": detail}])
 
 

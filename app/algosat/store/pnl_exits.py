@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ _NAMES: Final = tuple(each.name for each in fields(PnlExit))
 _OF_ACCOUNT = Prepared(
     select(pnl_exits).where(pnl_exits.c.account == bindparam("account")).order_by(pnl_exits.c.strategy)
 )
+_HALTING = Prepared(
+    select(pnl_exits.c.strategy, pnl_exits.c.halted_at).where(pnl_exits.c.halted_at.is_not(None))
+)
 _ONE = Prepared(
     select(pnl_exits).where(
         pnl_exits.c.account == bindparam("account"), pnl_exits.c.strategy == bindparam("strategy")
@@ -26,6 +30,11 @@ _ONE = Prepared(
 def all_of(connection: Connection, account: str) -> list[PnlExit]:
     """Return the P&L exits of an account, by strategy."""
     return [_from(row) for row in _OF_ACCOUNT.all(connection, account=account)]
+
+
+def halts_begun(connection: Connection) -> set[tuple[str, datetime]]:
+    """Return strategy and time of the halts that P&L exits of all accounts began and the engine will lift."""
+    return {(row.strategy, row.halted_at) for row in _HALTING.each(connection)}
 
 
 def get(connection: Connection, account: str, strategy: str) -> PnlExit | None:

@@ -11,7 +11,18 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Table, and_, bindparam, select, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    select,
+    text,
+)
 
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, Quote
@@ -42,6 +53,14 @@ _ALL_WORKING = (
     .order_by(orders.c.seq)
 )
 _WORKING_OF = Prepared(_ALL_WORKING)
+_HOLDING = Prepared(
+    select(positions.c.account).where(
+        positions.c.strategy == bindparam("strategy"), positions.c.quantity != ZERO
+    )
+)
+_TRADING = Prepared(
+    select(orders.c.account).where(orders.c.strategy == bindparam("strategy"), text(WORKING_STATUS))
+)
 _WORKING_PLACED_BY = Prepared(_ALL_WORKING.where(orders.c.created_at <= bindparam("at")))
 _WORKING_REDUCE_ONLY = Prepared(_ALL_WORKING.where(orders.c.reduce_only))
 
@@ -165,6 +184,12 @@ def differences_page(
     if is_open is not None:
         statement = statement.where(book_differences.c.settled_at.is_(None) == is_open)
     return _page(connection, book_differences.c.seq, statement, limit, cursor, {})
+
+
+def accounts_of(connection: Connection, strategy: str) -> set[str]:
+    """Return the accounts on which a strategy has an open position or a working order."""
+    found = (*_HOLDING.each(connection, strategy=strategy), *_TRADING.each(connection, strategy=strategy))
+    return {row.account for row in found}
 
 
 def working(connection: Connection, account: str) -> list[Order]:

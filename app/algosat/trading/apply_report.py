@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, bindparam, select
 
+from algosat.domain.decimals import ZERO
 from algosat.domain.orders import LIVE, TERMINAL, Order, OrderEvent, OrderTerms, Trade, create
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.orders.report_events import ReportEvents, events_from, inferred_trade
@@ -24,7 +25,8 @@ from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders, trades
-from algosat.trading import daily_pnl
+from algosat.trading import book_entries, daily_pnl
+from algosat.trading.book_entries import BookEntry
 from algosat.trading.desk import Desk
 
 ACTOR = "engine"
@@ -83,6 +85,7 @@ def apply_report(
     outcome = _events_of(connection, desk, order, report, read_at, renumbers=renumbers)
     order, events = ledger.record_new(connection, order, outcome.events, cause, desk.books)
     daily_pnl.include_late_trades(connection, desk, order, events)
+    _move_excess(connection, desk, order, events, cause)
     return AppliedReport(
         order,
         cause,
@@ -249,6 +252,35 @@ def _strategy_of(connection: Connection, desk: Desk, terms: OrderTerms) -> str |
     """
     held = queries.held(connection, desk.account, "", terms.symbol, terms.product.value)
     return None if held * terms.side.sign < 0 else EXTERNAL
+
+
+def _move_excess(
+    connection: Connection, desk: Desk, order: Order, events: Iterable[OrderEvent], cause: Cause
+) -> None:
+    """Move to `external` what an external order has traded beyond the position held by hand.
+
+    An exit of the excess would trade what the broker does not hold.
+    """
+    traded = [event.trade for event in events if event.trade is not None]
+    moved = sum((trade.quantity for trade in traded), ZERO)
+    if not order.external or order.terms.strategy is not None or moved <= 0:
+        return
+    terms = order.terms
+    held = queries.held(connection, desk.account, "", terms.symbol, terms.product.value)
+    excess = terms.side.sign * min(max(terms.side.sign * held, ZERO), moved)
+    for strategy, quantity in (("", -excess), (EXTERNAL, excess)) if excess else ():
+        entry = BookEntry(
+            strategy=strategy,
+            symbol=terms.symbol,
+            product=terms.product,
+            quantity=quantity,
+            price=traded[-1].price,
+            at=traded[-1].at,
+            code=EngineCode.EXCESS_EXTERNAL,
+            reason=f"excess of order {order.id} over the position held by hand",
+        )
+        moved_order, booked = book_entries.book(connection, desk, entry, cause, trade_prefix="excess")
+        daily_pnl.include_late_trades(connection, desk, moved_order, booked)
 
 
 def _free_id(connection: Connection, desk: Desk, report: OrderReport) -> str:

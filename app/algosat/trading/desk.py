@@ -24,7 +24,7 @@ from algosat.domain.market_phases import Sessions
 from algosat.domain.orders import Order, Product, Trade
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk.limits import Limits
-from algosat.domain.scope import ACCOUNT, IN_LIMITS, Scope
+from algosat.domain.scope import ACCOUNT, IN_LIMITS, ORIGINAL_ACCOUNT, Scope
 from algosat.domain.trade_fees import ChargedFill, charged_fill
 from algosat.errors import CalendarUnknown, FeesUnknown, NotFound
 from algosat.resilience.error_log import ErrorLog
@@ -37,7 +37,7 @@ from algosat.store.writer import Writer
 from algosat.trading import live_calendar
 from algosat.trading.order_observer import OrderObserver
 
-_ON_NO_NOTE: Final = (EngineCode.EXPIRY_SETTLED, EngineCode.BOOK_ADJUSTED)
+_ON_NO_NOTE: Final = (EngineCode.EXPIRY_SETTLED, EngineCode.BOOK_ADJUSTED, EngineCode.EXCESS_EXTERNAL)
 
 _log = structlog.get_logger(__name__)
 
@@ -79,7 +79,8 @@ class Desk:
     @property
     def limits_scope(self) -> str:
         """The name of the scope of this account's limits."""
-        return IN_LIMITS if self.is_first else Scope(account=self.account).name(IN_LIMITS)
+        is_original = self.account == ORIGINAL_ACCOUNT
+        return IN_LIMITS if is_original else Scope(account=self.account).name(IN_LIMITS)
 
     @property
     def mode(self) -> Mode:

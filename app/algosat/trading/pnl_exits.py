@@ -21,7 +21,7 @@ from algosat.domain.pnl_exits import PnlExit, PnlOutcome
 from algosat.domain.scope import Scope
 from algosat.errors import InvalidBody, NotFound
 from algosat.monitoring import correlation
-from algosat.store import audit
+from algosat.store import audit, queries
 from algosat.store import pnl_exits as rows
 from algosat.store.audit import STRATEGY, Cause
 from algosat.trading import account_book, alerts, close, close_records, daily_pnl, halts
@@ -221,7 +221,16 @@ def _halt_of(connection: Connection, strategy: str) -> Halt | None:
 
 
 def _is_flat(connection: Connection, desk: Desk, strategy: str) -> bool:
-    """Return whether the strategy holds nothing, has no working order, and no close of it is under way."""
+    """Return whether the strategy holds nothing, has no working order, and no close of it is under way.
+
+    The halt is one of all accounts, so this holds for each of them.
+    """
+    accounts = {desk.account, *queries.accounts_of(connection, strategy)}
+    desks = [replace(desk, account=account) for account in accounts]
+    return all(_is_flat_on_account(connection, each, strategy) for each in desks)
+
+
+def _is_flat_on_account(connection: Connection, desk: Desk, strategy: str) -> bool:
     lines = (line for each in close_records.unfinished(connection, desk.account) for line in each.lines)
     is_being_closed = any(line.strategy == strategy and not line.is_finished for line in lines)
     return not is_being_closed and not close.uncovered(connection, desk, PositionFilter(strategy=strategy))

@@ -22,7 +22,7 @@ from algosat.errors import InvalidBody, NotFound
 from algosat.store import audit, queries
 from algosat.store import pnl_exits as rows
 from algosat.store.audit import Cause
-from algosat.trading import halts, pnl_exits
+from algosat.trading import halts, limits, pnl_exits
 from algosat.trading.desk import Desk
 from tests.app.desks import (
     CAUSE,
@@ -34,6 +34,7 @@ from tests.app.desks import (
     open_alerts,
     open_desk,
     order_now,
+    other_account,
     set_prices,
 )
 from tests.app.fakes import FakeClock
@@ -122,6 +123,51 @@ def test_halt_is_lifted_on_a_later_day_once_nothing_is_held(desk: Desk, clock: F
     assert halted(desk) == []
     assert buy(desk, "1", limit="96", strategy="trend").code is None
     assert known(desk).halted_at is None
+
+
+def test_halt_stays_until_the_strategy_is_flat_on_every_account(desk: Desk, clock: FakeClock) -> None:
+    other = other_account(desk)
+    set_exit(desk)
+    held = hold(other, "10", strategy="trend")
+    check(desk, "96")
+    (sent,) = exits(desk)
+    advance(desk, sent, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="100", at="96")
+    clock.forward(days=3)
+    for _ in range(2):
+        auto_close.follow_closes(desk)
+        check(desk, "96")
+    assert len(halted(desk)) == 1
+    auto_close.flatten_halted(other)
+    set_prices(other)
+    (sent,) = exits(other)
+    advance(other, sent, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="10", at="96")
+    auto_close.follow_closes(other)
+    check(desk, "96")
+    assert halted(desk) == []
+    assert held.terms.account == other.account
+
+
+def test_loss_limit_of_the_strategy_replaces_the_halt_that_ends_with_the_day(
+    desk: Desk, clock: FakeClock
+) -> None:
+    set_exit(desk)
+    limits.change(desk, Scope("trend"), {"max_daily_loss": "600"}, CAUSE)
+    check(desk, "96")
+    assert halted(desk)[0].reason.endswith("the loss limit is 300")
+    clock.forward(seconds=1)
+    check(desk, "93")
+    (halt,) = halted(desk)
+    assert halt.flatten
+    assert halt.reason.endswith("today; the limit is 600")
+    check(desk, "92")
+    assert halted(desk) == [halt]
+    (sent,) = exits(desk)
+    advance(desk, sent, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="100", at="92")
+    clock.forward(days=3)
+    for _ in range(2):
+        auto_close.follow_closes(desk)
+        check(desk, "96")
+    assert halted(desk) == [halt]
 
 
 def test_new_day_counts_from_its_own_baseline(desk: Desk, clock: FakeClock) -> None:

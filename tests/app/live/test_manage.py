@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from algosat.config.settings import Settings
 from algosat.errors import InvalidBody, NotFound
@@ -10,8 +11,10 @@ from algosat.live import definitions, manage
 from algosat.live.definitions import Definition, Wanted
 from algosat.store import audit
 from algosat.store.audit import Cause
+from algosat.store.tables import strategies
 from algosat.store.wakeup.unix_socket import SocketListener
-from algosat.trading.desk import Desk
+from algosat.trading.desk import Desk, Desks
+from tests.app.desks import other_account
 from tests.app.events import PATIENCE
 
 CAUSE = Cause("anna", "correlation-1")
@@ -86,6 +89,20 @@ def test_giving_up_an_earlier_start_does_not_stop_the_present_one(desk: Desk) ->
 def test_reserved_or_malformed_name_is_refused(desk: Desk, name: str) -> None:
     with pytest.raises(InvalidBody, match="cannot be called"):
         manage.define(desk, name, "moving-average-crossover", GOOD, CAUSE)
+
+
+def test_strategy_of_a_release_with_one_account_trades_on_the_account_paper(desk: Desk) -> None:
+    define(desk)
+    desk.writer.run(lambda connection: connection.execute(update(strategies).values(account=None)))
+    desks = Desks(other_account(desk), desk)
+    assert manage.desk_of(desks, "trend") is desk
+    assert manage.desk_for(desks, "trend", None) is desk
+    assert manage.desk_for(desks, "new", None) is desks.first
+    with desk.database.read() as connection:
+        assert definitions.find(connection, "trend").account == desk.account
+    assert define(desk).latest.version == 2
+    with pytest.raises(InvalidBody, match="trades on account paper"):
+        define(desks.first)
 
 
 def test_unlisted_symbol_is_refused_and_nothing_is_defined(desk: Desk) -> None:

@@ -18,7 +18,7 @@ from tests.app.live.fake_child import Children
 from tests.app.strategies.fakes import MORNING
 
 VERSION = StrategyVersion("trend", 1, "scripted", {"memory_mb": 512}, MORNING, "anna")
-RUNNING = Definition(VERSION, Wanted.RUNNING, 1, None, MORNING, "anna")
+RUNNING = Definition(VERSION, Wanted.RUNNING, 1, None, MORNING, "anna", "paper")
 STOPPED = replace(RUNNING, wanted=Wanted.STOPPED)
 
 

@@ -117,6 +117,13 @@ def test_limits_of_an_account_are_its_own(desks: Desks) -> None:
         assert limits.scopes(connection) == [ACCOUNT]
 
 
+def test_limits_stay_with_their_account_when_the_accounts_are_listed_in_another_order(desks: Desks) -> None:
+    first, second = desks
+    limits.change(first, ACCOUNT, {"max_order_quantity": 2}, CAUSE)
+    first, second = replace(first, is_first=False), replace(second, is_first=True)
+    assert (denied(first, "3"), denied(second, "3")) == (DenialCode.ORDER_QUANTITY, None)
+
+
 def test_positions_and_funds_of_accounts_are_apart(desks: Desks) -> None:
     first, second = desks
     hold(second, "7")

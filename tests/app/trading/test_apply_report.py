@@ -4,13 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from algosat.domain.orders import Order, Status, Trade
+from algosat.domain.orders import EventKind, Order, Product, Side, Status, Trade
 from algosat.domain.orders.report import OrderReport
+from algosat.domain.scope import EXTERNAL
 from algosat.store import audit, queries
 from algosat.store.verify.verify import verify
 from algosat.trading.apply_report import AppliedReport, apply_report, changes_anything
 from algosat.trading.desk import Desk
-from tests.app.desks import SHARE, accepted, buy, order_now
+from tests.app.desks import SHARE, accepted, advance, buy, hold, order_now, sell
 from tests.app.fake_exchange import external_report
 from tests.app.fakes import FakeClock
 
@@ -51,6 +52,54 @@ def test_external_order_is_imported_once_and_its_fills_count(desk: Desk) -> None
         assert verify(connection).clean
     assert (position.symbol, position.quantity) == (SHARE, Decimal(10))
     assert kinds.count("broker.order_imported") == 1
+
+
+def sold_outside(desk: Desk, quantity: str, *filled: str) -> OrderReport:
+    trades = [replace(trade(desk, number, each), id=f"S{number}") for number, each in enumerate(filled)]
+    done = sum((each.quantity for each in trades), Decimal(0)) == Decimal(quantity)
+    report = external_report("B90", *trades, status=Status.FILLED if done else Status.OPEN)
+    return replace(report, terms=replace(report.terms, side=Side.SELL, quantity=Decimal(quantity)))
+
+
+def positions_of(desk: Desk) -> dict[str, Decimal]:
+    with desk.database.read() as connection:
+        assert verify(connection).findings == []
+        return {each.strategy: each.quantity for each in queries.open_positions(connection, desk.account)}
+
+
+def test_sale_outside_of_more_than_is_held_by_hand_leaves_the_excess_to_external(desk: Desk) -> None:
+    hold(desk, "10")
+    with desk.database.read() as connection:
+        before = queries.balance(connection, desk.account)
+    applied(desk, sold_outside(desk, "17", "8"))
+    assert positions_of(desk) == {"": Decimal(2)}
+    for _ in range(2):
+        applied(desk, sold_outside(desk, "17", "8", "6"))
+    assert positions_of(desk) == {EXTERNAL: Decimal(-4)}
+    applied(desk, sold_outside(desk, "17", "8", "6", "3"))
+    assert positions_of(desk) == {EXTERNAL: Decimal(-7)}
+    with desk.database.read() as connection:
+        after = queries.balance(connection, desk.account)
+        page = queries.orders_page(connection, limit=9, code="excess_external")
+    assert before is not None
+    assert after is not None
+    assert after.realised == before.realised
+    assert len(page.rows) == 4
+
+
+def test_excess_of_a_sale_outside_reduces_what_external_holds(desk: Desk) -> None:
+    hold(desk, "10")
+    applied(desk, external_report("B77", trade(desk), status=Status.FILLED))
+    assert positions_of(desk) == {"": Decimal(10), EXTERNAL: Decimal(10)}
+    applied(desk, sold_outside(desk, "20", "20"))
+    assert positions_of(desk) == {}
+
+
+def test_own_order_beyond_the_position_moves_nothing(desk: Desk) -> None:
+    hold(desk, "10", product=Product.INTRADAY)
+    sold = sell(desk, "15", product=Product.INTRADAY)
+    advance(desk, sold, EventKind.SUBMITTING, EventKind.ACCEPTED, fill="15")
+    assert positions_of(desk) == {"": Decimal(-5)}
 
 
 def test_order_with_an_unknown_tag_is_external(desk: Desk) -> None:

@@ -91,6 +91,7 @@ def _result(outcome: SimulationOutcome, trips: Sequence[RoundTrip]) -> dict[str,
         "realised": money(ledger.realised),
         "unrealised": money(ledger.unrealised(outcome.quotes)),
         "fees": {"total": money(ledger.fees), **_charges(outcome)},
+        "other_fees": {name: plain(amount) for name, amount in sorted(ledger.other_fees.items())},
         "drawdown": _drawdown(outcome),
         "exposure": {
             "mean": money(curve.mean_exposure()),

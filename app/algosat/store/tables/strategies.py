@@ -18,7 +18,7 @@ strategies = Table(
     Column("failure", Text),  # why it is no longer restarted; cleared by the next start
     Column("changed_at", UtcTime, nullable=False),
     Column("changed_by", String(128), nullable=False),
-    Column("account", String(64)),  # on which it trades; NULL: on the first one
+    Column("account", String(64)),  # on which it trades; NULL: on the original one, see `domain.scope`
 )
 
 strategy_versions = Table(
