@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -11,10 +12,10 @@ import httpx
 import yaml
 
 from tools import locks, shell
-from tools.containers import free_port
 from tools.paths import LOCAL, VENV_BIN
 from tools.playbook import play
 from tools.say import Trouble, finish, note, step
+from tools.sockets import listen, passing, port_of
 
 HOME = LOCAL / "serve"
 CONFIGURATION = HOME / "etc"
@@ -40,7 +41,12 @@ def main() -> None:
 
 
 def _serve() -> None:
-    port = free_port(PREFERRED_PORT)
+    with listen(PREFERRED_PORT) as listener:  # only our own API can answer on it
+        _serve_on(listener)
+
+
+def _serve_on(listener: socket.socket) -> None:
+    port = port_of(listener)
     with step("writing settings and the store below .local/serve"):
         given = _secrets()
         _write_settings(port, given)
@@ -48,7 +54,7 @@ def _serve() -> None:
     with _Children() as children:
         children.start("engine", "engine", "run")
         children.start("strategies", "strategy", "supervise")
-        children.start("api", "serve")
+        children.start("api", "serve", listener=listener)
         children.wait_for(f"http://127.0.0.1:{port}/health/ready")
         _say_where(port, given["vault_algosat_admin_password"])
         with suppress(KeyboardInterrupt):
@@ -121,10 +127,14 @@ class _Children:
                 note(f"{name} did not stop within {STOP_SECONDS} s and was killed")
                 process.kill()
 
-    def start(self, name: str, *arguments: str) -> None:
+    def start(self, name: str, *arguments: str, listener: socket.socket | None = None) -> None:
         # In a new session: Ctrl-C reaches only this process, which then stops the others in order.
         command = [ALGOSAT, "--config-dir", str(CONFIGURATION), *arguments]
-        self._processes[name] = subprocess.Popen(command, start_new_session=True)
+        self._processes[name] = (
+            subprocess.Popen(command, start_new_session=True)
+            if listener is None
+            else subprocess.Popen(passing(command), start_new_session=True, stdin=listener.fileno())
+        )
 
     def wait_for(self, url: str) -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tests.app.client import PASSWORD
 from tests.app.events import PATIENCE
-
-PASS_SOCKET: Final = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
+from tools.sockets import listen, passing, port_of
 
 
 @dataclass
@@ -61,14 +60,14 @@ class Running:
 @contextmanager
 def serving(directory: Path, **environment: str) -> Iterator[Running]:
     """Run `algosat serve` with the configuration in a directory."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen(0) as listener:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", PASS_SOCKET, "sh", sys.executable, "-m", "algosat", "serve"],
+            passing([sys.executable, "-m", "algosat", "serve"]),
             stdin=listener.fileno(),
             stdout=subprocess.DEVNULL,
             env={**os.environ, "ALGOSAT_CONFIG_DIR": str(directory), **environment},
         )
-        running = Running(process, listener.getsockname()[1])
+        running = Running(process, port_of(listener))
         try:
             assert running.ask("GET", "/health/live")[0] == 200  # queued until the server is up
             yield running

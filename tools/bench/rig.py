@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import yaml
 
 from algosat.store.tables import WORKING_STATUS
@@ -71,6 +72,15 @@ class Process:
     def pid(self) -> int:
         return self._popen.pid
 
+    def listens_on(self, port: int) -> bool:
+        """Return whether the process or a child of it listens on the port."""
+        own = psutil.Process(self.pid)
+        return any(
+            used.status == psutil.CONN_LISTEN and used.laddr.port == port
+            for process in (own, *own.children(recursive=True))
+            for used in process.net_connections("tcp")
+        )
+
     def require_alive(self) -> None:
         if self._popen.poll() is not None:
             tail = "\n".join(self._log.read_text().splitlines()[-20:])
@@ -117,6 +127,8 @@ class Rig:
             if time.monotonic() > deadline:
                 raise SystemExit(f"{path} of {process.name} is not answered after {_READY_SECONDS:g} s")
             time.sleep(_LOOK)
+        if not process.listens_on(port):
+            raise SystemExit(f"another program answers on port {port}, not {process.name}: stop that program")
 
     def await_sent(self) -> None:
         """Wait until the engine has sent every order."""
