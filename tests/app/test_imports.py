@@ -66,7 +66,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
         *("config", "errors", "clock"),
     },
     "cli": {
-        *("app", "api", "engine", "live", "backtest", "trading", "strategies", "security", "brokers"),
+        *("app", "host", "api", "engine", "live", "backtest", "trading", "strategies", "security", "brokers"),
         *("store", "monitoring", "config", "domain", "errors", "clock", "systemd"),
     },
     "__main__": {"cli"},

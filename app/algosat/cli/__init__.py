@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     "credentials": "credentials",
     "db": "database",
     "engine": "engine",
+    "host": "host",
+    "logs": "logs",
     "risk": "risk",
     "serve": "serve",
     "store": "store",

@@ -62,6 +62,8 @@ def test_every_command_has_help() -> None:
         ["close"],
         ["credentials"],
         ["engine"],
+        ["host"],
+        ["logs"],
         ["serve"],
     ):
         result = CliRunner().invoke(cli, [*arguments, "--help"])
