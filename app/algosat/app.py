@@ -43,6 +43,7 @@ from algosat.store.prepared import Prepared
 from algosat.store.wakeup import backend
 from algosat.store.writer import Writer
 from algosat.trading import desk
+from algosat.trading.emergency_merge import merge_first
 from algosat.trading.engine_requests import EngineRequests
 
 
@@ -85,6 +86,7 @@ def create_app(
     sampler = Sampler.of(settings.algosat.runtime_directory, settings.algosat.data_directory)
     health = Health(all_checks(directory, live, database, writer, limiter, sampler.history, clock.now))
     desks = desk.build_all(settings, database, writer, notifier)
+    merge_first(desks)
 
     app.extensions[NAME] = Services(
         live=live,

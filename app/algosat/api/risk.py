@@ -37,7 +37,7 @@ def show_risk(query: OfAccount) -> RiskView:
     """Show the limits of account and strategies, their usage, and halts"""
     desk = desk_of(query.account)
     with services().database.read() as connection:
-        in_force = halts.all_in_force(connection)
+        in_force = _halts(connection, desk)
         effective = limits.in_force(connection, desk, tuple(limits.scopes(connection)))
         used = _usage(connection, desk)
     return {
@@ -104,7 +104,7 @@ def resume_trading(body: ResumeBody) -> Resumption:
     desk, *others = services().desks.in_scope(scope)
     lifted = halts.resume_trading(desk, cause(), scope=scope, others=others)
     with services().database.read() as connection:
-        in_force = halts.all_in_force(connection)
+        in_force = _halts(connection, desk)
     return {"was_halted": lifted, "halted": _is_halted(in_force)}
 
 
@@ -126,6 +126,11 @@ def _usage(connection: Connection, desk: Desk) -> UsageView:
         "day_result": day_result,
         "unpriced_symbols": sorted(seen.unpriced),
     }
+
+
+def _halts(connection: Connection, desk: Desk) -> list[Halt]:
+    """Return the halts in force, and those that the store has not taken yet."""
+    return [*halts.all_in_force(connection), *halts.recorded(connection, desk)]
 
 
 def _is_halted(in_force: list[Halt]) -> bool:

@@ -87,6 +87,7 @@ class Chosen:
     def desks(self) -> Iterator[Desks]:
         from algosat.store.wakeup import backend
         from algosat.trading import desk
+        from algosat.trading.emergency_merge import merge_first
 
         settings = self.settings()
         with (
@@ -94,6 +95,7 @@ class Chosen:
             closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
         ):
             desks = desk.build_all(settings, database, writer, notifier)
+            merge_first(desks)
             try:
                 yield desks
             finally:

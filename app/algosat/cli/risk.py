@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from algosat.cli.base import Chosen, operator, with_account, with_directory
 
+if TYPE_CHECKING:
+    from algosat.domain.scope import Scope
+
 _MOST: Final = 10_000_000_000
+_RECORDED: Final = (
+    "halted: recorded in the emergency journal, because the store refuses writes; the engine cancels orders "
+    "at their brokers, and the halt holds when the store is back"
+)
 
 
 @click.group()
@@ -26,22 +33,45 @@ def command() -> None:
 @click.pass_obj
 def halt(chosen: Chosen, reason: str, cancel: bool, flatten: bool, scope: str) -> None:
     """Deny new orders, except reduce-only ones, and cancel working orders."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from algosat.domain.scope import IN_HALTS, Scope
+    from algosat.errors import StoreBusy, StoreDamaged
     from algosat.trading import halts
 
-    covered = Scope.named(scope, IN_HALTS)
-    with chosen.desks() as desks:
-        desk, *others = desks.in_scope(covered)
-        halts.halt_trading(
-            desk,
-            operator(),
-            reason,
-            scope=covered,
-            others=others,
-            cancel_orders=cancel,
-            flatten=flatten,
-        )
-    click.echo("halted")
+    covered, is_recorded = Scope.named(scope, IN_HALTS), False
+    try:
+        with chosen.desks() as desks:
+            desk, *others = desks.in_scope(covered)
+            halts.halt_trading(
+                desk,
+                operator(),
+                reason,
+                scope=covered,
+                others=others,
+                cancel_orders=cancel,
+                flatten=flatten,
+            )
+            with desk.database.read() as connection:
+                is_recorded = bool(halts.recorded(connection, desk))
+    except (StoreBusy, StoreDamaged, SQLAlchemyError):  # the store cannot even be read
+        _record_halt(chosen, covered, reason, cancel=cancel, flatten=flatten)
+        is_recorded = True
+    click.echo("halted" if not is_recorded else _RECORDED)
+
+
+def _record_halt(chosen: Chosen, scope: Scope, reason: str, *, cancel: bool, flatten: bool) -> None:
+    """Record a halt in the emergency journal. Raises StoreBusy, and NotFound for an unknown account."""
+    from algosat.clock import now
+    from algosat.errors import NotFound
+    from algosat.store.emergency_journal import EmergencyJournal
+    from algosat.trading import halts
+
+    algosat = chosen.settings().algosat
+    if scope.account is not None and scope.account not in {each.name for each in algosat.accounts}:
+        raise NotFound(f"no account {scope.account!r} is known")
+    journal = EmergencyJournal(algosat.data_directory, algosat.runtime_directory)
+    halts.record(journal, scope, now(), operator(), reason, cancel=cancel, flatten=flatten)
 
 
 @command.command()
@@ -68,8 +98,8 @@ def status(chosen: Chosen) -> None:
     from algosat.domain.scope import ACCOUNT, IN_HALTS
     from algosat.trading import halts
 
-    with chosen.writer() as (database, _), database.read() as connection:
-        in_force = halts.all_in_force(connection)
+    with chosen.desks() as desks, desks.first.database.read() as connection:
+        in_force = [*halts.all_in_force(connection), *halts.recorded(connection, desks.first)]
     click.echo("halted" if any(each.scope == ACCOUNT for each in in_force) else "trading")
     for each in in_force:
         click.echo(f"{each.scope.name(IN_HALTS)}\t{each.at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.reason}")

@@ -205,6 +205,12 @@ class AlertKind(StrEnum):
         Severity.ERROR,
         "A program keeps a read transaction of the store open, so that the store grows with each write.",
     )
+    STORE_EMERGENCY = (
+        "store.emergency",
+        Severity.ERROR,
+        "The store had refused a halt or cancel, which was recorded in the emergency journal and merged.",
+        False,
+    )
     ENGINE_AWAY = (
         "engine.away",
         Severity.ERROR,

@@ -12,6 +12,7 @@ from algosat.config import settings
 from algosat.engine.book_check import BookCheck
 from algosat.engine.broker_requests import BrokerRequests
 from algosat.engine.budget import Budget, quotas_of
+from algosat.engine.emergency_cancels import EmergencyCancels
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender, PendingRequests
 from algosat.engine.quotes import FeedWatch, InstrumentList, QuoteBoard
@@ -42,6 +43,7 @@ class Components:
     book_check: BookCheck
     duties: PeriodicDuties
     sweeper: Sweeper
+    emergency_cancels: EmergencyCancels
     requests: BrokerRequests
     workers: tuple[Workers, ...]
     fence: Fence  # raises NotLeading unless this engine leads
@@ -125,6 +127,7 @@ def assemble(
         book_check=BookCheck(desk, guarded_broker, reconciler),
         duties=PeriodicDuties(desk, guarded_broker, report_processor),
         sweeper=Sweeper(desk),
+        emergency_cancels=EmergencyCancels(desk, cancel_modify, budget, cancel_workers),
         requests=BrokerRequests(desk, guarded_broker, encryption, request_workers, fence),
         workers=(order_workers, cancel_workers, request_workers),
         fence=fence,

@@ -32,6 +32,7 @@ from algosat.systemd import notify
 
 _FIRST_WAIT: Final = 0.01  # seconds
 _DUTIES_EVERY: Final = 0.1  # seconds
+_EMERGENCY_EVERY: Final = 0.25  # seconds
 _CONNECT_SECONDS: Final = 2.0  # for all brokers, before the engine says that it leads
 _CONNECT_EVERY: Final = 5.0  # seconds between attempts to start a broker
 _SILENT_AFTER: Final = timedelta(seconds=15)  # without a write, the watchdog is not notified any more
@@ -93,6 +94,7 @@ class Lane:
             "router": self._run_router,
             "duties": self._run_duties,
             "broker": self._run_broker,
+            "emergency": self._run_emergency,
         }
         self._threads = [
             threading.Thread(target=self._run, args=(work,), name=f"{name} {self.account}", daemon=True)
@@ -169,6 +171,11 @@ class Lane:
                 self._attempt("feeds", components.feeds.step)
             self._attempt("duties", lambda: components.duties.step(components.reconciler.read_at))
             self._attempt("sweep", components.sweeper.step)
+
+    def _run_emergency(self) -> None:
+        # A thread of its own: while the store refuses writes, the others wait for it.
+        while not self._stopping.wait(_EMERGENCY_EVERY):
+            self._attempt("emergency", self._components.emergency_cancels.step)
 
     def _attempt(self, name: str, step: Callable[[], T]) -> T | None:
         return self._stopping.attempt(name, step, account=self.account)

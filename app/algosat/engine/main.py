@@ -12,7 +12,7 @@ import structlog
 
 from algosat.brokers.registry import configured_broker
 from algosat.config.live import LiveSettings, Read
-from algosat.config.settings import Settings
+from algosat.config.settings import AlgosatFile, Settings
 from algosat.domain.machine import APPLICATION, Machine, StoreState
 from algosat.engine import workers
 from algosat.engine.assembly import assemble
@@ -23,6 +23,7 @@ from algosat.monitoring import correlation, logs
 from algosat.store import machines, overrides, schema_version
 from algosat.store.audit import Cause
 from algosat.store.database import STATEMENT_SECONDS, Database
+from algosat.store.emergency_journal import EmergencyJournal
 from algosat.store.encryption import Encryption
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
 from algosat.store.wakeup import backend, channels
@@ -31,6 +32,7 @@ from algosat.systemd import call_on_reload, machine_id, notify, stop_on_signals
 from algosat.trading import desk as desks
 from algosat.trading import store_owner
 from algosat.trading.desk import Desks
+from algosat.trading.emergency_merge import merge_first
 
 _STANDBY_SECONDS: Final = 0.5  # between attempts to take the leader lock
 _LONGEST_NAME: Final = 64  # characters of a host name
@@ -87,23 +89,26 @@ def _run_engine(
 ) -> None:
     """Lead as soon as the store belongs to this machine."""
     machine = this_machine(settings)
-    _keep_reserve(database, settings.algosat.database.reserve_megabytes)
+    _prepare_for_a_full_disk(settings.algosat, database)
     with (
         closing(Writer(database)) as writer,
         closing(backend.notifier(database, settings.algosat.runtime_directory)) as notifier,
     ):
         all_desks = desks.build_all(settings, database, writer, notifier)
+        merge_first(all_desks)
         with closing(all_desks.first.errors):
             if machine is None or _await_ownership(all_desks, machine, leader_lock, stopping):
                 _lead(settings, all_desks, machine, live, leader_lock, stopping)
 
 
-def _keep_reserve(database: Database, megabytes: int) -> None:
-    if database.reserve is not None:
-        try:
-            database.reserve.keep(megabytes)
-        except OSError as error:
-            _log.warning("disk_reserve_failed", reason=error.strerror)
+def _prepare_for_a_full_disk(algosat: AlgosatFile, database: Database) -> None:
+    """Allocate the emergency journal and the disk reserve."""
+    try:
+        EmergencyJournal(algosat.data_directory, algosat.runtime_directory).allocate()
+        if database.reserve is not None:
+            database.reserve.keep(algosat.database.reserve_megabytes)
+    except OSError as error:
+        _log.warning("disk_reserve_failed", reason=error.strerror)
 
 
 def this_machine(settings: Settings) -> Machine | None:

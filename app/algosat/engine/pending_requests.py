@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection, bindparam, select
 
 from algosat.brokers.base import Ack, CallKind
 from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
-from algosat.domain.orders import LIVE, EventKind, Order, OrderChange, PendingRequest, Status
+from algosat.domain.orders import LIVE, TERMINAL, EventKind, Order, OrderChange, PendingRequest, Status
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.budget import Budget
@@ -39,6 +40,8 @@ from algosat.store.tables import orders
 from algosat.trading import alerts, halts
 from algosat.trading.cancel import NOT_IN_BROKERS_BOOK
 from algosat.trading.desk import Desk
+
+_log = structlog.get_logger(__name__)
 
 _KINDS: Final = {
     PendingRequest.PENDING_CANCEL: CallKind.CANCEL,
@@ -196,6 +199,21 @@ class CancelModifySender:
         except BrokerError:
             return  # the next reading of the order book finds the ghost again
 
+    def cancel_unrecorded(self, order: Order) -> bool:
+        """Cancel an order while the store takes no writes: the order book tells the outcome afterwards.
+
+        Returns whether the broker has said that the order no longer works.
+        """
+        try:
+            answer = self._broker.cancel(order)
+        except BrokerOrderGone:
+            return True
+        except BrokerError as error:
+            _log.error("emergency_cancel_failed", order=order.id, reason=error.detail)
+            return False
+        _log.critical("emergency_cancel_sent", order=order.id)
+        return isinstance(answer, OrderReport) and answer.status in TERMINAL
+
     def _cancel(self, order: Order, *, only_reads: bool) -> bool:
         if only_reads:
             self._refresh(order)
@@ -268,7 +286,7 @@ class CancelModifySender:
         if order.terms.reduce_only:
             return ""
         with self._desk.database.read() as connection:
-            return "; ".join(halts.reasons(connection, order.terms.account, order.terms.strategy))
+            return "; ".join(halts.reasons(connection, self._desk, order.terms.strategy))
 
     def _refresh(self, order: Order) -> bool:
         """Apply what the broker says about the order now. Return whether the broker certainly lacks it."""

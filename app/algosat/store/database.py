@@ -17,10 +17,12 @@ from algosat.errors import ConfigurationError
 from algosat.store.disk_reserve import DiskReserve
 from algosat.store.prepared import Prepared
 
+_BUSY_WAIT: Final = 5000  # milliseconds
+_DEFAULTS: Final[dict[str, str | int]] = {"synchronous": "FULL", "busy_timeout": _BUSY_WAIT}
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # an acknowledged order survives a power cut
-    "PRAGMA busy_timeout = 5000",
+    f"PRAGMA busy_timeout = {_BUSY_WAIT}",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16000",
@@ -103,10 +105,12 @@ class Database:
             self._reading.append(connection)
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True, wait: int = _BUSY_WAIT) -> Iterator[Connection]:
         """Open a write transaction. The caller must hold the write lock.
 
-        With `durable=False` the commit does not wait for the disk.
+        Args:
+            durable: Whether the commit waits for the disk.
+            wait: Milliseconds to wait for SQLite's lock, which another program may have.
         """
         if not self.is_sqlite:
             with self.engine.begin() as connection:
@@ -116,7 +120,8 @@ class Database:
             return
         if self._writing is None:
             self._writing = self.engine.connect().execution_options(writes=True)
-        _set_synchronous(self._writing, "FULL" if durable else "NORMAL")
+        _set(self._writing, "synchronous", "FULL" if durable else "NORMAL")
+        _set(self._writing, "busy_timeout", wait)
         try:
             with self._writing.begin():
                 yield self._writing
@@ -174,11 +179,11 @@ def _begin(connection: Connection) -> None:
     (_BEGIN_TO_WRITE if writes else _BEGIN).run(connection, {})
 
 
-def _set_synchronous(connection: Connection, mode: str) -> None:
-    """Set the synchronous mode of the next transaction. SQLite ignores the pragma inside a transaction."""
-    if connection.info.get("synchronous", "FULL") != mode:
-        _driver(connection).execute(f"PRAGMA synchronous = {mode}")
-        connection.info["synchronous"] = mode
+def _set(connection: Connection, pragma: str, value: str | int) -> None:
+    """Set a pragma for the next transaction. SQLite ignores some of them inside a transaction."""
+    if connection.info.get(pragma, _DEFAULTS[pragma]) != value:
+        _driver(connection).execute(f"PRAGMA {pragma} = {value}")
+        connection.info[pragma] = value
 
 
 def _driver(connection: Connection) -> Any:

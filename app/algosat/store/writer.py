@@ -14,6 +14,9 @@ store it, and no other write comes in between.
 
 A unit may run twice or be rolled back, so it must not count or log. `after_commit` names what to do then.
 
+What the store must hold before anything else, such as a halt that it refused to take, is written by
+`run_first`, at the beginning of each transaction.
+
 While the store takes no writes, the callers of a web worker must not all wait for it. After a moment each
 needs a place to wait at (`places`); without one it is refused at once with Overloaded.
 """
@@ -26,9 +29,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from algosat.errors import Overloaded, StoreBusy, StoreFull
 from algosat.store.database import Database
@@ -45,6 +49,7 @@ Places = Callable[[], Leave | None]  # takes a place to wait at; None: there is 
 
 _LARGEST_GROUP: Final = 64
 _LINGER: Final = 0.006  # seconds: about the time a worker spends on eight requests outside the store
+_LOCK_WAIT: Final = 250  # milliseconds for SQLite's lock, which only other programs hold; then again
 _MOMENT: Final = 0.5  # seconds after which a write that has not begun is waiting for more than other writes
 _EFFECTS: Final = "effects of the unit"  # key in `Connection.info`
 _POSTGRES_LOCK: Final = 0x616C676F  # an arbitrary number that all writers share
@@ -56,6 +61,15 @@ _KEEP_UNIT = Prepared(text("RELEASE SAVEPOINT unit"))
 _BEGIN_PART = Prepared(text("SAVEPOINT part"))
 _DROP_PART = Prepared(text("ROLLBACK TO SAVEPOINT part"))
 _KEEP_PART = Prepared(text("RELEASE SAVEPOINT part"))
+
+
+class First(Protocol):
+    """What a transaction must write before its units. It usually has nothing to write."""
+
+    def is_due(self) -> bool: ...
+
+    def write(self, connection: Connection) -> None:
+        """Write it, as a unit of work does. An exception fails the transaction."""
 
 
 class _Unit:
@@ -113,6 +127,7 @@ class Writer:
         self._database, self._places = database, places
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._closing = False
+        self._first: First | None = None
         self._running: list[_Unit] = []  # units whose callers are in `run`
         self._group_size = 1  # number of units in the last commit
         self._expected = 0  # number of units the thread waits for
@@ -138,10 +153,17 @@ class Writer:
             effect()
         return cast(T, unit.result)
 
+    def run_first(self, first: First) -> None:
+        """Write what `first` has to write at the beginning of each transaction, before its units."""
+        self._first = first
+
     def close(self) -> None:
-        """Run the units already queued, then stop the thread."""
+        """Run the units whose callers wait, then stop the thread.
+
+        If no caller waits, a thread that is blocked by another process's lock is left behind.
+        """
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join(None if self._running else _MOMENT)
 
     def _run(self, unit: _Unit, timeout: float) -> _Unit:
         self._running.append(unit)
@@ -162,15 +184,18 @@ class Writer:
         path = self._database.path
         if path is None or self._group_size > 1 or len(self._running) > 1:
             return False
+        claimed: list[_Unit] = []
         try:
             lock = acquire(path, wait=False)
             if lock is None:
                 return False
             try:
-                outcomes = self._run_together([unit], [])
+                outcomes = self._run_together([unit], claimed)
             finally:
                 os.close(lock)
         except BaseException as error:  # noqa: BLE001 - raised by `run`
+            if not claimed and _is_locked(error):
+                return False  # another program has SQLite's lock: the caller must be able to give up
             outcomes = [(unit, None, _translated(error))]
         _finish(outcomes)
         return True
@@ -243,12 +268,21 @@ class Writer:
                 self._group_size = len(group)
                 if all(unit.is_claimed for unit in group):
                     return  # every caller has given up
-                outcomes = self._run_together(group, claimed)
+                outcomes = self._run_once_unlocked(group, claimed)
                 if claimed and not outcomes:
                     outcomes = self._run_separately(claimed)
         except BaseException as error:  # noqa: BLE001 - raised in every caller
             outcomes = [(unit, None, _translated(error)) for unit in claimed or _claimed(group)]
         _finish(outcomes)
+
+    def _run_once_unlocked(self, group: list[_Unit], claimed: list[_Unit]) -> list[_Outcome]:
+        """Run the units for the callers that wait until no other program has SQLite's lock."""
+        while True:
+            try:
+                return self._run_together(group, claimed)
+            except OperationalError as error:
+                if claimed or not _is_locked(error) or all(unit.is_claimed for unit in group):
+                    raise
 
     def _run_together(self, group: list[_Unit], claimed: list[_Unit]) -> list[_Outcome]:
         """Run the units whose callers wait, without savepoints, and add them to `claimed`.
@@ -270,10 +304,18 @@ class Writer:
 
     @contextmanager
     def _transaction(self, group: list[_Unit]) -> Iterator[Connection]:
-        with self._database.write(durable=any(unit.durable for unit in group)) as connection:
+        first = self._first if self._first is not None and self._first.is_due() else None
+        durable = first is not None or any(unit.durable for unit in group)
+        effects: list[Effect] = []
+        with self._database.write(durable=durable, wait=_LOCK_WAIT) as connection:
             if not self._database.is_sqlite:
                 _LOCK_POSTGRES.run(connection, {})
+            if first is not None:
+                connection.info[_EFFECTS] = effects
+                first.write(connection)
             yield connection
+        for effect in effects:
+            effect()
 
 
 def _claimed(group: list[_Unit]) -> list[_Unit]:
@@ -341,3 +383,8 @@ def _translated(error: BaseException) -> BaseException:
         return error
     translated.__cause__ = error
     return translated
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Return whether SQLite refused because another program has its lock."""
+    return isinstance(error, OperationalError) and "locked" in str(error)

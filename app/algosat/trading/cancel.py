@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection
 
 from algosat.clock import has_come
 from algosat.domain.linked_exits import ExitOutcome
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.reason_codes import EngineCode
-from algosat.errors import Conflict, IllegalTransition
+from algosat.errors import Conflict, IllegalTransition, StoreBusy, StoreDamaged
 from algosat.store import ledger, linked_exits, queries
 from algosat.store.audit import Cause
+from algosat.store.emergency_journal import RecordKind
 from algosat.trading.desk import Desk
 
+_log = structlog.get_logger(__name__)
+
+EMERGENCY_AFTER: Final = 2.0  # seconds that the store has to take a halt or cancel before it is recorded
 _MIN_WAIT: Final = timedelta(seconds=5)
 _MAX_WAIT: Final = timedelta(seconds=30)
 NOT_IN_BROKERS_BOOK: Final = "given up: the broker's book does not have it"
@@ -28,6 +34,8 @@ def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
     Cancelling an order of an OCO pair, or an exit of a bracket, cancels the whole linked exit. The id may be
     that of an order that has been replaced since; the present order is returned.
 
+    A cancel that the store refuses is recorded in the emergency journal, and sent by the engine.
+
     Raises NotFound, Conflict for an external order, and IllegalTransition for one that has ended.
     """
 
@@ -37,7 +45,10 @@ def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
             return _cancel_replaced(connection, desk, order, cause)
         return request(connection, desk, order, cause)
 
-    order = desk.writer.run(unit)
+    try:
+        order = desk.writer.run(unit, timeout=EMERGENCY_AFTER)
+    except (StoreBusy, StoreDamaged) as error:
+        order = _record_cancel(desk, order_id, cause, error)
     _notify(desk, [order])
     return order
 
@@ -45,14 +56,60 @@ def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
 def cancel_all(
     desk: Desk, cause: Cause, *, symbol: str | None = None, strategy: str | None = None
 ) -> list[Order]:
-    """Cancel all working orders, or those of a symbol or strategy. External orders are left alone."""
+    """Cancel all working orders, or those of a symbol or strategy. External orders are left alone.
+
+    Cancels that the store refuses are recorded in the emergency journal, and sent by the engine.
+    """
+    chosen = selection(symbol, strategy)
+    try:
+        orders = desk.writer.run(
+            lambda connection: request_all(connection, desk, cause, chosen), timeout=EMERGENCY_AFTER
+        )
+    except (StoreBusy, StoreDamaged) as error:
+        if desk.journal is None:
+            raise
+        with desk.database.read() as connection:
+            found = [each for each in queries.working(connection, desk.account) if not each.external]
+        data = {"account": desk.account, "symbol": symbol, "strategy": strategy}
+        _log.error("cancel_refused_by_the_store", exc_info=error)
+        desk.journal.append(RecordKind.CANCEL_ALL, desk.clock(), cause, data)
+        orders = [_pending(order) for order in found if chosen(order)]
+    _notify(desk, orders)
+    return orders
+
+
+def selection(symbol: str | None, strategy: str | None) -> Callable[[Order], bool]:
+    """Return the function that says whether an order is of the symbol and strategy; None: of any."""
 
     def chosen(order: Order) -> bool:
         return symbol in (None, order.terms.symbol) and strategy in (None, order.terms.strategy or "")
 
-    orders = desk.writer.run(lambda connection: request_all(connection, desk, cause, chosen))
-    _notify(desk, orders)
-    return orders
+    return chosen
+
+
+def _record_cancel(desk: Desk, order_id: str, cause: Cause, refusal: Exception) -> Order:
+    """Record a cancel that the store has refused. Raises what `cancel_order` raises."""
+    if desk.journal is None:
+        raise refusal
+    with desk.database.read() as connection:
+        order = ledger.get(connection, order_id)
+    require_cancellable(order)
+    _log.error("cancel_refused_by_the_store", exc_info=refusal)
+    desk.journal.append(RecordKind.CANCEL, desk.clock(), cause, {"order": order_id})
+    return _pending(order)
+
+
+def _pending(order: Order) -> Order:
+    """Return the order as it will be once the store has taken the request."""
+    return replace(order, pending=PendingRequest.PENDING_CANCEL)
+
+
+def require_cancellable(order: Order) -> None:
+    """Raise Conflict for an external order, and IllegalTransition for one that has ended."""
+    if order.external:
+        raise Conflict(f"order {order.id} was placed elsewhere; cancel it there")
+    if not may_happen(order, EventKind.CANCELLED):
+        raise IllegalTransition(f"order {order.id} is {order.status}: there is nothing left to cancel")
 
 
 def cancel_found(
@@ -103,12 +160,9 @@ def request(
         linked = linked_exits.of_order(connection, order.id)
         if linked is not None:
             linked_exits.end(connection, linked, ExitOutcome.CANCELLED, desk.clock(), cause)
-    if order.external:
-        raise Conflict(f"order {order.id} was placed elsewhere; cancel it there")
-    if order.pending is PendingRequest.PENDING_CANCEL:
+    if order.pending is PendingRequest.PENDING_CANCEL and not order.external:
         return order
-    if not may_happen(order, EventKind.CANCELLED):
-        raise IllegalTransition(f"order {order.id} is {order.status}: there is nothing left to cancel")
+    require_cancellable(order)
     return ledger.record(connection, order, _event(desk, order), cause, desk.books)
 
 

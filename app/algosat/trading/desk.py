@@ -30,6 +30,7 @@ from algosat.errors import CalendarUnknown, FeesUnknown, NotFound
 from algosat.resilience.error_log import ErrorLog
 from algosat.store import queries
 from algosat.store.database import Database
+from algosat.store.emergency_journal import EmergencyJournal
 from algosat.store.ledger import Bookkeeping
 from algosat.store.wakeup import channels
 from algosat.store.wakeup.channels import Notifier
@@ -63,6 +64,7 @@ class Desk:
     others: Callable[[], Sequence[Desk]] = tuple  # of the same currency, all paper or all live
     engine_channel: str = channels.ENGINE  # wakes the engine's lane of the account
     flattens_on_daily_loss: bool = False
+    journal: EmergencyJournal | None = None  # takes halts and cancels that the store refuses
     clock: Clock = now
     capabilities: Capabilities | None = None  # of the broker; None: it takes every order
 
@@ -190,6 +192,7 @@ def build(
         defaults=limits.first() if capabilities.is_live else limits,
         square_off_before_close=timedelta(minutes=algosat.engine.square_off_minutes),
         flattens_on_daily_loss=algosat.engine.flatten_on_daily_loss,
+        journal=EmergencyJournal(algosat.data_directory, algosat.runtime_directory),
         clock=clock,
     )
 

@@ -14,9 +14,10 @@ from algosat.domain.arming import Arming
 from algosat.domain.closing import CloseReason
 from algosat.domain.orders import Order
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
-from algosat.errors import NotFound
+from algosat.errors import NotFound, StoreBusy, StoreDamaged
 from algosat.store import audit, machines
 from algosat.store.audit import Cause
+from algosat.store.emergency_journal import EmergencyJournal, Record, RecordKind
 from algosat.store.prepared import Prepared
 from algosat.store.tables import halts, orders, strategies
 from algosat.store.writer import after_commit, part
@@ -70,15 +71,21 @@ def halt_trading(
     if cancelling fails, the halt is stored all the same. Then positions are closed if `flatten` is set. The
     engine retries what cannot be cancelled or closed now, until trading is resumed.
 
+    A halt that the store refuses is recorded in the emergency journal, and holds when the store is back.
+
     Args:
         others: The desks of the other accounts in the scope.
 
     Raises NotFound for an unknown strategy.
     """
     wanted, desks = Halt(scope, desk.clock(), cause.actor, reason, flatten), (desk, *others)
-    halt, cancelled, failure = desk.writer.run(
-        lambda connection: _store_and_cancel(connection, desks, wanted, cause, cancel_orders)
-    )
+    try:
+        halt, cancelled, failure = desk.writer.run(
+            lambda connection: _store_and_cancel(connection, desks, wanted, cause, cancel_orders),
+            timeout=cancel.EMERGENCY_AFTER,
+        )
+    except (StoreBusy, StoreDamaged) as error:
+        return _record(desk, desks, wanted, cause, cancel_orders, error)
     for each in desks:
         each.wake_engine()
     for order in cancelled:
@@ -154,6 +161,63 @@ def lift(connection: Connection, desks: Sequence[Desk], scope: Scope, cause: Cau
     return was_halted
 
 
+def record(
+    journal: EmergencyJournal,
+    scope: Scope,
+    at: datetime,
+    cause: Cause,
+    reason: str,
+    *,
+    cancel: bool,
+    flatten: bool,
+) -> None:
+    """Record a halt in the emergency journal. Raises StoreBusy if that fails, too."""
+    data = {"scope": scope.name(IN_HALTS), "reason": reason, "cancel_orders": cancel, "flatten": flatten}
+    journal.append(RecordKind.HALT, at, cause, data)
+
+
+def recorded(connection: Connection, desk: Desk) -> list[Halt]:
+    """Return the halts of the emergency journal that the store has not taken yet."""
+    records = [] if desk.journal is None else desk.journal.unmerged(connection)
+    return [_recorded(each) for each in records if each.kind is RecordKind.HALT]
+
+
+def store_recorded(connection: Connection, desks: Sequence[Desk], recorded: Record) -> None:
+    """Store a halt of the emergency journal, in the caller's unit of work. Raises NotFound."""
+    wanted, cause = _recorded(recorded), recorded.cause
+    cancel_orders = recorded.data["cancel_orders"]
+    _, _, failure = _store_and_cancel(connection, desks, wanted, cause, cancel_orders)
+    if failure is not None:  # the engine cancels the orders in its next round
+        _log.error("halt_cancels_failed", scope=recorded.data["scope"], exc_info=failure)
+
+
+def _recorded(record: Record) -> Halt:
+    scope = Scope.named(record.data["scope"], IN_HALTS)
+    return Halt(scope, record.at, record.cause.actor, record.data["reason"], record.data["flatten"])
+
+
+def _record(
+    desk: Desk, desks: Sequence[Desk], wanted: Halt, cause: Cause, cancel_orders: bool, refusal: Exception
+) -> Halt:
+    """Record a halt that the store has refused. Raises the refusal without a journal, and NotFound."""
+    if desk.journal is None:
+        raise refusal
+    with desk.database.read() as connection:
+        require_known(connection, wanted.scope)
+    record(
+        desk.journal,
+        wanted.scope,
+        wanted.at,
+        cause,
+        wanted.reason,
+        cancel=cancel_orders,
+        flatten=wanted.flatten,
+    )
+    for each in desks:
+        each.wake_engine()
+    return wanted
+
+
 def in_force(connection: Connection, account: str) -> list[Halt]:
     """Return the halts in force that apply to an account, oldest first."""
     return [halt for halt in all_in_force(connection) if halt.scope.is_of(account)]
@@ -177,12 +241,16 @@ def all_in_force(connection: Connection) -> list[Halt]:
     return [Halt(**{**row, "scope": Scope.named(row["scope"], IN_HALTS)}) for row in rows]
 
 
-def reasons(connection: Connection, account: str, strategy: str | None) -> tuple[str, ...]:
-    """Return why a strategy (None: orders placed by hand) may not open positions now; empty if it may."""
+def reasons(connection: Connection, desk: Desk, strategy: str | None) -> tuple[str, ...]:
+    """Return why a strategy (None: orders placed by hand) may not open positions now; empty if it may.
+
+    Halts of the emergency journal count, too.
+    """
+    known = [*in_force(connection, desk.account), *recorded(connection, desk)]
     return tuple(
         f"{halt.reason} ({halt.scope.name(IN_HALTS)})"
-        for halt in in_force(connection, account)
-        if halt.covers(strategy)
+        for halt in known
+        if halt.scope.is_of(desk.account) and halt.covers(strategy)
     )
 
 

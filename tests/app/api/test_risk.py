@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from algosat.domain.machine import Machine
-from algosat.trading import store_owner
+from algosat.domain.orders import PendingRequest
+from algosat.store.write_lock import exclusive
+from algosat.trading import cancel, store_owner
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
-from tests.app.desks import CAUSE, hold, set_prices
+from tests.app.desks import CAUSE, accepted, buy, hold, order_now, set_prices
 
 LIMIT: dict[str, Any] = {"type": "limit", "limit_price": "100"}
 
@@ -144,3 +146,26 @@ def test_trading_is_not_resumed_while_the_store_belongs_to_another_machine(admin
     assert problem_of(refused) == (409, "conflict")
     assert "algosat engine adopt" in refused.json["detail"]
     assert "here (1a1a1a1a)" in admin.get("/risk").text
+
+
+@pytest.mark.sqlite
+def test_halt_and_cancel_are_answered_and_shown_while_the_store_is_locked(
+    desk: Desk, trader: Client, viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancel, "EMERGENCY_AFTER", 0.05)
+    order = accepted(desk, buy(desk))
+    with exclusive(desk.database):
+        cancelled = trader.delete(f"/orders/{order.id}", headers={"Prefer": "wait=0"})
+        assert (cancelled.status_code, cancelled.json["pending"]) == (200, "pending_cancel")
+        halted = trader.post("/risk/halt", json={"reason": "stop"})
+        assert (halted.status_code, halted.json["reason"]) == (200, "stop")
+        assert [each["reason"] for each in viewer.get("/risk").json["halts"]] == ["stop"]
+        assert viewer.get("/risk").json["halted"]
+    again = trader.post(
+        "/orders",
+        json={"symbol": "ALPHA-EQ", "side": "buy", "quantity": "1", "type": "market"},
+        headers={"Idempotency-Key": "after-the-lock"},
+    )
+    assert problem_of(again) == (422, "halted")
+    assert [each["reason"] for each in viewer.get("/risk").json["halts"]] == ["stop"]
+    assert order_now(desk, order).pending is PendingRequest.PENDING_CANCEL

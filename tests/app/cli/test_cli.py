@@ -23,8 +23,10 @@ from algosat.domain.machine import Machine
 from algosat.engine.main import this_machine
 from algosat.errors import AlgosatError, ConfigurationError, LockedOut, NotFound, WrongCredentials
 from algosat.store import ledger, machines
+from algosat.store.database import Database
 from algosat.store.tables import events
-from algosat.trading import activity, close, halts
+from algosat.store.write_lock import exclusive
+from algosat.trading import activity, cancel, close, halts
 from algosat.trading.alerts import open_alert
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.client import PASSWORD as ADMIN_PASSWORD
@@ -452,3 +454,30 @@ def test_book_is_adjusted_and_its_differences_are_listed(run: Run, directory: Pa
     assert run("book", "adjust", "--cash", "x", "--reason", "charges").exit_code == 2
     assert run("book", "compare").output == "requested\n"
     assert run("book", "differences", "--all").output == "not compared\tnever\t-\n"
+
+
+@pytest.mark.sqlite
+def test_halt_passes_while_another_process_holds_the_write_lock(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancel, "EMERGENCY_AFTER", 0.05)
+    url = settings.algosat.database.url.get_secret_value()
+    with closing(Database(url)) as database, exclusive(database):
+        recorded = run("risk", "halt", "--reason", "a drill")
+        assert (recorded.exit_code, "emergency journal" in recorded.output) == (0, True)
+        assert run("risk", "status").output.splitlines()[0] == "halted"
+    assert run("risk", "resume").output == "resumed\n"
+    assert run("risk", "status").output == "trading\n"
+
+
+@pytest.mark.sqlite
+def test_halt_passes_while_the_store_cannot_even_be_read(run: Run, directory: Path) -> None:
+    store = directory / "data" / "algosat.db"
+    whole = store.read_bytes()
+    store.write_bytes(b"\0" * 8192)
+    recorded = run("risk", "halt", "--reason", "a drill")
+    assert (recorded.exit_code, "emergency journal" in recorded.output) == (0, True)
+    assert isinstance(run("risk", "halt", "--reason", "x", "--scope", "account:nobody").exception, NotFound)
+    store.write_bytes(whole)
+    assert run("risk", "status").output.splitlines()[0] == "halted"
+    assert run("risk", "resume").output == "resumed\n"
