@@ -77,6 +77,10 @@ no-change: ops ## Provision the trial server again and fail if anything changes
 drift: ops ## Compare servers with their inventory; report differences here, in /health and in /metrics (ENV=…, LIMIT=host)
 	@$(VERB).drift $(or $(ENV),$(error name the environment: make $@ ENV=staging)) $(if $(LIMIT),--limit $(LIMIT))
 
+.PHONY: test-alert
+test-alert: ops ## Send a test alert from the servers through every channel; fail unless each accepts it (ENV=…, LIMIT=host)
+	@$(VERB).test_alert $(or $(ENV),$(error name the environment: make $@ ENV=mine)) $(if $(LIMIT),--limit $(LIMIT))
+
 .PHONY: new-inventory
 new-inventory: ops ## Create the inventory of new servers, with new secrets (ENV=…, HOSTS=name=address,…, LOGIN=operator, FROM=your address)
 	@$(VERB).new_inventory $(or $(ENV),$(error name the environment: make $@ ENV=mine)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(LOGIN),--user $(LOGIN)) $(if $(FROM),--from $(FROM))

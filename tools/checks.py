@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import apt, postgresql, scheduler
+from tools import apt, postgresql, prometheus, scheduler
 from tools.paths import ROOT
 from tools.say import finish, note
 from tools.scheduler import Check, Result
@@ -51,12 +51,12 @@ def lint() -> Iterator[Check]:
 def unit() -> Iterator[Check]:
     """Yield the tests that need no machine and little time."""
     command = (*_TESTS, "-m", "not slow")
-    yield Check("unit tests", command, wants=_programs_of_the_guide, usual_seconds=50, early=True)
+    yield Check("unit tests", command, wants=_programs_of_the_tests, usual_seconds=50, early=True)
 
 
 def slow() -> Iterator[Check]:
     """Yield the tests that start processes or go through very many cases, and the store's on PostgreSQL."""
-    yield Check("slow tests", (*_TESTS, "-m", "slow"), wants=postgresql.ensure, usual_seconds=60)
+    yield Check("slow tests", (*_TESTS, "-m", "slow"), wants=_programs_of_the_slow_tests, usual_seconds=60)
     on_postgresql = (*_PYTEST, "--store=postgresql", "-m", "not sqlite", *_STORE_TESTS)
     yield Check("on PostgreSQL", on_postgresql, wants=postgresql.ensure, usual_seconds=45)
 
@@ -132,9 +132,15 @@ def skipped(results: list[Result], groups: list[str]) -> Iterator[str]:
     yield from (f"  {reason}" for reason in reasons)
 
 
-def _programs_of_the_guide() -> None:
-    """Install the programs that the commands of docs/api.md use."""
+def _programs_of_the_tests() -> None:
+    """Install the programs that the commands of docs/api.md use, and those that test alert rules."""
     apt.ensure_commands("curl", "jq")
+    prometheus.ensure()
+
+
+def _programs_of_the_slow_tests() -> None:
+    postgresql.ensure()
+    prometheus.ensure()
 
 
 def _shell_scripts() -> list[str]:

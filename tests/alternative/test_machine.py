@@ -20,6 +20,7 @@ from tests.host.variables import Variables
         ("auditd", "/etc/audit"),
         ("aide", "/etc/aide"),
         ("debsums", "/etc/systemd/system/debsums.timer"),
+        ("prometheus", "/etc/prometheus"),
     ],
 )
 def test_disabled_feature_is_not_installed(host: Host, package: str, path: str) -> None:

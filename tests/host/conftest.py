@@ -69,7 +69,7 @@ def as_root(host: Host, shared_connection: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def variables(host: Host, request: pytest.FixtureRequest) -> Variables:
+def variables(host: Host, request: pytest.FixtureRequest, shared_connection: None) -> Variables:
     """Inventory variables of the server."""
     return Variables.of(host, request.config)
 

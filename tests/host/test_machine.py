@@ -8,10 +8,11 @@ from testinfra.host import Host
 from tests.host.client import Client
 from tests.host.variables import Variables
 
-DAEMONS = ("ssh", "ufw", "nginx", "redis-server", "fail2ban")
+MONITORING = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
+DAEMONS = ("ssh", "ufw", "nginx", "redis-server", "fail2ban", *MONITORING)
 TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer", "logrotate.timer", "tls-renew.timer")
 # Highest accepted exposure levels of `systemd-analyze security`; 10 means no sandbox.
-EXPOSURE = {"nginx": 3.0, "fail2ban": 4.0, "redis-server": 2.5}
+EXPOSURE = {"nginx": 3.0, "fail2ban": 4.0, "redis-server": 2.5, **dict.fromkeys(MONITORING, 1.5)}
 PROBED_PORTS = [
     *range(1, 1025),
     2375,
@@ -33,6 +34,7 @@ PROBED_PORTS = [
 SWITCHES: dict[str, Callable[[Variables], bool]] = {
     "fail2ban": lambda variables: variables["fail2ban_enabled"],
     "redis-server": lambda variables: variables["redis_enabled"],
+    **dict.fromkeys(MONITORING, lambda variables: variables["monitoring_enabled"]),
 }
 
 

@@ -27,8 +27,13 @@ class Variables:
         """Read the inventory of the pytest run. Without an inventory, use the defaults of the roles."""
         inventory = config.getoption("--ansible-inventory")
         if inventory is None or not isinstance(host.backend, AnsibleBackend):
-            return cls(described("localhost,", "localhost"))
-        return cls(described(str(Path(inventory).resolve()), host.backend.host))
+            found = described("localhost,", "localhost")
+        else:
+            found = described(str(Path(inventory).resolve()), host.backend.host)
+        memory = host.check_output("awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo")
+        # The fact on which a default depends.
+        known = {**found.variables, "ansible_facts": {"memtotal_mb": int(memory)}}
+        return cls(Server(known, found.templar.copy_with_new_env(available_variables=known)))
 
     def __getitem__(self, name: str) -> Any:
         return self.server.value(name)

@@ -10,16 +10,17 @@ from testinfra.host import Host
 from tests.host.load import Load
 from tests.operations.controller import Controller
 
-pytestmark = pytest.mark.unit("algosat", "redis-server", "fail2ban", "auditd")
+pytestmark = pytest.mark.unit("algosat", "redis-server", "fail2ban", "auditd", "prometheus")
 
 OFF = {
-    **{f"{role}_enabled": False for role in ("redis", "fail2ban", "auditing", "backup")},
+    **{f"{role}_enabled": False for role in ("redis", "fail2ban", "monitoring", "auditing", "backup")},
     "algosat_api_workers": 1,  # without Redis, each worker would count requests separately
 }
-TAGS = "--tags=redis,fail2ban,auditing,backup,algosat"
-PACKAGES = ("redis-server", "fail2ban", "auditd", "aide", "debsums")
+TAGS = "--tags=redis,fail2ban,monitoring,auditing,backup,algosat"
+MONITORING = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
+PACKAGES = ("redis-server", "fail2ban", *MONITORING, "auditd", "aide", "debsums")
 LEFTOVERS = (
-    *("/etc/redis", "/etc/fail2ban", "/etc/audit", "/etc/aide"),
+    *("/etc/redis", "/etc/fail2ban", "/etc/audit", "/etc/aide", "/etc/prometheus", "/var/lib/prometheus"),
     *("/etc/systemd/system/redis-server.service.d", "/etc/systemd/system/fail2ban.service.d"),
     *("/etc/systemd/system/algosat-backup.timer", "/etc/systemd/system/algosat-drill.timer"),
 )
@@ -36,7 +37,7 @@ def test_disabled_feature_is_uninstalled_and_reinstalled(
     assert load.failures == []
     assert load.not_filled() == {}
     controller.play("site.yml", TAGS)
-    for unit in ("redis-server", "fail2ban", "auditd", "algosat-backup.timer"):
+    for unit in ("redis-server", "fail2ban", "auditd", "algosat-backup.timer", *MONITORING):
         assert host.service(unit).is_enabled
     again = controller.play("site.yml", TAGS, "--check")
     assert "changed=0" in again

@@ -30,12 +30,12 @@ def test_decommissioning_fetches_a_backup_and_wipes_the_secrets(
     assert len(fetched) == 1
     with tarfile.open(fetched[0]) as tar:
         assert any(it.name.endswith("/database/algosat.db") for it in tar)
-    for gone in ("/etc/algosat", "/var/lib/algosat", "/opt/algosat", "/etc/ssl/algosat"):
+    for gone in ("/etc/algosat", "/var/lib/algosat", "/opt/algosat", "/etc/ssl/algosat", "/etc/prometheus"):
         assert not host.file(gone).exists
     assert (
         host.run("grep --recursive --quiet --fixed-strings %s /etc /opt /var/lib", secret.strip('"')).rc == 1
     )
     assert host.run("systemctl list-unit-files --no-legend 'algosat*'").stdout == ""
-    for port in (80, 443, 8080):
+    for port in (80, 443, 8080, 9090, 9093, 9100):
         assert not host.socket(f"tcp://{port}").is_listening
     controller.play("decommission.yml", name, archive)  # an interrupted run can be repeated

@@ -17,7 +17,16 @@ from tools.say import Trouble, finish, note, step
 from tools.up import NAME
 
 _PAGE: Final = ROOT / "docs" / "hardening.md"
-_EXPOSURE: Final = {"nginx": 3.0, "algosat": 1.5, "algosat-engine": 1.5, "fail2ban": 4.0, "redis-server": 2.5}
+_EXPOSURE: Final = {
+    "nginx": 3.0,
+    "algosat": 1.5,
+    "algosat-engine": 1.5,
+    "fail2ban": 4.0,
+    "redis-server": 2.5,
+    "prometheus": 1.5,
+    "prometheus-alertmanager": 1.5,
+    "prometheus-node-exporter": 1.5,
+}
 
 
 def main() -> int:
