@@ -103,7 +103,7 @@ def create_app(
         ),
         passwords=passwords,
         health=health,
-        state_metrics=StateMetrics(health, database, desks, sampler.history, clock.now),
+        state_metrics=StateMetrics(health, database, desks, sampler, clock.now),
         sampler=sampler,
         desks=desks,
         waiting=Waiting(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,8 @@ from algosat.domain.orders import Status
 from algosat.domain.scope import ACCOUNT, IN_HALTS
 from algosat.errors import CalendarUnknown
 from algosat.host.history import History
-from algosat.host.sampler import silence
+from algosat.host.sampler import Sampler, silence
+from algosat.host.trends import Leak, LeakWatch
 from algosat.monitoring import metrics
 from algosat.monitoring.health import Health
 from algosat.monitoring.metrics import StateSample
@@ -81,8 +82,9 @@ class StateMetrics(Collector):
     health: Health
     database: Database
     desks: Desks
-    history: Callable[[], History]
+    sampler: Sampler
     clock: Clock
+    _leaks: LeakWatch = field(default_factory=LeakWatch)
 
     def collect(self) -> Iterator[Metric]:
         return metrics.families(list(self._samples()))
@@ -91,7 +93,11 @@ class StateMetrics(Collector):
         findings = self.health.report().findings
         for name, finding in findings.items():
             yield metrics.COMPONENT_OK.at(finding.ok, name)
-        yield from _of_processes(self.history())
+        yield metrics.CLOCK_OFFSET.at(self.sampler.clock_offset)
+        history = self.sampler.history()
+        if silence(history) is None:
+            yield from _of_processes(history)
+            yield from _of_leaks(self._leaks.find(history))
         # A statement to a server that does not answer would wait for its time-out, one after another.
         if self.database.is_sqlite or findings["database"].ok:
             yield from self._of_store()
@@ -122,14 +128,23 @@ class StateMetrics(Collector):
 
 def _of_processes(history: History) -> Samples:
     """Yield the last figures of Algosat's processes; those of the same name are added up."""
-    if history.latest is None or silence(history) is not None:
-        return
-    for name in sorted({process.name for process in history.latest.processes}):
-        same = [process for process in history.latest.processes if process.name == name]
+    processes = history.latest.processes if history.latest is not None else ()
+    for name in sorted({process.name for process in processes}):
+        same = [process for process in processes if process.name == name]
         yield metrics.PROCESS_BYTES.at(sum(each.resident_bytes for each in same), name)
         yield metrics.PROCESS_FDS.at(sum(each.open_fds for each in same), name)
         yield metrics.PROCESS_THREADS.at(sum(each.threads for each in same), name)
         yield metrics.PROCESS_CPU.at(sum(each.cpu_seconds for each in same), name)
+
+
+def _of_leaks(leaks: list[Leak]) -> Samples:
+    """Yield the growth of what leaks; of several processes of one name, that of the fastest."""
+    fastest: dict[tuple[str, str], float] = {}
+    for leak in leaks:
+        key = (leak.process.name, leak.quantity)
+        fastest[key] = max(leak.per_minute, fastest.get(key, 0.0))
+    for key, per_minute in fastest.items():
+        yield metrics.PROCESS_LEAK.at(per_minute, *key)
 
 
 def _of_engine(connection: Connection, now: datetime) -> Samples:

@@ -16,6 +16,7 @@ from algosat.domain.market_phases import Phase, Window
 from algosat.domain.orders import EventKind
 from algosat.domain.scope import Scope
 from algosat.host.history import History
+from algosat.host.sampler import Sampler
 from algosat.monitoring.health import Check, Finding, Health
 from algosat.state_metrics import StateMetrics
 from algosat.store import heartbeats
@@ -28,12 +29,22 @@ from tests.app.fakes import FakeClock
 from tests.app.host.readings import process, reading
 
 
+class FakeSampler(Sampler):
+    """A sampler with the history that the test sets."""
+
+    def __init__(self) -> None:
+        self.kept, self.clock_offset = History(), 0.0
+
+    def history(self) -> History:
+        return self.kept
+
+
 class Page:
     """What /metrics would show of the server's state."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.others = desk, tuple[Desk, ...]()
-        self.history = History()
+        self.sampler = FakeSampler()
         self.findings = {"database": Finding(True, "works"), "broker": Finding(False, "is down")}
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -47,7 +58,7 @@ class Page:
         health = Health([self._check(name) for name in self.findings])
         try:
             desks = Desks(self.desk, *self.others)
-            metrics = StateMetrics(health, self.desk.database, desks, lambda: self.history, self.desk.clock)
+            metrics = StateMetrics(health, self.desk.database, desks, self.sampler, self.desk.clock)
             return [sample for family in metrics.collect() for sample in family.samples]
         finally:
             health.close()
@@ -246,13 +257,29 @@ def test_symbol_without_any_quote_has_no_age(page: Page, desk: Desk) -> None:
 def test_figures_of_processes_of_one_name_are_added_up(page: Page) -> None:
     workers = (process("api-worker", pid=1, open_fds=20), process("api-worker", pid=2, open_fds=22))
     latest = reading(at=time_now(), processes=(*workers, process("engine", pid=3, resident_bytes=5 << 20)))
-    page.history = History(recent=(latest,))
+    page.sampler.kept = History(recent=(latest,))
     assert page.value("process_open_fds", process="api-worker") == 42
     assert page.value("process_resident_bytes", process="engine") == 5 << 20
     assert page.value("process_threads", process="engine") == 9
     assert page.value("process_cpu_seconds", process="api-worker") == 2
-    page.history = History(recent=(replace(latest, at=latest.at - 60),))
+    page.sampler.kept = History(recent=(replace(latest, at=latest.at - 60),))
     assert page.value("process_open_fds", process="engine") is None  # nobody reads any more
+
+
+def test_leak_is_shown_while_it_lasts(page: Page) -> None:
+    now = time_now()
+    leaking = [process("engine", resident_bytes=(60 + minute) << 20) for minute in range(30)]
+    minutes = tuple(reading(at=now - 60 * (29 - at), processes=(it,)) for at, it in enumerate(leaking))
+    page.sampler.kept = History(minutes, minutes[-1:])
+    assert page.value("process_leak_per_minute", process="engine", quantity="resident_bytes") == 1 << 20
+    page.sampler.kept = History(minutes[:20], minutes[-1:])
+    assert "algosat_process_leak_per_minute" not in page.names()
+
+
+def test_step_of_the_clock_is_shown(page: Page) -> None:
+    assert page.value("clock_offset_seconds") == 0
+    page.sampler.clock_offset = -600.0
+    assert page.value("clock_offset_seconds") == -600
 
 
 def test_part_that_fails_leaves_the_others(page: Page, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,10 @@ def run(context: click.Context) -> None:
     with starting(context):
         settings = context.obj.configured("engine")
         from algosat.engine.main import run as run_engine
+        from algosat.host.reports import reporting
 
-        run_engine(settings, context.obj.settings)
+        with reporting(settings.algosat.runtime_directory, settings.algosat.data_directory):
+            run_engine(settings, context.obj.settings)
 
 
 @command.command()

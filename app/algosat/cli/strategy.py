@@ -125,6 +125,7 @@ def supervise(context: click.Context) -> None:
     with starting(context):
         settings = chosen.configured("strategies")
         from algosat.config.live import LiveSettings
+        from algosat.host.reports import reporting
         from algosat.live import strategy_process, supervisor
         from algosat.monitoring import logs
         from algosat.store import overrides, schema_version
@@ -138,7 +139,8 @@ def supervise(context: click.Context) -> None:
         with chosen.database() as database:
             schema_version.await_current(database)
         stopping, poll = stop_on_signals(), settings.algosat.engine.poll_seconds
-        with chosen.desk() as desk:
+        runtime, data = settings.algosat.runtime_directory, settings.algosat.data_directory
+        with reporting(runtime, data), chosen.desk() as desk:
             live = LiveSettings(settings, lambda: overrides.read(desk.database), read=chosen.settings)
             live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
             live.on_reload(lambda found: notify(f"STATUS={found}"))

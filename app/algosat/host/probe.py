@@ -62,7 +62,7 @@ class Reading:
     descriptors_percent: float  # of the kernel's limit
     threads: int  # of all processes
     boot_time: float  # seconds since 1970
-    process_count: int
+    process_count: int  # that the reading process may see
     processes: tuple[ProcessReading, ...] = ()  # Algosat's
 
 
@@ -106,11 +106,14 @@ class Probe:
             threads=int(_LOADAVG.read_text().split()[3].partition("/")[2]),
             boot_time=psutil.boot_time(),
             process_count=len(psutil.pids()),
-            processes=tuple(self._processes()),
+            processes=tuple(self.processes()),
         )
 
-    def _processes(self) -> Iterator[ProcessReading]:
-        """Yield Algosat's processes. One that ends meanwhile, or may not be looked at, is left out."""
+    def processes(self) -> Iterator[ProcessReading]:
+        """Yield Algosat's processes. One that ends meanwhile, or may not be looked at, is left out.
+
+        The sandbox of a service hides the processes of all others.
+        """
         found = {process: self._names.get(process, "") for process in psutil.process_iter()}
         self._names = {}
         for process, known in found.items():

@@ -10,14 +10,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from algosat.clock import ClockWatch
 from algosat.host.history import RECENT, History, HistoryFiles, mean
 from algosat.host.probe import Probe, Reading
+from algosat.host.reports import with_reported
 
 _EVERY: Final = 5.0  # seconds
 _FIRST_WAIT: Final = 1.0  # seconds; a process that ends at once reads nothing
@@ -34,13 +37,21 @@ class Sampler:
         self._lock: TextIOWrapper | None = None  # held by this process
         self._recent: deque[Reading] = deque(maxlen=RECENT)
         self._minute: list[Reading] = []  # readings of the present minute
+        self._clock_watch = ClockWatch()
+        self.clock_offset = 0.0  # by how much the clock was set lately, in seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="host-sampler", daemon=True)
 
     @classmethod
     def of(cls, runtime_directory: Path, data_directory: Path) -> Sampler:
-        """Return a sampler of this machine."""
-        return cls(runtime_directory, Probe(data_directory).read)
+        """Return a sampler of this machine, and of the processes that other services report."""
+        probe = Probe(data_directory)
+
+        def read() -> Reading:
+            reading = probe.read()
+            return replace(reading, processes=with_reported(reading.processes, runtime_directory))
+
+        return cls(runtime_directory, read)
 
     def start(self) -> None:
         self._thread.start()
@@ -58,7 +69,8 @@ class Sampler:
         return self._files.read()
 
     def step(self) -> None:
-        """Take a reading if this process keeps the history."""
+        """Look at the clock; take a reading if this process keeps the history."""
+        self.clock_offset = self._clock_watch.offset()
         if self._lock is None:
             self._lock = _locked(self._lock_file)
         if self._lock is None:

@@ -70,6 +70,20 @@ def leaks(history: History) -> Iterator[Leak]:
                 )
 
 
+class LeakWatch:
+    """Finds leaks, anew after each minute: that takes some milliseconds for each process."""
+
+    def __init__(self) -> None:
+        self._known: tuple[float, list[Leak]] = (0.0, [])
+
+    def find(self, history: History) -> list[Leak]:
+        """Return what leaks now."""
+        minute = history.minutes[-1].at if history.minutes else 0.0
+        if minute != self._known[0]:
+            self._known = (minute, list(leaks(history)))
+        return self._known[1]
+
+
 def trend(values: Sequence[float], quantity: Quantity) -> tuple[float, float] | None:
     """Return the growth a minute and its confidence, or None if the values, one a minute, show no leak."""
     found = [_growth(values[: len(values) - back], quantity) for back in range(_CONFIRMATIONS)]

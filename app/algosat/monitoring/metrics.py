@@ -247,3 +247,12 @@ PROCESS_CPU: Final = StateMetric(
     "Time that Algosat's running processes have used of the processors.",
     ("process",),
 )
+PROCESS_LEAK: Final = StateMetric(
+    "algosat_process_leak_per_minute",
+    "Growth a minute of what keeps growing in a process (resident_bytes, open_fds, threads), else absent.",
+    ("process", "quantity"),
+)
+CLOCK_OFFSET: Final = StateMetric(
+    "algosat_clock_offset_seconds",
+    "By how much the clock was set forward (or back: negative) in the last ten minutes.",
+)
