@@ -16,6 +16,7 @@ from algosat.config.reload import difference
 from algosat.errors import ConfigurationError, StoreBusy
 from algosat.host import advisor, sampler
 from algosat.host.history import History
+from algosat.host.probe import in_container
 from algosat.monitoring.health import Check, Finding
 from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 from algosat.security.principals import Role
@@ -27,6 +28,7 @@ from algosat.store.prepared import Prepared
 from algosat.store.tables import users
 from algosat.store.writer import Writer
 
+_TIMESYNC: Final = Path("/run/systemd/timesync")  # adjtimex(2) is forbidden to the service
 _UNWATCHED_AFTER: Final = timedelta(hours=1)  # failed units are counted every ten minutes
 _AT_ONCE: Final = 1.0
 _WRITE_SECONDS: Final = 1.0  # until the store must have taken a write; a unit of work takes milliseconds
@@ -62,6 +64,7 @@ def all_checks(
         Check("machine", False, heartbeat.machine, at_once),
         Check("broker", False, heartbeat.broker, at_once),
         Check("prices", False, heartbeat.prices, at_once),
+        Check("clock", False, lambda: heartbeat.clock(_needs_ntp(live)), at_once),
         Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
         Check("backup", False, lambda: _backup(textfiles, clock), at_once),
         Check("drift", False, lambda: _drift(textfiles), at_once),
@@ -176,6 +179,11 @@ def _certificate(textfiles: Textfiles, clock: Clock) -> Finding:
     return Finding(True, "renewed in time")
 
 
+def _needs_ntp(live: LiveSettings) -> bool:
+    """Return whether a clock that is not synchronised is a fault. A container has its host's clock."""
+    return live.files.algosat.environment == "production" and not in_container()
+
+
 class _Heartbeat:
     """The checks that read the engine's heartbeat: the engine, its broker session, and missing prices."""
 
@@ -216,6 +224,18 @@ class _Heartbeat:
             detail = f"{len(unpriced)} symbols held have no price and take no entries: GET /risk lists them"
             return Finding(False, detail)
         return Finding(True, "every position has a price")
+
+    def clock(self, needs_ntp: bool) -> Finding:
+        found = self._read()
+        leads = found is not None and found.silence(self._clock()) <= heartbeats.SILENT_AFTER
+        if found and leads and (step := found.data.get("clock_set")) is not None:
+            direction = "back" if step < 0 else "forward"
+            return Finding(False, f"was set {direction} by {abs(step):.1f} s in the last ten minutes")
+        if not _TIMESYNC.is_dir():
+            return Finding(True, "was not set lately; systemd-timesyncd does not run here")
+        if not (_TIMESYNC / "synchronized").exists():
+            return Finding(not needs_ntp, "not synchronised yet: timedatectl timesync-status")
+        return Finding(True, "synchronised")
 
     def _read(self) -> Heartbeat | None:
         with self._database.read() as connection:

@@ -195,6 +195,12 @@ class AlertKind(StrEnum):
         "An order's trading day ended while the engine was down, and the broker no longer shows its outcome.",
         False,
     )
+    CLOCK_SET = (
+        "clock.set",
+        Severity.ERROR,
+        "The machine's clock was set while the engine ran; prices and deadlines of that moment are in doubt.",
+        False,
+    )
     STORE_FULL = (
         "store.full",
         Severity.CRITICAL,

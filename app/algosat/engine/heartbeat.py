@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, text, union
 
-from algosat.clock import has_come
+from algosat.clock import ClockWatch, has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.instruments import Instrument
 from algosat.engine.assembly import Components
@@ -25,6 +25,8 @@ from algosat.trading.desk import Desk
 
 _ACTOR: Final = "engine"
 _WRITE_EVERY: Final = timedelta(seconds=1)
+_CLOCK: Final = "clock"  # subject of the alert about it
+_CLOCK_SET: Final = 1.0  # seconds; a clock that is slewed gains or loses half a millisecond a second
 _BUSY_ACCOUNTS: Final = union(
     select(positions.c.account).where(positions.c.quantity != 0),
     select(orders.c.account).where(text(WORKING_STATUS)),
@@ -102,13 +104,20 @@ class EngineHeartbeat:
     """The engine's row: the process, the state of its first account, and that of each account."""
 
     def __init__(
-        self, first: Components, accounts: Sequence[AccountHeartbeat], require_owner: Fence = unchecked
+        self,
+        first: Components,
+        accounts: Sequence[AccountHeartbeat],
+        require_owner: Fence = unchecked,
+        clock_watch: ClockWatch | None = None,
     ) -> None:
         """Build the heartbeat.
 
         Args:
             require_owner: Raises NotLeading when the store no longer belongs to this machine.
+            clock_watch: Notices that the machine's clock was set; None: one of this machine.
         """
+        self._clock_watch = clock_watch or ClockWatch()
+        self._clock_alerted = 0.0  # the setting of the clock that the last alert was about
         self._desk, self._fence, self._accounts = first.desk, first.fence, accounts
         self._require_owner = require_owner
         self._started = first.desk.clock()
@@ -135,15 +144,23 @@ class EngineHeartbeat:
         """
         data = self._data(leading=leading)
 
+        clock_set = self._clock_watch.offset()
+        if is_set := abs(clock_set) >= _CLOCK_SET:
+            data["clock_set"] = round(clock_set, 1)
+        is_new = is_set and abs(clock_set - self._clock_alerted) >= _CLOCK_SET
+
         def unit(connection: Connection) -> None:
             self._fence(connection)
             self._require_owner(connection)
+            if is_new:
+                _alert_of_clock(connection, self._desk, clock_set)
             heartbeats.write(connection, heartbeats.ENGINE, self._desk.clock(), data)
             for account in self._accounts:
                 account.write_calls(connection)
 
         self._desk.writer.run(unit, durable=False)
         self._last_write = self._desk.clock()
+        self._clock_alerted = clock_set if is_set else 0.0
 
     def _data(self, *, leading: bool) -> dict[str, Any]:
         accounts = {each.account: each.data() for each in self._accounts}
@@ -198,6 +215,13 @@ class WaitingHeartbeat:
             **accounts[self._desk.account],
             "accounts": accounts,
         }
+
+
+def _alert_of_clock(connection: Connection, desk: Desk, seconds: float) -> None:
+    direction = "back" if seconds < 0 else "forward"
+    detail = f"the clock was set {direction} by {abs(seconds):.1f} s, to {desk.clock():%Y-%m-%d %H:%M:%S} UTC"
+    cause = Cause(_ACTOR, correlation.new())
+    alerts.open_alert(connection, desk, AlertKind.CLOCK_SET, _CLOCK, cause, detail)
 
 
 def alert_of_absence(desk: Desk) -> None:

@@ -19,7 +19,7 @@ from tests.app.client import Client, problem_of
 from tests.app.host.readings import process, reading
 
 
-def beat(services: Services, *, ago: float = 0, active: bool = True, **more: list[str]) -> None:
+def beat(services: Services, *, ago: float = 0, active: bool = True, **more: Any) -> None:
     broker = {"name": "paper", "active": active, "detail": "as the test says"}
     row = {"process": "engine", "at": services.clock() - timedelta(seconds=ago)}
     with services.database.engine.begin() as connection:
@@ -341,3 +341,43 @@ def test_status_shows_processes_and_history(
     assert status["host"]["cpu_percent"] == 40.0
     assert [(each["name"], each["pid"]) for each in status["processes"]] == [("engine", 7)]
     assert [point["cpu_percent"] for point in status["history"]] == [20.0, 40.0]
+
+
+def test_clock_that_was_set_degrades_health(services: Services, anonymous: Client) -> None:
+    beat(services, clock_set=-600.0)
+    answer = anonymous.get("/health").json
+    assert answer["components"]["clock"] is False
+    assert answer["details"]["clock"] == "was set back by 600.0 s in the last ten minutes"
+
+
+@pytest.mark.parametrize(
+    ("environment", "container", "synchronised", "ok"),
+    [
+        ("production", False, True, True),
+        ("production", False, False, False),
+        ("production", True, False, True),
+        ("development", False, False, True),
+    ],
+)
+def test_clock_of_a_production_server_must_be_synchronised(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    services: Services,
+    anonymous: Client,
+    environment: str,
+    container: bool,
+    synchronised: bool,
+    ok: bool,
+) -> None:
+    beat(services)
+    files = services.live.files
+    algosat = files.algosat.model_copy(update={"environment": environment})
+    monkeypatch.setattr(services.live, "files", files.model_copy(update={"algosat": algosat}))
+    monkeypatch.setattr("algosat.health_checks._TIMESYNC", tmp_path / "timesync")
+    monkeypatch.setattr("algosat.health_checks.in_container", lambda: container)
+    assert components(anonymous)["clock"] is True  # timesyncd does not run
+    services.health._known.clear()  # noqa: SLF001
+    (tmp_path / "timesync").mkdir()
+    if synchronised:
+        (tmp_path / "timesync" / "synchronized").touch()
+    assert components(anonymous)["clock"] is ok

@@ -7,8 +7,10 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection
 
+from algosat.clock import ClockWatch
 from algosat.config.settings import Settings
 from algosat.domain import market_phases
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.machine import Machine
 from algosat.engine.heartbeat import (
@@ -20,10 +22,10 @@ from algosat.engine.heartbeat import (
 )
 from algosat.store import heartbeats, machines
 from algosat.store.leader_lock import NotLeading
-from algosat.trading import store_owner
+from algosat.trading import alerts, store_owner
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, hold, open_alerts, other_account, set_prices
-from tests.app.engine.rig import build_rig, heartbeat_of
+from tests.app.engine.rig import EngineRig, build_rig, heartbeat_of
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -153,3 +155,32 @@ def test_account_removed_with_a_working_order_is_an_alert(desk: Desk) -> None:
     buy(other_account(desk))
     alert_of_missing_accounts([desk])
     assert open_alerts(desk) == {("account.not_configured", "dollars")}
+
+
+def test_clock_that_was_set_is_alerted_once_and_shown_for_ten_minutes(rig: EngineRig, desk: Desk) -> None:
+    wall, elapsed = [1000.0], [0.0]
+    watch = ClockWatch(lambda: wall[0], lambda: elapsed[0])
+    account = AccountHeartbeat(rig.components)
+    account.look()
+    heartbeat = EngineHeartbeat(rig.components, [account], clock_watch=watch)
+
+    def write(*, passes: float, step: float = 0.0) -> object:
+        elapsed[0] += passes
+        wall[0] += passes + step
+        heartbeat.write()
+        with desk.database.read() as connection:
+            found = heartbeats.read(connection, heartbeats.ENGINE)
+        assert found is not None
+        return found.data.get("clock_set")
+
+    assert write(passes=1) is None
+    assert write(passes=1, step=0.4) is None  # slewed, or a rounding
+    assert write(passes=1, step=-600) == -599.6
+    assert write(passes=1) == -599.6
+    assert open_alerts(desk) == {("clock.set", "clock")}
+    with desk.database.read() as connection:
+        detail = alerts.open_detail(connection, desk, AlertKind.CLOCK_SET, "clock")
+    assert "set back by 599.6 s" in str(detail)
+    for _ in range(60):
+        last = write(passes=11)
+    assert last is None

@@ -169,10 +169,15 @@ class PaperBroker:
         )
 
     def step(self) -> Sequence[Quote]:
-        """Move the market by one step."""
-        quotes = self._venue.pass_time(STEP_SECONDS * self._speed, self._now())
+        """Move the market by one step.
+
+        The exchange's time does not go back when the machine's clock is set back. Its quotes are dated by the
+        machine's clock then: they would otherwise be dated in the future, and no entry pass the gate.
+        """
+        now = self._now()
+        quotes = self._venue.pass_time(STEP_SECONDS * self._speed, now)
         self._bars.add(quotes)
-        return quotes
+        return [quote if quote.at <= now else replace(quote, at=now) for quote in quotes]
 
     def cross(self, order: Order, share: float) -> None:
         """Fill this share of an order's remaining quantity at once, as if another participant had traded."""

@@ -147,3 +147,14 @@ def test_rules_follow_the_settings() -> None:
     )
     assert isinstance(rules, Rules)
     assert (rules.seed, rules.latency) == (11, timedelta(milliseconds=25))
+
+
+def test_quotes_are_not_dated_in_the_future_after_the_clock_was_set_back(writer: Writer) -> None:
+    clock = Clock()
+    broker = broker_on(writer, clock)
+    clock.at -= timedelta(minutes=10)
+    assert {each.at for each in broker.step()} == {clock.at}
+    report = broker.place(order_of())
+    assert report.status is Status.FILLED
+    clock.at += timedelta(minutes=20)
+    assert {each.at for each in broker.step()} == {clock.at}
