@@ -43,6 +43,7 @@ _MAY_SCAN = {
     "algosat.trading.halts._ALL_HALTS",
     "algosat.trading.limits._SCOPES",
     "algosat.store.audit._LAST_HASH",
+    "algosat.store.queries._HOLDING",  # for the halt of a P&L exit that is to be lifted
     "algosat.store.queries._MARKETS",  # for GET /market/status only
     "algosat.trading.daily_pnl._NEWEST_TRADE",
     "algosat.trading.daily_pnl._TRADES_BEFORE",
