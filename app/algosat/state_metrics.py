@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -111,7 +112,7 @@ class StateMetrics(Collector):
             _of_halts,
             _of_alerts,
             partial(_of_files, database=self.database, now=now),
-            *(partial(part, desk=desk, now=now) for desk in self.desks for part in (_of_account, _of_prices)),
+            *(partial(part, desk=desk, now=now) for desk in self.desks for part in _OF_DESK),
         ]
         for part in parts:
             yield from self._attempt(part)
@@ -223,12 +224,20 @@ def _of_account(connection: Connection, desk: Desk, now: datetime) -> Samples:
     yield metrics.PNL_DAY.at(float(pnl), *labels)
 
 
+def _of_market(connection: Connection, desk: Desk, now: datetime) -> Samples:  # noqa: ARG001
+    with suppress(CalendarUnknown):  # an alert is open
+        yield metrics.MARKET_OPEN.at(desk.calendar.is_open(now), desk.account)
+
+
 def _of_prices(connection: Connection, desk: Desk, now: datetime) -> Samples:
     rows = _NEWEST_QUOTES.all(connection, account=desk.account, venue=desk.venue)
     since = [_expected_since(desk.calendar, row, now) for row in rows]
     ages = [_seconds(now - at) for at in since if at is not None]
     if ages:
         yield metrics.QUOTE_AGE.at(max(ages), desk.account)
+
+
+_OF_DESK: Final = (_of_account, _of_market, _of_prices)
 
 
 def _expected_since(calendar: Calendar, row: Any, now: datetime) -> datetime | None:

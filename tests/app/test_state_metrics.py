@@ -219,6 +219,9 @@ class DayMarket(AlwaysOpen):
     def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase:
         return Phase.CONTINUOUS if self.window(segment, has_derivatives, at) else Phase.CLOSED
 
+    def is_open(self, at: datetime) -> bool:
+        return self.window("equity", has_derivatives=False, at=at) is not None
+
     def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:  # noqa: ARG002
         local = at.astimezone(EXCHANGE_TIME).time()
         return self._hours if self._hours.start <= local < self._hours.end else None
@@ -237,6 +240,15 @@ def test_age_of_quotes_counts_from_the_opening_and_only_while_the_market_is_open
     clock.at = exchange("2026-11-24", clock_time)
     page = Page(replace(desk, calendar=DayMarket()))
     assert page.value("quote_age_seconds", account="paper") == age
+
+
+@pytest.mark.parametrize(("clock_time", "is_open"), [("09:14", 0), ("09:15", 1), ("15:30", 0)])
+def test_market_is_open_or_closed_for_each_account(
+    desk: Desk, clock: FakeClock, clock_time: str, is_open: int
+) -> None:
+    clock.at = exchange("2026-11-24", clock_time)
+    page = Page(replace(desk, calendar=DayMarket()))
+    assert page.value("market_open", account="paper") == is_open
 
 
 def test_age_of_quotes_is_that_of_symbols_in_use(page: Page, desk: Desk, clock: FakeClock) -> None:

@@ -30,8 +30,10 @@ class DailyHours:
         return Phase.CLOSED if self.window(segment, has_derivatives, at) is None else Phase.CONTINUOUS
 
     def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:  # noqa: ARG002
-        is_open = self.opens <= at.astimezone(EXCHANGE_TIME).time() < self.closes
-        return Window(Phase.CONTINUOUS, self.opens, self.closes) if is_open else None
+        return Window(Phase.CONTINUOUS, self.opens, self.closes) if self.is_open(at) else None
+
+    def is_open(self, at: datetime) -> bool:
+        return self.opens <= at.astimezone(EXCHANGE_TIME).time() < self.closes
 
     def trading_day(self, at: datetime) -> date:
         return at.astimezone(EXCHANGE_TIME).date()

@@ -36,6 +36,9 @@ class Calendar(Protocol):
     def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:
         """Return the phase with its times, or None for a market that is closed or never closes."""
 
+    def is_open(self, at: datetime) -> bool:
+        """Return whether any segment is in continuous trading."""
+
     def trading_day(self, at: datetime) -> date:
         """Return the exchange's date if it is a trading day, otherwise the next trading day."""
 
@@ -117,6 +120,13 @@ class ExchangeCalendar:
         window = self.window(segment, has_derivatives, at)
         return window.phase if window else Phase.CLOSED
 
+    def is_open(self, at: datetime) -> bool:
+        return any(
+            self.phase(segment, has_derivatives, at) is Phase.CONTINUOUS
+            for segment in self.sessions.segments
+            for has_derivatives in (False, True)
+        )
+
     def trading_day(self, at: datetime) -> date:
         return next(self._trading_days(at.astimezone(EXCHANGE_TIME).date()))
 
@@ -188,6 +198,9 @@ class AlwaysOpen:
 
     def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:  # noqa: ARG002
         return None
+
+    def is_open(self, at: datetime) -> bool:  # noqa: ARG002
+        return True
 
     def trading_day(self, at: datetime) -> date:
         return at.astimezone(EXCHANGE_TIME).date()

@@ -187,6 +187,11 @@ FEED_UP: Final = StateMetric(
     "Whether a feed of the broker is up (1) or down (0); absent while the engine is silent.",
     ("account", "feed"),
 )
+MARKET_OPEN: Final = StateMetric(
+    "algosat_market_open",
+    "Whether any segment of the account's calendar is in continuous trading (1) or not (0).",
+    ("account",),
+)
 QUOTE_AGE: Final = StateMetric(
     "algosat_quote_age_seconds",
     "Age of the newest quote of the symbols that are held or have working orders, counted from the opening "

@@ -59,6 +59,9 @@ class LiveCalendar:
     def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:
         return self._current().window(segment, has_derivatives, at)
 
+    def is_open(self, at: datetime) -> bool:
+        return self._current().is_open(at)
+
     def trading_day(self, at: datetime) -> date:
         return self._current().trading_day(at)
 

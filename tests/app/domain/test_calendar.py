@@ -33,6 +33,20 @@ FRIDAY = "2026-11-20"
 
 
 @pytest.mark.parametrize(
+    ("at", "is_open"),
+    [
+        (exchange(FRIDAY, "09:14"), False),
+        (exchange(FRIDAY, "09:15"), True),
+        (exchange(FRIDAY, "15:29"), True),  # only shares without derivatives are in continuous trading
+        (exchange(FRIDAY, "23:59"), False),
+        (exchange("2026-11-21", "11:00"), False),
+    ],
+)
+def test_market_is_open_while_any_segment_is_in_continuous_trading(at: datetime, is_open: bool) -> None:
+    assert CALENDAR.is_open(at) is is_open
+
+
+@pytest.mark.parametrize(
     ("clock", "with_derivatives", "without"),
     [
         ("08:59:59", Phase.CLOSED, Phase.CLOSED),
