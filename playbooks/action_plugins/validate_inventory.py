@@ -17,6 +17,9 @@ from ansible.template import trust_as_template
 
 MANAGED = "Rendered on the controller for validation."
 CRASH_LINES = 5  # output lines to report if `algosat config check` crashes
+MISSPELT_PREFIX = (
+    0.8  # how close a variable must be to a role's to count as misspelt: it may be the user's own
+)
 EXAMPLE = "example"  # part of every value in the example vaults
 ENTRY = re.compile(
     r"^(?P<indent> *)(?P<key>\w+):"
@@ -100,10 +103,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible is untyped
         known = {name for options in specs.values() for name in options}
         for file in (project / "playbooks" / "group_vars" / "all").glob("*.yml"):
             known |= (self._load(file) or {}).keys()
+        roles = list(specs)
         for name in sorted(given.keys() - known - given["renamed_variables"].keys()):
-            if name.startswith(tuple(f"{role}_" for role in specs)):
-                close = get_close_matches(name, known, n=1)
+            prefix = name.partition("_")[0]
+            close = get_close_matches(name, known, n=1, cutoff=0.6 if prefix in roles else MISSPELT_PREFIX)
+            if prefix in roles:
                 yield f"{name}: unknown variable" + (f"; did you mean {close[0]}?" if close else "")
+            elif close and get_close_matches(prefix, roles, n=1, cutoff=MISSPELT_PREFIX):
+                yield f"{name}: unknown variable; did you mean {close[0]}?"
 
     def _renamed_names(self, given: Mapping[str, Any]) -> Iterator[str]:
         """Yield one problem for each variable or key that the inventory still gives under its old name."""

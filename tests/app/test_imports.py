@@ -22,7 +22,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "clock": set(),
     "systemd": {"errors"},
     "domain": {"errors"},
-    "config": {"domain", "errors"},
+    "config": {"domain", "errors", "validation_errors"},
     "monitoring": {"config", "errors"},
     "store": {"monitoring", "config", "domain", "errors", "clock"},
     "exchange": {"domain", "errors"},

@@ -52,11 +52,14 @@ def test_example_secrets_in_production_are_rejected_by_name() -> None:
 def test_wrong_types_and_unknown_and_missing_names_are_reported_together(inventory: Path) -> None:
     main = inventory / "group_vars" / "algosat" / "main.yml"
     main.write_text(main.read_text().replace("algosat_admin_password", "algosat_admin_pasword"))
-    done = validate(inventory, "-e", "algosat_debug=perhaps")
+    own = ("-e", "algosta_api_port=8080", "-e", "desk_api_port=8080")
+    done = validate(inventory, "-e", "algosat_debug=perhaps", *own)
     assert done.returncode != 0
     assert "'algosat_debug' is of type str and we were unable to convert to bool" in done.stdout
     assert "algosat_admin_pasword: unknown variable; did you mean algosat_admin_password?" in done.stdout
     assert "missing required arguments: algosat_admin_password" in done.stdout
+    assert "algosta_api_port: unknown variable; did you mean algosat_api_port?" in done.stdout
+    assert "desk_api_port" not in done.stdout
 
 
 def test_failed_preflight_of_a_role_is_reported_with_its_message(inventory: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from algosat.config.problems import Problem
 from algosat.config.settings import AccessControlSettings
 from algosat.security.principals import Role
+from algosat.validation_errors import suggestion
 
 
 class Access(StrEnum):
@@ -49,12 +50,18 @@ def problems(levels: Iterable[tuple[str, Access]], control: AccessControlSetting
     found = []
     for path in control.admin_only_endpoints:
         if path not in known:
-            found.append(_problem("admin_only_endpoints", f"{path} is not a route of this server"))
+            found.append(
+                _problem(
+                    "admin_only_endpoints", f"{path} is not a route of this server{suggestion(path, known)}"
+                )
+            )
         elif Access.PUBLIC in known[path]:
             found.append(_problem("admin_only_endpoints", f"{path} must stay public: users log in here"))
     for path in control.public_endpoints:
         if path not in known:
-            found.append(_problem("public_endpoints", f"{path} is not a route of this server"))
+            found.append(
+                _problem("public_endpoints", f"{path} is not a route of this server{suggestion(path, known)}")
+            )
         elif not known[path] <= {Access.PUBLIC, Access.OPEN}:
             found.append(_problem("public_endpoints", f"{path} may not be public"))
     return found

@@ -15,7 +15,7 @@ from algosat.config.overrides import KEYS, Key
 from algosat.config.summary import plain, summarise
 from algosat.errors import ChangedElsewhere, InvalidBody, OwnedByInventory
 from algosat.store import overrides
-from algosat.validation_errors import findings
+from algosat.validation_errors import findings, suggestion
 
 routes = Routes("config", "Read the settings, and change those that may be changed at run time.")
 
@@ -105,10 +105,11 @@ def update(body: ConfigUpdate) -> dict[str, Any]:
 def _changeable(section: str, name: str) -> Key:
     key = KEYS.get((section, name))
     if key is None:
-        field = f"updates.{name}"
+        hint = _suggested(section, name)
+        detail = f"is not a known setting{hint}"
         raise InvalidBody(
-            f"there is no setting {section}.{name}",
-            errors=[{"field": field, "detail": "is not a known setting", "code": "unknown_setting"}],
+            f"there is no setting {section}.{name}{hint}",
+            errors=[{"field": f"updates.{name}", "detail": detail, "code": "unknown_setting"}],
         )
     if section == "risk":
         raise ChangedElsewhere(f"{section}.{name} is changed by PUT /risk/limits")
@@ -120,13 +121,21 @@ def _changeable(section: str, name: str) -> Key:
     return key
 
 
+def _suggested(section: str, name: str) -> str:
+    """Return a hint with the closest setting, or with the closest section if that is unknown."""
+    sections = {known for known, _ in KEYS}
+    if section not in sections:
+        return suggestion(section, sections)
+    return suggestion(name, [known for of, known in KEYS if of == section])
+
+
 def _problems(key: Key, value: Any) -> list[dict[str, Any]]:
     if value is None:
         return []
     try:
         key.parse(value)
     except ValidationError as error:
-        return findings(error)
+        return findings(error, key.model)
     except TypeError:  # an integer too large for the type
         return [{"field": key.name, "detail": "is out of range", "code": "out_of_range"}]
     return []

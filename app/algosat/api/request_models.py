@@ -42,7 +42,7 @@ def body_of(request: Request, model: type[Model], *, optional: bool) -> Model:
     try:
         return model.model_validate_json(data, strict=True)
     except ValidationError as error:
-        found = findings(error)
+        found = findings(error, model)
         if found[0]["code"] == "json_invalid":
             raise InvalidJson(f"The body is not JSON: {found[0]['detail']}") from None
         raise InvalidBody(sentence(found), errors=found) from None
@@ -76,5 +76,5 @@ def query_of(request: Request, model: type[Model] | None) -> Model | None:
     try:
         return model.model_validate_strings(values)
     except ValidationError as error:
-        found = findings(error)
+        found = findings(error, model)
         raise InvalidQuery(sentence(found), errors=found) from None

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from algosat.config.settings import checked_limits
+from algosat.config.settings import RiskSettings, checked_limits
 from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidRequest
 from algosat.validation_errors import findings, sentence
@@ -50,6 +50,6 @@ def _over(limits: Limits, values: dict[str, Any], path: Path) -> Limits:
     try:
         checked = checked_limits({**asdict(limits), **values})
     except ValidationError as error:
-        raise InvalidRequest(f"{path}: {sentence(findings(error))}") from error
+        raise InvalidRequest(f"{path}: {sentence(findings(error, RiskSettings))}") from error
     kept = {name: getattr(limits, name) for name in _NOT_FOR_RECORDINGS}
     return replace(checked, **kept)

@@ -25,6 +25,7 @@ from algosat.domain.market_phases import (
     overlaps,
     window_problems,
 )
+from algosat.validation_errors import suggestion
 
 _FILE: Final = "calendar"
 _DAY: Final = timedelta(days=1)
@@ -164,7 +165,8 @@ class _Reader:
         """Return the windows of a day from the names of its pieces."""
         unknown = [name for name in names if name not in self._pieces]
         if unknown:
-            self._problem(place, f"no piece is named {', '.join(unknown)}")
+            hint = suggestion(unknown[0], self._pieces)
+            self._problem(place, f"no piece is named {', '.join(unknown)}{hint}")
             return ()
         windows = tuple(window for name in names for window in self._pieces[name])
         self._note(overlaps(windows), place)

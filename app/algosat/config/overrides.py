@@ -41,10 +41,15 @@ class Key:
     def inventory_variable(self) -> str:
         return "_".join(part for part in ("algosat", self.section, self.name) if part)
 
+    @property
+    def model(self) -> type[BaseModel]:
+        """Return the model that has this setting only."""
+        return _model_of(self.section, self.name)
+
     def parse(self, value: Any) -> Any:
         """Return the value as its type, as strictly as in the files. Raises pydantic.ValidationError."""
-        model = _model_of(self.section, self.name)
-        return getattr(model.model_validate_json(orjson.dumps({self.name: value}), strict=True), self.name)
+        parsed = self.model.model_validate_json(orjson.dumps({self.name: value}), strict=True)
+        return getattr(parsed, self.name)
 
     def value_in(self, settings: Settings) -> Any:
         value: Any = settings

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from algosat.errors import ConfigurationError
+from algosat.validation_errors import names_beside, suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +45,5 @@ def _words(model: type[BaseModel], kind: str, location: Sequence[int | str], mes
     if kind == "missing":
         return "is missing"
     if kind == "extra_forbidden":
-        return "is not a known setting" + _suggestion(model, location)
+        return "is not a known setting" + suggestion(str(location[-1]), names_beside(model, location))
     return message[:1].lower() + message[1:].removesuffix(".")
-
-
-def _suggestion(model: type[BaseModel], location: Sequence[int | str]) -> str:
-    known: type[BaseModel] | None = model
-    for part in location[:-1]:
-        # A part that is no field is the key or the number of an item: the items' model is known already.
-        if known is not None and part in known.model_fields:
-            known = _model_in(known.model_fields[str(part)].annotation)
-    names = [] if known is None else [each.alias or name for name, each in known.model_fields.items()]
-    close = get_close_matches(str(location[-1]), names, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that a type is, or is made of: an optional one, or that of the items."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -32,5 +32,5 @@ def parameters_of(strategy: type[Strategy[Any]], values: Mapping[str, Any]) -> P
     try:
         return strategy.parameters_model.model_validate(values)
     except ValidationError as error:
-        found = findings(error, "parameters")
+        found = findings(error, strategy.parameters_model, "parameters")
         raise InvalidBody(sentence(found), errors=found) from None

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from algosat.config.settings import checked_limits
+from algosat.config.settings import RiskSettings, checked_limits
 from algosat.domain.risk.limits import TOTALS, Limits, too_low
 from algosat.domain.scope import ACCOUNT, IN_LIMITS, TOTAL, Scope
 from algosat.errors import InvalidBody
@@ -135,5 +135,5 @@ def with_changes(defaults: Limits, values: Mapping[str, Any]) -> Limits:
     try:
         return checked_limits({**plain, **changed})
     except ValidationError as error:
-        found = findings(error)
+        found = findings(error, RiskSettings)
         raise InvalidBody(sentence(found), errors=found) from None

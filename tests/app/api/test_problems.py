@@ -33,6 +33,11 @@ def trader(shared_app: Flask) -> Client:
     return Client(shared_app).log_in("trader")
 
 
+@pytest.fixture(scope="module")
+def admin(shared_app: Flask) -> Client:
+    return Client(shared_app).log_in("admin")
+
+
 def test_unknown_path_is_not_found(anonymous: Client) -> None:
     assert problem_of(anonymous.get("/nowhere")) == (404, "not_found")
 
@@ -42,6 +47,32 @@ def test_unknown_path_is_not_found(anonymous: Client) -> None:
 )
 def test_similar_path_is_not_found_and_never_redirects(trader: Client, path: str) -> None:
     assert problem_of(trader.get(path)) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "name"),
+    [
+        ("POST", "/orders", {"quantiy": "1"}, "quantity"),
+        ("POST", "/orders/basket", {"orders": [{"simbol": "ALPHA-EQ"}]}, "symbol"),
+        ("PUT", "/risk/limits", {"limits": {"max_order_valeu": "1"}}, "max_order_value"),
+        ("GET", "/orders?stauts=open", None, "status"),
+        ("PUT", "/config/update", {"section": "loging", "updates": {"level": "INFO"}}, "logging"),
+        ("PUT", "/config/update", {"section": "logging", "updates": {"levle": "INFO"}}, "level"),
+        (
+            "PUT",
+            "/strategies/mine",
+            {"class": "moving-average-crossover", "parameters": {"symbol": ["ALPHA-EQ"]}},
+            "symbols",
+        ),
+    ],
+)
+def test_misspelt_name_gets_the_closest_one_as_a_hint(
+    admin: Client, method: str, path: str, body: Any, name: str
+) -> None:
+    send = {"GET": admin.get, "POST": admin.post, "PUT": admin.put}[method]
+    answer = send(path, headers=KEY, **({} if body is None else {"json": body}))
+    assert answer.status_code in (400, 422)
+    assert f"did you mean {name}?" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("method", ["DELETE", "OPTIONS", "TRACE", "FOO"])

@@ -86,6 +86,14 @@ def test_invalid_configuration_is_refused_with_every_problem(tmp_path: Path) -> 
     assert "debug" in message
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(["enigne"], "engine"), (["engine", "statsu"], "status"), (["--versoin"], "--version")],
+)
+def test_misspelt_command_gets_the_closest_one_as_a_hint(run: Run, arguments: list[str], name: str) -> None:
+    assert f"Did you mean '{name}'?" in run(*arguments).output
+
+
 def test_directory_that_is_missing_is_refused_unless_the_files_are_for_another_machine(
     tmp_path: Path,
 ) -> None:
@@ -101,7 +109,7 @@ def test_access_rule_without_a_route_is_refused(run: Run, directory: Path) -> No
     data = yaml.safe_load((directory / "security.yaml").read_text())
     data["access_control"]["admin_only_endpoints"] = ["/ordres"]
     (directory / "security.yaml").write_text(yaml.safe_dump(data))
-    assert "/ordres is not a route of this server" in refused(run("config", "check"))
+    assert "/ordres is not a route of this server; did you mean /orders?" in refused(run("config", "check"))
 
 
 def test_unreachable_store_is_reported_without_the_password(

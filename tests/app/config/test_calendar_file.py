@@ -153,6 +153,11 @@ def test_no_packaged_holiday_is_lost_unless_it_is_named(
             "pieces.a.1",
             "before the end of the window before it at 19:00",
         ),
+        (
+            "special_sessions: {2026-11-08: {name: x, day: [untl_1530]}}",
+            "special_sessions.2026-11-08.day",
+            "did you mean until_1530?",
+        ),
         ("segments: {gold: [{from: 2027-01-01, day: [until_1530]}]}", "segments.gold", "gold is unknown"),
         ("segments: {equity: [{from: 2027-01-01, day: []}]}", "segments.equity.0.day", "at least 1 item"),
         (
