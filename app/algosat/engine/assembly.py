@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from algosat.brokers.base import Broker, FeedChange
+from algosat.brokers.base import FeedChange
 from algosat.config import settings
 from algosat.engine.book_check import BookCheck
 from algosat.engine.broker_requests import BrokerRequests
 from algosat.engine.budget import Budget, quotas_of
 from algosat.engine.emergency_cancels import EmergencyCancels
-from algosat.engine.guarded_broker import GuardedBroker
+from algosat.engine.guarded_broker import BrokerSource, GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender, PendingRequests
 from algosat.engine.quotes import FeedWatch, InstrumentList, QuoteBoard
 from algosat.engine.reconciler import Reconciler
@@ -30,7 +30,6 @@ from algosat.trading.desk import Desk
 @dataclass(frozen=True, slots=True)
 class Components:
     desk: Desk
-    broker: Broker
     guarded_broker: GuardedBroker
     budget: Budget
     report_processor: ReportProcessor
@@ -72,7 +71,7 @@ class Components:
 
 def assemble(
     desk: Desk,
-    broker: Broker,
+    source: BrokerSource,
     rules: settings.EngineSettings,
     *,
     order_workers: Workers,
@@ -83,12 +82,13 @@ def assemble(
 ) -> Components:
     """Build the components.
 
-    Orders are placed by `order_workers`; `cancel_workers` cancel and modify; `request_workers` answer what
-    API and command line ask of the broker, encrypted with `encryption`.
+    The adapter is built when the broker is started. `order_workers` place orders; `cancel_workers` cancel
+    and modify; `request_workers` answer what API and command line ask of the broker, encrypted with
+    `encryption`.
     """
-    budget = _budget(desk, broker, rules)
-    guarded_broker = GuardedBroker(broker, desk.clock, budget)
-    report_processor = ReportProcessor(desk, renumbers=not broker.capabilities.replace_keeps_number)
+    budget = _budget(desk, rules)
+    guarded_broker = GuardedBroker(source, desk.clock, budget)
+    report_processor = ReportProcessor(desk, lambda: not guarded_broker.capabilities.replace_keeps_number)
     deadline = timedelta(seconds=rules.send_deadline_seconds)
     cancel_modify = CancelModifySender(desk, guarded_broker, report_processor, budget)
     sender = Sender(desk, guarded_broker, report_processor, deadline)
@@ -114,18 +114,17 @@ def assemble(
     quotes = QuoteBoard(desk)
     return Components(
         desk=desk,
-        broker=broker,
         guarded_broker=guarded_broker,
         budget=budget,
         report_processor=report_processor,
         quotes=quotes,
         feeds=FeedWatch(desk, guarded_broker, quotes),
-        instruments=InstrumentList(desk, broker),
+        instruments=InstrumentList(desk, guarded_broker),
         router=router,
         pending_requests=PendingRequests(desk, cancel_modify, budget, cancel_workers),
         reconciler=reconciler,
         book_check=BookCheck(desk, guarded_broker, reconciler),
-        duties=PeriodicDuties(desk, guarded_broker, report_processor),
+        duties=PeriodicDuties(desk, guarded_broker, report_processor, lambda: reconciler.read_at),
         sweeper=Sweeper(desk),
         emergency_cancels=EmergencyCancels(desk, cancel_modify, budget, cancel_workers),
         requests=BrokerRequests(desk, guarded_broker, encryption, request_workers, fence),
@@ -134,10 +133,10 @@ def assemble(
     )
 
 
-def _budget(desk: Desk, broker: Broker, rules: settings.EngineSettings) -> Budget:
+def _budget(desk: Desk, rules: settings.EngineSettings) -> Budget:
     """Return the budget with what was called today before the engine started."""
     midnight = desk.clock().replace(hour=0, minute=0, second=0, microsecond=0)
     with desk.database.read() as connection:
         sent = broker_calls.orders_sent_since(connection, desk.account, midnight)
         numbers = broker_calls.read(connection, desk.account, midnight.date())
-    return Budget((*broker.quotas, *quotas_of(rules)), sent=sent, counted=(midnight.date(), numbers))
+    return Budget(quotas_of(rules), sent=sent, counted=(midnight.date(), numbers))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -31,11 +33,13 @@ from algosat.store.wakeup.channels import Listener
 from algosat.systemd import notify
 
 _FIRST_WAIT: Final = 0.01  # seconds
-_DUTIES_EVERY: Final = 0.1  # seconds
+_OFTEN, _SELDOM = 0.1, 0.5  # seconds between the rounds of a duty, most of which find nothing to do
 _EMERGENCY_EVERY: Final = 0.25  # seconds
 _CONNECT_SECONDS: Final = 2.0  # for all brokers, before the engine says that it leads
 _CONNECT_EVERY: Final = 5.0  # seconds between attempts to start a broker
 _SILENT_AFTER: Final = timedelta(seconds=15)  # without a write, the watchdog is not notified any more
+_HUNG_SECONDS: Final = 15.0  # a round that lasts longer has hung, unless it waits for the broker
+_DUTIES_END_SECONDS: Final = 10.0  # for the rounds under way, when the engine ends
 _STOP_SECONDS: Final = 20.0  # for a lane; a broker call that hangs is left behind
 
 _log = structlog.get_logger(__name__)
@@ -75,6 +79,16 @@ class Shutdown:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Work of a lane that has a thread of its own, so that it goes on when another duty hangs."""
+
+    name: str
+    step: Callable[[], object]
+    every: float  # seconds between two rounds
+    needs_broker: bool = False  # begins when the broker has started
+
+
 class Lane:
     """The threads of one account: sends its orders, processes its reports and does its periodic duties."""
 
@@ -89,16 +103,31 @@ class Lane:
         self._stopping = stopping
         self.account = components.desk.account
         self.heartbeat = AccountHeartbeat(components)
-        self._connected = threading.Event()
-        works = {
-            "router": self._run_router,
-            "duties": self._run_duties,
-            "broker": self._run_broker,
-            "emergency": self._run_emergency,
-        }
+        self._connected, self._listed = threading.Event(), threading.Event()
+        works = {"router": self._run_router, "broker": self._run_broker}
+        works |= {duty.name: partial(self._run_duty, duty) for duty in self._duties()}
         self._threads = [
             threading.Thread(target=self._run, args=(work,), name=f"{name} {self.account}", daemon=True)
             for name, work in works.items()
+        ]
+
+    def _duties(self) -> list[Duty]:
+        components, duties = self._components, self._components.duties
+        flush_every = FLUSH_EVERY.total_seconds()
+        return [
+            Duty("quotes", components.quotes.flush, flush_every),
+            Duty("instruments", self._list_instruments, _OFTEN, needs_broker=True),
+            Duty("reconcile", components.reconciler.step, _OFTEN, needs_broker=True),
+            Duty("books", components.book_check.step, _SELDOM, needs_broker=True),
+            Duty("feeds", components.feeds.step, _OFTEN, needs_broker=True),
+            Duty("exits", duties.advance_exits, _OFTEN),
+            Duty("losses", duties.watch_losses, _OFTEN),
+            Duty("closing", duties.close, _OFTEN),
+            Duty("expiry", duties.expire, _SELDOM),
+            Duty("alerts", duties.renew_alerts, _SELDOM),
+            # While the store refuses writes, the others wait for it.
+            Duty("emergency", components.emergency_cancels.step, _EMERGENCY_EVERY),
+            Duty("sweep", components.sweeper.step, _SELDOM),
         ]
 
     def start(self) -> None:
@@ -111,21 +140,26 @@ class Lane:
             thread.start()
 
     def await_connection(self, seconds: float) -> None:
-        """Wait until the broker has started, but no longer than `seconds`."""
-        self._connected.wait(seconds)
+        """Wait until the broker has started and its instruments are read, but no longer than `seconds`."""
+        self._listed.wait(seconds)
 
     def step_requests(self) -> None:
         """Begin to answer what API and command line ask of the broker."""
-        self._attempt("requests", self._components.requests.step)
+        self._stopping.attempt("requests", self._components.requests.step, account=self.account)
+
+    def hung_duties(self) -> list[str]:
+        """Return the duties that hang, but not in a call to the broker: a new engine would hang there too."""
+        return self.heartbeat.rounds.hung(_HUNG_SECONDS, self._components.guarded_broker.holds)
 
     def stop(self) -> None:
         """End the threads, and reject the orders that were certainly not sent."""
+        deadline = time.monotonic() + _DUTIES_END_SECONDS
         for thread in self._threads:
-            thread.join(timeout=10)
+            thread.join(timeout=max(deadline - time.monotonic(), 0))
         self._components.router.stop()
         for workers in self._components.workers:
             workers.close()
-        self._components.broker.stop()
+        self._components.guarded_broker.stop()
         self._components.report_processor.stop()
 
     def _run(self, work: Callable[[], None]) -> None:
@@ -137,48 +171,49 @@ class Lane:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             self._listener.wait(wait)
-            retry_in: float | None = self._attempt("route", self._components.send_due)
+            retry_in = self._round("router", self._components.send_due)
             wait = self._poll if retry_in is None else min(retry_in, self._poll)
 
     def _run_broker(self) -> None:
-        """Start the broker, then write its quotes and renew the state of the account."""
-        while not self._stopping.is_set() and not self._attempt("connect", self._connect):
+        """Start the broker, then ask for its session."""
+        while not self._stopping.is_set() and not self._round("broker", self._connect):
             self._stopping.wait(_CONNECT_EVERY)
-        self._attempt("instruments", self._components.instruments.step)
-        self._attempt("heartbeat", self.heartbeat.step)
+        self._round("broker", self.heartbeat.step)
         self._connected.set()
-        while not self._stopping.wait(FLUSH_EVERY.total_seconds()):
-            self._attempt("heartbeat", self.heartbeat.step)
+        while not self._stopping.wait(_SELDOM):
+            self._round("broker", self.heartbeat.step)
+
+    def _list_instruments(self) -> None:
+        self._components.instruments.step()
+        self._listed.set()
 
     def _connect(self) -> bool:
         components = self._components
         components.feeds.begin()
-        components.broker.start(
+        components.guarded_broker.start(
             components.report_processor.enqueue,
             components.quotes.update,
             components.feed_changed,
         )
-        _log.info("engine_leads", broker=components.broker.name, account=self.account)
+        _log.info("engine_leads", broker=components.guarded_broker.name, account=self.account)
         return True
 
-    def _run_duties(self) -> None:
-        components = self._components
-        while not self._stopping.wait(_DUTIES_EVERY):
-            if self._connected.is_set():
-                self._attempt("instruments", components.instruments.step)
-                self._attempt("reconcile", components.reconciler.step)
-                self._attempt("books", components.book_check.step)
-                self._attempt("feeds", components.feeds.step)
-            self._attempt("duties", lambda: components.duties.step(components.reconciler.read_at))
-            self._attempt("sweep", components.sweeper.step)
+    def _run_duty(self, duty: Duty) -> None:
+        while not self._stopping.wait(duty.every):
+            if self._connected.is_set() or not duty.needs_broker:
+                self._round(duty.name, duty.step)
 
-    def _run_emergency(self) -> None:
-        # A thread of its own: while the store refuses writes, the others wait for it.
-        while not self._stopping.wait(_EMERGENCY_EVERY):
-            self._attempt("emergency", self._components.emergency_cancels.step)
+    def _round(self, duty: str, step: Callable[[], T]) -> T | None:
+        """Do a round of a duty. Only one that does not fail is completed."""
+        rounds = self.heartbeat.rounds
+        rounds.begin(duty)
+        outcome = self._stopping.attempt(duty, partial(_completed, step), account=self.account)
+        rounds.end(duty, completed=outcome is not None)
+        return None if outcome is None else outcome[0]
 
-    def _attempt(self, name: str, step: Callable[[], T]) -> T | None:
-        return self._stopping.attempt(name, step, account=self.account)
+
+def _completed(step: Callable[[], T]) -> tuple[T]:
+    return (step(),)
 
 
 class Engine:
@@ -241,8 +276,15 @@ class Engine:
         while not self._stopping.wait(FLUSH_EVERY.total_seconds()):
             _ = self._live.current  # reading the settings notifies their listeners of changes
             self._stopping.attempt("heartbeat", self._heartbeat.step)
-            if self._heartbeat.silence() < _SILENT_AFTER:
+            if self._heartbeat.silence() < _SILENT_AFTER and not self._finds_hung_duty():
                 notify("WATCHDOG=1")
+
+    def _finds_hung_duty(self) -> bool:
+        """Return whether a duty hangs. Then systemd ends the engine, and starts a new one."""
+        hung = {lane.account: duties for lane in self._lanes if (duties := lane.hung_duties())}
+        if hung:
+            _log.critical("duties_hang", duties=hung, seconds=_HUNG_SECONDS)
+        return bool(hung)
 
     def _run_requests(self) -> None:
         while not self._stopping.is_set():

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, text, union
+from sqlalchemy import Connection, bindparam, func, select, text, union
 
-from algosat.clock import ClockWatch, has_come
+from algosat.brokers.base import BrokerSession
+from algosat.clock import Clock, ClockWatch, has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.instruments import Instrument
+from algosat.domain.orders import Status
 from algosat.engine.assembly import Components
 from algosat.engine.router import Fence
 from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
 from algosat.store import heartbeats, queries
 from algosat.store.audit import Cause
-from algosat.store.tables import WORKING_STATUS, orders, positions
+from algosat.store.prepared import Prepared
+from algosat.store.tables import CREATED_STATUS, WORKING_STATUS, orders, positions
 from algosat.trading import alerts
 from algosat.trading.desk import Desk
 
@@ -31,6 +36,27 @@ _BUSY_ACCOUNTS: Final = union(
     select(positions.c.account).where(positions.c.quantity != 0),
     select(orders.c.account).where(text(WORKING_STATUS)),
 )
+_OF_ACCOUNT: Final = orders.c.account == bindparam("account")
+# Later slices wait for their turn, and after-market orders for their market to open.
+_UNSENT: Final = (text(CREATED_STATUS), _OF_ACCOUNT, orders.c.slice_of.is_(None))
+_OLDEST: Final = {
+    "created_at": select(func.min(orders.c.created_at)).where(*_UNSENT, orders.c.send_at.is_(None)),
+    "send_at": select(func.min(orders.c.send_at)).where(*_UNSENT, orders.c.send_at <= bindparam("at")),
+}
+_COUNTS: Final = Prepared(
+    select(
+        select(func.count()).where(_OF_ACCOUNT, text(WORKING_STATUS)).scalar_subquery().label("working"),
+        select(func.count())
+        .where(_OF_ACCOUNT, orders.c.status == Status.UNKNOWN.value)
+        .scalar_subquery()
+        .label("unknown"),
+        select(func.count())
+        .where(positions.c.account == bindparam("account"), positions.c.quantity != 0)
+        .scalar_subquery()
+        .label("positions"),
+        *(each.scalar_subquery().label(name) for name, each in _OLDEST.items()),
+    )
+)
 _RESTART: Final = timedelta(minutes=2)  # a shorter absence is not reported
 
 
@@ -38,66 +64,105 @@ def unchecked(_connection: Connection) -> None:
     """Accept every owner, on a machine without an id."""
 
 
+class Rounds:
+    """The rounds of a lane's duties: when each last ended, and which of them hang."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._completed: dict[str, datetime] = {}
+        self._signs: dict[str, tuple[float, int]] = {}  # last begin or end, by the monotonic clock; thread
+
+    def begin(self, duty: str) -> None:
+        """Note that the caller's thread begins a round. The first round counts from here."""
+        self._signs[duty] = (time.monotonic(), threading.get_ident())
+        self._completed.setdefault(duty, self._clock())
+
+    def end(self, duty: str, *, completed: bool) -> None:
+        """Note the end of a round. One that failed is not completed."""
+        self._signs[duty] = (time.monotonic(), threading.get_ident())
+        if completed:
+            self._completed[duty] = self._clock()
+
+    def completed(self) -> dict[str, datetime]:
+        """Return when the last completed round of each duty ended."""
+        return dict(self._completed)
+
+    def hung(self, seconds: float, is_excused: Callable[[int], bool]) -> list[str]:
+        """Return the duties that have neither begun nor ended a round for so long.
+
+        `is_excused` says of a thread that another duty of the engine's process cannot help it.
+        """
+        now = time.monotonic()
+        return [
+            duty
+            for duty, (at, thread) in dict(self._signs).items()
+            if now - at > seconds and not is_excused(thread)
+        ]
+
+
 class AccountHeartbeat:
-    """The state of one account's lane, renewed by one of its own threads."""
+    """The state of one account's lane. One of the lane's threads asks for the broker's session."""
 
     def __init__(self, components: Components) -> None:
         self._components, self._desk = components, components.desk
         self.account = components.desk.account
+        self.rounds = Rounds(components.desk.clock)
         self._next_look = self._desk.clock()
         self._looked_at = self._desk.clock()
-        self._data: dict[str, Any] = {}
+        self._session: BrokerSession | None = None
 
     def step(self) -> None:
-        """Write new quotes, and look at the account if that is due."""
-        self._components.quotes.flush()
+        """Ask for the broker's session if that is due."""
         now = self._desk.clock()
         if has_come(self._next_look, now, within=_WRITE_EVERY):
             self._next_look = now + _WRITE_EVERY
             self.look()
 
     def look(self) -> None:
-        """Read the state of the account. The broker's session is asked, so this may hang."""
-        session, reconciler = self._components.guarded_broker.session(), self._components.reconciler
-        with self._desk.database.read() as connection:
-            working, held = _counts(connection, self._desk.account)
-        self._data = {
-            "broker": {
-                "name": self._components.broker.name,
-                "account": self._desk.account,
-                "active": session.active,
-                "detail": session.detail,
-                "expires_at": session.expires_at.isoformat() if session.expires_at else None,
-                "feeds": self._components.feeds.states(),
-            },
-            "book_read_at": reconciler.read_at.isoformat() if reconciler.read_at else None,
-            "unknown": reconciler.unknown,
-            "working": working,
-            "positions": held,
-            "unpriced": self._components.duties.daily_loss.unpriced,
-        }
+        """Ask for the broker's session, which may hang in the adapter."""
+        self._session = self._components.guarded_broker.session()
         self._looked_at = self._desk.clock()
+
+    def data(self, connection: Connection) -> dict[str, Any]:
+        """Return the state of the account."""
+        components, reconciler, now = self._components, self._components.reconciler, self._desk.clock()
+        counts = _COUNTS.first(connection, account=self.account, at=now)
+        paused_until = components.budget.paused_until(now)
+        return {
+            "broker": self._broker_data(now),
+            "book_read_at": reconciler.read_at.isoformat() if reconciler.read_at else None,
+            "unknown": counts.unknown,
+            "working": counts.working,
+            "positions": counts.positions,
+            "unpriced": components.duties.daily_loss.unpriced,
+            "oldest_unsent_at": _text(_earlier(counts.created_at, counts.send_at)),
+            "rounds": {duty: at.isoformat() for duty, at in self.rounds.completed().items()},
+            "breakers": {
+                operation.value: state.value
+                for operation, state in components.guarded_broker.circuits().items()
+            },
+            "budget": {"left": components.budget.left(now), "paused_until": _text(paused_until)},
+        }
+
+    def _broker_data(self, now: datetime) -> dict[str, Any]:
+        """Return the state of the broker, which is not active while its session does not answer."""
+        session, silence = self._session, abs(now - self._looked_at)
+        known = {"name": self._components.guarded_broker.name, "account": self.account}
+        if session is None or silence > heartbeats.SILENT_AFTER:
+            why = "it has not started" if session is None else "its session has not answered"
+            detail = f"{why} for {silence.total_seconds():.0f} s: read the engine's log"
+            return {**known, "expires_at": None, "active": False, "detail": detail}
+        return {
+            **known,
+            "active": session.active,
+            "detail": session.detail,
+            "expires_at": _text(session.expires_at),
+            "feeds": self._components.feeds.states(),
+        }
 
     def write_calls(self, connection: Connection) -> None:
         """Write the numbers of calls that the broker has counted."""
         self._components.write_calls(connection)
-
-    def data(self) -> dict[str, Any]:
-        """Return the state of the account. The broker of a lane that hangs is not active."""
-        silence = abs(self._desk.clock() - self._looked_at)
-        if self._data and silence <= heartbeats.SILENT_AFTER:
-            return self._data
-        why = "its session has not answered" if self._data else "it has not started"
-        detail = f"{why} for {silence.total_seconds():.0f} s: read the engine's log"
-        broker = {"name": self._components.broker.name, "account": self.account, "expires_at": None}
-        unread: dict[str, Any] = {
-            "book_read_at": None,
-            "unknown": 0,
-            "working": 0,
-            "positions": 0,
-            "unpriced": [],
-        }
-        return {**unread, **self._data, "broker": {**broker, "active": False, "detail": detail}}
 
 
 class EngineHeartbeat:
@@ -142,7 +207,8 @@ class EngineHeartbeat:
         Raises NotLeading when another engine leads, so that an engine without orders to send notices it too,
         and when the store has been adopted for another machine.
         """
-        data = self._data(leading=leading)
+        with self._desk.database.read() as connection:
+            data = self._data(connection, leading=leading)
 
         clock_set = self._clock_watch.offset()
         if is_set := abs(clock_set) >= _CLOCK_SET:
@@ -162,8 +228,8 @@ class EngineHeartbeat:
         self._last_write = self._desk.clock()
         self._clock_alerted = clock_set if is_set else 0.0
 
-    def _data(self, *, leading: bool) -> dict[str, Any]:
-        accounts = {each.account: each.data() for each in self._accounts}
+    def _data(self, connection: Connection, *, leading: bool) -> dict[str, Any]:
+        accounts = {each.account: each.data(connection) for each in self._accounts}
         return {
             "pid": os.getpid(),
             "version": self._version,
@@ -222,6 +288,14 @@ def _alert_of_clock(connection: Connection, desk: Desk, seconds: float) -> None:
     detail = f"the clock was set {direction} by {abs(seconds):.1f} s, to {desk.clock():%Y-%m-%d %H:%M:%S} UTC"
     cause = Cause(_ACTOR, correlation.new())
     alerts.open_alert(connection, desk, AlertKind.CLOCK_SET, _CLOCK, cause, detail)
+
+
+def _earlier(*moments: datetime | None) -> datetime | None:
+    return min((each for each in moments if each is not None), default=None)
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def alert_of_absence(desk: Desk) -> None:
@@ -287,16 +361,3 @@ def _traded(desk: Desk, instrument: Instrument, since: datetime, until: datetime
     if closes >= until or closes - opens > _RESTART:
         return min(closes, until) - opens > _RESTART
     return _traded(desk, instrument, closes, until)
-
-
-def _counts(connection: Connection, account: str) -> tuple[int, int]:
-    """Return the number of working orders and of open positions."""
-    working = (
-        select(func.count()).select_from(orders).where(orders.c.account == account, text(WORKING_STATUS))
-    )
-    held = (
-        select(func.count())
-        .select_from(positions)
-        .where(positions.c.account == account, positions.c.quantity != 0)
-    )
-    return connection.execute(working).scalar_one(), connection.execute(held).scalar_one()

@@ -10,13 +10,14 @@ from typing import Final
 
 import structlog
 
-from algosat.brokers.registry import configured_broker
+from algosat.brokers.registry import BROKERS, configured_broker
 from algosat.config.live import LiveSettings, Read
 from algosat.config.settings import AlgosatFile, Settings
 from algosat.domain.machine import APPLICATION, Machine, StoreState
 from algosat.engine import workers
 from algosat.engine.assembly import assemble
 from algosat.engine.engine import Engine
+from algosat.engine.guarded_broker import BrokerSource
 from algosat.engine.heartbeat import WaitingHeartbeat, unchecked
 from algosat.errors import ConfigurationError
 from algosat.monitoring import correlation, logs
@@ -176,7 +177,11 @@ def _lead(
     components = [
         assemble(
             desk,
-            configured_broker(algosat, account, writer, desk.calendar),
+            BrokerSource(
+                account.broker,
+                BROKERS[account.broker].capabilities,
+                partial(configured_broker, algosat, account, writer, desk.calendar),
+            ),
             algosat.engine,
             order_workers=workers.order_workers(desk.errors),
             cancel_workers=workers.cancel_workers(desk.errors),

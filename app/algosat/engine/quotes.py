@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, select
 
-from algosat.brokers.base import Broker, Feed, FeedChange, FeedState
+from algosat.brokers.base import Feed, FeedChange, FeedState
 from algosat.clock import has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.decimals import ZERO, to_store_places
@@ -223,7 +223,7 @@ def _needed_symbols(connection: Connection, desk: Desk) -> frozenset[str]:
 class InstrumentList:
     """Keeps the instruments in the store equal to the list of the broker, which changes from day to day."""
 
-    def __init__(self, desk: Desk, broker: Broker) -> None:
+    def __init__(self, desk: Desk, broker: GuardedBroker) -> None:
         self._desk, self._broker = desk, broker
         self._next = desk.clock()
         self._stored: list[Instrument] = []
@@ -248,7 +248,11 @@ class InstrumentList:
         if not has_come(self._next, now, within=_LIST_EVERY):
             return None
         self._next = now + _LIST_EVERY
-        listed = list(self._broker.instruments())
+        try:
+            listed = list(self._broker.instruments())
+        except BrokerError as error:
+            _log.warning("instruments_not_read", detail=error.detail)
+            return None
         if listed == self._stored:
             return None
         self._stored = listed

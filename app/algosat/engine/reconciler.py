@@ -109,7 +109,6 @@ class Reconciler:
         self._ended: dict[str, OrderReport] = {}
         self.read_at: datetime | None = None  # when the last complete reading of the order book began
         self.reports: Sequence[OrderReport] = ()  # of that reading
-        self.unknown = 0  # number of orders
 
     def mark_interrupted(self) -> None:
         """Mark orders `unknown` that the previous engine left as `submitting`.
@@ -134,7 +133,6 @@ class Reconciler:
             self.read_book()
         self._mark_forgotten()
         untold = self._untold()
-        self.unknown = sum(order.status is Status.UNKNOWN for order in untold)
         self._searches = {order.id: self._search_of(order) for order in untold}
         for order in untold:
             self._search(order)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
@@ -35,11 +35,15 @@ _log = structlog.get_logger(__name__)
 class ReportProcessor:
     """Writes everything the engine learns about an order: the broker's reports and its own findings."""
 
-    def __init__(self, desk: Desk, *, renumbers: bool = False) -> None:
-        """Build a report processor; `renumbers`: the broker gives a changed order another number."""
-        self._desk, self.renumbers = desk, renumbers
+    def __init__(self, desk: Desk, renumbers: Callable[[], bool]) -> None:
+        """Build a report processor; `renumbers`: whether the broker gives a changed order another number."""
+        self._desk, self._renumbers = desk, renumbers
         self._queue: SimpleQueue[OrderReport | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="report-processor", daemon=True)
+
+    @property
+    def renumbers(self) -> bool:
+        return self._renumbers()
 
     def start(self) -> None:
         self._thread.start()

@@ -29,7 +29,7 @@ from algosat.domain.risk import Denial, DenialCode
 from algosat.engine.budget import Budget
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.sender import Sender, is_late, longest_wait
-from algosat.engine.workers import Workers
+from algosat.engine.workers import THREADS_FOR_EXITS, Workers
 from algosat.store import ledger
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
@@ -109,6 +109,18 @@ class CreatedOrders:
 
 
 @dataclass(frozen=True, slots=True)
+class _Availability:
+    """Whether orders can be sent to the broker now: exits are tried while entries wait."""
+
+    takes_exits: bool
+    takes_entries: bool
+    why_not: str  # the reason why entries wait
+
+    def takes(self, order: Order) -> bool:
+        return self.takes_exits if order.terms.reduce_only else self.takes_entries
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     to_send: list[Order]
     ended: list[Order]  # rejected, or cancelled before they were sent
@@ -162,7 +174,8 @@ class Router:
         is_due = opens_in is not None and opens_in <= 0
         if not created.regular and not is_due:
             return min((wait for wait in (retry_in, opens_in) if wait is not None), default=None)
-        batch = self._desk.writer.run(lambda connection: self._decide(connection, due=is_due))
+        available = self._availability()  # before the unit of work: an adapter that hangs must not hold it
+        batch = self._desk.writer.run(lambda connection: self._decide(connection, available, due=is_due))
         self._some_wait = batch.retry_in is not None
         for order in batch.ended:
             self._desk.notify_web(order.id)
@@ -200,7 +213,7 @@ class Router:
         self._fence(connection)
         to_send: list[Order] = []
         ended: list[Order] = []
-        in_force, free = halts.before_sending(connection, self._desk), self._workers.free()
+        in_force = halts.before_sending(connection, self._desk)
         for each in due:
             order, cause = tracked(connection, each.id)
             event = self._why_not_resent(connection, order, in_force)
@@ -208,11 +221,11 @@ class Router:
                 events = [event] if may_happen(order, event.kind) else []
                 ended.append(ledger.record_all(connection, order, events, cause, self._desk.books))
                 order_alerts.after_events(connection, self._desk, order, events, cause)
-            elif len(to_send) < free and self._has_permit(order):
+            elif self._has_thread(order, len(to_send)) and self._has_permit(order):
                 to_send.append(order)
         return _Batch(to_send, ended, None)
 
-    def _decide(self, connection: Connection, *, due: bool) -> _Batch:
+    def _decide(self, connection: Connection, available: _Availability, *, due: bool) -> _Batch:
         """Decide on each created order, and commit as `submitting` those that are sent now.
 
         `due`: also on the after-market orders whose market has opened.
@@ -225,19 +238,20 @@ class Router:
         rejected: list[Order] = []
         retry_in: float | None = None
         in_force, unknown = halts.before_sending(connection, self._desk), self._unknown(connection)
-        available, free = self._is_available(), self._workers.free()
         for row in self._created(connection, due=due):
             order, cause = order_from(row), cause_of(row)
             blocked = (row.strategy, row.symbol) in unknown
-            event = self._why_not_sent(connection, order, in_force, available=available, blocked=blocked)
-            if event is None and order.terms.is_after_market and available and not blocked:
+            is_taken = available.takes(order)
+            why_not = "" if is_taken else available.why_not
+            event = self._why_not_sent(connection, order, in_force, why_not, blocked=blocked)
+            if event is None and order.terms.is_after_market and is_taken and not blocked:
                 order, event, blocked = self._judge_again(connection, order, cause)
             if event is not None:
                 rejected.append(ledger.record(connection, order, event, cause, self._desk.books))
                 order_alerts.after_events(connection, self._desk, order, [event], cause)
-            elif not available or blocked:
+            elif not is_taken or blocked:
                 retry_in = retry_in or _BLOCKED_SECONDS
-            elif len(to_send) < free and self._has_permit(order):
+            elif self._has_thread(order, len(to_send)) and self._has_permit(order):
                 event = OrderEvent(EventKind.SUBMITTING, self._desk.clock())
                 to_send.append(ledger.record(connection, order, event, cause, self._desk.books))
             else:
@@ -252,13 +266,15 @@ class Router:
         connection: Connection,
         order: Order,
         in_force: list[Halt],
+        unavailable: str = "",
         *,
-        available: bool,
         blocked: bool = False,
     ) -> OrderEvent | None:
         """Return the rejection of an order that has not been sent, or None if it may still be sent.
 
-        `blocked`: the order waits for one of its strategy and symbol that is `unknown`.
+        Args:
+            unavailable: Why the broker does not take the order now; empty if it does.
+            blocked: The order waits for one of its strategy and symbol that is `unknown`.
         """
         at = self._desk.clock()
         covering = [halt for halt in in_force if halt.covers(order.terms.strategy)]
@@ -266,18 +282,13 @@ class Router:
             return OrderEvent(EventKind.REJECTED, at, EngineCode.HALTED_BEFORE_SENDING, covering[0].reason)
         if not is_late(order, at, self._deadline) or self._is_slice_in_time(connection, order, at):
             return None
-        if available:
+        if not unavailable:
             longest = longest_wait(order, self._deadline)
             reason = f"the order could not be sent within {longest.total_seconds():g} s"
             if blocked:
                 reason += f": the outcome of another order for {order.terms.symbol} is not known yet"
             return OrderEvent(EventKind.REJECTED, at, EngineCode.SEND_DEADLINE, reason)
-        reason = (
-            self._broker.session().detail
-            if self._is_reconciled()
-            else "the broker's order book has not been read"
-        )
-        return OrderEvent(EventKind.REJECTED, at, EngineCode.BROKER_UNAVAILABLE, reason)
+        return OrderEvent(EventKind.REJECTED, at, EngineCode.BROKER_UNAVAILABLE, unavailable)
 
     def _why_not_resent(
         self, connection: Connection, order: Order, in_force: list[Halt]
@@ -288,7 +299,7 @@ class Router:
         if order.status is not Status.SUBMITTING:
             reason = "the order was certainly not sent, but that was not known in time"
             return OrderEvent(EventKind.REJECTED, self._desk.clock(), EngineCode.SEND_DEADLINE, reason)
-        return self._why_not_sent(connection, order, in_force, available=True)
+        return self._why_not_sent(connection, order, in_force)
 
     def _is_slice_in_time(self, connection: Connection, order: Order, at: datetime) -> bool:
         """Return whether an old order is a slice whose turn came within the deadline, or has not come yet.
@@ -344,8 +355,17 @@ class Router:
         if due:
             yield from _DUE.each(connection, account=self._desk.account, at=self._desk.clock())
 
-    def _is_available(self) -> bool:
-        return self._is_reconciled() and self._broker.session().active
+    def _has_thread(self, order: Order, taken: int) -> bool:
+        """Return whether a thread is free to send the order. Entries leave some to exits."""
+        kept = 0 if order.terms.reduce_only else THREADS_FOR_EXITS
+        return taken < self._workers.free() - kept
+
+    def _availability(self) -> _Availability:
+        if not self._is_reconciled():
+            return _Availability(False, False, "the broker's order book has not been read")
+        session = self._broker.session()
+        takes_exits = session.active or self._broker.session_of_exits().active
+        return _Availability(takes_exits, session.active, session.detail or session.state.value)
 
     def _unknown(self, connection: Connection) -> set[tuple[str, str]]:
         """Return strategy and symbol of every `unknown` order. Other orders of these wait."""

@@ -1,8 +1,8 @@
-"""Periodic duties: linked exits, and each second loss checks, cancels, closing positions and expiry."""
+"""Periodic duties: linked exits, loss checks, cancels, closing positions, expiry, and deleting old rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
-from algosat.clock import has_come
+from algosat.clock import Clock, has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import Order
 from algosat.domain.reduce_only import is_exit, oversized
@@ -23,6 +23,7 @@ from algosat.monitoring import correlation
 from algosat.store import queries, retention
 from algosat.store.audit import Cause
 from algosat.store.disk_reserve import DiskReserve
+from algosat.store.leader_lock import NotLeading
 from algosat.trading import alerts, cancel, exit_alerts, halt_cancels
 from algosat.trading.advance_exits import advance_exits
 from algosat.trading.desk import Desk
@@ -46,55 +47,100 @@ _log = structlog.get_logger(__name__)
 
 
 class PeriodicDuties:
-    def __init__(self, desk: Desk, broker: GuardedBroker, report_processor: ReportProcessor) -> None:
+    """The duties of one account, in groups. Each group has a thread of its own, so that none delays another.
+
+    Each method does what is due of its group. A duty that fails does not keep the others from being done; the
+    method then raises the errors of all.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        broker: GuardedBroker,
+        report_processor: ReportProcessor,
+        book_read_at: Callable[[], datetime | None],
+    ) -> None:
+        """Build the duties.
+
+        `book_read_at` returns when the last complete reading of the broker's order book began.
+        """
         self._desk, self._broker, self._report_processor = desk, broker, report_processor
-        self._next = self._next_close = self._next_exits = desk.clock()
+        self._book_read_at = book_read_at
+        self._next_exits, self._next_losses = _Timer(desk.clock, _EXITS_EVERY), _Timer(desk.clock, _EVERY)
+        self._next_closing, self._next_halts = _Timer(desk.clock, _EVERY), _Timer(desk.clock, _CLOSE_EVERY)
+        self._next_expiry, self._next_alerts = (_Timer(desk.clock, _CLOSE_EVERY) for _ in range(2))
         self.daily_loss = DailyLossWatch()
 
-    def step(self, book_read_at: datetime | None) -> None:
-        """Do the duties that are due.
+    def advance_exits(self) -> None:
+        """Advance linked exits, and trigger GTT orders."""
+        if self._next_exits.has_come():
+            self._do_all(advance_exits, trigger_gtts)
 
-        `book_read_at` is when the last complete reading of the broker's order book began.
-        """
-        now = self._desk.clock()
-        if has_come(self._next_exits, now, within=_EXITS_EVERY):
-            self._next_exits = now + _EXITS_EVERY
-            advance_exits(self._desk)
-            trigger_gtts(self._desk)
-        if not has_come(self._next, now, within=_EVERY):
+    def watch_losses(self) -> None:
+        """Compare the P&L of the day with the loss limits and P&L exits."""
+        if self._next_losses.has_come():
+            self._do_all(self.daily_loss.check)
+
+    def close(self) -> None:
+        """Take the next steps of cancels and closes: those asked for, those of halts, and the square-off."""
+        if not self._next_closing.has_come():
             return
-        self._next = now + _EVERY
-        errors = [error for duty in self._due(now, book_read_at) if (error := self._do(duty)) is not None]
-        if errors:  # the gate denies new orders for this too, and health reports it
-            _log.error("calendar_unknown", detail=errors[0].detail)
+        duties: list[Duty] = [cancel_oversized]
+        if self._next_halts.has_come():
+            duties += [
+                halt_cancels.cancel_halted,
+                lambda desk: exit_alerts.close_settled(desk, Cause(_ACTOR, correlation.new())),
+                auto_close.flatten_halted,
+                auto_close.square_off,
+                auto_close.close_near_delivery,
+            ]
+        self._do_all(*duties, auto_close.follow_closes)
 
-    def _due(self, now: datetime, book_read_at: datetime | None) -> Iterator[Duty]:
-        closes = has_come(self._next_close, now, within=_CLOSE_EVERY)
-        if closes and book_read_at is not None:
-            # First: a position in a contract that is no longer listed has no price until it is settled.
-            yield lambda desk: expiry.settle_expired(desk, self._broker, book_read_at)
-        yield self.daily_loss.check
-        yield cancel_oversized
-        if closes:
-            self._next_close = now + _CLOSE_EVERY
-            yield halt_cancels.cancel_halted
-            yield lambda desk: exit_alerts.close_settled(desk, Cause(_ACTOR, correlation.new()))
-            yield auto_close.flatten_halted
-            yield auto_close.square_off
-            yield auto_close.close_near_delivery
-            if book_read_at is not None:
-                yield lambda desk: expiry.expire(desk, self._broker, self._report_processor, book_read_at)
-            yield watch_calendar
-            yield watch_store
-        yield auto_close.follow_closes
+    def expire(self) -> None:
+        """Settle expired contracts and expire day orders, once the broker's order book has been read."""
+        read_at = self._book_read_at()
+        if read_at is None or not self._next_expiry.has_come():
+            return
+        self._do_all(
+            lambda desk: expiry.settle_expired(desk, self._broker, read_at),
+            lambda desk: expiry.expire(desk, self._broker, self._report_processor, read_at),
+        )
 
-    def _do(self, duty: Duty) -> CalendarUnknown | None:
-        """Do one duty. A date past the calendar's end stops only the duties that need the calendar."""
-        try:
-            duty(self._desk)
-        except CalendarUnknown as error:
-            return error
-        return None
+    def renew_alerts(self) -> None:
+        """Alert while the calendar ends soon or has ended, and while the store has no space."""
+        if self._next_alerts.has_come():
+            self._do_all(watch_calendar, watch_store)
+
+    def _do_all(self, *duties: Duty) -> None:
+        """Do each duty. A date past the calendar's end stops only the duties that need the calendar."""
+        errors: list[Exception] = []
+        for duty in duties:
+            try:
+                duty(self._desk)
+            except CalendarUnknown as error:  # the gate denies new orders for this too, and health reports it
+                _log.error("calendar_unknown", detail=error.detail)
+            except NotLeading:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised below, after the other duties
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("duties failed", errors)
+
+
+class _Timer:
+    """Says when the next round is due. Setting the clock back makes it due."""
+
+    def __init__(self, clock: Clock, every: timedelta) -> None:
+        self._clock, self._every = clock, every
+        self._next = clock()
+
+    def has_come(self) -> bool:
+        """Return whether the round is due, and set the time of the next one."""
+        now = self._clock()
+        if not has_come(self._next, now, within=self._every):
+            return False
+        self._next = now + self._every
+        return True
 
 
 def cancel_oversized(desk: Desk) -> None:

@@ -13,7 +13,8 @@ from algosat.resilience.error_log import ErrorLog
 
 _log = structlog.get_logger(__name__)
 
-_ORDER_THREADS: Final = 8
+THREADS_FOR_EXITS: Final = 2  # of those for orders: entries that hang must not delay an exit
+_ORDER_THREADS: Final = 8 + THREADS_FOR_EXITS
 _CANCEL_THREADS: Final = 4
 _REQUEST_THREADS: Final = 4
 

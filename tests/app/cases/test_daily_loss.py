@@ -13,6 +13,7 @@ from algosat.domain.scope import ACCOUNT
 from algosat.trading import account_book, daily_pnl
 from tests.app.cases.conftest import WorldAt
 from tests.app.cases.world import World, ist
+from tests.app.engine.rig import step_duties
 
 SYMBOL = "ALPHA-EQ"
 
@@ -43,7 +44,7 @@ def quote_at(world: World, price: int) -> None:
 
 def check(world: World) -> None:
     for _ in range(2):
-        world.components.duties.step(world.clock())
+        step_duties(world.components)
         world.clock.forward(seconds=2)
 
 

@@ -34,6 +34,7 @@ from algosat.trading import halts, place
 from algosat.trading.desk import Desk
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, order_now
+from tests.app.engine.rig import source_of, step_duties
 from tests.app.fakes import ENCRYPTION, FakeClock, InlineWorkers
 from tools.paths import ROOT
 
@@ -79,7 +80,7 @@ class World:
             self.receive(*quotes)
         self.send()
         self.components.instruments.step()
-        self.components.duties.step(self.components.reconciler.read_at)
+        step_duties(self.components)
         self.send()
 
     def send(self) -> None:
@@ -212,7 +213,7 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
     broker.open()
     components = assemble(
         desk,
-        broker,
+        source_of(broker),
         settings.engine,
         order_workers=InlineWorkers(),
         cancel_workers=InlineWorkers(),
@@ -220,6 +221,7 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
         encryption=ENCRYPTION,
         fence=lambda _connection: None,
     )
+    components.guarded_broker.build()
     world = World(clock, desk, broker, components, settings)
     components.reconciler.read_book()
     world.tick()

@@ -38,7 +38,7 @@ from algosat.trading import desk as desks
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, instruments, quote_of, replace_instruments
 from tests.app.engine.market import Line, Market
-from tests.app.engine.rig import build_rig
+from tests.app.engine.rig import build_rig, step_duties
 from tests.app.fakes import FakeClock
 
 LOTS: Final = {SHARE: 1, SECOND: 1, FUTURE: 50}
@@ -427,7 +427,7 @@ class ClosingWalk:
         self.clock.forward(milliseconds=1)
         components.reconciler.step()
         components.reconciler.read_book()
-        components.duties.step(components.reconciler.read_at)
+        step_duties(components)
         self.rig.route()
 
     def publish_prices(self) -> None:

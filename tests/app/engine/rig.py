@@ -12,6 +12,7 @@ from algosat.brokers.base import Broker
 from algosat.config.settings import EngineSettings
 from algosat.domain.orders import Order
 from algosat.engine.assembly import Components, assemble
+from algosat.engine.guarded_broker import BrokerSource
 from algosat.engine.heartbeat import AccountHeartbeat, EngineHeartbeat
 from algosat.store import queries
 from algosat.trading.desk import Desk
@@ -44,7 +45,7 @@ class EngineRig:
         """Set the clock, renew the prices, and do the periodic duties that are due then."""
         self.exchange.clock.at = moment
         set_prices(self.desk)
-        self.components.duties.step(self.components.reconciler.read_at)
+        step_duties(self.components)
 
     def working(self) -> list[Order]:
         """Return the working orders of the account."""
@@ -65,7 +66,7 @@ def build_rig(
     """
     components = assemble(
         desk,
-        broker or exchange,
+        source_of(broker or exchange),
         rules,
         order_workers=InlineWorkers(),
         cancel_workers=InlineWorkers(),
@@ -73,8 +74,24 @@ def build_rig(
         encryption=ENCRYPTION,
         fence=fence,
     )
+    components.guarded_broker.build()
     components.reconciler.read_book()
     return EngineRig(desk, exchange, components)
+
+
+def source_of(broker: Broker) -> BrokerSource:
+    """Return the source of a broker whose adapter is built already."""
+    return BrokerSource(broker.name, broker.capabilities, lambda: broker)
+
+
+def step_duties(components: Components) -> None:
+    """Do what is due of all periodic duties, one after another."""
+    duties = components.duties
+    duties.advance_exits()
+    duties.watch_losses()
+    duties.close()
+    duties.expire()
+    duties.renew_alerts()
 
 
 def heartbeat_of(components: Components) -> EngineHeartbeat:

@@ -39,7 +39,7 @@ from algosat.trading.place import place_order
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.cases.world import ist
 from tests.app.desks import CAUSE, SHARE, open_desk, order_now, quote_of, terms_of
-from tests.app.engine.rig import EngineRig, build_rig, heartbeat_of
+from tests.app.engine.rig import EngineRig, build_rig, heartbeat_of, step_duties
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 from tests.app.thorough import examples
@@ -227,7 +227,7 @@ def work(rig: EngineRig, market: Market) -> None:
     rig.route()
     market.go_on()
     rig.reconcile()
-    rig.components.duties.step(rig.components.reconciler.read_at)
+    step_duties(rig.components)
     rig.route()
     heartbeat_of(rig.components).write()
 

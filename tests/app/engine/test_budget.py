@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from algosat.config.settings import Settings
 from algosat.engine.budget import Budget, quotas_of
 from algosat.errors import BrokerRateLimited
 from algosat.trading.desk import Desk
-from tests.app.desks import buy
+from tests.app.desks import SECOND, buy, hold, order_now, sell
 from tests.app.engine.rig import EngineRig, build_rig, failing, heartbeat_of, no_fault
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
@@ -23,12 +24,17 @@ WRITES = NEW | {CallKind.CANCEL, CallKind.MODIFY}
 
 
 def orders_only(second: int, minute: int, day: int) -> tuple[Quota, ...]:
-    """Return quotas like those of the settings."""
+    """Return quotas like those of the settings, which permit these numbers of entries."""
     return (
-        Quota(second, Period.SECOND, WRITES),
-        Quota(minute, Period.MINUTE, WRITES),
+        Quota(with_rest(second), Period.SECOND, WRITES),
+        Quota(with_rest(minute), Period.MINUTE, WRITES),
         Quota(day, Period.DAY, NEW),
     )
+
+
+def with_rest(entries: int) -> int:
+    """Return the least quota of which entries may use so many."""
+    return next(limit for limit in range(2 * entries + 2) if int(limit * 0.9) == entries)
 
 
 def acquired(budget: Budget, *seconds: float, kind: CallKind = CallKind.ORDER) -> list[bool]:
@@ -72,7 +78,7 @@ def test_exits_do_not_need_the_days_orders_and_use_them() -> None:
     budget = Budget(orders_only(10, 10, 2))
     assert acquired(budget, 0, 0, 0, kind=CallKind.EXIT) == [True, True, True]
     assert acquired(budget, 1) == [False]
-    assert acquired(Budget(orders_only(2, 10, 10)), 0, 0, 0, kind=CallKind.EXIT) == [True, True, False]
+    assert number_of(Budget(orders_only(2, 10, 10)), CallKind.EXIT) == 3
 
 
 def test_exits_and_cancels_pass_when_all_calls_of_the_day_are_used() -> None:
@@ -93,8 +99,19 @@ def test_readings_leave_room_for_what_has_precedence() -> None:
     assert number_of(budget, CallKind.HISTORY) == 4
     assert number_of(budget, CallKind.QUOTES) == 2
     assert number_of(budget, CallKind.BOOK) == 2
-    assert number_of(budget, CallKind.ORDER) == 2
+    assert number_of(budget, CallKind.ORDER) == 1
+    assert number_of(budget, CallKind.EXIT) == 1
     assert number_of(budget, CallKind.CANCEL, at=1) == 10
+
+
+def test_entries_and_modifications_leave_a_rest_to_exits_and_cancels() -> None:
+    for quota in (Quota(2, Period.SECOND), Quota(10, Period.SECOND), Quota(400, Period.MINUTE)):
+        budget = Budget((quota,))
+        assert number_of(budget, CallKind.ORDER) == int(quota.limit * 0.9)
+        number_of(budget, CallKind.MODIFY)
+        assert number_of(budget, CallKind.EXIT) > 0
+        assert number_of(budget, CallKind.CANCEL) == 0
+    assert number_of(Budget((Quota(10, Period.DAY),)), CallKind.ORDER) == 10
 
 
 def test_quota_of_readings_alone_can_be_used_whole() -> None:
@@ -107,27 +124,51 @@ def test_narrowest_of_several_quotas_applies() -> None:
     narrow = Quota(2, Period.SECOND, frozenset({CallKind.QUOTES}))
     budget = Budget((Quota(10, Period.SECOND), narrow))
     assert number_of(budget, CallKind.QUOTES) == 2
-    assert number_of(budget, CallKind.ORDER) == 8
+    assert number_of(budget, CallKind.ORDER) == 7
 
 
-def test_refusal_of_the_broker_blocks_all_calls_for_as_long_as_it_asks() -> None:
+def test_refusal_of_the_broker_pauses_calls_for_as_long_as_it_asks() -> None:
     budget = Budget(orders_only(10, 10, 10))
-    budget.strike(NOON, timedelta(seconds=2))
-    budget.strike(NOON)
+    budget.strike(CallKind.ORDER, NOON, timedelta(seconds=2))
+    budget.strike(CallKind.ORDER, NOON)
+    assert budget.paused_until(NOON) == NOON + timedelta(seconds=2)
     assert acquired(budget, 1.5, 2.0) == [False, True]
+    assert budget.paused_until(NOON + timedelta(seconds=2)) is None
+
+
+@pytest.mark.parametrize("refused", CallKind)
+def test_refusal_pauses_no_call_with_precedence(refused: CallKind) -> None:
+    budget = Budget(())
+    budget.strike(refused, NOON, timedelta(minutes=1))
+    paused = [kind for kind in CallKind if not budget.try_acquire(kind, NOON + timedelta(seconds=1))]
+    assert paused == [kind for kind in CallKind if kind >= refused]
+
+
+def test_calls_left_are_those_of_the_narrowest_quota_of_each_period() -> None:
+    budget = Budget((*orders_only(5, 20, 50), Quota(20, Period.SECOND)))
+    assert acquired(budget, 0, 0) == [True, True]
+    assert budget.left(NOON) == {"second": 3, "minute": 18, "day": 48}
+    assert budget.left(NOON + timedelta(seconds=1)) == {"second": 5, "minute": 18, "day": 48}
+    assert budget.left(NOON + timedelta(minutes=1)) == {"second": 5, "minute": 20, "day": 48}
+
+
+def test_quotas_declared_later_count_the_orders_sent_before_the_start() -> None:
+    budget = Budget((), sent=[NOON - timedelta(seconds=5)])
+    budget.declare(orders_only(10, 1, 9))
+    assert acquired(budget, 0, 55) == [False, True]
 
 
 def test_absurd_pause_is_cut_to_a_minute() -> None:
     budget = Budget(())
-    budget.strike(NOON, timedelta(days=1))
+    budget.strike(CallKind.ORDER, NOON, timedelta(days=1))
     assert acquired(budget, 59, 60) == [False, True]
 
 
 def test_before_the_breach_that_bans_only_exits_and_the_book_are_called() -> None:
     budget = Budget((Quota(100, Period.MINUTE, strikes=2),))
-    budget.strike(NOON)
+    budget.strike(CallKind.ORDER, NOON)
     assert acquired(budget, 2) == [True]
-    budget.strike(NOON)
+    budget.strike(CallKind.ORDER, NOON)
     may = [kind for kind in CallKind if budget.try_acquire(kind, NOON + timedelta(seconds=2))]
     assert may == [CallKind.CANCEL, CallKind.EXIT, CallKind.MODIFY, CallKind.BOOK]
     assert acquired(budget, 12 * 3600 + 1) == [True]
@@ -137,7 +178,7 @@ def test_counts_and_strikes_outlive_a_restart() -> None:
     quotas = (Quota(6, Period.DAY),)
     before = Budget(quotas)
     assert acquired(before, 0, 1, 2, 3, kind=CallKind.BOOK) == [True] * 4
-    before.strike(NOON)
+    before.strike(CallKind.ORDER, NOON)
     assert number_of(Budget(quotas, counted=before.counts(NOON)), CallKind.ORDER) == 2
     strict = Budget((Quota(100, Period.MINUTE, strikes=1),), counted=before.counts(NOON))
     assert acquired(strict, 1) == [False]
@@ -189,7 +230,7 @@ def test_setting_the_clock_back_does_not_reset_the_day() -> None:
 
 def test_setting_the_clock_back_ends_a_pause() -> None:
     budget = Budget(orders_only(10, 10, 10))
-    budget.strike(NOON + timedelta(hours=1))
+    budget.strike(CallKind.ORDER, NOON + timedelta(hours=1))
     assert acquired(budget, 0) == [True]
 
 
@@ -205,7 +246,7 @@ def test_settings_limit_orders_by_second_minute_and_day(settings: Settings) -> N
 class Limited(FakeExchange):
     """An exchange that declares quotas."""
 
-    quotas = (Quota(3, Period.SECOND), Quota(20, Period.DAY))
+    quotas = (Quota(10, Period.SECOND), Quota(20, Period.DAY))
 
 
 def test_readings_beyond_the_brokers_quota_are_not_sent(
@@ -215,11 +256,11 @@ def test_readings_beyond_the_brokers_quota_are_not_sent(
     exchange = Limited(clock)
     exchange.before = requests.append
     rig = build_rig(desk, exchange, settings.algosat.engine)
-    for _ in range(5):
+    for _ in range(9):
         rig.components.reconciler.read_book()
-    assert requests == ["reports"] * 2
+    assert requests == ["reports"] * 8
     rig.send(buy(desk))
-    assert requests[2:] == ["place"]
+    assert requests[8:] == ["place"]
 
 
 def test_calls_of_the_day_are_kept_over_a_restart(desk: Desk, clock: FakeClock, settings: Settings) -> None:
@@ -236,12 +277,23 @@ def test_calls_of_the_day_are_kept_over_a_restart(desk: Desk, clock: FakeClock, 
     assert requests == []
 
 
-def test_refused_reading_pauses_the_orders_too(rig: EngineRig) -> None:
+def test_refused_reading_pauses_readings_and_no_orders(rig: EngineRig) -> None:
     rig.exchange.before = failing(BrokerRateLimited("429", retry_after=timedelta(seconds=3)), "reports")
     rig.reconcile()
+    requests: list[str] = []
+    rig.exchange.before = requests.append
+    rig.reconcile()
+    assert requests == []
+    assert rig.send(buy(rig.desk)).broker_order_id == "B1"
+
+
+def test_refused_entry_pauses_entries_and_no_exits(rig: EngineRig) -> None:
+    hold(rig.desk, "10")
+    rig.exchange.before = failing(BrokerRateLimited("429", retry_after=timedelta(minutes=1)), "place")
+    entry = rig.send(buy(rig.desk, symbol=SECOND))
     rig.exchange.before = no_fault
-    order = buy(rig.desk)
+    rig.exchange.clock.forward(seconds=1)
+    exit_order = sell(rig.desk, "10", reduce_only=True)
     rig.route()
-    assert rig.exchange.sent == []
-    rig.exchange.clock.forward(seconds=3)
-    assert rig.send(order).broker_order_id == "B1"
+    assert rig.exchange.sent == [exit_order.id]
+    assert order_now(rig.desk, entry).broker_order_id is None

@@ -7,14 +7,16 @@ from algosat.engine.guarded_broker import GuardedBroker
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from algosat.trading.desk import Desk
 from tests.app.desks import buy
-from tests.app.engine.rig import failing
+from tests.app.engine.rig import failing, source_of
 from tests.app.fake_exchange import FakeExchange, reported
 from tests.app.fakes import FakeClock
 
 
 @pytest.fixture
 def broker(exchange: FakeExchange, clock: FakeClock) -> GuardedBroker:
-    return GuardedBroker(exchange, clock, Budget(()))
+    guarded = GuardedBroker(source_of(exchange), clock, Budget(()))
+    guarded.build()
+    return guarded
 
 
 def fail(broker: GuardedBroker, desk: Desk, times: int, *, error: type[Exception] = BrokerUncertain) -> None:

@@ -28,7 +28,7 @@ from tests.app.desks import (
     sell,
     set_prices,
 )
-from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
+from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault, step_duties
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -43,7 +43,7 @@ def run_for(rig: EngineRig, seconds: int, step: int = 1) -> None:
     """Run everything the engine does, every `step` seconds."""
     for _ in range(seconds // step):
         rig.exchange.clock.forward(seconds=step)
-        rig.components.duties.step(rig.components.reconciler.read_at)
+        step_duties(rig.components)
         rig.components.reconciler.step()
         rig.route()
 

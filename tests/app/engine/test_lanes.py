@@ -22,6 +22,7 @@ from algosat.store.wakeup import channels
 from algosat.store.wakeup.unix_socket import SocketListener
 from algosat.trading.desk import Desk
 from tests.app.desks import buy, order_now, other_account
+from tests.app.engine.rig import source_of
 from tests.app.events import PATIENCE, wait_for
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import ENCRYPTION, FakeClock
@@ -63,7 +64,7 @@ def released() -> Iterator[threading.Event]:
 def components_of(desk: Desk, exchange: FakeExchange, settings: Settings, fence: Any) -> Components:
     return assemble(
         desk,
-        exchange,
+        source_of(exchange),
         settings.algosat.engine,
         order_workers=workers.order_workers(desk.errors),
         cancel_workers=workers.cancel_workers(desk.errors),
@@ -158,7 +159,10 @@ def test_broker_that_hangs_delays_no_other_account(
         for quantity in ("1", "2"):
             order = buy(desk, quantity)
             wait_for(lambda: is_open(desk, order))  # noqa: B023 - called within the round
-        assert order_now(other, waiting).status in (Status.CREATED, Status.SUBMITTING)
+        if request_name == "instruments":
+            wait_for(lambda: is_open(other, waiting))
+        else:
+            assert order_now(other, waiting).status in (Status.CREATED, Status.SUBMITTING)
         wait_for(lambda: is_active(desk, "paper"))
         if request_name in ("start", "session"):
             assert not is_active(desk, "dollars")

@@ -40,7 +40,7 @@ from algosat.trading import alerts, cancel, close, linked_exits, modify
 from algosat.trading.close import CloseTerms
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SHARE, hold, order_now, set_prices, terms_of
-from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
+from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault, step_duties
 from tests.app.fake_exchange import FakeExchange, external_report
 from tests.app.thorough import examples
 
@@ -67,7 +67,7 @@ class Walk:
         for _ in range(number):
             self.exchange.clock.forward(seconds=seconds)
             set_prices(self.desk, ALPHA=self.last)
-            self.rig.components.duties.step(self.rig.components.reconciler.read_at)
+            step_duties(self.rig.components)
             self.rig.route()
             self.rig.reconcile()
             self.rig.components.reconciler.step()
@@ -444,7 +444,7 @@ def test_target_is_not_tried_with_a_stale_quote(walk: Walk) -> None:
     walk.last = "105.05"
     set_prices(walk.desk, ALPHA="105.05")
     walk.exchange.clock.forward(minutes=5)
-    walk.rig.components.duties.step(None)
+    step_duties(walk.rig.components)
     assert order_now(walk.desk, order).pending is None
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, Status
 from algosat.domain.reason_codes import EngineCode
+from algosat.engine.workers import THREADS_FOR_EXITS
 from algosat.errors import BrokerNotReached, BrokerUncertain
 from algosat.store import audit
 from algosat.store.leader_lock import NotLeading
@@ -110,18 +111,30 @@ def test_nothing_is_sent_before_the_brokers_order_book_was_read(
 def test_no_more_orders_are_committed_as_submitting_than_workers_are_free(
     rig: EngineRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(InlineWorkers, "free", lambda _lane: 2)
+    monkeypatch.setattr(InlineWorkers, "free", lambda _lane: 2 + THREADS_FOR_EXITS)
     orders = [buy(rig.desk) for _ in range(3)]
     assert rig.route()
     assert rig.exchange.sent == [order.id for order in orders[:2]]
     assert order_now(rig.desk, orders[2]).status is Status.CREATED
 
 
+def test_exit_is_sent_when_entries_have_taken_their_threads(
+    rig: EngineRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(rig.desk, "10")
+    monkeypatch.setattr(InlineWorkers, "free", lambda _lane: THREADS_FOR_EXITS)
+    entry = buy(rig.desk, symbol=SECOND)
+    exit_order = sell(rig.desk, "10", reduce_only=True)
+    assert rig.route()
+    assert rig.exchange.sent == [exit_order.id]
+    assert order_now(rig.desk, entry).status is Status.CREATED
+
+
 def test_orders_beyond_the_outbound_limit_wait_for_the_next_second(rig: EngineRig, clock: FakeClock) -> None:
     for _ in range(10):
         buy(rig.desk)
     assert rig.route()
-    assert len(rig.exchange.sent) == 9
+    assert len(rig.exchange.sent) == 8
     clock.forward(seconds=1)
     assert not rig.route()
     assert len(rig.exchange.sent) == 10
@@ -163,13 +176,13 @@ def test_nothing_is_sent_after_the_lead_is_lost(
 
 
 def test_orders_sent_before_a_restart_count_towards_the_limit(rig: EngineRig, settings: Settings) -> None:
-    for _ in range(9):
+    for _ in range(8):
         buy(rig.desk)
     rig.route()
     buy(rig.desk)
     restarted = build_rig(rig.desk, rig.exchange, settings.algosat.engine)
     assert restarted.route()
-    assert len(rig.exchange.sent) == 9
+    assert len(rig.exchange.sent) == 8
 
 
 def test_rejection_of_a_blocked_order_names_the_cause(rig: EngineRig, clock: FakeClock) -> None:

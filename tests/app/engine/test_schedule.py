@@ -19,7 +19,7 @@ from algosat.trading.apply_report import apply_report
 from algosat.trading.desk import Desk
 from tests.app.builders import exchange
 from tests.app.desks import SECOND, accepted, buy, hold, open_alerts, order_now, sell
-from tests.app.engine.rig import EngineRig
+from tests.app.engine.rig import EngineRig, step_duties
 from tests.app.fake_exchange import external_report
 from tests.app.fakes import FakeClock
 
@@ -29,10 +29,10 @@ def test_setting_the_clock_back_does_not_stop_the_duties(
 ) -> None:
     before, checked = clock(), list[datetime]()
     monkeypatch.setattr(rig.components.duties.daily_loss, "check", lambda desk: checked.append(desk.clock()))
-    rig.components.duties.step(None)
-    rig.components.duties.step(None)
+    step_duties(rig.components)
+    step_duties(rig.components)
     clock.forward(hours=-1)
-    rig.components.duties.step(None)
+    step_duties(rig.components)
     assert checked == [before, clock()]
 
 

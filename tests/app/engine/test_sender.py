@@ -123,7 +123,7 @@ def test_rate_limited_order_is_not_resent_during_the_pause(rig: EngineRig, clock
 def test_resending_needs_a_permit(
     desk: Desk, exchange: FakeExchange, settings: Settings, clock: FakeClock
 ) -> None:
-    rules = settings.algosat.engine.model_copy(update={"orders_per_second": 2})
+    rules = settings.algosat.engine.model_copy(update={"orders_per_second": 3})
     rig = build_rig(desk, exchange, rules)
     exchange.before = failing(BrokerNotReached("refused"), "place")
     for _ in range(2):

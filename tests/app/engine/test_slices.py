@@ -99,7 +99,7 @@ def test_slices_of_an_exit_are_sent_before_entries(rig: EngineRig) -> None:
 
 
 def test_slices_wait_for_the_next_minute(desk: Desk, exchange: FakeExchange, settings: Settings) -> None:
-    rig = rig_of(desk, exchange, settings, orders_per_minute=5)
+    rig = rig_of(desk, exchange, settings, orders_per_minute=6)
     slices = sliced(desk, 8)
     run(rig, 59)
     assert len(exchange.sent) == 5
@@ -111,9 +111,9 @@ def test_engine_that_restarts_while_slices_wait_for_the_next_minute_sends_them(
     desk: Desk, exchange: FakeExchange, settings: Settings
 ) -> None:
     slices = sliced(desk, 8)
-    run(rig_of(desk, exchange, settings, orders_per_minute=5), 20)
+    run(rig_of(desk, exchange, settings, orders_per_minute=6), 20)
     exchange.clock.forward(seconds=20)  # without an engine
-    run(rig_of(desk, exchange, settings, orders_per_minute=5), 30)
+    run(rig_of(desk, exchange, settings, orders_per_minute=6), 30)
     assert exchange.sent == [order.id for order in slices]
 
 

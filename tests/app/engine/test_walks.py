@@ -44,7 +44,7 @@ from algosat.trading import cancel, close, close_records, halts, modify, place
 from algosat.trading.close import CloseTerms
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, SECOND, SHARE, open_desk, order_now, set_prices, terms_of
-from tests.app.engine.rig import build_rig
+from tests.app.engine.rig import build_rig, step_duties
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 from tests.app.thorough import examples
@@ -108,7 +108,7 @@ class Walk:
             self.rig.route,
             self.rig.reconcile,
             components.reconciler.step,
-            lambda: components.duties.step(components.reconciler.read_at),
+            lambda: step_duties(components),
         ]
         self.chance.choice(work)()
         for tag in self.exchange.sent[sent:]:

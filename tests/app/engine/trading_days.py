@@ -41,7 +41,7 @@ from algosat.trading.book_adjustments import Adjustment, adjust
 from algosat.trading.desk import Desk
 from tests.app.builders import exchange as exchange_time
 from tests.app.desks import CAUSE, SECOND, SHARE, instruments, quote_of
-from tests.app.engine.rig import EngineRig, build_rig
+from tests.app.engine.rig import EngineRig, build_rig, step_duties
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 
@@ -382,7 +382,7 @@ class TradingDays:
         self.exchange.trade()
         self.clock.forward(seconds=6)
         components.reconciler.step()
-        components.duties.step(components.reconciler.read_at)
+        step_duties(components)
         components.book_check.step()
         components.send_due()
 
