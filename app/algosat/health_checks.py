@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from algosat.clock import Clock
 from algosat.config.live import LiveSettings
 from algosat.config.loader import load
 from algosat.config.reload import difference
+from algosat.config.settings import EngineSettings
 from algosat.errors import ConfigurationError, StoreBusy
 from algosat.host import advisor, sampler
 from algosat.host.history import History
@@ -30,6 +31,8 @@ from algosat.store.writer import Writer
 
 _TIMESYNC: Final = Path("/run/systemd/timesync")  # adjtimex(2) is forbidden to the service
 _UNWATCHED_AFTER: Final = timedelta(hours=1)  # failed units are counted every ten minutes
+_LATE_AFTER: Final = timedelta(seconds=15)  # an idle engine's duties end several rounds in a second
+_CONNECTING: Final = "broker"  # this duty fails while a broker does not start: the check `broker` says so
 _AT_ONCE: Final = 1.0
 _WRITE_SECONDS: Final = 1.0  # until the store must have taken a write; a unit of work takes milliseconds
 
@@ -53,7 +56,7 @@ def all_checks(
     def now_and_then() -> float:
         return live.current.algosat.monitoring.health_check_interval
 
-    heartbeat = _Heartbeat(database, clock)
+    heartbeat = _Heartbeat(database, clock, lambda: live.current.algosat.engine)
     textfiles = Textfiles(live.files.algosat.data_directory / DIRECTORY)
     return [
         Check("database", True, lambda: _database(database, writer, clock), at_once),
@@ -187,9 +190,9 @@ def _needs_ntp(live: LiveSettings) -> bool:
 class _Heartbeat:
     """The checks that read the engine's heartbeat: the engine, its broker session, and missing prices."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, rules: Callable[[], EngineSettings]) -> None:
         self._database = database
-        self._clock = clock
+        self._clock, self._rules = clock, rules
 
     def engine(self) -> Finding:
         found = self._read()
@@ -198,6 +201,13 @@ class _Heartbeat:
         silence = found.silence(self._clock())
         if silence > heartbeats.SILENT_AFTER:
             return Finding(False, f"silent for {silence.total_seconds():.0f} s")
+        late = [
+            f"account {account}: {problem}"
+            for account, state in found.accounts().items()
+            for problem in self._late(state, found.at)
+        ]
+        if late:
+            return Finding(False, "; ".join(late))
         return Finding(True, f"running, process {found.data.get('pid', 'unknown')}")
 
     def machine(self) -> Finding:
@@ -214,7 +224,34 @@ class _Heartbeat:
         accounts = found.accounts()
         brokers = {name: data.get("broker") or {} for name, data in accounts.items()}
         details = [_broker_detail(name, broker, len(brokers)) for name, broker in brokers.items()]
-        return Finding(all(broker.get("active") for broker in brokers.values()), "; ".join(details))
+        unread = [
+            f"account {account}: the order book was last read {age.total_seconds():.0f} s ago"
+            for account, state in accounts.items()
+            if (age := self._age_of_unread_book(state, found.at)) is not None
+        ]
+        is_active = all(broker.get("active") for broker in brokers.values())
+        return Finding(is_active and not unread, "; ".join(details + unread))
+
+    def _late(self, state: Mapping[str, Any], at: datetime) -> Iterator[str]:
+        """Yield what one account's lane has not done in time, by the engine's clock."""
+        for duty, ended_at in (state.get("rounds") or {}).items():
+            age = at - datetime.fromisoformat(ended_at)
+            if age > _LATE_AFTER and duty != _CONNECTING:
+                yield f"the duty {duty} has not completed a round for {age.total_seconds():.0f} s"
+        if (oldest := state.get("oldest_unsent_at")) is not None:
+            waited = at - datetime.fromisoformat(oldest)
+            # The router sends or rejects an order by its deadline.
+            if waited > timedelta(seconds=self._rules().send_deadline_seconds) + _LATE_AFTER:
+                yield f"an order has waited {waited.total_seconds():.0f} s to be sent"
+
+    def _age_of_unread_book(self, state: Mapping[str, Any], at: datetime) -> timedelta | None:
+        """Return the age of the last reading of the order book if the next one is overdue."""
+        read_at = state.get("book_read_at")
+        if read_at is None or not (state.get("broker") or {}).get("active"):
+            return None
+        age = at - datetime.fromisoformat(read_at)
+        overdue_after = 3 * timedelta(seconds=self._rules().reconcile_seconds)
+        return age if age > max(overdue_after, _LATE_AFTER) else None
 
     def prices(self) -> Finding:
         found = self._read()

@@ -140,7 +140,10 @@ class Lane:
             thread.start()
 
     def await_connection(self, seconds: float) -> None:
-        """Wait until the broker has started and its instruments are read, but no longer than `seconds`."""
+        """Wait until the broker has started, with its instruments and first quotes stored.
+
+        The wait ends after `seconds`.
+        """
         self._listed.wait(seconds)
 
     def step_requests(self) -> None:
@@ -179,6 +182,7 @@ class Lane:
         while not self._stopping.is_set() and not self._round("broker", self._connect):
             self._stopping.wait(_CONNECT_EVERY)
         self._round("broker", self.heartbeat.step)
+        self._round("quotes", self._components.quotes.flush)
         self._connected.set()
         while not self._stopping.wait(_SELDOM):
             self._round("broker", self.heartbeat.step)

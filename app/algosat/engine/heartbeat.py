@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, select, text, union
+from sqlalchemy import Connection, and_, bindparam, func, select, text, union
 
 from algosat.brokers.base import BrokerSession
 from algosat.clock import Clock, ClockWatch, has_come
@@ -37,12 +37,10 @@ _BUSY_ACCOUNTS: Final = union(
     select(orders.c.account).where(text(WORKING_STATUS)),
 )
 _OF_ACCOUNT: Final = orders.c.account == bindparam("account")
-# Later slices wait for their turn, and after-market orders for their market to open.
-_UNSENT: Final = (text(CREATED_STATUS), _OF_ACCOUNT, orders.c.slice_of.is_(None))
-_OLDEST: Final = {
-    "created_at": select(func.min(orders.c.created_at)).where(*_UNSENT, orders.c.send_at.is_(None)),
-    "send_at": select(func.min(orders.c.send_at)).where(*_UNSENT, orders.c.send_at <= bindparam("at")),
-}
+# Later slices wait for their turn, and after-market orders until their market has a price.
+_UNSENT: Final = and_(
+    text(CREATED_STATUS), _OF_ACCOUNT, orders.c.slice_of.is_(None), orders.c.send_at.is_(None)
+)
 _COUNTS: Final = Prepared(
     select(
         select(func.count()).where(_OF_ACCOUNT, text(WORKING_STATUS)).scalar_subquery().label("working"),
@@ -54,7 +52,7 @@ _COUNTS: Final = Prepared(
         .where(positions.c.account == bindparam("account"), positions.c.quantity != 0)
         .scalar_subquery()
         .label("positions"),
-        *(each.scalar_subquery().label(name) for name, each in _OLDEST.items()),
+        select(func.min(orders.c.created_at)).where(_UNSENT).scalar_subquery().label("oldest_unsent_at"),
     )
 )
 _RESTART: Final = timedelta(minutes=2)  # a shorter absence is not reported
@@ -126,7 +124,7 @@ class AccountHeartbeat:
     def data(self, connection: Connection) -> dict[str, Any]:
         """Return the state of the account."""
         components, reconciler, now = self._components, self._components.reconciler, self._desk.clock()
-        counts = _COUNTS.first(connection, account=self.account, at=now)
+        counts = _COUNTS.first(connection, account=self.account)
         paused_until = components.budget.paused_until(now)
         return {
             "broker": self._broker_data(now),
@@ -135,7 +133,7 @@ class AccountHeartbeat:
             "working": counts.working,
             "positions": counts.positions,
             "unpriced": components.duties.daily_loss.unpriced,
-            "oldest_unsent_at": _text(_earlier(counts.created_at, counts.send_at)),
+            "oldest_unsent_at": _text(counts.oldest_unsent_at),
             "rounds": {duty: at.isoformat() for duty, at in self.rounds.completed().items()},
             "breakers": {
                 operation.value: state.value
@@ -288,10 +286,6 @@ def _alert_of_clock(connection: Connection, desk: Desk, seconds: float) -> None:
     detail = f"the clock was set {direction} by {abs(seconds):.1f} s, to {desk.clock():%Y-%m-%d %H:%M:%S} UTC"
     cause = Cause(_ACTOR, correlation.new())
     alerts.open_alert(connection, desk, AlertKind.CLOCK_SET, _CLOCK, cause, detail)
-
-
-def _earlier(*moments: datetime | None) -> datetime | None:
-    return min((each for each in moments if each is not None), default=None)
 
 
 def _text(at: datetime | None) -> str | None:

@@ -381,3 +381,44 @@ def test_clock_of_a_production_server_must_be_synchronised(
     if synchronised:
         (tmp_path / "timesync" / "synchronized").touch()
     assert components(anonymous)["clock"] is ok
+
+
+def test_engine_with_a_late_duty_is_unhealthy_and_the_duty_is_named(
+    services: Services, anonymous: Client
+) -> None:
+    late, now = (services.clock() - timedelta(seconds=ago) for ago in (16, 1))
+    rounds = {"losses": late.isoformat(), "router": now.isoformat()}
+    beat(services, accounts={"paper": {"broker": {"active": True}, "rounds": rounds}})
+    answer = anonymous.get("/health")
+    assert (answer.status_code, answer.json["components"]["engine"]) == (503, False)
+    assert answer.json["details"]["engine"] == (
+        "account paper: the duty losses has not completed a round for 16 s"
+    )
+
+
+def test_engine_that_cannot_start_a_broker_is_not_late(services: Services, anonymous: Client) -> None:
+    """The component `broker` says so: the other accounts trade."""
+    late = (services.clock() - timedelta(minutes=5)).isoformat()
+    beat(services, accounts={"paper": {"broker": {"active": False}, "rounds": {"broker": late}}})
+    answer = anonymous.get("/health").json
+    assert (answer["components"]["engine"], answer["components"]["broker"]) == (True, False)
+
+
+def test_order_that_waits_beyond_its_deadline_makes_the_engine_unhealthy(
+    services: Services, anonymous: Client
+) -> None:
+    """A router that hangs sends nothing and rejects nothing."""
+    oldest = (services.clock() - timedelta(minutes=1)).isoformat()
+    beat(services, accounts={"paper": {"broker": {"active": True}, "oldest_unsent_at": oldest}})
+    answer = anonymous.get("/health").json
+    assert answer["details"]["engine"] == "account paper: an order has waited 60 s to be sent"
+
+
+def test_order_book_that_is_not_read_although_the_broker_is_active_is_a_fault(
+    services: Services, anonymous: Client
+) -> None:
+    read_at = (services.clock() - timedelta(minutes=1)).isoformat()
+    beat(services, accounts={"paper": {"broker": {"active": True}, "book_read_at": read_at}})
+    answer = anonymous.get("/health").json
+    assert answer["components"]["broker"] is False
+    assert "account paper: the order book was last read 60 s ago" in answer["details"]["broker"]
