@@ -84,7 +84,7 @@ def test_standby_takes_over_and_fills_orders_when_the_leader_is_killed(
         leading.send_signal(signal.SIGKILL)
         meanwhile = buy(desk, limit=None)
         wait_for(lambda: order_now(desk, meanwhile).status is Status.FILLED)
-        assert leader(desk) == standby.pid
+        wait_for(lambda: leader(desk) == standby.pid)
         closing = close.close_position(desk, SHARE, CAUSE).order
         wait_for(lambda: order_now(desk, closing).status is Status.FILLED)
     with desk.database.read() as connection:
