@@ -78,8 +78,8 @@ drift: ops ## Compare servers with their inventory; report differences here, in 
 	@$(VERB).drift $(or $(ENV),$(error name the environment: make $@ ENV=staging)) $(if $(LIMIT),--limit $(LIMIT))
 
 .PHONY: test-alert
-test-alert: ops ## Send a test alert from the servers through every channel; fail unless each accepts it (ENV=…, LIMIT=host)
-	@$(VERB).test_alert $(or $(ENV),$(error name the environment: make $@ ENV=mine)) $(if $(LIMIT),--limit $(LIMIT))
+test-alert: ops ## Send a test alert from the servers through every channel; fail unless each accepts it (ENV=…; by default the trial server)
+	@$(VERB).test_alert $(ENV) $(if $(LIMIT),--limit $(LIMIT))
 
 .PHONY: new-inventory
 new-inventory: ops ## Create the inventory of new servers, with new secrets (ENV=…, HOSTS=name=address,…, LOGIN=operator, FROM=your address)

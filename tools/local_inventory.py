@@ -32,6 +32,9 @@ algosat_operator_addresses: ["{{{{ machine_seen_from }}}}/32"]
 # The market is always open.
 algosat_accounts: [{{name: paper, calendar: always_open}}]
 
+# `make test-alert` listens at this address on the server, and shows what arrives.
+algosat_alert_channels: [{{type: webhook, url: "http://127.0.0.1:9095/"}}]
+
 # Secrets from the vault: `make vault-edit ENV=local`.
 algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"
 algosat_security_previous_secret_keys: "{{{{ vault_algosat_security_previous_secret_keys | default([]) }}}}"

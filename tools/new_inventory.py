@@ -40,6 +40,9 @@ users_operators:
 # Addresses and networks of the operators: nginx does not limit them, fail2ban does not ban them.
 algosat_operator_addresses: [{addresses}]
 
+# Who is told of alerts: docs/runbook.md, "Be told".
+algosat_alert_channels: []
+
 # Secrets from the vault: `make vault-edit ENV={environment}`.
 algosat_security_secret_key: "{{{{ vault_algosat_security_secret_key }}}}"
 algosat_security_previous_secret_keys: "{{{{ vault_algosat_security_previous_secret_keys | default([]) }}}}"

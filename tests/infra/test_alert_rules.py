@@ -124,10 +124,6 @@ HEALTHY: Final = {
 }
 
 
-# Not declared yet.
-COMING: Final = {"algosat_clock_offset_seconds"}
-
-
 @dataclass(frozen=True)
 class Case:
     """A fault, and the names of all alerts that fire `after` seconds."""
@@ -335,7 +331,16 @@ CASES: Final = (
         "LoginsAttacked",
     ),
     case(
-        "descriptors", {'algosat_process_open_fds{process="engine"}': then(20, 30000)}, 20, "ProcessFilesMany"
+        "a process leaks",
+        {'algosat_process_leak_per_minute{process="engine",quantity="resident_bytes"}': begins(1e6)},
+        80,
+        "ProcessLeaks",
+    ),
+    case(
+        "descriptors",
+        {'algosat_process_open_fds{process="engine"}': then(20, 30000)},
+        20,
+        "ProcessFilesMany",
     ),
     case("threads", {'algosat_process_threads{process="engine"}': then(12, 480)}, 20, "ProcessThreadsMany"),
     # The market, the broker and orders.
@@ -457,7 +462,7 @@ ROWS: Final = {
     7: ["DiskFull", "DiskFilling", "InodesShort", "StoreNotWritten"],
     9: ["CountersReset"],
     10: ["MetricsSlow"],
-    11: ["ProcessMemoryLarge", "MemoryShort"],
+    11: ["ProcessMemoryLarge", "ProcessLeaks", "MemoryShort"],
     12: ["EngineSilent", "OrdersRefused"],
     13: ["ProcessorBusy", "ComponentUnsteady"],
     14: ["ComponentFailed"],
@@ -594,7 +599,7 @@ def test_each_metric_of_the_application_exists() -> None:
     used = {name for rule in rules() for name in METRIC.findall(rule["expr"]) if name.startswith("algosat_")}
     used |= {name for expr in dashboard() for name in METRIC.findall(expr) if name.startswith("algosat_")}
     assert used
-    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in used} - declared() - COMING == set()
+    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in used} - declared() == set()
 
 
 @cache
@@ -718,3 +723,17 @@ def test_application_is_read_only_if_its_metrics_are_enabled(enabled: bool) -> N
     own = with_variables(algosat_monitoring_metrics_enabled=enabled)
     assert [it["job_name"] for it in own.value("monitoring_scrape_configs")] == ["algosat"] * enabled
     assert len(own.value("monitoring_rule_templates")) == enabled
+
+
+def test_test_alert_expects_a_message_of_each_severity_from_each_channel() -> None:
+    channels = [
+        {"type": "webhook", "url": "http://127.0.0.1:9095/x"},
+        {"type": "webhook", "url": "https://127.0.0.1.example.com:9096/", "severities": ["critical"]},
+        {"type": "telegram", "bot_token": "1:a", "chat_id": 7},
+    ]
+    own = with_variables(monitoring_channels=channels)
+    assert own.value("_monitoring_expected") == {"webhook": 3, "telegram": 2}
+    assert own.value("_monitoring_own_ports") == [9095]
+    compile(
+        own.render(ROOT / "roles/monitoring/templates/usr/local/sbin/test-alert.j2"), "test-alert", "exec"
+    )
