@@ -166,6 +166,9 @@ def _units(textfiles: Textfiles, clock: Clock) -> Finding:
     count = len(textfiles.values("algosat_unit_failed"))
     if count:
         return Finding(False, f"{count} units failed: systemctl --failed lists them")
+    count = len(textfiles.values("algosat_unit_restarting"))
+    if count:
+        return Finding(False, f"{count} units keep restarting: systemctl list-units --state=auto-restart")
     silence = clock() - datetime.fromtimestamp(max(looked), UTC)
     if silence > _UNWATCHED_AFTER:
         return Finding(False, "no longer counted: systemctl status failed-units.timer")

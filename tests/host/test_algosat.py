@@ -38,6 +38,30 @@ def test_processes_run_as_the_service_account(host: Host, variables: Variables, 
     assert set(owners.split()) == {variables["algosat_user"]}
 
 
+def main_processes(host: Host) -> list[int]:
+    """Return the process ids of the services, in the order of SERVICES."""
+    shown = host.check_output("systemctl show --property=MainPID --value %s", " ".join(SERVICES))
+    return [int(line) for line in shown.split()]
+
+
+def test_reload_takes_over_the_files_and_restarts_nothing(host: Host) -> None:
+    before = main_processes(host)
+    host.check_output("systemctl reload algosat.service")
+    # The other services are reloaded by the reload of the API, and may need longer.
+    for unit in SERVICES:
+        wait = f'until systemctl show --property=StatusText {unit} | grep "=reloaded: "; do sleep 0.5; done'
+        host.check_output("timeout 120 sh -c %s", wait)
+    assert main_processes(host) == before
+
+
+def test_engine_is_killed_last_for_memory(host: Host) -> None:
+    scores = {}
+    for unit, pid in zip(SERVICES, main_processes(host), strict=True):
+        scores[unit] = int(host.check_output("cat /proc/%s/oom_score_adj", str(pid)))
+    assert scores["algosat-engine.service"] == min(scores.values())
+    assert scores["algosat-strategies.service"] == max(scores.values())
+
+
 @pytest.mark.parametrize(
     ("path", "owner", "mode"),
     [

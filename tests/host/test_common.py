@@ -130,6 +130,22 @@ def test_failed_unit_is_reported_until_it_is_reset(host: Host, variables: Variab
     assert host.service("failed-units.timer").is_running
 
 
+def test_service_that_keeps_restarting_is_reported(host: Host, variables: Variables) -> None:
+    options = "--property=Restart=always --property=RestartSec=100ms --property=StartLimitIntervalSec=0"
+    host.check_output(f"systemd-run --quiet --unit=restarts-of-test {options} false")
+    restarted = "[ $(systemctl show --property=NRestarts --value restarts-of-test.service) -ge 3 ]"
+    try:
+        host.check_output("timeout 60 sh -c %s", f"until {restarted}; do sleep 0.2; done")
+        host.check_output("systemctl start failed-units.service")
+        metrics = str(host.file(variables["common_metrics_file"]).content_string)
+    finally:
+        host.check_output(
+            "systemctl stop restarts-of-test.service; systemctl reset-failed; systemctl start failed-units"
+        )
+    name = variables.expand("{common_metrics_prefix}unit_restarting")
+    assert f'{name}{{unit="restarts-of-test.service"}} 1\n' in metrics
+
+
 @pytest.fixture
 def noop_updates(host: Host, variables: Variables) -> Iterator[None]:
     if not variables["common_unattended_upgrades"]:

@@ -207,7 +207,13 @@ def test_comparison_without_drift_shows_its_date(anonymous: Client, reports: Pat
     ("failed", "minutes_ago", "detail", "well"),
     [
         ("", 10, "no failed unit", True),
-        ('{unit="a.service"} 1', 10, "1 units failed: systemctl --failed lists them", False),
+        ('failed{unit="a.service"} 1', 10, "1 units failed: systemctl --failed lists them", False),
+        (
+            'restarting{unit="a.service"} 1',
+            10,
+            "1 units keep restarting: systemctl list-units --state=auto-restart",
+            False,
+        ),
         ("", 61, "no longer counted: systemctl status failed-units.timer", False),
         ("", None, "not counted yet", True),
     ],
@@ -223,7 +229,7 @@ def test_failed_or_unwatched_unit_degrades_health(
 ) -> None:
     if minutes_ago is not None:
         looked = f"algosat_units_timestamp_seconds {services.clock().timestamp() - minutes_ago * 60}\n"
-        (reports / "units.prom").write_text(looked + (f"algosat_unit_failed{failed}\n" if failed else ""))
+        (reports / "units.prom").write_text(looked + (f"algosat_unit_{failed}\n" if failed else ""))
     answer = anonymous.get("/health").json
     assert (answer["details"]["units"], answer["components"]["units"]) == (detail, well)
 
