@@ -46,7 +46,18 @@ def main() -> None:
         _adjust(directory)
     if not _IS_EARLIER:
         _replace_an_inferred_fill(directory)
-    print(f"{versions.strip()}: {_algosat(directory, 'store', 'verify').strip()}")
+    print(f"{versions.strip()}: {_verified(directory)}")
+
+
+def _verified(directory: Path) -> str:
+    """Verify the store. The earlier release expects the order counts of currency pairs on other days."""
+    command = _command(directory, "store", "verify")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    *findings, result = done.stdout.strip().splitlines() or [""]
+    unexpected = [each for each in findings if not (_IS_EARLIER and each.startswith(f"days of {_COINS}/"))]
+    if unexpected or not result:
+        raise SystemExit(f"algosat store verify: {done.stdout}{done.stderr}")
+    return result
 
 
 def _add_coins(directory: Path, data: dict[str, Any]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
@@ -15,31 +14,12 @@ from algosat.api.fields import Price, Quantity, Timestamp
 from algosat.api.pages import Everything, OfAccount, page
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
-from algosat.errors import InvalidQuery, NotFound
+from algosat.domain.bars import Interval
+from algosat.errors import NotFound
 from algosat.store import queries
 from algosat.trading.engine_requests import ERRORS, CandlesWanted, RequestKind
 
 routes = Routes("market")
-
-_MOST: Final = 1000  # candles in one answer
-
-
-class Interval(StrEnum):
-    ONE_MINUTE = "1m"
-    THREE_MINUTES = "3m"
-    FIVE_MINUTES = "5m"
-    TEN_MINUTES = "10m"
-    FIFTEEN_MINUTES = "15m"
-    THIRTY_MINUTES = "30m"
-    ONE_HOUR = "1h"
-    ONE_DAY = "1d"
-
-    @property
-    def length(self) -> timedelta:
-        number, unit = int(self[:-1]), self[-1]
-        return {"m": timedelta(minutes=number), "h": timedelta(hours=number), "d": timedelta(days=number)}[
-            unit
-        ]
 
 
 class CandlesQuery(OfAccount):
@@ -52,7 +32,10 @@ class CandlesQuery(OfAccount):
 
 
 class CandleView(Output):
-    """Prices and volume in a time window. Windows are counted from midnight, exchange time."""
+    """Prices and volume in a time window.
+
+    Windows are counted from midnight in the time zone of the market: `utc_offset` of `GET /market/status`.
+    """
 
     at: Timestamp
     """Start of the window."""
@@ -82,22 +65,13 @@ def list_candles(symbol: str, query: CandlesQuery) -> dict[str, Any]:
     knows the last 400 minutes since the engine's start, and whole days since then.
     """
     desk = services().desks.of(query.account)
-    wanted = _wanted(symbol, query)
+    until = query.until or services().clock()
+    wanted = CandlesWanted.between(symbol, query.interval, query.since, until)
     with services().database.read() as connection:
         if queries.instrument(connection, desk.venue, symbol) is None:
             raise NotFound(f"there is no instrument {symbol}; GET /instruments lists the instruments")
     answer = receive_answer(send_request(RequestKind.CANDLES, desk.account, wanted.to_data()))
     return page((_view(each) for each in answer), None)
-
-
-def _wanted(symbol: str, query: CandlesQuery) -> CandlesWanted:
-    """Return the arguments of the request. Raises InvalidQuery."""
-    until, length = query.until or services().clock(), query.interval.length
-    if until <= query.since:
-        raise InvalidQuery("`until` must be after `since`")
-    if until - query.since > _MOST * length:
-        raise InvalidQuery(f"{_MOST} candles of {query.interval} at most: set `since` and `until` closer")
-    return CandlesWanted(symbol, length, query.since, until)
 
 
 def _view(data: dict[str, Any]) -> CandleView:

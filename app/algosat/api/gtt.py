@@ -56,7 +56,7 @@ class NewGtt(Input):
     trigger_price: Annotated[Amount, Field(examples=["96.5"])]
     """Price that the last price has to reach, from whichever side it is on now."""
     expires_on: Annotated[date | None, Field(examples=["2027-03-31"], strict=False)] = None
-    """Last day in exchange time on which the order may be placed; by default a year from now."""
+    """Last trading day on which the order may be placed; by default a year from now."""
     second: Leg | None = None
     """Second leg: if its trigger price is reached first, the order is placed with its limit price instead."""
 
@@ -89,7 +89,7 @@ class GttChanges(Input):
     trigger_price: Annotated[Amount | None, Field(examples=["95"])] = None
     """New trigger price."""
     expires_on: Annotated[date | None, Field(examples=["2027-03-31"], strict=False)] = None
-    """New last day in exchange time on which the order may be placed."""
+    """New last trading day on which the order may be placed."""
     quantity: Annotated[Amount | None, Field(examples=["20"])] = None
     """New quantity of the order to place."""
     limit_price: Annotated[Amount | None, Field(examples=["95.5"])] = None
@@ -150,7 +150,7 @@ class GttView(Output):
     condition: Annotated[str, Field(examples=["at_or_below"])]
     """When the order is placed: with the last price `at_or_above` or `at_or_below` the trigger price."""
     expires_on: date
-    """Last day in exchange time on which the order may be placed."""
+    """Last trading day on which the order may be placed."""
     state: Annotated[GttState, Field(examples=["active"])]
     """State of the GTT order."""
     side: Side

@@ -119,6 +119,8 @@ class MarketView(Output):
     """Time of the server."""
     trading_day: Annotated[date | None, Field(examples=["2026-11-30"])]
     """Current trading day; null if the calendar does not cover this moment."""
+    utc_offset: Annotated[str, Field(examples=["+05:30"])]
+    """Time zone in which the days of this market begin and end, as an offset from UTC."""
     is_open: Annotated[bool, Field(examples=[True])]
     """Whether any segment is in continuous trading."""
     segments: list[SegmentView]
@@ -180,6 +182,7 @@ def market_status(query: OfAccount) -> MarketView:
     return {
         "timestamp": now,
         "trading_day": _known(lambda: desk.calendar.trading_day(now)),
+        "utc_offset": now.astimezone(desk.calendar.zone).isoformat()[-len("+00:00") :],
         "is_open": any(each["is_open"] for each in segments),
         "segments": segments,
         "warning": desk.calendar.warning(now),

@@ -152,7 +152,7 @@ class LinkedExitView(Output):
     trail_percent: Annotated[Decimal | None, Field(examples=[None])]
     """Distance at which the stop follows the price, in percent."""
     expires_on: Annotated[date | None, Field(examples=["2027-03-31"])]
-    """Last day in exchange time on which the stop is placed again; null: it ends with the trading day."""
+    """Last trading day on which the stop is placed again; null: it ends with the trading day."""
     state: Annotated[ExitState, Field(examples=["protected"])]
     """State: `protected` while the stop works, `taking_profit` while the target is sent."""
     outcome: ExitOutcome | None

@@ -140,7 +140,7 @@ class NewOrder(AccountOrder):
     stop_loss: StopLoss | None = None
     """Stop for the position that this order opens; it makes the order the entry of a bracket."""
     exits_expire_on: Annotated[date | None, Field(examples=["2027-03-31"], strict=False)] = None
-    """Last day in exchange time of the linked exits, or of a reduce-only stop alone: until then the engine
+    """Last trading day of the linked exits, or of a reduce-only stop alone: until then the engine
     places the stop again on each day. By default they end with the trading day."""
 
     def exits(self) -> ExitRequest | None:

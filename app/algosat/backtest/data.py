@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from algosat.domain.calendar import Calendar
+from algosat.domain.calendar import EXCHANGE_TIME, Calendar, zone_of
 from algosat.domain.instruments import Quote
 from algosat.errors import InvalidRequest
 from algosat.exchange import listings
@@ -92,8 +92,10 @@ def _shortest_step(beginning: Iterable[Recorded]) -> timedelta:
 def _checked(recorded: Iterable[Recorded], interval: timedelta) -> Iterator[Recorded]:
     """Yield the bars. A daily bar begins at midnight, whatever its time. Raises InvalidRequest on overlap."""
     ends: dict[str, datetime] = {}
+    zones = {symbol: zone_of(each.instrument) for symbol, each in listings.packaged_coins().items()}
     for each in recorded:
-        bar = replace(each, at=window_of(each.at, 86_400)) if interval == _DAY else each
+        zone = zones.get(each.symbol, EXCHANGE_TIME)
+        bar = replace(each, at=window_of(each.at, 86_400, zone)) if interval == _DAY else each
         if bar.at < ends.get(bar.symbol, bar.at):
             raise InvalidRequest(
                 f"the bar of {bar.symbol} at {bar.at:%Y-%m-%d %H:%M:%S} UTC begins before the previous one, "

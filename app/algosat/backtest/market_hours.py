@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from algosat.config import calendar_file
@@ -25,6 +25,10 @@ class DailyHours:
 
     opens: time
     closes: time
+
+    @property
+    def zone(self) -> tzinfo:
+        return EXCHANGE_TIME
 
     def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase:
         return Phase.CLOSED if self.window(segment, has_derivatives, at) is None else Phase.CONTINUOUS
@@ -75,17 +79,18 @@ class DailyHours:
         return self
 
 
-def calendar_for(text: str, extension: str = "") -> Calendar:
+def calendar_for(text: str, extension: str = "", zone: tzinfo = EXCHANGE_TIME) -> Calendar:
     """Return the calendar of `always`, `exchange` or two times (09:15-15:30).
 
     `extension` is text as in the inventory's `algosat_calendar`; it extends the calendar of `exchange`.
+    `zone` is the time zone of the days of a market that is always open.
 
     Raises InvalidRequest, and ConfigurationError for a wrong extension, naming every problem.
     """
     if extension and text != EXCHANGE:
         raise InvalidRequest(f"a calendar extends the market hours {EXCHANGE!r}, not {text!r}")
     if text == ALWAYS:
-        return AlwaysOpen()
+        return AlwaysOpen(zone)
     if text == EXCHANGE:
         return ExchangeCalendar(calendar_file.extended(market_phases.packaged(), extension))
     between = _BETWEEN.fullmatch(text)

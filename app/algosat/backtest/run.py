@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from time import perf_counter
@@ -17,8 +17,10 @@ from algosat.backtest.data import RecordedData
 from algosat.backtest.limits import UNLIMITED
 from algosat.backtest.report.figures import BacktestReport, moment, report_of
 from algosat.backtest.simulation import Simulation, SimulationSettings
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.risk.limits import Limits
 from algosat.errors import InvalidRequest
+from algosat.exchange import listings
 from algosat.strategies import catalog
 from algosat.strategies.base import Strategy
 
@@ -73,7 +75,7 @@ def run(request: BacktestRequest, lines: Iterable[str], named: Mapping[str, str]
     settings = SimulationSettings(
         seed=request.seed,
         capital=request.capital,
-        calendar=market_hours.calendar_for(request.market, request.calendar),
+        calendar=market_hours.calendar_for(request.market, request.calendar, _zone(parameters.symbols)),
         limits=request.limits,
         brokerage=request.brokerage,
         exchange=request.exchange,
@@ -107,6 +109,12 @@ def class_of(name: str) -> type[Strategy[Any]]:
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise InvalidRequest(f"{path} has no strategy class {class_name}")
     return found
+
+
+def _zone(symbols: Iterable[str]) -> tzinfo:
+    """Return the time zone of the days of the symbols' venue."""
+    coins = listings.packaged_coins()
+    return UTC if all(symbol in coins for symbol in symbols) else EXCHANGE_TIME
 
 
 def _described(recording: RecordedData) -> dict[str, Any]:

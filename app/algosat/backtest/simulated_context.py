@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -73,7 +73,7 @@ class SimulatedContext:
         self._calendar = calendar
         self._limits = limits
         self._square_off = square_off_before_close
-        self._linked = SimulatedExits(ledger, self, self._takes_stops)
+        self._linked = SimulatedExits(ledger, self, self._takes_stops, self.zone)
         self._numbers = count(1)
         self._placed: list[datetime] = []  # times of today's orders
         self._day: date | None = None
@@ -106,6 +106,10 @@ class SimulatedContext:
     def quote(self, symbol: str) -> Quote | None:
         return self.quotes.get(symbol)
 
+    @property
+    def zone(self) -> tzinfo:
+        return self._calendar.zone
+
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:
         return opening_of(self._calendar, self.instrument(symbol), at)
 
@@ -134,7 +138,8 @@ class SimulatedContext:
         if listing is None or quote is None:
             return self.place(terms)  # the gate denies it
         try:
-            terms, prices = prepared(terms, exits, LinkedMarket(listing.instrument, quote), self.now)
+            market = LinkedMarket(listing.instrument, quote, self.zone)
+            terms, prices = prepared(terms, exits, market, self.now)
         except InvalidBody as error:
             return self._store(terms, Denial(DenialCode.INVALID_TERMS, error.detail))
         order = self.place(terms)
@@ -273,7 +278,8 @@ class SimulatedContext:
         listing, quote = self._listings.get(request.terms.symbol), self.quotes.get(request.terms.symbol)
         instrument = None if listing is None else listing.instrument
         try:
-            new = gtt_order(f"g{next(self._numbers):017d}", request, instrument, quote, self.now)
+            gtt_id = f"g{next(self._numbers):017d}"
+            new = gtt_order(gtt_id, request, instrument, quote, self.now, zone=self.zone)
         except InvalidBody:
             self._count_denial(DenialCode.INVALID_TERMS)
             return None
@@ -449,6 +455,7 @@ class SimulatedContext:
             scopes=(self._scope(lines),),
             available=self._ledger.funds(lines).available,
             is_repeat=False,
+            zone=self.zone,
         )
 
     def _scope(self, lines: tuple[ExposureLine, ...]) -> RiskScope:

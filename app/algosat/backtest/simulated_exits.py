@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -33,7 +33,7 @@ from algosat.domain.linked_exits import (
     next_attempt,
     with_trigger,
 )
-from algosat.domain.linked_requests import linked_exit
+from algosat.domain.linked_requests import end_of, linked_exit
 from algosat.domain.orders import ModifyRequest, Order, OrderTerms, Status
 from algosat.domain.risk import DenialCode
 
@@ -60,16 +60,20 @@ class _Linked:
 
 class SimulatedExits:
     def __init__(
-        self, ledger: SimulatedLedger, orders: ExitOrders, takes_stops: Callable[[str], bool]
+        self, ledger: SimulatedLedger, orders: ExitOrders, takes_stops: Callable[[str], bool], zone: tzinfo
     ) -> None:
-        """`takes_stops` returns whether the market of a symbol accepts stop orders now."""
-        self._ledger, self._orders, self._takes_stops = ledger, orders, takes_stops
+        """Build exits without any.
+
+        `takes_stops` returns whether the market of a symbol accepts stop orders now; `zone` is the time zone
+        of the venue's days.
+        """
+        self._ledger, self._orders, self._takes_stops, self._zone = ledger, orders, takes_stops, zone
         self._active: list[_Linked] = []
         self._changed: list[Order] = []
 
     def add(self, order: Order, prices: ExitPrices, expires_on: date | None = None) -> None:
         """Link exits to an order that was just placed."""
-        new = linked_exit(f"l{order.id}", order, prices, expires_on=expires_on)
+        new = linked_exit(f"l{order.id}", order, prices, expires_at=end_of(expires_on, self._zone))
         self._active.append(_Linked(new, [order.id] if new.order_id else []))
 
     def end_with(self, order_id: str) -> str | None:
@@ -164,6 +168,7 @@ class SimulatedExits:
             quote=quote,
             tick=tick,
             takes_stops=self._takes_stops(of.symbol),
+            zone=self._zone,
         )
 
     def _put(self, linked: _Linked, of: LinkedExit) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
@@ -57,6 +57,7 @@ class SimulationOutcome:
     firsts: Mapping[str, Quote]  # the first of each symbol
     closes: Mapping[str, list[tuple[datetime, Decimal]]]  # close of each bar, by symbol
     events: int  # quotes processed
+    zone: tzinfo  # of the venue's days
 
 
 class Simulation:
@@ -121,6 +122,7 @@ class Simulation:
             firsts=self._firsts,
             closes=self._closes,
             events=events,
+            zone=self._settings.calendar.zone,
         )
 
     def _process(self, quote: Quote) -> None:
@@ -164,7 +166,7 @@ class Simulation:
             self._runner.pass_time(self._window_ends - _RESOLUTION)
             self._sample(self._window_ends)
         seconds = self._parameters.bar_seconds
-        self._window_ends = window_of(at, seconds) + timedelta(seconds=seconds)
+        self._window_ends = window_of(at, seconds, self._settings.calendar.zone) + timedelta(seconds=seconds)
         try:
             self._context.enter_day(self._settings.calendar.trading_day(at))
         except CalendarUnknown as error:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import UTC, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, create_model
 
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.risk.limits import Limits
 
 Environment = Literal["development", "testing", "staging", "production"]
@@ -188,6 +190,11 @@ class AccountSettings(Section):
     def venue(self) -> str:
         """Whose instruments and prices the account trades: its broker's, or its own paper market's."""
         return {"paper": self.name}.get(self.broker, self.broker)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of the venue's days."""
+        return UTC if self.paper.listings == "coins" else EXCHANGE_TIME
 
     def limits_over(self, risk: Limits) -> Limits:
         """Return the limits of this account: its own, and those of `risk` for all others."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from algosat.domain.calendar import EXCHANGE_TIME
 
 SECONDS_A_DAY: Final = 86_400
-_OFFSET: Final = int(EXCHANGE_TIME.utcoffset(None).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Prices and volume of a symbol in a time window. Windows are counted from midnight, exchange time.
+    """Prices and volume of a symbol in a time window. Windows are counted from midnight at the venue.
 
     A window ends early if continuous trading ends within it, so a daily bar is complete before midnight.
     """
@@ -36,8 +37,35 @@ class Bar:
         return self.trading_ended or self.start + timedelta(seconds=self.seconds)
 
 
-def window_of(at: datetime, seconds: int) -> datetime:
-    """Return the start of the window that contains `at`."""
-    local = int(at.timestamp() // 1) + _OFFSET
+class Interval(StrEnum):
+    """Length of a bar that a broker is asked for."""
+
+    ONE_MINUTE = "1m"
+    THREE_MINUTES = "3m"
+    FIVE_MINUTES = "5m"
+    TEN_MINUTES = "10m"
+    FIFTEEN_MINUTES = "15m"
+    THIRTY_MINUTES = "30m"
+    ONE_HOUR = "1h"
+    ONE_DAY = "1d"
+
+    @property
+    def length(self) -> timedelta:
+        number, unit = int(self[:-1]), self[-1]
+        return {"m": timedelta(minutes=number), "h": timedelta(hours=number), "d": timedelta(days=number)}[
+            unit
+        ]
+
+
+def window_of(at: datetime, seconds: int, zone: tzinfo = EXCHANGE_TIME) -> datetime:
+    """Return the start of the window that contains `at`, counted from midnight in this time zone."""
+    offset = _offset(zone)
+    local = int(at.timestamp() // 1) + offset
     into_day = local % SECONDS_A_DAY
-    return datetime.fromtimestamp(local - into_day % seconds - _OFFSET, UTC)
+    return datetime.fromtimestamp(local - into_day % seconds - offset, UTC)
+
+
+@cache
+def _offset(zone: tzinfo) -> int:
+    """Return the offset of a time zone without daylight saving, in seconds."""
+    return int((zone.utcoffset(None) or timedelta(0)).total_seconds())

@@ -1,4 +1,4 @@
-"""The trading calendar. Its arguments and results are in UTC; only the calendar knows exchange time.
+"""The trading calendar. Its arguments and results are in UTC; only the calendar knows the venue's time zone.
 
 It raises CalendarUnknown for what it does not cover and never guesses.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Final, Protocol
 
 from algosat.domain import market_phases
-from algosat.domain.instruments import Instrument
+from algosat.domain.instruments import Instrument, InstrumentKind
 from algosat.domain.market_phases import Phase, Sessions, Window
 from algosat.domain.orders import OrderTerms
 from algosat.errors import CalendarUnknown
@@ -31,6 +31,10 @@ _REMEDY: Final = (
 class Calendar(Protocol):
     """The calendar of a market. Every `at` is an aware datetime."""
 
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone in which the venue's days begin and end."""
+
     def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase: ...
 
     def window(self, segment: str, has_derivatives: bool, at: datetime) -> Window | None:
@@ -40,13 +44,13 @@ class Calendar(Protocol):
         """Return whether any segment is in continuous trading."""
 
     def trading_day(self, at: datetime) -> date:
-        """Return the exchange's date if it is a trading day, otherwise the next trading day."""
+        """Return the venue's date if it is a trading day, otherwise the next trading day."""
 
     def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
-        """Return when continuous trading begins on the exchange's date of `at`, or None."""
+        """Return when continuous trading begins on the venue's date of `at`, or None."""
 
     def closes_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:
-        """Return when continuous trading ends on the exchange's date of `at`, or None."""
+        """Return when continuous trading ends on the venue's date of `at`, or None."""
 
     def next_open(self, segment: str, has_derivatives: bool, at: datetime) -> datetime:
         """Return when continuous trading next begins; `at` itself during continuous trading."""
@@ -82,6 +86,10 @@ class ExchangeCalendar:
 
     sessions: Sessions
     assumes_weekdays: bool = False  # beyond the end
+
+    @property
+    def zone(self) -> tzinfo:
+        return EXCHANGE_TIME
 
     def is_trading_day(self, day: date) -> bool:
         if self.assumes_weekdays and day > self.sessions.valid_through:
@@ -190,8 +198,11 @@ class ExchangeCalendar:
             day += timedelta(days=1)
 
 
+@dataclass(frozen=True, slots=True)
 class AlwaysOpen:
-    """A market that never closes, for demonstrations and tests. Its day is the exchange's date."""
+    """A market that never closes: that of currency pairs, and any market of demonstrations and tests."""
+
+    zone: tzinfo = EXCHANGE_TIME
 
     def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase:  # noqa: ARG002
         return Phase.CONTINUOUS
@@ -203,7 +214,7 @@ class AlwaysOpen:
         return True
 
     def trading_day(self, at: datetime) -> date:
-        return at.astimezone(EXCHANGE_TIME).date()
+        return at.astimezone(self.zone).date()
 
     def opens_at(self, segment: str, has_derivatives: bool, at: datetime) -> datetime | None:  # noqa: ARG002
         return None
@@ -236,6 +247,11 @@ class AlwaysOpen:
         return self
 
 
+def zone_of(instrument: Instrument) -> tzinfo:
+    """Return the time zone of the days of the venues that list such an instrument."""
+    return UTC if instrument.kind is InstrumentKind.SPOT else EXCHANGE_TIME
+
+
 def next_opening(
     calendar: Calendar, instrument: Instrument, terms: OrderTerms, at: datetime
 ) -> datetime | None:
@@ -247,6 +263,11 @@ def next_opening(
         return None
 
 
-def moment(day: date, at: time) -> datetime:
-    """Return a date and time of the exchange in UTC."""
-    return datetime.combine(day, at, EXCHANGE_TIME).astimezone(UTC)
+def moment(day: date, at: time, zone: tzinfo = EXCHANGE_TIME) -> datetime:
+    """Return a date and time of a venue in UTC."""
+    return datetime.combine(day, at, zone).astimezone(UTC)
+
+
+def date_at(calendar: Calendar, at: datetime) -> date:
+    """Return the venue's date, whether it is a trading day or not."""
+    return at.astimezone(calendar.zone).date()

@@ -7,7 +7,7 @@ The order is placed with the prices of the leg that is reached first; the other 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NoReturn
@@ -46,7 +46,7 @@ class GttRequest:
     terms: OrderTerms
     trigger_price: Decimal
     exits: ExitRequest | None = None
-    expires_on: date | None = None  # the last day in exchange time; None: a year from now
+    expires_on: date | None = None  # the last day of the venue; None: a year from now
     second: SecondLeg | None = None
 
 
@@ -99,7 +99,7 @@ class GttOrder:
 
     @property
     def expires_on(self) -> date:
-        """The last day in exchange time on which the order may be placed."""
+        """The last day on which the order may be placed; it ends at midnight, exchange time or UTC."""
         return (self.expires_at - timedelta(days=1)).astimezone(EXCHANGE_TIME).date()
 
     def is_expired(self, at: datetime) -> bool:
@@ -123,16 +123,17 @@ def gtt_order(
     at: datetime,
     *,
     before: GttOrder | None = None,
+    zone: tzinfo = EXCHANGE_TIME,
 ) -> GttOrder:
     """Return a new GTT order, or a changed one that was `before`. Raises InvalidBody, naming the field.
 
     A trigger price that stays as it was keeps its side, even if the last price has crossed it in a market
-    that is closed.
+    that is closed. `zone` is the time zone of the venue's days.
     """
     terms, second = request.terms, request.second
     if instrument is None or quote is None:
         _refuse(f"{_ORDER}symbol", f"no instrument {terms.symbol!r} with a price is known")
-    expires_at = _expiry(instrument, request.expires_on, at)
+    expires_at = _expiry(instrument, request.expires_on, at, zone)
     if terms.is_after_market:
         _refuse(f"{_ORDER}session", "a GTT order cannot be an after-market order: leave the session out")
     is_above = request.trigger_price > quote.last
@@ -152,7 +153,7 @@ def gtt_order(
         # Checked at the trigger price; the circuit limits of the day on which it is reached are not known.
         price, no_limit = request.trigger_price, Decimal("Infinity")
         then = replace(quote, last=price, lower_circuit=Decimal(0), upper_circuit=no_limit)
-        prepared(terms, request.exits, LinkedMarket(instrument, then), at)
+        prepared(terms, request.exits, LinkedMarket(instrument, then, zone), at)
     return GttOrder(
         id=gtt_id,
         terms=terms,
@@ -170,9 +171,9 @@ def _is_crossed(trigger: Decimal, last: Decimal, *, is_above: bool) -> bool:
     return last >= trigger if is_above else last <= trigger
 
 
-def _expiry(instrument: Instrument, expires_on: date | None, at: datetime) -> datetime:
+def _expiry(instrument: Instrument, expires_on: date | None, at: datetime, zone: tzinfo) -> datetime:
     """Return the end of the last day on which the order may be placed."""
-    today = at.astimezone(EXCHANGE_TIME).date()
+    today = at.astimezone(zone).date()
     if expires_on is None:
         last = today + LONGEST if instrument.expiry is None else min(today + LONGEST, instrument.expiry)
     elif not today <= expires_on <= today + LONGEST:
@@ -181,7 +182,7 @@ def _expiry(instrument: Instrument, expires_on: date | None, at: datetime) -> da
         _refuse("expires_on", f"{expires_on} is after the expiry of the contract, {instrument.expiry}")
     else:
         last = expires_on
-    return datetime.combine(last + timedelta(days=1), time(), EXCHANGE_TIME)
+    return datetime.combine(last + timedelta(days=1), time(), zone)
 
 
 def _require_trigger(field: str, trigger: Decimal, instrument: Instrument, quote: Quote) -> None:

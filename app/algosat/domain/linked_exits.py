@@ -13,7 +13,7 @@ the next action, and it needs no memory of earlier calls.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 from typing import Final
@@ -126,7 +126,7 @@ class LinkedExit:
 
     @property
     def expires_on(self) -> date | None:
-        """The last day in exchange time on which the stop is placed again."""
+        """The last day on which the stop is placed again; it ends at midnight, exchange time or UTC."""
         if self.expires_at is None:
             return None
         return _exchange_date(self.expires_at - timedelta(days=1))
@@ -177,6 +177,7 @@ class ExitFacts:
     tick: Decimal
     takes_stops: bool  # the market phase accepts stop orders now, and no close of a part waits for a cancel
     is_closing: bool = False  # a close of the whole position is under way
+    zone: tzinfo = EXCHANGE_TIME  # of the venue's days
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,7 +457,8 @@ def _has_ended(of: LinkedExit, facts: ExitFacts) -> bool:
     """
     if of.expires_at is not None:
         return facts.at >= of.expires_at
-    return not of.attempts and _exchange_date(of.updated_at) != _exchange_date(facts.at)
+    since, today = (at.astimezone(facts.zone).date() for at in (of.updated_at, facts.at))
+    return not of.attempts and since != today
 
 
 def _on_the_next_day(of: LinkedExit, facts: ExitFacts) -> Action:

@@ -6,7 +6,7 @@ Everything is checked before anything is stored or sent. An error names the fiel
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final, NoReturn
 
@@ -31,7 +31,7 @@ class ExitRequest:
     trail_amount: Decimal | None = None
     trail_percent: Decimal | None = None
     stop_loss: ExitPrices | None = None  # of a bracket
-    expires_on: date | None = None  # the last day in exchange time on which the stop is placed again
+    expires_on: date | None = None  # the last day of the venue on which the stop is placed again
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class LinkedChange:
 class LinkedMarket:
     instrument: Instrument
     quote: Quote
+    zone: tzinfo = EXCHANGE_TIME  # of the venue's days
 
     def require_valid(self, field: str, price: Decimal) -> None:
         """Check that the exchange would take the price. Raises InvalidBody, naming the field."""
@@ -74,7 +75,7 @@ def prepared(
     """Return the terms to place, and the prices of the linked exit. Raises InvalidBody, naming the field."""
     _require_consistent(terms, exits)
     if exits.expires_on is not None:
-        _require_last_day(terms, exits.expires_on, market.instrument, at)
+        _require_last_day(terms, exits.expires_on, market, at)
     if exits.stop_loss is not None:
         prices = replace(exits.stop_loss, target_price=exits.target_price)
         reference = entry_price(terms, market.quote)
@@ -86,12 +87,17 @@ def prepared(
     return replace(terms, trigger_price=prices.trigger_price), prices
 
 
+def end_of(day: date | None, zone: tzinfo) -> datetime | None:
+    """Return when a day of the venue ends; None for None."""
+    return None if day is None else moment(day + _DAY, time(), zone)
+
+
 def linked_exit(
-    exit_id: str, order: Order, prices: ExitPrices, *, expires_on: date | None = None
+    exit_id: str, order: Order, prices: ExitPrices, *, expires_at: datetime | None = None
 ) -> LinkedExit:
     """Return the linked exit that begins with a stop, or with the entry of a bracket.
 
-    With `expires_on` its stop is placed again on each day until then.
+    With `expires_at` its stop is placed again on each day until then.
     """
     terms = order.terms
     is_stop = terms.reduce_only
@@ -110,7 +116,7 @@ def linked_exit(
         state=ExitState.PROTECTED if is_stop else ExitState.WAITING,
         order_id=order.id if is_stop else None,
         entry_id=None if is_stop else order.id,
-        expires_at=None if expires_on is None else moment(expires_on + _DAY, time()),
+        expires_at=expires_at,
     )
 
 
@@ -137,9 +143,9 @@ def _require_consistent(terms: OrderTerms, exits: ExitRequest) -> None:
         _refuse(field, f"belongs to the stop of a bracket: give {STOP_LOSS}{field}")
 
 
-def _require_last_day(terms: OrderTerms, expires_on: date, instrument: Instrument, at: datetime) -> None:
+def _require_last_day(terms: OrderTerms, expires_on: date, market: LinkedMarket, at: datetime) -> None:
     """Check the last day of exits over several days. Raises InvalidBody, naming the field."""
-    today = at.astimezone(EXCHANGE_TIME).date()
+    today, instrument = at.astimezone(market.zone).date(), market.instrument
     if terms.product is Product.INTRADAY:
         _refuse(EXPIRES_ON, "an intraday position is closed on the same day")
     if not today <= expires_on <= today + LONGEST:

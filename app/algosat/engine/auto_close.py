@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row
 
 from algosat.domain.alert_kinds import AlertKind
-from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.calendar import date_at
 from algosat.domain.closing import CloseReason, line_name
 from algosat.domain.decimals import to_text
 from algosat.domain.instruments import Instrument
@@ -98,7 +98,7 @@ def close_near_delivery(desk: Desk) -> None:
 def _near_delivery(connection: Connection, desk: Desk) -> dict[LineKey, Decimal]:
     """Return the positions in contracts that must be closed now, before the contracts deliver."""
     now = desk.clock()
-    today = now.astimezone(EXCHANGE_TIME).date()
+    today = date_at(desk.calendar, now)
     found = {}
     for key, held in close.uncovered(connection, desk, _ALL).items():
         instrument = queries.instrument(connection, desk.venue, key[1])
@@ -133,16 +133,16 @@ def _due(connection: Connection, desk: Desk) -> _Due:
         key = (position.strategy, position.symbol, Product.INTRADAY.value)
         instrument = queries.instrument(connection, desk.venue, position.symbol)
         if _INTRADAY.selects(key) and _has_ended(desk, instrument, position.updated_at, now):
-            due.missed[key] = _missed_detail(position)
+            due.missed[key] = _missed_detail(desk, position)
     for key, held in uncovered.items():
         if key in due.missed or _is_closing(desk, queries.instrument(connection, desk.venue, key[1]), now):
             due.lines[key] = held
     return due
 
 
-def _missed_detail(position: Row[Any]) -> str:
+def _missed_detail(desk: Desk, position: Row[Any]) -> str:
     holder = f"strategy {position.strategy}" if position.strategy else "orders placed by hand"
-    day = position.updated_at.astimezone(EXCHANGE_TIME).date()
+    day = date_at(desk.calendar, position.updated_at)
     return (
         f"the intraday position of {to_text(position.quantity)} {position.symbol} ({holder}) was not squared "
         f"off on {day}; it is closed as soon as the market takes orders"
@@ -167,11 +167,11 @@ def _has_ended(desk: Desk, instrument: Instrument | None, traded_at: datetime, n
             raise CalendarUnknown("the hours of an unlisted instrument are not known")
         closes_at = desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, traded_at)
     except CalendarUnknown:
-        return _is_of_an_earlier_day(traded_at, now)
+        return _is_of_an_earlier_day(desk, traded_at, now)
     if closes_at is None:  # the market never closes, or the session was called off
-        return desk.calendar.days_left(now) is not None and _is_of_an_earlier_day(traded_at, now)
+        return desk.calendar.days_left(now) is not None and _is_of_an_earlier_day(desk, traded_at, now)
     return closes_at <= now
 
 
-def _is_of_an_earlier_day(traded_at: datetime, now: datetime) -> bool:
-    return traded_at.astimezone(EXCHANGE_TIME).date() < now.astimezone(EXCHANGE_TIME).date()
+def _is_of_an_earlier_day(desk: Desk, traded_at: datetime, now: datetime) -> bool:
+    return date_at(desk.calendar, traded_at) < date_at(desk.calendar, now)

@@ -24,7 +24,7 @@ from algosat.domain.book_comparison import (
     cash_of_broker,
     figures_of_broker,
 )
-from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.calendar import date_at
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.reconciler import Reconciler
 from algosat.errors import BrokerError, BrokerNotReached, CalendarUnknown
@@ -120,7 +120,7 @@ class BookCheck:
     def _evening(self, now: datetime) -> date:
         """Return the last trading day that has ended, with the time for the broker's own bookings."""
         calendar, segments = self._desk.calendar, self._desk.sessions.segments
-        today = now.astimezone(EXCHANGE_TIME).date()
+        today = date_at(calendar, now)
         yesterday = today - timedelta(days=1)
         if calendar.days_left(now) is None:  # the market never closes
             return yesterday

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from algosat.domain.alert_kinds import AlertKind
-from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.calendar import date_at
 from algosat.domain.instruments import FinalSettlement, Instrument
 from algosat.domain.orders import EventKind, Order, Status, Validity
 from algosat.domain.reason_codes import EngineCode
@@ -150,7 +150,7 @@ def _is_overdue(desk: Desk, instrument: Instrument, now: datetime) -> bool:
         closes_at = desk.calendar.closes_at(instrument.segment, instrument.has_derivatives, now)
     except CalendarUnknown:
         closes_at = None
-    expires_today = instrument.expiry == now.astimezone(EXCHANGE_TIME).date()
+    expires_today = instrument.expiry == date_at(desk.calendar, now)
     return not expires_today or (closes_at is not None and now > closes_at + _GRACE)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.market_phases import Phase
 from algosat.domain.orders import Status
 from algosat.exchange import matching, triggers, validation
@@ -61,7 +60,7 @@ def carry_out(
 
 
 def _new_order(rules: Rules, request: Place, sequence: int, at: datetime) -> BookOrder:
-    local = at.astimezone(EXCHANGE_TIME)
+    local = at.astimezone(rules.calendar.zone)
     return BookOrder(
         id=f"{local:%y%m%d}{sequence:010d}",
         tag=request.tag,

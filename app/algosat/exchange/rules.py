@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
-from algosat.domain.calendar import EXCHANGE_TIME, Calendar, moment
+from algosat.domain.calendar import Calendar, date_at, moment
 from algosat.domain.market_phases import Phase
 from algosat.errors import CalendarUnknown
 from algosat.exchange.contracts import Chain
@@ -57,11 +57,11 @@ class Rules:
         try:
             return self.calendar.trading_day(at)
         except CalendarUnknown:
-            return at.astimezone(EXCHANGE_TIME).date()
+            return date_at(self.calendar, at)
 
     def began(self, day: date) -> datetime:
         """Return the first moment of a trading day. It follows the trading day before, holidays included."""
-        start = moment(day, time())
+        start = moment(day, time(), self.calendar.zone)
         while self.day(start - _A_DAY) == day:
             start -= _A_DAY
         return start
@@ -73,8 +73,8 @@ class Rules:
         window = self.calendar.window(listing.instrument.segment, listing.has_derivatives, at)
         if window is None or window.random_close_from is None:
             return False
-        day = at.astimezone(EXCHANGE_TIME).date()
-        earliest, latest = moment(day, window.random_close_from), moment(day, window.end)
+        day, zone = date_at(self.calendar, at), self.calendar.zone
+        earliest, latest = moment(day, window.random_close_from, zone), moment(day, window.end, zone)
         # One moment for the whole market, as at the real exchange.
         share = seeded.uniform(self.seed, "random close", str(day), window.phase)
         return at >= earliest + share * (latest - earliest)

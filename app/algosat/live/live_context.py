@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
@@ -135,6 +135,10 @@ class LiveContext:
     def quote(self, symbol: str) -> Quote | None:
         with self._desk.database.read() as connection:
             return queries.quote(connection, self._desk.venue, symbol)
+
+    @property
+    def zone(self) -> tzinfo:
+        return self._desk.calendar.zone
 
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:
         return opening_of(self._desk.calendar, self.instrument(symbol), at)

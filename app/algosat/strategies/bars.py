@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
 from algosat.domain.bars import SECONDS_A_DAY, Bar, window_of
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 
@@ -37,6 +38,7 @@ class Bars:
         symbol: str,
         seconds: int,
         *,
+        zone: tzinfo = EXCHANGE_TIME,
         closes_at: Callable[[datetime], datetime | None] = lambda _at: None,
         watching_since: datetime | None = None,
         returned: Mapping[str, datetime] | None = None,
@@ -44,13 +46,15 @@ class Bars:
         """Build bars for `symbol`.
 
         Args:
-            closes_at: Returns when continuous trading ends on the exchange's date of a moment, or None.
+            zone: Time zone of the venue's days.
+            closes_at: Returns when continuous trading ends on the venue's date of a moment, or None.
             watching_since: When watching began; without it, every window counts as watched.
             returned: The end of the last daily bar of each symbol that an earlier process returned. For these
                 symbols, watching began then.
         """
         self._symbol = symbol
         self._seconds = seconds
+        self._zone = zone
         self._closes_at = closes_at
         self._since = watching_since
         self._returned: Mapping[str, datetime] = {} if returned is None else returned
@@ -94,7 +98,7 @@ class Bars:
 
     def _first(self, quote: Quote, traded: Decimal) -> Bar | None:
         """Return the bar that begins with the quote, or None after the end of continuous trading."""
-        last, start = quote.last, window_of(quote.at, self._seconds)
+        last, start = quote.last, window_of(quote.at, self._seconds, self._zone)
         end = self._trading_end(quote.at, start)
         if end is not None and quote.at >= end:
             return None
@@ -110,7 +114,7 @@ class Bars:
     def _trading_end(self, at: datetime, start: datetime) -> datetime | None:
         """Return the end of continuous trading if it is within the window that begins at `start`."""
         if at >= self._day_ends:
-            self._day_ends = window_of(at, SECONDS_A_DAY) + timedelta(days=1)
+            self._day_ends = window_of(at, SECONDS_A_DAY, self._zone) + timedelta(days=1)
             self._close = self._closes_at(at)
         close = self._close
         return close if close and start < close < start + timedelta(seconds=self._seconds) else None

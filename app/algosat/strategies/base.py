@@ -17,7 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -55,14 +55,18 @@ class StrategyContext(Protocol):
 
     def quote(self, symbol: str) -> Quote | None: ...
 
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of the venue's days: that of exchange time, or UTC for currency pairs."""
+
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:
-        """Return the start of continuous trading on the exchange's date of `at`.
+        """Return the start of continuous trading on the venue's date of `at`.
 
         None if that day has no trading, the market never closes, or the calendar does not cover the day.
         """
 
     def closes_at(self, symbol: str, at: datetime) -> datetime | None:
-        """Return the end of continuous trading on the exchange's date of `at`, or None as `opens_at` does."""
+        """Return the end of continuous trading on the venue's date of `at`, or None as `opens_at` does."""
 
     def session(self, symbol: str) -> TradingSession:
         """Return the session that takes an order now: `after_market` once continuous trading has ended."""

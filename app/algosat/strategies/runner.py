@@ -52,6 +52,7 @@ class Runner:
             symbol: Bars(
                 symbol,
                 parameters.bar_seconds,
+                zone=driver.zone,
                 closes_at=partial(driver.closes_at, symbol),
                 watching_since=watching_since,
                 returned=daily_bars,

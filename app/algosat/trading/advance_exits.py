@@ -243,6 +243,7 @@ def _facts(connection: Connection, desk: Desk, of: LinkedExit) -> ExitFacts:
         quote=quote if instrument is not None and _is_fresh(connection, desk, quote, at) else None,
         tick=Decimal(1) if instrument is None else instrument.tick,
         takes_stops=not waits_for_close and (instrument is None or _takes_stops(desk, instrument, at)),
+        zone=desk.calendar.zone,
         is_closing=any(not close.is_partial and close.created_at >= of.created_at for close, _ in closing),
     )
 

@@ -221,7 +221,7 @@ def _start_price(connection: Connection, desk: Desk, symbol: str, day: date) -> 
     price, on = (row.last, quoted_on) if quoted_on < day else (row.price, row.day)
     if on is None or on >= day:
         return None
-    is_previous_close = trading_day(moment(on + timedelta(days=1), time())) >= day
+    is_previous_close = trading_day(moment(on + timedelta(days=1), time(), desk.calendar.zone)) >= day
     return StartPrice(price, on, is_previous_close, row.open if quoted_on == day else None)
 
 

@@ -15,7 +15,7 @@ from algosat.brokers.registry import BROKERS
 from algosat.clock import Clock, now
 from algosat.config.settings import AccountSettings, ChargesSettings, Settings
 from algosat.domain import fee_table
-from algosat.domain.calendar import EXCHANGE_TIME, Calendar
+from algosat.domain.calendar import EXCHANGE_TIME, Calendar, date_at
 from algosat.domain.capabilities import Capabilities, Mode
 from algosat.domain.decimals import ZERO
 from algosat.domain.fees import ContractNote, charges_of_settlement, note_for
@@ -200,14 +200,14 @@ def build(
 def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
     """Return the function that gives the day under which a moment is booked.
 
-    Beyond the end of the calendar a fill must still be booked; then it is the exchange's date.
+    Beyond the end of the calendar a fill must still be booked; then it is the venue's date.
     """
 
     def day(at: datetime) -> date:
         try:
             return calendar.trading_day(at)
         except CalendarUnknown:
-            return at.astimezone(EXCHANGE_TIME).date()
+            return date_at(calendar, at)
 
     return day
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 from sqlalchemy import Connection
 
 from algosat.clock import Clock
+from algosat.domain.bars import Interval
 from algosat.errors import (
     AlgosatError,
     BrokerError,
@@ -30,6 +31,7 @@ from algosat.errors import (
     ConfigurationError,
     EngineAbsent,
     EngineBusy,
+    InvalidQuery,
 )
 from algosat.store import audit, engine_requests, heartbeats
 from algosat.store.audit import Cause
@@ -84,6 +86,17 @@ class CandlesWanted:
     since: datetime
     until: datetime
 
+    @classmethod
+    def between(cls, symbol: str, interval: Interval, since: datetime, until: datetime) -> CandlesWanted:
+        """Return the arguments. Raises InvalidQuery for times in the wrong order or too far apart."""
+        if until <= since:
+            raise InvalidQuery("`until` must be after `since`")
+        if until - since > _MOST_CANDLES * interval.length:
+            raise InvalidQuery(
+                f"{_MOST_CANDLES} candles of {interval} at most: set `since` and `until` closer"
+            )
+        return cls(symbol, interval.length, since, until)
+
     def to_data(self) -> dict[str, Any]:
         return {**asdict(self), "interval": self.interval.total_seconds()}
 
@@ -93,6 +106,7 @@ class CandlesWanted:
         return cls(data["symbol"], timedelta(seconds=data["interval"]), *times)
 
 
+_MOST_CANDLES: Final = 1000  # in one answer
 _PATIENCE: Final = {
     RequestKind.SESSION: timedelta(seconds=5),
     RequestKind.PROBE: timedelta(seconds=25),  # several calls, one after another

@@ -169,4 +169,5 @@ def _checked(
     connection: Connection, desk: Desk, request: GttRequest, *, before: GttOrder | None = None
 ) -> GttOrder:
     instrument, quote = queries.listed(connection, desk.venue, request.terms.symbol)
-    return gtt_order(place.new_id(), request, instrument, quote, desk.clock(), before=before)
+    zone = desk.calendar.zone
+    return gtt_order(place.new_id(), request, instrument, quote, desk.clock(), before=before, zone=zone)

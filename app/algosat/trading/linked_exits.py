@@ -17,6 +17,7 @@ from algosat.domain.linked_requests import (
     LinkedChange,
     LinkedMarket,
     checked,
+    end_of,
     entry_price,
     linked_exit,
     prepared,
@@ -73,10 +74,11 @@ def _admit(connection: Connection, desk: Desk, terms: OrderTerms, exits: ExitReq
                 f"there is no price of {terms.symbol} to check the exits by: place a plain stop"
             )
         return place.admit(connection, desk, terms, cause)  # the gate denies it
-    terms, prices = prepared(terms, exits, LinkedMarket(instrument, quote), desk.clock())
+    terms, prices = prepared(terms, exits, LinkedMarket(instrument, quote, desk.calendar.zone), desk.clock())
     order = place.admit(connection, desk, terms, cause)
     if order.status is not Status.DENIED:
-        new = linked_exit(place.new_id(), order, prices, expires_on=exits.expires_on)
+        expires_at = end_of(exits.expires_on, desk.calendar.zone)
+        new = linked_exit(place.new_id(), order, prices, expires_at=expires_at)
         _store(connection, new, order, cause)
     return order
 

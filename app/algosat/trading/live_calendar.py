@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from datetime import time as time_of_day
 from typing import Any, Final
 
@@ -52,6 +52,10 @@ class LiveCalendar:
 
     def __init__(self, current: Callable[[], ExchangeCalendar]) -> None:
         self._current = current
+
+    @property
+    def zone(self) -> tzinfo:
+        return self._current().zone
 
     def phase(self, segment: str, has_derivatives: bool, at: datetime) -> Phase:
         return self._current().phase(segment, has_derivatives, at)
@@ -154,7 +158,7 @@ def sessions_of(settings: AlgosatFile) -> Sessions:
 def calendar_of(settings: AlgosatFile, account: AccountSettings, database: Database) -> Calendar:
     """Return the calendar of the account's market."""
     if account.calendar == "always_open":
-        return AlwaysOpen()
+        return AlwaysOpen(account.zone)
     source = CalendarSource(sessions_of(settings), lambda: calendar_entries.read(database))
     return LiveCalendar(source.current)
 

@@ -75,6 +75,7 @@ def read_snapshot(
         closed_by=facts.row.closed_by,
         capabilities=desk.capabilities,
         arming=arming.arming(connection, desk),
+        zone=desk.calendar.zone,
     )
 
 
@@ -99,7 +100,7 @@ def _unknown(terms: OrderTerms, row: Any, calendar: Denial | None) -> Iterator[D
 
 
 def _trading_day(desk: Desk, at: datetime) -> tuple[date, Denial | None]:
-    """Return the trading day; if the calendar does not cover it, the exchange's date and the denial."""
+    """Return the trading day; if the calendar does not cover it, the venue's date and the denial."""
     try:
         return desk.calendar.trading_day(at), None
     except CalendarUnknown as error:

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from algosat.domain.alert_kinds import AlertKind
-from algosat.domain.calendar import EXCHANGE_TIME
+from algosat.domain.calendar import date_at
 from algosat.domain.instruments import FinalSettlement, Instrument, SettlementMethod
 from algosat.domain.orders import Order, Product
 from algosat.domain.positions import Position
@@ -25,7 +25,7 @@ from algosat.trading.desk import Desk
 
 def expired_contracts(connection: Connection, desk: Desk, at: datetime) -> dict[str, Instrument]:
     """Return the contracts with an open position whose last trading day has come or has passed."""
-    today = at.astimezone(EXCHANGE_TIME).date()
+    today = date_at(desk.calendar, at)
     held = sorted({position.symbol for position in queries.open_positions(connection, desk.account)})
     found = ((symbol, queries.instrument(connection, desk.venue, symbol)) for symbol in held)
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import select
 
 from algosat.domain.closing import LineState
 from algosat.domain.orders import Order, Product, Side, Status, Validity
-from algosat.store.tables import close_lines, other_fees
+from algosat.store.tables import close_lines, days, openings, other_fees
 from algosat.store.verify.verify import verify
 from algosat.trading import close
 from tests.app.cases.world import World, ist, open_world, restarted
@@ -82,6 +83,44 @@ def test_gtc_order_and_its_fee_outlast_a_day_and_a_restart(world: World) -> None
     assert order_now(world.desk, order).status is Status.FILLED
     assert world.held() == {"ETH-USDT": Decimal("0.4995")}
     assert_clean(world)
+
+
+def test_day_of_the_account_begins_at_midnight_utc(world: World) -> None:
+    def resting() -> Order:
+        low = (world.quote("ETH-USDT").bid * Decimal("0.97")).quantize(Decimal("0.01"))
+        return traded(world, "ETH-USDT", Side.BUY, "0.5", limit_price=low)
+
+    first = resting()
+    world = restarted(world, at=utc(21, 23, 55))
+    world.run(2)
+    assert order_now(world.desk, first).status is Status.OPEN
+    world = restarted(world, at=utc(22, 0, 1))
+    world.run(2)
+    assert order_now(world.desk, first).status is Status.EXPIRED
+    world = restarted(world, at=utc(22, 18, 0))
+    second = resting()
+    world = restarted(world, at=utc(22, 18, 40))  # past midnight, exchange time
+    world.run(2)
+    assert order_now(world.desk, second).status is Status.OPEN
+    traded(world, "SOL-USDT", Side.BUY, "1")
+    with world.desk.database.read() as connection:
+        counted = connection.execute(select(days.c.day, days.c.orders).order_by(days.c.day)).all()
+    assert [tuple(row) for row in counted] == [(date(2026, 11, 21), 1), (date(2026, 11, 22), 2)]
+    assert_clean(world)
+
+
+def test_loss_of_the_day_is_counted_from_midnight_utc(world: World) -> None:
+    world = restarted(world, at=utc(22, 17, 0))
+    traded(world, "SOL-USDT", Side.BUY, "10")
+    for at, newest in ((utc(22, 19, 0), date(2026, 11, 22)), (utc(23, 0, 1), date(2026, 11, 23))):
+        world = restarted(world, at=at)
+        world.run(2)
+        with world.desk.database.read() as connection:
+            assert max(connection.execute(select(openings.c.day)).scalars()) == newest
+
+
+def utc(day: int, hour: int, minute: int) -> datetime:
+    return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
 
 
 def test_order_below_the_smallest_value_is_denied(world: World) -> None:

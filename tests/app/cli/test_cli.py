@@ -449,6 +449,23 @@ def test_production_refuses_a_machine_without_an_id(
 def test_broker_is_asked_through_the_engine_only(run: Run) -> None:
     assert "no engine runs" in refused(run("broker", "session"))
     assert "paper" in refused(run("broker", "session", "--account", "nowhere"))
+    since = ("--since", "2026-11-30T09:15:00+05:30")
+    assert "no engine runs" in refused(run("broker", "candles", "ALPHA-EQ", *since, "--interval", "1d"))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--since", "yesterday"), "'yesterday' is not like"),
+        (("--since", "2026-11-30T09:15:00"), "is not like"),
+        (("--since", "2026-11-30T09:15:00Z", "--interval", "2m"), "'2m' is none of 1m"),
+        (("--since", "2026-11-30T09:15:00Z", "--until", "2026-11-30T09:14:00Z"), "must be after"),
+        (("--since", "2020-11-30T09:15:00Z"), "1000 candles of 1m at most"),
+    ],
+)
+def test_wrong_time_or_interval_of_candles_is_named(run: Run, options: tuple[str, ...], problem: str) -> None:
+    result = run("broker", "candles", "ALPHA-EQ", *options)
+    assert problem in (result.output if result.exit_code == 2 else refused(result))
 
 
 def test_book_is_adjusted_and_its_differences_are_listed(run: Run, directory: Path) -> None:

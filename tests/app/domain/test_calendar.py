@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar
+from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen, ExchangeCalendar, date_at, moment
 from algosat.domain.market_phases import (
     Phase,
     SpecialSession,
@@ -206,6 +206,13 @@ def test_always_open_market_is_open_on_a_sunday() -> None:
     assert calendar.closes_at("equity", True, sunday) is None
     assert calendar.opens_at("equity", True, sunday) is None
     assert calendar.warning(exchange("2030-01-01")) is None
+
+
+def test_day_of_an_always_open_market_is_that_of_its_time_zone() -> None:
+    at = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
+    assert [AlwaysOpen(zone).trading_day(at).day for zone in (EXCHANGE_TIME, UTC)] == [22, 21]
+    assert [date_at(AlwaysOpen(zone), at).day for zone in (EXCHANGE_TIME, UTC)] == [22, 21]
+    assert moment(date(2026, 11, 21), time(), UTC) == datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def test_special_session_may_have_its_own_windows() -> None:

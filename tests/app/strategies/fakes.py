@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, tzinfo
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -75,6 +75,10 @@ class FakeContext:
 
     def quote(self, symbol: str) -> Quote | None:  # noqa: ARG002
         return None
+
+    @property
+    def zone(self) -> tzinfo:
+        return EXCHANGE_TIME
 
     def opens_at(self, symbol: str, at: datetime) -> datetime | None:  # noqa: ARG002
         return moment(at.astimezone(EXCHANGE_TIME).date(), self.opening) if self.opening else None

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
+import pytest
+
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import Quote
 from algosat.strategies.bars import SECONDS_A_DAY, Bar, Bars, bar_data, bar_from, window_of
 from tests.app.desks import quote_of
@@ -75,6 +78,18 @@ def test_windows_are_counted_from_midnight_in_exchange_time() -> None:
     at = datetime(2026, 11, 20, 4, 10, tzinfo=UTC)  # 09:40
     assert window_of(at, 3600) == datetime(2026, 11, 20, 3, 30, tzinfo=UTC)  # 09:00
     assert window_of(at, 86_400) == datetime(2026, 11, 19, 18, 30, tzinfo=UTC)
+    assert window_of(at, 3600, UTC) == datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
+    assert window_of(at, 86_400, UTC) == datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("zone", "ended"), [(EXCHANGE_TIME, "18:30"), (UTC, "00:00")])
+def test_daily_bar_ends_at_midnight_of_the_venue(zone: tzinfo, ended: str) -> None:
+    bars, at, found = Bars("BTC-USDT", SECONDS_A_DAY, zone=zone), datetime(2026, 11, 20, 12, tzinfo=UTC), []
+    for _ in range(48):
+        found += [bar for bar in (bars.ended(at),) if bar is not None]
+        bars.add(quote_of("BTC-USDT", at))
+        at += timedelta(minutes=30)
+    assert [f"{bar.end:%H:%M}" for bar in found] == [ended]
 
 
 def test_bar_survives_json() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.calendar import AlwaysOpen
 from algosat.domain.gtt import GttChange, GttOrder, GttRequest, GttState, SecondLeg
 from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.linked_requests import ExitRequest
@@ -104,6 +106,17 @@ def test_expired_order_is_not_placed_even_if_the_price_is_reached(
     set_prices(desk, ALPHA="94")
     gtt.trigger_gtts(desk)
     assert (now(desk, kept).state, orders(desk)) == (GttState.EXPIRED, [])
+
+
+def test_last_day_ends_at_midnight_of_the_venue(desk: Desk, clock: FakeClock) -> None:
+    coins = replace(desk, calendar=AlwaysOpen(UTC))
+    clock.at = datetime(2026, 11, 20, 20, tzinfo=UTC)  # the 21st, exchange time
+    set_prices(desk)
+    request = GttRequest(terms_of(limit="95"), Decimal(95), None, date(2026, 11, 20), None)
+    kept, _ = gtt.place_gtt(coins, request, CAUSE, key=IdempotencyKey("user:tester", "coins", "body"))
+    assert (kept.expires_at, kept.expires_on) == (datetime(2026, 11, 21, tzinfo=UTC), date(2026, 11, 20))
+    with pytest.raises(InvalidBody, match="not between today, 2026-11-21"):
+        gtt.place_gtt(desk, request, CAUSE, key=IdempotencyKey("user:tester", "shares", "body"))
 
 
 def test_bracket_is_kept_with_its_exits(desk: Desk, keep: Keep) -> None:

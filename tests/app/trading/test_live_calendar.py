@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from algosat.config.loader import load
 from algosat.config.settings import Settings
-from algosat.domain.calendar import AlwaysOpen
+from algosat.domain.calendar import EXCHANGE_TIME, AlwaysOpen
 from algosat.domain.market_phases import Phase, SpecialSession, Window, packaged
 from algosat.errors import CalendarUnknown, InvalidBody, NotFound, StoreBusy
 from algosat.store import audit, calendar_entries
@@ -20,7 +20,7 @@ from algosat.store.tables import calendar_entries as table
 from algosat.trading import calendar_changes
 from algosat.trading.desk import Desk
 from algosat.trading.live_calendar import CalendarSource, LiveCalendar, calendar_of, changes_in, stored
-from tests.app.builders import algosat_data, exchange, write_configuration
+from tests.app.builders import account_data, algosat_data, exchange, write_configuration
 from tests.app.desks import CAUSE
 
 TUESDAY, SUNDAY = date(2026, 12, 1), date(2026, 12, 6)
@@ -208,6 +208,14 @@ def test_entry_of_another_release_is_skipped(entry: str, value: Any) -> None:
 
 def test_market_that_is_always_open_has_no_exchange_calendar(settings: Settings, database: Database) -> None:
     assert isinstance(calendar_of(settings.algosat, settings.algosat.accounts[0], database), AlwaysOpen)
+
+
+def test_days_of_currency_pairs_are_those_of_utc(database: Database, tmp_path: Path) -> None:
+    pairs = account_data(name="coins", currency="USDT", charges__brokerage="none", paper__listings="coins")
+    data = algosat_data(tmp_path, accounts=[account_data(), pairs])
+    settings = load(write_configuration(tmp_path, data)).algosat
+    zones = [calendar_of(settings, each, database).zone for each in settings.accounts]
+    assert zones == [EXCHANGE_TIME, UTC]
 
 
 def test_inventory_text_and_store_are_both_in_the_calendar(desk: Desk, tmp_path: Path) -> None:

@@ -168,11 +168,11 @@ def _buy_and_hold(outcome: SimulationOutcome) -> str | None:
 
 
 def _days(outcome: SimulationOutcome) -> list[dict[str, Any]]:
-    """Return equity at the last sample of each exchange date, and the day's profit."""
+    """Return equity at the last sample of each of the venue's days, and the day's profit."""
     ends: dict[date, Decimal] = {}
     for point in outcome.curve.points:
         # A bar that ends at midnight belongs to the day before.
-        ends[(point.at - _INSTANT).astimezone(EXCHANGE_TIME).date()] = point.equity
+        ends[(point.at - _INSTANT).astimezone(outcome.zone).date()] = point.equity
     before, days = outcome.ledger.deposited, []
     for day, equity in ends.items():
         days.append({"day": str(day), "equity": money(equity), "profit": money(equity - before)})

@@ -69,7 +69,7 @@ class PaperBroker:
         self._speed = speed  # trading seconds per second
         self._now = now
         self._open_venue: Venue | None = None
-        self._bars = MinuteBars()
+        self._bars = MinuteBars(rules.calendar.zone)
         self._market_thread = MarketThread(self.step)
 
     # --- the Broker protocol -----------------------------------------------------------------------

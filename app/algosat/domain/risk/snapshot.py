@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 
 from algosat.domain import margin
@@ -182,7 +182,7 @@ class RiskSnapshot:
     phase: Phase | None  # None: the calendar does not cover this moment
     last_trading: datetime  # when continuous trading last was; `at` during it, and if that is not known
     opens_at: datetime | None  # of a closed market: when it next accepts the order; None if that is not known
-    trading_day: date  # the exchange's date if the calendar does not cover this moment
+    trading_day: date  # the venue's date if the calendar does not cover this moment
     square_off_at: datetime | None  # when intraday positions of this segment are closed; None: never
     halts: tuple[str, ...]  # reasons of the halts that apply to the order
     position: BookLine  # of the order's strategy, symbol and product
@@ -196,6 +196,7 @@ class RiskSnapshot:
     closed_by: str | None = None  # id of the close that the position is under
     capabilities: Capabilities | None = None  # of the account's broker; None: it takes every order
     arming: Arming = Arming.ARMED  # of the account
+    zone: tzinfo = EXCHANGE_TIME  # of the venue's days
 
     @property
     def stale_after(self) -> float:
@@ -214,9 +215,12 @@ class RiskSnapshot:
 
         The circuit limits of another day do not block an exit.
         """
-        if terms.reduce_only and self.quote is not None and _date(self.quote.at) != _date(self.at):
+        if terms.reduce_only and self.quote is not None and self._date(self.quote.at) != self._date(self.at):
             return None
         return self.quote
+
+    def _date(self, at: datetime) -> date:
+        return at.astimezone(self.zone).date()
 
     @property
     def priced_position(self) -> ExposureLine:
@@ -248,10 +252,6 @@ class RiskSnapshot:
     def is_exit(self, terms: OrderTerms) -> bool:
         """Return whether the order can only reduce its position, marked reduce-only or not."""
         return terms.quantity <= self.position.left_to_reduce(terms.side)
-
-
-def _date(at: datetime) -> date:
-    return at.astimezone(EXCHANGE_TIME).date()
 
 
 def price_of(terms: OrderTerms, last: Decimal) -> Decimal:

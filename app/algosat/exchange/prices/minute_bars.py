@@ -6,11 +6,12 @@ import threading
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Final
 
 from algosat.domain.bars import SECONDS_A_DAY, Bar, window_of
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Quote
 
@@ -27,7 +28,9 @@ class MinuteBars:
     trade of a day are in no bar. A minute is kept as six integers: the bars of 200 symbols take 4 MB.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, zone: tzinfo = EXCHANGE_TIME) -> None:
+        """Build an empty recorder. `zone` is the time zone of the venue's days."""
+        self._zone = zone
         self._lock = threading.Lock()
         self._minutes: dict[str, deque[array[int]]] = defaultdict(lambda: deque(maxlen=_KEPT_MINUTES))
         self._days: dict[str, deque[Bar]] = defaultdict(lambda: deque(maxlen=_KEPT_DAYS))
@@ -44,7 +47,7 @@ class MinuteBars:
         """Return the bars of whole minutes or of a day that began in [since, until) and ended by `now`."""
         with self._lock:
             source = self._days[symbol] if seconds == SECONDS_A_DAY else self._minutes_of(symbol)
-            bars = [each for each in _joined(source, seconds) if each.end <= now]
+            bars = [each for each in _joined(source, seconds, self._zone) if each.end <= now]
         return [each for each in bars if since <= each.start < until]
 
     def _add(self, quote: Quote) -> None:
@@ -53,14 +56,17 @@ class MinuteBars:
         symbol, minute = quote.symbol, int(quote.at.timestamp()) // _MINUTE * _MINUTE
         before, current = self._last.get(symbol), self._current.get(symbol)
         self._last[symbol] = quote
-        if before is not None and _day(before) < _day(quote):
-            self._days[symbol].append(_day_bar(before))
+        if before is not None and self._day(before) < self._day(quote):
+            self._days[symbol].append(_day_bar(before, self._day(before)))
         if current is not None and current.at == minute:
             current.add(quote)
             return
         if current is not None and current.is_whole:
             self._minutes[symbol].append(current.packed())
         self._current[symbol] = _Minute(minute, quote, before)
+
+    def _day(self, quote: Quote) -> datetime:
+        return window_of(quote.at, SECONDS_A_DAY, self._zone)
 
     def _minutes_of(self, symbol: str) -> Iterator[Bar]:
         yield from (_unpacked(symbol, each) for each in self._minutes[symbol])
@@ -99,13 +105,13 @@ def _unpacked(symbol: str, packed: array[int]) -> Bar:
     return Bar(symbol, datetime.fromtimestamp(at, UTC), _MINUTE, *prices, volume / _SCALE)
 
 
-def _joined(bars: Iterator[Bar] | Sequence[Bar], seconds: int) -> Iterator[Bar]:
+def _joined(bars: Iterator[Bar] | Sequence[Bar], seconds: int, zone: tzinfo) -> Iterator[Bar]:
     """Yield the bars of longer windows. A window that the bars do not cover from its beginning is dropped."""
     joined: Bar | None = None
     first: datetime | None = None
     for bar in bars:
         first = first or bar.start
-        start = window_of(bar.start, seconds)
+        start = window_of(bar.start, seconds, zone)
         if joined is not None and joined.start == start:
             joined = _together(joined, bar)
             continue
@@ -129,12 +135,8 @@ def _together(joined: Bar, bar: Bar) -> Bar:
     )
 
 
-def _day(quote: Quote) -> datetime:
-    return window_of(quote.at, SECONDS_A_DAY)
-
-
-def _day_bar(quote: Quote) -> Bar:
+def _day_bar(quote: Quote, start: datetime) -> Bar:
     return Bar(
-        quote.symbol, _day(quote), SECONDS_A_DAY,
+        quote.symbol, start, SECONDS_A_DAY,
         quote.open, quote.high, quote.low, quote.last, quote.volume,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from algosat.domain.calendar import EXCHANGE_TIME, Calendar
+from algosat.domain.calendar import Calendar, zone_of
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, Quote
 from algosat.errors import CalendarUnknown
@@ -145,7 +145,7 @@ def _trades(bar: RecordedBar, start: datetime, length: timedelta) -> list[_Print
 
 def _after(before: _Day | None, printed: _Print, listing: Listing) -> _Day:
     last = random_walk.on_tick(printed.tick.last, listing.instrument.tick)
-    today = printed.tick.at.astimezone(EXCHANGE_TIME).date()
+    today = printed.tick.at.astimezone(zone_of(listing.instrument)).date()
     if before is None or before.day != today:
         close, step = (before.last, before.step) if before else (last, 0)
         before = _Day(today, random_walk.circuit_limits(listing, close), last, last, last, last, ZERO, step)

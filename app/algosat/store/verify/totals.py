@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from algosat.store.tables import balances, contract_notes, days, orders, other_f
 
 _Filled = tuple[Decimal, Decimal]  # quantity and value
 _Total = tuple[Decimal, Decimal]  # realised and fees
+_Scope = tuple[str, str]  # account and strategy
+_A_DAY: Final = timedelta(days=1)
 _NOTHING_FILLED: Final[_Filled] = (ZERO, ZERO)
 _NoteKey = tuple[str, date, str, str]  # account, day, note and symbol
 _NO_FILLS: Final = NoteLine()
@@ -150,21 +153,42 @@ def _as_text(filled: _Filled) -> str:
 def compare_counts(connection: Connection, replayed: Iterable[Order]) -> Iterator[str]:
     """Compare the order count of each day and strategy with the replayed orders that passed the gate.
 
-    Orders pass the gate on trading days only, so the day is the exchange's date: of the moment at which an
-    order was placed, or at which an after-market order is sent.
+    Orders pass the gate on trading days only, so the day is the venue's date: of the moment at which an order
+    was placed, or at which an after-market order is sent. Venues have exchange time or UTC. Which of them an
+    account has is in the settings, so an order whose two dates differ may count on either.
     """
-    wanted: Counter[tuple[str, str, date]] = Counter(
-        (
-            order.terms.account,
-            order.terms.strategy or "",
-            order.due_at.astimezone(EXCHANGE_TIME).date(),
-        )
-        for order in replayed
-        if order.status is not Status.DENIED and not order.external
-    )
+    counts: dict[_Scope, _Counts] = defaultdict(_Counts)
+    for order in replayed:
+        if order.status is not Status.DENIED and not order.external:
+            counts[order.terms.account, order.terms.strategy or ""].add(order.due_at)
     statement = select(days.c.account, days.c.strategy, days.c.day, days.c.orders).where(days.c.orders != 0)
-    counted = {(row.account, row.strategy, row.day): row.orders for row in connection.execute(statement)}
-    for key in sorted(counted.keys() | wanted.keys()):
-        stated, number = counted.get(key, 0), wanted[key]
-        if stated != number:
-            yield f"days of {'/'.join(map(str, key))}: {stated} orders, but {number} passed the gate"
+    for row in connection.execute(statement):
+        counts[row.account, row.strategy].stated[row.day] = row.orders
+    for scope in sorted(counts):
+        for day, stated, least, most in counts[scope].differences():
+            number = f"{least}" if least == most else f"{least} to {most}"
+            yield f"days of {'/'.join((*scope, str(day)))}: {stated} orders, but {number} passed the gate"
+
+
+@dataclass(slots=True)
+class _Counts:
+    """The order counts of one account and strategy, by day."""
+
+    stated: Counter[date] = field(default_factory=Counter)
+    certain: Counter[date] = field(default_factory=Counter)  # orders that have one date
+    either: Counter[date] = field(default_factory=Counter)  # by the first of two dates, that in UTC
+
+    def add(self, at: datetime) -> None:
+        first, last = at.astimezone(UTC).date(), at.astimezone(EXCHANGE_TIME).date()
+        (self.certain if first == last else self.either)[first] += 1
+
+    def differences(self) -> Iterator[tuple[date, int, int, int]]:
+        """Yield each wrong day: the stated count, and the least and the greatest possible one."""
+        following = {day + _A_DAY for day in self.either}
+        left: dict[date, int] = {}  # of the day before: what was not counted there
+        for day in sorted(self.stated.keys() | self.certain.keys() | self.either.keys() | following):
+            least = self.certain[day] + left.pop(day, 0)
+            most = least + self.either[day]
+            if not least <= self.stated[day] <= most:
+                yield day, self.stated[day], least, most
+            left[day + _A_DAY] = most - min(max(self.stated[day], least), most)

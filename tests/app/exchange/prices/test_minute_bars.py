@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 import pytest
 
-from algosat.domain.bars import Bar, window_of
+from algosat.domain.bars import SECONDS_A_DAY, Bar, window_of
+from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.instruments import Quote
 from algosat.exchange.prices.minute_bars import MinuteBars
 from tests.app.builders import exchange
@@ -47,6 +48,16 @@ def expected(feed: list[Quote], seconds: int) -> list[Bar]:
         traded, volume = inside[-1].volume - volume, inside[-1].volume
         found.append(Bar(SYMBOL, start, seconds, prices[0], max(prices), min(prices), prices[-1], traded))
     return [bar for bar in found[1:] if bar.start > feed[0].at]
+
+
+@pytest.mark.parametrize(("zone", "began"), [(EXCHANGE_TIME, "18:30"), (UTC, "00:00")])
+def test_days_begin_at_midnight_of_the_venue(zone: tzinfo, began: str) -> None:
+    bars, at = MinuteBars(zone), datetime(2026, 11, 20, 12, tzinfo=UTC)
+    bars.add([quote_of(SYMBOL, at + timedelta(hours=hour), volume=Decimal(5)) for hour in range(60)])
+    until = at + timedelta(days=3)
+    found = bars.ended(SYMBOL, SECONDS_A_DAY, at - timedelta(days=1), until, until)
+    assert {f"{bar.start:%H:%M}" for bar in found} == {began}
+    assert len(found) > 1
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 15])

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from algosat.domain.orders import Side
+from algosat.store import ledger
 from algosat.store.database import Database
 from algosat.store.verify.verify import VerifyResult, verify
 from algosat.store.writer import Writer
-from tests.app.store.conftest import fill, order_of, place, trade_of
+from tests.app.store.conftest import CAUSE, fill, order_of, place, trade_of
 
 
 @pytest.fixture
@@ -58,6 +62,39 @@ def test_tampering_is_found_and_named(filled: Database, tampering: str, finding:
     with filled.engine.begin() as connection:
         connection.execute(text(tampering))
     assert any(finding in sentence for sentence in result_of(filled).findings), result_of(filled).findings
+
+
+def counted(writer: Writer, number: int, at: datetime, day: date) -> None:
+    """Place an order, and count it on a day."""
+    order = replace(order_of(number), created_at=at, updated_at=at)
+
+    def work(connection: Connection) -> None:
+        ledger.count_order(connection, order, day)
+        ledger.add(connection, order, CAUSE)
+
+    writer.run(work)
+
+
+@pytest.mark.parametrize(("day", "clean"), [(19, False), (20, True), (21, True), (22, False)])
+def test_order_counts_on_its_date_in_utc_or_in_exchange_time(
+    writer: Writer, database: Database, day: int, clean: bool
+) -> None:
+    evening = datetime(2026, 11, 20, 20, tzinfo=UTC)  # the 21st, exchange time
+    for number in range(2):
+        counted(writer, number, evening, date(2026, 11, day))
+    assert result_of(database).clean is clean
+
+
+def test_orders_with_two_dates_count_once(writer: Writer, database: Database) -> None:
+    for number, day in enumerate((20, 20, 21)):
+        counted(writer, number, datetime(2026, 11, 20, 20, tzinfo=UTC), date(2026, 11, day))
+    counted(writer, 3, datetime(2026, 11, 21, 9, tzinfo=UTC), date(2026, 11, 21))
+    assert result_of(database).clean
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE days SET orders = orders + 1"))
+    assert result_of(database).findings == [
+        "days of paper//2026-11-21: 3 orders, but 1 passed the gate",
+    ]
 
 
 def test_price_changed_in_trades_and_positions_is_found(writer: Writer, database: Database) -> None:
