@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import selectors
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -21,7 +24,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.util import write_nonblock
 from gunicorn.workers.base import Worker
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from algosat.api.context import NAME
 from algosat.api.responses import PROBLEM
@@ -32,6 +35,7 @@ from algosat.systemd import REFUSED, notify, restart_may_help
 
 _GRACE: Final = 30  # seconds for requests under way when the service stops
 _SILENCE: Final = 60  # seconds without a heartbeat after which a worker is replaced
+_FIRST_BYTES: Final = 10  # seconds for the first bytes of a new connection
 _KEEP_ALIVE: Final = 75  # seconds; longer than nginx keeps an idle connection open
 
 _log = structlog.get_logger(__name__)
@@ -123,13 +127,28 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 
 
 class _Worker(ThreadWorker):  # type: ignore[misc]
-    """A worker that reloads its settings on SIGHUP, also on one received while it starts."""
+    """A worker that reloads its settings on SIGHUP, also on one received while it starts.
+
+    Its threads are for requests: a connection that has sent nothing waits without one.
+    """
 
     _reload_asked = False
 
     def init_signals(self) -> None:
         super().init_signals()
         signal.signal(signal.SIGHUP, self._reload)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a connection to a thread once its first bytes have arrived.
+
+        gunicorn itself lets a thread wait five seconds for them, so that a few idle connections take all.
+        """
+        if conn.initialized or conn.data_ready or _has_sent(conn.sock):
+            super().enqueue_req(conn)
+            return
+        conn.timeout = time.monotonic() + _FIRST_BYTES
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
@@ -141,6 +160,18 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         app = getattr(self, "wsgi", None)  # absent until it is loaded
         if isinstance(app, Flask) and NAME in app.extensions:
             app.extensions[NAME].live.reload()
+
+
+def _has_sent(client: socket.socket) -> bool:
+    """Return whether the client has sent something, or has gone."""
+    client.settimeout(0)
+    try:
+        client.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class _Logger(Logger):  # type: ignore[misc]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +146,34 @@ def test_server_exits_with_0_on_sigterm(server: Running) -> None:
     assert server.process.wait(PATIENCE) == 0
 
 
+@pytest.fixture(scope="module")
+def small_server(
+    tmp_path_factory: pytest.TempPathFactory, fresh_store: Path
+) -> Iterator[tuple[Running, Path]]:
+    """Yield a server with four threads, and its store."""
+    directory = tmp_path_factory.mktemp("small")
+    write_configuration(directory, algosat_data(directory, api__workers=1, api__threads=4))
+    store = shutil.copy(fresh_store, directory / "data" / "algosat.db")
+    with serving(directory) as running:
+        yield running, Path(store)
+
+
+def test_connections_that_send_nothing_take_no_thread(small_server: tuple[Running, Path]) -> None:
+    running, _ = small_server
+    with ExitStack() as stack:
+        where = ("127.0.0.1", running.port)
+        idle = [stack.enter_context(socket.create_connection(where)) for _ in range(100)]
+        assert running.ask("GET", "/health/live")[0] == 200  # or after two minutes
+        idle[0].sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert idle[0].recv(65536).startswith(b"HTTP/1.1 200")
+
+
 def test_probes_and_reads_answer_while_another_program_locks_the_store(
-    tmp_path: Path, fresh_store: Path
+    small_server: tuple[Running, Path],
 ) -> None:
-    write_configuration(tmp_path, algosat_data(tmp_path, api__workers=1, api__threads=4))
-    store = shutil.copy(fresh_store, tmp_path / "data" / "algosat.db")
+    running, store = small_server
     order = {"symbol": "ALPHA-EQ", "side": "buy", "quantity": "1", "type": "market"}
-    with serving(tmp_path) as running, ThreadPoolExecutor(12) as clients:
+    with ThreadPoolExecutor(12) as clients:
         bearer = running.log_in("trader")
 
         def place(number: int) -> tuple[int, str]:
