@@ -27,7 +27,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "store": {"monitoring", "config", "domain", "errors", "clock"},
     "exchange": {"domain", "errors"},
     "brokers": {"exchange", "store", "config", "domain", "errors", "clock"},
-    "host": {"config", "clock"},
+    "host": {"config", "errors", "clock"},
     "resilience": {"store", "monitoring", "errors", "clock"},
     "security": {"store", "monitoring", "config", "errors", "clock"},
     "strategies": {"domain", "errors", "validation_errors"},

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from algosat.cli.base import Chosen, with_directory
+from algosat.cli.base import Chosen, operator, with_directory
 
 if TYPE_CHECKING:
+    from algosat.config.settings import AlgosatFile
     from algosat.host.advisor import Advice
+    from algosat.host.cleaning import Candidate
     from algosat.host.history import History, Point
     from algosat.host.probe import Reading
 
@@ -32,7 +35,7 @@ _COLUMNS: Final = (
 
 @click.group()
 def command() -> None:
-    """Report on the machine."""
+    """Report on the machine, and keep its disk clean."""
 
 
 @command.command()
@@ -57,6 +60,95 @@ def report(chosen: Chosen, as_json: bool) -> None:
         _print_json(history, advice)
     else:
         _print_text(history, advice)
+
+
+@command.command()
+@click.option("--check", is_flag=True, help="Exit with 1 if vps.optimization_enabled is off; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would go; change nothing.")
+@with_directory
+@click.pass_context
+def clean(context: click.Context, check: bool, dry_run: bool) -> None:
+    """Move caches and rotated logs beyond their bounds into the bin, and empty it after a week.
+
+    Does nothing while vps.optimization_enabled is off. What goes is audited, and `restore` puts it back.
+    """
+    import time
+
+    from algosat.host import cleaning
+
+    chosen: Chosen = context.obj
+    settings, now = chosen.settings().algosat, time.time()
+    if check or not settings.vps.optimization_enabled:
+        context.exit(0 if settings.vps.optimization_enabled or not check else 1)
+    found = cleaning.plan(cleaning.places(settings), now)
+    for place, files in found.items():
+        for each in files:
+            click.echo(f"{place}\t{each.size}\t{each.path}")
+    if dry_run:
+        return
+    if found:
+        _remove(chosen, settings, found, now)
+    _purge(chosen, settings, now)
+
+
+@command.command()
+@with_directory
+@click.pass_obj
+def removed(chosen: Chosen) -> None:
+    """Print what can be put back, newest first: id, time, number of files, bytes."""
+    from algosat.host.cleaning import Bin
+
+    for each in Bin(chosen.settings().algosat.data_directory).all():
+        click.echo(f"{each.id}\t{_time(each.at)}\t{len(each.files)}\t{each.size}")
+
+
+@command.command()
+@click.argument("removal_id", metavar="ID")
+@with_directory
+@click.pass_obj
+def restore(chosen: Chosen, removal_id: str) -> None:
+    """Put back the files that went as ID. A file that exists again keeps its content."""
+    from algosat.host.cleaning import Bin
+
+    number, kept = Bin(chosen.settings().algosat.data_directory).restore(removal_id)
+    _audit(chosen, "host.restored", removal_id, {"files": number, "kept": len(kept)})
+    click.echo(f"{number} files are back")
+    for path in kept:
+        click.echo(f"{path} exists again; the removed one stays in the bin", err=True)
+
+
+def _remove(chosen: Chosen, settings: AlgosatFile, found: Mapping[str, list[Candidate]], now: float) -> None:
+    """Remove files. Without a place in the audit trail nothing goes."""
+    from algosat.host.cleaning import Bin, new_id
+
+    removal_id = new_id(now)
+    places = {
+        name: {"files": len(files), "bytes": sum(each.size for each in files)}
+        for name, files in found.items()
+    }
+    _audit(chosen, "host.cleaned", removal_id, places)
+    Bin(settings.data_directory).remove((each for files in found.values() for each in files), now, removal_id)
+    click.echo(f"removed as {removal_id}; `algosat host restore {removal_id}` puts it back")
+
+
+def _purge(chosen: Chosen, settings: AlgosatFile, now: float) -> None:
+    import shutil
+
+    from algosat.host.cleaning import KEPT_FOR, KEPT_WHILE_FULL, Bin
+
+    disk = shutil.disk_usage(settings.data_directory)
+    is_full = 100 * disk.used / disk.total >= settings.vps.disk_threshold
+    for each in Bin(settings.data_directory).purge(now, KEPT_WHILE_FULL if is_full else KEPT_FOR):
+        _audit(chosen, "host.purged", each.id, {"files": len(each.files), "bytes": each.size})
+        click.echo(f"deleted for good: {each.id}")
+
+
+def _audit(chosen: Chosen, kind: str, subject: str, data: dict[str, Any]) -> None:
+    from algosat import clock
+    from algosat.store import audit
+
+    with chosen.writer() as (_, writer):
+        writer.run(lambda connection: audit.append(connection, clock.now(), kind, subject, operator(), data))
 
 
 def _print_json(history: History, advice: list[Advice]) -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from algosat.cli import cli
 from algosat.host.history import HistoryFiles
-from tests.app.builders import write_configuration
+from algosat.store import audit
+from algosat.store.database import Database
+from tests.app.builders import algosat_data, write_configuration
 from tests.app.host.readings import process, reading
 
 
@@ -51,3 +56,58 @@ def test_report_as_json_has_the_whole_history(directory: Path) -> None:
 
 def test_report_without_a_running_api_reads_the_machine_now(directory: Path) -> None:
     assert "processors" in report(directory).stdout
+
+
+def host(directory: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--config-dir", str(directory), "host", *arguments])
+
+
+@pytest.fixture
+def store(directory: Path, fresh_store: Path) -> Path:
+    """The configuration directory of a server with a store and a file that may go."""
+    shutil.copy(fresh_store, directory / "data" / "algosat.db")
+    cached = directory / "data" / "cache" / "old"
+    cached.parent.mkdir()
+    cached.write_text("cached")
+    os.utime(cached, (1e9, 1e9))
+    return directory
+
+
+def audited(directory: Path) -> list[tuple[str, dict[str, Any]]]:
+    database = Database(f"sqlite:///{directory / 'data' / 'algosat.db'}")
+    with database.read() as connection:
+        found = [(each.kind, each.data) for each in audit.all_events(connection)]
+    database.close()
+    return [(kind, data) for kind, data in found if kind.startswith("host.")]
+
+
+@pytest.mark.sqlite
+def test_cleaning_is_audited_and_can_be_undone(store: Path) -> None:
+    cached = store / "data" / "cache" / "old"
+    assert host(store, "clean", "--dry-run").stdout == f"cache\t6\t{cached}\n"
+    assert cached.exists()
+    assert audited(store) == []
+    done = host(store, "clean")
+    assert done.exit_code == 0, done.output
+    assert not cached.exists()
+    assert audited(store) == [("host.cleaned", {"cache": {"bytes": 6, "files": 1}})]
+    removal = host(store, "removed").stdout.split("\t")[0]
+    assert host(store, "restore", removal).stdout == "1 files are back\n"
+    assert cached.read_text() == "cached"
+    assert audited(store)[1:] == [("host.restored", {"files": 1, "kept": 0})]
+
+
+@pytest.mark.sqlite
+def test_nothing_goes_that_cannot_be_audited(store: Path) -> None:
+    (store / "data" / "algosat.db").write_bytes(b"")
+    assert host(store, "clean").exit_code != 0
+    assert (store / "data" / "cache" / "old").exists()
+
+
+@pytest.mark.sqlite
+def test_cleaning_is_off_by_its_switch(store: Path) -> None:
+    assert host(store, "clean", "--check").exit_code == 0
+    write_configuration(store, algosat_data(store, vps__optimization_enabled=False))
+    assert host(store, "clean", "--check").exit_code == 1
+    assert host(store, "clean").exit_code == 0
+    assert (store / "data" / "cache" / "old").exists()
