@@ -44,6 +44,7 @@ from algosat.store.wakeup import backend
 from algosat.store.writer import Writer
 from algosat.trading import desk
 from algosat.trading.emergency_merge import merge_first
+from algosat.trading.engine_presence import EnginePresence
 from algosat.trading.engine_requests import EngineRequests
 
 
@@ -87,6 +88,8 @@ def create_app(
     health = Health(all_checks(directory, live, database, writer, limiter, sampler.history, clock.now))
     desks = desk.build_all(settings, database, writer, notifier)
     merge_first(desks)
+    presence = EnginePresence(clock.now)
+    desks = desk.build_all(settings, database, writer, notifier, require_engine=presence.require)
 
     app.extensions[NAME] = Services(
         live=live,

@@ -28,12 +28,14 @@ from algosat.store.heartbeats import Heartbeat
 from algosat.store.prepared import Prepared
 from algosat.store.tables import users
 from algosat.store.writer import Writer
+from algosat.trading.order_backlog import order_backlogs
 
 _TIMESYNC: Final = Path("/run/systemd/timesync")  # adjtimex(2) is forbidden to the service
 _UNWATCHED_AFTER: Final = timedelta(hours=1)  # failed units are counted every ten minutes
 _LATE_AFTER: Final = timedelta(seconds=15)  # an idle engine's duties end several rounds in a second
 _CONNECTING: Final = "broker"  # this duty fails while a broker does not start: the check `broker` says so
 _AT_ONCE: Final = 1.0
+_UNTOLD_AFTER: Final = timedelta(seconds=5)  # an order of unknown outcome is mostly found within two
 _WRITE_SECONDS: Final = 1.0  # until the store must have taken a write; a unit of work takes milliseconds
 
 _ADMINS = Prepared(
@@ -66,6 +68,7 @@ def all_checks(
         Check("engine", True, heartbeat.engine, at_once),
         Check("machine", False, heartbeat.machine, at_once),
         Check("broker", False, heartbeat.broker, at_once),
+        Check("orders", False, lambda: _orders(database, clock), at_once),
         Check("prices", False, heartbeat.prices, at_once),
         Check("clock", False, lambda: heartbeat.clock(_needs_ntp(live)), at_once),
         Check("rate_limit", False, lambda: _rate_limit(limiter), at_once),
@@ -120,6 +123,17 @@ def _vps(live: LiveSettings, history: History, clock: Clock) -> Finding:
         return Finding(False, f"the machine has not been read for {silence:.0f} s")
     exceeded = advisor.exceeded(history, live.current.algosat.vps)
     return Finding(not exceeded, "; ".join(exceeded) or "within its thresholds")
+
+
+def _orders(database: Database, clock: Clock) -> Finding:
+    """Fail while an order is unknown for longer than a broker's order book needs to tell."""
+    now = clock()
+    with database.read() as connection:
+        backlogs = order_backlogs(connection, now).values()
+    unknown, held_back = sum(each.unknown for each in backlogs), sum(each.held_back for each in backlogs)
+    since = [each.unknown_since for each in backlogs if each.unknown_since is not None]
+    is_untold = any(abs(now - at) > _UNTOLD_AFTER for at in since)
+    return Finding(not is_untold, f"{unknown} of unknown outcome, {held_back} held back by these")
 
 
 def _rate_limit(limiter: ClientLimiter) -> Finding:

@@ -5,7 +5,6 @@ They need no running engine. A part that fails is logged and left out; the other
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,13 +16,12 @@ from typing import Any, Final
 import structlog
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, bindparam, func, or_, select, text, union
+from sqlalchemy import Connection, bindparam, func, select, text, union
 
 from algosat.clock import Clock
 from algosat.domain.calendar import EXCHANGE_TIME, Calendar, moment
 from algosat.domain.decimals import ZERO
 from algosat.domain.market_phases import Phase
-from algosat.domain.orders import Status
 from algosat.domain.scope import ACCOUNT, IN_HALTS
 from algosat.errors import CalendarUnknown
 from algosat.host.history import History
@@ -35,29 +33,13 @@ from algosat.monitoring.metrics import StateSample
 from algosat.store import heartbeats
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
-from algosat.store.tables import CREATED_STATUS, WORKING_STATUS, instruments, orders, positions, quotes
-from algosat.store.types import UtcTime
+from algosat.store.tables import WORKING_STATUS, instruments, orders, positions, quotes
 from algosat.trading import account_book, alerts, daily_pnl, halts
 from algosat.trading.desk import Desk, Desks
+from algosat.trading.order_backlog import OrderBacklog, order_backlogs
 
 Samples = Iterator[StateSample]
 
-_KEY = (orders.c.account, orders.c.strategy, orders.c.symbol)
-_WORKING = Prepared(
-    select(*_KEY, orders.c.status, func.count().label("number"))
-    .where(text(WORKING_STATUS))
-    .group_by(*_KEY, orders.c.status)
-)
-_DUE_AT = func.coalesce(orders.c.send_at, orders.c.created_at)
-_UNSENT = Prepared(
-    select(*_KEY, func.count().label("number"), func.min(_DUE_AT).label("oldest"))
-    .where(
-        text(CREATED_STATUS),
-        orders.c.slice_of.is_(None),  # later slices wait for their turn
-        or_(orders.c.send_at.is_(None), orders.c.send_at <= bindparam("at", type_=UtcTime)),
-    )
-    .group_by(*_KEY)
-)
 _HELD = Prepared(select(func.count()).select_from(positions).where(positions.c.quantity != ZERO))
 _IN_USE = union(
     select(positions.c.symbol).where(
@@ -182,22 +164,13 @@ def _of_broker(account: str, state: dict[str, Any]) -> Samples:
 
 
 def _of_orders(connection: Connection, accounts: list[str], now: datetime) -> Samples:
-    working, unknown, held_back = Counter[str](), Counter[str](), Counter[str]()
-    blocked, oldest = set(), dict[str, datetime]()
-    for row in _WORKING.all(connection):
-        working[row.account] += row.number
-        if row.status == Status.UNKNOWN:
-            unknown[row.account] += row.number
-            blocked.add((row.account, row.strategy, row.symbol))
-    for row in _UNSENT.all(connection, at=now):
-        oldest[row.account] = min(row.oldest, oldest.get(row.account, row.oldest))
-        if (row.account, row.strategy, row.symbol) in blocked:
-            held_back[row.account] += row.number
+    found = order_backlogs(connection, now)
     for account in accounts:
-        yield metrics.ORDERS_WORKING.at(working[account], account)
-        yield metrics.ORDERS_UNKNOWN.at(unknown[account], account)
-        yield metrics.ORDERS_HELD_BACK.at(held_back[account], account)
-        yield metrics.ORDER_UNSENT_AGE.at(_seconds(now - oldest.get(account, now)), account)
+        backlog = found.get(account, OrderBacklog())
+        yield metrics.ORDERS_WORKING.at(backlog.working, account)
+        yield metrics.ORDERS_UNKNOWN.at(backlog.unknown, account)
+        yield metrics.ORDERS_HELD_BACK.at(backlog.held_back, account)
+        yield metrics.ORDER_UNSENT_AGE.at(_seconds(now - (backlog.unsent_since or now)), account)
 
 
 def _of_positions(connection: Connection) -> Samples:

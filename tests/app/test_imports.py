@@ -49,7 +49,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
         *("live", "trading", "strategies", "security", "resilience", "host", "store", "monitoring"),
         *("config", "domain", "errors", "validation_errors", "clock", "systemd"),
     },
-    "health_checks": {"security", "host", "store", "monitoring", "config", "errors", "clock"},
+    "health_checks": {"trading", "security", "host", "store", "monitoring", "config", "errors", "clock"},
     "state_metrics": {"trading", "host", "store", "monitoring", "domain", "errors", "clock"},
     "app": {
         *(

@@ -83,8 +83,9 @@ def test_each_component_of_health_is_a_metric(page: Page) -> None:
 
 
 def test_orders_are_counted_from_the_store(page: Page, desk: Desk, clock: FakeClock) -> None:
-    lost = advance(desk, buy(desk), EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    lost = buy(desk)
     buy(desk, "20")
+    lost = advance(desk, lost, EventKind.SUBMITTING, EventKind.UNCERTAIN)
     clock.forward(seconds=7)
     buy(desk, symbol=SECOND)
     clock.forward(seconds=1)

@@ -18,7 +18,7 @@ from algosat.api.pages import BodyOfAccount, Everything, Label, OfAccount, Symbo
 from algosat.api.routes import Routes
 from algosat.domain.orders import OrderTerms, OrderType, Product, Side, Status
 from algosat.domain.risk import DenialCode
-from algosat.errors import BasketDenied, Conflict, Denied
+from algosat.errors import BasketDenied, BrokerNotReached, Conflict, Denied, EngineAway
 from algosat.trading import place, slicing, target_position
 from algosat.trading.place import Placed
 
@@ -51,7 +51,7 @@ class Basket(OfAccount):
     headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
-    errors=(BasketDenied,),
+    errors=(BasketDenied, EngineAway, BrokerNotReached),
 )
 def place_basket(body: Basket) -> Response:
     """Place several orders
@@ -77,7 +77,7 @@ def place_basket(body: Basket) -> Response:
     headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
-    errors=(Denied,),
+    errors=(Denied, EngineAway, BrokerNotReached),
 )
 def place_sliced(body: AccountOrder) -> Response:
     """Place an order above the freeze quantity
@@ -151,7 +151,7 @@ class TargetPosition(BodyOfAccount):
     headers=(REQUIRED_KEY,),
     answer=Everything[OrderView],
     status=201,
-    errors=(Conflict, Denied),
+    errors=(Conflict, Denied, EngineAway, BrokerNotReached),
 )
 def reach_position(body: TargetPosition) -> Response:
     """Place the orders that bring a position to a quantity

@@ -40,7 +40,15 @@ from algosat.domain.orders import (
     TradingSession,
     Validity,
 )
-from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, NotFound
+from algosat.errors import (
+    BrokerNotReached,
+    Conflict,
+    Denied,
+    EngineAway,
+    IllegalTransition,
+    InvalidBody,
+    NotFound,
+)
 from algosat.resilience import bulkhead
 from algosat.resilience.bulkhead import Precedence
 from algosat.store import audit, ledger, queries
@@ -203,7 +211,7 @@ class OrdersQuery(TimedQuery, OfAccount):
     status=201,
     headers=(REQUIRED_KEY, PREFER),
     sets=("Location",),
-    errors=(Denied,),
+    errors=(Denied, EngineAway, BrokerNotReached),
 )
 def place_order(body: NewOrder) -> Response:
     """Place an order

@@ -189,6 +189,11 @@ class AlertKind(StrEnum):
         Severity.ERROR,
         "The books could not be compared with the broker's: it does not state its figures.",
     )
+    BROKER_OUTCOME_UNKNOWN = (
+        "broker.outcome_unknown",
+        Severity.ERROR,
+        "The broker has not told for 10 s what became of an order; entries in its symbol are denied so long.",
+    )
     BROKER_OUTCOME_MISSED = (
         "broker.outcome_missed",
         Severity.CRITICAL,

@@ -108,6 +108,7 @@ class AccountHeartbeat:
         self._next_look = self._desk.clock()
         self._looked_at = self._desk.clock()
         self._session: BrokerSession | None = None
+        self._unavailable_since: datetime | None = None  # since when the broker takes no orders
 
     def step(self) -> None:
         """Ask for the broker's session if that is due."""
@@ -119,6 +120,8 @@ class AccountHeartbeat:
     def look(self) -> None:
         """Ask for the broker's session, which may hang in the adapter."""
         self._session = self._components.guarded_broker.session()
+        is_available = self._session.active and self._components.reconciler.read_at is not None
+        self._unavailable_since = None if is_available else self._unavailable_since or self._desk.clock()
         self._looked_at = self._desk.clock()
 
     def data(self, connection: Connection) -> dict[str, Any]:
@@ -126,8 +129,11 @@ class AccountHeartbeat:
         components, reconciler, now = self._components, self._components.reconciler, self._desk.clock()
         counts = _COUNTS.first(connection, account=self.account)
         paused_until = components.budget.paused_until(now)
+        is_silent = abs(now - self._looked_at) > heartbeats.SILENT_AFTER
+        unavailable_since = self._unavailable_since or (self._looked_at if is_silent else None)
         return {
             "broker": self._broker_data(now),
+            "unavailable_since": _text(unavailable_since),
             "book_read_at": reconciler.read_at.isoformat() if reconciler.read_at else None,
             "unknown": counts.unknown,
             "working": counts.working,

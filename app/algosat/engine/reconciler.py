@@ -29,12 +29,14 @@ from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.report_processor import ReportProcessor
 from algosat.errors import AlgosatError, BrokerBookTooShort, BrokerError, BrokerUncertain
+from algosat.monitoring import correlation
 from algosat.store import ledger, queries
+from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import orders
 from algosat.trading import alerts
-from algosat.trading.apply_report import changes_anything, order_of, tracked
+from algosat.trading.apply_report import ACTOR, changes_anything, order_of, tracked
 from algosat.trading.desk import Desk
 
 # Orders whose outcome or state the broker has not told. In one statement, SQLite would read all orders.
@@ -63,6 +65,7 @@ _WHY_FORGOTTEN: Final = (
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15, 30))
 _ALERT_AFTER: Final = timedelta(seconds=30)  # of trades that are missing, and of orders that have vanished
 _INFER_AFTER: Final = timedelta(minutes=2)  # a trade book lags by seconds; a fill inferred too early is wrong
+_UNKNOWN_ALERT_AFTER: Final = timedelta(seconds=10)
 _RETRY_AFTER: Final = timedelta(seconds=1)  # after a failed reading of the order book
 
 _log = structlog.get_logger(__name__)
@@ -109,6 +112,7 @@ class Reconciler:
         self._ended: dict[str, OrderReport] = {}
         self.read_at: datetime | None = None  # when the last complete reading of the order book began
         self.reports: Sequence[OrderReport] = ()  # of that reading
+        self._unknown_detail: str | None = ""  # of the alert; "": one may be open from before
 
     def mark_interrupted(self) -> None:
         """Mark orders `unknown` that the previous engine left as `submitting`.
@@ -136,6 +140,7 @@ class Reconciler:
         self._searches = {order.id: self._search_of(order) for order in untold}
         for order in untold:
             self._search(order)
+        self._watch_unknown(untold)
 
     def read_book(self) -> bool:
         """Read the whole order book and apply what has changed. Return whether it could be read."""
@@ -324,6 +329,32 @@ class Reconciler:
         with self._desk.database.read() as connection:
             found = [each.all(connection, account=self._desk.account) for each in (_UNKNOWN, _ACKNOWLEDGED)]
         return [order_from(row) for rows in found for row in rows]
+
+    def _watch_unknown(self, untold: Sequence[Order]) -> None:
+        """Alert while the broker has not told for some time what became of an order."""
+        now = self._desk.clock()
+        late = [
+            (self._searches[order.id].since, order)
+            for order in untold
+            if order.status is Status.UNKNOWN and now - self._searches[order.id].since >= _UNKNOWN_ALERT_AFTER
+        ]
+        detail = None
+        if late:
+            since, order = min(late, key=lambda each: each[0])
+            detail = (
+                f"{order.terms.side} {order.terms.symbol}, order {order.id}: its outcome is not known since "
+                f"{since:%H:%M:%S} UTC. Entries of its strategy in this symbol are denied until it is"
+            )
+        if detail != self._unknown_detail:
+            self._desk.writer.run(lambda connection: self._put_unknown_alert(connection, detail))
+            self._unknown_detail = detail
+
+    def _put_unknown_alert(self, connection: Connection, detail: str | None) -> None:
+        kind, cause = AlertKind.BROKER_OUTCOME_UNKNOWN, Cause(ACTOR, correlation.new())
+        if detail is None:
+            alerts.close_alert(connection, self._desk, kind, self._desk.account, cause)
+        else:
+            alerts.open_alert(connection, self._desk, kind, self._desk.account, cause, detail)
 
     def _search_of(self, order: Order) -> _Search:
         """Return the order's search. One that began in the future (the clock was set back) starts again.

@@ -240,7 +240,8 @@ class Router:
         in_force, unknown = halts.before_sending(connection, self._desk), self._unknown(connection)
         for row in self._created(connection, due=due):
             order, cause = order_from(row), cause_of(row)
-            blocked = (row.strategy, row.symbol) in unknown
+            # The gate has counted the unknown order against the position, so an exit cannot flip it.
+            blocked = not row.reduce_only and (row.strategy, row.symbol) in unknown
             is_taken = available.takes(order)
             why_not = "" if is_taken else available.why_not
             event = self._why_not_sent(connection, order, in_force, why_not, blocked=blocked)
@@ -368,6 +369,6 @@ class Router:
         return _Availability(takes_exits, session.active, session.detail or session.state.value)
 
     def _unknown(self, connection: Connection) -> set[tuple[str, str]]:
-        """Return strategy and symbol of every `unknown` order. Other orders of these wait."""
+        """Return strategy and symbol of every `unknown` order. Other entries of these wait."""
         rows = _UNKNOWN.all(connection, account=self._desk.account)
         return {(row.strategy, row.symbol) for row in rows}

@@ -12,7 +12,9 @@ from sqlalchemy import (
     FromClause,
     and_,
     bindparam,
+    case,
     func,
+    literal_column,
     select,
     text,
     type_coerce,
@@ -22,7 +24,7 @@ from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, OptionType, SettlementMethod
 from algosat.domain.option_margin import OptionRisk
-from algosat.domain.orders import PRICES, Product
+from algosat.domain.orders import PRICES, Product, Status
 from algosat.domain.risk import BookLine, ExposureLine, ExposureTally
 from algosat.store import queries
 from algosat.store.prepared import Prepared
@@ -73,6 +75,7 @@ _SUMS = (
         orders.c.side,
         func.count().label("number"),
         func.count(orders.c.pending_change).label("changing"),
+        func.count(case((orders.c.status == literal_column(f"'{Status.UNKNOWN}'"), 1))).label("unknown"),
         type_coerce(func.sum(orders.c.quantity - orders.c.filled_quantity), Scaled).label("remaining"),
         *(func.max(orders.c[name]).label(name) for name in PRICES),
     )
@@ -130,6 +133,7 @@ class AccountBook:
     unpriced: frozenset[str]  # symbols without instrument or price; they have no lines
     unpriced_positions: tuple[UnpricedPosition, ...] = ()  # the positions in these symbols
     estimated: tuple[ExposureLine, ...] = ()  # positions and orders in these symbols, at an estimated price
+    unknown: frozenset[tuple[str, str]] = frozenset()  # strategy and symbol of orders that are `unknown`
 
     @property
     def exposures(self) -> tuple[ExposureLine, ...]:
@@ -165,9 +169,11 @@ def read_book(connection: Connection, account: str, venue: str, *, without: str 
         tallies[row.strategy, row.symbol, row.product] = _Tally(
             row.quantity, row.cost + row.cost_low, kind=row.kind, last=row.last
         )
-    changing = 0
+    changing, unknown = 0, set()
     for row in _WORKING.all(connection, account=account, venue=venue, without=without or ""):
         changing += row.changing
+        if row.unknown:
+            unknown.add((row.strategy, row.symbol))
         working[row.strategy] = working.get(row.strategy, 0) + row.number
         key = (row.strategy, row.symbol, row.product)
         tally = tallies.setdefault(key, _Tally(kind=row.kind, last=row.last))
@@ -180,7 +186,7 @@ def read_book(connection: Connection, account: str, venue: str, *, without: str 
     lines = {key: _line(connection, venue, key, tally) for key, tally in tallies.items()}
     priced = tuple(filter(None, lines.values()))
     if len(priced) == len(lines):
-        return AccountBook(priced, working, frozenset())
+        return AccountBook(priced, working, frozenset(), unknown=frozenset(unknown))
     missing = [key for key, line in lines.items() if line is None]
     return AccountBook(
         priced,
@@ -188,6 +194,7 @@ def read_book(connection: Connection, account: str, venue: str, *, without: str 
         frozenset(symbol for _, symbol, _ in missing),
         tuple(_unpriced(key, tallies[key]) for key in missing if tallies[key].quantity),
         tuple(_estimated(connection, venue, key, tallies[key]) for key in missing),
+        frozenset(unknown),
     )
 
 

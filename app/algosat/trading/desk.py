@@ -36,6 +36,7 @@ from algosat.store.wakeup import channels
 from algosat.store.wakeup.channels import Notifier
 from algosat.store.writer import Writer
 from algosat.trading import live_calendar
+from algosat.trading.engine_presence import RequireEngine, accept_without_engine
 from algosat.trading.order_observer import OrderObserver
 
 _ON_NO_NOTE: Final = (EngineCode.EXPIRY_SETTLED, EngineCode.BOOK_ADJUSTED, EngineCode.EXCESS_EXTERNAL)
@@ -66,6 +67,7 @@ class Desk:
     flattens_on_daily_loss: bool = False
     journal: EmergencyJournal | None = None  # takes halts and cancels that the store refuses
     clock: Clock = now
+    require_engine: RequireEngine = accept_without_engine
     capabilities: Capabilities | None = None  # of the broker; None: it takes every order
 
     @property
@@ -127,11 +129,21 @@ class Desks:
 
 
 def build_all(
-    settings: Settings, database: Database, writer: Writer, notifier: Notifier, clock: Clock = now
+    settings: Settings,
+    database: Database,
+    writer: Writer,
+    notifier: Notifier,
+    clock: Clock = now,
+    *,
+    require_engine: RequireEngine = accept_without_engine,
 ) -> Desks:
-    """Build the desk of each account of the settings."""
+    """Build the desk of each account of the settings.
+
+    `require_engine` refuses orders that nobody could send.
+    """
     accounts, errors = settings.algosat.accounts, ErrorLog(writer, clock)
-    return linked(*(build(settings, each, database, writer, notifier, errors, clock) for each in accounts))
+    built = (build(settings, each, database, writer, notifier, errors, clock) for each in accounts)
+    return linked(*(replace(each, require_engine=require_engine) for each in built))
 
 
 def linked(*desks: Desk) -> Desks:

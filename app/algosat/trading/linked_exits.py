@@ -44,14 +44,16 @@ def place_linked(
     Raises InvalidBody if the prices contradict each other or the market; then nothing is stored. A denied
     order is returned as `place_order` returns it, and has no linked exit.
     """
-    return place.once(desk, key, lambda connection: [_admit(connection, desk, terms, exits, cause)])
+    return place.once(desk, key, lambda connection: [_admit(connection, desk, terms, exits, cause)], [terms])
 
 
 def place_linked_or_deny(
     desk: Desk, terms: OrderTerms, exits: ExitRequest, cause: Cause, *, key: IdempotencyKey
 ) -> Placed:
     """Place as `place_linked` does, but store a denied order if the prices contradict each other."""
-    return place.once(desk, key, lambda connection: [admit_or_deny(connection, desk, terms, exits, cause)])
+    return place.once(
+        desk, key, lambda connection: [admit_or_deny(connection, desk, terms, exits, cause)], [terms]
+    )
 
 
 def admit_or_deny(

@@ -70,18 +70,27 @@ def place_basket(
             return _admit_all_or_none(connection, desk, legs, cause)
         return [admit(connection, desk, terms, cause) for terms in legs]
 
-    return once(desk, key, admit_legs)
+    return once(desk, key, admit_legs, legs)
 
 
-def once(desk: Desk, key: IdempotencyKey | None, work: Callable[[Connection], Sequence[Order]]) -> Placed:
-    """Return the orders that `work` stores. With a key, `work` runs once for all repeats of a request."""
+def once(
+    desk: Desk,
+    key: IdempotencyKey | None,
+    work: Callable[[Connection], Sequence[Order]],
+    wanted: Sequence[OrderTerms],
+) -> Placed:
+    """Return the orders that `work` stores. With a key, `work` runs once for all repeats of a request.
+
+    Raises EngineAway or BrokerNotReached if one of the wanted orders is to be sent now, and nobody could.
+    """
 
     def unit(connection: Connection) -> Placed:
-        if key is None:
-            return Placed(tuple(work(connection)), replayed=False)
-        known = idempotency.find(connection, key)
+        known = None if key is None else idempotency.find(connection, key)
         if known is not None:
             return Placed(known.orders(connection), replayed=True, pinned=known.is_pinned)
+        desk.require_engine(connection, wanted)
+        if key is None:
+            return Placed(tuple(work(connection)), replayed=False)
         orders = tuple(work(connection))
         kept = idempotency.keep(connection, key, orders, desk.clock())
         return Placed(orders, replayed=False, pinned=kept.is_pinned)

@@ -73,6 +73,8 @@ def read_snapshot(
         is_repeat=facts.is_repeat,
         unknown=tuple(_unknown(terms, facts.row, day_unknown or hours.unknown)),
         closed_by=facts.row.closed_by,
+        # A modification is sent whatever becomes of other orders.
+        awaits_outcome=replacing is None and (terms.strategy or "", terms.symbol) in book.unknown,
         capabilities=desk.capabilities,
         arming=arming.arming(connection, desk),
         zone=desk.calendar.zone,

@@ -24,7 +24,7 @@ MAX_SLICES: Final = 100  # of one entry: the engine sends as many in ten seconds
 
 def place_sliced(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey | None = None) -> Placed:
     """Place one order in as many slices as the freeze quantity requires."""
-    return place.once(desk, key, lambda connection: admit(connection, desk, terms, cause))
+    return place.once(desk, key, lambda connection: admit(connection, desk, terms, cause), [terms])
 
 
 def admit(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> list[Order]:

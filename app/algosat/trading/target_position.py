@@ -25,7 +25,7 @@ def reach_position(desk: Desk, terms: OrderTerms, cause: Cause, *, key: Idempote
     is working in the opposite direction.
     """
 
-    return place.once(desk, key, lambda connection: _place_steps(connection, desk, terms, cause))
+    return place.once(desk, key, lambda connection: _place_steps(connection, desk, terms, cause), [terms])
 
 
 def reach_if_possible(desk: Desk, terms: OrderTerms, cause: Cause, *, key: IdempotencyKey) -> Placed:
@@ -37,7 +37,7 @@ def reach_if_possible(desk: Desk, terms: OrderTerms, cause: Cause, *, key: Idemp
         except Conflict:
             return []
 
-    return place.once(desk, key, work)
+    return place.once(desk, key, work, [terms])
 
 
 def _place_steps(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> list[Order]:

@@ -296,7 +296,10 @@ def test_order_of_yesterday_is_not_not_found_on_a_book_that_does_not_cover_it(ri
     next_morning(rig)
     search_for(rig, 200)
     assert order_now(rig.desk, order).status is Status.UNKNOWN
-    assert open_alerts(rig.desk) == {("broker.outcome_missed", order.id)}
+    assert open_alerts(rig.desk) == {
+        ("broker.outcome_missed", order.id),
+        ("broker.outcome_unknown", rig.desk.account),
+    }
 
 
 def test_adapter_that_finds_nothing_proves_nothing_if_its_book_does_not_cover_the_order(

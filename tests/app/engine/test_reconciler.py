@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import EventKind, ModifyRequest, Order, PendingRequest, Status
 from algosat.domain.reason_codes import EngineCode
 from algosat.engine.budget import Budget
@@ -344,3 +345,27 @@ def test_overfill_raises_one_alert_until_it_is_acknowledged_and_none_after(rig: 
     rig.exchange.fill(order, "3")  # another trade is another event
     rig.reconcile()
     assert open_alerts(rig.desk) == {("broker.overfill", order.id)}
+
+
+def test_alert_is_open_while_an_order_is_unknown_for_long(rig: EngineRig, clock: FakeClock) -> None:
+    first = lost_request(rig)
+    rig.exchange.before = failing(BrokerUncertain("no answer"), "find", "read_book")
+    search_for(rig, clock, 9)
+    assert open_alerts(rig.desk) == set()
+    search_for(rig, clock, 2)
+    assert open_alerts(rig.desk) == {("broker.outcome_unknown", rig.desk.account)}
+    with rig.desk.database.read() as connection:
+        detail = alerts.open_detail(connection, rig.desk, AlertKind.BROKER_OUTCOME_UNKNOWN, rig.desk.account)
+    assert first.id in str(detail)
+    advance(rig.desk, first, EventKind.ACCEPTED)
+    rig.exchange.before = no_fault
+    rig.components.reconciler.step()
+    assert open_alerts(rig.desk) == set()
+
+
+def test_alert_about_an_unknown_order_of_an_earlier_engine_is_closed(rig: EngineRig) -> None:
+    desk = rig.desk
+    kind, detail = AlertKind.BROKER_OUTCOME_UNKNOWN, "from before the restart"
+    desk.writer.run(lambda connection: alerts.open_alert(connection, desk, kind, desk.account, CAUSE, detail))
+    rig.components.reconciler.step()
+    assert open_alerts(desk) == set()

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from sqlalchemy import Connection
 
 from algosat.config.settings import Settings
-from algosat.domain.orders import EventKind, Status
+from algosat.domain.orders import EventKind, ModifyRequest, PendingRequest, Status
 from algosat.domain.reason_codes import EngineCode
+from algosat.domain.risk import DenialCode
 from algosat.engine.workers import THREADS_FOR_EXITS
-from algosat.errors import BrokerNotReached, BrokerUncertain
+from algosat.errors import BrokerNotReached
 from algosat.store import audit
 from algosat.store.leader_lock import NotLeading
-from algosat.trading import halts
+from algosat.trading import halts, modify
 from algosat.trading.desk import Desk
-from tests.app.desks import CAUSE, SECOND, advance, buy, hold, open_desk, order_now, sell
+from tests.app.desks import CAUSE, SECOND, SHARE, advance, buy, hold, open_desk, order_now, sell
 from tests.app.engine.rig import EngineRig, build_rig, failing
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock, InlineWorkers
@@ -141,15 +144,51 @@ def test_orders_beyond_the_outbound_limit_wait_for_the_next_second(rig: EngineRi
 
 
 def test_unknown_order_blocks_its_strategy_and_symbol(rig: EngineRig) -> None:
-    advance(rig.desk, buy(rig.desk), EventKind.SUBMITTING, EventKind.UNCERTAIN)
-    same, other_symbol, other_strategy = (
+    lost, same, other_symbol, other_strategy = (
         buy(rig.desk),
+        buy(rig.desk, "20"),
         buy(rig.desk, symbol=SECOND),
         buy(rig.desk, strategy="trend"),
     )
+    advance(rig.desk, lost, EventKind.SUBMITTING, EventKind.UNCERTAIN)
     assert rig.route()
     assert rig.exchange.sent == [other_symbol.id, other_strategy.id]
     assert order_now(rig.desk, same).status is Status.CREATED
+
+
+def test_entry_that_would_be_held_back_is_denied_at_once(rig: EngineRig) -> None:
+    lost = advance(rig.desk, buy(rig.desk), EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    denied = buy(rig.desk, "20")
+    assert (denied.status, denied.code) == (Status.DENIED, DenialCode.HELD_BACK)
+    assert SHARE in str(denied.reason)
+    assert buy(rig.desk, symbol=SECOND).status is buy(rig.desk, strategy="trend").status is Status.CREATED
+    advance(rig.desk, lost, EventKind.ACCEPTED)
+    assert buy(rig.desk, "20").status is Status.CREATED
+
+
+def test_exit_passes_an_unknown_order_and_cannot_flip_the_position(rig: EngineRig) -> None:
+    """The unknown exit counts as working: what the position can lose by it, no other exit takes."""
+    hold(rig.desk, "10")
+    advance(rig.desk, sell(rig.desk, "6", reduce_only=True), EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    assert sell(rig.desk, "5", reduce_only=True).code == DenialCode.MORE_THAN_HELD
+    rest = sell(rig.desk, "4", reduce_only=True)
+    assert not rig.route()
+    assert rig.exchange.sent == [rest.id]
+
+
+def test_exit_passes_an_unknown_entry(rig: EngineRig) -> None:
+    hold(rig.desk, "10")
+    advance(rig.desk, buy(rig.desk, "20"), EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    leave = sell(rig.desk, "10", reduce_only=True)
+    rig.route()
+    assert rig.exchange.sent == [leave.id]
+
+
+def test_modification_passes_an_unknown_order(rig: EngineRig) -> None:
+    order, lost = rig.send(buy(rig.desk)), buy(rig.desk, "20")
+    advance(rig.desk, lost, EventKind.SUBMITTING, EventKind.UNCERTAIN)
+    changed = modify.modify_order(rig.desk, order.id, ModifyRequest(limit_price=Decimal(99)), CAUSE)
+    assert changed.pending is PendingRequest.PENDING_MODIFY
 
 
 def test_halt_rejects_unsent_entries_and_lets_exits_pass(rig: EngineRig) -> None:
@@ -186,9 +225,8 @@ def test_orders_sent_before_a_restart_count_towards_the_limit(rig: EngineRig, se
 
 
 def test_rejection_of_a_blocked_order_names_the_cause(rig: EngineRig, clock: FakeClock) -> None:
-    rig.exchange.after = failing(BrokerUncertain("timed out"), "place")
-    rig.send(buy(rig.desk))
-    blocked = buy(rig.desk)
+    lost, blocked = buy(rig.desk), buy(rig.desk, "20")
+    advance(rig.desk, lost, EventKind.SUBMITTING, EventKind.UNCERTAIN)
     clock.forward(seconds=10.1)
     refused = rig.send(blocked)
     assert refused.code == EngineCode.SEND_DEADLINE

@@ -83,6 +83,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     eligibility_checks.phase_accepts_the_order,
     _unless_exit(eligibility_checks.square_off_has_not_begun),
     _unless_exit(eligibility_checks.position_is_not_being_closed),
+    _unless_exit(eligibility_checks.outcome_of_others_is_known),
     _unless_exit(eligibility_checks.external_positions_are_only_reduced),
     price_checks.prices_fit_the_type,
     price_checks.stop_limit_is_beyond_its_trigger,

@@ -42,6 +42,10 @@ class DenialCode(Code):
     )
     AFTER_SQUARE_OFF = "after_square_off", "Intraday positions are being closed; no new ones may be opened."
 
+    HELD_BACK = (
+        "held_back",
+        "The broker has not told what became of another order for this symbol. Repeat once it is known.",
+    )
     BEING_CLOSED = "being_closed", "The position is being closed. Wait for the close, or withdraw it."
 
     EXTERNAL_ENTRY = "external_entry", "Under the strategy `external`, only exits pass."

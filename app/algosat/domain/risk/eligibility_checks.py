@@ -46,6 +46,16 @@ def position_is_not_being_closed(terms: OrderTerms, snapshot: RiskSnapshot) -> D
     )
 
 
+def outcome_of_others_is_known(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
+    """Deny an order that the engine would hold back: an `unknown` one may be filled already, and repeated."""
+    if not snapshot.awaits_outcome or terms.is_after_market:
+        return None
+    return Denial(
+        DenialCode.HELD_BACK,
+        f"the outcome of another order for {terms.symbol} is not known yet: repeat this one once it is",
+    )
+
+
 def external_positions_are_only_reduced(terms: OrderTerms, snapshot: RiskSnapshot) -> Denial | None:
     if terms.strategy != EXTERNAL or snapshot.is_exit(terms):
         return None

@@ -194,6 +194,7 @@ class RiskSnapshot:
     number_of_orders: int = 1  # that are placed if the order passes: more than one if it is sliced
     unknown: tuple[Denial, ...] = ()  # what could not be read: each is the denial of an entry
     closed_by: str | None = None  # id of the close that the position is under
+    awaits_outcome: bool = False  # an order of the same strategy and symbol is `unknown`
     capabilities: Capabilities | None = None  # of the account's broker; None: it takes every order
     arming: Arming = Arming.ARMED  # of the account
     zone: tzinfo = EXCHANGE_TIME  # of the venue's days

@@ -147,6 +147,7 @@ CASES: list[tuple[DenialCode, OrderTerms, RiskSnapshot]] = [
     (DenialCode.HALTED, BUY, snapshot_with(halts=("a breach (all)",))),
     (DenialCode.ACCOUNT_NOT_ARMED, BUY, snapshot_with(arming=Arming.EXITS_ONLY)),
     (DenialCode.BEING_CLOSED, BUY, snapshot_with(closed_by="c1", position=LONG)),
+    (DenialCode.HELD_BACK, BUY, snapshot_with(awaits_outcome=True)),
     (DenialCode.EXTERNAL_ENTRY, replace(BUY, strategy="external"), snapshot_with(position=LONG)),
     (DenialCode.SYMBOL_NOT_ALLOWED, BUY, account_with(allowed_symbols=("BRAVO-EQ",))),
     (DenialCode.CONTRACT_EXPIRED, BUY, snapshot_with(instrument=replace(SHARE, expiry=date(2026, 11, 19)))),
