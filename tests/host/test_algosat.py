@@ -24,12 +24,12 @@ def test_unit_is_running_and_enabled(host: Host, unit: str) -> None:
     assert host.service(unit).is_enabled
 
 
-def test_housekeeping_runs_each_night_unless_it_is_switched_off(host: Host, variables: Variables) -> None:
-    timer = host.service("algosat-housekeeping.timer")
+def test_cleaning_runs_each_night_unless_it_is_switched_off(host: Host, variables: Variables) -> None:
+    timer = host.service("algosat-clean.timer")
     assert timer.is_running
     assert timer.is_enabled
-    host.check_output("systemctl start algosat-housekeeping.service")
-    shown = host.check_output("systemctl show --property=Result --value algosat-housekeeping.service")
+    host.check_output("systemctl start algosat-clean.service")
+    shown = host.check_output("systemctl show --property=Result --value algosat-clean.service")
     expected = "success" if variables["algosat_vps_optimization_enabled"] else "exec-condition"
     assert shown == expected
 

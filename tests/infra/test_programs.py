@@ -38,7 +38,7 @@ SANDBOXED = (
     "algosat-strategies.service.j2",
     "algosat-backup.service.j2",
     "algosat-drill.service.j2",
-    "algosat-housekeeping.service.j2",
+    "algosat-clean.service.j2",
 )
 
 
