@@ -48,6 +48,29 @@ def check(chosen: Chosen, in_force: Path | None, elsewhere: bool) -> None:
 
 @command.command()
 @with_directory
+@click.option(
+    "--in-force",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of the configuration in use.",
+)
+@click.pass_obj
+def changes(chosen: Chosen, in_force: Path) -> None:
+    """Print what differs from the configuration in use, one a line: `live` or `restart`, and the setting.
+
+    `systemctl reload algosat` takes over the live ones; the services must restart to use the others.
+    """
+    from algosat.config.loader import load
+    from algosat.config.reload import difference
+
+    found = difference(load(in_force), chosen.settings())
+    for kind, names in (("live", found.live), ("restart", found.needs_restart)):
+        for name in names:
+            click.echo(f"{kind}\t{name}")
+
+
+@command.command()
+@with_directory
 @click.pass_obj
 def show(chosen: Chosen) -> None:
     """Print every setting of the files; secrets are masked."""

@@ -94,6 +94,16 @@ def test_misspelt_command_gets_the_closest_one_as_a_hint(run: Run, arguments: li
     assert f"Did you mean '{name}'?" in run(*arguments).output
 
 
+def test_changes_are_named_as_live_or_needing_a_restart(tmp_path: Path) -> None:
+    for name, differences in (("new", {"logging__level": "ERROR", "api__port": 9090}), ("old", {})):
+        (tmp_path / name).mkdir()
+        write_configuration(tmp_path / name, algosat_data(tmp_path, **differences))
+    changes = ("config", "changes", "--config-dir", str(tmp_path / "new"), "--in-force")
+    assert CliRunner().invoke(cli, [*changes, str(tmp_path / "new")]).output == ""
+    result = CliRunner().invoke(cli, [*changes, str(tmp_path / "old")])
+    assert result.output == "live\tlogging.level\nrestart\tapi.port\n"
+
+
 def test_directory_that_is_missing_is_refused_unless_the_files_are_for_another_machine(
     tmp_path: Path,
 ) -> None:

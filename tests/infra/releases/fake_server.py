@@ -24,7 +24,8 @@ class FakeServer:
     def __init__(self, root: Path) -> None:
         self.commands: list[str] = []
         self.failures: dict[str, int] = {}  # part of a command to its exit status
-        self.outputs: dict[str, str] = {}  # part of a command to its output
+        # Part of a command to its output.
+        self.outputs: dict[str, str] = {"config changes": "restart\tapi.port\n"}
         self.healthy: Callable[[Release | None], bool] = lambda _: True
         self.active = True
         settings = {

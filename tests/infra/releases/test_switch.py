@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from algosat_release import switch
-from algosat_release.layout import COMPLETE
-from algosat_release.machine import Refused
+from algosat_release.layout import COMPLETE, Release
+from algosat_release.machine import Failed, Refused
 from tests.infra.releases.fake_server import STANDBY, UNITS, FakeServer, call, restarted
 
 
@@ -36,6 +36,57 @@ def test_file_edited_by_hand_is_reported_and_replaced(server: FakeServer) -> Non
     ]
     switch.switch(server.layout, release)
     assert (server.layout.configuration / "security.yaml").read_text() == "setting: one\n"
+
+
+@pytest.fixture
+def changed(server: FakeServer) -> Release:
+    """Return the current release, whose configuration differs in a live setting only."""
+    release = server.activate("1.0-a")
+    (release.configuration / "algosat.yaml").write_text("setting: two\n")
+    server.outputs["config changes"] = "live\tlogging.level\n"
+    return release
+
+
+RELOAD = "systemctl reload algosat-engine.service algosat.service"
+
+
+def test_live_settings_are_reloaded_also_while_a_market_is_open(server: FakeServer, changed: Release) -> None:
+    server.failures["engine idle"] = 5
+    assert switch.switch(server.layout, changed) == [
+        f"configuration {server.layout.configuration / 'algosat.yaml'}"
+    ]
+    assert server.configuration() == "setting: two\n"
+    assert RELOAD in server.commands
+    assert restarted(server) == []
+    assert "\treloaded\n" in server.layout.history.read_text()
+    assert switch.switch(server.layout, changed) == []
+
+
+def test_release_that_cannot_name_the_changes_restarts(server: FakeServer, changed: Release) -> None:
+    server.failures["config changes"] = 2
+    switch.switch(server.layout, changed)
+    assert restarted(server) == ["algosat-engine.service", "algosat.service"]
+
+
+def test_changed_unit_file_restarts_in_spite_of_live_settings(server: FakeServer, changed: Release) -> None:
+    (server.layout.unit_directory / "algosat.service").write_text("# other\n")
+    switch.switch(server.layout, changed)
+    assert restarted(server) == ["algosat-engine.service", "algosat.service"]
+
+
+def test_other_release_restarts_in_spite_of_live_settings(server: FakeServer, changed: Release) -> None:
+    switch.switch(server.layout, server.install("1.0-b", "two"))
+    assert restarted(server) == ["algosat-engine.service", "algosat.service"]
+
+
+def test_failed_reload_restores_the_configuration(server: FakeServer, changed: Release) -> None:
+    healthy = iter([False])
+    server.healthy = lambda _: next(healthy, True)
+    with pytest.raises(Failed, match="The previous configuration is in use again"):
+        switch.switch(server.layout, changed)
+    assert server.configuration() == "setting: one\n"
+    assert server.commands.count(RELOAD) == 2
+    assert restarted(server) == []
 
 
 def test_changed_unit_file_restarts_the_services(server: FakeServer) -> None:

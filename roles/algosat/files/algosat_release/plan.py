@@ -10,8 +10,10 @@ from typing import Any
 
 from algosat_release.layout import CONFIGURATION, Layout, Release
 from algosat_release.machine import unit_states
+from algosat_release.store import ask
 
 STARTED_AT_BOOT = {"enabled", "static"}
+CONFIGURATION_CHANGE = "configuration "
 
 
 def changes(layout: Layout, release: Release) -> list[str]:
@@ -23,11 +25,25 @@ def changes(layout: Layout, release: Release) -> list[str]:
     elif state(layout).get("release", release.name) != release.name:
         found.append(f"release {release.name}, whose switch was interrupted: another one may still run")
     found += [
-        f"configuration {layout.configuration / name}"
+        f"{CONFIGURATION_CHANGE}{layout.configuration / name}"
         for name in CONFIGURATION
         if _content(release.configuration / name) != _content(layout.configuration / name)
     ]
     return found + [f"unit {unit}" for unit in outdated_units(layout, layout.units)]
+
+
+def needs_reload_only(layout: Layout, release: Release, changed: Sequence[str]) -> bool:
+    """Return True if only settings that can change at run time differ, so that no restart is needed.
+
+    The release decides. If it cannot answer, because it is older or cannot read the files in use, the
+    services restart.
+    """
+    if not all(change.startswith(CONFIGURATION_CHANGE) for change in changed):
+        return False
+    answer = ask(layout, release, "config", "changes", "--in-force", str(layout.configuration))
+    return answer.returncode == 0 and not any(
+        line.startswith("restart\t") for line in answer.stdout.splitlines()
+    )
 
 
 def outdated_units(layout: Layout, units: Sequence[str]) -> list[str]:

@@ -51,6 +51,9 @@ def switch(layout: Layout, release: Release, *, force: bool = False) -> list[str
         store.require_store(layout)
     if changed:
         check_configuration(layout, release)
+        if plan.needs_reload_only(layout, release, changed + inactive):
+            _reload(layout, release)
+            return changed
         if not force:
             guard.require_idle(layout)
         _change_over(layout, release)
@@ -66,6 +69,29 @@ def check_configuration(layout: Layout, release: Release, *options: str) -> None
         store.algosat(layout, release, "config", "check", *options)
     except Failed as failure:
         raise Refused(f"{release.name} does not accept its configuration\n{failure}") from failure
+
+
+def _reload(layout: Layout, release: Release) -> None:
+    """Make the services take over the configuration without a restart, also while a market is open.
+
+    Raises Failed, with the previous configuration in use, if the services refuse it or become unhealthy.
+    """
+    previous = Previous.of(layout)
+    try:
+        _use_configuration(layout, release)
+        health.wait(layout)
+    except (Failed, OSError, KeyboardInterrupt) as failure:
+        history.record(layout.history, release.name, release.name, f"reload failed: {failure}")
+        for name, content in previous.configuration.items():
+            (release.configuration / name).write_bytes(content)
+        _use_configuration(layout, release)
+        raise Failed(f"{failure}\n\nThe previous configuration is in use again.") from failure
+    history.record(layout.history, release.name, release.name, "reloaded")
+
+
+def _use_configuration(layout: Layout, release: Release) -> None:
+    _make_current(layout, release)
+    systemctl("reload", *layout.services)
 
 
 def _change_over(layout: Layout, release: Release) -> None:
