@@ -18,6 +18,7 @@ from tests.infra.rendering import Server, load, server
 from tests.infra.test_docs import HEADING, slug
 from tools import prometheus
 from tools.paths import ROOT
+from tools.say import Trouble
 
 RULES: Final = {
     "machine": ROOT / "roles/monitoring/templates/etc/prometheus/rules/machine.yml.j2",
@@ -150,6 +151,7 @@ API_GONE: Final = {
     'scrape_duration_seconds{job="algosat"}': then(0.05, 3),
 }
 ACCEPTED: Final = 'algosat_order_rejections_total{account="paper",code="send_deadline",mode="PAPER"}'
+ENGINE_ACTIVE: Final = 'node_systemd_unit_state{name="algosat-engine.service",state="active"}'
 BUSY: Final = 'algosat_component_ok{component="vps"}'
 CASES: Final = (
     case("ordinary load for 11 minutes", {}, UNTIL - FAULT),
@@ -222,7 +224,7 @@ CASES: Final = (
             "algosat_store_write_age_seconds": then(0.8, 5, 1),
             "algosat_engine_heartbeat_age_seconds": then(0.6, 5, 1),
         },
-        20,
+        30,
         "EngineSilent",
         "UnitDown",
     ),
@@ -299,7 +301,12 @@ CASES: Final = (
         },
         600,
     ),
-    case("a unit does not start", engine("failed"), 15, "UnitDown"),
+    case("a unit does not start", engine("failed"), 30, "UnitDown"),
+    case(
+        "a unit restarts",
+        {**engine("activating"), ENGINE_ACTIVE: "1+0x11 0 0 0 1+0x200"},
+        14,
+    ),
     case(
         "a unit restarts all the time",
         {'node_systemd_service_restart_total{name="algosat-engine.service"}': then(1, 2, 0.3)},
@@ -501,7 +508,15 @@ def alerts() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def promtool() -> Path:
-    return prometheus.programs()["promtool"]
+    return program("promtool")
+
+
+def program(name: str) -> Path:
+    """Return the path of a program. Skips the test without it: `make unit` unpacks it."""
+    try:
+        return prometheus.programs()[name]
+    except Trouble as trouble:
+        pytest.skip(str(trouble))
 
 
 @pytest.fixture
@@ -680,7 +695,7 @@ def test_each_channel_is_accepted_by_alertmanager(tmp_path: Path) -> None:
     text = own.render(templates / "alertmanager.yml.j2", monitoring_deadman_url="https://ping.example.com/s")
     file = tmp_path / "alertmanager.yml"
     file.write_text(text.replace("/etc/prometheus/alertmanager_templates/*.tmpl", str(messages)))
-    amtool = prometheus.programs()["amtool"]
+    amtool = program("amtool")
     done = subprocess.run([amtool, "check-config", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     receivers = {
