@@ -206,6 +206,13 @@ class Denied(AlgosatError):
     severity, category, component = ErrorSeverity.MEDIUM, ErrorCategory.TRADING, Component.TRADING
 
 
+class ConversionRefused(AlgosatError):
+    """A position is not converted; the reported code says why."""
+
+    status, code, title = 422, "conversion_refused", "Conversion refused"
+    severity, category, component = ErrorSeverity.MEDIUM, ErrorCategory.TRADING, Component.TRADING
+
+
 class BasketDenied(AlgosatError):
     """Pre-trade risk checks denied a leg of an all-or-none basket."""
 

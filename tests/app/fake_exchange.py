@@ -25,7 +25,17 @@ from algosat.brokers.base import (
 from algosat.brokers.paper.capabilities import CAPABILITIES
 from algosat.domain.bars import Bar
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
-from algosat.domain.orders import TERMINAL, Order, OrderChange, OrderTerms, OrderType, Side, Status, Trade
+from algosat.domain.orders import (
+    TERMINAL,
+    Order,
+    OrderChange,
+    OrderTerms,
+    OrderType,
+    Product,
+    Side,
+    Status,
+    Trade,
+)
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import BrokerBookTooShort, BrokerOrderGone, BrokerRejected, BrokerUnsupported
 from tests.app.desks import SHARE
@@ -46,6 +56,7 @@ class FakeExchange:
         self.clock = clock
         self.book: dict[str, OrderReport] = {}
         self.sent: list[str] = []  # the tags of the orders placed, oldest first
+        self.converted: list[tuple[str, Decimal, Product, Product]] = []
         self.active = True
         self.capabilities = replace(CAPABILITIES, fences=False, has_positions=False, has_holdings=False)
         # Since when `read_book` and `find` show every order.
@@ -121,6 +132,13 @@ class FakeExchange:
         self.after("cancel")
         return self.book[report.broker_order_id]
 
+    def convert(self, symbol: str, quantity: Decimal, source: Product, target: Product) -> None:
+        self.before("convert")
+        for product, change in ((source, -quantity), (target, quantity)):
+            self.change_stated(symbol, product, change)
+        self.converted.append((symbol, quantity, source, target))
+        self.after("convert")
+
     def find(self, order: Order) -> OrderReport | None:
         self.before("find")
         shown = _latest_first(self._shown().values())
@@ -188,6 +206,13 @@ class FakeExchange:
     def end(self, order: Order, status: Status, reason: str | None = None) -> OrderReport:
         """End an order without pushing a report."""
         return self._put(replace(self._of(order), status=status, reason=reason))
+
+    def change_stated(self, symbol: str, product: Product, change: Decimal) -> None:
+        """Change the position that the broker states."""
+        stated = {(each.symbol, each.product): each.quantity for each in self.stated_positions}
+        key = (symbol, product)
+        stated[key] = stated.get(key, Decimal(0)) + change
+        self.stated_positions = [BrokerPosition(*key, quantity) for key, quantity in stated.items()]
 
     def _shown(self) -> dict[str, OrderReport]:
         if not self.lags:

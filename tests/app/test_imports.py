@@ -71,11 +71,20 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     },
     "__main__": {"cli"},
 }
-BROKER_WRITES: Final = {"place", "modify", "cancel"}
+BROKER_WRITES: Final = {"place", "modify", "cancel", "convert"}
 # What every process but the engine imports: the API, the supervisor and its strategies, the commands.
 WITHOUT_BROKER: Final = (
     *("app", "api.server", "live.supervisor", "live.process"),
-    *("cli.serve", "cli.strategy", "cli.brokers", "cli.risk", "cli.closes", "cli.alerts", "cli.users"),
+    *(
+        "cli.serve",
+        "cli.strategy",
+        "cli.brokers",
+        "cli.risk",
+        "cli.closes",
+        "cli.conversions",
+        "cli.alerts",
+        "cli.users",
+    ),
 )
 
 
@@ -241,14 +250,18 @@ def _methods_of_the_protocol() -> set[str]:
 
 
 def test_each_request_to_a_broker_has_one_module_that_sends_it() -> None:
-    """Orders are placed by the sender; cancels and modifications are sent as pending requests."""
+    """Orders are placed by the sender; cancels and modifications are sent as pending requests.
+
+    Conversions of positions have a module of their own.
+    """
     requests = {
         name: {node.func.attr for node in ast.walk(tree) if _calls_a_broker(node)}  # type: ignore[attr-defined]
         for name, tree in modules()
         if name.startswith("engine.")
     }
     assert {name: sent for name, sent in requests.items() if sent} == {
-        "engine.guarded_broker": {"place", "modify", "cancel"},
+        "engine.guarded_broker": {"place", "modify", "cancel", "convert"},
+        "engine.conversions": {"convert"},
         "engine.sender": {"place"},
         "engine.pending_requests": {"modify", "cancel"},
     }

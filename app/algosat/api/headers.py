@@ -44,6 +44,11 @@ PREFER_CLOSED: Final = replace(
     description="`wait=SECONDS`: how long to wait until the close is finished, needs a person, or waits for "
     "the next open (0 to 30). Without it, the response does not wait.",
 )
+PREFER_CONVERTED: Final = replace(
+    PREFER,
+    description="`wait=SECONDS`: how long to wait until the outcome of the conversion is known (0 to 30). "
+    "Without it, the response does not wait.",
+)
 
 RESPONSE_HEADERS: Final[dict[str, dict[str, Any]]] = {
     "X-Request-ID": {
@@ -54,7 +59,7 @@ RESPONSE_HEADERS: Final[dict[str, dict[str, Any]]] = {
         "example": "4bf92f3577b34da6a3ce929d0e0e4736",
     },
     "Location": {
-        "description": "Path of the order or close.",
+        "description": "Path of the order, close or conversion.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/orders/a7k2m4q6s3u5w7y2b4",
     },

@@ -33,6 +33,7 @@ _PATH_PARAMETERS: Final[dict[str, tuple[str, str]]] = {
     "currency": ("Currency of accounts, in lower or upper case.", "inr"),
     "order_id": ("Id of the order.", "a7k2m4q6s3u5w7y2b4"),
     "close_id": ("Id of the close.", "c3m5p7r2t4v6x2z4b6"),
+    "conversion_id": ("Id of the conversion.", "v4k2m4q6s3u5w7y2b4"),
     "session_id": ("Id of the login session.", "0f8c6a52-6f0b-4f0e-8a55-3f1f0d6f2c11"),
     "day": ("The day, in exchange time.", "2027-10-29"),
     "alert_id": ("Id of the alert.", "7"),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from algosat.api.access import Access
 from algosat.api.request_models import Input
 from algosat.api.routes import Route
+from algosat.domain.conversion import ConversionCode
+from algosat.domain.reason_codes import Code
 from algosat.domain.risk import DenialCode
 from algosat.errors import (
     AlgosatError,
     BodyTooLarge,
+    ConversionRefused,
     Denied,
     Forbidden,
     InvalidBody,
@@ -40,6 +44,11 @@ _ALWAYS: Final = (
 )
 _WITH_BODY: Final = (InvalidJson, InvalidRequest, BodyTooLarge, UnsupportedMediaType, InvalidBody)
 _WITH_ACCESS: Final = (Unauthenticated, Forbidden)
+# Errors that report one of several codes.
+_WITH_CODES: Final[Mapping[type[AlgosatError], type[Code]]] = {
+    Denied: DenialCode,
+    ConversionRefused: ConversionCode,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ def _inputs(route: Route) -> list[type[Input]]:
 
 
 def _codes_of(error: type[AlgosatError]) -> list[ProblemCode]:
-    if issubclass(error, Denied):
-        return [ProblemCode(code.value, error.title, code.help_text) for code in DenialCode]
+    codes = next((codes for each, codes in _WITH_CODES.items() if issubclass(error, each)), None)
+    if codes is not None:
+        return [ProblemCode(code.value, error.title, code.help_text) for code in codes]
     return [ProblemCode(error.code, error.title, f"{error.title}.")]

@@ -131,6 +131,10 @@ class _Close(BaseConverter):
     regex = r"c[a-z0-9]{17}"
 
 
+class _Conversion(BaseConverter):
+    regex = r"v[a-z0-9]{17}"
+
+
 class _Name(BaseConverter):
     regex = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 
@@ -141,6 +145,7 @@ CONVERTERS: Final[dict[str, type[BaseConverter]]] = {
     "number": _Number,
     "date": _Date,
     "close": _Close,
+    "conversion": _Conversion,
     "name": _Name,
 }
 

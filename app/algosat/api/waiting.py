@@ -26,8 +26,9 @@ from algosat.store import engine_requests, ledger
 from algosat.store.database import Database
 from algosat.store.engine_requests import EngineRequest
 from algosat.store.wakeup import backend, channels
-from algosat.trading import close_records
+from algosat.trading import close_records, conversion_records
 from algosat.trading.close_records import Close
+from algosat.trading.conversion_records import ConversionRecord
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)\"?\s
 
 _FULL: Final = "this server waits for the broker's answers to other requests; try again shortly"
 
-T = TypeVar("T", Order, Close, EngineRequest)
+T = TypeVar("T", Order, Close, ConversionRecord, EngineRequest)
 Settled = Callable[[Order], bool]
 Read = Callable[[Connection, str], T]
 
@@ -57,6 +58,11 @@ def has_no_request_pending(order: Order) -> bool:
 def _rests(close: Close) -> bool:
     """Return True once a close is finished, or can continue only with a person or at the next open."""
     return close.state is not CloseState.CLOSING
+
+
+def _has_outcome(conversion: ConversionRecord) -> bool:
+    """Return True once it is known whether the position was converted."""
+    return conversion.finished_at is not None
 
 
 def _is_answered(request: EngineRequest) -> bool:
@@ -77,7 +83,7 @@ def seconds_preferred(prefer: str | None, default: float) -> float:
 
 
 class Waiting:
-    """The requests of this process that wait for an order, a close or the engine's answer."""
+    """The requests of this process that wait for an order, close, conversion or answer of the engine."""
 
     def __init__(
         self, database: Database, runtime_directory: Path, bulkhead: Bulkhead, *, threads: int
@@ -107,6 +113,10 @@ class Waiting:
     def until_closed(self, close: Close, seconds: float) -> Close:
         """Return the close once there is nothing left to wait for, or as it is after `seconds`."""
         return self._until(close, _rests, seconds, close_records.get)
+
+    def until_converted(self, conversion: ConversionRecord, seconds: float) -> ConversionRecord:
+        """Return the conversion once its outcome is known, or as it is after `seconds`."""
+        return self._until(conversion, _has_outcome, seconds, conversion_records.get)
 
     def until_answered(self, request: EngineRequest, seconds: float) -> EngineRequest:
         """Return the request once the engine has answered it, or as it is after `seconds`.

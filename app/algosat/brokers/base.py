@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from algosat.domain.bars import Bar
 from algosat.domain.broker_account import BrokerFunds, BrokerHolding, BrokerPosition
 from algosat.domain.capabilities import Capabilities
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
-from algosat.domain.orders import Order, OrderChange
+from algosat.domain.orders import Order, OrderChange, Product
 from algosat.domain.orders.report import OrderReport
 
 __all__ = [
@@ -137,7 +138,7 @@ class CallKind(IntEnum):
 
     CANCEL = 0
     EXIT = 1  # a new order that only reduces a position
-    MODIFY = 2
+    MODIFY = 2  # of an order, or of the product of a position
     ORDER = 3
     BOOK = 4  # order book, one order, positions, holdings, funds
     QUOTES = 5  # quotes, instruments, settlements
@@ -201,6 +202,13 @@ class Broker(Protocol):
     def modify(self, order: Order, change: OrderChange) -> Ack | OrderReport: ...
 
     def cancel(self, order: Order) -> Ack | OrderReport: ...
+
+    def convert(self, symbol: str, quantity: Decimal, source: Product, target: Product) -> None:
+        """Convert a quantity (negative: of a short position) of a position to another product.
+
+        Returns once the broker has done so. A second request converts as much again: after BrokerUncertain
+        only the broker's positions tell the outcome.
+        """
 
     def find(self, order: Order) -> OrderReport | None:
         """Return the broker's report of an order, or None if the order is certainly not at the broker.

@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "broker": "brokers",
     "close": "closes",
     "config": "settings",
+    "conversion": "conversions",
     "credentials": "credentials",
     "db": "database",
     "engine": "engine",

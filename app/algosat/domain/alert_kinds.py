@@ -102,6 +102,11 @@ class AlertKind(StrEnum):
         Severity.CRITICAL,
         "A position cannot be closed without a person's help; the engine keeps trying.",
     )
+    CONVERSION_UNKNOWN = (
+        "conversion.unknown",
+        Severity.CRITICAL,
+        "The outcome of a conversion is not known; no exit is sent for its quantity. Settle the conversion.",
+    )
     CLOSE_SQUARE_OFF_MISSED = (
         "close.square_off_missed",
         Severity.CRITICAL,

@@ -8,7 +8,8 @@ book was read and applied in between: a fill that the first comparison did not k
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -103,15 +104,24 @@ class BookFigures:
     theirs: Mapping[BookItem, BrokerFigure]
     # Quantity by which fills that the broker reports, and that are not booked, change each position.
     unbooked: Mapping[BookItem, Decimal] = field(default_factory=dict)
+    # Quantity by which conversions under way change each position, if the broker has made them already.
+    converting: Mapping[BookItem, Decimal] = field(default_factory=dict)
+
+    def of_kinds(self, kinds: AbstractSet[DifferenceKind]) -> BookFigures:
+        """Return the figures of these kinds only."""
+        ours = {item: each for item, each in self.ours.items() if item.kind in kinds}
+        theirs = {item: each for item, each in self.theirs.items() if item.kind in kinds}
+        return replace(self, ours=ours, theirs=theirs)
 
     def differences(self) -> dict[BookItem, Difference]:
-        """Return the items that differ and that charges or unbooked fills do not explain."""
+        """Return the items that differ and that charges, unbooked fills and conversions do not explain."""
         found = {}
         for item in sorted(self.ours.keys() | self.theirs.keys()):
             ours, theirs = self.ours.get(item, _NOTHING), self.theirs.get(item, _NOT_STATED)
             missing = theirs.amount - ours.amount
             smallest = _SMALLEST_CASH if item.kind is DifferenceKind.CASH else ZERO
-            explained = (ZERO, ours.unposted, self.unbooked.get(item, ZERO))
+            unbooked, converting = self.unbooked.get(item, ZERO), self.converting.get(item, ZERO)
+            explained = (ZERO, ours.unposted, unbooked, converting, unbooked + converting)
             if any(missing == each or abs(missing - each) < smallest for each in explained):
                 continue
             found[item] = Difference(

@@ -41,7 +41,7 @@ class Capabilities:
     has_holdings: bool
     has_funds: bool
     has_candles: bool
-    has_conversion: bool  # a position can change its product
+    has_conversion: bool  # a position can change its product; `has_positions` too, to learn the outcome
 
     def refused(self, terms: OrderTerms) -> str | None:
         """Return the type, validity or product of an order that the broker does not take, or None."""

@@ -1,7 +1,7 @@
 """Closing a line, the position of one strategy in one symbol under one product: what to cancel and send next.
 
-`next_step` never returns more than the position less what working orders may still take from it, so the
-position cannot flip, whichever orders are filled.
+`next_step` never returns more than the position less what working orders and a conversion may still take
+from it, so the position cannot flip, whichever orders are filled.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ def next_step(
     own: AbstractSet[str],
     *,
     spare: AbstractSet[str],
+    converting: Decimal = ZERO,
 ) -> ClosingStep:
     """Return the next step of a close that ends every order of the line.
 
@@ -114,24 +115,33 @@ def next_step(
         working: The working orders of the line, oldest first.
         own: Ids of the exits of this close.
         spare: Ids of orders that the close leaves alone.
+        converting: Part of the position that a conversion may have taken already.
     """
     foreign = [order for order in working if order.id not in own | spare and not order.external]
     surplus = _surplus(position, left, working, own)
-    return ClosingStep((*foreign, *surplus), _to_send(position, left, working, own))
+    return ClosingStep((*foreign, *surplus), _to_send(position, left, working, own, converting))
 
 
 def next_partial_step(
-    position: Decimal, left: Decimal, working: Sequence[Order], own: AbstractSet[str]
+    position: Decimal,
+    left: Decimal,
+    working: Sequence[Order],
+    own: AbstractSet[str],
+    *,
+    converting: Decimal = ZERO,
 ) -> ClosingStep:
-    """Return the next step of a close of a part: cancel only as many exits as needed to free its quantity."""
+    """Return the next step of a close of a part: cancel only as many exits as needed to free its quantity.
+
+    The arguments are those of `next_step`.
+    """
     surplus = tuple(_surplus(position, left, working, own))
     exits = [order for order in _exits(position, working) if order not in surplus]
     wanted = left - _quantity(order for order in exits if order.id in own)
-    free = abs(position) - _quantity(exits)  # negative if the exits are larger than the position
+    free = abs(position) - converting - _quantity(exits)  # negative if the exits are larger than the position
     others = [order for order in exits if order.id not in own] if wanted > 0 else []
     return ClosingStep(
         (*_enough(others, wanted - free), *surplus),
-        _to_send(position, left, working, own),
+        _to_send(position, left, working, own, converting),
     )
 
 
@@ -142,10 +152,16 @@ def open_quantity(order: Order) -> Decimal:
     return whole - order.filled_quantity
 
 
-def _to_send(position: Decimal, left: Decimal, working: Sequence[Order], own: AbstractSet[str]) -> Decimal:
+def _to_send(
+    position: Decimal,
+    left: Decimal,
+    working: Sequence[Order],
+    own: AbstractSet[str],
+    converting: Decimal,
+) -> Decimal:
     exits = _exits(position, working)
     wanted = left - _quantity(order for order in exits if order.id in own)
-    return max(min(wanted, abs(position) - _quantity(exits)), ZERO)
+    return max(min(wanted, abs(position) - converting - _quantity(exits)), ZERO)
 
 
 def _surplus(

@@ -50,6 +50,10 @@ class EngineCode(Code):
         "excess_external",
         "An external order traded more than was held by hand. The strategy `external` holds the excess.",
     )
+    POSITION_CONVERTED = (
+        "position_converted",
+        "The broker converted the position to another product. This order records one side of it.",
+    )
     FILL_INFERRED = (
         "fill_inferred",
         "The broker reports the order filled, but not its trades: a fill is booked in their place.",

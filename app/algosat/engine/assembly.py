@@ -12,6 +12,7 @@ from algosat.config import settings
 from algosat.engine.book_check import BookCheck
 from algosat.engine.broker_requests import BrokerRequests
 from algosat.engine.budget import Budget, quotas_of
+from algosat.engine.conversions import Conversions
 from algosat.engine.emergency_cancels import EmergencyCancels
 from algosat.engine.guarded_broker import BrokerSource, GuardedBroker
 from algosat.engine.pending_requests import CancelModifySender, PendingRequests
@@ -40,6 +41,7 @@ class Components:
     pending_requests: PendingRequests
     reconciler: Reconciler
     book_check: BookCheck
+    conversions: Conversions
     duties: PeriodicDuties
     sweeper: Sweeper
     emergency_cancels: EmergencyCancels
@@ -83,8 +85,8 @@ def assemble(
     """Build the components.
 
     The adapter is built when the broker is started. `order_workers` place orders; `cancel_workers` cancel
-    and modify; `request_workers` answer what API and command line ask of the broker, encrypted with
-    `encryption`.
+    and modify; `request_workers` convert positions, and answer what API and command line ask of the broker,
+    encrypted with `encryption`.
     """
     budget = _budget(desk, rules)
     guarded_broker = GuardedBroker(source, desk.clock, budget)
@@ -111,7 +113,17 @@ def assemble(
         fence,
         lambda: reconciler.read_at is not None,
     )
-    quotes = QuoteBoard(desk)
+    quotes, book_check = QuoteBoard(desk), BookCheck(desk, guarded_broker, reconciler)
+    conversions = Conversions(
+        desk,
+        guarded_broker,
+        book_check,
+        budget,
+        request_workers,
+        fence,
+        deadline=deadline,
+        window=timedelta(seconds=rules.unknown_window_seconds),
+    )
     return Components(
         desk=desk,
         guarded_broker=guarded_broker,
@@ -123,7 +135,8 @@ def assemble(
         router=router,
         pending_requests=PendingRequests(desk, cancel_modify, budget, cancel_workers),
         reconciler=reconciler,
-        book_check=BookCheck(desk, guarded_broker, reconciler),
+        book_check=book_check,
+        conversions=conversions,
         duties=PeriodicDuties(desk, guarded_broker, report_processor, lambda: reconciler.read_at),
         sweeper=Sweeper(desk),
         emergency_cancels=EmergencyCancels(desk, cancel_modify, budget, cancel_workers),

@@ -141,7 +141,7 @@ class BookCheck:
 
     def _compare(self, evening: date | None) -> None:
         try:
-            figures = self._read()
+            figures = self.read().of_kinds(self._kinds)
         except BrokerError as error:
             self._fail(error.detail)
             return
@@ -158,8 +158,11 @@ class BookCheck:
             correlation_id=cause.correlation_id,
         )
 
-    def _read(self) -> BookFigures:
-        """Apply a reading of the broker's order book, then read the broker's figures and our own."""
+    def read(self) -> BookFigures:
+        """Apply a reading of the broker's order book, then read the broker's figures and our own.
+
+        Raises BrokerError.
+        """
         if not self._reconciler.read_book():
             raise BrokerNotReached("the broker's order book could not be read")
         broker, can, desk = self._broker, self._broker.capabilities, self._desk
@@ -175,12 +178,8 @@ class BookCheck:
             filled, stated, unbooked = book_differences.filled_quantities(
                 connection, self._desk, self._reconciler.reports
             )
-        return BookFigures(
-            at,
-            {item: each for item, each in (ours | filled).items() if item.kind in self._kinds},
-            {item: each for item, each in (theirs | stated).items() if item.kind in self._kinds},
-            unbooked,
-        )
+            converting = book_differences.converting(connection, desk.account)
+        return BookFigures(at, ours | filled, theirs | stated, unbooked, converting)
 
     def _store(self, connection: Connection, evening: date | None, cause: Cause) -> ComparisonOutcome:
         """Import what was bought elsewhere, and store what differs for certain and the outcome."""

@@ -119,6 +119,7 @@ class Lane:
             Duty("instruments", self._list_instruments, _OFTEN, needs_broker=True),
             Duty("reconcile", components.reconciler.step, _OFTEN, needs_broker=True),
             Duty("books", components.book_check.step, _SELDOM, needs_broker=True),
+            Duty("conversions", components.conversions.step, _OFTEN, needs_broker=True),
             Duty("feeds", components.feeds.step, _OFTEN, needs_broker=True),
             Duty("exits", duties.advance_exits, _OFTEN),
             Duty("losses", duties.watch_losses, _OFTEN),

@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -36,7 +37,7 @@ from algosat.clock import Clock
 from algosat.domain.broker_account import BrokerFunds, BrokerHolding, BrokerPosition
 from algosat.domain.capabilities import Capabilities
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
-from algosat.domain.orders import Order, OrderChange
+from algosat.domain.orders import Order, OrderChange, Product
 from algosat.domain.orders.report import OrderReport, latest_of_each
 from algosat.engine.budget import Budget
 from algosat.errors import (
@@ -66,6 +67,7 @@ class Operation(StrEnum):
     PLACE = "place"
     MODIFY = "modify"
     CANCEL = "cancel"
+    CONVERT = "convert"
     BOOK = "book"  # the order book, or one order
     ACCOUNT = "account"  # positions, holdings, funds
     QUOTES = "quotes"  # reading and subscribing
@@ -91,8 +93,8 @@ class BrokerSource:
 class GuardedBroker:
     """Calls the broker, counts its failures, and refuses calls while the circuit of their operation is open.
 
-    A reading takes its permit of the budget here. The sender of an order, cancel or modification has taken
-    one before.
+    A reading takes its permit of the budget here. The sender of an order, cancel, modification or conversion
+    has taken one before.
     """
 
     def __init__(self, source: BrokerSource, clock: Clock, budget: Budget) -> None:
@@ -192,6 +194,13 @@ class GuardedBroker:
 
     def cancel(self, order: Order) -> Ack | OrderReport:
         return self._call(CallKind.CANCEL, Operation.CANCEL, lambda: self._broker.cancel(order), always=True)
+
+    def convert(self, symbol: str, quantity: Decimal, source: Product, target: Product) -> None:
+        self._call(
+            CallKind.MODIFY,
+            Operation.CONVERT,
+            lambda: self._broker.convert(symbol, quantity, source, target),
+        )
 
     def find(self, order: Order) -> OrderReport | None:
         return self._read(CallKind.BOOK, Operation.BOOK, lambda: self._broker.find(order))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -109,6 +110,7 @@ class Reconciler:
         self._untraded: dict[str, _Search] = {}  # orders filled at the broker, whose trades are missing
         self._last: BookReading | None = None  # the reading at `read_at`
         self._next_read = desk.clock()
+        self._reading = threading.Lock()
         self._ended: dict[str, OrderReport] = {}
         self.read_at: datetime | None = None  # when the last complete reading of the order book began
         self.reports: Sequence[OrderReport] = ()  # of that reading
@@ -143,7 +145,14 @@ class Reconciler:
         self._watch_unknown(untold)
 
     def read_book(self) -> bool:
-        """Read the whole order book and apply what has changed. Return whether it could be read."""
+        """Read the whole order book and apply what has changed. Return whether it could be read.
+
+        One thread reads at a time: the duties `reconcile`, `books` and `conversions` call this.
+        """
+        with self._reading:
+            return self._read_book()
+
+    def _read_book(self) -> bool:
         read_at = self._desk.clock()
         self._next_read = read_at + min(_RETRY_AFTER, self._every)
         if not self._broker.session().is_readable:

@@ -14,7 +14,7 @@ from algosat.clock import Clock, has_come
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.orders import Order
 from algosat.domain.reduce_only import is_exit, oversized
-from algosat.engine import auto_close, expiry
+from algosat.engine import expiry
 from algosat.engine.daily_loss import DailyLossWatch
 from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
@@ -24,7 +24,7 @@ from algosat.store import queries, retention
 from algosat.store.audit import Cause
 from algosat.store.disk_reserve import DiskReserve
 from algosat.store.leader_lock import NotLeading
-from algosat.trading import alerts, cancel, exit_alerts, halt_cancels
+from algosat.trading import alerts, auto_close, cancel, conversion_records, exit_alerts, halt_cancels
 from algosat.trading.advance_exits import advance_exits
 from algosat.trading.desk import Desk
 from algosat.trading.gtt import trigger_gtts
@@ -208,7 +208,8 @@ def _oversized(connection: Connection, desk: Desk) -> list[Order]:
     exits = [order for order in queries.working_reduce_only(connection, desk.account) if is_exit(order)]
     if not exits:
         return []
-    return list(oversized(exits, queries.open_positions(connection, desk.account)))
+    held = queries.open_positions(connection, desk.account)
+    return list(oversized(exits, conversion_records.left_to_exit(connection, desk.account, held)))
 
 
 class Sweeper:

@@ -18,6 +18,7 @@ from algosat.store.tables import (
     broker_calls,
     close_lines,
     closes,
+    conversions,
     engine_requests,
     error_counts,
     errors,
@@ -43,6 +44,7 @@ KEPT: Final = (
     (login_failures.c.last_at, timedelta(days=30)),
     (close_lines.c.finished_at, timedelta(days=90)),
     (closes.c.finished_at, timedelta(days=90)),
+    (conversions.c.finished_at, timedelta(days=90)),
     (engine_requests.c.deadline, timedelta(hours=1)),  # of an account that is no longer configured
     (gtt_orders.c.updated_at, timedelta(days=365)),  # of those that wait no more
 )

@@ -1,4 +1,4 @@
-"""The account's book: positions and working orders, line by line, and their value."""
+"""The account's book: positions, working orders and conversions, line by line, and their value."""
 
 from __future__ import annotations
 
@@ -24,12 +24,21 @@ from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import Instrument, InstrumentKind, OptionType, SettlementMethod
 from algosat.domain.option_margin import OptionRisk
-from algosat.domain.orders import PRICES, Product, Status
+from algosat.domain.orders import PRICES, Product, Side, Status
 from algosat.domain.risk import BookLine, ExposureLine, ExposureTally
 from algosat.store import queries
 from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
-from algosat.store.tables import WORKING_STATUS, balances, instruments, orders, positions, quotes
+from algosat.store.tables import (
+    IS_UNFINISHED,
+    WORKING_STATUS,
+    balances,
+    conversions,
+    instruments,
+    orders,
+    positions,
+    quotes,
+)
 from algosat.store.types import LowPart, Scaled
 
 Key = tuple[str, str, str]  # strategy, symbol, product
@@ -57,8 +66,20 @@ _OF_STRATEGY = Prepared(
         ),
     ).where(positions.c.account == bindparam("account"), positions.c.strategy == bindparam("strategy"))
 )
+# The conversion under way of a position: there is at most one of an instrument.
+_IS_CONVERTING = and_(
+    *(conversions.c[name] == positions.c[name] for name in ("account", "strategy", "symbol")),
+    conversions.c.source == positions.c.product,
+    text(IS_UNFINISHED),
+)
 _HELD = Prepared(
-    select(*(positions.c[name] for name in (*_LINE, "quantity", "cost", "cost_low")), *_MARK)
+    select(
+        *(positions.c[name] for name in (*_LINE, "quantity", "cost", "cost_low")),
+        conversions.c.target,
+        conversions.c.quantity.label("converting"),
+        *_MARK,
+    )
+    .outerjoin(conversions, _IS_CONVERTING)
     .outerjoin(instruments, _is_listed_as(instruments, positions.c.symbol))
     .outerjoin(quotes, _is_listed_as(quotes, positions.c.symbol))
     .where(positions.c.account == bindparam("account"), positions.c.quantity != ZERO)
@@ -165,10 +186,14 @@ def read_book(connection: Connection, account: str, venue: str, *, without: str 
     """Return the account's book, leaving out the order `without`, which is about to be replaced."""
     tallies: dict[Key, _Tally] = {}
     working: dict[str, int] = {}
-    for row in _HELD.all(connection, account=account, venue=venue):
+    held = _HELD.all(connection, account=account, venue=venue)
+    for row in held:
         tallies[row.strategy, row.symbol, row.product] = _Tally(
             row.quantity, row.cost + row.cost_low, kind=row.kind, last=row.last
         )
+    for row in held:
+        if row.converting is not None:
+            _add_conversion(tallies, row)
     changing, unknown = 0, set()
     for row in _WORKING.all(connection, account=account, venue=venue, without=without or ""):
         changing += row.changing
@@ -196,6 +221,14 @@ def read_book(connection: Connection, account: str, venue: str, *, without: str 
         tuple(_estimated(connection, venue, key, tallies[key]) for key in missing),
         frozenset(unknown),
     )
+
+
+def _add_conversion(tallies: dict[Key, _Tally], row: Any) -> None:
+    """Count a conversion under way as two working orders: an exit of the source, an entry of the target."""
+    leaving, entering = (Side.SELL, Side.BUY) if row.converting > 0 else (Side.BUY, Side.SELL)
+    tallies[row.strategy, row.symbol, row.product].add(leaving, abs(row.converting), ())
+    target = tallies.setdefault((row.strategy, row.symbol, row.target), _Tally(kind=row.kind, last=row.last))
+    target.add(entering, abs(row.converting), ())
 
 
 def equity(connection: Connection, account: str, of: AccountBook, strategy: str | None = None) -> Decimal:

@@ -13,6 +13,7 @@ from algosat.domain.orders import UNSENT, Order, Status
 from algosat.errors import CalendarUnknown
 from algosat.store import queries
 from algosat.store.database import Database
+from algosat.trading import conversion_records
 
 # The broker has not acknowledged these yet. All others rest in the broker's book during a restart.
 _UNACKNOWLEDGED = UNSENT | {Status.UNKNOWN}
@@ -34,8 +35,10 @@ def interruption(database: Database, accounts: Sequence[tuple[str, str, Calendar
         with database.read() as connection:
             instruments = queries.all_instruments(connection, venue)
             orders = queries.working(connection, account)
+            conversions = conversion_records.under_way(connection, account)
         markets |= dict.fromkeys(open_markets(instruments, calendar, now()))
         under_way += requests_under_way(orders, now())
+        under_way += [f"conversion {each.id} is {each.state.value}" for each in conversions]
     return Interruption(list(markets), under_way)
 
 

@@ -45,7 +45,7 @@ from algosat.store import ledger, queries
 from algosat.store import linked_exits as rows
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
-from algosat.store.tables import WORKING_STATUS, orders, positions
+from algosat.store.tables import IS_UNFINISHED, WORKING_STATUS, conversions, orders, positions
 from algosat.store.types import Scaled
 from algosat.trading import alerts, cancel, close_records, limits, modify, place, risk_snapshot
 from algosat.trading.close_records import Close, CloseLine
@@ -55,8 +55,20 @@ _ACTOR: Final = "engine"
 
 _log = structlog.get_logger(__name__)
 _LINE = ("account", "strategy", "symbol", "product")
+# What a conversion under way takes from the position, negative for a short one.
+_CONVERTING = (
+    select(conversions.c.quantity)
+    .where(
+        *(conversions.c[name] == bindparam(name) for name in ("account", "strategy", "symbol")),
+        conversions.c.source == bindparam("product"),
+        text(IS_UNFINISHED),
+    )
+    .scalar_subquery()
+)
 _HELD = Prepared(
-    select(positions.c.quantity).where(*(positions.c[name] == bindparam(name) for name in _LINE))
+    select(type_coerce(positions.c.quantity - func.coalesce(_CONVERTING, 0), Scaled).label("quantity")).where(
+        *(positions.c[name] == bindparam(name) for name in _LINE)
+    )
 )
 _WORKING = Prepared(
     select(
@@ -260,7 +272,7 @@ def _closing(connection: Connection, of: LinkedExit) -> list[tuple[Close, CloseL
 
 
 def _left(connection: Connection, of: LinkedExit) -> Decimal:
-    """Return what is left of the position after all working exits but the linked exit's own order."""
+    """Return what is left of the position after a conversion and the working exits but the link's own."""
     line = {
         "account": of.account,
         "strategy": of.strategy or "",

@@ -37,7 +37,7 @@ from algosat.store.row_writes import insert_into
 from algosat.store.rows import position_from
 from algosat.store.tables import UNSETTLED_DIFFERENCE, book_comparisons, book_differences, days, positions
 from algosat.store.types import Scaled
-from algosat.trading import alerts
+from algosat.trading import alerts, conversion_records
 from algosat.trading.apply_report import order_of
 from algosat.trading.desk import Desk
 from algosat.trading.funds import fees_of, realised_of
@@ -168,6 +168,17 @@ def filled_quantities(
         change = terms.side.sign * (report.filled_quantity - filled)
         unbooked[position] = unbooked.get(position, ZERO) + change
     return ours, theirs, unbooked
+
+
+def converting(connection: Connection, account: str) -> dict[BookItem, Decimal]:
+    """Return by how much conversions whose outcome is not known would change each position."""
+    found: dict[BookItem, Decimal] = {}
+    for each in conversion_records.under_way(connection, account):
+        if each.is_sent:
+            for product, change in ((each.source, -each.quantity), (each.target, each.quantity)):
+                item = item_of(each.symbol, product)
+                found[item] = found.get(item, ZERO) + change
+    return found
 
 
 # --- stored differences --------------------------------------------------------------------------------

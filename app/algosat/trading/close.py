@@ -7,13 +7,14 @@ A close is stored with its first cancels and exits in the unit of work of the re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
 from sqlalchemy import Connection
 
 from algosat.domain.closing import CloseReason
+from algosat.domain.conversion import ConversionState
 from algosat.domain.decimals import ZERO, to_text
 from algosat.domain.instruments import Instrument
 from algosat.domain.orders import Order, OrderType, Product
@@ -21,7 +22,7 @@ from algosat.domain.scope import EXTERNAL, IN_HALTS, Scope
 from algosat.errors import Conflict, InvalidBody, NothingToClose
 from algosat.store import audit, queries
 from algosat.store.audit import Cause
-from algosat.trading import close_follow, close_records, idempotency, place
+from algosat.trading import close_follow, close_records, conversion_records, idempotency, place
 from algosat.trading.close_follow import Followed
 from algosat.trading.close_records import Close, CloseLine, LineKey
 from algosat.trading.desk import Desk
@@ -243,6 +244,7 @@ def _open(
     If a close of an equal request is under way, that close is returned: a client that repeats its request
     while the market is closed creates one close, not thousands for the engine to follow.
     """
+    held = _with_conversions(connection, desk, cause, chosen, held)
     if terms.is_partial:
         _require_one_free_line(connection, desk, held)
     elif reason is CloseReason.REQUEST and held:
@@ -292,6 +294,25 @@ def _open(
     return _Opened(close_records.get(connection, close_id), followed)
 
 
+def _with_conversions(
+    connection: Connection, desk: Desk, cause: Cause, chosen: PositionFilter, held: Mapping[LineKey, Decimal]
+) -> Mapping[LineKey, Decimal]:
+    """Cancel the conversions of these lines that were not sent. The others may add to chosen lines.
+
+    Returns the lines with those to which such a conversion may add.
+    """
+    lines = dict(held)
+    for each in conversion_records.under_way(connection, desk.account):
+        if not {each.source_key, each.target_key} & held.keys():
+            continue
+        if not each.is_sent:
+            cancelled = replace(each, state=ConversionState.CANCELLED, detail="the position is being closed")
+            conversion_records.put(connection, cancelled, desk.clock(), cause)
+        elif chosen.selects(each.target_key):
+            lines.setdefault(each.target_key, ZERO)
+    return lines
+
+
 def _equal_under_way(
     connection: Connection,
     desk: Desk,
@@ -311,6 +332,10 @@ def _equal_under_way(
 
 
 def _require_one_free_line(connection: Connection, desk: Desk, held: Mapping[LineKey, Decimal]) -> None:
+    for key in held:
+        conversion = conversion_records.of_line(connection, desk.account, key)
+        if conversion is not None:
+            raise Conflict(f"conversion {conversion.id} of this position is under way: wait for its outcome")
     if len(held) > 1:
         products = " and ".join(sorted(product for _, _, product in held))
         raise InvalidBody(f"the symbol is held as {products}: name the `product` to close a part of")

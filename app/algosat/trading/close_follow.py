@@ -52,8 +52,9 @@ from algosat.store.prepared import Prepared
 from algosat.store.rows import order_from
 from algosat.store.tables import WORKING_STATUS, orders
 from algosat.store.writer import after_commit, part
-from algosat.trading import alerts, cancel, close_records, slicing
+from algosat.trading import alerts, cancel, close_records, conversion_records, slicing
 from algosat.trading.close_records import Close, CloseLine, LineKey
+from algosat.trading.conversion_records import ConversionRecord
 from algosat.trading.desk import Desk
 
 _log = structlog.get_logger(__name__)
@@ -138,6 +139,7 @@ class _View:
     position: Decimal
     left: Decimal
     working: Sequence[Order]
+    conversion: ConversionRecord | None  # under way, from or to the line
     step: ClosingStep
     instrument: Instrument | None
     phase: Phase | None  # None: not known, so the gate decides
@@ -190,6 +192,8 @@ class _View:
 
     def state(self, desk: Desk) -> tuple[LineState, str]:
         """Return the state of the line, and its explanation."""
+        if self._awaits_conversion:
+            return self._conversion_state()
         if not self.left and not self.step.in_the_way:
             state = LineState.REDUCED if self.position else LineState.FLAT
             return state, f"{abs(self.position):f} is left" if self.position else ""
@@ -209,13 +213,32 @@ class _View:
                 LineState.CANCELLING,
                 f"waiting for the broker to confirm the cancel of {_names(self.step.in_the_way)}",
             )
-        mine = [order for order in self.working if order.id in self.group.own]
+        mine = self._own_exits()
         if mine or self.step.to_send:
             return LineState.SENDING, f"waiting until {_names(mine)} is filled" if mine else ""
         return (
             LineState.NEEDS_PERSON,
             f"cancel {_names(self._exits())} in the broker's terminal, where it was placed",
         )
+
+    @property
+    def _awaits_conversion(self) -> bool:
+        """Whether nothing is left to do but to wait for the outcome of a conversion."""
+        is_idle = not self.step.to_send and not self.step.in_the_way
+        return self.conversion is not None and is_idle and not any(self._own_exits())
+
+    def _conversion_state(self) -> tuple[LineState, str]:
+        assert self.conversion is not None
+        since = self.conversion.sent_at or self.conversion.created_at
+        if abs(self.at - since) <= _UNCONFIRMED_AFTER:
+            return LineState.SENDING, f"waiting for the outcome of conversion {self.conversion.id}"
+        return LineState.NEEDS_PERSON, (
+            f"the broker does not show the outcome of conversion {self.conversion.id}: look in its terminal, "
+            "and settle the conversion"
+        )
+
+    def _own_exits(self) -> list[Order]:
+        return [order for order in self.working if order.id in self.group.own]
 
     def _whole_lots(self, quantity: Decimal) -> Decimal:
         """Return as much of a quantity as an order can sell: a fee in what was bought leaves part of a lot.
@@ -247,7 +270,7 @@ class _View:
     def _problems(self) -> Iterator[str]:
         """Yield what a person must look at."""
         asked = self.group.closes[0].created_at
-        for order in (*self.step.in_the_way, *(each for each in self.working if each.id in self.group.own)):
+        for order in (*self.step.in_the_way, *self._own_exits()):
             since = abs(self.at - order.updated_at)
             if order.status is Status.NOT_FOUND:
                 yield (
@@ -260,7 +283,7 @@ class _View:
                 yield f"the broker has not confirmed the cancel of order {order.id}: cancel it there"
             elif order.status is Status.UNKNOWN and since > _UNCONFIRMED_AFTER:
                 yield f"the broker does not show the outcome of order {order.id}: look in its terminal"
-        works = any(order.status in LIVE for order in self.working if order.id in self.group.own)
+        works = any(order.status in LIVE for order in self._own_exits())
         is_lasting = self.line.refusals >= _PERSON_AFTER or self.line.state is LineState.NEEDS_PERSON
         if self.left and self.line.refusals and is_lasting and not works:
             yield self.line.detail
@@ -379,11 +402,14 @@ def _view(connection: Connection, desk: Desk, group: _Group) -> _View:
     working = [order_from(row) for row in rows]
     position = queries.held(connection, line.account, *line.key)
     left = _left(connection, close, line, position)
+    conversion = conversion_records.of_line(connection, line.account, line.key)
+    leaves = conversion is not None and conversion.source_key == line.key
+    converting = abs(conversion.quantity) if conversion is not None and leaves else ZERO
     if close.is_partial:
-        step = next_partial_step(position, left, working, group.own)
+        step = next_partial_step(position, left, working, group.own, converting=converting)
     else:
         later = {row.id for row in rows if close.orders_up_to is not None and row.seq > close.orders_up_to}
-        step = next_step(position, left, working, group.own, spare=later)
+        step = next_step(position, left, working, group.own, spare=later, converting=converting)
     instrument = queries.instrument(connection, desk.venue, line.symbol)
     return _View(
         group=group,
@@ -391,6 +417,7 @@ def _view(connection: Connection, desk: Desk, group: _Group) -> _View:
         position=position,
         left=left,
         working=working,
+        conversion=conversion,
         step=step,
         instrument=instrument,
         phase=_phase(desk, instrument, at),

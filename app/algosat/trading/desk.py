@@ -39,7 +39,12 @@ from algosat.trading import live_calendar
 from algosat.trading.engine_presence import RequireEngine, accept_without_engine
 from algosat.trading.order_observer import OrderObserver
 
-_ON_NO_NOTE: Final = (EngineCode.EXPIRY_SETTLED, EngineCode.BOOK_ADJUSTED, EngineCode.EXCESS_EXTERNAL)
+_ON_NO_NOTE: Final = (
+    EngineCode.EXPIRY_SETTLED,
+    EngineCode.BOOK_ADJUSTED,
+    EngineCode.EXCESS_EXTERNAL,
+    EngineCode.POSITION_CONVERTED,
+)
 
 _log = structlog.get_logger(__name__)
 

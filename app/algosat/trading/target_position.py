@@ -11,7 +11,7 @@ from algosat.domain.target_position import steps_to
 from algosat.errors import Conflict
 from algosat.store import queries
 from algosat.store.audit import Cause
-from algosat.trading import place, slicing
+from algosat.trading import conversion_records, place, slicing
 from algosat.trading.desk import Desk
 from algosat.trading.idempotency import IdempotencyKey
 from algosat.trading.place import Placed
@@ -42,6 +42,9 @@ def reach_if_possible(desk: Desk, terms: OrderTerms, cause: Cause, *, key: Idemp
 
 def _place_steps(connection: Connection, desk: Desk, terms: OrderTerms, cause: Cause) -> list[Order]:
     line = (terms.strategy or "", terms.symbol, terms.product)
+    conversion = conversion_records.of_line(connection, desk.account, (line[0], line[1], line[2].value))
+    if conversion is not None:
+        raise Conflict(f"conversion {conversion.id} of the position is under way: wait for its outcome")
     working = [
         order
         for order in queries.working(connection, desk.account)

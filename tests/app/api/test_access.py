@@ -28,6 +28,7 @@ def a_request(route: Route) -> str:
         "uuid": "00000000-0000-4000-8000-000000000000",
         "order": "a" * 18,
         "close": "c" * 18,
+        "conversion": "v" * 18,
         "symbol": "X",
         "name": "x",
         "number": "1",

@@ -43,6 +43,8 @@ BY_ID = {
     "PATCH /orders/{order_id}", "DELETE /orders/{order_id}", "GET /orders/gtt/{order_id}",
     "PATCH /orders/gtt/{order_id}", "DELETE /orders/gtt/{order_id}",
     "GET /closes/{close_id}", "DELETE /closes/{close_id}",
+    "GET /conversions/{conversion_id}", "DELETE /conversions/{conversion_id}",
+    "POST /conversions/{conversion_id}/settle",
 }  # fmt: skip
 
 
@@ -240,7 +242,10 @@ def test_working_orders_of_one_account_do_not_use_the_other_ones_money(trader: C
 
 
 def test_every_route_of_orders_book_and_market_takes_an_account() -> None:
-    wanted = ("/orders", "/positions", "/closes", "/trades", "/funds", "/pnl", "/instruments", "/quotes")
+    wanted = (
+        *("/orders", "/positions", "/closes", "/conversions", "/trades", "/funds", "/pnl"),
+        *("/instruments", "/quotes"),
+    )
     without = {
         route.endpoint
         for route in ROUTES

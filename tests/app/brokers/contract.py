@@ -317,6 +317,50 @@ class Contract:
         bench.restore()
         assert found(bench, order).status is Status.CANCELLED
 
+    # --- converting ----------------------------------------------------------------------------------------
+
+    def test_conversion_is_refused_where_the_broker_has_none(self, bench: Bench) -> None:
+        can = bench.broker.capabilities
+        if can.has_conversion:
+            assert can.has_positions  # they tell the outcome of a conversion whose answer was lost
+            return
+        refuses(lambda: bench.broker.convert(bench.symbol, Decimal(1), Product.INTRADAY, Product.DELIVERY))
+
+    def test_conversion_changes_the_product_of_the_quantity(self, bench: Bench) -> None:
+        for source, target in convertible(bench):
+            bench.broker.convert(bench.symbol, Decimal(4), source, target)
+            assert held(bench) == {source: 6, target: 4}
+            bench.broker.convert(bench.symbol, Decimal(4), target, source)
+            assert held(bench) == {source: 10}
+
+    def test_conversion_of_more_than_is_held_is_rejected(self, bench: Bench) -> None:
+        for source, target in convertible(bench):
+            for quantity in (Decimal(11), Decimal(-1)):
+                with pytest.raises(BrokerRejected):
+                    bench.broker.convert(bench.symbol, quantity, source, target)
+            with pytest.raises(BrokerRejected):
+                bench.broker.convert(bench.symbol, Decimal(1), target, source)
+            assert held(bench) == {source: 10}
+
+    def test_lost_answer_to_a_conversion_is_uncertain_and_it_is_made_once(self, bench: Bench) -> None:
+        for source, target in convertible(bench):
+            bench.lose_answers()
+            with pytest.raises(BrokerUncertain):
+                bench.broker.convert(bench.symbol, Decimal(4), source, target)
+            bench.restore()
+            assert held(bench) == {source: 6, target: 4}
+
+    def test_lost_request_for_a_conversion_is_uncertain(self, bench: Bench) -> None:
+        for source, target in convertible(bench):
+            bench.lose_requests()
+            with pytest.raises(BrokerUncertain):
+                bench.broker.convert(bench.symbol, Decimal(4), source, target)
+            bench.cut_off()
+            with pytest.raises(BrokerNotReached):
+                bench.broker.convert(bench.symbol, Decimal(4), source, target)
+            bench.restore()
+            assert held(bench) == {source: 10}
+
     # --- the book ------------------------------------------------------------------------------------------
 
     def test_book_shows_orders_placed_elsewhere(self, bench: Bench) -> None:
@@ -443,6 +487,21 @@ class Contract:
         for seen in states.values():
             assert seen[0] is FeedState.UP
             assert seen[-1] is FeedState.DOWN
+
+
+def convertible(bench: Bench) -> Iterator[tuple[Product, Product]]:
+    """Buy 10, and yield their product with the one to convert them to; nothing if the broker cannot."""
+    if bench.broker.capabilities.has_conversion:
+        source = placed(bench, bench.crossing()).terms.product
+        yield source, Product.DELIVERY if source is Product.INTRADAY else Product.INTRADAY
+
+
+def held(bench: Bench) -> dict[Product, Decimal]:
+    """Return the positions in the bench's symbol, as the broker states them."""
+    positions = bench.broker.positions()
+    return {
+        each.product: each.quantity for each in positions if each.symbol == bench.symbol and each.quantity
+    }
 
 
 def placed(bench: Bench, order: Order) -> OrderReport:

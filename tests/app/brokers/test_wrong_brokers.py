@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 
 from algosat.brokers.base import BookHint, BookReading, Broker, BrokerSession, FeedState, SessionState
 from algosat.domain.instruments import Quote
-from algosat.domain.orders import LIVE, Order, OrderChange, OrderType
+from algosat.domain.orders import LIVE, Order, OrderChange, OrderType, Product
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import BrokerError, BrokerOrderGone, BrokerRejected, BrokerUncertain
 from tests.app.brokers.contract import Contract
@@ -97,6 +98,30 @@ class CallsAnUnreadableBookEmpty(Wrong):
             return None
 
 
+class ConvertsAgainAfterATimeout(Wrong):
+    def convert(self, *what: Any) -> None:
+        try:
+            self.inner.convert(*what)
+        except BrokerUncertain as error:
+            with suppress(BrokerUncertain):
+                self.inner.convert(*what)
+            raise BrokerUncertain(error.detail) from error
+
+
+class RejectsAConversionAfterATimeout(Wrong):
+    def convert(self, *what: Any) -> None:
+        try:
+            self.inner.convert(*what)
+        except BrokerUncertain as error:
+            raise BrokerRejected(error.detail) from error
+
+
+class ConvertsWhatIsThere(Wrong):
+    def convert(self, symbol: str, quantity: Decimal, source: Product, target: Product) -> None:
+        held = {(each.symbol, each.product): each.quantity for each in self.inner.positions()}
+        self.inner.convert(symbol, min(quantity, held.get((symbol, source), quantity)), source, target)
+
+
 class HidesOrdersPlacedElsewhere(Wrong):
     def read_book(self, hint: BookHint) -> BookReading:
         reading = self.inner.read_book(hint)
@@ -175,6 +200,9 @@ WRONG: Final[Mapping[Callable[[Broker], Any], str]] = {
     CallsALateCancelDone: "test_request_that_comes_too_late_says_so",
     ForgetsTradesOnCancel: "test_cancel_after_a_part_was_filled_keeps_the_trades",
     CallsAnUnreadableBookEmpty: "test_unreadable_book_is_an_error_and_no_absence",
+    ConvertsAgainAfterATimeout: "test_lost_answer_to_a_conversion_is_uncertain_and_it_is_made_once",
+    RejectsAConversionAfterATimeout: "test_lost_request_for_a_conversion_is_uncertain",
+    ConvertsWhatIsThere: "test_conversion_of_more_than_is_held_is_rejected",
     HidesOrdersPlacedElsewhere: "test_book_shows_orders_placed_elsewhere",
     ForgetsEndedOrders: "test_book_keeps_orders_that_have_ended",
     ClaimsToShowEveryDay: "test_book_claims_only_what_it_covers",

@@ -20,6 +20,7 @@ from algosat.cli.base import Chosen
 from algosat.config.settings import Settings
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.machine import Machine
+from algosat.domain.orders import Product
 from algosat.engine.main import this_machine
 from algosat.errors import AlgosatError, ConfigurationError, LockedOut, NotFound, WrongCredentials
 from algosat.store import ledger, machines
@@ -62,6 +63,7 @@ def test_every_command_has_help() -> None:
         ["risk"],
         ["alert"],
         ["close"],
+        ["conversion"],
         ["credentials"],
         ["engine"],
         ["host"],
@@ -279,6 +281,26 @@ def test_closes_are_listed_and_withdrawn_on_the_server(run: Run, directory: Path
     assert run("close", "list").output == ""
     assert len(run("close", "list", "--all").output.splitlines()) == 2
     assert "is finished" in refused(run("close", "withdraw", closing.id))
+
+
+def test_conversions_are_requested_listed_and_settled_on_the_server(run: Run, directory: Path) -> None:
+    with Chosen(directory).desk() as desk:
+        replace_instruments(desk, instruments())
+        desk.writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(100_000)))
+        set_prices(desk)
+        hold(desk, "10", product=Product.INTRADAY)
+    assert (
+        "no decimal number" in run("conversion", "request", "ALPHA-EQ", "delivery", "--quantity", "x").output
+    )
+    answer = run("conversion", "request", "ALPHA-EQ", "delivery", "--quantity", "4").output
+    conversion_id = answer.removeprefix("requested (").removesuffix(")\n")
+    (line,) = run("conversion", "list").output.splitlines()
+    assert line.split("\t")[0] == conversion_id
+    assert line.split("\t")[2:] == ["4", "ALPHA-EQ", "-", "intraday to delivery", "created", ""]
+    assert "is created" in refused(run("conversion", "settle", conversion_id, "--converted"))
+    assert run("conversion", "cancel", conversion_id).output == "cancelled\n"
+    assert run("conversion", "list").output == ""
+    assert len(run("conversion", "list", "--all").output.splitlines()) == 1
 
 
 def test_alerts_are_listed_and_acknowledged_on_the_server(run: Run, directory: Path) -> None:

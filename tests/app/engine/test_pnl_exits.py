@@ -16,13 +16,12 @@ from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.orders import EventKind, Order, OrderType, PendingRequest
 from algosat.domain.pnl_exits import PnlExit, PnlOutcome
 from algosat.domain.scope import ACCOUNT, Scope
-from algosat.engine import auto_close
 from algosat.engine.daily_loss import DailyLossWatch
 from algosat.errors import InvalidBody, NotFound
 from algosat.store import audit, queries
 from algosat.store import pnl_exits as rows
 from algosat.store.audit import Cause
-from algosat.trading import halts, limits, pnl_exits
+from algosat.trading import auto_close, halts, limits, pnl_exits
 from algosat.trading.desk import Desk
 from tests.app.desks import (
     CAUSE,

@@ -12,10 +12,10 @@ from algosat.config.settings import Settings
 from algosat.domain.orders import PendingRequest, Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import ACCOUNT, IN_HALTS, Scope
-from algosat.engine.auto_close import flatten_halted
 from algosat.engine.daily_loss import DailyLossWatch
 from algosat.errors import NotFound
 from algosat.trading import close, halts, limits, totals
+from algosat.trading.auto_close import flatten_halted
 from algosat.trading.desk import Desk, Desks, linked
 from algosat.trading.halt_cancels import cancel_halted
 from tests.app.desks import CAUSE, accepted, buy, hold, open_desk, order_now, other_account, sell, set_prices

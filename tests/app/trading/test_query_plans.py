@@ -14,6 +14,7 @@ from algosat.trading import (
     apply_report,
     close_follow,
     close_records,
+    conversion_records,
     daily_pnl,
     halt_cancels,
     halts,
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.sqlite
 _MODULES = (
     audit, account_book, close_follow, close_records, halts, history, ledger, limits, daily_pnl, queries,
     halt_cancels, apply_report, reconciler, idempotency, pending_requests, router, risk_queries, order_alerts,
-    linked_exits, advance_exits, gtt_orders,
+    linked_exits, advance_exits, gtt_orders, conversion_records,
 )  # fmt: skip
 _STATEMENTS = {
     f"{module.__name__}.{name}": statement

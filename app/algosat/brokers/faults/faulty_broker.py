@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from itertools import count
+from typing import TypeVar
 
 from algosat.brokers.base import (
     Ack,
@@ -30,7 +32,7 @@ from algosat.brokers.faults.channel import UnreliableChannel
 from algosat.brokers.faults.plan import OF_CANCELS, OF_READS, OF_WRITES, Fault, FaultPlan
 from algosat.domain.bars import Bar
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
-from algosat.domain.orders import Order, OrderChange
+from algosat.domain.orders import Order, OrderChange, Product
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import (
     AlgosatError,
@@ -40,6 +42,8 @@ from algosat.errors import (
     BrokerSessionExpired,
     BrokerUncertain,
 )
+
+T = TypeVar("T")
 
 # Fills a share of an order's remaining quantity, as if another participant had traded.
 Cross = Callable[[Order, float], None]
@@ -112,6 +116,9 @@ class FaultyBroker:
             return self._cancel_after_cross(order, number, self._cross)
         return self._write("cancel", OF_WRITES, lambda: self._inner.cancel(order), number)
 
+    def convert(self, symbol: str, quantity: Decimal, source: Product, target: Product) -> None:
+        self._disturb("convert", OF_WRITES, lambda: self._inner.convert(symbol, quantity, source, target))
+
     def find(self, order: Order) -> OrderReport | None:
         self._fail_read("find")
         return self._inner.find(order)
@@ -162,6 +169,18 @@ class FaultyBroker:
         call: Callable[[], Ack | OrderReport],
         number: int | None = None,
     ) -> Ack | OrderReport:
+        answer, fault = self._disturb(verb, kinds, call, number)
+        if isinstance(answer, Ack):
+            return answer
+        if fault is Fault.ACKNOWLEDGED:
+            return Ack(answer.broker_order_id)
+        self._channel.echo(answer)
+        return answer
+
+    def _disturb(
+        self, verb: str, kinds: tuple[Fault, ...], call: Callable[[], T], number: int | None = None
+    ) -> tuple[T, Fault | None]:
+        """Make a call that changes something. Returns its answer, and the fault drawn for it."""
         plan = self._plan()
         fault = plan.draw(kinds, verb, number or next(self._numbers))
         _raise(fault)
@@ -173,12 +192,7 @@ class FaultyBroker:
             raise BrokerUncertain("injected: timed out")
         if fault is Fault.ANSWERED_LATE:
             time.sleep(plan.delay_seconds)
-        if isinstance(answer, Ack):
-            return answer
-        if fault is Fault.ACKNOWLEDGED:
-            return Ack(answer.broker_order_id)
-        self._channel.echo(answer)
-        return answer
+        return answer, fault
 
     def _cancel_after_cross(self, order: Order, number: int, cross: Cross) -> Ack | OrderReport:
         """Fill half or all of the order, then cancel it. The answer lacks the fill, which is pushed later."""

@@ -109,6 +109,9 @@ class PaperBroker:
         known = self._known(order)
         return self._outcome(self._request(lambda number: Cancel(number, known.id, known.terms.symbol)))
 
+    def convert(self, symbol: str, quantity: Decimal, source: Product, target: Product) -> None:
+        self._venue.convert(symbol, quantity, source, target, self._now())
+
     def find(self, order: Order) -> OrderReport | None:
         found = self._venue.tagged(order.id)  # of any day
         return found.report() if found else None
@@ -123,7 +126,7 @@ class PaperBroker:
     def positions(self) -> Sequence[BrokerPosition]:
         found: dict[tuple[str, Product], Decimal] = {}
         for each in self._venue.traded():
-            if each.is_of_day or each.product is not Product.DELIVERY:
+            if each.is_position:
                 key = (each.symbol, each.product)
                 found[key] = found.get(key, ZERO) + each.quantity
         return [BrokerPosition(symbol, product, quantity) for (symbol, product), quantity in found.items()]
@@ -132,7 +135,7 @@ class PaperBroker:
         """Return the shares held since before the trading day. Those traded today are positions."""
         found: dict[str, Decimal] = {}
         for each in self._venue.traded():
-            if each.product is Product.DELIVERY and not each.is_of_day:
+            if not each.is_position:
                 found[each.symbol] = found.get(each.symbol, ZERO) + each.quantity
         return [BrokerHolding(symbol, quantity) for symbol, quantity in found.items() if quantity]
 

@@ -27,5 +27,5 @@ CAPABILITIES: Final = Capabilities(
     has_holdings=True,
     has_funds=False,
     has_candles=True,
-    has_conversion=False,
+    has_conversion=True,
 )

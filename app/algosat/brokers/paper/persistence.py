@@ -6,7 +6,8 @@ book, they show what the exchange accepted, whatever the engine believes.
 Opening them takes the exchange over. Writes under an earlier opening, by an engine that does not know
 yet that it was replaced, are refused.
 
-Each paper account has an exchange of its own, with its own orders and prices.
+Each paper account has an exchange of its own, with its own orders and prices. Conversions of positions are
+no orders: they have a table of their own, which earlier releases do not read.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
+    insert,
     literal_column,
     select,
     type_coerce,
@@ -35,6 +37,7 @@ from sqlalchemy import (
 )
 
 from algosat.brokers.paper import codec
+from algosat.domain.decimals import ZERO
 from algosat.domain.instruments import FinalSettlement
 from algosat.domain.orders import LIVE, Product, Side, Trade
 from algosat.errors import BrokerNotReached
@@ -110,6 +113,18 @@ _FIRST: Final = "paper"
 _OF_FIRST: Final = _tables("paper", list)
 paper_orders, paper_trades, paper_state = _OF_FIRST.orders, _OF_FIRST.trades, _OF_FIRST.state
 _OF_OTHERS: Final = _tables("account_paper", lambda: [Column("account", String(64), primary_key=True)])
+paper_conversions = Table(
+    "paper_conversions",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("symbol", String(64), nullable=False),
+    Column("source", String(16), nullable=False),  # product
+    Column("target", String(16), nullable=False),
+    Column("quantity", Scaled, nullable=False),  # negative: of a short position
+    Column("day", Date, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
 _EXCHANGE: Final = "exchange"
 _OPENING: Final = "opening"
 
@@ -174,6 +189,21 @@ class TradedQuantity:
     quantity: Decimal  # negative: sold
     is_of_day: bool
 
+    @property
+    def is_position(self) -> bool:
+        """Whether it is part of a position; shares of earlier days are holdings."""
+        return self.is_of_day or self.product is not Product.DELIVERY
+
+
+@dataclass(frozen=True, slots=True)
+class PaperConversion:
+    """A quantity (negative: of a short position) that changes its product."""
+
+    symbol: str
+    quantity: Decimal
+    source: Product
+    target: Product
+
 
 class Persistence:
     """The tables of one account as opened by one venue."""
@@ -181,6 +211,7 @@ class Persistence:
     def __init__(self, store: UnitRunner, account: str) -> None:
         self._store = store
         is_first = account == _FIRST
+        self._account = account
         self._key = {} if is_first else {"account": account}
         self._tables = _OF_FIRST if is_first else _OF_OTHERS
         self._confirm = _CONFIRM_FIRST if is_first else _CONFIRM_OTHER
@@ -234,8 +265,7 @@ class Persistence:
         state = [{**self._key, "name": name, "at": at, "data": each} for name, each in data.items()]
 
         def work(connection: Connection) -> None:
-            if self._confirm.run(connection, {**self._key, "opening": self._opening, "at": at}) != 1:
-                raise BrokerNotReached("another engine has taken over the paper exchange")
+            self._require_opening(connection, at)
             # Upserts, because a write whose outcome was lost may be repeated.
             replace_rows(self._tables.orders).run_each(connection, rows)
             replace_rows(self._tables.trades).run_each(connection, trades)
@@ -266,24 +296,68 @@ class Persistence:
         return self._store.run(work, durable=False) if bases else []
 
     def traded(self, day: date) -> list[TradedQuantity]:
-        """Return what was bought and sold in all, summed by the database: there may be many orders."""
-        orders = self._tables.orders
+        """Return what was bought, sold and converted in all."""
+        return self._store.run(lambda connection: self._traded(connection, day), durable=False)
 
-        def work(connection: Connection) -> list[TradedQuantity]:
-            product, side = (_of_terms(name, connection.dialect.name) for name in ("product", "side"))
-            is_of_day = (orders.c.day == day).label("is_of_day")
-            keys = (orders.c.symbol, product, side, is_of_day)
-            total = type_coerce(func.sum(orders.c.filled_quantity), Scaled).label("quantity")
-            has_trades = orders.c.filled_quantity != 0
-            statement = select(*keys, total).where(*self._own(orders), has_trades).group_by(*keys)
-            return [
-                TradedQuantity(
-                    row.symbol, Product(row.product), Side(row.side).sign * row.quantity, row.is_of_day
-                )
-                for row in connection.execute(statement)
+    def convert(self, wanted: PaperConversion, day: date, at: datetime) -> Decimal | None:
+        """Store a conversion. Returns None, or the quantity held if that is too little to convert.
+
+        Raises BrokerNotReached if another engine has opened the exchange since.
+        """
+
+        def work(connection: Connection) -> Decimal | None:
+            self._require_opening(connection, at)
+            source = (wanted.symbol, wanted.source)
+            found = [
+                each.quantity
+                for each in self._traded(connection, day)
+                if each.is_position and (each.symbol, each.product) == source
             ]
+            held = sum(found, ZERO)
+            if held * wanted.quantity <= 0 or abs(wanted.quantity) > abs(held):
+                return held
+            table = paper_conversions
+            newest = select(func.max(table.c.number)).where(table.c.account == self._account)
+            row = {
+                "account": self._account,
+                "number": (connection.execute(newest).scalar() or 0) + 1,
+                "symbol": wanted.symbol,
+                "source": wanted.source.value,
+                "target": wanted.target.value,
+                "quantity": wanted.quantity,
+                "day": day,
+                "at": at,
+            }
+            connection.execute(insert(table), row)
+            return None
 
-        return self._store.run(work, durable=False)
+        return self._store.run(work)
+
+    def _traded(self, connection: Connection, day: date) -> list[TradedQuantity]:
+        """Return what was traded and converted, summed by the database: there may be many orders."""
+        orders = self._tables.orders
+        product, side = (_of_terms(name, connection.dialect.name) for name in ("product", "side"))
+        is_of_day = (orders.c.day == day).label("is_of_day")
+        keys = (orders.c.symbol, product, side, is_of_day)
+        total = type_coerce(func.sum(orders.c.filled_quantity), Scaled).label("quantity")
+        has_trades = orders.c.filled_quantity != 0
+        statement = select(*keys, total).where(*self._own(orders), has_trades).group_by(*keys)
+        traded = [
+            TradedQuantity(
+                row.symbol, Product(row.product), Side(row.side).sign * row.quantity, row.is_of_day
+            )
+            for row in connection.execute(statement)
+        ]
+        converted = select(paper_conversions).where(paper_conversions.c.account == self._account)
+        for row in connection.execute(converted):
+            for name, quantity in ((row.source, -row.quantity), (row.target, row.quantity)):
+                traded.append(TradedQuantity(row.symbol, Product(name), quantity, row.day == day))
+        return traded
+
+    def _require_opening(self, connection: Connection, at: datetime) -> None:
+        """Raise BrokerNotReached if another engine has opened the exchange since."""
+        if self._confirm.run(connection, {**self._key, "opening": self._opening, "at": at}) != 1:
+            raise BrokerNotReached("another engine has taken over the paper exchange")
 
     def _own(self, table: Table) -> list[ColumnElement[bool]]:
         return [table.c[name] == value for name, value in self._key.items()]

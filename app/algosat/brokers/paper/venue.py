@@ -14,12 +14,21 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Final
 
-from algosat.brokers.paper.persistence import Persistence, Snapshot, TradedQuantity, UnitRunner
+from algosat.brokers.paper.persistence import (
+    PaperConversion,
+    Persistence,
+    Snapshot,
+    TradedQuantity,
+    UnitRunner,
+)
+from algosat.domain import margin
 from algosat.domain.instruments import FinalSettlement, Instrument, Quote
-from algosat.domain.orders import Validity
+from algosat.domain.orders import Product, Validity
+from algosat.errors import BrokerRejected
 from algosat.exchange import expiry, market
 from algosat.exchange.exchange_events import (
     Answered,
@@ -139,6 +148,25 @@ class Venue:
         fees = self._persistence.taken_as_fees(self._day, bases)
         traded = [*self._persistence.traded(self._day), *fees]
         return [each for each in traded if each.symbol not in self._settlements]
+
+    def convert(self, symbol: str, quantity: Decimal, source: Product, target: Product, at: datetime) -> None:
+        """Convert a quantity of the day's position to another product, and store that.
+
+        Raises BrokerRejected if it is not held, or cannot be held under that product.
+        """
+        listing = self.rules.universe.get(symbol)
+        if listing is None:
+            raise BrokerRejected(f"{symbol} is not listed", code="unknown_symbol")
+        kind = listing.instrument.kind
+        if source is target or not margin.may_trade(kind, target):
+            detail = f"a position of kind {kind} cannot be converted from {source} to {target}"
+            raise BrokerRejected(detail, code="product_not_allowed")
+        if quantity < 0 and target is Product.DELIVERY:
+            raise BrokerRejected("a short position cannot be held as delivery", code="short_delivery")
+        wanted = PaperConversion(symbol, quantity, source, target)
+        held = self._persistence.convert(wanted, self._day, at)
+        if held is not None:
+            raise BrokerRejected(f"{held:f} {symbol} are held as {source} today", code="more_than_held")
 
     def settlements(self) -> Sequence[FinalSettlement]:
         """Return the final settlements of expired contracts that are stored."""

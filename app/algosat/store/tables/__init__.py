@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from algosat.store.tables.base import metadata
 from algosat.store.tables.books import UNSETTLED_DIFFERENCE, book_comparisons, book_differences
-from algosat.store.tables.closes import IS_DUST, IS_UNFINISHED, close_lines, closes
+from algosat.store.tables.closes import IS_DUST, IS_UNFINISHED, close_lines, closes, conversions
 from algosat.store.tables.control import (
     account_arming,
     alerts,
@@ -64,6 +64,7 @@ __all__ = [
     "closes",
     "closing_prices",
     "contract_notes",
+    "conversions",
     "days",
     "engine_requests",
     "error_counts",

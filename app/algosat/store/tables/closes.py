@@ -1,4 +1,4 @@
-"""Tables of closes: who requested each close, and the progress of each line."""
+"""Tables of closes with the progress of each line, and of conversions of positions."""
 
 from __future__ import annotations
 
@@ -60,3 +60,38 @@ close_lines = Table(
 _LINE = ("account", "strategy", "symbol", "product", "denies_entries")
 Index("ix_close_lines_unfinished", *(close_lines.c[name] for name in _LINE), sqlite_where=text(IS_UNFINISHED))
 Index("ix_close_lines_dust", *(close_lines.c[name] for name in _LINE[:-1]), sqlite_where=text(IS_DUST))
+
+# Conversions of a position's product. At most one of an instrument is under way.
+conversions = Table(
+    "conversions",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    Column("id", String(18), nullable=False, unique=True),
+    Column("account", String(64), nullable=False),
+    Column("strategy", String(64), nullable=False),  # '' for orders placed by hand
+    Column("symbol", String(64), nullable=False),
+    Column("source", String(16), nullable=False),  # product
+    Column("target", String(16), nullable=False),
+    Column("quantity", Scaled, nullable=False),  # negative: of a short position
+    Column("state", String(16), nullable=False),
+    Column("code", String(64)),
+    Column("detail", Text, nullable=False),
+    Column("source_excess", Scaled),  # when it was sent: the broker's quantity less ours; NULL: not sent
+    Column("target_excess", Scaled),
+    Column("source_order_id", String(18)),  # of the entries in the ledger; NULL: not converted
+    Column("target_order_id", String(18)),
+    Column("actor", String(128), nullable=False),
+    Column("correlation_id", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("sent_at", UtcTime),
+    Column("finished_at", UtcTime, index=True),
+)
+Index(
+    "ix_conversions_under_way",
+    conversions.c.account,
+    conversions.c.symbol,
+    unique=True,
+    sqlite_where=text(IS_UNFINISHED),
+    postgresql_where=text(IS_UNFINISHED),
+)

@@ -1,4 +1,4 @@
-"""Comparison of closes with their lines, and of the lines with the exits that they name."""
+"""Comparison of closes with their lines and exits, and of conversions with their entries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from algosat.domain.closing import FINISHED
-from algosat.store.tables import close_lines, closes, orders
+from algosat.domain.conversion import SENT, ConversionState
+from algosat.domain.reason_codes import EngineCode
+from algosat.store.tables import close_lines, closes, conversions, orders
 
 
 def compare_closes(connection: Connection) -> Iterator[str]:
@@ -25,6 +27,25 @@ def compare_closes(connection: Connection) -> Iterator[str]:
             yield f"close {close.id}: finished at {close.finished_at}, with {len(under_way)} lines under way"
     for close_id in lines:
         yield f"close {close_id} has lines but no row"
+
+
+def compare_conversions(connection: Connection) -> Iterator[str]:
+    """Compare the conversions: each that was made has an entry under each product, no other has one."""
+    entries = {
+        row.id: (row.symbol, row.product, row.side, row.filled_quantity)
+        for row in connection.execute(select(orders).where(orders.c.code == EngineCode.POSITION_CONVERTED))
+    }
+    for row in connection.execute(select(conversions)):
+        is_under_way = row.state == ConversionState.CREATED or row.state in SENT
+        if (row.finished_at is None) is not is_under_way:
+            yield f"conversion {row.id}: {row.state}, but finished at {row.finished_at}"
+        sides = ("sell", "buy") if row.quantity > 0 else ("buy", "sell")
+        expected: list[tuple[Any, ...] | None] = [None, None]
+        if row.state == ConversionState.CONVERTED:
+            products = (row.source, row.target)
+            expected = [(row.symbol, *each, abs(row.quantity)) for each in zip(products, sides, strict=True)]
+        if [entries.pop(each, None) for each in (row.source_order_id, row.target_order_id)] != expected:
+            yield f"conversion {row.id}: {row.state}, but its entries differ"
 
 
 def _compare_line(line: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from algosat.store.fallbacks import OF_ORDERS
 from algosat.store.rows import event_from, order_from, terms_from
 from algosat.store.tables import orders, trades
 from algosat.store.verify.adjustments import compare_adjustments
-from algosat.store.verify.closes import compare_closes
+from algosat.store.verify.closes import compare_closes, compare_conversions
 from algosat.store.verify.kept_orders import compare_kept_orders
 from algosat.store.verify.totals import compare_book, compare_counts
 
@@ -41,6 +41,7 @@ def verify(connection: Connection) -> VerifyResult:
     findings += compare_book(connection)
     findings += compare_counts(connection, replayed.values())
     findings += compare_closes(connection)
+    findings += compare_conversions(connection)
     findings += compare_kept_orders(connection)
     findings += compare_adjustments(connection)
     return VerifyResult(events, len(replayed), _count(connection), findings)

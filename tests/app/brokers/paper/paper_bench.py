@@ -16,7 +16,13 @@ from algosat.brokers.base import Broker
 from algosat.brokers.faults.faulty_broker import FaultyBroker
 from algosat.brokers.faults.plan import AdjustablePlan, Fault, FaultPlan
 from algosat.brokers.paper.broker import PaperBroker
-from algosat.brokers.paper.persistence import Persistence, paper_orders, paper_state, paper_trades
+from algosat.brokers.paper.persistence import (
+    Persistence,
+    paper_conversions,
+    paper_orders,
+    paper_state,
+    paper_trades,
+)
 from algosat.domain.orders import Order, OrderType, Validity, create
 from algosat.domain.orders.report import OrderReport
 from tests.app.brokers.contract import Bench
@@ -35,7 +41,7 @@ class MemoryStore:
         self._engine = create_engine(
             "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
         )
-        for table in (paper_orders, paper_trades, paper_state):
+        for table in (paper_orders, paper_trades, paper_state, paper_conversions):
             table.create(self._engine)
 
     def run(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:  # noqa: ARG002
