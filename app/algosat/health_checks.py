@@ -61,7 +61,7 @@ def all_checks(
     heartbeat = _Heartbeat(database, clock, lambda: live.current.algosat.engine)
     textfiles = Textfiles(live.files.algosat.data_directory / DIRECTORY)
     return [
-        Check("database", True, lambda: _database(database, writer, clock), at_once),
+        Check("database", True, lambda: _database(database, writer), at_once),
         Check("security", True, lambda: _security(database), now_and_then),
         Check("config", False, lambda: _config(directory, live), now_and_then),
         Check("vps", False, lambda: _vps(live, history(), clock), at_once),
@@ -79,18 +79,14 @@ def all_checks(
     ]
 
 
-def _database(database: Database, writer: Writer, clock: Clock) -> Finding:
+def _database(database: Database, writer: Writer) -> Finding:
     found = schema_version.find_versions(database)
     if found is None:
         return Finding(False, "empty: it has no schema")
     if not found.is_usable:
         return Finding(False, f"schema version {found.head}")
     try:
-        writer.run(
-            lambda connection: heartbeats.write(connection, heartbeats.WRITE_PROBE, clock(), {}),
-            timeout=_WRITE_SECONDS,
-            durable=False,
-        )
+        writer.run(heartbeats.probe, timeout=_WRITE_SECONDS, durable=False)
     except StoreBusy as error:
         return Finding(False, f"takes no writes: {error.detail}")
     return Finding(True, f"schema version {found.head}")

@@ -19,9 +19,9 @@ from algosat.engine.assembly import assemble
 from algosat.engine.engine import Engine
 from algosat.engine.guarded_broker import BrokerSource
 from algosat.engine.heartbeat import WaitingHeartbeat, unchecked
-from algosat.errors import ConfigurationError
+from algosat.errors import ConfigurationError, StoreBusy
 from algosat.monitoring import correlation, logs
-from algosat.store import machines, overrides, schema_version
+from algosat.store import heartbeats, machines, overrides, schema_version
 from algosat.store.audit import Cause
 from algosat.store.database import STATEMENT_SECONDS, Database
 from algosat.store.emergency_journal import EmergencyJournal
@@ -35,6 +35,7 @@ from algosat.trading import store_owner
 from algosat.trading.desk import Desks
 from algosat.trading.emergency_merge import merge_first
 
+_WRITE_SECONDS: Final = 1.0  # until the store must have taken a write
 _STANDBY_SECONDS: Final = 0.5  # between attempts to take the leader lock
 _LONGEST_NAME: Final = 64  # characters of a host name
 
@@ -98,6 +99,8 @@ def _run_engine(
         all_desks = desks.build_all(settings, database, writer, notifier)
         merge_first(all_desks)
         with closing(all_desks.first.errors):
+            if not _await_writes(writer, stopping):
+                return
             if machine is None or _await_ownership(all_desks, machine, leader_lock, stopping):
                 _lead(settings, all_desks, machine, live, leader_lock, stopping)
 
@@ -110,6 +113,23 @@ def _prepare_for_a_full_disk(algosat: AlgosatFile, database: Database) -> None:
             database.reserve.keep(algosat.database.reserve_megabytes)
     except OSError as error:
         _log.warning("disk_reserve_failed", reason=error.strerror)
+
+
+def _await_writes(writer: Writer, stopping: threading.Event) -> bool:
+    """Wait until the store takes a write. Return False if stopped before.
+
+    Without one the engine could not begin, and ending would only restart it.
+    """
+    while not stopping.is_set():
+        try:
+            writer.run(heartbeats.probe, timeout=_WRITE_SECONDS, durable=False)
+        except StoreBusy as error:
+            _log.critical("store_takes_no_writes", reason=error.detail)
+            notify("WATCHDOG=1", "STATUS=waiting: the store takes no writes")
+            stopping.wait(_STANDBY_SECONDS)
+        else:
+            return True
+    return False
 
 
 def this_machine(settings: Settings) -> Machine | None:

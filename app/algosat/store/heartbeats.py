@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from algosat.clock import now
 from algosat.store.prepared import Prepared
 from algosat.store.tables import heartbeats
 
@@ -53,6 +54,11 @@ def write(connection: Connection, process: str, at: datetime, data: Mapping[str,
     """Replace the row of a process."""
     connection.execute(delete(heartbeats).where(heartbeats.c.process == process))
     connection.execute(insert(heartbeats), {"process": process, "at": at, "data": data})
+
+
+def probe(connection: Connection) -> None:
+    """Write the row of the write probe."""
+    write(connection, WRITE_PROBE, now(), {})
 
 
 def read(connection: Connection, process: str) -> Heartbeat | None:

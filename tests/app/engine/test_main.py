@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from functools import partial
@@ -19,6 +21,7 @@ from algosat.config.loader import ALGOSAT_FILE, load
 from algosat.config.settings import Settings
 from algosat.domain.machine import APPLICATION, Machine
 from algosat.domain.orders import Status
+from algosat.engine import main
 from algosat.errors import WrongCredentials
 from algosat.store import heartbeats, machines, queries
 from algosat.store.database import Database
@@ -26,6 +29,7 @@ from algosat.store.heartbeats import OTHER_MACHINE
 from algosat.store.leader_lock import leader_lock_of
 from algosat.store.verify.verify import verify
 from algosat.store.wakeup.unix_socket import SocketNotifier
+from algosat.store.write_lock import exclusive
 from algosat.store.writer import Writer
 from algosat.systemd import machine_id
 from algosat.trading import close
@@ -185,3 +189,24 @@ def test_store_of_another_machine_is_not_traded_until_it_is_adopted(directory: P
         assert buy(desk, limit=None).status is Status.DENIED  # still halted
     with desk.database.read() as connection:
         assert verify(connection).clean
+
+
+@pytest.mark.sqlite
+def test_engine_waits_for_a_store_that_takes_no_writes(
+    database: Database, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "_WRITE_SECONDS", 0.05)
+    monkeypatch.setattr(main, "_STANDBY_SECONDS", 0.01)
+    refused, stopping = threading.Semaphore(0), threading.Event()
+    monkeypatch.setattr(main, "notify", lambda *_: refused.release())
+    with ThreadPoolExecutor(2) as pool:
+        with exclusive(database):
+            waiting = pool.submit(main._await_writes, writer, stopping)  # noqa: SLF001
+            assert all(refused.acquire(timeout=PATIENCE) for _ in range(2))
+            assert not waiting.done()
+        assert waiting.result(PATIENCE)
+        with exclusive(database):
+            stopped = pool.submit(main._await_writes, writer, stopping)  # noqa: SLF001
+            assert refused.acquire(timeout=PATIENCE)
+            stopping.set()
+            assert not stopped.result(PATIENCE)
