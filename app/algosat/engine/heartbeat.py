@@ -19,7 +19,7 @@ from algosat.domain.instruments import Instrument
 from algosat.domain.orders import Status
 from algosat.engine.assembly import Components
 from algosat.engine.router import Fence
-from algosat.errors import CalendarUnknown
+from algosat.errors import CalendarUnknown, StoreFull, StoreReadOnly
 from algosat.monitoring import correlation
 from algosat.store import heartbeats, queries
 from algosat.store.audit import Cause
@@ -192,7 +192,7 @@ class EngineHeartbeat:
         self._started = first.desk.clock()
         self._version = version("algosat")  # read once: the files may be replaced while the engine runs
         self._next_write = first.desk.clock()
-        self._last_write = first.desk.clock()  # when the store last accepted a write
+        self._answered_at = first.desk.clock()
 
     def step(self) -> None:
         """Write the heartbeat if it is due."""
@@ -202,8 +202,11 @@ class EngineHeartbeat:
             self.write()
 
     def silence(self) -> timedelta:
-        """Return the time since the store last accepted a write."""
-        return self._desk.clock() - self._last_write
+        """Return the time since the store last took a write, or refused it for want of space or permission.
+
+        A restart would help against neither, and would end the emergency cancels.
+        """
+        return self._desk.clock() - self._answered_at
 
     def write(self, *, leading: bool = True) -> None:
         """Write the heartbeat, which health checks and operators read.
@@ -228,8 +231,12 @@ class EngineHeartbeat:
             for account in self._accounts:
                 account.write_calls(connection)
 
-        self._desk.writer.run(unit, durable=False)
-        self._last_write = self._desk.clock()
+        try:
+            self._desk.writer.run(unit, durable=False)
+        except (StoreFull, StoreReadOnly):
+            self._answered_at = self._desk.clock()
+            raise
+        self._answered_at = self._desk.clock()
         self._clock_alerted = clock_set if is_set else 0.0
 
     def _data(self, connection: Connection, *, leading: bool) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Record:
 
 class EmergencyJournal:
     def __init__(self, data_directory: Path, runtime_directory: Path) -> None:
-        self._paths = (data_directory / _NAME, runtime_directory / _NAME)
+        self._paths = (str(data_directory / _NAME), str(runtime_directory / _NAME))
 
     def allocate(self) -> None:
         """Allocate the file, so that records find room on a full disk. Raises OSError."""
@@ -72,9 +72,9 @@ class EmergencyJournal:
             try:
                 _append(path, _line_of(record))
             except OSError as error:
-                _log.warning("emergency_journal_refused", file=str(path), reason=error.strerror)
+                _log.warning("emergency_journal_refused", file=path, reason=error.strerror)
             else:
-                _log.critical("emergency_record", record=record.id, kind=kind, subject=data, file=str(path))
+                _log.critical("emergency_record", record=record.id, kind=kind, subject=data, file=path)
                 return record
         raise StoreBusy("Neither the store nor the emergency journal can be written")
 
@@ -105,19 +105,23 @@ def is_merged(connection: Connection, record: Record) -> bool:
     return connection.execute(statement.limit(1)).first() is not None
 
 
-def _records(path: Path) -> list[Record]:
+def _records(path: str) -> list[Record]:
+    # Each transaction asks: `Path.open` would take four times as long.
     try:
-        with path.open("rb") as file:
-            if file.read(1) in (b"", _END):  # each unit of work asks
-                return []
-            file.seek(0)
-            content = file.read()
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
-    return [record for record, _ in _parsed(content)]
+    try:
+        if os.pread(handle, 1, 0) in (b"", _END):
+            return []
+        return [record for record, _ in _parsed(os.pread(handle, _SIZE, 0))]
+    except OSError:
+        return []
+    finally:
+        os.close(handle)
 
 
-def _append(path: Path, line: bytes) -> None:
+def _append(path: str, line: bytes) -> None:
     with _locked(path) as handle:
         content = os.pread(handle, _SIZE, 0)
         end = max((at for _, at in _parsed(content)), default=0)
@@ -126,7 +130,7 @@ def _append(path: Path, line: bytes) -> None:
         _write(handle, line + _END, end)
 
 
-def _remove(path: Path, merged: set[str]) -> None:
+def _remove(path: str, merged: set[str]) -> None:
     with _locked(path) as handle:
         content = os.pread(handle, _SIZE, 0)
         kept = b"".join(_line_of(record) for record, _ in _parsed(content) if record.id not in merged)
@@ -140,7 +144,7 @@ def _write(handle: int, content: bytes, offset: int) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[int]:
+def _locked(path: str) -> Iterator[int]:
     handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -20,8 +20,10 @@ from algosat.engine.heartbeat import (
     alert_of_absence,
     alert_of_missing_accounts,
 )
+from algosat.errors import StoreBusy, StoreFull, StoreReadOnly
 from algosat.store import heartbeats, machines
 from algosat.store.leader_lock import NotLeading
+from algosat.store.writer import Writer
 from algosat.trading import alerts, store_owner
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, hold, open_alerts, other_account, set_prices
@@ -184,3 +186,22 @@ def test_clock_that_was_set_is_alerted_once_and_shown_for_ten_minutes(rig: Engin
     for _ in range(60):
         last = write(passes=11)
     assert last is None
+
+
+@pytest.mark.parametrize(
+    ("refusal", "seconds"),
+    [(StoreFull(), 0), (StoreReadOnly(), 0), (StoreBusy(), 20)],
+    ids=lambda it: str(it),
+)
+def test_engine_is_not_restarted_for_a_disk_that_is_full_or_read_only(
+    rig: EngineRig, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, refusal: StoreBusy, seconds: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise refusal
+
+    heartbeat = heartbeat_of(rig.components)
+    clock.forward(seconds=20)
+    monkeypatch.setattr(Writer, "run", refuse)
+    with pytest.raises(StoreBusy):
+        heartbeat.write()
+    assert heartbeat.silence() == timedelta(seconds=seconds)
