@@ -43,6 +43,7 @@ class BookEntry:
     code: EngineCode
     reason: str
     reduce_only: bool = False
+    fees: Decimal | None = None  # None: those that follow from the trade
 
 
 def book(
@@ -61,7 +62,7 @@ def book(
     )
     now = desk.clock()
     order = ledger.add(connection, create(place.new_id(), terms, now, external=True), cause)
-    trade = Trade(f"{trade_prefix}-{order.id}", terms.quantity, entry.price, entry.at)
+    trade = Trade(f"{trade_prefix}-{order.id}", terms.quantity, entry.price, entry.at, entry.fees)
     events = (
         OrderEvent(EventKind.SUBMITTING, now, entry.code, entry.reason),
         OrderEvent(EventKind.FILLED, now, trade=trade),

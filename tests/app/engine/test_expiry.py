@@ -223,6 +223,36 @@ def test_each_position_in_an_expired_contract_is_settled_once(rig: EngineRig) ->
         assert verify(connection).clean
 
 
+@pytest.mark.parametrize(
+    ("held", "paid"),
+    [
+        ((100,), ["23.60"]),
+        ((100, 50), ["15.73", "7.87"]),
+        ((100, 50, -50), ["15.73", "7.87", "0"]),
+        ((50, -100), ["0", "23.60"]),
+        ((100, -100), ["0", "0"]),
+    ],
+)
+def test_settlement_is_charged_for_what_the_account_holds_in_all(
+    rig: EngineRig, held: tuple[int, ...], paid: list[str]
+) -> None:
+    """Brokerage of 20 and its tax, once: at the broker there is one position."""
+    contract_of(rig)
+    for number, quantity in enumerate(held):
+        side = Side.BUY if quantity > 0 else Side.SELL
+        more: dict[str, Any] = {"symbol": FUTURE, "product": Product.CARRY, "strategy": f"s{number}"}
+        hold(rig.desk, str(abs(quantity)), side=side, **more)
+    settled_at(rig, "3000")
+    rig.exchange.clock.at = at(10, 11)
+    rig.reconcile()
+    rig.do_duties(rig.exchange.clock())
+    with rig.desk.database.read() as connection:
+        rows = queries.trades_page(connection, limit=10, symbol=FUTURE).rows
+        assert verify(connection).findings == []
+    settled = {row.strategy: row.fees for row in rows if row.trade_id.startswith("settlement-")}
+    assert [settled[f"s{number}"] for number in range(len(held))] == [Decimal(fees) for fees in paid]
+
+
 def test_contract_is_settled_after_the_orders_in_it_have_ended(rig: EngineRig) -> None:
     contract_of(rig)
     hold(rig.desk, "100", symbol=FUTURE, product=Product.CARRY)
