@@ -42,7 +42,7 @@ def _take_turns(sides: dict[str, Path], directory: Path, url: str) -> None:
         if done.returncode != 0:
             logs = "".join(log.read_text()[-2000:] for log in sorted(directory.glob("*.log")))
             raise Trouble(f"{side} failed: {done.stdout}{done.stderr}{logs}", "fix it: a rollback would fail")
-        note(f"{url.split(':')[0]}, {side}: schema {done.stdout.strip()}")
+        note(f"{url.split(':')[0]}, {side}: schema {done.stdout.strip().splitlines()[-1]}")
 
 
 if __name__ == "__main__":

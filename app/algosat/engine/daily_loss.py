@@ -15,10 +15,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from algosat.domain.alert_kinds import AlertKind
+from algosat.domain.calendar import date_at
 from algosat.domain.decimals import ZERO
 from algosat.domain.scope import ACCOUNT, Scope
 from algosat.monitoring import correlation
-from algosat.store import pnl_exits
+from algosat.store import pnl_exits, queries
 from algosat.store.audit import Cause
 from algosat.trading import account_book, alerts, daily_pnl, halts, limits, totals
 from algosat.trading.account_book import AccountBook, UnpricedPosition
@@ -47,7 +48,8 @@ class DailyLossWatch:
             ]
             alerted = alerts.open_subjects(connection, desk, AlertKind.RISK_UNPRICED)
             old_prices = daily_pnl.old_prices(connection, desk, day, book) if day != self._day else {}
-        self._alert_unpriced(desk, book.unpriced_positions, alerted)
+            unpriced = [each for each in book.unpriced_positions if not _has_expired(connection, desk, each)]
+        self._alert_unpriced(desk, unpriced, alerted)
         _alert_old_prices(desk, old_prices)
         self._day = day
         if unopened:
@@ -104,6 +106,13 @@ class DailyLossWatch:
         if gains and scopes:
             desk.writer.run(unit)
         self._at_cost = at_cost
+
+
+def _has_expired(connection: Connection, desk: Desk, position: UnpricedPosition) -> bool:
+    """Return whether the position waits for the settlement of its contract, which has an alert of its own."""
+    instrument = queries.instrument(connection, desk.venue, position.symbol)
+    today = date_at(desk.calendar, desk.clock())
+    return instrument is not None and instrument.expiry is not None and instrument.expiry < today
 
 
 def _alert_old_prices(desk: Desk, prices: Mapping[str, date]) -> None:
