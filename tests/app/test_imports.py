@@ -38,7 +38,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     },
     "backtest": {"strategies", "exchange", "config", "domain", "errors", "validation_errors"},
     "live": {
-        *("strategies", "trading", "resilience", "store", "monitoring"),
+        *("strategies", "trading", "resilience", "store", "monitoring", "config"),
         *("domain", "errors", "clock", "systemd"),
     },
     "engine": {

@@ -50,8 +50,10 @@ def test_processes_run_as_the_service_account(host: Host, variables: Variables, 
 
 def main_processes(host: Host) -> list[int]:
     """Return the process ids of the services, in the order of SERVICES."""
-    shown = host.check_output("systemctl show --property=MainPID --value %s", " ".join(SERVICES))
-    return [int(line) for line in shown.split()]
+    shown = host.check_output(f"systemctl show --property=MainPID --value {' '.join(SERVICES)}")
+    found = [int(line) for line in shown.split()]
+    assert all(found), shown
+    return found
 
 
 def test_reload_takes_over_the_files_and_restarts_nothing(host: Host) -> None:

@@ -164,8 +164,11 @@ def run(context: click.Context, name: str) -> None:
     """Run one strategy in this process. The supervisor uses this command; by hand it is for tests."""
     with refusing(context):
         settings = context.obj.configured(f"strategy-{name}")
+        from algosat.config.live import LiveSettings
         from algosat.live import manage, process
         from algosat.live.watchdog_pipe import WatchdogPipe
+        from algosat.monitoring import logs
+        from algosat.store import overrides
         from algosat.systemd import stop_on_signals
 
         watchdog, stopping = WatchdogPipe.inherited(), stop_on_signals()
@@ -174,7 +177,9 @@ def run(context: click.Context, name: str) -> None:
                 process.await_store(database, watchdog)
             with context.obj.desks() as desks:
                 desk = manage.desk_of(desks, name)
-                process.run(desk, name, settings.algosat.runtime_directory, stopping, watchdog)
+                live = LiveSettings(settings, lambda: overrides.read(desk.database))
+                live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
+                process.run(desk, name, live, stopping, watchdog)
         except Exception as error:
             process.report_failure(watchdog, name, error)
             raise

@@ -16,6 +16,7 @@ import orjson
 import psutil
 import structlog
 
+from algosat.config.live import LiveSettings
 from algosat.errors import AlgosatError, Conflict, InvalidBody
 from algosat.live import checkpoint, definitions
 from algosat.live.checkpoint import Checkpoint
@@ -51,14 +52,12 @@ def await_store(
     schema_version.await_current(database, sleep=pause)
 
 
-def run(
-    desk: Desk, name: str, runtime_directory: Path, stopping: threading.Event, watchdog: WatchdogPipe
-) -> None:
-    """Run a strategy until `stopping` is set.
+def run(desk: Desk, name: str, live: LiveSettings, stopping: threading.Event, watchdog: WatchdogPipe) -> None:
+    """Run a strategy until `stopping` is set. The settings that can change at run time follow the store.
 
     Raises NotFound, Conflict if another process runs it, and every exception of the strategy.
     """
-    with only_one(runtime_directory, name):
+    with only_one(live.files.algosat.runtime_directory, name):
         with desk.database.read() as connection:
             definition = definitions.find(connection, name)
             saved = checkpoint.load(connection, name)
@@ -76,7 +75,7 @@ def run(
         runner.start(desk.clock(), definition.run)
         _handle_interrupted(desk, runner, definition, saved)
         updates = OrderUpdates(name, delivered, desk.clock)
-        _loop(desk, runner, parameters, updates, runtime_directory, stopping, watchdog)
+        _loop(desk, runner, parameters, updates, live, stopping, watchdog)
         runner.stop(desk.clock(), definition.run)
         context.save()
         _log.info("strategy_stopped", strategy=name, run=definition.run)
@@ -87,16 +86,17 @@ def _loop(
     runner: Runner,
     parameters: Parameters,
     orders: OrderUpdates,
-    runtime_directory: Path,
+    live: LiveSettings,
     stopping: threading.Event,
     watchdog: WatchdogPipe,
 ) -> None:
     quotes = QuoteUpdates(desk.venue, parameters.symbols)
     # Notified whenever an order changes.
-    listener = backend.listener(desk.database, runtime_directory, channels.web())
+    listener = backend.listener(desk.database, live.files.algosat.runtime_directory, channels.web())
     try:
         while not stopping.is_set():
             watchdog.ping()
+            _ = live.current  # reading the settings notifies their listeners of changes
             with desk.database.read() as connection:
                 fresh, changed = quotes.read(connection), orders.read(connection)
             for order in changed:

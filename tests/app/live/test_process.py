@@ -6,12 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from algosat.config.live import LiveSettings
+from algosat.config.overrides import Override
 from algosat.config.settings import Settings
 from algosat.domain.orders import Order
 from algosat.errors import Conflict, NotFound
@@ -36,9 +37,20 @@ def stopping() -> threading.Event:
 
 
 @pytest.fixture
+def stored() -> list[Override]:
+    """Return the overrides in the store, which a test adds to."""
+    return []
+
+
+@pytest.fixture
+def live(settings: Settings, stored: list[Override]) -> LiveSettings:
+    return LiveSettings(settings, lambda: list(stored))
+
+
+@pytest.fixture
 def run(
     desk: Desk,
-    settings: Settings,
+    live: LiveSettings,
     scripted: type[Scripted],
     stopping: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
@@ -49,7 +61,7 @@ def run(
     define(desk)
 
     def run() -> None:
-        process.run(desk, "trend", settings.algosat.runtime_directory, stopping, WatchdogPipe(None))
+        process.run(desk, "trend", live, stopping, WatchdogPipe(None))
 
     timer = threading.Timer(PATIENCE, stopping.set)
     timer.start()
@@ -189,9 +201,24 @@ def test_only_one_process_runs_a_strategy(
     assert scripted.calls == []
 
 
-def test_undefined_strategy_cannot_be_run(desk: Desk, tmp_path: Path, stopping: threading.Event) -> None:
+def test_undefined_strategy_cannot_be_run(desk: Desk, live: LiveSettings, stopping: threading.Event) -> None:
     with pytest.raises(NotFound):
-        process.run(desk, "nobody", tmp_path, stopping, WatchdogPipe(None))
+        process.run(desk, "nobody", live, stopping, WatchdogPipe(None))
+
+
+def test_running_strategy_follows_settings_that_change(
+    run: Run, live: LiveSettings, stored: list[Override], stopping: threading.Event
+) -> None:
+    levels = []
+
+    def change(settings: Settings) -> None:
+        levels.append(settings.algosat.logging.level)
+        stopping.set()
+
+    live.on_change(change)
+    stored.append(Override("logging", "level", "DEBUG"))
+    run()
+    assert levels == ["DEBUG"]
 
 
 def test_state_that_is_not_json_ends_the_process(
