@@ -17,10 +17,10 @@ from algosat.host.history import History
 from algosat.host.probe import ProcessReading
 
 WINDOW: Final = 25  # minutes
+_TEETH_WINDOW: Final = 60  # minutes, for what falls now and then
 _CONFIRMATIONS: Final = 3  # minutes in a row with the same finding
 _SHARE: Final = 0.4  # of the slope, which each half of the window must have
 _LEAST_CONFIDENCE: Final = 0.999
-_LOW_POINTS: Final = 4  # of teeth, before their trend counts
 _MIB: Final = 2**20
 
 
@@ -109,15 +109,31 @@ def _growth(values: Sequence[float], quantity: Quantity) -> tuple[float, float] 
     if len(values) < WINDOW:
         return None
     window, before = values[-WINDOW:], values[:-WINDOW]
-    slope, confidence = _slope(window), _confidence(window)
-    rise = slope * (WINDOW - 1)
-    if slope < quantity.least_slope or rise < quantity.least_rise or confidence < _LEAST_CONFIDENCE:
-        return None
     smooth = [median(window[at : at + 3]) for at in range(WINDOW - 2)]
-    if _largest_fall(smooth) > max(rise / 4, quantity.least_rise):
-        return (slope, confidence) if _low_points_rise(smooth, quantity) else None
+    slope = _slope(window)
+    rise = slope * (WINDOW - 1)
+    if _largest_fall(smooth) > max(rise / 8, quantity.least_rise):
+        return _growth_of_low_points(values[-_TEETH_WINDOW:], quantity)
+    if slope < quantity.least_slope or rise < quantity.least_rise:
+        return None
     grows = _grows_throughout(window, slope) and _largest_jump(smooth) <= rise / 2
-    return (slope, confidence) if grows and _is_new_high(window, before, rise) else None
+    confidence = _confidence(window)
+    if not grows or confidence < _LEAST_CONFIDENCE or not _is_new_high(window, before, rise):
+        return None
+    return slope, confidence
+
+
+def _growth_of_low_points(values: Sequence[float], quantity: Quantity) -> tuple[float, float] | None:
+    """Return the growth from each low point of the teeth to the next; None if one is no higher."""
+    lows = _low_points(values)
+    if len(lows) < 2 or any(later <= earlier for (_, earlier), (_, later) in pairwise(lows)):
+        return None
+    (first_at, first), (last_at, last) = lows[0], lows[-1]
+    slope = (last - first) / (last_at - first_at)
+    confidence = 1 - 1 / math.factorial(len(lows))  # of all sequences of these values, one only grows
+    if slope < quantity.least_slope or last - first < quantity.least_rise or confidence < _LEAST_CONFIDENCE:
+        return None
+    return slope, confidence
 
 
 def _grows_throughout(window: Sequence[float], slope: float) -> bool:
@@ -132,26 +148,17 @@ def _is_new_high(window: Sequence[float], before: Sequence[float], rise: float) 
     return not before or min(window[-3:]) - max(before) >= rise / 2
 
 
-def _low_points_rise(window: Sequence[float], quantity: Quantity) -> bool:
-    """Return whether the values grow from one low point of the teeth to the next."""
-    lows = _low_points(window)
-    if len(lows) < _LOW_POINTS or any(later <= earlier for earlier, later in pairwise(lows)):
-        return False
-    height = max(window) - min(window) - (lows[-1] - lows[0])
-    return lows[-1] - lows[0] >= max(quantity.least_rise, height / 2)
-
-
-def _low_points(window: Sequence[float]) -> list[float]:
-    """Return the value after each large fall."""
-    large = _largest_fall(window) / 2
-    lows, high, low = [], window[0], window[0]
-    falling = False
-    for value in window:
-        if falling and value > low:
+def _low_points(values: Sequence[float]) -> list[tuple[int, float]]:
+    """Return minute and value of the low point after each large fall."""
+    large = _largest_fall(values) / 2
+    lows: list[tuple[int, float]] = []
+    high, low, is_falling = values[0], (0, values[0]), False
+    for at, value in enumerate(values):
+        if is_falling and value > low[1]:
             lows.append(low)
-            falling, high = False, value
+            is_falling, high = False, value
         elif high - value >= large:
-            falling, low = True, value
+            is_falling, low = True, (at, value)
         else:
             high = max(high, value)
     return lows

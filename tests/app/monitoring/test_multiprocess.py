@@ -156,6 +156,22 @@ def test_counts_never_go_backwards_while_files_are_folded(directory: Path) -> No
     assert seen[-1] == 60
 
 
+def test_reading_during_which_files_were_folded_is_repeated(directory: Path) -> None:
+    counted(directory, 3)
+    readings: list[float] = []
+
+    def read() -> float:
+        listed = sorted(directory.glob("*.db"))
+        if not readings:
+            counted(directory, 4, 1)
+            multiprocess.fold()
+        readings.append(len(listed))
+        return total(directory) if listed[0].exists() and readings[1:] else 0.0
+
+    assert multiprocess.read_consistently(read) == 7
+    assert len(readings) == 2
+
+
 def test_nobody_waits_for_a_process_that_hangs_while_it_folds(directory: Path) -> None:
     counted(directory, 3)
     with (directory / "lock").open("a") as lock:
