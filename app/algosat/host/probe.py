@@ -22,6 +22,7 @@ _NAMES: Final = {
     ("strategy", "run"): "strategy",
 }
 _WORKER: Final = "api-worker"
+_CONFIGURATION: Final = "--config-dir"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +141,22 @@ def _read(process: psutil.Process, name: str) -> ProcessReading:
 
 
 def _name(process: psutil.Process) -> str | None:
-    """Return the name of one of Algosat's long-running processes; None for any other process."""
+    """Return the name of one of this server's long-running processes; None for any other process."""
     name = name_of(process.cmdline())
+    if name is None or _configuration(process) != _configuration(psutil.Process()):
+        return None
     if name != "api":
         return name
     parent = process.parent()
     return _WORKER if parent is not None and name_of(parent.cmdline()) == "api" else name
+
+
+def _configuration(process: psutil.Process) -> str:
+    """Return the configuration directory of a process: a machine may have several servers, and trial ones."""
+    command = process.cmdline()
+    if _CONFIGURATION in command[:-1]:
+        return command[command.index(_CONFIGURATION) + 1]
+    return process.environ().get("ALGOSAT_CONFIG_DIR", "/etc/algosat")
 
 
 def name_of(command: Sequence[str]) -> str | None:
@@ -166,7 +177,7 @@ def _words(command: Sequence[str]) -> list[str]:
     for part in command[at + 1 :]:
         if skipped:
             skipped = False
-        elif part == "--config-dir":
+        elif part == _CONFIGURATION:
             skipped = True
         elif not part.startswith("-"):
             words.append(part)

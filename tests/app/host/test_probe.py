@@ -51,4 +51,10 @@ def test_process_of_algosat_is_read_and_others_are_not(tmp_path: Path) -> None:
         assert found[child.pid].open_fds >= 3
         assert found[child.pid].resident_bytes > 1 << 20
         child.communicate()
+    command.extend(["--config-dir", "/etc/of-another-server"])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert other.pid not in {each.pid for each in probe.read().processes}
+        other.communicate()
     wait_for(lambda: child.pid not in {each.pid for each in probe.read().processes})
