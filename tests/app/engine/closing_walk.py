@@ -1,8 +1,9 @@
 """A random walk into a state from which "close everything" must end flat.
 
 The walk opens positions of several strategies and products, with stops, targets and fills in part, halts
-trading, lets the feed fall silent or the calendar end, and takes broker or engine away. Then everything is
-closed, and market and broker come back; the feed, the calendar's end and the halts stay as they are.
+trading, lets strategies reach their P&L exits, converts positions, lets the feed fall silent or the calendar
+end, and takes broker or engine away. Then everything is closed, and market and broker come back; the feed,
+the calendar's end and the halts stay as they are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final
 
 from algosat.config.settings import Settings
 from algosat.domain import market_phases
+from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.calendar import EXCHANGE_TIME, ExchangeCalendar
 from algosat.domain.linked_exits import ExitPrices
 from algosat.domain.linked_requests import ExitRequest
@@ -27,14 +29,34 @@ from algosat.domain.orders import ModifyRequest, OrderTerms, OrderType, Product,
 from algosat.domain.orders.report import OrderReport
 from algosat.domain.scope import ACCOUNT, Scope
 from algosat.engine.quotes import QuoteBoard
-from algosat.errors import Conflict, Denied, IllegalTransition, InvalidBody, NotFound
+from algosat.errors import (
+    Conflict,
+    ConversionRefused,
+    Denied,
+    IllegalTransition,
+    InvalidBody,
+    NotFound,
+)
 from algosat.store import ledger, queries
 from algosat.store import linked_exits as stored_exits
+from algosat.store import pnl_exits as stored_pnl_exits
 from algosat.store.database import Database
 from algosat.store.wakeup.unix_socket import SocketNotifier
 from algosat.store.writer import Writer
-from algosat.trading import cancel, close, halts, linked_exits, modify, place
+from algosat.trading import (
+    alerts,
+    cancel,
+    close,
+    conversion_records,
+    conversions,
+    halts,
+    linked_exits,
+    modify,
+    place,
+    pnl_exits,
+)
 from algosat.trading import desk as desks
+from algosat.trading.conversions import ConversionRequest
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, FUTURE, SECOND, SHARE, instruments, quote_of, replace_instruments
 from tests.app.engine.market import Line, Market
@@ -56,6 +78,8 @@ class State(StrEnum):
     TARGET = "target working"
     LINKED = "linked orders"
     PARTIAL_FILL = "filled in part"
+    CONVERSION = "conversion under way"
+    PNL_EXIT = "P&L exit reached"
     HALT = "halt"
     CLOSED = "closed session"
     STALE = "stale feed"
@@ -72,6 +96,8 @@ _CHANCES: Final = {
     State.STOP: 0.6,
     State.TARGET: 0.5,
     State.PARTIAL_FILL: 0.5,
+    State.CONVERSION: 0.45,
+    State.PNL_EXIT: 0.3,
     State.HALT: 0.3,
     State.CLOSED: 0.25,
     State.STALE: 0.3,
@@ -93,10 +119,13 @@ class ClosingWalk:
         self.rules = settings.algosat.engine
         self.market = Market(clock, self.chance, LOTS)
         keeps_number = self.chance.random() < 0.5  # of a changed order
-        self.market.capabilities = replace(self.market.capabilities, replace_keeps_number=keeps_number)
+        self.market.capabilities = replace(
+            self.market.capabilities, replace_keeps_number=keeps_number, has_positions=True
+        )
         self.rig = build_rig(desk, self.market, self.rules)
         self.is_running, self.has_feed = True, True
         self.sides: dict[Line, Side] = {}
+        self.conversions: dict[str, int] = {}  # how many the market had made before each, by id
         self.states: set[State] = set()
         self.wanted = {state for state, share in _CHANCES.items() if self.chance.random() < share} | forced
         if State.CALENDAR_ENDED in self.wanted:
@@ -191,6 +220,7 @@ class ClosingWalk:
             lambda: self._tick(self.chance.choice([0.5, 2, 6])): 6,
             self._cancel: 1,
             self._reprice: 2,
+            lambda: self._convert(self.chance.choice(list(self.sides))): 1,
             lambda: self._exit(self.chance.choice(list(self.sides)), is_stop=self.chance.random() < 0.5): 2,
         }
         for _ in range(self.chance.randint(3, 10)):
@@ -221,6 +251,8 @@ class ClosingWalk:
             State.LINKED: self._link,
             State.STOP: lambda: self._protect(is_stop=True),
             State.TARGET: lambda: self._protect(is_stop=False),
+            State.CONVERSION: self._leave_conversions,
+            State.PNL_EXIT: self._reach_pnl_exits,
             State.HALT: self._halt,
             State.STALE: self._silence_feed,
             State.CALENDAR_ENDED: self._end_calendar,
@@ -296,6 +328,34 @@ class ClosingWalk:
                 self.desk, CAUSE, "the walk halts", scope=scope, cancel_orders=self.chance.random() < 0.5
             )
 
+    def _reach_pnl_exits(self) -> None:
+        """Give each strategy a P&L exit that its result of the day has reached: charges alone do that."""
+        for strategy in _STRATEGIES:
+            if strategy is not None:
+                pnl_exits.set_for_strategy(self.desk, strategy, Decimal(1), Decimal(1), CAUSE)
+        self._tick(1, share=0)
+
+    def _leave_conversions(self) -> None:
+        """Begin conversions whose outcome the broker does not tell."""
+        self.market.loses_conversions = True
+        for line in [line for line, held in self.market.held.items() if held]:
+            self._convert(line)
+        self._round()
+
+    def _convert(self, line: Line) -> None:
+        """Ask for the conversion of a part of a position, or all of it."""
+        strategy, symbol, product = line
+        lots, target = int(abs(self.market.held[line]) / LOTS[symbol]), _converted(symbol, Product(product))
+        side = self.sides.setdefault((strategy, symbol, target.value), self.sides[line])
+        if not lots or side is not self.sides[line]:
+            return
+        quantity = Decimal(LOTS[symbol] * self.chance.choice([1, lots]))
+        wanted = ConversionRequest(symbol, target, strategy, Product(product), quantity)
+        with suppress(ConversionRefused, InvalidBody):
+            record = conversions.request_conversion(self.desk, wanted, CAUSE).record
+            self.market.converting[symbol] = strategy
+            self.conversions[record.id] = len(self.market.converted)
+
     def _close_session(self) -> None:
         local = self.clock().astimezone(EXCHANGE_TIME)
         self._move_to(local.replace(hour=17, minute=0) + timedelta(days=self.chance.choice([0, 1])))
@@ -321,6 +381,9 @@ class ClosingWalk:
             working = queries.working(connection, self.desk.account)
             in_force = halts.all_in_force(connection)
             linked = stored_exits.active(connection, self.desk.account)
+            reached = stored_pnl_exits.all_of(connection, self.desk.account)
+            converting = conversion_records.under_way(connection, self.desk.account)
+        halted = {each.strategy for each in reached if each.halted_at is not None}
         exits = [order for order in working if order.terms.reduce_only]
         found = {
             State.SEVERAL_STRATEGIES: len({strategy for strategy, _, _ in held}) > 1,
@@ -329,6 +392,8 @@ class ClosingWalk:
             State.LINKED: bool(linked),
             State.TARGET: any(order.terms.type is OrderType.LIMIT for order in exits),
             State.PARTIAL_FILL: any(order.filled_quantity for order in working),
+            State.CONVERSION: bool(converting),
+            State.PNL_EXIT: any(strategy in halted for strategy, _, _ in held),
             State.HALT: bool(in_force),
             State.CLOSED: not self.market.is_open(),
             State.STALE: not self.has_feed,
@@ -351,7 +416,7 @@ class ClosingWalk:
     def _settle(self) -> None:
         """Let market and broker come back, and wait until nothing is held and nothing works."""
         self.market.is_away, self.market.share_lost = False, 0.0
-        self.market.shows = lambda report: report
+        self.market.shows, self.market.loses_conversions = (lambda report: report), False
         if not self.is_running:
             self.clock.forward(minutes=self.chance.choice([1, 20]))
             self._start_engine()
@@ -360,6 +425,7 @@ class ClosingWalk:
             self._return_prices()
             self._tick(self.chance.choice([2, 5, 10]), share=1)
             self._give_up_orders_not_found()
+            self._settle_conversions()
             if self._is_flat():
                 return
         raise AssertionError(self._what_is_left())
@@ -387,6 +453,16 @@ class ClosingWalk:
         for order in working:
             if order.status is Status.NOT_FOUND:
                 cancel.cancel_order(self.desk, order.id, CAUSE)
+
+    def _settle_conversions(self) -> None:
+        """Settle, as a person does by the broker's terminal, the conversions that have an alert."""
+        with self.desk.database.read() as connection:
+            unknown = alerts.open_subjects(connection, self.desk, AlertKind.CONVERSION_UNKNOWN)
+            found = [conversion_records.get(connection, each) for each in sorted(unknown)]
+        for record in found:
+            made = self.market.converted[self.conversions[record.id] :]
+            is_made = any(symbol == record.symbol for symbol, *_ in made)
+            conversions.settle_conversion(self.desk, record.id, CAUSE, converted=is_made)
 
     def _is_flat(self) -> bool:
         with self.desk.database.read() as connection:
@@ -427,6 +503,7 @@ class ClosingWalk:
         self.clock.forward(milliseconds=1)
         components.reconciler.step()
         components.reconciler.read_book()
+        components.conversions.step()
         step_duties(components)
         self.rig.route()
 
@@ -440,6 +517,12 @@ class ClosingWalk:
 
     def _check(self) -> None:
         assert not self.market.failures, self.market.failures
+
+
+def _converted(symbol: str, product: Product) -> Product:
+    """Return the product to which a position is converted."""
+    other = Product.CARRY if symbol == FUTURE else Product.DELIVERY
+    return other if product is Product.INTRADAY else Product.INTRADAY
 
 
 def _without_trades(report: OrderReport) -> OrderReport:

@@ -10,10 +10,10 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Final
 
-from algosat.brokers.base import BookHint, BookReading, BrokerSession, SessionState
+from algosat.brokers.base import BookHint, BookReading, BrokerPosition, BrokerSession, SessionState
 from algosat.domain.calendar import EXCHANGE_TIME
 from algosat.domain.decimals import ZERO
-from algosat.domain.orders import LIVE, Order, OrderChange, OrderTerms, Status, Trade
+from algosat.domain.orders import LIVE, Order, OrderChange, OrderTerms, Product, Status, Trade
 from algosat.domain.orders.report import OrderReport
 from algosat.errors import BrokerNotReached, BrokerRejected, BrokerUncertain
 from tests.app.fake_exchange import FakeExchange
@@ -38,6 +38,8 @@ class Market(FakeExchange):
         self.held: dict[Line, Decimal] = defaultdict(Decimal)
         self.ours: dict[str, OrderTerms] = {}  # by tag: a broker does not know the strategy
         self.days: dict[str, date] = {}  # on which each order is valid, by tag
+        self.converting: dict[str, str] = {}  # the strategy whose position is converted, by symbol
+        self.loses_conversions = False  # requests for conversions, or their answers
         self.is_away = False
         self.share_lost = 0.0  # of requests and answers, while the broker is slow
         self.failures: list[str] = []
@@ -76,6 +78,39 @@ class Market(FakeExchange):
         report = super().cancel(order)
         self._lose_answer()
         return report
+
+    def convert(self, symbol: str, quantity: Decimal, source: Product, target: Product) -> None:
+        self._lose_request()
+        self._require_open()
+        if self.loses_conversions and self.chance.random() < 0.5:
+            raise BrokerUncertain("the request was lost")
+        strategy = self.converting[symbol]
+        before = self.held[strategy, symbol, source.value]
+        if before * quantity <= 0 or abs(quantity) > abs(before):
+            raise BrokerRejected("not held", code="more_than_held")
+        exits = sum(
+            self._left(report)
+            for report in self.live()
+            if self.line_of(report.tag) == (strategy, symbol, source.value)
+            and report.terms.side.sign * quantity < 0
+        )
+        if exits + abs(quantity) > abs(before):
+            self.failures.append(
+                f"{quantity} {symbol} are converted of {before}, and exits could take {exits}"
+            )
+        super().convert(symbol, quantity, source, target)
+        self.held[strategy, symbol, source.value] -= quantity
+        self.held[strategy, symbol, target.value] += quantity
+        self._lose_answer()
+        if self.loses_conversions:
+            raise BrokerUncertain("the answer was lost")
+
+    def positions(self) -> list[BrokerPosition]:
+        self._lose_request()
+        found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        for (_, symbol, product), quantity in self.held.items():
+            found[symbol, product] += quantity
+        return [BrokerPosition(symbol, Product(product), each) for (symbol, product), each in found.items()]
 
     def find(self, order: Order) -> OrderReport | None:
         self._lose_request()

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from algosat.config.settings import Settings
 from algosat.domain import risk
-from algosat.domain.closing import ClosingStep, LineState, next_step
+from algosat.domain.closing import CloseReason, ClosingStep, LineState, next_step
 from algosat.domain.orders import Order, OrderTerms, OrderType
 from algosat.domain.risk import Denial, DenialCode, RiskSnapshot, price_checks
 from algosat.engine.pending_requests import CancelModifySender
@@ -24,7 +24,7 @@ from algosat.engine.reconciler import Reconciler
 from algosat.engine.router import Router
 from algosat.engine.sender import Sender
 from algosat.errors import BrokerError, BrokerUncertain
-from algosat.trading import close_follow, close_records
+from algosat.trading import account_book, close_follow, close_records, conversion_records
 from algosat.trading.close import PositionFilter
 from algosat.trading.close_records import Close
 from tests.app.engine.closing_walk import State, open_walk
@@ -93,6 +93,24 @@ def halts_reject_exits(patch: Patch) -> None:
         return right(router, connection, entry, *arguments, **options)
 
     patch.setattr(Router, "_why_not_sent", faulty)
+
+
+def conversions_reserve_nothing(patch: Patch) -> None:
+    patch.setattr(account_book, "_add_conversion", lambda _tallies, _row: None)
+    patch.setattr(conversion_records, "of_line", lambda _connection, _account, _key: None)
+
+
+def closes_of_pnl_exits_are_not_followed(patch: Patch) -> None:
+    right = close_follow._groups  # noqa: SLF001 - the fault is planted there
+
+    def faulty(*arguments: Any) -> list[Any]:
+        return [group for group in right(*arguments) if not _is_of_strategy_halt(group.closes[0])]
+
+    patch.setattr(close_follow, "_groups", faulty)
+
+
+def _is_of_strategy_halt(close: Close) -> bool:
+    return close.reason is CloseReason.HALT and close.strategy is not None
 
 
 def lines_that_wait_for_the_market_are_forgotten(patch: Patch) -> None:
@@ -177,6 +195,8 @@ FAULTS: Final[Mapping[State, Callable[[Patch], None]]] = {
     State.TARGET: leaving(lambda order: order.terms.type is OrderType.LIMIT and order.terms.reduce_only),
     State.PARTIAL_FILL: leaving(lambda order: bool(order.filled_quantity)),
     State.LINKED: leaving(lambda order: not order.terms.reduce_only),  # the entry of a bracket
+    State.CONVERSION: conversions_reserve_nothing,
+    State.PNL_EXIT: closes_of_pnl_exits_are_not_followed,
     State.HALT: halts_reject_exits,
     State.CLOSED: lines_that_wait_for_the_market_are_forgotten,
     State.STALE: exits_need_a_fresh_quote,
