@@ -83,13 +83,12 @@ def _database(database: Database, writer: Writer) -> Finding:
     found = schema_version.find_versions(database)
     if found is None:
         return Finding(False, "empty: it has no schema")
-    if not found.is_usable:
-        return Finding(False, f"schema version {found.head}")
-    try:
-        writer.run(heartbeats.probe, timeout=_WRITE_SECONDS, durable=False)
-    except StoreBusy as error:
-        return Finding(False, f"takes no writes: {error.detail}")
-    return Finding(True, f"schema version {found.head}")
+    if found.is_usable:
+        try:
+            writer.run(heartbeats.probe, timeout=_WRITE_SECONDS, durable=False)
+        except StoreBusy as error:
+            return Finding(False, f"takes no writes: {error.detail}")
+    return Finding(found.is_usable, f"schema version {found.head}")
 
 
 def _security(database: Database) -> Finding:
