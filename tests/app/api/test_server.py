@@ -83,6 +83,26 @@ def test_killed_worker_is_replaced_without_a_refused_request(server: Running) ->
     wait_for(lambda: len(server.workers - {victim}) == 2)
 
 
+def test_counters_outlive_killed_workers_in_few_files(server: Running, configured: tuple[Path, Any]) -> None:
+    directory = configured[0] / "run" / "metrics"
+    before = requests_counted(server)
+    for _ in range(3):
+        victim = min(server.workers)
+        server.ask("GET", "/health/live")
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda victim=victim: victim not in server.workers and len(server.workers) == 2)  # type: ignore[misc]
+        wait_for(lambda victim=victim: not list(directory.glob(f"*_{victim}.db")))  # type: ignore[misc]
+    assert requests_counted(server) == before + 3
+    assert (directory / "counter_folded.db").exists()
+
+
+def requests_counted(server: Running) -> float:
+    """Return how many requests of /health/live all processes have counted."""
+    text = server.ask_raw("GET", "/metrics")[1].decode()
+    lines = (line for line in text.splitlines() if line.startswith("algosat_requests_total{"))
+    return sum(float(line.rpartition(" ")[2]) for line in lines if 'endpoint="/health/live"' in line)
+
+
 @pytest.mark.parametrize(("error", "code"), [("TypeError('a mistake')", 78), ("OSError(28, 'disk full')", 3)])
 def test_server_whose_workers_cannot_start_ends_with_78_unless_a_restart_may_help(
     tmp_path: Path, error: str, code: int

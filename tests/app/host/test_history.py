@@ -45,6 +45,24 @@ def test_history_is_bounded(tmp_path: Path) -> None:
     assert files.read().minutes[-1].at == 9.0
 
 
+def test_line_that_is_being_written_is_read_once_it_is_whole(tmp_path: Path) -> None:
+    writer, reader = HistoryFiles(tmp_path), HistoryFiles(tmp_path)
+    for at in (0.0, 60.0, 120.0):
+        writer.add_minute(reading(at=at))
+    file = tmp_path / "host-minutes.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:2])[:-5])
+    assert [each.at for each in reader.read().minutes] == [0.0]
+    file.write_bytes(b"".join(lines[:2]))
+    assert [each.at for each in reader.read().minutes] == [0.0, 60.0]
+    writer.add_minute(reading(at=180.0))
+    assert [each.at for each in reader.read().minutes] == [0.0, 60.0, 180.0]
+    replacement = tmp_path / "new"
+    replacement.write_bytes(lines[2])
+    replacement.rename(file)
+    assert [each.at for each in reader.read().minutes] == [120.0]
+
+
 def test_lines_that_are_cut_or_of_another_release_are_left_out(tmp_path: Path) -> None:
     files = HistoryFiles(tmp_path)
     (tmp_path / "host-minutes.jsonl").write_text('{"at": 3, "moon": "full"}\n{"at"')
