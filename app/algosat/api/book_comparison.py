@@ -28,7 +28,7 @@ from algosat.api.pages import Label, Page, PageQuery, Symbol, page
 from algosat.api.request_models import Input
 from algosat.api.responses import Output, json_answer
 from algosat.api.routes import Routes
-from algosat.domain.book_comparison import DifferenceKind
+from algosat.domain.book_comparison import DifferenceKind, kinds_compared
 from algosat.domain.decimals import ZERO
 from algosat.domain.orders import Product
 from algosat.errors import InvalidBody, NotFound
@@ -94,6 +94,8 @@ class ComparisonView(Output):
     did not state its figures. Null before the first comparison."""
     detail: Annotated[str | None, Field(examples=["the broker session has ended"])]
     """Reason of `not_read`; otherwise null."""
+    compared: list[DifferenceKind]
+    """Kinds of figures that the broker states, so that they are compared: not every one states its cash."""
     compared_at: Timestamp | None
     """Time of the last comparison; null if there was none."""
     requested_at: Timestamp | None
@@ -236,10 +238,15 @@ def _comparison(desk: Desk) -> ComparisonView:
         "account": desk.account,
         "outcome": state.outcome,
         "detail": state.detail,
+        "compared": _kinds(desk),
         "compared_at": state.compared_at,
         "requested_at": state.requested_at,
         "requested_by": state.requested_by,
     }
+
+
+def _kinds(desk: Desk) -> list[DifferenceKind]:
+    return [] if desk.capabilities is None else sorted(kinds_compared(desk.capabilities))
 
 
 def _difference(row: Row[Any]) -> DifferenceView:

@@ -36,7 +36,11 @@ def command() -> None:
 @with_directory
 @click.pass_obj
 def list_differences(chosen: Chosen, account: str | None, settled_too: bool) -> None:
-    """Print the last comparison, then each difference: since, kind, symbol, product, order, ours, theirs."""
+    """Print the last comparison, with its time and what is compared, then each difference.
+
+    A difference has the columns since, kind, symbol, product, order, ours and theirs.
+    """
+    from algosat.domain.book_comparison import kinds_compared
     from algosat.store import queries
     from algosat.trading import book_differences
 
@@ -45,7 +49,10 @@ def list_differences(chosen: Chosen, account: str | None, settled_too: bool) -> 
         wanted = None if settled_too else True
         found = queries.differences_page(connection, desk.account, limit=_MOST, is_open=wanted)
     when = f"{state.compared_at:%Y-%m-%dT%H:%M:%SZ}" if state.compared_at else "never"
-    click.echo("\t".join((state.outcome or "not compared", when, state.detail or "-")))
+    kinds = () if desk.capabilities is None else sorted(kinds_compared(desk.capabilities))
+    click.echo(
+        "\t".join((state.outcome or "not compared", when, state.detail or "-", ",".join(kinds) or "-"))
+    )
     for row in found.rows:
         names = (row.kind, row.symbol, row.product or "-", row.order_id or "-")
         settled = f"settled {row.settled_at:%Y-%m-%dT%H:%M:%SZ}" if row.settled_at else "open"

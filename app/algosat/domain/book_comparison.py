@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Final
 
 from algosat.domain.broker_account import BrokerFunds, BrokerHolding, BrokerPosition
+from algosat.domain.capabilities import Capabilities
 from algosat.domain.decimals import ZERO, to_text
 from algosat.domain.orders import Product
 
@@ -33,6 +34,17 @@ class DifferenceKind(StrEnum):
     POSITION = "position"
     HOLDING = "holding"
     CASH = "cash"
+
+
+def kinds_compared(broker: Capabilities) -> frozenset[DifferenceKind]:
+    """Return the kinds of figures that a broker states, and that can be compared; empty if it states none."""
+    is_stated = {
+        DifferenceKind.POSITION: broker.has_positions,
+        DifferenceKind.HOLDING: broker.has_holdings,
+        DifferenceKind.CASH: broker.has_funds,
+    }
+    kinds = {kind for kind, stated in is_stated.items() if stated}
+    return frozenset({*kinds, DifferenceKind.ORDER}) if kinds else frozenset()
 
 
 @dataclass(frozen=True, slots=True, order=True)

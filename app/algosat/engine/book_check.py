@@ -23,6 +23,7 @@ from algosat.domain.book_comparison import (
     DifferenceKind,
     cash_of_broker,
     figures_of_broker,
+    kinds_compared,
 )
 from algosat.domain.calendar import date_at
 from algosat.engine.guarded_broker import GuardedBroker
@@ -107,15 +108,7 @@ class BookCheck:
 
     @property
     def _kinds(self) -> frozenset[DifferenceKind]:
-        """The kinds of figures that can be compared; empty if the broker states nothing."""
-        can = self._broker.capabilities
-        is_stated = {
-            DifferenceKind.POSITION: can.has_positions,
-            DifferenceKind.HOLDING: can.has_holdings,
-            DifferenceKind.CASH: can.has_funds,
-        }
-        kinds = {kind for kind, stated in is_stated.items() if stated}
-        return frozenset({*kinds, DifferenceKind.ORDER}) if kinds else frozenset()
+        return kinds_compared(self._broker.capabilities)
 
     def _evening(self, now: datetime) -> date:
         """Return the last trading day that has ended, with the time for the broker's own bookings."""

@@ -55,6 +55,7 @@ def test_comparison_is_requested_and_its_outcome_is_shown(admin: Client, desk: D
     assert admin.get("/book/comparison").json["outcome"] is None
     asked = admin.post("/book/comparison")
     assert (asked.status_code, asked.json["compared_at"]) == (202, None)
+    assert asked.json["compared"] == ["holding", "order", "position"]  # the paper broker states no funds
     assert asked.json["requested_at"] is not None
     at = datetime(2026, 11, 20, 6, tzinfo=UTC)
     desk.writer.run(

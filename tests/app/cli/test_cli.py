@@ -510,7 +510,7 @@ def test_book_is_adjusted_and_its_differences_are_listed(run: Run, directory: Pa
     assert "other than 0" in refused(run("book", "adjust", "--reason", "nothing"))
     assert run("book", "adjust", "--cash", "x", "--reason", "charges").exit_code == 2
     assert run("book", "compare").output == "requested\n"
-    assert run("book", "differences", "--all").output == "not compared\tnever\t-\n"
+    assert run("book", "differences", "--all").output == "not compared\tnever\t-\tholding,order,position\n"
 
 
 @pytest.mark.sqlite
