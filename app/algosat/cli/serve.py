@@ -18,7 +18,9 @@ def command(context: click.Context) -> None:
         from algosat.api.server import Server
         from algosat.app import create_app, preload
         from algosat.config.live import LiveSettings
+        from algosat.monitoring import logs
 
         preloaded = preload(settings)
         live = LiveSettings(settings, tuple, read=chosen.settings)  # each worker reads the overrides itself
+        live.on_change(lambda changed: logs.set_level(changed.algosat.logging.level))
     Server(live, lambda: create_app(live.files, chosen.directory, preloaded=preloaded)).run()
