@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.overrides import Override, applied
-from algosat.config.reload import Difference, difference, taken_over
+from algosat.config.reload import SettingsDifference, difference, taken_over
 from algosat.config.settings import Settings
 from algosat.errors import AlgosatError, ConfigurationError
 
@@ -27,7 +27,7 @@ _REFRESH_INTERVAL: Final = 1.0  # seconds
 Fetch = Callable[[], Sequence[Override]]
 Read = Callable[[], Settings]
 Listener = Callable[[Settings], None]
-ReloadListener = Callable[[Difference], None]
+ReloadListener = Callable[[SettingsDifference], None]
 
 
 class LiveSettings:

@@ -9,7 +9,7 @@ from algosat.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class SettingsDifference:
     """The settings that differ between a running process and the files, as `section.key`."""
 
     live: tuple[str, ...]  # a reload takes them over
@@ -24,10 +24,10 @@ class Difference:
         return f"reloaded: {', '.join(self.live) or 'nothing to take over'}{restart}"
 
 
-def difference(running: Settings, on_disk: Settings) -> Difference:
+def difference(running: Settings, on_disk: Settings) -> SettingsDifference:
     """Return the settings with other values in the files than in the process."""
     changed = [key for key in KEYS.values() if key.value_in(running) != key.value_in(on_disk)]
-    return Difference(
+    return SettingsDifference(
         live=tuple(_name(key) for key in changed if key.is_live),
         needs_restart=tuple(_name(key) for key in changed if not key.is_live),
     )

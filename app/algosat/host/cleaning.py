@@ -41,7 +41,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CleanedPlace:
     """Where files may go, and from when on."""
 
     name: str
@@ -70,17 +70,17 @@ class Place:
                 yield Candidate(path, found.st_size, found.st_mtime)
 
 
-def places(settings: AlgosatFile) -> list[Place]:
+def places(settings: AlgosatFile) -> list[CleanedPlace]:
     """Return the places of this server."""
-    found = [Place("cache", settings.data_directory / "cache", "**/*", 30 * _DAY, _GIB)]
+    found = [CleanedPlace("cache", settings.data_directory / "cache", "**/*", 30 * _DAY, _GIB)]
     file = settings.logging.file
     if file is not None:
         # logrotate keeps a number of files; those of an earlier name or schedule stay behind.
-        found.append(Place("logs", file.parent, f"{file.name}[.-]*", 90 * _DAY, _GIB))
+        found.append(CleanedPlace("logs", file.parent, f"{file.name}[.-]*", 90 * _DAY, _GIB))
     return found
 
 
-def plan(places: Sequence[Place], now: float) -> Mapping[str, list[Candidate]]:
+def plan(places: Sequence[CleanedPlace], now: float) -> Mapping[str, list[Candidate]]:
     """Return the files to remove, by place."""
     found = {place.name: place.chosen(place.candidates(), now) for place in places}
     return {name: files for name, files in found.items() if files}

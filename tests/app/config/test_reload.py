@@ -9,7 +9,7 @@ import pytest
 from algosat.config.live import LiveSettings
 from algosat.config.loader import load
 from algosat.config.overrides import KEYS, Override
-from algosat.config.reload import Difference, difference
+from algosat.config.reload import SettingsDifference, difference
 from algosat.config.settings import Settings
 from tests.app.builders import algosat_data, security_data, write_configuration
 
@@ -23,7 +23,7 @@ class Process:
         self.directory = directory
         self.overrides: list[Override] = []
         self.seconds = 0.0
-        self.found: list[Difference] = []
+        self.found: list[SettingsDifference] = []
         self.levels: list[str] = []
         write_configuration(directory, algosat_data(directory))
         read = partial(load, directory)
@@ -55,7 +55,7 @@ def test_reload_takes_over_live_settings_and_names_those_that_need_a_restart(pro
     now = process.now().algosat
     assert (now.logging.level, now.api.port, now.engine.reconcile_seconds) == ("ERROR", 8080, 5)
     assert process.live.files.algosat.logging.level == "ERROR"
-    assert process.found == [Difference(("logging.level",), ("api.port", "engine.reconcile_seconds"))]
+    assert process.found == [SettingsDifference(("logging.level",), ("api.port", "engine.reconcile_seconds"))]
     assert process.levels[-1] == "ERROR"
     assert str(process.found[0]) == (
         "reloaded: logging.level; restart to use api.port, engine.reconcile_seconds"
@@ -67,14 +67,14 @@ def test_setting_that_needs_a_restart_is_named_by_every_reload_until_then(proces
     for _ in range(2):
         process.live.reload()
         process.now()
-    assert process.found == [Difference((), ("api.port",))] * 2
+    assert process.found == [SettingsDifference((), ("api.port",))] * 2
     assert str(process.found[0]) == "reloaded: nothing to take over; restart to use api.port"
 
 
 def test_reload_of_unchanged_files_needs_nothing(process: Process) -> None:
     process.live.reload()
     process.now()
-    assert process.found == [Difference((), ())]
+    assert process.found == [SettingsDifference((), ())]
     assert not process.found[0]
     assert str(process.found[0]) == "reloaded: nothing to take over"
 

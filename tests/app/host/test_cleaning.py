@@ -10,7 +10,7 @@ import pytest
 from algosat.config.settings import AlgosatFile
 from algosat.errors import NotFound
 from algosat.host import cleaning
-from algosat.host.cleaning import Bin, Candidate, Place, places, plan
+from algosat.host.cleaning import Bin, Candidate, CleanedPlace, places, plan
 from tests.app.builders import algosat_data
 
 NOW = 1_795_000_000.0
@@ -18,8 +18,8 @@ DAY = 86_400.0
 GIB = 2**30
 
 
-def place(directory: Path, *, days: float = 30, most: int = GIB) -> Place:
-    return Place("cache", directory, "**/*", days * DAY, most)
+def place(directory: Path, *, days: float = 30, most: int = GIB) -> CleanedPlace:
+    return CleanedPlace("cache", directory, "**/*", days * DAY, most)
 
 
 def file(path: Path, *, days_old: float = 0, content: str = "x") -> Path:
@@ -29,7 +29,7 @@ def file(path: Path, *, days_old: float = 0, content: str = "x") -> Path:
     return path
 
 
-def chosen(where: Place) -> list[Path]:
+def chosen(where: CleanedPlace) -> list[Path]:
     return [each.path for each in plan([where], NOW).get("cache", [])]
 
 
@@ -55,7 +55,7 @@ def test_links_and_what_is_behind_them_stay(tmp_path: Path) -> None:
     (cache / "file").symlink_to(elsewhere / "book")
     (cache / "directory").symlink_to(elsewhere)
     assert chosen(place(cache)) == []
-    assert chosen(Place("cache", cache, "directory/*", DAY, GIB)) == []
+    assert chosen(CleanedPlace("cache", cache, "directory/*", DAY, GIB)) == []
 
 
 def test_only_caches_and_rotated_logs_are_places(tmp_path: Path) -> None:
