@@ -14,6 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any, Final, Protocol
 
 from algosat.brokers.base import BookHint, Broker, CallKind
+from algosat.brokers.masking import described, without_secrets
 from algosat.clock import Clock
 from algosat.domain.capabilities import Capabilities
 from algosat.errors import AlgosatError, BrokerUnsupported
@@ -22,7 +23,6 @@ Call = Callable[[Broker], Any]
 
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
-_LONG: Final = re.compile(r"[A-Za-z0-9_=+/-]{16,}")  # tokens, keys, parts of URLs
 _DIGIT: Final = re.compile(r"[0-9]")
 _LOWER: Final = re.compile(r"[a-z]")
 _UPPER: Final = re.compile(r"[A-Z]")
@@ -110,16 +110,11 @@ def _made(name: str, call: Callable[[], Any], late: bool) -> ProbedCall:
     except BrokerUnsupported as error:
         outcome, detail = ProbeOutcome.UNSUPPORTED, error.detail
     except AlgosatError as error:
-        outcome, detail = ProbeOutcome.FAILED, f"{error.code}: {_without_secrets(error.detail)}"
+        outcome, detail = ProbeOutcome.FAILED, f"{error.code}: {without_secrets(error.detail)}"
     except Exception as error:  # noqa: BLE001 - an adapter under probe may fail in any way
-        outcome, detail = ProbeOutcome.FAILED, f"{type(error).__name__}: {_without_secrets(str(error))}"
+        outcome, detail = ProbeOutcome.FAILED, described(error)
     milliseconds = round((time.monotonic() - began) * 1000)
     is_list = isinstance(answer, Sequence)
     items = len(answer) if is_list else None
     sample = masked(answer[0] if answer else None) if is_list else masked(answer)
     return ProbedCall(name, outcome, milliseconds, detail, items, sample)
-
-
-def _without_secrets(text: str) -> str:
-    """Return a message without numbers, and without anything long enough to be a token."""
-    return _DIGIT.sub("#", _LONG.sub("...", text))

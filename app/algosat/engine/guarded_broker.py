@@ -33,6 +33,7 @@ from algosat.brokers.base import (
     ReportListener,
     SessionState,
 )
+from algosat.brokers.masking import described, frames
 from algosat.clock import Clock
 from algosat.domain.broker_account import BrokerFunds, BrokerHolding, BrokerPosition
 from algosat.domain.capabilities import Capabilities
@@ -109,25 +110,31 @@ class GuardedBroker:
         }
         self._readings = {each: TimedCalls(f"broker-{each}", threads=_READING_THREADS) for each in Operation}
         self._states = dict.fromkeys(Operation, CircuitState.CLOSED)  # that the log shows
-        self._inside: dict[int, str] = {}  # the threads that are in a call
+        self._inside: set[int] = set()  # the threads that wait for the broker
 
     def build(self) -> None:
-        """Build the adapter, if that has not succeeded before. Raises whatever its constructor raises."""
+        """Build the adapter, if that has not succeeded before. Raises BrokerNotReached."""
         if self._adapter is not None:
             return
         try:
             adapter = self._source.build()
-        except Exception as error:
-            self._why_not_built = f"the broker's adapter cannot be built: {type(error).__name__}"
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong in the adapter, the lane tries again
+            detail = self._described(error, "build")
+            self._why_not_built = f"the broker's adapter cannot be built: {detail}"
+            raise BrokerNotReached(self._why_not_built) from None
         self._budget.declare(adapter.quotas)
         self._adapter = adapter
 
     def start(self, on_report: ReportListener, on_quotes: QuoteListener, on_feed: FeedListener) -> None:
-        """Build the adapter if necessary, and connect to the broker."""
-        with self._marked("start"):
+        """Build the adapter if necessary, and connect to the broker. Raises BrokerError."""
+        with self._marked():
             self.build()
-            self._broker.start(on_report, on_quotes, on_feed)
+            try:
+                self._broker.start(on_report, on_quotes, on_feed)
+            except BrokerError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong in the adapter, the lane tries again
+                raise BrokerNotReached(self._described(error, "start")) from None
 
     def stop(self) -> None:
         if self._adapter is not None:
@@ -154,22 +161,25 @@ class GuardedBroker:
         """Return the broker's session: exits are tried while circuits are open."""
         if self._adapter is None:
             return BrokerSession(SessionState.CLOSED, self._why_not_built)
-        with self._marked("session"):
-            return self._adapter.session()
+        try:
+            with self._marked():
+                return self._adapter.session()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong in the adapter
+            return BrokerSession(SessionState.UNREACHABLE, self._described(error, "session"))
 
     def holds(self, thread: int) -> bool:
         """Return whether the thread with this identifier waits for the broker."""
         return thread in self._inside
 
     @contextmanager
-    def _marked(self, call: str) -> Iterator[None]:
+    def _marked(self) -> Iterator[None]:
         """Mark the caller's thread as waiting for the broker."""
         thread = threading.get_ident()
-        self._inside[thread] = call
+        self._inside.add(thread)
         try:
             yield
         finally:
-            self._inside.pop(thread, None)
+            self._inside.discard(thread)
 
     def circuits(self) -> dict[Operation, CircuitState]:
         """Return the state of each circuit, and log those that have changed since the last call."""
@@ -279,7 +289,7 @@ class GuardedBroker:
             raise BrokerNotReached(self._why_refused(operation))
         outcome = CallOutcome.FAILED
         try:
-            with self._marked(operation):
+            with self._marked():
                 result = request()
             outcome = CallOutcome.ANSWERED
         except BrokerError as error:
@@ -293,12 +303,17 @@ class GuardedBroker:
         except NoThreadFree:
             detail = f"{self.name} does not answer earlier calls ({operation})"
             raise BrokerNotReached(detail) from None
-        except Exception as error:  # whatever failed in the adapter, the request may have been sent
-            _log.exception("broker_adapter_failed", broker=self.name, operation=operation)
-            raise BrokerUncertain(f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001 - whatever failed in the adapter, the request may have arrived
+            raise BrokerUncertain(self._described(error, operation)) from None
         finally:
             circuit.end(call, self._clock(), outcome)
         return result
+
+    def _described(self, error: Exception, call: str) -> str:
+        """Return what to say of an adapter's mistake, and log it. Neither shows a value of the adapter's."""
+        detail = described(error)
+        _log.error("broker_adapter_failed", broker=self.name, call=call, error=detail, frames=frames(error))
+        return detail
 
     def _why_refused(self, operation: Operation) -> str:
         seconds = _PAUSE.total_seconds()

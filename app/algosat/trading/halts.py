@@ -244,9 +244,9 @@ def all_in_force(connection: Connection) -> list[Halt]:
 def reasons(connection: Connection, desk: Desk, strategy: str | None) -> tuple[str, ...]:
     """Return why a strategy (None: orders placed by hand) may not open positions now; empty if it may.
 
-    Halts of the emergency journal count, too.
+    Halts of the emergency journal count, too, and an account that is not armed.
     """
-    known = [*in_force(connection, desk.account), *recorded(connection, desk)]
+    known = [*before_sending(connection, desk), *recorded(connection, desk)]
     return tuple(
         f"{halt.reason} ({halt.scope.name(IN_HALTS)})"
         for halt in known

@@ -147,7 +147,8 @@ def test_arguments_and_answer_are_encrypted_in_the_store(
         (BrokerRateLimited("slow down", retry_after=timedelta(seconds=90)), BrokerRateLimited, 503),
         (BrokerUncertain("timed out"), BrokerUncertain, 504),
         (BrokerUnsupported("no"), BrokerUnsupported, 422),
-        (ZeroDivisionError("oops"), BrokerError, 502),
+        (BrokerError("what it said"), BrokerError, 502),
+        (ZeroDivisionError("oops"), BrokerUncertain, 504),
     ],
 )
 def test_error_of_the_broker_is_raised_where_the_request_was_made(
@@ -159,12 +160,12 @@ def test_error_of_the_broker_is_raised_where_the_request_was_made(
     raised: type[AlgosatError],
     status: int,
 ) -> None:
-    def fail() -> Any:
+    def fail(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(running.exchange, "session", fail)
+    monkeypatch.setattr(running.exchange, "candles", fail)
     with pytest.raises(raised) as found:
-        ask(requests, desk, running.components.requests.step)
+        ask(requests, desk, running.components.requests.step, RequestKind.CANDLES, **WANTED.to_data())
     assert (type(found.value), found.value.status) == (raised, status)
     seconds = "90" if raised is BrokerRateLimited else str(raised.retry_seconds)
     expected = {"Retry-After": seconds} if status == 503 else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import select
@@ -12,12 +13,12 @@ from algosat.brokers.paper.capabilities import CAPABILITIES
 from algosat.brokers.registry import BROKERS
 from algosat.config.settings import Settings
 from algosat.domain.arming import Arming
-from algosat.domain.orders import Status
+from algosat.domain.orders import ModifyRequest, Status
 from algosat.domain.reason_codes import EngineCode
 from algosat.domain.risk import DenialCode
 from algosat.errors import Conflict
 from algosat.store.tables import events
-from algosat.trading import arming, cancel
+from algosat.trading import arming, cancel, modify
 from algosat.trading import desk as desks
 from algosat.trading.desk import Desk, Desks
 from tests.app.client import Client, problem_of
@@ -89,6 +90,27 @@ def test_order_of_an_account_disarmed_before_sending_is_not_sent(
     rig.route()
     assert order_now(live, entry).code == EngineCode.HALTED_BEFORE_SENDING
     assert exchange.sent == [exit_order.id]
+
+
+def test_modification_of_an_account_disarmed_before_sending_is_not_sent(
+    live: Desk, clock: FakeClock, settings: Settings
+) -> None:
+    arming.arm(live, "first day", CAUSE)
+    hold(live, "5")
+    rig = build_rig(live, exchange := FakeExchange(clock), settings.algosat.engine)
+    entry, exit_order = buy(live, "2", limit="99"), sell(live, "5", limit="104", reduce_only=True)
+    rig.route()
+    for order in (entry, exit_order):
+        modify.modify_order(live, order.id, ModifyRequest(quantity=Decimal(1)), CAUSE)
+    arming.disarm(live, "enough", CAUSE)
+    requests: list[str] = []
+    exchange.before = requests.append
+    rig.route()
+    assert requests.count("modify") == 1
+    refused = order_now(live, entry)
+    assert refused.terms.quantity == 2
+    assert refused.pending is None
+    assert order_now(live, exit_order).terms.quantity == 1
 
 
 def test_desk_of_a_live_broker_starts_with_small_limits(
