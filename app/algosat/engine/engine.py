@@ -115,6 +115,8 @@ class Lane:
         components, duties = self._components, self._components.duties
         flush_every = FLUSH_EVERY.total_seconds()
         return [
+            # Pushed reports are processed as they come: the step waits for them.
+            Duty("reports", lambda: components.report_processor.step(_SELDOM), 0),
             Duty("quotes", components.quotes.flush, flush_every),
             Duty("instruments", self._list_instruments, _OFTEN, needs_broker=True),
             Duty("reconcile", components.reconciler.step, _OFTEN, needs_broker=True),
@@ -124,6 +126,7 @@ class Lane:
             Duty("exits", duties.advance_exits, _OFTEN),
             Duty("losses", duties.watch_losses, _OFTEN),
             Duty("closing", duties.close, _OFTEN),
+            Duty("settlement", duties.settle, _OFTEN),
             Duty("expiry", duties.expire, _SELDOM),
             Duty("alerts", duties.renew_alerts, _SELDOM),
             # While the store refuses writes, the others wait for it.
@@ -135,7 +138,6 @@ class Lane:
         """Start the threads. One of them connects to the broker."""
         components = self._components
         components.reconciler.mark_interrupted()
-        components.report_processor.start()
         alert_of_absence(components.desk)
         for thread in self._threads:
             thread.start()
@@ -164,7 +166,7 @@ class Lane:
         for workers in self._components.workers:
             workers.close()
         self._components.guarded_broker.stop()
-        self._components.report_processor.stop()
+        self._stopping.attempt("reports", self._components.report_processor.step, account=self.account)
 
     def _run(self, work: Callable[[], None]) -> None:
         """Run the work of a thread, all log lines of which name the account."""

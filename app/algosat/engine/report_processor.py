@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
@@ -38,20 +38,18 @@ class ReportProcessor:
     def __init__(self, desk: Desk, renumbers: Callable[[], bool]) -> None:
         """Build a report processor; `renumbers`: whether the broker gives a changed order another number."""
         self._desk, self._renumbers = desk, renumbers
-        self._queue: SimpleQueue[OrderReport | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="report-processor", daemon=True)
+        self._queue: SimpleQueue[OrderReport] = SimpleQueue()
 
     @property
     def renumbers(self) -> bool:
         return self._renumbers()
 
-    def start(self) -> None:
-        self._thread.start()
+    def step(self, seconds: float = 0) -> None:
+        """Process the pushed reports; wait up to so many seconds for the first one.
 
-    def stop(self) -> None:
-        """Process the reports queued so far, then end the thread."""
-        self._queue.put(None)
-        self._thread.join()
+        If the store refuses them, the reconciler reads them again in the broker's order book.
+        """
+        self.process(self._take_queued(seconds))
 
     def enqueue(self, report: OrderReport) -> None:
         """Queue a pushed report. The broker's thread does not wait for the disk."""
@@ -192,28 +190,14 @@ class ReportProcessor:
             )
             alerts.open_alert(connection, self._desk, AlertKind.BROKER_GHOST, order.id, cause, detail)
 
-    def _run(self) -> None:
-        while True:
-            reports, is_last = self._next_batch()
-            try:
-                self.process(reports)
-            except Exception as error:  # noqa: BLE001 - the reconciler reads these reports again
-                _log.exception("reports_not_booked", number=len(reports))
-                self._desk.errors.record(error, f"engine {self._desk.account} reports")
-            if is_last:
-                return
-
-    def _next_batch(self) -> tuple[list[OrderReport], bool]:
-        """Wait for a report and return everything queued by then, and whether the thread is to end."""
+    def _take_queued(self, seconds: float) -> list[OrderReport]:
+        """Wait for a report, and return everything queued by then."""
         reports: list[OrderReport] = []
-        item = self._queue.get()
-        while item is not None:
-            reports.append(item)
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                return reports, False
-        return reports, True
+        with suppress(Empty):
+            reports.append(self._queue.get(timeout=seconds))
+            while True:
+                reports.append(self._queue.get_nowait())
+        return reports
 
 
 def _is_outdated(order: Order, kind: EventKind) -> bool:

@@ -33,6 +33,7 @@ _ACTOR: Final = "clock"
 _EVERY: Final = timedelta(seconds=1)
 _EXITS_EVERY: Final = timedelta(milliseconds=200)  # quotes are written every 500 ms
 _CLOSE_EVERY: Final = timedelta(seconds=5)
+_SETTLE_WITHIN: Final = timedelta(seconds=10)  # after a start; then losses are watched all the same
 _SWEEP_EVERY: Final = timedelta(hours=1)
 _SWEEP_AGAIN_AFTER: Final = timedelta(seconds=1)  # a sweep deletes one batch; more may be left
 
@@ -69,6 +70,8 @@ class PeriodicDuties:
         self._next_exits, self._next_losses = _Timer(desk.clock, _EXITS_EVERY), _Timer(desk.clock, _EVERY)
         self._next_closing, self._next_halts = _Timer(desk.clock, _EVERY), _Timer(desk.clock, _CLOSE_EVERY)
         self._next_expiry, self._next_alerts = (_Timer(desk.clock, _CLOSE_EVERY) for _ in range(2))
+        self._next_settlement = _Timer(desk.clock, _CLOSE_EVERY)
+        self._has_settled, self._settle_by = False, desk.clock() + _SETTLE_WITHIN
         self.daily_loss = DailyLossWatch()
 
     def advance_exits(self) -> None:
@@ -77,8 +80,13 @@ class PeriodicDuties:
             self._do_all(advance_exits, trigger_gtts)
 
     def watch_losses(self) -> None:
-        """Compare the P&L of the day with the loss limits and P&L exits."""
-        if self._next_losses.has_come():
+        """Compare the P&L of the day with the loss limits and P&L exits.
+
+        After a start this waits a moment for the settlement: a position in a contract that is no longer
+        listed has no price until it is settled.
+        """
+        may_begin = self._has_settled or has_come(self._settle_by, self._desk.clock(), within=_SETTLE_WITHIN)
+        if may_begin and self._next_losses.has_come():
             self._do_all(self.daily_loss.check)
 
     def close(self) -> None:
@@ -96,15 +104,18 @@ class PeriodicDuties:
             ]
         self._do_all(*duties, auto_close.follow_closes)
 
-    def expire(self) -> None:
-        """Settle expired contracts and expire day orders, once the broker's order book has been read."""
+    def settle(self) -> None:
+        """Settle expired contracts, once the broker's order book has been read."""
         read_at = self._book_read_at()
-        if read_at is None or not self._next_expiry.has_come():
-            return
-        self._do_all(
-            lambda desk: expiry.settle_expired(desk, self._broker, read_at),
-            lambda desk: expiry.expire(desk, self._broker, self._report_processor, read_at),
-        )
+        if read_at is not None and self._next_settlement.has_come():
+            self._do_all(lambda desk: expiry.settle_expired(desk, self._broker, read_at))
+            self._has_settled = True
+
+    def expire(self) -> None:
+        """Expire day orders, once the broker's order book has been read."""
+        read_at = self._book_read_at()
+        if read_at is not None and self._next_expiry.has_come():
+            self._do_all(lambda desk: expiry.expire(desk, self._broker, self._report_processor, read_at))
 
     def renew_alerts(self) -> None:
         """Alert while the calendar ends soon or has ended, and while the store has no space."""

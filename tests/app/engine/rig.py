@@ -88,6 +88,7 @@ def step_duties(components: Components) -> None:
     """Do what is due of all periodic duties, one after another."""
     duties = components.duties
     duties.advance_exits()
+    duties.settle()
     duties.watch_losses()
     duties.close()
     duties.expire()
