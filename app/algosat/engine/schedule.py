@@ -33,7 +33,6 @@ _ACTOR: Final = "clock"
 _EVERY: Final = timedelta(seconds=1)
 _EXITS_EVERY: Final = timedelta(milliseconds=200)  # quotes are written every 500 ms
 _CLOSE_EVERY: Final = timedelta(seconds=5)
-_SETTLE_WITHIN: Final = timedelta(seconds=10)  # after a start; then losses are watched all the same
 _SWEEP_EVERY: Final = timedelta(hours=1)
 _SWEEP_AGAIN_AFTER: Final = timedelta(seconds=1)  # a sweep deletes one batch; more may be left
 
@@ -71,7 +70,6 @@ class PeriodicDuties:
         self._next_closing, self._next_halts = _Timer(desk.clock, _EVERY), _Timer(desk.clock, _CLOSE_EVERY)
         self._next_expiry, self._next_alerts = (_Timer(desk.clock, _CLOSE_EVERY) for _ in range(2))
         self._next_settlement = _Timer(desk.clock, _CLOSE_EVERY)
-        self._has_settled, self._settle_by = False, desk.clock() + _SETTLE_WITHIN
         self.daily_loss = DailyLossWatch()
 
     def advance_exits(self) -> None:
@@ -80,13 +78,8 @@ class PeriodicDuties:
             self._do_all(advance_exits, trigger_gtts)
 
     def watch_losses(self) -> None:
-        """Compare the P&L of the day with the loss limits and P&L exits.
-
-        After a start this waits a moment for the settlement: a position in a contract that is no longer
-        listed has no price until it is settled.
-        """
-        may_begin = self._has_settled or has_come(self._settle_by, self._desk.clock(), within=_SETTLE_WITHIN)
-        if may_begin and self._next_losses.has_come():
+        """Compare the P&L of the day with the loss limits and P&L exits."""
+        if self._next_losses.has_come():
             self._do_all(self.daily_loss.check)
 
     def close(self) -> None:
@@ -109,7 +102,6 @@ class PeriodicDuties:
         read_at = self._book_read_at()
         if read_at is not None and self._next_settlement.has_come():
             self._do_all(lambda desk: expiry.settle_expired(desk, self._broker, read_at))
-            self._has_settled = True
 
     def expire(self) -> None:
         """Expire day orders, once the broker's order book has been read."""

@@ -224,6 +224,7 @@ DUTIES = {
     "losses": ("duties", "watch_losses"),
     "closing": ("duties", "close"),
     "settlement": ("duties", "settle"),
+    "conversions": ("conversions", "step"),
     "expiry": ("duties", "expire"),
     "alerts": ("duties", "renew_alerts"),
     "sweep": ("sweeper", "step"),

@@ -12,12 +12,12 @@ from sqlalchemy import func, insert, select
 from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.market_phases import packaged
 from algosat.domain.orders import PendingRequest, Product, Side, Status, Trade
-from algosat.engine import auto_close, schedule
+from algosat.engine import schedule
 from algosat.engine.schedule import Sweeper, cancel_oversized, watch_calendar, watch_store
 from algosat.errors import StoreFull
 from algosat.store.leader_lock import NotLeading
 from algosat.store.tables import alerts, replies
-from algosat.trading import halt_cancels
+from algosat.trading import auto_close, halt_cancels
 from algosat.trading.apply_report import apply_report
 from algosat.trading.desk import Desk
 from tests.app.builders import exchange
@@ -64,23 +64,6 @@ def test_duty_that_fails_does_not_keep_the_others_from_being_done(
         rig.components.duties.close()
     assert [str(each) for each in raised.value.exceptions] == [failing_duty]
     assert done == list(names)
-
-
-@pytest.mark.parametrize("settlements_hang", [False, True])
-def test_losses_are_watched_after_the_settlement_or_soon_after_the_start(
-    rig: EngineRig, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, settlements_hang: bool
-) -> None:
-    checked = list[datetime]()
-    duties = rig.components.duties
-    monkeypatch.setattr(duties.daily_loss, "check", lambda desk: checked.append(desk.clock()))
-    duties.watch_losses()
-    assert checked == []
-    if settlements_hang:
-        clock.forward(seconds=10)
-    else:
-        duties.settle()
-    duties.watch_losses()
-    assert checked == [clock()]
 
 
 def test_lost_lead_ends_the_round_at_once(rig: EngineRig, monkeypatch: pytest.MonkeyPatch) -> None:
