@@ -67,7 +67,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     },
     "cli": {
         *("app", "host", "api", "engine", "live", "backtest", "trading", "strategies", "security", "brokers"),
-        *("store", "monitoring", "config", "domain", "errors", "clock", "systemd"),
+        *("resilience", "store", "monitoring", "config", "domain", "errors", "clock", "systemd"),
     },
     "__main__": {"cli"},
 }

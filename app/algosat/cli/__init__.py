@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "credentials": "credentials",
     "db": "database",
     "engine": "engine",
+    "errors": "errors",
     "host": "host",
     "logs": "logs",
     "risk": "risk",

@@ -31,6 +31,7 @@ from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.report_processor import ReportProcessor
 from algosat.errors import AlgosatError, BrokerBookTooShort, BrokerError, BrokerUncertain
 from algosat.monitoring import correlation
+from algosat.resilience.error_log import Recovery
 from algosat.store import ledger, queries
 from algosat.store.audit import Cause
 from algosat.store.prepared import Prepared
@@ -114,6 +115,8 @@ class Reconciler:
         self._ended: dict[str, OrderReport] = {}
         self.read_at: datetime | None = None  # when the last complete reading of the order book began
         self.reports: Sequence[OrderReport] = ()  # of that reading
+        self._reading = f"engine {desk.account} order book"  # place in the error log
+        self._unknown_since: dict[str, datetime] = {}
         self._unknown_detail: str | None = ""  # of the alert; "": one may be open from before
 
     def mark_interrupted(self) -> None:
@@ -161,7 +164,9 @@ class Reconciler:
             reading = self._broker.read_book(self._hint())
         except BrokerError as error:
             _log.warning("book_not_read", detail=error.detail)
+            self._desk.errors.round_failed(error, self._reading)
             return False
+        self._desk.errors.round_passed(self._reading)
         reports = latest_of_each(reading.reports)
         for applied in self._report_processor.process(self._changes(reports, read_at), read_at=read_at):
             if applied.is_ghost and not applied.order.external:
@@ -340,16 +345,22 @@ class Reconciler:
         return [order_from(row) for rows in found for row in rows]
 
     def _watch_unknown(self, untold: Sequence[Order]) -> None:
-        """Alert while the broker has not told for some time what became of an order."""
+        """Count the searches that have ended, and alert while one takes long."""
         now = self._desk.clock()
+        searched = (order for order in untold if order.id in self._searches)
+        unknown = {order.id: order for order in searched if order.status is Status.UNKNOWN}
+        for order_id, since in self._unknown_since.items():
+            if order_id not in unknown:
+                self._end_search(since, succeeded=True)
+        self._unknown_since = {order_id: self._searches[order_id].since for order_id in unknown}
         late = [
-            (self._searches[order.id].since, order)
-            for order in untold
-            if order.status is Status.UNKNOWN and now - self._searches[order.id].since >= _UNKNOWN_ALERT_AFTER
+            (since, order_id)
+            for order_id, since in self._unknown_since.items()
+            if now - since >= _UNKNOWN_ALERT_AFTER
         ]
         detail = None
         if late:
-            since, order = min(late, key=lambda each: each[0])
+            since, order = min(late)[0], unknown[min(late)[1]]
             detail = (
                 f"{order.terms.side} {order.terms.symbol}, order {order.id}: its outcome is not known since "
                 f"{since:%H:%M:%S} UTC. Entries of its strategy in this symbol are denied until it is"
@@ -357,6 +368,11 @@ class Reconciler:
         if detail != self._unknown_detail:
             self._desk.writer.run(lambda connection: self._put_unknown_alert(connection, detail))
             self._unknown_detail = detail
+
+    def _end_search(self, since: datetime, *, succeeded: bool) -> None:
+        seconds = abs((self._desk.clock() - since).total_seconds())
+        place = f"orders {self._desk.account}"
+        self._desk.errors.recovered(Recovery.ORDER_SEARCH, place, succeeded=succeeded, seconds=seconds)
 
     def _put_unknown_alert(self, connection: Connection, detail: str | None) -> None:
         kind, cause = AlertKind.BROKER_OUTCOME_UNKNOWN, Cause(ACTOR, correlation.new())
@@ -447,6 +463,9 @@ class Reconciler:
             reason=detail,
             alert=AlertKind.BROKER_NOT_FOUND,
         )
+        self._unknown_since.pop(order.id, None)
+        del self._searches[order.id]
+        self._end_search(search.since, succeeded=False)
 
     def _proves_absence(self, order: Order, reading: BookReading) -> bool:
         """Return whether the reading, or the broker's book of an earlier day, covers the order's time."""

@@ -199,7 +199,8 @@ class Router:
         if not due:
             return
         batch = self._desk.writer.run(lambda connection: self._decide_resends(connection, due))
-        self._sender.drop_resends([*batch.to_send, *batch.ended])
+        self._sender.drop_resends(batch.to_send)
+        self._sender.end_resends(batch.ended)
         for order in batch.ended:
             self._desk.notify_web(order.id)
         for order in batch.to_send:

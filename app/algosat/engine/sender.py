@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -20,6 +21,7 @@ from algosat.errors import (
     BrokerUncertain,
 )
 from algosat.monitoring import metrics
+from algosat.resilience.error_log import Recovery
 from algosat.trading.desk import Desk
 
 _RESEND_AFTER: Final = timedelta(milliseconds=250)
@@ -62,6 +64,7 @@ class Sender:
         self._lock = threading.Lock()
         self._in_flight: dict[str, datetime] = {}
         self._to_resend: dict[str, tuple[datetime, Order]] = {}
+        self._failed_at: dict[str, float] = {}  # first failure of the orders that are sent again
         self._is_stopping = False
 
     def send(self, order: Order) -> None:
@@ -95,6 +98,13 @@ class Sender:
             for order in orders:
                 self._to_resend.pop(order.id, None)
 
+    def end_resends(self, orders: Iterable[Order]) -> None:
+        """Remove orders from the queue of resends that were ended instead of being sent again."""
+        ended = list(orders)
+        self.drop_resends(ended)
+        for order in ended:
+            self._end_recovery(order, succeeded=False)
+
     def reject_resends(self) -> None:
         """On shutdown, reject orders that were certainly not sent, so that the next engine need not search.
 
@@ -126,6 +136,7 @@ class Sender:
         except (BrokerNotReached, BrokerSessionExpired) as error:
             self._queue_resend(order, error)
         except BrokerUncertain as error:
+            self._failed_at.pop(order.id, None)  # whether it was sent is searched for
             self._report_processor.record(
                 order.id, EventKind.UNCERTAIN, code=error.reported_code, reason=error.detail
             )
@@ -136,9 +147,11 @@ class Sender:
             if order.terms.slice_of is None:  # a later slice waits for its turn
                 metrics.order_stage("send").observe(max((called_at - order.due_at).total_seconds(), 0))
             self._report_processor.process_placed(order, answer)
+            self._end_recovery(order, succeeded=True)
 
     def _queue_resend(self, order: Order, error: BrokerError) -> None:
         now = self._desk.clock()
+        self._failed_at.setdefault(order.id, time.monotonic())
         if is_late(order, now + _RESEND_AFTER, self._deadline):
             self._reject(order, error.reported_code, error.detail)
             return
@@ -153,3 +166,15 @@ class Sender:
 
     def _reject(self, order: Order, code: str, reason: str) -> None:
         self._report_processor.record(order.id, EventKind.REJECTED, code=code, reason=reason)
+        self._end_recovery(order, succeeded=False)
+
+    def _end_recovery(self, order: Order, *, succeeded: bool) -> None:
+        """Count the outcome of sending an order again, if the first request failed."""
+        failed_at = self._failed_at.pop(order.id, None)
+        if failed_at is not None:
+            self._desk.errors.recovered(
+                Recovery.ORDER_RESEND,
+                f"orders {self._desk.account}",
+                succeeded=succeeded,
+                seconds=time.monotonic() - failed_at,
+            )

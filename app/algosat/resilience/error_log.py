@@ -40,7 +40,6 @@ class Recovery(StrEnum):
     ROUND = "round"  # repeat a part of a process that has failed
     ORDER_RESEND = "order_resend"  # send an order again that the broker has certainly not received
     ORDER_SEARCH = "order_search"  # find out at the broker what became of an `unknown` order
-    BROKER_CONNECTION = "broker_connection"  # start a broker that has not started
     STRATEGY_RESTART = "strategy_restart"  # start a strategy again that has crashed
     STORE_WRITE = "store_write"  # write what was collected while the store was unavailable
 

@@ -178,6 +178,11 @@ def latest(
     return [_entry(row) for row in connection.execute(statement.limit(limit))]
 
 
+def by_fingerprint(connection: Connection) -> dict[str, ErrorEntry]:
+    """Return all errors of the store."""
+    return {row.fingerprint: _entry(row) for row in connection.execute(select(errors))}
+
+
 def _write_error(connection: Connection, entry: ErrorEntry) -> None:
     row = connection.execute(select(errors).where(errors.c.fingerprint == entry.fingerprint)).first()
     if row is None:

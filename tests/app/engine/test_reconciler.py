@@ -12,7 +12,15 @@ from algosat.domain.reason_codes import EngineCode
 from algosat.engine.budget import Budget
 from algosat.engine.pending_requests import CancelModifySender
 from algosat.engine.report_processor import ReportProcessor
-from algosat.errors import BrokerNotReached, BrokerRejected, BrokerSessionExpired, BrokerUncertain, StoreBusy
+from algosat.errors import (
+    BrokerNotReached,
+    BrokerRejected,
+    BrokerSessionExpired,
+    BrokerUncertain,
+    ErrorCategory,
+    StoreBusy,
+)
+from algosat.resilience.error_analytics import read_analytics
 from algosat.store import audit, queries
 from algosat.store.verify.verify import verify
 from algosat.trading import alerts, cancel, modify
@@ -349,7 +357,7 @@ def test_overfill_raises_one_alert_until_it_is_acknowledged_and_none_after(rig: 
 
 def test_alert_is_open_while_an_order_is_unknown_for_long(rig: EngineRig, clock: FakeClock) -> None:
     first = lost_request(rig)
-    rig.exchange.before = failing(BrokerUncertain("no answer"), "find", "read_book")
+    rig.exchange.before = failing(BrokerUncertain("no answer"), "find", "reports")
     search_for(rig, clock, 9)
     assert open_alerts(rig.desk) == set()
     search_for(rig, clock, 2)
@@ -369,3 +377,34 @@ def test_alert_about_an_unknown_order_of_an_earlier_engine_is_closed(rig: Engine
     desk.writer.run(lambda connection: alerts.open_alert(connection, desk, kind, desk.account, CAUSE, detail))
     rig.components.reconciler.step()
     assert open_alerts(desk) == set()
+
+
+def test_search_that_finds_an_order_is_a_recovery_and_one_that_ends_is_not(
+    rig: EngineRig, clock: FakeClock
+) -> None:
+    lost_answer(rig)
+    rig.components.reconciler.step()
+    search_for(rig, clock, 2)
+    lost = lost_request(rig)
+    search_for(rig, clock, 200)
+    assert order_now(rig.desk, lost).status is Status.NOT_FOUND
+    rig.desk.errors.flush()
+    with rig.desk.database.read() as connection:
+        (totals,) = read_analytics(connection, clock(), timedelta(hours=1)).recoveries
+    assert (totals.action, totals.succeeded, totals.failed) == ("order_search", 1, 1)
+
+
+def test_order_book_that_cannot_be_read_is_noted_and_its_return_is_a_recovery(
+    rig: EngineRig, clock: FakeClock
+) -> None:
+    rig.exchange.before = failing(BrokerNotReached("refused"), "reports")
+    for _ in range(2):
+        rig.components.reconciler.read_book()
+    rig.exchange.before = no_fault
+    rig.components.reconciler.read_book()
+    rig.desk.errors.flush()
+    with rig.desk.database.read() as connection:
+        found = read_analytics(connection, clock(), timedelta(hours=1))
+    ((entry, count),) = found.most_frequent
+    assert (entry.place, entry.category, count) == ("engine paper order book", ErrorCategory.NETWORK, 2)
+    assert [(each.action, each.succeeded, each.failed) for each in found.recoveries] == [("round", 1, 1)]

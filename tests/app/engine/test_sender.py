@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from algosat.config.settings import Settings
 from algosat.domain.orders import EventKind, Order, Status
@@ -16,8 +16,10 @@ from algosat.errors import (
     BrokerUncertain,
 )
 from algosat.monitoring.metrics import REGISTRY
+from algosat.resilience.error_log import Recovery
 from algosat.store import audit
 from algosat.store.leader_lock import NotLeading
+from algosat.store.tables import recoveries
 from algosat.trading import cancel, halts
 from algosat.trading.desk import Desk
 from tests.app.desks import CAUSE, buy, order_now
@@ -256,3 +258,34 @@ def test_rejections_and_denials_are_counted_by_code(rig: EngineRig) -> None:
     assert buy(rig.desk, limit="900").code == "outside_circuit"
     assert counted("order_rejections_total", code="margin", **here) == rejected + 1
     assert counted("order_denials_total", code="outside_circuit", **here) == denied + 1
+
+
+def recovered(rig: EngineRig) -> list[tuple[str, int, int]]:
+    """Return action and numbers of the recoveries that succeeded and failed."""
+    rig.desk.errors.flush()
+    with rig.desk.database.read() as connection:
+        rows = connection.execute(select(recoveries))
+        return [(row.action, row.succeeded, row.failed) for row in rows]
+
+
+def test_order_that_is_sent_at_the_second_attempt_is_a_recovery(rig: EngineRig, clock: FakeClock) -> None:
+    rig.exchange.before = failing(BrokerNotReached("refused"), "place")
+    order = rig.send(buy(rig.desk))
+    rig.exchange.before = no_fault
+    clock.forward(seconds=0.3)
+    rig.send(order)
+    assert recovered(rig) == [(Recovery.ORDER_RESEND, 1, 0)]
+
+
+def test_order_that_is_not_sent_again_is_a_failed_recovery(rig: EngineRig, clock: FakeClock) -> None:
+    cancelled = queued_for_resend(rig, clock)
+    cancel.cancel_order(rig.desk, cancelled.id, CAUSE)
+    rig.route()
+    rig.exchange.before = failing(BrokerNotReached("refused"), "place")
+    rejected = buy(rig.desk, "20")
+    for _ in range(12):
+        rig.route()
+        clock.forward(seconds=1)
+    ended = [order_now(rig.desk, each).status for each in (cancelled, rejected)]
+    assert ended == [Status.CANCELLED, Status.REJECTED]
+    assert recovered(rig) == [(Recovery.ORDER_RESEND, 0, 2)]

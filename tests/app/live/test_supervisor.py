@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from algosat.config.settings import Settings
-from algosat.errors import Conflict
+from algosat.errors import Component, Conflict, ErrorSeverity
 from algosat.live import definitions, manage, status
 from algosat.live import supervisor as module
 from algosat.live.definitions import Wanted
 from algosat.live.supervisor import Supervisor
+from algosat.resilience import error_store
+from algosat.resilience.error_analytics import read_analytics
 from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.writer import Writer
@@ -76,6 +79,45 @@ def test_strategy_that_keeps_crashing_is_given_up_and_others_go_on(
         assert definitions.find(connection, "trend").wanted is Wanted.STOPPED
         kinds = [event.kind for event in audit.events_of(connection, "trend")]
     assert (kinds.count("strategy.crashed"), kinds[-1]) == (5, "strategy.given_up")
+    desk.errors.flush()
+    with desk.database.read() as connection:
+        noted = {each.code: each for each in error_store.latest(connection, limit=10)}
+    crashed, given_up = noted["strategy_crashed"], noted["strategy_given_up"]
+    assert (crashed.count, crashed.place, crashed.component) == (5, "strategy trend", Component.STRATEGIES)
+    assert given_up.severity is ErrorSeverity.CRITICAL
+
+
+def test_crashed_strategy_that_runs_again_is_a_recovery(
+    desk: Desk, supervisor: Supervisor, children: Children, clock: FakeClock
+) -> None:
+    start(desk, "trend")
+    supervisor.step(0.0)
+    children.last.code, children.last.failure = 1, "ValueError: no"
+    for now in (1.0, 20.0, 21.0, 22.0):
+        supervisor.step(now)
+    assert state_of(desk, "trend") == "running"
+    desk.errors.flush()
+    with desk.database.read() as connection:
+        found = read_analytics(connection, clock(), timedelta(hours=1)).recoveries
+    assert [(each.action, each.succeeded, each.failed) for each in found] == [("strategy_restart", 1, 0)]
+
+
+def test_store_that_cannot_be_read_or_written_is_noted(
+    desk: Desk, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(desk, "trend")
+    with monkeypatch.context() as patched:
+
+        def fail(*_: Any) -> None:
+            raise OperationalError("", {}, Exception("disk I/O error"))
+
+        patched.setattr(desk.writer, "run", fail)
+        patched.setattr(definitions, "list_all", fail)
+        supervisor.step(0.0)
+    desk.errors.flush()
+    with desk.database.read() as connection:
+        noted = {(each.code, each.place) for each in error_store.latest(connection, limit=10)}
+    assert noted == {("store_busy", "strategies reading"), ("store_busy", "strategies writing")}
 
 
 def test_missing_heartbeat_makes_strategies_unsupervised(
