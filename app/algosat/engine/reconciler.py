@@ -115,7 +115,7 @@ class Reconciler:
         self._ended: dict[str, OrderReport] = {}
         self.read_at: datetime | None = None  # when the last complete reading of the order book began
         self.reports: Sequence[OrderReport] = ()  # of that reading
-        self._reading = f"engine {desk.account} order book"  # place in the error log
+        self._book_place = f"engine {desk.account} order book"  # place in the error log
         self._unknown_since: dict[str, datetime] = {}
         self._unknown_detail: str | None = ""  # of the alert; "": one may be open from before
 
@@ -164,9 +164,9 @@ class Reconciler:
             reading = self._broker.read_book(self._hint())
         except BrokerError as error:
             _log.warning("book_not_read", detail=error.detail)
-            self._desk.errors.round_failed(error, self._reading)
+            self._desk.errors.round_failed(error, self._book_place)
             return False
-        self._desk.errors.round_passed(self._reading)
+        self._desk.errors.round_passed(self._book_place)
         reports = latest_of_each(reading.reports)
         for applied in self._report_processor.process(self._changes(reports, read_at), read_at=read_at):
             if applied.is_ghost and not applied.order.external:
