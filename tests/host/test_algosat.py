@@ -28,7 +28,7 @@ def test_cleaning_runs_each_night_unless_it_is_switched_off(host: Host, variable
     timer = host.service("algosat-clean.timer")
     assert timer.is_running
     assert timer.is_enabled
-    host.check_output("systemctl start algosat-clean.service")
+    host.run("systemctl start algosat-clean.service")
     shown = host.check_output("systemctl show --property=Result --value algosat-clean.service")
     expected = "success" if variables["algosat_vps_optimization_enabled"] else "exec-condition"
     assert shown == expected
