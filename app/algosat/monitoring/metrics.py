@@ -83,7 +83,8 @@ ENGINE_REQUESTS: Final = Counter(
 )
 SECURITY_EVENTS: Final = Counter(
     "algosat_security_events_total",
-    "What concerns access: logins, failures, lock-outs, refused tokens, reused refresh tokens.",
+    "What concerns access: login, login_failed, locked_out (a login refused by a lock-out), logout, alert, "
+    "token_refused, forbidden, refresh_reused.",
     ("event",),
     registry=REGISTRY,
 )

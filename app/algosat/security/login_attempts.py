@@ -60,7 +60,12 @@ class LoginAttempts:
                 audit.append(connection, attempt.at, "security.alert", attempt.address, attempt.cause, data)
             return attempts
 
-        if self.writer.run(count) == watch.alert_threshold:
+        try:
+            attempts = self.writer.run(count)
+        except LockedOut:
+            metrics.SECURITY_EVENTS.labels("locked_out").inc()
+            raise
+        if attempts == watch.alert_threshold:
             metrics.SECURITY_EVENTS.labels("alert").inc()
             _log.warning("many_failed_logins", address=attempt.address, attempts=watch.alert_threshold)
 

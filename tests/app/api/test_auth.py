@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from algosat import clock
 from algosat.api.context import Services
+from algosat.monitoring import metrics
 from algosat.security import users
 from algosat.security.passwords import Passwords
 from algosat.store import audit
@@ -52,7 +53,9 @@ def test_disabled_user_cannot_log_in_and_loses_open_sessions(admin: Client, trad
 def test_locked_out_client_is_refused_with_the_right_password_too(anonymous: Client) -> None:
     for _ in range(5):
         anonymous.post("/auth/login", json={"username": "trader", "password": "wrong password"})
+    before = metrics.SECURITY_EVENTS.labels("locked_out")._value.get()  # noqa: SLF001
     answer = anonymous.post("/auth/login", json={"username": "trader", "password": PASSWORD})
+    assert metrics.SECURITY_EVENTS.labels("locked_out")._value.get() == before + 1  # noqa: SLF001
     assert problem_of(answer) == (429, "locked_out")
     assert 0 < int(answer.headers["Retry-After"]) <= 901
 
