@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -752,3 +753,14 @@ def test_test_alert_expects_a_message_of_each_severity_from_each_channel() -> No
     compile(
         own.render(ROOT / "roles/monitoring/templates/usr/local/sbin/test-alert.j2"), "test-alert", "exec"
     )
+
+
+def test_journal_shows_no_address_of_a_channel() -> None:
+    """Alertmanager of Debian 12 writes a bot's token with each failed attempt."""
+    services = with_variables(ansible_facts={}).value("_monitoring_services")
+    wrapper = services["prometheus-alertmanager"]["command"][0].replace("$$", "$").replace("%%", "%")
+    failing = r"""echo 'err="Post \"https://api.example.org/bot1:secret/send?x=%20\": refused"' >&2"""
+    done = subprocess.run(
+        [*shlex.split(wrapper), "sh", "-c", failing], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == 'err="Post \\"(address)\\": refused"\n'
