@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from algosat.config.loader import load
 from algosat.domain.orders import Order, PendingRequest, Status
@@ -321,3 +322,31 @@ def test_store_without_a_journal_refuses_as_before(place: Place) -> None:
         ):
             with pytest.raises(StoreBusy):
                 request()
+
+
+def test_merge_waits_for_the_disk_whatever_unit_follows_it(place: Place) -> None:
+    desk = place.desk
+
+    def synchronous() -> int:
+        mode = text("PRAGMA synchronous")
+        return desk.writer.run(lambda it: int(it.execute(mode).scalar_one()), durable=False)
+
+    with place.locked():
+        halts.halt_trading(desk, CAUSE, "stop")
+    assert (synchronous(), synchronous()) == (2, 1)  # FULL, then NORMAL
+
+
+def test_store_that_refuses_the_merge_leaves_the_record(place: Place) -> None:
+    desk = place.desk
+    with place.locked():
+        halts.halt_trading(desk, CAUSE, "stop")
+
+    def refuse(*_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("disk I/O error"))
+
+    with place.monkeypatch.context() as disk:
+        disk.setattr(halts, "store_recorded", refuse)
+        with pytest.raises(StoreBusy):
+            write_anything(desk)
+    write_anything(desk)
+    assert (in_force(desk), merged(desk)) == ([Scope()], ["applied"])
