@@ -31,6 +31,7 @@ from algosat.monitoring.textfiles import DIRECTORY, Textfiles
 routes = Routes("system", "Health, metrics and the machine.")
 
 _STARTED: Final = time.time()
+_VERSION: Final = version("algosat")  # read once: the files may be replaced while the worker runs
 _LOOK_AGAIN: Final = "5"  # seconds after which the next look at an unhealthy server is worth while
 _POINTS: Final = 48  # of the history
 _METRICS: Final = 'algosat_orders_total{account="paper",mode="PAPER",outcome="accepted"} 12.0\n'
@@ -279,7 +280,7 @@ def status() -> SystemStatus:
     host = asdict(history.mean or Probe(settings.data_directory).read())
     processes = [{**each, "started_at": _moment(each["started_at"])} for each in host.pop("processes")]
     return {
-        "version": version("algosat"),
+        "version": _VERSION,
         "environment": settings.environment,
         "status": report.state.value,
         "timestamp": services().clock(),

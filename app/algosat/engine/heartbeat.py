@@ -256,6 +256,7 @@ class WaitingHeartbeat:
 
     def __init__(self, desks: Sequence[Desk]) -> None:
         self._desk, self._desks = desks[0], desks
+        self._version = version("algosat")
         self._started = self._desk.clock()
         with self._desk.database.read() as connection:
             last = heartbeats.read(connection, heartbeats.ENGINE)
@@ -284,7 +285,7 @@ class WaitingHeartbeat:
         }
         return {
             "pid": os.getpid(),
-            "version": version("algosat"),
+            "version": self._version,
             "leading": False,
             "started_at": self._started.isoformat(),
             "led_until": self._led_until,

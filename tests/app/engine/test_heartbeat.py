@@ -205,3 +205,20 @@ def test_engine_is_not_restarted_for_a_disk_that_is_full_or_read_only(
     with pytest.raises(StoreBusy):
         heartbeat.write()
     assert heartbeat.silence() == timedelta(seconds=seconds)
+
+
+def test_heartbeats_read_no_file_while_they_run(
+    desk: Desk, exchange: FakeExchange, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading the package's metadata fails when descriptors are exhausted, and after an upgrade."""
+    leading = heartbeat_of(build_rig(desk, exchange, settings.algosat.engine).components)
+    waiting = WaitingHeartbeat([desk])
+
+    def fail(_name: str) -> str:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("algosat.engine.heartbeat.version", fail)
+    waiting.write()
+    leading.write()
+    last = last_heartbeat(desk)
+    assert last is not None
