@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import httpx
 
+from algosat.domain.orders import UNCERTAIN, Status
+
 SYMBOLS: Final = ("ALPHA-EQ", "BRAVO-EQ", "CEDAR-EQ", "EMBER-EQ", "GRANITE-EQ")
 UNANSWERED: Final = frozenset({502, 503, 504})
 
@@ -83,7 +85,7 @@ class Trader(threading.Thread):
             self._repeat()
 
     def _repeat(self) -> None:
-        """Repeat an earlier request with its key: the answer must be the first one."""
+        """Repeat an earlier request with its key: the answer is the first one, unless it was uncertain."""
         if not self._answers:
             return
         key, body, first = self._chance.choice([self._answers[0], self._answers[-1]])
@@ -91,7 +93,7 @@ class Trader(threading.Thread):
         self._record(key, again)
         with self._acknowledged.lock:
             self._acknowledged.repeated += 1
-            if first.status_code == 201 and (again.status_code, again.content) != (201, first.content):
+            if first.status_code == 201 and not _is_same_answer(first, again):
                 self._acknowledged.contradictions.append(f"key {key}: first {first.text}, then {again.text}")
 
     def _order(self) -> dict[str, Any]:
@@ -169,3 +171,12 @@ class Trader(threading.Thread):
             self._acknowledged.unexpected.append(
                 f"{answer.request.method} {answer.url.path}: {answer.text[:300]}"
             )
+
+
+def _is_same_answer(first: httpx.Response, again: httpx.Response) -> bool:
+    """Return whether two answers are equal, or the second states the outcome that the first did not know."""
+    if again.status_code != 201 or again.content == first.content:
+        return again.content == first.content
+    before, after = first.json(), again.json()
+    was_uncertain = Status(before["status"]) in UNCERTAIN
+    return was_uncertain and (after["id"], after["version"] > before["version"]) == (before["id"], True)
