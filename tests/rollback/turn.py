@@ -43,6 +43,7 @@ def main() -> None:
         _read(client, directory / "closes")
         if not _IS_EARLIER:
             _trade_coins(client, directory / "closes")
+            _convert(client)
         _adjust(directory)
     if not _IS_EARLIER:
         _replace_an_inferred_fill(directory)
@@ -108,6 +109,15 @@ def _read(client: httpx.Client, closes: Path) -> None:
         client.get(f"/orders/{order['id']}/events").raise_for_status()
     for close_id in closes.read_text().split() if closes.exists() else ():
         client.get(f"/closes/{close_id}").raise_for_status()
+
+
+def _convert(client: httpx.Client) -> None:
+    """Convert a position to another product; the books and those of the paper market then agree."""
+    _place(client, "buy", "4", "filled", symbol="BRAVO-EQ", product="intraday")
+    body = {"product": "intraday", "to_product": "delivery", "quantity": "3"}
+    headers = {**_key(), "Prefer": "wait=30"}
+    asked = client.post("/positions/BRAVO-EQ/convert", json=body, headers=headers).raise_for_status()
+    assert asked.json()["state"] == "converted", asked.json()
 
 
 def _trade_coins(client: httpx.Client, closes: Path) -> None:
