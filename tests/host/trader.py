@@ -87,3 +87,13 @@ class Trader:
         while (now := self.get_json(f"/quotes/{symbol}"))["at"] == before:
             assert time.monotonic() < deadline, now
             time.sleep(0.2)
+
+    def wait_for_broker(self, seconds: float = 120) -> None:
+        """Wait until the engine leads and its broker takes orders."""
+        deadline = time.monotonic() + seconds
+        while True:
+            health = json.loads(self.request("GET", "/health").text)
+            if health["components"]["engine"] and health["components"]["broker"]:
+                return
+            assert time.monotonic() < deadline, health
+            time.sleep(0.2)

@@ -6,6 +6,7 @@ ALGOSAT_INVENTORY names the inventory, ALGOSAT_ADMIN_PASSWORD_FILE the file with
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,18 +44,33 @@ def load(trader: Trader, request: pytest.FixtureRequest) -> Iterator[Load]:
 
 
 @pytest.fixture
-def hung_engine(host: Host, variables: Variables, trader: Trader) -> Iterator[None]:
-    """Suspend the engine: the API accepts orders, which stay unsent and prevent a release."""
+def pending_order(host: Host, variables: Variables, trader: Trader) -> Iterator[str]:
+    """Suspend the engine and place an order, which stays unsent and prevents a release. Yield the order's id.
+
+    An order that arrives too long after the engine's last heartbeat is refused: then both are done again.
+    """
+    symbol = trader.instrument()["symbol"]
     host.check_output("systemctl service-watchdogs no")
     # Suspend it while this command holds the write lock: an engine suspended in a write would block the API.
     store = variables["algosat_database_url"].removeprefix("sqlite:///")
     hang = "systemctl kill --signal=STOP algosat-engine.service"
-    host.check_output(f"flock {store}.gate flock {store}.lock {hang}")
-    yield
-    host.check_output(
-        "systemctl kill --signal=CONT algosat-engine.service && systemctl service-watchdogs yes"
-    )
-    trader.wait_for_price(trader.instrument()["symbol"])  # the gate denies orders on quotes that are too old
+    for _ in range(10):
+        host.check_output(f"flock {store}.gate flock {store}.lock {hang}")
+        placed = trader.buy(symbol, 2)
+        if placed.status != 503:
+            break
+        resume_engine(host, trader, symbol)
+    assert placed.status == 201, placed.text
+    yield json.loads(placed.text)["id"]
+    resume_engine(host, trader, symbol)
+    host.check_output("systemctl service-watchdogs yes")
+
+
+def resume_engine(host: Host, trader: Trader, symbol: str) -> None:
+    """Continue the suspended engine, and wait until orders are accepted again."""
+    host.check_output("systemctl kill --signal=CONT algosat-engine.service")
+    trader.wait_for_price(symbol)  # the gate denies orders on quotes that are too old
+    trader.wait_for_broker()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -56,26 +55,21 @@ def test_reload_of_nginx_fails_no_request(host: Host, load: Load) -> None:
     assert_no_failures(load)
 
 
-@pytest.mark.usefixtures("hung_engine")
 def test_release_is_refused_while_an_order_is_pending(
-    host: Host, controller: Controller, trader: Trader
+    host: Host, controller: Controller, pending_order: str
 ) -> None:
     before = current_release(host)
-    response = trader.buy(trader.instrument()["symbol"], 2)
-    assert response.status == 201, response.text
-    order = json.loads(response.text)["id"]
     refused = controller.attempt("rollback.yml")
     assert refused.returncode != 0
-    assert f"order {order} is created" in refused.stdout
+    assert f"order {pending_order} is created" in refused.stdout
     assert "-e algosat_force=true" in refused.stdout
     assert current_release(host) == before
 
 
-@pytest.mark.usefixtures("hung_engine")
+@pytest.mark.usefixtures("pending_order")
 def test_changed_port_of_a_refused_release_keeps_the_api_reachable(
     controller: Controller, trader: Trader
 ) -> None:
-    assert trader.buy(trader.instrument()["symbol"], 2).status == 201
     both = ("site.yml", "--tags=nginx,algosat")
     refused = controller.attempt(*both, '--extra-vars={"algosat_api_port": 18080}')
     assert "a restart now would interrupt trading" in refused.stdout
