@@ -91,3 +91,13 @@ def test_unit_with_a_backslash_in_its_name_is_escaped(machine: Machine) -> None:
         f'x_unit_restarting{{unit="{escaped}.service"}} 1'
     ]
     assert restarting(machine.metrics("", **{name: 5})) == []
+
+
+def test_pipe_or_device_in_place_of_the_report_holds_nothing_up(machine: Machine) -> None:
+    os.mkfifo(machine.report)
+    assert machine.metrics(first=1) == ['x_unit_restarts{unit="first.service"} 1']
+    machine.report.unlink()
+    machine.report.symlink_to("/dev/zero")
+    assert machine.metrics(first=2) == ['x_unit_restarts{unit="first.service"} 2']
+    assert machine.report.is_file()
+    assert not machine.report.is_symlink()
