@@ -734,6 +734,17 @@ def test_daemons_use_at_most_120_mib_and_only_the_loopback_address() -> None:
         assert [it for it in service["command"] if it.startswith("--web.listen-address=127.0.0.1:")]
 
 
+@pytest.mark.parametrize(("guest", "reads"), [(["kvm"], True), (["container"], False)])
+def test_sandbox_lets_the_exporter_read_the_clock_where_it_watches_it(guest: list[str], reads: bool) -> None:
+    """ProtectClock denies adjtimex, and the exporter then leaves the metrics of the clock out silently."""
+    services = with_variables(ansible_facts={"virtualization_tech_guest": guest}).value(
+        "_monitoring_services"
+    )
+    exporter = services["prometheus-node-exporter"]
+    assert ("timex" in " ".join(exporter["command"])) is reads
+    assert ({"ProtectClock=false", "SystemCallFilter=adjtimex"} <= set(exporter["settings"])) is reads
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_application_is_read_only_if_its_metrics_are_enabled(enabled: bool) -> None:
     own = with_variables(algosat_monitoring_metrics_enabled=enabled)
@@ -745,10 +756,11 @@ def test_test_alert_expects_a_message_of_each_severity_from_each_channel() -> No
     channels = [
         {"type": "webhook", "url": "http://127.0.0.1:9095/x"},
         {"type": "webhook", "url": "https://127.0.0.1.example.com:9096/", "severities": ["critical"]},
+        {"type": "webhook", "url": "http://127.0.0.1:9095/y", "severities": ["warning"]},
         {"type": "telegram", "bot_token": "1:a", "chat_id": 7},
     ]
     own = with_variables(monitoring_channels=channels)
-    assert own.value("_monitoring_expected") == {"webhook": 3, "telegram": 2}
+    assert own.value("_monitoring_expected") == {"webhook": 4, "telegram": 2}
     assert own.value("_monitoring_own_ports") == [9095]
     compile(
         own.render(ROOT / "roles/monitoring/templates/usr/local/sbin/test-alert.j2"), "test-alert", "exec"
