@@ -108,8 +108,9 @@ def chain(previous: str, at: datetime, kind: str, subject: str, cause: Cause, da
 def all_events(connection: Connection, *, since: int = 0) -> Iterator[Event]:
     """Yield every event after number `since`, oldest first, without holding all of them in memory."""
     statement = select(events).where(events.c.seq > since).order_by(events.c.seq)
-    rows = connection.execution_options(yield_per=1000).execute(statement)
-    yield from map(_event, rows)
+    # A caller may stop early, and a cursor of PostgreSQL is to be closed.
+    with connection.execution_options(yield_per=1000).execute(statement) as rows:
+        yield from map(_event, rows)
 
 
 def events_of(connection: Connection, subject: str) -> list[Event]:
