@@ -117,7 +117,8 @@ def test_swap_file_exists_except_in_a_container(host: Host) -> None:
 
 def test_failed_unit_is_reported_until_it_is_reset(host: Host, variables: Variables) -> None:
     def metrics() -> str:
-        host.check_output("systemctl start failed-units.service")
+        # Not `start`, which would wait for a run that the timer began before the change.
+        host.check_output("systemctl restart failed-units.service")
         return str(host.file(variables["common_metrics_file"]).content_string)
 
     line = variables.expand("{common_metrics_prefix}unit_failed") + '{unit="fails-of-test.service"} 1\n'
@@ -136,7 +137,7 @@ def test_service_that_keeps_restarting_is_reported(host: Host, variables: Variab
     restarted = "[ $(systemctl show --property=NRestarts --value restarts-of-test.service) -ge 3 ]"
     try:
         host.check_output("timeout 60 sh -c %s", f"until {restarted}; do sleep 0.2; done")
-        host.check_output("systemctl start failed-units.service")
+        host.check_output("systemctl restart failed-units.service")
         metrics = str(host.file(variables["common_metrics_file"]).content_string)
     finally:
         host.check_output(
