@@ -29,6 +29,7 @@ from algosat.monitoring.health import Health
 from algosat.resilience.bulkhead import Bulkhead
 from algosat.security.authenticator import Authenticator
 from algosat.security.identity import Identity
+from algosat.security.keyring import Keyring
 from algosat.security.login_attempts import LoginAttempts
 from algosat.security.passwords import Passwords
 from algosat.security.rate_limit import ClientLimiter
@@ -38,7 +39,6 @@ from algosat.security.tokens import Tokens
 from algosat.state_metrics import StateMetrics
 from algosat.store import overrides, schema_version
 from algosat.store.database import STATEMENT_SECONDS, Database
-from algosat.store.encryption import Encryption
 from algosat.store.prepared import Prepared
 from algosat.store.wakeup import backend
 from algosat.store.writer import Writer
@@ -113,7 +113,7 @@ def create_app(
             database, settings.algosat.runtime_directory, bulkhead, threads=settings.algosat.api.threads
         ),
         engine_requests=EngineRequests(
-            database, writer, notifier, Encryption(settings.security.encryption.keys), clock.now
+            database, writer, notifier, Keyring(settings.security.encryption.keys), clock.now
         ),
         clock=clock.now,
     )

@@ -403,6 +403,20 @@ class ConfigurationError(AlgosatError):
     severity, category, component = ErrorSeverity.CRITICAL, ErrorCategory.SYSTEM, Component.CONFIG
 
 
+class EncryptionKeyUnknown(ConfigurationError):
+    """A stored value was encrypted with a key that this process does not have."""
+
+    code, title = "encryption_key_unknown", "Encryption key unknown"
+    component = Component.SECURITY
+
+
+class EncryptedValueDamaged(AlgosatError):
+    """A stored value was changed, or was moved from where it was encrypted for."""
+
+    code, title = "encrypted_value_damaged", "Encrypted value damaged"
+    severity, category, component = ErrorSeverity.CRITICAL, ErrorCategory.SYSTEM, Component.SECURITY
+
+
 class StoreBusy(AlgosatError):
     status, code, title = 503, "store_busy", "Store unavailable"
     category, component, retryable = ErrorCategory.DATABASE, Component.DATABASE, True

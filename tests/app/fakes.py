@@ -10,11 +10,11 @@ from typing import Final
 from argon2 import PasswordHasher
 from pydantic import SecretStr
 
+from algosat.security.keyring import Keyring
 from algosat.security.passwords import Passwords
-from algosat.store.encryption import Encryption
 from tests.app.builders import FERNET_KEY
 
-ENCRYPTION: Final = Encryption([SecretStr(FERNET_KEY)])
+KEYRING: Final = Keyring([SecretStr(FERNET_KEY)])
 
 
 def quick_passwords() -> Passwords:

@@ -33,7 +33,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "strategies": {"domain", "errors", "validation_errors"},
     # Of brokers, trading reads the capabilities in the registry, which imports no adapter.
     "trading": {
-        *("brokers", "resilience", "store", "monitoring", "config"),
+        *("brokers", "resilience", "security", "store", "monitoring", "config"),
         *("domain", "errors", "validation_errors", "clock"),
     },
     "backtest": {"strategies", "exchange", "config", "domain", "errors", "validation_errors"},
@@ -42,7 +42,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
         *("domain", "errors", "clock", "systemd"),
     },
     "engine": {
-        *("trading", "resilience", "brokers", "store", "monitoring", "config"),
+        *("trading", "resilience", "security", "brokers", "store", "monitoring", "config"),
         *("domain", "errors", "clock", "systemd"),
     },
     "api": {

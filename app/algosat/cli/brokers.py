@@ -93,12 +93,12 @@ def _time(option: str, text: str) -> datetime:
 def _asking(chosen: Chosen, account: str | None) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Open the store. Yields the account's name, and a function that asks its broker."""
     from algosat import clock
-    from algosat.store.encryption import Encryption
+    from algosat.security.keyring import Keyring
     from algosat.trading.engine_requests import EngineRequests
 
-    encryption = Encryption(chosen.settings().security.encryption.keys)
+    keyring = Keyring(chosen.settings().security.encryption.keys)
     with chosen.desk(account) as desk:
-        requests = EngineRequests(desk.database, desk.writer, desk.notifier, encryption, clock.now)
+        requests = EngineRequests(desk.database, desk.writer, desk.notifier, keyring, clock.now)
 
         def ask(kind: RequestKind, arguments: Mapping[str, Any] | None = None) -> Any:
             wait = requests.poll_until_answered

@@ -23,8 +23,8 @@ from algosat.engine.router import Fence, Router
 from algosat.engine.schedule import PeriodicDuties, Sweeper
 from algosat.engine.sender import HUNG_AFTER, Sender
 from algosat.engine.workers import Workers
+from algosat.security.keyring import Keyring
 from algosat.store import broker_calls
-from algosat.store.encryption import Encryption
 from algosat.trading.desk import Desk
 
 
@@ -79,14 +79,14 @@ def assemble(
     order_workers: Workers,
     cancel_workers: Workers,
     request_workers: Workers,
-    encryption: Encryption,
+    keyring: Keyring,
     fence: Fence,
 ) -> Components:
     """Build the components.
 
     The adapter is built when the broker is started. `order_workers` place orders; `cancel_workers` cancel
     and modify; `request_workers` convert positions, and answer what API and command line ask of the broker,
-    encrypted with `encryption`.
+    encrypted with `keyring`.
     """
     budget = _budget(desk, rules)
     guarded_broker = GuardedBroker(source, desk.clock, budget)
@@ -140,7 +140,7 @@ def assemble(
         duties=PeriodicDuties(desk, guarded_broker, report_processor, lambda: reconciler.read_at),
         sweeper=Sweeper(desk),
         emergency_cancels=EmergencyCancels(desk, cancel_modify, budget, cancel_workers),
-        requests=BrokerRequests(desk, guarded_broker, encryption, request_workers, fence),
+        requests=BrokerRequests(desk, guarded_broker, keyring, request_workers, fence),
         workers=(order_workers, cancel_workers, request_workers),
         fence=fence,
     )

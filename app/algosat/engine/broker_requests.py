@@ -20,11 +20,18 @@ from algosat.engine.router import Fence
 from algosat.engine.workers import Workers
 from algosat.errors import AlgosatError, BrokerError
 from algosat.monitoring import correlation, metrics
+from algosat.security.keyring import Keyring
 from algosat.store import engine_requests
-from algosat.store.encryption import Encryption
 from algosat.store.engine_requests import EngineRequest
 from algosat.trading.desk import Desk
-from algosat.trading.engine_requests import CandlesWanted, RequestKind, answer_data, answer_error
+from algosat.trading.engine_requests import (
+    CandlesWanted,
+    RequestKind,
+    answer_data,
+    answer_error,
+    decrypted,
+    encrypted,
+)
 
 _KEPT_AFTER_DEADLINE: Final = timedelta(seconds=10)  # for the process that asked, which removes it
 
@@ -46,9 +53,9 @@ class BrokerRequests:
     """
 
     def __init__(
-        self, desk: Desk, broker: GuardedBroker, encryption: Encryption, workers: Workers, fence: Fence
+        self, desk: Desk, broker: GuardedBroker, keyring: Keyring, workers: Workers, fence: Fence
     ) -> None:
-        self._desk, self._broker, self._encryption = desk, broker, encryption
+        self._desk, self._broker, self._keyring = desk, broker, keyring
         self._workers, self._fence = workers, fence
 
     def step(self) -> None:
@@ -81,13 +88,13 @@ class BrokerRequests:
             self._desk.errors.record(error, f"engine {request.account} requests")
             detail = error.detail if isinstance(error, AlgosatError) else type(error).__name__
             answer, outcome = answer_error(BrokerError(detail)), "failed"
-        if not self._write(engine_requests.answer, request.id, self._encryption.encrypt(answer)):
+        if not self._write(engine_requests.answer, request.id, encrypted(self._keyring, request.id, answer)):
             outcome = "late"
         metrics.ENGINE_REQUESTS.labels(request.kind, outcome, request.account).inc()
         self._desk.notify_web(request.id)
 
     def _ask_broker(self, request: EngineRequest) -> Any:
-        arguments = self._encryption.decrypt(request.arguments)
+        arguments = decrypted(self._keyring, request.id, request.arguments)
         match RequestKind(request.kind):
             case RequestKind.SESSION:
                 return _session_data(self._broker.session(), self._broker.capabilities)

@@ -21,11 +21,11 @@ from algosat.engine.guarded_broker import BrokerSource
 from algosat.engine.heartbeat import WaitingHeartbeat, unchecked
 from algosat.errors import ConfigurationError, StoreBusy
 from algosat.monitoring import correlation, logs
+from algosat.security.keyring import Keyring
 from algosat.store import heartbeats, machines, overrides, schema_version
 from algosat.store.audit import Cause
 from algosat.store.database import STATEMENT_SECONDS, Database
 from algosat.store.emergency_journal import EmergencyJournal
-from algosat.store.encryption import Encryption
 from algosat.store.leader_lock import LeaderLock, leader_lock_of
 from algosat.store.wakeup import backend, channels
 from algosat.store.writer import Writer
@@ -190,7 +190,7 @@ def _lead(
     algosat = settings.algosat
     database, writer = all_desks.first.database, all_desks.first.writer
     requests = backend.listener(database, algosat.runtime_directory, channels.ENGINE_REQUESTS)
-    encryption = Encryption(settings.security.encryption.keys)
+    keyring = Keyring(settings.security.encryption.keys)
     listeners = [
         backend.listener(database, algosat.runtime_directory, desk.engine_channel) for desk in all_desks
     ]
@@ -206,7 +206,7 @@ def _lead(
             order_workers=workers.order_workers(desk.errors),
             cancel_workers=workers.cancel_workers(desk.errors),
             request_workers=workers.request_workers(desk.errors),
-            encryption=encryption,
+            keyring=keyring,
             fence=leader_lock.fence,
         )
         for desk, account in zip(all_desks, algosat.accounts, strict=True)

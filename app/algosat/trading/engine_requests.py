@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NoReturn
 
+import orjson
 from sqlalchemy import Connection
 
 from algosat.clock import Clock
@@ -28,15 +29,16 @@ from algosat.errors import (
     BrokerSilent,
     BrokerUncertain,
     BrokerUnsupported,
-    ConfigurationError,
+    EncryptedValueDamaged,
+    EncryptionKeyUnknown,
     EngineAbsent,
     EngineBusy,
     InvalidQuery,
 )
+from algosat.security.keyring import Keyring
 from algosat.store import audit, engine_requests, heartbeats
 from algosat.store.audit import Cause
 from algosat.store.database import Database
-from algosat.store.encryption import Encryption
 from algosat.store.engine_requests import EngineRequest
 from algosat.store.wakeup import channels
 from algosat.store.wakeup.channels import Notifier
@@ -119,10 +121,10 @@ class EngineRequests:
     """Sends requests to the engine and receives its answers."""
 
     def __init__(
-        self, database: Database, writer: Writer, notifier: Notifier, encryption: Encryption, clock: Clock
+        self, database: Database, writer: Writer, notifier: Notifier, keyring: Keyring, clock: Clock
     ) -> None:
         self._database, self._writer, self._notifier = database, writer, notifier
-        self._encryption, self._clock = encryption, clock
+        self._keyring, self._clock = keyring, clock
 
     def ask(
         self, kind: RequestKind, account: str, arguments: Mapping[str, Any], cause: Cause, wait: Wait
@@ -138,11 +140,12 @@ class EngineRequests:
     ) -> EngineRequest:
         """Store a request and wake the engine. Raises EngineAbsent and EngineBusy."""
         now = self._clock()
+        request_id = new_id("q")
         request = EngineRequest(
-            id=new_id("q"),
+            id=request_id,
             kind=kind.value,
             account=account,
-            arguments=self._encryption.encrypt(dict(arguments)),
+            arguments=encrypted(self._keyring, request_id, dict(arguments)),
             created_by=cause.actor,
             correlation_id=cause.correlation_id,
             created_at=now,
@@ -173,8 +176,8 @@ class EngineRequests:
         if request.answer is None:
             self._fail_unanswered(request)
         try:
-            answer = self._encryption.decrypt(request.answer)
-        except ConfigurationError as error:  # the keys are being rotated
+            answer = decrypted(self._keyring, request.id, request.answer)
+        except (EncryptionKeyUnknown, EncryptedValueDamaged) as error:  # keys or release are being changed
             raise _busy(error.detail) from error
         if "error" in answer:
             raise _error_from(answer["error"])
@@ -202,6 +205,20 @@ class EngineRequests:
             raise _busy(f"the engine's threads for account {request.account} are busy with other requests")
         seconds = (request.deadline - request.created_at).total_seconds()
         raise BrokerSilent(f"the broker of account {request.account} did not answer within {seconds:g} s")
+
+
+def encrypted(keyring: Keyring, request_id: str, data: Any) -> str:
+    """Return arguments or the answer of a request as encrypted text."""
+    return keyring.encrypt(orjson.dumps(data), _context(request_id)).decode()
+
+
+def decrypted(keyring: Keyring, request_id: str, text: str) -> Any:
+    """Return arguments or the answer of a request. Raises EncryptionKeyUnknown or EncryptedValueDamaged."""
+    return orjson.loads(keyring.decrypt(text.encode(), _context(request_id)))
+
+
+def _context(request_id: str) -> str:
+    return f"engine_requests:{request_id}"
 
 
 def answer_data(data: Any) -> dict[str, Any]:

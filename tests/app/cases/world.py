@@ -35,7 +35,7 @@ from algosat.trading.desk import Desk
 from tests.app.builders import algosat_data, write_configuration
 from tests.app.desks import CAUSE, order_now
 from tests.app.engine.rig import source_of, step_duties
-from tests.app.fakes import ENCRYPTION, FakeClock, InlineWorkers
+from tests.app.fakes import KEYRING, FakeClock, InlineWorkers
 from tools.paths import ROOT
 
 CASH: Final = Decimal(1_000_000)
@@ -218,7 +218,7 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
         order_workers=InlineWorkers(),
         cancel_workers=InlineWorkers(),
         request_workers=InlineWorkers(),
-        encryption=ENCRYPTION,
+        keyring=KEYRING,
         fence=lambda _connection: None,
     )
     components.guarded_broker.build()

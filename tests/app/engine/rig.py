@@ -18,7 +18,7 @@ from algosat.store import queries
 from algosat.trading.desk import Desk
 from tests.app.desks import order_now, set_prices
 from tests.app.fake_exchange import FakeExchange
-from tests.app.fakes import ENCRYPTION, InlineWorkers
+from tests.app.fakes import KEYRING, InlineWorkers
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def build_rig(
         order_workers=InlineWorkers(),
         cancel_workers=InlineWorkers(),
         request_workers=InlineWorkers(),
-        encryption=ENCRYPTION,
+        keyring=KEYRING,
         fence=fence,
     )
     components.guarded_broker.build()

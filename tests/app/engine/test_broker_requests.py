@@ -33,19 +33,25 @@ from algosat.errors import (
     EngineAbsent,
     EngineBusy,
 )
+from algosat.security.keyring import Keyring
 from algosat.store import audit, engine_requests
-from algosat.store.encryption import Encryption
 from algosat.store.engine_requests import EngineRequest
 from algosat.store.leader_lock import NotLeading
 from algosat.store.tables import engine_requests as table
 from algosat.trading.desk import Desk
-from algosat.trading.engine_requests import MOST_WAITING, CandlesWanted, EngineRequests, RequestKind
+from algosat.trading.engine_requests import (
+    MOST_WAITING,
+    CandlesWanted,
+    EngineRequests,
+    RequestKind,
+    decrypted,
+)
 from tests.app.builders import FERNET_KEY
 from tests.app.desks import CAUSE, buy
 from tests.app.engine.rig import EngineRig, build_rig, heartbeat_of
 from tests.app.events import PATIENCE, wait_for
 from tests.app.fake_exchange import FakeExchange
-from tests.app.fakes import ENCRYPTION, FakeClock
+from tests.app.fakes import KEYRING, FakeClock
 
 SINCE = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
 WANTED = CandlesWanted("ALPHA-EQ", timedelta(minutes=1), SINCE, SINCE + timedelta(minutes=5))
@@ -53,7 +59,7 @@ WANTED = CandlesWanted("ALPHA-EQ", timedelta(minutes=1), SINCE, SINCE + timedelt
 
 @pytest.fixture
 def requests(desk: Desk) -> EngineRequests:
-    return EngineRequests(desk.database, desk.writer, desk.notifier, ENCRYPTION, desk.clock)
+    return EngineRequests(desk.database, desk.writer, desk.notifier, KEYRING, desk.clock)
 
 
 @pytest.fixture
@@ -136,7 +142,7 @@ def test_arguments_and_answer_are_encrypted_in_the_store(
     assert row.taken_at is not None
     assert "pin-4711" not in str(row)
     assert "set by the test" not in str(row)
-    assert ENCRYPTION.decrypt(row.arguments) == {"secret": "pin-4711"}
+    assert decrypted(KEYRING, row.id, row.arguments) == {"secret": "pin-4711"}
 
 
 @pytest.mark.parametrize(
@@ -202,9 +208,9 @@ def test_deadline_that_passes_before_the_answer_is_a_timeout_and_leaves_no_row(
 def test_while_the_keys_are_rotated_the_answer_says_when_to_ask_again(
     running: EngineRig, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    newer = Encryption([SecretStr(Fernet.generate_key().decode()), SecretStr(FERNET_KEY)])
-    requests = EngineRequests(desk.database, desk.writer, desk.notifier, ENCRYPTION, desk.clock)
-    monkeypatch.setattr(running.components.requests, "_encryption", newer)
+    newer = Keyring([SecretStr(Fernet.generate_key().decode()), SecretStr(FERNET_KEY)])
+    requests = EngineRequests(desk.database, desk.writer, desk.notifier, KEYRING, desk.clock)
+    monkeypatch.setattr(running.components.requests, "_keyring", newer)
     with pytest.raises(EngineBusy, match="restart all services") as found:
         ask(requests, desk, running.components.requests.step)
     assert found.value.headers["Retry-After"]
@@ -261,7 +267,7 @@ def test_engine_that_lost_the_lead_begins_nothing(
 
 def _with_fence(components: Components, fence: Any) -> BrokerRequests:
     pool = workers.request_workers(components.desk.errors)
-    return BrokerRequests(components.desk, components.guarded_broker, ENCRYPTION, pool, fence)
+    return BrokerRequests(components.desk, components.guarded_broker, KEYRING, pool, fence)
 
 
 @pytest.fixture
@@ -282,7 +288,7 @@ def test_calls_that_hang_delay_neither_orders_nor_the_end_of_the_engine(
     running: EngineRig, desk: Desk, requests: EngineRequests, hanging: threading.Event
 ) -> None:
     pool = workers.request_workers(desk.errors)
-    answerer = BrokerRequests(desk, running.components.guarded_broker, ENCRYPTION, pool, lambda _: None)
+    answerer = BrokerRequests(desk, running.components.guarded_broker, KEYRING, pool, lambda _: None)
     asked = [requests.send(RequestKind.CANDLES, desk.account, WANTED.to_data(), CAUSE) for _ in range(6)]
     answerer.step()
     wait_for(lambda: pool.free() == 0)

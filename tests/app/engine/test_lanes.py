@@ -30,7 +30,7 @@ from tests.app.desks import buy, order_now, other_account
 from tests.app.engine.rig import build_rig, source_of
 from tests.app.events import PATIENCE, wait_for
 from tests.app.fake_exchange import FakeExchange
-from tests.app.fakes import ENCRYPTION, FakeClock
+from tests.app.fakes import KEYRING, FakeClock
 
 pytestmark = pytest.mark.sqlite
 
@@ -74,7 +74,7 @@ def components_of(desk: Desk, exchange: FakeExchange, settings: Settings, fence:
         order_workers=workers.order_workers(desk.errors),
         cancel_workers=workers.cancel_workers(desk.errors),
         request_workers=workers.request_workers(desk.errors),
-        encryption=ENCRYPTION,
+        keyring=KEYRING,
         fence=fence,
     )
 
