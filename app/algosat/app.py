@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -27,6 +28,7 @@ from algosat.host.sampler import Sampler
 from algosat.monitoring import logs
 from algosat.monitoring.health import Health
 from algosat.resilience.bulkhead import Bulkhead
+from algosat.security import encryption_keys
 from algosat.security.authenticator import Authenticator
 from algosat.security.identity import Identity
 from algosat.security.keyring import Keyring
@@ -83,6 +85,7 @@ def create_app(
     limiter = ClientLimiter(app, settings.algosat.security)
     authenticator = Authenticator(tokens, lookup_in(database), writer, time.time)
     passwords = passwords or Passwords(places=bulkhead.enter)
+    keyring = Keyring(settings.security.encryption.keys)
     notifier = backend.notifier(database, settings.algosat.runtime_directory)
     sampler = Sampler.of(settings.algosat.runtime_directory, settings.algosat.data_directory)
     health = Health(all_checks(directory, live, database, writer, limiter, sampler.history, clock.now))
@@ -105,16 +108,26 @@ def create_app(
             clock.now,
         ),
         passwords=passwords,
+        keyring=keyring,
         health=health,
-        state_metrics=StateMetrics(health, database, desks, sampler, clock.now),
+        state_metrics=StateMetrics(
+            health,
+            database,
+            desks,
+            sampler,
+            clock.now,
+            partial(
+                encryption_keys.due_at,
+                fingerprint=keyring.fingerprint(),
+                rotation_days=settings.security.encryption.key_rotation_days,
+            ),
+        ),
         sampler=sampler,
         desks=desks,
         waiting=Waiting(
             database, settings.algosat.runtime_directory, bulkhead, threads=settings.algosat.api.threads
         ),
-        engine_requests=EngineRequests(
-            database, writer, notifier, Keyring(settings.security.encryption.keys), clock.now
-        ),
+        engine_requests=EngineRequests(database, writer, notifier, keyring, clock.now),
         clock=clock.now,
     )
     Lifecycle(ROUTES, live, authenticator, limiter, desks.first.errors).attach(app)

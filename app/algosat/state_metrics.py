@@ -67,6 +67,7 @@ class StateMetrics(Collector):
     desks: Desks
     sampler: Sampler
     clock: Clock
+    key_due_at: Callable[[Connection], datetime | None]
     _leaks: LeakWatch = field(default_factory=LeakWatch)
 
     def collect(self) -> Iterator[Metric]:
@@ -94,10 +95,16 @@ class StateMetrics(Collector):
             _of_halts,
             _of_alerts,
             partial(_of_files, database=self.database, now=now),
+            self._of_key,
             *(partial(part, desk=desk, now=now) for desk in self.desks for part in _OF_DESK),
         ]
         for part in parts:
             yield from self._attempt(part)
+
+    def _of_key(self, connection: Connection) -> Samples:
+        due_at = self.key_due_at(connection)
+        if due_at is not None:
+            yield metrics.KEY_DUE.at(due_at.timestamp())
 
     def _attempt(self, part: Callable[[Connection], Samples]) -> list[StateSample]:
         """Return the samples of a part, or none if it fails. Each part reads in its own transaction."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from time import time as time_now
 from typing import Any
 
@@ -45,6 +45,7 @@ class Page:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.others = desk, tuple[Desk, ...]()
         self.sampler = FakeSampler()
+        self.key_due_at: datetime | None = None
         self.findings = {"database": Finding(True, "works"), "broker": Finding(False, "is down")}
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -58,7 +59,10 @@ class Page:
         health = Health([self._check(name) for name in self.findings])
         try:
             desks = Desks(self.desk, *self.others)
-            metrics = StateMetrics(health, self.desk.database, desks, self.sampler, self.desk.clock)
+            metrics = StateMetrics(
+                *(health, self.desk.database, desks, self.sampler, self.desk.clock),
+                lambda _: self.key_due_at,
+            )
             return [sample for family in metrics.collect() for sample in family.samples]
         finally:
             health.close()
@@ -307,3 +311,9 @@ def test_part_that_fails_leaves_the_others(page: Page, desk: Desk, monkeypatch: 
 def test_store_that_takes_no_writes_is_still_read_if_it_is_a_file(page: Page, desk: Desk) -> None:
     page.findings["database"] = Finding(False, "takes no writes")
     assert ("algosat_orders_working" in page.names()) == desk.database.is_sqlite
+
+
+def test_due_time_of_the_encryption_key_is_shown_once_the_key_is_in_use(page: Page) -> None:
+    assert page.value("encryption_key_due_timestamp_seconds") is None
+    page.key_due_at = datetime(2026, 12, 1, tzinfo=UTC)
+    assert page.value("encryption_key_due_timestamp_seconds") == page.key_due_at.timestamp()

@@ -16,10 +16,8 @@ PACKAGE = ROOT / "app" / "algosat"
 SECTION_VARIABLES = {"account", "algosat", "control", "limits", "rules", "settings", "thresholds", "watch"}
 # Settings that no module reads by their name.
 EXEMPT = {
-    "encryption.key_rotation_days": "reserved for a reminder; nothing stays encrypted for long",
     "logging.backup_count": "logrotate's, from the same inventory variable",
     "logging.max_size": "logrotate's, from the same inventory variable",
-    "accounts.credentials": "for the adapters of real brokers",
     "accounts.outbound_address": "for the adapters of real brokers",
 }
 

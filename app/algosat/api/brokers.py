@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field, SecretStr, StringConstraints, field_validator
+from sqlalchemy import Connection
 
 from algosat.api.access import Access
-from algosat.api.context import receive_answer, send_request, services
-from algosat.api.fields import AccountName, Timestamp
+from algosat.api.context import cause, receive_answer, send_request, services
+from algosat.api.fields import AccountName, Actor, Timestamp
 from algosat.api.pages import Everything, page
+from algosat.api.request_models import Input
 from algosat.api.responses import Output
 from algosat.api.routes import Routes
 from algosat.domain.orders import OrderType, Product, Validity
 from algosat.errors import AlgosatError, NotFound
+from algosat.security import credentials
+from algosat.security.credentials import (
+    FIELD_FORM,
+    LONGEST,
+    MOST_FIELDS,
+    BrokerLogin,
+    CredentialField,
+    NewValue,
+)
 from algosat.trading.engine_requests import ERRORS, RequestKind
 
-routes = Routes("brokers", "The brokers of the accounts, as the engine reaches them.")
+routes = Routes("brokers", "The brokers of the accounts, as the engine reaches them, and their credentials.")
 
 BrokerName = Annotated[str, Field(description="Broker of the account.", examples=["paper"])]
 
@@ -112,6 +124,61 @@ class ProbedCallView(Output):
     """The answer, or the first item of a list: names and enumerations as they are, all else masked."""
 
 
+class CredentialValue(Input):
+    """A field of a broker's credentials to set."""
+
+    name: Annotated[str, StringConstraints(pattern=FIELD_FORM), Field(examples=["api_secret"])]
+    """Name of the field, in the broker's own words."""
+    value: Annotated[
+        SecretStr, Field(min_length=1, max_length=LONGEST, examples=["p4QeW7xSecretOfTheBroker"])
+    ]
+    """Value, which is stored encrypted and never returned."""
+    expires_at: Annotated[AwareDatetime | None, Field(examples=["2030-11-30T20:30:00Z"])] = None
+    """Time at which the field is deleted, for a token; omitted: never."""
+
+
+class NewCredentials(Input):
+    """The credentials of an account's login at its broker."""
+
+    fields: Annotated[list[CredentialValue], Field(max_length=MOST_FIELDS)]
+    """All fields of the login. Fields that are stored and not among them are deleted."""
+
+    @field_validator("fields")
+    @classmethod
+    def _have_names_of_their_own(cls, fields: list[CredentialValue]) -> list[CredentialValue]:
+        names = Counter(each.name for each in fields)
+        twice = [name for name, number in names.items() if number > 1]
+        if twice:
+            raise ValueError(f"the field {twice[0]} appears twice")
+        return fields
+
+
+class CredentialFieldView(Output):
+    """A stored field of a broker's credentials, without its value."""
+
+    name: Annotated[str, Field(examples=["api_secret"])]
+    """Name of the field."""
+    key: Annotated[str, Field(examples=["9f2c5b7d01e4a683"])]
+    """Fingerprint of the encryption key that opens the value."""
+    set_at: Timestamp
+    """When the value was set."""
+    set_by: Actor
+    """Who set the value."""
+    expires_at: Timestamp | None
+    """When the field is deleted; null: never."""
+
+
+class CredentialsView(Output):
+    """The credentials of an account's login at its broker, without their values."""
+
+    account: AccountName
+    broker: BrokerName
+    login: Annotated[str, Field(examples=["paper"])]
+    """Name of the login at the broker."""
+    fields: list[CredentialFieldView]
+    """The stored fields."""
+
+
 @routes.get("/brokers", access=Access.VIEWER, answer=Everything[BrokerView])
 def list_brokers() -> dict[str, Any]:
     """List the accounts' brokers with their sessions
@@ -147,6 +214,46 @@ def probe_broker(account: str) -> dict[str, Any]:
     """
     desk = services().desks.of(account)
     return page(receive_answer(send_request(RequestKind.PROBE, desk.account)), None)
+
+
+@routes.put(
+    "/brokers/<name:account>/credentials",
+    access=Access.ADMIN,
+    body=NewCredentials,
+    answer=CredentialsView,
+    errors=(NotFound,),
+)
+def set_broker_credentials(account: str, body: NewCredentials) -> CredentialsView:
+    """Replace the credentials of an account's login at its broker
+
+    The values are encrypted, and no route returns them. The names of the fields are recorded in the audit
+    trail.
+    """
+    served = services()
+    settings = served.settings_of(served.desks.of(account).account)
+    login, now, why = BrokerLogin.of(settings), served.clock(), cause()
+    values = {each.name: NewValue(each.value.get_secret_value(), each.expires_at) for each in body.fields}
+
+    def unit(connection: Connection) -> list[CredentialField]:
+        credentials.put(connection, served.keyring, login, values, now, why, keep_others=False)
+        return credentials.listed(connection, now, login)
+
+    return {
+        "account": settings.name,
+        "broker": login.broker,
+        "login": login.name,
+        "fields": [_field(each) for each in served.writer.run(unit)],
+    }
+
+
+def _field(stored: CredentialField) -> CredentialFieldView:
+    return {
+        "name": stored.field,
+        "key": stored.key,
+        "set_at": stored.set_at,
+        "set_by": stored.set_by,
+        "expires_at": stored.expires_at,
+    }
 
 
 def _session(account: str) -> Callable[[], BrokerSessionView]:

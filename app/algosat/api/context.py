@@ -14,12 +14,14 @@ from algosat.api.application import ApiRequest
 from algosat.api.waiting import Waiting
 from algosat.clock import Clock
 from algosat.config.live import LiveSettings
+from algosat.config.settings import AccountSettings
 from algosat.domain.capabilities import Mode
 from algosat.host.sampler import Sampler
 from algosat.live import manage
 from algosat.monitoring import correlation
 from algosat.monitoring.health import Health
 from algosat.security.identity import Identity
+from algosat.security.keyring import Keyring
 from algosat.security.passwords import Passwords
 from algosat.security.principals import Principal
 from algosat.store import ledger
@@ -42,6 +44,7 @@ class Services:
     writer: Writer
     identity: Identity
     passwords: Passwords
+    keyring: Keyring
     health: Health
     state_metrics: Collector
     sampler: Sampler
@@ -57,7 +60,11 @@ class Services:
 
     def broker_of(self, account: str) -> str:
         """Return the name of the account's broker."""
-        return next(each.broker for each in self.live.files.algosat.accounts if each.name == account)
+        return self.settings_of(account).broker
+
+    def settings_of(self, account: str) -> AccountSettings:
+        """Return the settings of an account that is configured."""
+        return next(each for each in self.live.files.algosat.accounts if each.name == account)
 
     def close(self) -> None:
         """Stop threads and close connections. No request may be under way."""

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "engine": "engine",
     "errors": "errors",
     "host": "host",
+    "keyring": "keyring",
     "logs": "logs",
     "risk": "risk",
     "serve": "serve",

@@ -227,6 +227,11 @@ class AlertKind(StrEnum):
         "The store had refused a halt or cancel, which was recorded in the emergency journal and merged.",
         False,
     )
+    ENCRYPTION_KEY_DUE = (
+        "encryption.key_due",
+        Severity.WARNING,
+        "The key that encrypts secrets in the store is older than key_rotation_days: rotate it.",
+    )
     ENGINE_AWAY = (
         "engine.away",
         Severity.ERROR,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -20,7 +21,7 @@ from algosat.engine.quotes import FeedWatch, InstrumentList, QuoteBoard
 from algosat.engine.reconciler import Reconciler
 from algosat.engine.report_processor import ReportProcessor
 from algosat.engine.router import Fence, Router
-from algosat.engine.schedule import PeriodicDuties, Sweeper
+from algosat.engine.schedule import PeriodicDuties, Sweeper, watch_key
 from algosat.engine.sender import HUNG_AFTER, Sender
 from algosat.engine.workers import Workers
 from algosat.security.keyring import Keyring
@@ -80,6 +81,7 @@ def assemble(
     cancel_workers: Workers,
     request_workers: Workers,
     keyring: Keyring,
+    key_rotation_days: int,
     fence: Fence,
 ) -> Components:
     """Build the components.
@@ -137,7 +139,13 @@ def assemble(
         reconciler=reconciler,
         book_check=book_check,
         conversions=conversions,
-        duties=PeriodicDuties(desk, guarded_broker, report_processor, lambda: reconciler.read_at),
+        duties=PeriodicDuties(
+            desk,
+            guarded_broker,
+            report_processor,
+            lambda: reconciler.read_at,
+            partial(watch_key, fingerprint=keyring.fingerprint(), rotation_days=key_rotation_days),
+        ),
         sweeper=Sweeper(desk),
         emergency_cancels=EmergencyCancels(desk, cancel_modify, budget, cancel_workers),
         requests=BrokerRequests(desk, guarded_broker, keyring, request_workers, fence),

@@ -207,6 +207,7 @@ def _lead(
             cancel_workers=workers.cancel_workers(desk.errors),
             request_workers=workers.request_workers(desk.errors),
             keyring=keyring,
+            key_rotation_days=settings.security.encryption.key_rotation_days,
             fence=leader_lock.fence,
         )
         for desk, account in zip(all_desks, algosat.accounts, strict=True)

@@ -20,6 +20,7 @@ from algosat.engine.guarded_broker import GuardedBroker
 from algosat.engine.report_processor import ReportProcessor
 from algosat.errors import CalendarUnknown
 from algosat.monitoring import correlation
+from algosat.security import encryption_keys
 from algosat.store import queries, retention
 from algosat.store.audit import Cause
 from algosat.store.disk_reserve import DiskReserve
@@ -38,6 +39,7 @@ _SWEEP_AGAIN_AFTER: Final = timedelta(seconds=1)  # a sweep deletes one batch; m
 
 _CALENDAR: Final = "calendar"  # subject of the alerts about its end
 _CALENDAR_ALERTS: Final = (AlertKind.CALENDAR_ENDING, AlertKind.CALENDAR_ENDED)
+_KEY: Final = "encryption"  # subject of the alert about its key
 _STORE: Final = "store"  # subject of the alerts about its space
 _STORE_ALERTS: Final = (AlertKind.STORE_FULL, AlertKind.STORE_PINNED)
 
@@ -59,11 +61,14 @@ class PeriodicDuties:
         broker: GuardedBroker,
         report_processor: ReportProcessor,
         book_read_at: Callable[[], datetime | None],
+        watch_key: Duty,
     ) -> None:
         """Build the duties.
 
-        `book_read_at` returns when the last complete reading of the broker's order book began.
+        `book_read_at` returns when the last complete reading of the broker's order book began. `watch_key`
+        alerts while the encryption key is due for rotation.
         """
+        self._watch_key = watch_key
         self._desk, self._broker, self._report_processor = desk, broker, report_processor
         self._book_read_at = book_read_at
         self._next_exits, self._next_losses = _Timer(desk.clock, _EXITS_EVERY), _Timer(desk.clock, _EVERY)
@@ -110,9 +115,9 @@ class PeriodicDuties:
             self._do_all(lambda desk: expiry.expire(desk, self._broker, self._report_processor, read_at))
 
     def renew_alerts(self) -> None:
-        """Alert while the calendar ends soon or has ended, and while the store has no space."""
+        """Alert while the calendar ends soon or has ended, the store has no space, or a key is due."""
         if self._next_alerts.has_come():
-            self._do_all(watch_calendar, watch_store)
+            self._do_all(watch_calendar, watch_store, self._watch_key)
 
     def _do_all(self, *duties: Duty) -> None:
         """Do each duty. A date past the calendar's end stops only the duties that need the calendar."""
@@ -167,6 +172,21 @@ def watch_store(desk: Desk) -> None:
         with suppress(OSError):
             reserve.allocate()
     _renew_alerts(desk, _STORE, _STORE_ALERTS, _store_alerts(reserve))
+
+
+def watch_key(desk: Desk, fingerprint: str, rotation_days: int) -> None:
+    """Alert while the key that encrypts is due for rotation. Its age counts from the first use."""
+    if not desk.is_first:  # the keys are those of all accounts
+        return
+    now = desk.clock()
+    with desk.database.read() as connection:
+        due_at = encryption_keys.due_at(connection, fingerprint, rotation_days)
+    if due_at is None:
+        desk.writer.run(lambda connection: encryption_keys.note(connection, fingerprint, now))
+    is_due = due_at is not None and now >= due_at
+    detail = f"the key {fingerprint} is in use for more than {rotation_days} days; run rotate_secrets.yml"
+    wanted = {AlertKind.ENCRYPTION_KEY_DUE: detail} if is_due else {}
+    _renew_alerts(desk, _KEY, (AlertKind.ENCRYPTION_KEY_DUE,), wanted)
 
 
 def _store_alerts(reserve: DiskReserve) -> dict[AlertKind, str]:

@@ -237,6 +237,10 @@ STORE_WRITE_AGE: Final = StateMetric(
     "algosat_store_write_age_seconds",
     "Time since any process last committed to the store. The engine commits about every second.",
 )
+KEY_DUE: Final = StateMetric(
+    "algosat_encryption_key_due_timestamp_seconds",
+    "Time from which the key that encrypts secrets in the store is due for rotation.",
+)
 PROCESS_BYTES: Final = StateMetric(
     "algosat_process_resident_bytes",
     "Resident memory of Algosat's processes, read every five seconds; those of one name are added up.",

@@ -19,6 +19,7 @@ from algosat.store.tables import (
     close_lines,
     closes,
     conversions,
+    credentials,
     engine_requests,
     error_counts,
     errors,
@@ -46,6 +47,7 @@ KEPT: Final = (
     (closes.c.finished_at, timedelta(days=90)),
     (conversions.c.finished_at, timedelta(days=90)),
     (engine_requests.c.deadline, timedelta(hours=1)),  # of an account that is no longer configured
+    (credentials.c.expires_at, timedelta()),  # tokens; the audit trail keeps when they were set
     (gtt_orders.c.updated_at, timedelta(days=365)),  # of those that wait no more
 )
 _NEVER_DELETED: Final = {

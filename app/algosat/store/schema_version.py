@@ -23,7 +23,7 @@ from algosat.errors import ConfigurationError, StoreBusy
 from algosat.store.database import Database
 from algosat.store.prepared import Prepared
 
-HEAD: Final = "0027"  # the newest migration
+HEAD: Final = "0028"  # the newest migration
 OLDEST: Final = "0012"  # the oldest schema version whose release may run on this release's store
 
 HEAD_TABLE: Final = "schema_version"

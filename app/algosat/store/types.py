@@ -1,4 +1,5 @@
-"""Column types: money and quantities as scaled integers, time as microseconds since 1970 in UTC, JSON."""
+"""Column types: money and quantities as scaled integers, time as microseconds since 1970 in UTC, JSON,
+encrypted values."""
 
 from __future__ import annotations
 
@@ -107,6 +108,23 @@ def _microseconds(value: datetime | None) -> int | None:
 
 def _time(value: int | None) -> datetime | None:
     return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Encrypted(TypeDecorator[bytes]):
+    """A token of the keyring, as ASCII text.
+
+    A rotation of the keys finds the columns of this type, so every value that the keyring encrypts and the
+    store keeps must have it.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.decode("ascii")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else value.encode()
 
 
 class Json(TypeDecorator[Any]):

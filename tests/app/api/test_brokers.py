@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from algosat.api.context import Services
 from algosat.config.settings import Settings
 from algosat.domain.bars import Bar
+from algosat.security import credentials
+from algosat.security.credentials import BrokerLogin
 from algosat.store.tables import engine_requests
 from algosat.trading.desk import Desk
 from tests.app.client import Client, problem_of
@@ -125,3 +128,60 @@ def test_without_an_engine_the_answer_says_when_to_ask_again(viewer: Client) -> 
     assert int(answer.headers["Retry-After"]) > 0
     (broker,) = viewer.get("/brokers").json["items"]
     assert (broker["session"], broker["problem"]["code"]) == (None, "engine_absent")
+
+
+CREDENTIALS = {
+    "fields": [
+        {"name": "api_key", "value": "canary-4711-of-the-broker"},
+        {"name": "token", "value": "canary-0815-of-today", "expires_at": "2099-01-01T00:00:00Z"},
+    ]
+}
+
+
+def test_credentials_are_stored_encrypted_and_never_returned(admin: Client, services: Services) -> None:
+    answer = admin.put("/brokers/paper/credentials", json=CREDENTIALS)
+    assert answer.status_code == 200
+    assert [(it["name"], it["expires_at"]) for it in answer.json["fields"]] == [
+        ("api_key", None),
+        ("token", "2099-01-01T00:00:00Z"),
+    ]
+    assert {it["key"] for it in answer.json["fields"]} == {services.keyring.fingerprint()}
+    assert "canary" not in answer.text
+    assert "canary" not in admin.get("/audit").text
+    with services.database.read() as connection:
+        login = BrokerLogin("paper", "paper")
+        stored = credentials.values(connection, services.keyring, login, services.clock())
+    assert stored == {"api_key": "canary-4711-of-the-broker", "token": "canary-0815-of-today"}
+    assert admin.put("/brokers/paper/credentials", json={"fields": []}).json["fields"] == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"name": "", "value": "canary"},
+        {"name": "a b", "value": "canary"},
+        {"name": "a\u0000", "value": "canary"},
+        {"name": "token", "value": ""},
+        {"name": "token", "value": ["canary"]},
+        {"name": "token", "value": "canary" * 2000},
+        {"name": "token", "value": "canary", "expires_at": "2020-01-01T00:00:00Z"},
+        {"name": "token", "value": "canary", "expires_at": "2099-01-01T00:00:00"},
+        {"name": "token", "value": "canary", "secret": "canary"},
+        {"name": "api_key", "value": "canary"},
+    ],
+)
+def test_invalid_credentials_change_nothing_and_are_not_repeated(
+    admin: Client, services: Services, field: dict[str, Any]
+) -> None:
+    admin.put("/brokers/paper/credentials", json=CREDENTIALS)
+    body = {"fields": [{"name": "api_key", "value": "another"}, field]}
+    answer = admin.put("/brokers/paper/credentials", json=body)
+    assert problem_of(answer) == (422, "invalid_body")
+    assert "canary" not in answer.text
+    with services.database.read() as connection:
+        assert len(credentials.listed(connection, services.clock())) == 2
+
+
+def test_credentials_of_an_unknown_account_are_not_found(admin: Client, trader: Client) -> None:
+    assert problem_of(admin.put("/brokers/nobody/credentials", json=CREDENTIALS)) == (404, "not_found")
+    assert problem_of(trader.put("/brokers/paper/credentials", json=CREDENTIALS)) == (403, "forbidden")

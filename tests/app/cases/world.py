@@ -219,6 +219,7 @@ def build(desk: Desk, settings: AlgosatFile, clock: FakeClock) -> World:
         cancel_workers=InlineWorkers(),
         request_workers=InlineWorkers(),
         keyring=KEYRING,
+        key_rotation_days=90,
         fence=lambda _connection: None,
     )
     components.guarded_broker.build()

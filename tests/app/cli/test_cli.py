@@ -67,6 +67,7 @@ def test_every_command_has_help() -> None:
         ["credentials"],
         ["engine"],
         ["host"],
+        ["keyring"],
         ["logs"],
         ["serve"],
     ):

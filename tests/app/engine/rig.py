@@ -72,6 +72,7 @@ def build_rig(
         cancel_workers=InlineWorkers(),
         request_workers=InlineWorkers(),
         keyring=KEYRING,
+        key_rotation_days=90,
         fence=fence,
     )
     components.guarded_broker.build()

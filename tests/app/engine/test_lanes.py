@@ -75,6 +75,7 @@ def components_of(desk: Desk, exchange: FakeExchange, settings: Settings, fence:
         cancel_workers=workers.cancel_workers(desk.errors),
         request_workers=workers.request_workers(desk.errors),
         keyring=KEYRING,
+        key_rotation_days=90,
         fence=fence,
     )
 

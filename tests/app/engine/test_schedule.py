@@ -13,7 +13,7 @@ from algosat.domain.calendar import ExchangeCalendar
 from algosat.domain.market_phases import packaged
 from algosat.domain.orders import PendingRequest, Product, Side, Status, Trade
 from algosat.engine import schedule
-from algosat.engine.schedule import Sweeper, cancel_oversized, watch_calendar, watch_store
+from algosat.engine.schedule import Sweeper, cancel_oversized, watch_calendar, watch_key, watch_store
 from algosat.errors import StoreFull
 from algosat.store.leader_lock import NotLeading
 from algosat.store.tables import alerts, replies
@@ -229,3 +229,17 @@ def test_reader_that_makes_the_store_grow_is_alerted(desk: Desk, monkeypatch: py
         assert open_alerts(desk) == {("store.pinned", "store")}
     watch_store(desk)
     assert open_alerts(desk) == set()
+
+
+def test_key_that_is_due_for_rotation_is_alerted_until_the_next_key_encrypts(
+    desk: Desk, clock: FakeClock
+) -> None:
+    watch_key(desk, "aa", rotation_days=90)
+    clock.forward(days=90)
+    assert open_alerts(desk) == set()
+    for _ in range(2):
+        watch_key(desk, "aa", rotation_days=90)
+        assert open_alerts(desk) == {("encryption.key_due", "encryption")}
+    for _ in range(2):
+        watch_key(desk, "bb", rotation_days=90)
+        assert open_alerts(desk) == set()

@@ -23,6 +23,7 @@ from algosat.store.tables.control import (
     replies,
     request_counts,
 )
+from algosat.store.tables.credentials import credentials, encryption_keys
 from algosat.store.tables.kept import ACTIVE_EXIT, ACTIVE_GTT, gtt_orders, linked_exits, linked_orders
 from algosat.store.tables.ledger import (
     CREATED_STATUS,
@@ -65,7 +66,9 @@ __all__ = [
     "closing_prices",
     "contract_notes",
     "conversions",
+    "credentials",
     "days",
+    "encryption_keys",
     "engine_requests",
     "error_counts",
     "errors",
