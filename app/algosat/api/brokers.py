@@ -124,7 +124,7 @@ class ProbedCallView(Output):
     """The answer, or the first item of a list: names and enumerations as they are, all else masked."""
 
 
-class CredentialValue(Input):
+class BrokerCredentialValue(Input):
     """A field of a broker's credentials to set."""
 
     name: Annotated[str, StringConstraints(pattern=FIELD_FORM), Field(examples=["api_secret"])]
@@ -137,15 +137,15 @@ class CredentialValue(Input):
     """Time at which the field is deleted, for a token; omitted: never."""
 
 
-class NewCredentials(Input):
+class NewBrokerCredentials(Input):
     """The credentials of an account's login at its broker."""
 
-    fields: Annotated[list[CredentialValue], Field(max_length=MOST_FIELDS)]
+    fields: Annotated[list[BrokerCredentialValue], Field(max_length=MOST_FIELDS)]
     """All fields of the login. Fields that are stored and not among them are deleted."""
 
     @field_validator("fields")
     @classmethod
-    def _have_names_of_their_own(cls, fields: list[CredentialValue]) -> list[CredentialValue]:
+    def _have_names_of_their_own(cls, fields: list[BrokerCredentialValue]) -> list[BrokerCredentialValue]:
         names = Counter(each.name for each in fields)
         twice = [name for name, number in names.items() if number > 1]
         if twice:
@@ -153,7 +153,7 @@ class NewCredentials(Input):
         return fields
 
 
-class CredentialFieldView(Output):
+class BrokerCredentialFieldView(Output):
     """A stored field of a broker's credentials, without its value."""
 
     name: Annotated[str, Field(examples=["api_secret"])]
@@ -168,14 +168,14 @@ class CredentialFieldView(Output):
     """When the field is deleted; null: never."""
 
 
-class CredentialsView(Output):
+class BrokerCredentialsView(Output):
     """The credentials of an account's login at its broker, without their values."""
 
     account: AccountName
     broker: BrokerName
     login: Annotated[str, Field(examples=["paper"])]
     """Name of the login at the broker."""
-    fields: list[CredentialFieldView]
+    fields: list[BrokerCredentialFieldView]
     """The stored fields."""
 
 
@@ -219,11 +219,11 @@ def probe_broker(account: str) -> dict[str, Any]:
 @routes.put(
     "/brokers/<name:account>/credentials",
     access=Access.ADMIN,
-    body=NewCredentials,
-    answer=CredentialsView,
+    body=NewBrokerCredentials,
+    answer=BrokerCredentialsView,
     errors=(NotFound,),
 )
-def set_broker_credentials(account: str, body: NewCredentials) -> CredentialsView:
+def set_broker_credentials(account: str, body: NewBrokerCredentials) -> BrokerCredentialsView:
     """Replace the credentials of an account's login at its broker
 
     The values are encrypted, and no route returns them. The names of the fields are recorded in the audit
@@ -246,7 +246,7 @@ def set_broker_credentials(account: str, body: NewCredentials) -> CredentialsVie
     }
 
 
-def _field(stored: CredentialField) -> CredentialFieldView:
+def _field(stored: CredentialField) -> BrokerCredentialFieldView:
     return {
         "name": stored.field,
         "key": stored.key,

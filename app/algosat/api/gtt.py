@@ -39,7 +39,7 @@ routes = Routes("orders")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Leg(Input):
+class NewLeg(Input):
     """Second leg of a GTT order, on the other side of the last price."""
 
     trigger_price: Annotated[Amount, Field(examples=["110"])]
@@ -57,7 +57,7 @@ class NewGtt(Input):
     """Price that the last price has to reach, from whichever side it is on now."""
     expires_on: Annotated[date | None, Field(examples=["2027-03-31"], strict=False)] = None
     """Last trading day on which the order may be placed; by default a year from now."""
-    second: Leg | None = None
+    second: NewLeg | None = None
     """Second leg: if its trigger price is reached first, the order is placed with its limit price instead."""
 
     @model_serializer(mode="wrap")

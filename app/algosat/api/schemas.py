@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -38,6 +39,7 @@ class Schemas:
         self._by_type: dict[str, dict[str, Any]] = {
             key: _renamed(schema) for (key, _), schema in found.items()
         }
+        self._require_unique_names(definitions["$defs"])
         self.components: dict[str, dict[str, Any]] = {
             component_name(name): {**_renamed(schema), "title": component_name(name)}
             for name, schema in definitions["$defs"].items()
@@ -47,6 +49,14 @@ class Schemas:
             model: self.components.pop(self.of(model)["$ref"].removeprefix(REFERENCE))
             for model in {route.query for route in routes if route.query is not None}
         }
+
+    @staticmethod
+    def _require_unique_names(definitions: Mapping[str, Any]) -> None:
+        """Check that no two models have one public name. Raises ValueError, which names one."""
+        names = Counter(map(component_name, definitions))
+        name, number = max(names.items(), key=lambda item: item[1])
+        if number > 1:
+            raise ValueError(f"{number} models of routes have the public name {name}: rename all but one")
 
     def of(self, model: Any) -> dict[str, Any]:
         """Return the schema of a model: a reference to its component."""

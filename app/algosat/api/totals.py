@@ -25,7 +25,7 @@ routes = Routes("risk")
 Number = Annotated[int, Field(gt=0, le=1_000_000_000)]
 
 
-class TotalLimits(Input):
+class TotalLimitsChange(Input):
     """Limits of all accounts of a currency together. An omitted limit stays as it is; null removes it."""
 
     max_gross_exposure: Annotated[Amount | None, Field(examples=["500000"])] = None
@@ -88,11 +88,11 @@ def list_totals() -> dict[str, Any]:
 @routes.put(
     "/risk/totals/<name:currency>",
     access=Access.ADMIN,
-    body=TotalLimits,
+    body=TotalLimitsChange,
     answer=TotalLimitsView,
     errors=(InvalidBody, NotFound),
 )
-def change_total_limits(currency: str, body: TotalLimits) -> TotalLimitsView:
+def change_total_limits(currency: str, body: TotalLimitsChange) -> TotalLimitsView:
     """Change the limits that all accounts of a currency have together
 
     They apply from the next order on, beside the limits of each account.
