@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+import yaml
 from testinfra.host import Host
 
 from tests.host.test_fail2ban import eventually
@@ -95,6 +96,18 @@ def test_archive_is_named_by_its_time_and_is_private(host: Host, variables: Vari
 def test_archive_contains_what_a_restore_needs(host: Host, archive: str, part: str) -> None:
     names = host.check_output("tar --list --gzip --file=%s", archive).split()
     assert part in {name.partition("/")[2] for name in names}
+
+
+def test_archive_has_the_settings_without_their_secrets(host: Host, archive: str) -> None:
+    for name in ("algosat", "security"):
+        member = f"tar --extract --gzip --to-stdout --wildcards --file={archive} '*/etc/{name}.yaml'"
+        archived = yaml.safe_load(host.check_output(member))
+        in_use = yaml.safe_load(host.file(f"/etc/algosat/{name}.yaml").content)
+        assert archived.keys() == in_use.keys()
+    keys = in_use["encryption"]["keys"]
+    content = f"tar --extract --gzip --to-stdout --file={archive}"
+    found = host.run(f"{content} | grep --text --count --fixed-strings %s", keys[0])
+    assert found.stdout.strip() == "0"
 
 
 @pytest.mark.usefixtures("archive")

@@ -6,19 +6,23 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
 from algosat.clock import now
 from algosat.domain.machine import APPLICATION, Machine
+from algosat.security.keyring import Keyring
 from algosat.store import machines
 from algosat.store.database import Database
 from algosat.store.writer import Writer
 from algosat.systemd import machine_id
-from tests.app.builders import algosat_data, write_configuration
+from tests.app.builders import FERNET_KEY, SECRET_KEY, algosat_data, write_configuration
 from tests.infra.rendering import server
 from tools.paths import ROOT
 
@@ -70,7 +74,7 @@ def run(tmp_path: Path) -> Run:
     executable(places["bin"] / "curl", "#!/bin/sh\n")
     executable(places["bin"] / "systemctl", SYSTEMCTL.format(place=tmp_path))
 
-    def run(program: str, *arguments: str) -> str:
+    def run(program: str, *arguments: str, text: str = "") -> str:
         directories = {
             "algosat": release / "bin",
             "backup.sh": places["home"] / "bin",
@@ -83,6 +87,7 @@ def run(tmp_path: Path) -> Run:
         done = subprocess.run(
             [directories[program] / program, *arguments],
             env=environment,
+            input=text,
             capture_output=True,
             text=True,
             check=False,
@@ -99,17 +104,42 @@ def executable(file: Path, text: str) -> None:
     file.chmod(0o755)
 
 
-def test_restore_recovers_the_backup_and_keeps_trading_halted(run: Run, tmp_path: Path) -> None:
-    trail = tmp_path / "data" / "security" / "trail"
+def test_restore_recovers_the_backup_without_its_keys_and_keeps_trading_halted(
+    run: Run, tmp_path: Path
+) -> None:
+    trail, needed = tmp_path / "data" / "security" / "trail", Keyring([SecretStr(FERNET_KEY)]).fingerprint()
     trail.write_text("before")
+    run("algosat", "credentials", "set", "--stdin", text='{"api_key": "canary-of-the-broker"}')
     archive = run("backup.sh").strip()
+    assert f"keys={needed}\n".encode() in files_without_secrets(archive)["MANIFEST"]
+
     trail.write_text("after")
     run("algosat", "risk", "halt", "--reason", "odd prices")
-    assert f"restored from {archive}" in run("restore.sh", "--yes", archive)
+    etc = {name: tmp_path / "etc" / f"{name}.yaml" for name in ("algosat", "security")}
+    key = Fernet.generate_key().decode()
+    etc["security"].write_text(etc["security"].read_text().replace(FERNET_KEY, key))
+    etc["algosat"].write_text(etc["algosat"].read_text().replace("level: ", "level: ERROR #"))
+
+    printed = run("restore.sh", "--yes", "--with-configuration", archive)
+    assert f"restored from {archive}" in printed
+    assert f"1 secrets need the key {needed}" in printed
     assert trail.read_text() == "before"
+    assert "ERROR" not in etc["algosat"].read_text()
+    assert SECRET_KEY in etc["algosat"].read_text()
+    assert key in etc["security"].read_text()
     status = run("algosat", "risk", "status")
     assert "trading was halted when a backup was restored" in status
     assert "odd prices" not in status  # the store is the one from before the halt
+
+
+def files_without_secrets(archive: str) -> dict[str, bytes]:
+    """Return the files of an archive by their names, and check that no secret is in them."""
+    with tarfile.open(archive) as tar:
+        entries = [(Path(it.name).name, tar.extractfile(it)) for it in tar if it.isfile()]
+        files = {name: entry.read() for name, entry in entries if entry is not None}
+    secrets = (SECRET_KEY, FERNET_KEY, "canary-of-the-broker")
+    assert [name for name, text in files.items() if any(it.encode() in text for it in secrets)] == []
+    return files
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

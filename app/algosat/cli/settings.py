@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -82,3 +83,35 @@ def show(chosen: Chosen) -> None:
         for section, entries in sections.items()
     }
     click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@command.command()
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path))
+@with_directory
+@click.pass_obj
+def redact(chosen: Chosen, target: Path) -> None:
+    """Write both files to the directory TARGET, with a mask in place of each secret."""
+    from algosat.config.redaction import redacted
+
+    _write(target, redacted(chosen.settings()))
+
+
+@command.command()
+@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path))
+@with_directory
+@click.pass_obj
+def complete(chosen: Chosen, source: Path, target: Path) -> None:
+    """Write the files of SOURCE, which `redact` has written, to TARGET with the secrets in use here."""
+    from algosat.config.redaction import completed
+
+    _write(target, completed(source, chosen.directory))
+
+
+def _write(target: Path, texts: dict[str, str]) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (target / name).unlink(missing_ok=True)
+        private = os.open(target / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(private, "w", encoding="utf-8") as file:
+            file.write(text)

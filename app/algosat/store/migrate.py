@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from alembic import command
@@ -29,7 +31,7 @@ def upgrade(database: Database) -> None:
         ConfigurationError: This release may not run on the store, because a newer one has upgraded it.
     """
     if database.path is not None:
-        database.path.touch(mode=0o640)  # SQLite would create it readable for all users
+        _make_private(database.path)
     with exclusive(database), database.write() as connection:
         found = _versions(connection)
         if found is not None:
@@ -42,6 +44,19 @@ def upgrade(database: Database) -> None:
         command.upgrade(config, HEAD)
         if found is None or found.oldest < OLDEST:
             _set_oldest(connection)
+
+
+def _make_private(path: Path) -> None:
+    """Create the store without access for other users, and take it from them if an earlier release gave it.
+
+    SQLite would create the file with the umask of the process, and gives its mode to the files beside it.
+    """
+    path.touch(mode=0o640)
+    for each in path.parent.glob(f"{path.name}*"):
+        mode = each.stat().st_mode
+        if mode & stat.S_IRWXO:
+            with suppress(PermissionError):  # of another user, who cannot be the service's
+                each.chmod(stat.S_IMODE(mode) & ~stat.S_IRWXO)
 
 
 def _versions(connection: Connection) -> SchemaVersions | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,19 @@ def test_new_store_is_not_readable_by_others(tmp_path: Path) -> None:
     migrate.upgrade(fresh)
     assert [file.name for file in tmp_path.iterdir() if file.stat().st_mode & 0o007] == []
     fresh.close()
+
+
+@pytest.mark.sqlite
+def test_store_and_the_files_beside_it_are_closed_to_other_users(tmp_path: Path) -> None:
+    path = tmp_path / "algosat.db"
+    for existing in (False, True):
+        if existing:  # as earlier releases have left it
+            path.chmod(0o644)
+        database = Database(f"sqlite:///{path}")
+        with closing(database):
+            migrate.upgrade(database)
+            with database.write() as connection:
+                connection.execute(text("UPDATE schema_version SET version_num = version_num"))
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.glob("algosat.db*")}
+        assert modes.keys() >= {"algosat.db", "algosat.db-wal", "algosat.db-shm"}
+        assert set(modes.values()) <= {0o640, 0o600}
