@@ -32,7 +32,10 @@ def _all_errors(of: type[AlgosatError] = AlgosatError) -> Iterator[type[AlgosatE
 @pytest.fixture
 def debugging(directory: Path) -> Iterator[Flask]:
     """The API with the setting `debug` on."""
-    write_configuration(directory, algosat_data(directory, environment="development", debug=True))
+    url = load(directory).algosat.database.url.get_secret_value()
+    write_configuration(
+        directory, algosat_data(directory, environment="development", debug=True, database__url=url)
+    )
     app = create_app(load(directory), directory, passwords=fakes.quick_passwords())
     yield app
     app.extensions[NAME].close()

@@ -338,6 +338,7 @@ def test_snapshot_is_verified_without_changing_anything(run: Run, tmp_path: Path
     assert refused(run("store", "verify", str(tmp_path / "algosat.yaml")))
 
 
+@pytest.mark.sqlite
 def test_changed_event_in_a_snapshot_is_found(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     run("user", "add", "ann", "--role", "trader", "--password-stdin", text=PASSWORD)
