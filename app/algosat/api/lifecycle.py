@@ -12,6 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from algosat.api.access import needed_role
 from algosat.api.application import ApiRequest
+from algosat.api.input_texts import screen_address
 from algosat.api.problems import answer_to
 from algosat.api.route_policy import RoutePolicy
 from algosat.api.routes import Route
@@ -65,6 +66,7 @@ class Lifecycle:
         rule = incoming.url_rule
         policy = incoming.policy = self._no_route if rule is None else self._policies[rule.endpoint]
         bulkhead.current.set(policy.precedence)
+        screen_address(incoming)
         if (incoming.content_length or 0) > self._largest_body:
             raise RequestEntityTooLarge
         incoming.caller = self._admit(policy, incoming)

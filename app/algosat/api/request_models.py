@@ -9,6 +9,7 @@ from flask import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from algosat.api.input_texts import check_body, check_query
 from algosat.api.responses import JSON
 from algosat.errors import InvalidBody, InvalidJson, InvalidQuery, InvalidRequest, UnsupportedMediaType
 from algosat.validation_errors import findings, sentence, shown
@@ -40,12 +41,15 @@ def body_of(request: Request, model: type[Model], *, optional: bool) -> Model:
     if request.environ.get("CONTENT_TYPE") != JSON and request.mimetype != JSON:
         raise UnsupportedMediaType("Send the body as JSON, with `Content-Type: application/json`")
     try:
-        return model.model_validate_json(data, strict=True)
+        parsed = model.model_validate_json(data, strict=True)
     except ValidationError as error:
         found = findings(error, model)
         if found[0]["code"] == "json_invalid":
             raise InvalidJson(f"The body is not JSON: {found[0]['detail']}") from None
+        check_body(request, data, model)
         raise InvalidBody(sentence(found), errors=found) from None
+    check_body(request, data, model)
+    return parsed
 
 
 def _read(request: Request) -> bytes:
@@ -71,6 +75,7 @@ def query_of(request: Request, model: type[Model] | None) -> Model | None:
         if name in values:
             raise InvalidQuery(f"The parameter {shown(name)} appears twice")
         values[name] = value
+    check_query(values)
     if model is None:
         raise InvalidQuery("This route takes no parameters")
     try:

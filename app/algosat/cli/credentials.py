@@ -141,12 +141,18 @@ def _asked_for(fields: tuple[str, ...]) -> dict[str, str]:
 
 def _from_stdin() -> dict[str, str]:
     try:
-        found = json.load(sys.stdin)
+        found = json.load(sys.stdin, object_pairs_hook=_without_repetition)
     except ValueError:  # its message would show what it has read
         found = None
     if not isinstance(found, dict) or not all(isinstance(each, str) and each for each in found.values()):
         raise click.UsageError('standard input is not JSON like {"api_key": "VALUE"}')
     return found
+
+
+def _without_repetition(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    if len(dict(pairs)) < len(pairs):
+        raise click.UsageError("standard input has a field twice")
+    return dict(pairs)
 
 
 def _checked(name: str) -> str:

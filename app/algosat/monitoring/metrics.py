@@ -84,7 +84,7 @@ ENGINE_REQUESTS: Final = Counter(
 SECURITY_EVENTS: Final = Counter(
     "algosat_security_events_total",
     "What concerns access: login, login_failed, locked_out (a login refused by a lock-out), logout, alert, "
-    "token_refused, forbidden, refresh_reused.",
+    "token_refused, forbidden, refresh_reused, screened (input that looks like an attack).",
     ("event",),
     registry=REGISTRY,
 )

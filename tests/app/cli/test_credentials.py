@@ -64,7 +64,10 @@ def test_fields_are_asked_for_listed_masked_and_deleted(run: Run) -> None:
     assert run("credentials", "list").output == ""
 
 
-@pytest.mark.parametrize("text", ["canary", "[1]", '{"a": 1}', '{"a": ""}', '{"canary b": "x"}', '{"a": "x"'])
+@pytest.mark.parametrize(
+    "text",
+    ["canary", "[1]", '{"a": 1}', '{"a": ""}', '{"canary b": "x"}', '{"a": "x"', '{"a": "x", "a": "y"}'],
+)
 def test_standard_input_that_is_invalid_changes_nothing(filled: Run, text: str) -> None:
     result = filled("credentials", "set", "--stdin", text=text)
     assert result.exit_code == 2
