@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,9 @@ class Database:
         # SQLite connections are kept here: taking one from a pool costs as much as a small commit.
         self._writing: Connection | None = None
         self._reading: list[Connection] = []  # idle
+        self._writes = (
+            threading.Lock()
+        )  # the driver crashes if a connection is closed that another thread uses
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -118,28 +122,30 @@ class Database:
                     connection.execute(text("SET LOCAL synchronous_commit TO off"))
                 yield connection
             return
-        if self._writing is None:
-            self._writing = self.engine.connect().execution_options(writes=True)
-        _set(self._writing, "synchronous", "FULL" if durable else "NORMAL")
-        _set(self._writing, "busy_timeout", wait)
-        try:
-            with self._writing.begin():
-                yield self._writing
-        except BaseException as error:
-            # A commit that SQLite refuses leaves the transaction open, and the store locked. A connection
-            # that was opened while the file was read-only stays so.
-            if isinstance(error, OperationalError) or _driver(self._writing).in_transaction:
-                self._writing.close()
-                self._writing = None
-            raise
+        with self._writes:
+            if self._writing is None:
+                self._writing = self.engine.connect().execution_options(writes=True)
+            _set(self._writing, "synchronous", "FULL" if durable else "NORMAL")
+            _set(self._writing, "busy_timeout", wait)
+            try:
+                with self._writing.begin():
+                    yield self._writing
+            except BaseException as error:
+                # A commit that SQLite refuses leaves the transaction open, and the store locked. A connection
+                # that was opened while the file was read-only stays so.
+                if isinstance(error, OperationalError) or _driver(self._writing).in_transaction:
+                    self._writing.close()
+                    self._writing = None
+                raise
 
     def close(self) -> None:
-        """Close all connections. Later reads and writes open new ones."""
-        for connection in (*self._reading, self._writing):
-            if connection is not None:
-                connection.close()
-        self._reading, self._writing = [], None
-        self.engine.dispose()
+        """Close all connections after the write that is in progress. Later reads and writes open new ones."""
+        with self._writes:
+            for connection in (*self._reading, self._writing):
+                if connection is not None:
+                    connection.close()
+            self._reading, self._writing = [], None
+            self.engine.dispose()
 
     def _read_connection(self) -> Connection:
         try:

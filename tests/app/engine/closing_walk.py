@@ -550,7 +550,10 @@ def open_walk(
         desk = replace(desk, calendar=calendar, defaults=generous)
         replace_instruments(desk, instruments())
         writer.run(lambda connection: ledger.deposit(connection, desk.account, Decimal(10**9)))
-        yield ClosingWalk(seed, desk, clock, settings, forced)
+        try:
+            yield ClosingWalk(seed, desk, clock, settings, forced)
+        finally:
+            desk.errors.close()
     finally:
         writer.close()
         notifier.close()
