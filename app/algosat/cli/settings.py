@@ -39,8 +39,11 @@ def check(chosen: Chosen, in_force: Path | None, elsewhere: bool) -> None:
     from algosat.config.problems import as_error
 
     settings = chosen.settings()
-    if not elsewhere and (missing := list(machine_rules.of_machine(settings))):
-        raise as_error(missing)
+    problems = list(machine_rules.of_keys(settings))
+    if not elsewhere:
+        problems += machine_rules.of_machine(settings)
+    if problems:
+        raise as_error(problems)
     all_routes.require_valid(settings.security.access_control)
     if in_force is not None:
         succession.require_newer_keys(settings, in_force)

@@ -1,6 +1,7 @@
-"""What a configuration needs of the machine: directories that this user may write to, and own addresses.
+"""Rules that `algosat config check` applies, and services do not when they start.
 
-`algosat config check` applies these rules. The controller, which checks the files of servers, does not.
+A configuration needs directories that this user may write to, and addresses of this machine. Its keys must
+look random.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Final
 
 from sqlalchemy.engine import make_url
 
-from algosat.config.loader import ALGOSAT_FILE
+from algosat.config.guessing import is_random
+from algosat.config.loader import ALGOSAT_FILE, SECURITY_FILE
 from algosat.config.problems import Problem
+from algosat.config.rules import STRICT, WEAK
 from algosat.config.settings import AlgosatFile, Settings
 
 _REMEDY: Final = "create it, and let the user of the services write to it"
@@ -26,6 +29,21 @@ def of_machine(settings: Settings) -> Iterator[Problem]:
     algosat = settings.algosat
     for key, text in (*_of_directories(algosat), *_of_addresses(algosat)):
         yield Problem(ALGOSAT_FILE, key, text)
+
+
+def of_keys(settings: Settings) -> Iterator[Problem]:
+    """Yield the keys of a staging or production environment that a person may have made up."""
+    if settings.algosat.environment not in STRICT:
+        return
+    tokens, encryption = settings.algosat.security, settings.security.encryption
+    keys = {
+        (ALGOSAT_FILE, "security.secret_key"): (tokens.secret_key,),
+        (ALGOSAT_FILE, "security.previous_secret_keys"): tokens.previous_secret_keys,
+        (SECURITY_FILE, "encryption.keys"): encryption.keys,
+    }
+    for (file, name), secrets in keys.items():
+        if not all(is_random(secret.get_secret_value()) for secret in secrets):
+            yield Problem(file, name, WEAK)
 
 
 def _of_directories(algosat: AlgosatFile) -> Iterator[tuple[str, str]]:

@@ -14,13 +14,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from algosat.config import calendar_file
+from algosat.config.guessing import is_published
 from algosat.config.problems import Problem
 from algosat.config.settings import AccountSettings, AlgosatFile, SecurityFile
 from algosat.domain import market_phases
 from algosat.domain.risk.limits import too_low
 from algosat.domain.scope import RESERVED_NAMES
 
-_STRICT: Final = frozenset({"staging", "production"})
+STRICT: Final = frozenset({"staging", "production"})
 _KEY_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518 §3.2: as long as the hash
 # Long enough that fewer than one random secret in a million contains one by chance.
 _PLACEHOLDERS: Final = (
@@ -62,13 +63,13 @@ def of_algosat(file: str, settings: AlgosatFile) -> Iterator[Problem]:
     for place, text in wrong:
         yield problem("calendar", f"{place}: {text}" if place else text)
     yield from (problem(key, text) for key, text in _of_accounts(settings.accounts))
-    if settings.environment not in _STRICT:
+    if settings.environment not in STRICT:
         return
     if settings.debug:
         yield problem("debug", f"must be off in {settings.environment}")
     if settings.api.reload:
         yield problem("api.reload", f"must be off in {settings.environment}")
-    yield from (problem(name, _WEAK) for name, key in keys.items() if _is_weak(key))
+    yield from (problem(name, WEAK) for name, key in keys.items() if _is_weak(key))
 
 
 def _of_database(url: SecretStr) -> Iterator[str]:
@@ -143,20 +144,20 @@ def of_security(file: str, settings: SecurityFile, environment: str) -> Iterator
                 f"encryption.keys.{number}",
                 "is not a Fernet key (32 bytes in base64); make one with `algosat credentials generate`",
             )
-        elif environment in _STRICT and _is_weak(key):
-            yield Problem(file, f"encryption.keys.{number}", _WEAK)
+        elif environment in STRICT and _is_weak(key):
+            yield Problem(file, f"encryption.keys.{number}", WEAK)
     if "/health" not in settings.access_control.public_endpoints:
         yield Problem(
             file,
             "access_control.public_endpoints",
             "must name /health: releases and restores ask it whether all is well, without a login",
         )
-    if environment in _STRICT and not settings.authentication.enabled:
+    if environment in STRICT and not settings.authentication.enabled:
         yield Problem(file, "authentication.enabled", f"must be on in {environment}")
 
 
 def of_file(path: Path, environment: str) -> Iterator[Problem]:
-    if environment not in _STRICT or not path.exists():
+    if environment not in STRICT or not path.exists():
         return
     mode = path.stat().st_mode
     if mode & stat.S_IRWXO:
@@ -165,13 +166,13 @@ def of_file(path: Path, environment: str) -> Iterator[Problem]:
         )
 
 
-_WEAK: Final = "is a placeholder or too easy to guess; make one with `algosat credentials generate`"
+WEAK: Final = "is a placeholder or too easy to guess; make one with `algosat credentials generate`"
 
 
 def _is_weak(secret: SecretStr) -> bool:
     value = secret.get_secret_value()
     is_placeholder = any(word in value.lower() for word in _PLACEHOLDERS)
-    return is_placeholder or len(set(value)) < _FEWEST_CHARACTERS
+    return is_placeholder or len(set(value)) < _FEWEST_CHARACTERS or is_published(value)
 
 
 def _is_fernet_key(secret: SecretStr) -> bool:

@@ -11,10 +11,12 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from algosat.config.guessing import guesses
 from algosat.errors import Overloaded, WeakPassword
 
 SHORTEST: Final = 12
 LONGEST: Final = 256  # hashing a megabyte would be an easy way to keep the server busy
+_FEWEST_GUESSES: Final = 10.0  # decimal digits of their number
 _AT_ONCE: Final = 2  # each hash takes 19 MiB; logins must not starve trading of memory
 
 
@@ -86,6 +88,8 @@ def weakness(password: str, username: str) -> str | None:
         return "a password does not contain the user's name"
     if len(set(password)) < 5:
         return "a password has at least 5 different characters"
+    if guesses(password, username) < _FEWEST_GUESSES:
+        return "a password is not easy to guess: combine several uncommon words, or have one generated"
     return None
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from algosat.config.loader import load
-from algosat.config.machine_rules import of_machine
-from tests.app.builders import algosat_data, write_configuration
+from algosat.config.machine_rules import of_keys, of_machine
+from tests.app.builders import algosat_data, security_data, write_configuration
 
 ANOTHER_MACHINE = "192.0.2.7"  # TEST-NET-1, which no machine has
 
@@ -85,3 +86,16 @@ def test_database_server_is_not_asked(tmp_path: Path) -> None:
 def test_outbound_address_must_be_one_of_this_machine(tmp_path: Path, address: str, own: bool) -> None:
     problems = problems_with(tmp_path, accounts__0__outbound_address=address)
     assert (problems == {}) is own
+
+
+@pytest.mark.parametrize("environment", ["development", "staging", "production"])
+def test_key_that_a_person_made_up_is_refused_where_real_orders_are_placed(
+    tmp_path: Path, environment: str
+) -> None:
+    """The key of a well-known program's example configuration passed before."""
+    made_up = "somethingRandomSomethingRandom123"
+    data = algosat_data(tmp_path, environment=environment, security__secret_key=made_up)
+    security = security_data(encryption__keys=[Fernet.generate_key().decode()])
+    directory = write_configuration(tmp_path, data, security)
+    found = [problem.key for problem in of_keys(load(directory))]
+    assert found == ([] if environment == "development" else ["security.secret_key"])

@@ -29,7 +29,14 @@ def test_hash_of_lower_cost_is_outdated() -> None:
     assert Passwords(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)).is_outdated(old)
 
 
-@pytest.mark.parametrize("password", ["short", "x" * 257, "i am Ann, hello", "abababababab"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("short", "x" * 257, "i am Ann, hello", "abababababab"),
+        *("password1234", "123456789012", "letmein12345", "algosat12345", "qwertyuiop12", "Welcome2026!!"),
+        *("P@ssw0rd1234", "tradertrader", "AnnaAnna2026"),
+    ],
+)
 def test_weak_password_is_reported(password: str) -> None:
     assert weakness(password, "ann") is not None
 
