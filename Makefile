@@ -42,7 +42,7 @@ serve: ops ## Run API, engine and strategies on this machine, with SQLite and th
 test: deps ## Run lint, all tests, a short chaos run and three molecule scenarios side by side (TIMES=3 repeats them)
 	@$(CHECKS) lint unit slow chaos molecule
 
-lint: deps ## Check Python, Ansible, YAML and shell: format, types, rules, and the words listed in .config/language.toml
+lint: deps ## Check Python, Ansible, YAML and shell: format, types, rules, security (bandit), licences, and the words of .config/language.toml
 	@$(CHECKS) lint
 
 unit: deps ## Run the quick tests of app, roles and tools; no server is needed (TIMES=â€¦)
@@ -97,7 +97,7 @@ vault-rekey: ops ## Encrypt an environment's secrets with a new password (ENV=â€
 	@$(VERB).vault rekey $(or $(ENV),$(error name the environment: make $@ ENV=staging))
 
 ##@ Develop it
-.PHONY: deps ops docs lock
+.PHONY: deps ops docs lock audit-deps
 deps: $(VENV)/.done ## Install the app and everything that tests need into .venv, from the lock files
 
 # The smaller set that the verbs for servers need, so that a first `make up` starts sooner.
@@ -115,6 +115,9 @@ docs: deps ## Write the generated documents: each role's README.md, docs/metrics
 	@$(VERB).metric_docs
 	@$(VERB).sample_prices
 	@SAVE=yes $(BIN)/pytest -q -n 0 tests/app/api/test_guide.py
+
+audit-deps: deps ## Report known vulnerabilities of the locked packages; never fails (needs a network)
+	@$(VERB).audit_deps
 
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
 lock: ## Resolve the lock files of app/pyproject.toml, requirements-*.in and .config/venvs/*.in (LOCKFLAGS=--upgrade)

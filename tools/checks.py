@@ -45,6 +45,10 @@ def lint() -> Iterator[Check]:
     yield Check("ansible-lint", ("ansible-lint", "--offline"), env=offline, usual_seconds=90, early=True)
     yield Check("yamllint", ("yamllint", "--strict", "."), early=True)
     yield Check("shellcheck", ("shellcheck", *_shell_scripts()), needs=("shellcheck",), early=True)
+    yield Check(
+        "bandit", ("bandit", "-q", "-r", "app/algosat", "tools", "roles", "-c", "pyproject.toml"), early=True
+    )
+    yield Check("licences", ("python", "-m", "tools.licences"), early=True)
     yield Check("language", ("python", "-m", "tools.language"), early=True)
 
 

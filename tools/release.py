@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import locks, shell
+from tools import locks, sbom, shell
 from tools.paths import CACHE, ROOT
 from tools.say import finish
 from tools.wheels import Locked, Target, applying, collect, digest
@@ -41,7 +41,7 @@ def identity(app: Path, target: Target) -> str:
 
 
 def build(app: Path, target: Target, directory: Path) -> Path:
-    """Return the release's archive, built if missing: `wheels/` and a `requirements.txt` with hashes."""
+    """Return the release's archive, built if missing: wheels, requirements with hashes, bill of materials."""
     archive = directory / f"{identity(app, target)}.tar"
     directory.mkdir(parents=True, exist_ok=True)
     with locks.exclusive("releases"):
@@ -56,10 +56,14 @@ def build(app: Path, target: Target, directory: Path) -> Path:
 def _build_archive(app: Path, target: Target, archive: Path) -> None:
     locked = applying((app / "requirements.lock").read_text(), target)
     with tempfile.TemporaryDirectory(dir=archive.parent) as work:
-        own = _build_wheel(app, Path(work))
+        own, wheels = _build_wheel(app, Path(work)), collect(locked, target)
         requirements = (*locked, Locked("algosat", _version(app), frozenset({digest(own)})))
         unfinished = Path(work) / archive.name
-        _pack(unfinished, [own, *collect(locked, target)], "".join(f"{it}\n" for it in requirements))
+        texts = {
+            "requirements.txt": "".join(f"{it}\n" for it in requirements),
+            sbom.FILE: sbom.of_release(archive.stem, own, wheels, EPOCH),
+        }
+        _pack(unfinished, [own, *wheels], texts)
         unfinished.rename(archive)
 
 
@@ -87,9 +91,10 @@ def _build_wheel(app: Path, directory: Path) -> Path:
     return wheel
 
 
-def _pack(archive: Path, wheels: list[Path], requirements: str) -> None:
+def _pack(archive: Path, wheels: list[Path], texts: dict[str, str]) -> None:
     with tarfile.open(archive, "w") as tar:
-        _add(tar, "requirements.txt", requirements.encode())
+        for name, text in texts.items():
+            _add(tar, name, text.encode())
         for wheel in sorted(wheels, key=lambda it: it.name):
             _add(tar, f"wheels/{wheel.name}", wheel.read_bytes())
 

@@ -25,7 +25,7 @@ def main() -> None:
 
 def lines() -> Iterator[str]:
     """Return the lines of the CSV, in order of time. Prices are multiples of the tick, 0.01."""
-    draw = random.Random(SEED)  # noqa: S311 - prices, not secrets
+    draw = random.Random(SEED)  # noqa: S311 - prices, not secrets  # nosec B311
     price = 18_400  # in paise
     yield "at,symbol,open,high,low,close,volume"
     for day in range(DAYS):

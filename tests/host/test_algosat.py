@@ -87,6 +87,7 @@ def test_engine_is_killed_last_for_memory(host: Host) -> None:
         ("{algosat_log_directory}", "{algosat_user}", 0o750),
         ("{algosat_runtime_directory}", "{algosat_user}", 0o750),
         ("{algosat_home}/current/bin/algosat", "root", 0o755),
+        ("{algosat_home}/current/sbom.cdx.json", "root", 0o644),
     ],
 )
 def test_file_has_its_owner_and_mode(

@@ -1,5 +1,6 @@
 """The release builder: content-based names, all supported servers, reproducible archives."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -101,6 +102,8 @@ def test_archive_contains_the_wheel_of_the_app_and_its_digest(app: Path, tmp_pat
     assert wheel.name == "algosat-0.1.0-py3-none-any.whl"
     requirements = (tmp_path / "unpacked" / "requirements.txt").read_text()
     assert requirements == f"algosat==0.1.0 --hash=sha256:{digest(wheel)}\n"
+    listed = json.loads((tmp_path / "unpacked" / "sbom.cdx.json").read_text())
+    assert listed["metadata"]["component"]["hashes"][0]["content"] == digest(wheel)
 
 
 def test_cached_wheel_with_another_digest_is_not_used(

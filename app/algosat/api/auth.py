@@ -185,7 +185,7 @@ def _own_session() -> str:
 def _tokens(grant: Grant) -> TokensView:
     return {
         "access_token": grant.access_token,
-        "token_type": "bearer",
+        "token_type": "bearer",  # nosec B105
         "expires_in": int(grant.lifetime.total_seconds()),
         "user_info": {"username": grant.user.username, "role": grant.user.role.value},
         "refresh_token": grant.refresh_token,

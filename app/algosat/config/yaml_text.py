@@ -29,7 +29,7 @@ class StrictLoader(yaml.CSafeLoader):
 def parsed(text: str) -> Any:
     """Return what the text says. Raises yaml.YAMLError."""
     try:
-        return yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a safe loader
+        return yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a safe loader  # nosec B506
     except ValueError as error:  # a date such as 2027-13-01, which the library does not translate
         raise yaml.YAMLError(f"contains a date that does not exist: {error}") from error
 

