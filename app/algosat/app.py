@@ -103,7 +103,7 @@ def create_app(
             writer,
             live,
             TokenGrants(tokens, live),
-            LoginAttempts(writer, live),
+            LoginAttempts(writer, live, keyring),
             passwords,
             clock.now,
         ),

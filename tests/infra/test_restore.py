@@ -9,6 +9,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from pydantic import SecretStr
 
 from algosat.clock import now
 from algosat.domain.machine import APPLICATION, Machine
+from algosat.security import sessions
 from algosat.security.keyring import Keyring
+from algosat.security.sessions import Session
 from algosat.store import machines
 from algosat.store.database import Database
 from algosat.store.writer import Writer
@@ -109,6 +112,7 @@ def test_restore_recovers_the_backup_without_its_keys_and_keeps_trading_halted(
 ) -> None:
     trail, needed = tmp_path / "data" / "security" / "trail", Keyring([SecretStr(FERNET_KEY)]).fingerprint()
     trail.write_text("before")
+    add_open_session(tmp_path)
     run("algosat", "credentials", "set", "--stdin", text='{"api_key": "canary-of-the-broker"}')
     archive = run("backup.sh").strip()
     assert f"keys={needed}\n".encode() in files_without_secrets(archive)["MANIFEST"]
@@ -124,12 +128,30 @@ def test_restore_recovers_the_backup_without_its_keys_and_keeps_trading_halted(
     assert f"restored from {archive}" in printed
     assert f"1 secrets need the key {needed}" in printed
     assert trail.read_text() == "before"
+    assert open_sessions(tmp_path) == 0
     assert "ERROR" not in etc["algosat"].read_text()
     assert SECRET_KEY in etc["algosat"].read_text()
     assert key in etc["security"].read_text()
     status = run("algosat", "risk", "status")
     assert "trading was halted when a backup was restored" in status
     assert "odd prices" not in status  # the store is the one from before the halt
+
+
+def add_open_session(place: Path) -> None:
+    at = now()
+    session = Session("a-session", 1, "", at, at, at + timedelta(days=1), None, "192.0.2.7", "test")
+    with closing(store_in(place)) as database, closing(Writer(database)) as writer:
+        writer.run(lambda connection: sessions.add(connection, session))
+    assert open_sessions(place) == 1
+
+
+def open_sessions(place: Path) -> int:
+    with closing(store_in(place)) as database, database.read() as connection:
+        return len(sessions.alive(connection, 1, now()))
+
+
+def store_in(place: Path) -> Database:
+    return Database(f"sqlite:///{place}/data/database/algosat.db")
 
 
 def files_without_secrets(archive: str) -> dict[str, bytes]:
@@ -150,7 +172,7 @@ def test_restore_on_another_machine_names_the_command_that_adopts_the_store(
     if this is None:
         pytest.skip("this machine has no id")
     owner = Machine("ab" * 16 if elsewhere else this, "elsewhere")
-    database = Database(f"sqlite:///{tmp_path}/data/database/algosat.db")
+    database = store_in(tmp_path)
     with closing(database), closing(Writer(database)) as writer:
         writer.run(lambda connection: machines.write_owner(connection, owner, now(), "test"))
     printed = run("restore.sh", "--yes", run("backup.sh").strip())

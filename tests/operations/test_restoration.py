@@ -45,6 +45,7 @@ def test_restore_after_data_loss_recovers_orders_positions_and_users(
     assert "its store is empty: restore a backup" in " ".join(refused.stdout.split())
 
     controller.play("restore.yml", f"--extra-vars=archive_from={archive}")
+    assert trader.request("GET", "/orders").status == 401  # a restore ends all sessions
     assert host.run("algosat store verify").rc == 0
     assert host.run("algosat engine status").rc == 0  # the same machine: nothing to adopt
     for name, password in (credentials, (BOB, PASSWORD)):
@@ -53,4 +54,5 @@ def test_restore_after_data_loss_recovers_orders_positions_and_users(
         assert holdings(again) == before
     # The next run creates everything else, such as reports.
     controller.play("site.yml")
+    trader = Trader.log_in(client, *credentials)
     assert trader.buy(trader.instrument()["symbol"], 8).status == 201

@@ -121,6 +121,7 @@ def adopt(chosen: Chosen, reason: str, name: str | None, password_stdin: bool, r
     from algosat.errors import ConfigurationError
     from algosat.monitoring import correlation
     from algosat.security.confirmation import run_confirmed
+    from algosat.security.keyring import Keyring
     from algosat.security.login_attempts import LoginAttempts
     from algosat.security.passwords import Passwords
     from algosat.store import overrides
@@ -148,7 +149,11 @@ def adopt(chosen: Chosen, reason: str, name: str | None, password_stdin: bool, r
 
         run_confirmed(
             database,
-            LoginAttempts(writer, LiveSettings(settings, lambda: overrides.read(database))),
+            LoginAttempts(
+                writer,
+                LiveSettings(settings, lambda: overrides.read(database)),
+                Keyring(settings.security.encryption.keys),
+            ),
             Passwords(),
             clock.now,
             (admin, password),

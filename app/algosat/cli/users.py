@@ -91,6 +91,20 @@ def disable(chosen: Chosen, name: str) -> None:
     click.echo("disabled")
 
 
+@command.command("end-sessions")
+@click.argument("name", required=False)
+@with_directory
+@click.pass_obj
+def end_sessions(chosen: Chosen, name: str | None) -> None:
+    """End all login sessions of the user NAME, or of everybody. A restore does the latter."""
+    from algosat import clock
+    from algosat.security import users
+
+    with chosen.writer() as (_, writer):
+        ended = writer.run(lambda connection: users.end_sessions(connection, name, clock.now(), operator()))
+    click.echo(f"{ended} sessions ended")
+
+
 @command.command()
 @click.argument("name")
 @with_directory

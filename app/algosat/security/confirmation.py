@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from algosat.clock import Clock
 from algosat.security import users
-from algosat.security.login_attempts import Attempt, LoginAttempts, clear_attempt
+from algosat.security.login_attempts import Attempt, LoginAttempts
 from algosat.security.passwords import Passwords
 from algosat.security.principals import Role
 from algosat.store.audit import Cause
@@ -48,7 +48,7 @@ def run_confirmed(
 
     def confirmed_unit(connection: Connection) -> T:
         users.require_unchanged(connection, confirmed)
-        clear_attempt(connection, attempt)
+        attempts.clear(connection, attempt)
         return unit(connection, Cause(f"user:{confirmed.username}", correlation_id))
 
     return attempts.writer.run(confirmed_unit)

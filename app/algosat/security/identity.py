@@ -12,7 +12,7 @@ from algosat.config.live import LiveSettings
 from algosat.errors import WrongCredentials
 from algosat.monitoring import metrics
 from algosat.security import sessions, users
-from algosat.security.login_attempts import Attempt, LoginAttempts, clear_attempt
+from algosat.security.login_attempts import Attempt, LoginAttempts
 from algosat.security.passwords import Passwords, require_strong
 from algosat.security.sessions import Session
 from algosat.security.token_grants import Client, Grant, TokenGrants
@@ -55,7 +55,7 @@ class Identity:
 
         def open_session(connection: Connection) -> None:
             users.require_unchanged(connection, user)
-            clear_attempt(connection, attempt)
+            self.login_attempts.clear(connection, attempt)
             sessions.add(connection, session)
             if new_hash is not None:
                 users.rehash(connection, user.username, new_hash)
@@ -115,7 +115,7 @@ class Identity:
 
         def change(connection: Connection) -> None:
             users.require_unchanged(connection, user)
-            clear_attempt(connection, attempt)
+            self.login_attempts.clear(connection, attempt)
             users.set_password(connection, name, new_hash, attempt.at, cause, keep=session_id)
 
         self.writer.run(change)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from algosat.config.live import LiveSettings
 from algosat.errors import LockedOut
 from algosat.monitoring import metrics
+from algosat.security.keyring import Keyring
 from algosat.store import audit
 from algosat.store.audit import Cause
 from algosat.store.tables import login_failures
@@ -23,6 +24,7 @@ from algosat.store.writer import Writer
 
 _BY_SUBJECT: Final = select(login_failures).where(login_failures.c.subject == bindparam("of"))
 _LONGEST: Final = 160  # characters of a subject
+_NAME_DIGITS: Final = 32  # of the hash of a name
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +45,7 @@ class Attempt:
 class LoginAttempts:
     writer: Writer
     live: LiveSettings
+    keyring: Keyring
 
     def begin(self, attempt: Attempt) -> None:
         """Count an attempt before the password is checked. Raises LockedOut after too many attempts."""
@@ -53,8 +56,7 @@ class LoginAttempts:
 
         def count(connection: Connection) -> int:
             attempts = _count(connection, _address(attempt.address), block_at, pause, attempt.at)
-            pair = _pair(attempt.name, attempt.address)
-            _count(connection, pair, rules.max_login_attempts, pause, attempt.at)
+            _count(connection, self._pair(attempt), rules.max_login_attempts, pause, attempt.at)
             if attempts == watch.alert_threshold:
                 data = {"attempts": attempts, "blocked": watch.block_suspicious_ips}
                 audit.append(connection, attempt.at, "security.alert", attempt.address, attempt.cause, data)
@@ -83,22 +85,22 @@ class LoginAttempts:
                 )
             )
 
+    def clear(self, connection: Connection, attempt: Attempt) -> None:
+        """Undo the count of an attempt that succeeded, within the unit of work of the login.
 
-def clear_attempt(connection: Connection, attempt: Attempt) -> None:
-    """Undo the count of an attempt that succeeded, within the unit of work of the login.
+        The count of the user at this address is deleted; the other attempts from the address still count.
+        """
+        pair = self._pair(attempt)
+        connection.execute(delete(login_failures).where(login_failures.c.subject == pair))
+        address = _address(attempt.address)
+        row = connection.execute(_BY_SUBJECT, {"of": address}).first()
+        if row is not None:
+            _put(connection, address, {"count": max(0, row._mapping["count"] - 1), "locked_until": None})
 
-    The count of the user at this address is deleted; the other attempts from the address still count.
-    """
-    pair = _pair(attempt.name, attempt.address)
-    connection.execute(delete(login_failures).where(login_failures.c.subject == pair))
-    address = _address(attempt.address)
-    row = connection.execute(_BY_SUBJECT, {"of": address}).first()
-    if row is not None:
-        _put(connection, address, {"count": max(0, row._mapping["count"] - 1), "locked_until": None})
-
-
-def _pair(name: str, address: str) -> str:
-    return f"{name.lower()}@{address}"[:_LONGEST]
+    def _pair(self, attempt: Attempt) -> str:
+        """Return the subject of a name at an address. The name is hashed: it may be a password."""
+        name = self.keyring.digest(attempt.name.lower(), "login")[:_NAME_DIGITS]
+        return f"login {name}@{attempt.address}"[:_LONGEST]
 
 
 def _address(address: str) -> str:

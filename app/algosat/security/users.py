@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, true, update
 
 from algosat.errors import InvalidBody, LastAdmin, NotFound, UserExists, WrongCredentials
 from algosat.security.principals import Role
@@ -117,6 +117,15 @@ def set_disabled(connection: Connection, name: str, disabled: bool, at: datetime
     if disabled:
         _end_sessions(connection, user, at, "")
     audit.append(connection, at, "user.disabled" if disabled else "user.enabled", name, cause, {})
+
+
+def end_sessions(connection: Connection, name: str | None, at: datetime, cause: Cause) -> int:
+    """End the login sessions of a user; None: of everybody. Returns how many were open. Raises NotFound."""
+    of = sessions.c.user_id == get(connection, name).id if name is not None else true()
+    still_open = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > at)
+    ended = connection.execute(update(sessions).where(of, still_open).values(revoked_at=at)).rowcount
+    audit.append(connection, at, "security.sessions_ended", name or "everybody", cause, {"number": ended})
+    return ended
 
 
 def rehash(connection: Connection, name: str, password_hash: str) -> None:

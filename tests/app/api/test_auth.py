@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from algosat import clock
@@ -14,7 +14,7 @@ from algosat.monitoring import metrics
 from algosat.security import users
 from algosat.security.passwords import Passwords
 from algosat.store import audit
-from algosat.store.tables import sessions
+from algosat.store.tables import metadata, sessions
 from algosat.store.writer import Writer
 from tests.app.client import PASSWORD, Client, problem_of
 from tests.app.desks import CAUSE
@@ -259,3 +259,27 @@ def test_reads_work_while_the_store_cannot_write(
 
     monkeypatch.setattr(Writer, "run", full)
     assert trader.get("/positions").status_code == 200
+
+
+def test_name_that_nobody_has_is_stored_nowhere(anonymous: Client, services: Services) -> None:
+    """People type their password into the wrong field."""
+    typed = "Canary-Typed-Into-The-Wrong-Field"
+    assert anonymous.post("/auth/login", json={"username": typed, "password": "x"}).status_code == 401
+    with services.database.read() as connection:
+        rows = [
+            str(row._mapping).lower()
+            for table in metadata.sorted_tables
+            for row in connection.execute(select(table))
+        ]
+    assert any("login " in row for row in rows), "the attempt is not counted"
+    assert not any("canary" in row for row in rows)
+
+
+def test_attempts_count_whatever_the_case_of_the_name(anonymous: Client) -> None:
+    names = ("trader", "TRADER", "Trader", "tRader", "trader")
+    answers = [anonymous.post("/auth/login", json={"username": it, "password": "x"}) for it in names]
+    assert {answer.status_code for answer in answers} == {401}
+    assert problem_of(anonymous.post("/auth/login", json={"username": "trAder", "password": "x"})) == (
+        429,
+        "locked_out",
+    )

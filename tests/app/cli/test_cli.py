@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -23,10 +24,13 @@ from algosat.domain.machine import Machine
 from algosat.domain.orders import Product
 from algosat.engine.main import this_machine
 from algosat.errors import AlgosatError, ConfigurationError, LockedOut, NotFound, WrongCredentials
+from algosat.security import sessions, users
+from algosat.security.sessions import Session
 from algosat.store import ledger, machines
 from algosat.store.database import Database
 from algosat.store.tables import events
 from algosat.store.write_lock import exclusive
+from algosat.store.writer import Writer
 from algosat.trading import activity, cancel, close, halts
 from algosat.trading.alerts import open_alert
 from tests.app.builders import algosat_data, write_configuration
@@ -540,3 +544,17 @@ def test_halt_passes_while_the_store_cannot_even_be_read(run: Run, directory: Pa
     store.write_bytes(whole)
     assert run("risk", "status").output.splitlines()[0] == "halted"
     assert run("risk", "resume").output == "resumed\n"
+
+
+def test_sessions_of_a_user_or_of_everybody_are_ended(run: Run, settings: Settings) -> None:
+    database = Database(settings.algosat.database.url.get_secret_value())
+    with closing(database), closing(Writer(database)) as writer:
+        at = clock.now()
+        for number, name in enumerate(("admin", "trader", "viewer")):
+            user = writer.run(lambda connection, name=name: users.get(connection, name))  # type: ignore[misc]
+            session = Session(str(number), user.id, "", at, at, at + timedelta(days=1), None, "", "")
+            writer.run(lambda connection, session=session: sessions.add(connection, session))  # type: ignore[misc]
+    assert run("user", "end-sessions", "trader").output == "1 sessions ended\n"
+    assert run("user", "end-sessions").output == "2 sessions ended\n"
+    assert run("user", "end-sessions").output == "0 sessions ended\n"
+    assert "there is no user nobody" in refused(run("user", "end-sessions", "nobody"))

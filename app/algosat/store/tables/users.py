@@ -36,7 +36,7 @@ sessions = Table(
 login_failures = Table(
     "login_failures",
     metadata,
-    Column("subject", String(160), primary_key=True),  # a user name or an address
+    Column("subject", String(160), primary_key=True),  # a name's keyed hash at an address; or an address
     Column("count", Integer, nullable=False),
     Column("last_at", UtcTime, nullable=False),
     Column("locked_until", UtcTime),
