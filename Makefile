@@ -110,9 +110,10 @@ $(VENV)/.ops-done: $(LOCKS)
 $(VENV)/.done: requirements-dev.lock $(LOCKS)
 	@$(PYTHON) -m tools.deps
 
-docs: deps ## Write the generated documents: each role's README.md, docs/metrics.md, docs/samples/prices.csv, the answers in docs/api.md
+docs: deps ## Write the generated documents: each role's README.md, docs/metrics.md, the routes in docs/security.md, docs/samples/prices.csv, the answers in docs/api.md
 	@$(VERB).role_docs
 	@$(VERB).metric_docs
+	@$(VERB).access_docs
 	@$(VERB).sample_prices
 	@SAVE=yes $(BIN)/pytest -q -n 0 tests/app/api/test_guide.py
 
