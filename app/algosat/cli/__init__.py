@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from algosat.cli.base import Chosen
+from algosat.cli.safe_output import escaped, escaping
 from algosat.errors import AlgosatError
 
 # Module of each command; only the called command is imported.
@@ -70,6 +71,7 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context, config_dir: Path) -> None:
     """Algosat: a self-hosted trading server."""
+    context.with_resource(escaping())
     context.obj = Chosen(config_dir)
 
 
@@ -87,7 +89,7 @@ def main() -> None:
 
 
 def _end_with(message: str) -> None:
-    click.echo(f"algosat: {message}", err=True)
+    click.echo(f"algosat: {escaped(message)}", err=True)
     sys.exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from algosat.cli import safe_output
 from algosat.cli.base import Chosen, operator, with_directory
 
 _MOST = 1000
@@ -29,7 +30,7 @@ def list_alerts(chosen: Chosen, closed_too: bool, account: str | None) -> None:
         found = queries.alerts_page(connection, limit=_MOST, is_open=is_open, account=of_account)
     for row in found.rows:
         values = (row.severity, row.kind, row.subject, row.acknowledged_by or "-", row.detail, row.account)
-        click.echo("\t".join((str(row.id), f"{row.opened_at:%Y-%m-%dT%H:%M:%SZ}", *values)))
+        click.echo(safe_output.row(row.id, f"{row.opened_at:%Y-%m-%dT%H:%M:%SZ}", *values))
 
 
 @command.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from algosat.cli.base import Chosen, operator, with_account, with_directory
+from algosat.cli.safe_output import row
 
 if TYPE_CHECKING:
     from algosat.trading.engine_requests import RequestKind
@@ -31,7 +32,7 @@ def session(chosen: Chosen, account: str | None) -> None:
     with _asking(chosen, account) as (name, ask):
         answer = ask(RequestKind.SESSION)
     mode = "LIVE" if answer["capabilities"]["is_live"] else "PAPER"
-    click.echo("\t".join((name, answer["state"], mode, answer["expires_at"] or "-", answer["detail"])))
+    click.echo(row(name, answer["state"], mode, answer["expires_at"] or "-", answer["detail"]))
 
 
 @command.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from algosat.cli.base import Chosen, operator, with_account, with_directory
+from algosat.cli.safe_output import row
 
 _MOST = 1000
 
@@ -30,7 +31,7 @@ def list_closes(chosen: Chosen, finished_too: bool, account: str | None) -> None
         click.echo(f"{each.id}\t{each.created_at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.state}")
         for line in each.lines:
             values = (line.symbol, line.product, line.strategy or "-", line.state, line.detail)
-            click.echo("\t".join(("", *values)))
+            click.echo(row("", *values))
 
 
 @command.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from algosat.cli.base import Chosen, with_directory
+from algosat.cli.safe_output import row
 from algosat.errors import Component, ErrorSeverity
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def list_errors(chosen: Chosen, severity: str | None, component: str | None, lim
             )
     for each in found:
         values = (each.count, each.severity, each.component, each.code, each.place, each.message)
-        click.echo("\t".join((f"{each.last_at:%Y-%m-%dT%H:%M:%SZ}", *map(str, values))))
+        click.echo(row(f"{each.last_at:%Y-%m-%dT%H:%M:%SZ}", *values))
 
 
 @command.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from algosat.cli.base import Chosen, operator, with_account, with_directory
+from algosat.cli.safe_output import row
 
 if TYPE_CHECKING:
     from algosat.domain.scope import Scope
@@ -102,7 +103,7 @@ def status(chosen: Chosen) -> None:
         in_force = [*halts.all_in_force(connection), *halts.recorded(connection, desks.first)]
     click.echo("halted" if any(each.scope == ACCOUNT for each in in_force) else "trading")
     for each in in_force:
-        click.echo(f"{each.scope.name(IN_HALTS)}\t{each.at:%Y-%m-%dT%H:%M:%SZ}\t{each.actor}\t{each.reason}")
+        click.echo(row(each.scope.name(IN_HALTS), f"{each.at:%Y-%m-%dT%H:%M:%SZ}", each.actor, each.reason))
 
 
 @command.group(name="pnl-exit")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.settings import AuthenticationSettings
@@ -56,21 +57,32 @@ class Authenticator:
         standing = self._lookup.find(session_id)
         now = int(self._clock() * _SECOND)
         if standing is None or not _is_open(standing, now, timeout):
+            if standing is not None and standing.revoked_at is None:
+                self._end(session_id, now)  # otherwise it would live again with a longer time-out
             raise refused("The session has ended")
         if now - standing.last_seen_at > min(_RECORD_INTERVAL, timeout // 4):
             self._record(session_id, now)
         return Principal(standing.username, standing.role, session_id)
+
+    def _end(self, session_id: str, now: int) -> None:
+        self._write(lambda connection: sessions.revoke(connection, session_id, _time(now)))
 
     def _record(self, session_id: str, now: int) -> None:
         if now - self._recorded.get(session_id, 0) < _SECOND:
             return  # another thread is recording it
         self._recorded = {known: at for known, at in self._recorded.items() if now - at < _RECORD_INTERVAL}
         self._recorded[session_id] = now
-        at = datetime.fromtimestamp(now / _SECOND, UTC)
+        self._write(lambda connection: sessions.touch(connection, session_id, _time(now)))
+
+    def _write(self, work: Callable[[Connection], None]) -> None:
         try:
-            self._writer.run(lambda connection: sessions.touch(connection, session_id, at), timeout=1)
+            self._writer.run(work, timeout=1)
         except (StoreBusy, SQLAlchemyError) as error:  # reads must keep working when the disk is full
             _log.warning("session_not_recorded", reason=str(error))
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / _SECOND, UTC)
 
 
 def _is_open(standing: Standing, now: int, timeout: int) -> bool:

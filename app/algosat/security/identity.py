@@ -81,9 +81,8 @@ class Identity:
             session, _ = self._valid_session(connection, session_id, now)
             if session.refresh_hash == offered:
                 next_hash = sessions.fingerprint(fresh.refresh_token)
-                sessions.rotate(
-                    connection, session_id, next_hash, now, now + self.token_grants.session_lifetime()
-                )
+                until = self.token_grants.session_end(now, session.created_at)
+                sessions.rotate(connection, session_id, next_hash, now, until)
                 return fresh
             sessions.revoke(connection, session_id, now)
             cause = Cause(f"user:{user.username}", correlation_id)

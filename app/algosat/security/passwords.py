@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -37,17 +38,21 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         with self._slot():
-            return self._hasher.hash(password)
+            return self._hasher.hash(_normal(password))
 
     def fits(self, stored: str | None, password: str) -> bool:
         """Return whether the password matches the hash. Without a hash it takes as long and returns False."""
         dummy_hash = self._dummy_hash  # computed first, so that the first login takes as long as others
+        # Earlier releases hashed what was typed.
+        forms = dict.fromkeys((_normal(password), password))
         with self._slot():
-            try:
-                self._hasher.verify(stored or dummy_hash, password)
-            except (VerificationError, InvalidHashError):
-                return False
-        return bool(stored)
+            return any(self._verifies(stored or dummy_hash, each) for each in forms) and bool(stored)
+
+    def _verifies(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (VerificationError, InvalidHashError):
+            return False
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -72,6 +77,11 @@ class Passwords:
     def is_outdated(self, stored: str) -> bool:
         """Return whether the hash was made with other parameters than those in use."""
         return self._hasher.check_needs_rehash(stored)
+
+
+def _normal(password: str) -> str:
+    """Return the password in the one form of its characters: keyboards differ in how they write an accent."""
+    return unicodedata.normalize("NFC", password)
 
 
 def _wait_anywhere() -> None:

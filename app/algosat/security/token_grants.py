@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from algosat.config.live import LiveSettings
 from algosat.security import sessions
 from algosat.security.sessions import Session
 from algosat.security.tokens import Tokens
 from algosat.security.users import User
+
+LONGEST_SESSION: Final = timedelta(days=90)  # from the login, however often it is refreshed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class TokenGrants:
         refresh = self.tokens.refresh(user.username, session_id, self.session_lifetime())
         return Grant(user, session_id, access, refresh, lifetime)
 
+    def session_end(self, now: datetime, began: datetime) -> datetime:
+        """Return when a session that is used now ends, which is never later than its longest life."""
+        return min(now + self.session_lifetime(), began + LONGEST_SESSION)
+
     def session(self, grant: Grant, client: Client, now: datetime) -> Session:
         return Session(
             id=grant.session_id,
@@ -52,7 +59,7 @@ class TokenGrants:
             refresh_hash=sessions.fingerprint(grant.refresh_token),
             created_at=now,
             last_seen_at=now,
-            expires_at=now + self.session_lifetime(),
+            expires_at=self.session_end(now, now),
             revoked_at=None,
             address=client.address[:64],
             user_agent=client.user_agent[:256],

@@ -26,6 +26,7 @@ Kind = Literal["access", "refresh"]
 _LONGEST: Final = 2048  # ours have about 330 characters
 _CACHED: Final = 4096  # verified tokens; the oldest is removed first
 _ISSUER: Final = "algosat"
+_LEEWAY: Final = 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Tokens:
             JWT_ALGORITHM=settings.algorithm,
             JWT_ENCODE_ISSUER=_ISSUER,
             JWT_DECODE_ISSUER=_ISSUER,
+            # For a clock that was set back since a token was made. Its end is checked without it.
+            JWT_DECODE_LEEWAY=_LEEWAY,
         )
         # A token that names no key, or an unknown one, is verified with the key in force.
         JWTManager(app).decode_key_loader(lambda header, _claims: keys.get(str(header.get("kid")), key))
@@ -108,6 +111,8 @@ def _verify(token: str, kind: Kind) -> Claims:
         raise refused("The token has expired") from None
     except (jwt.PyJWTError, JWTExtendedException, ValueError, RecursionError):
         raise refused("This is not a token of this server") from None
+    if not isinstance(claims.get("exp"), int | float):
+        raise refused("This is not a token of this server")
     if claims["type"] != kind or not isinstance(claims.get("sid"), str):
         raise refused(f"This is not an {kind} token" if kind == "access" else "This is not a refresh token")
     return Claims(claims["sid"], float(claims["exp"]))

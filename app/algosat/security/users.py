@@ -79,8 +79,9 @@ def everybody(connection: Connection) -> Sequence[User]:
 def add(
     connection: Connection, name: str, password_hash: str, role: Role, at: datetime, cause: Cause
 ) -> User:
-    if find(connection, name) is not None:
-        raise UserExists(f"there is a user {name} already")
+    known = connection.execute(select(users.c.username).where(func.lower(users.c.username) == name.lower()))
+    if (existing := known.scalar()) is not None:
+        raise UserExists(f"there is a user {existing} already; names differ by more than their case")
     values = {"created_at": at, "password_changed_at": at, "disabled": False}
     connection.execute(
         insert(users), {"username": name, "password_hash": password_hash, "role": role.value, **values}

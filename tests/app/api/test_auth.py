@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from algosat import clock
@@ -15,6 +15,7 @@ from algosat.security import users
 from algosat.security.passwords import Passwords
 from algosat.store import audit
 from algosat.store.tables import metadata, sessions
+from algosat.store.tables import users as users_table
 from algosat.store.writer import Writer
 from tests.app.client import PASSWORD, Client, problem_of
 from tests.app.desks import CAUSE
@@ -164,6 +165,43 @@ def test_idle_session_ends(services: Services, trader: Client, admin: Client) ->
     assert admin.put("/config/update", json=change).status_code == 200
     time.sleep(1.1)
     assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+
+
+def test_session_that_ended_by_idleness_stays_ended_with_a_longer_time_out(
+    services: Services, trader: Client, admin: Client
+) -> None:
+    def set_timeout(seconds: int) -> None:
+        change = {"section": "authentication", "updates": {"session_timeout": seconds}}
+        services.writer.run(
+            lambda connection: connection.execute(update(sessions).values(last_seen_at=clock.now()))
+        )
+        assert admin.put("/config/update", json=change).status_code == 200
+
+    set_timeout(100)
+    long_ago = clock.now() - timedelta(seconds=101)
+    of_trader = select(users_table.c.id).where(users_table.c.username == "trader").scalar_subquery()
+    idle = update(sessions).where(sessions.c.user_id == of_trader).values(last_seen_at=long_ago)
+    services.writer.run(lambda connection: connection.execute(idle))
+    assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+    set_timeout(1000)
+    assert problem_of(trader.get("/funds")) == (401, "unauthenticated")
+
+
+def test_session_ends_after_ninety_days_however_often_it_is_refreshed(
+    services: Services, anonymous: Client
+) -> None:
+    body = {"username": "trader", "password": PASSWORD}
+    token = anonymous.post("/auth/login", json=body).json["refresh_token"]
+    began = clock.now() - timedelta(days=89)
+    services.writer.run(lambda connection: connection.execute(update(sessions).values(created_at=began)))
+    token = anonymous.post("/auth/refresh", json={"refresh_token": token}).json["refresh_token"]
+    with services.database.read() as connection:
+        end = connection.execute(select(func.max(sessions.c.expires_at))).scalar_one()
+    assert end == began + timedelta(days=90)
+    services.writer.run(
+        lambda connection: connection.execute(update(sessions).values(expires_at=clock.now()))
+    )
+    assert problem_of(anonymous.post("/auth/refresh", json={"refresh_token": token}))[0] == 401
 
 
 def test_new_role_applies_from_the_next_request_on(admin: Client, viewer: Client) -> None:

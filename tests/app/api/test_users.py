@@ -19,6 +19,13 @@ def test_added_user_can_log_in(app: Flask, admin: Client) -> None:
     assert Client(app).log_in("ann", ANN["password"]).get("/funds").status_code == 200
 
 
+@pytest.mark.parametrize("name", ["TRADER", "Trader", "tradeR"])
+def test_name_that_differs_only_in_case_is_a_conflict(admin: Client, name: str) -> None:
+    answer = admin.post("/users", json={**ANN, "username": name})
+    assert problem_of(answer) == (409, "user_exists")
+    assert "trader already" in answer.json["detail"]
+
+
 def test_existing_username_is_a_conflict(admin: Client) -> None:
     admin.post("/users", json=ANN)
     assert problem_of(admin.post("/users", json=ANN)) == (409, "user_exists")

@@ -24,6 +24,16 @@ def test_no_password_fits_a_missing_or_malformed_hash(stored: str | None) -> Non
     assert not quick_passwords().fits(stored, "nobody has this password")
 
 
+def test_password_fits_however_the_keyboard_writes_its_accents() -> None:
+    composed, decomposed = "Ein sch\u00f6nes Geheimnis", "Ein scho\u0308nes Geheimnis"
+    passwords = quick_passwords()
+    for set_with, typed in ((composed, decomposed), (decomposed, composed), (decomposed, decomposed)):
+        assert passwords.fits(passwords.hash(set_with), typed)
+    of_an_earlier_release = passwords._hasher.hash(decomposed)  # noqa: SLF001
+    assert passwords.fits(of_an_earlier_release, decomposed)
+    assert not passwords.fits(None, decomposed)
+
+
 def test_hash_of_lower_cost_is_outdated() -> None:
     old = quick_passwords().hash("correct horse battery")
     assert Passwords(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)).is_outdated(old)

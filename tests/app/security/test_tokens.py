@@ -57,6 +57,8 @@ def test_expiry_is_checked_at_every_use_of_a_verified_token(tokens: Tokens, now:
         {"sid": None},
         {"sid": 7},
         {"exp": 1},
+        {"exp": None},
+        {"exp": "never"},
         {"nbf": 99999999999},
     ],
 )
@@ -65,6 +67,31 @@ def test_token_with_wrong_claims_is_refused(tokens: Tokens, changed: dict[str, o
     forged = jwt.encode({**claims, **changed}, SECRET_KEY, algorithm="HS256")
     with pytest.raises(Unauthenticated):
         tokens.verify_access(forged)
+
+
+def test_token_without_an_end_is_refused(tokens: Tokens) -> None:
+    for token, verify in (
+        (tokens.access("ann", "s", MINUTE), tokens.verify_access),
+        (tokens.refresh("ann", "s", MINUTE), tokens.verify_refresh),
+    ):
+        claims = jwt.decode(token, SECRET_KEY, algorithms=["HS256"], issuer="algosat")
+        del claims["exp"]
+        with pytest.raises(Unauthenticated, match="not a token of this server"):
+            verify(jwt.encode(claims, SECRET_KEY, algorithm="HS256"))
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(30, True), (58, True), (120, False)])
+def test_token_from_before_the_clock_was_set_back_is_accepted(
+    tokens: Tokens, seconds: int, accepted: bool
+) -> None:
+    claims = jwt.decode(tokens.access("ann", "s", MINUTE), SECRET_KEY, algorithms=["HS256"], issuer="algosat")
+    later = {name: claims[name] + seconds for name in ("iat", "nbf", "exp")}
+    token = jwt.encode({**claims, **later}, SECRET_KEY, algorithm="HS256")
+    if accepted:
+        assert tokens.verify_access(token).session_id == "s"
+    else:
+        with pytest.raises(Unauthenticated):
+            tokens.verify_access(token)
 
 
 def test_token_of_another_key_or_algorithm_is_refused(tokens: Tokens) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Connection, Date, Integer, f
 from algosat.store import retention
 from algosat.store.database import Database
 from algosat.store.tables import gtt_orders, metadata, replies
-from algosat.store.types import Scaled, UtcTime
+from algosat.store.types import Encrypted, Scaled, UtcTime
 from algosat.store.writer import Writer
 from tests.app.store.conftest import NOW
 
@@ -30,6 +30,8 @@ def any_value(column: Column[Any], number: int) -> Any:
         return NOW.date()
     if isinstance(column.type, Scaled | Boolean):
         return Decimal(1)
+    if isinstance(column.type, Encrypted):
+        return str(number).encode()
     return number if isinstance(column.type, Integer | BigInteger) else str(number)
 
 
