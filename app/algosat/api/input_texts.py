@@ -41,7 +41,7 @@ def check_body(request: Request, data: bytes, model: type[BaseModel]) -> None:
         if refused:
             raise _refused(refused)
     if _MAYBE_SUSPICIOUS.search(data):
-        secrets = _secrets(model)
+        secrets = secret_fields(model)
         texts = (text for place, text in _texts(parsed) if place.rpartition(".")[2] not in secrets)
         _note(request, suspicion_of(texts))
 
@@ -108,7 +108,7 @@ def _refused(places: list[str]) -> InvalidBody:
 
 
 @cache
-def _secrets(model: type[BaseModel]) -> frozenset[str]:
+def secret_fields(model: type[BaseModel]) -> frozenset[str]:
     """Return the names of the fields of a model, and of the models in it, that hold secrets."""
     names: set[str] = set()
     for name, field in model.model_fields.items():
@@ -116,7 +116,7 @@ def _secrets(model: type[BaseModel]) -> frozenset[str]:
             if each is SecretStr:
                 names.add(field.alias or name)
             elif isinstance(each, type) and issubclass(each, BaseModel):
-                names |= _secrets(each)
+                names |= secret_fields(each)
     return frozenset(names)
 
 

@@ -118,5 +118,5 @@ def test_password_is_not_screened(anonymous: Client) -> None:
 
 
 def test_fields_with_secrets_are_known_at_every_depth() -> None:
-    assert input_texts._secrets(Credentials) == {"password"}  # noqa: SLF001
-    assert input_texts._secrets(NewBrokerCredentials) == {"value"}  # noqa: SLF001
+    assert input_texts.secret_fields(Credentials) == {"password"}
+    assert input_texts.secret_fields(NewBrokerCredentials) == {"value"}
