@@ -67,12 +67,18 @@ def test_rotation_fails_no_request_and_ends_no_login_session(
     host: Host, with_vault: Controller, load: Load
 ) -> None:
     (key, count), serial = current_keys(host), host.file("/etc/ssl/algosat/fullchain.pem").sha256sum
+    host.check_output('echo \'{"api_key": "a-secret-of-the-broker"}\' | algosat credentials set --stdin')
     with load:
         with_vault.play("rotate_secrets.yml")
     new_key, new_count = current_keys(host)
     assert new_key != key
     assert new_count == count + 1
     assert host.file("/etc/ssl/algosat/fullchain.pem").sha256sum != serial
+    newest, *older = [line.split("\t") for line in host.check_output("algosat keyring status").splitlines()]
+    assert (newest[1], newest[3]) == ("1", "encrypts")
+    assert {line[1] for line in older} == {"0"}
+    assert host.check_output("algosat credentials show") == "api_key\ta-****er"
+    host.check_output("algosat credentials delete")
     assert load.failures == []
     assert load.not_filled() == {}
     assert load.trader.request("GET", "/orders").status == 200
