@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from algosat.config.settings import LIVE, AlgosatFile, SecurityFile, Settings
+from algosat.config.settings import LIVE, AlgosatFile, Bounds, SecurityFile, Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -92,7 +92,10 @@ def with_value(model: Any, path: tuple[str, ...], value: Any) -> Any:
 @cache
 def _model_of(section: str, name: str) -> type[BaseModel]:
     field = KEYS[section, name].field
-    return create_model("Update", __config__=ConfigDict(extra="forbid"), **{name: (field.annotation, field)})  # type: ignore[call-overload,no-any-return]
+    kind: Any = field.annotation
+    for bounds in (each for each in field.metadata if isinstance(each, Bounds)):
+        kind = Annotated[kind, Field(ge=bounds.low, le=bounds.high)]
+    return create_model("Update", __config__=ConfigDict(extra="forbid"), **{name: (kind, field)})  # type: ignore[call-overload,no-any-return]
 
 
 def _keys() -> Iterator[Key]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from pathlib import Path
@@ -34,6 +34,17 @@ class _Live:
 
 
 LIVE: Final = _Live()
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What `PUT /config/update` accepts for a setting that protects. The inventory may go beyond it.
+
+    A stolen token must neither switch a protection off nor lock the owner out.
+    """
+
+    low: int
+    high: int
 
 
 class Section(BaseModel):
@@ -76,10 +87,10 @@ class TokenSettings(Section):
         SecretStr, ...
     ]  # no longer sign; tokens signed with them stay valid until they expire
     algorithm: Literal["HS256", "HS384", "HS512"]
-    access_token_expire_minutes: Annotated[Positive, LIVE]
-    refresh_token_expire_days: Annotated[int, Field(gt=0, le=3650), LIVE]
-    rate_limit_requests: Annotated[Positive, LIVE]  # per client and window
-    rate_limit_window: Annotated[Positive, LIVE]  # seconds
+    access_token_expire_minutes: Annotated[Positive, LIVE, Bounds(1, 1440)]
+    refresh_token_expire_days: Annotated[int, Field(gt=0, le=3650), LIVE, Bounds(1, 90)]
+    rate_limit_requests: Annotated[Positive, LIVE, Bounds(1, 100_000)]  # per client and window
+    rate_limit_window: Annotated[Positive, LIVE, Bounds(1, 3600)]  # seconds
     rate_limit_storage: str  # memory:// for one worker, else redis+unix:///path
 
 
@@ -228,9 +239,11 @@ class AlgosatFile(Section):
 
 class AuthenticationSettings(Section):
     enabled: bool
-    session_timeout: Annotated[Positive, LIVE]  # seconds without a request until a session ends
-    max_login_attempts: Annotated[Positive, LIVE]
-    lockout_duration: Annotated[int, Field(gt=0, le=2_592_000), LIVE]  # seconds, at most 30 days
+    # seconds without a request until a session ends
+    session_timeout: Annotated[Positive, LIVE, Bounds(60, 2_592_000)]
+    max_login_attempts: Annotated[Positive, LIVE, Bounds(3, 100)]
+    # seconds, at most 30 days
+    lockout_duration: Annotated[int, Field(gt=0, le=2_592_000), LIVE, Bounds(60, 86_400)]
 
 
 class EncryptionSettings(Section):
@@ -242,7 +255,7 @@ class EncryptionSettings(Section):
 class SecurityMonitoringSettings(Section):
     log_failed_attempts: Annotated[bool, LIVE]
     # Failed logins from one address, over all names, within the lockout duration.
-    alert_threshold: Annotated[Positive, LIVE]
+    alert_threshold: Annotated[Positive, LIVE, Bounds(1, 1000)]
     block_suspicious_ips: Annotated[bool, LIVE]  # whether logins from the address are then locked out
 
 

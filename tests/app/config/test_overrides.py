@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from algosat.config.loader import load
 from algosat.config.overrides import KEYS, Override, applied
-from algosat.config.settings import Settings
+from algosat.config.settings import Bounds, Settings
 from tests.app.builders import write_configuration
 
 
@@ -52,6 +52,36 @@ def test_invalid_stored_override_is_ignored(settings: Settings, stale: Override)
 def test_value_of_the_wrong_type_is_refused(value: object) -> None:
     with pytest.raises((ValidationError, TypeError)):
         KEYS["security", "rate_limit_requests"].parse(value)
+
+
+PROTECTION = {
+    *(("security", name) for name in ("access_token_expire_minutes", "refresh_token_expire_days")),
+    *(("security", name) for name in ("rate_limit_requests", "rate_limit_window")),
+    *(("authentication", name) for name in ("session_timeout", "max_login_attempts", "lockout_duration")),
+    ("security_monitoring", "alert_threshold"),
+}
+
+
+@pytest.mark.parametrize(("section", "name"), sorted(PROTECTION))
+def test_protection_is_changed_within_bounds_only(settings: Settings, section: str, name: str) -> None:
+    """A stolen token must neither switch a protection off nor lock the owner out with it."""
+    key = KEYS[section, name]
+    (bounds,) = (each for each in key.field.metadata if isinstance(each, Bounds))
+    assert bounds.low <= key.value_in(settings) <= bounds.high
+    for value in (bounds.low, bounds.high):
+        assert key.parse(value) == value
+    for value in (bounds.low - 1, bounds.high + 1, 1_000_000_000):
+        with pytest.raises(ValidationError):
+            key.parse(value)
+        assert applied(settings, [Override(section, name, value)]) == settings
+
+
+def test_every_live_number_that_protects_has_bounds() -> None:
+    sections = {section for section, _ in PROTECTION}
+    numbers = {
+        at for at, key in KEYS.items() if key.is_live and at[0] in sections and key.field.annotation is int
+    }
+    assert numbers == PROTECTION
 
 
 def test_integer_is_accepted_for_a_decimal() -> None:
