@@ -54,6 +54,10 @@ chaos: deps ## Place 2,000 orders under all faults and 200 kills: none may be lo
 molecule: deps ## Provision and test new machines (SCENARIO=default|alternative|operations on Debian 12 and 13, ubuntu, or vm on QEMU)
 	@$(CHECKS) molecule
 
+.PHONY: drill
+drill: deps ## Inject each fault into the trial server under load: a person is told in time, exits get through, nothing is lost (FAULT=…)
+	@$(BIN)/python -m tests.drill $(if $(FAULT),"$(FAULT)")
+
 .PHONY: prove
 prove: deps ## Prove at full size what `make test` proves at a small one; writes docs/proofs.md (PART="chaos vm"; LIST=yes)
 	@$(VERB).prove $(if $(LIST),--list) $(PART)

@@ -27,12 +27,16 @@ def _install_containers() -> None:
     apt.ensure_commands(*checks.CONTAINERS)
 
 
+def _on_the_trial_server(verbs: str) -> tuple[str, ...]:
+    """Return the command that makes a trial server, runs verbs of the Makefile on it, and removes it."""
+    return ("sh", "-c", f"make up {verbs}; code=$?; make down; exit $code")
+
+
 def _audited(distro: str) -> Part:
-    made = f"make up audit DISTRO={distro}"
     return Part(
         f"audit-{distro}",
         f"{distro} as lynis, CIS, ssh-audit, testssl and systemd grade it",
-        ("sh", "-c", f"{made}; code=$?; make down; exit $code"),
+        _on_the_trial_server(f"audit DISTRO={distro}"),
         rows,
         prepare=_no_server_of_ours,
     )
@@ -94,6 +98,13 @@ PARTS = (
         "95 % of 300 attacks from the files of sqlmap and wapiti have a score, and ordinary texts have none",
         ("python", "-m", "tools.payloads"),
         lines(r"^.+: \d+"),
+    ),
+    Part(
+        "drill",
+        "each fault of a list on a server under load: a person is told, exits get through, nothing is lost",
+        _on_the_trial_server("drill"),
+        lines(r"^  .+: (passed|.*)$", "^findings"),
+        prepare=_no_server_of_ours,
     ),
     Part("bench", "every figure of docs/benchmarks.md", ("python", "-m", "tools.bench"), rows),
     Part(

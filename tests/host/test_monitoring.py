@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from testinfra.host import Host
 
+from tests.host.receiver import PROGRAM
 from tests.host.variables import Variables
 from tests.infra.test_alert_rules import METRIC, dashboard, rules
 
@@ -20,20 +21,6 @@ UNITS: Final = ("prometheus", "prometheus-alertmanager", "prometheus-node-export
 PORTS: Final = {9090: "prometheus", 9093: "prometheus-alert", 9100: "prometheus-node"}
 MOST_MIB: Final = 120
 PATIENCE: Final = 120
-# Writes each message that is posted to it as one line of a file.
-RECEIVER: Final = """
-import http.server
-
-class Receiver(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        with open("/run/test-receiver/messages", "ab") as file:
-            file.write(body.strip() + b"\\n")
-        self.send_response(200)
-        self.end_headers()
-
-http.server.HTTPServer(("127.0.0.1", {port}), Receiver).serve_forever()
-"""
 
 pytestmark = pytest.mark.unit(*UNITS)
 
@@ -129,7 +116,7 @@ def messages(host: Host, variables: Variables) -> Iterator[Callable[[], list[dic
     if not ports:
         pytest.skip("no channel of this server leads to a test receiver")
     host.check_output("install -d /run/test-receiver && rm -f /run/test-receiver/messages")
-    program = shlex.quote(RECEIVER.format(port=ports[0]))
+    program = shlex.quote(PROGRAM.format(port=ports[0]))
     host.check_output(f"systemd-run --quiet --collect --unit=test-receiver python3 -c {program}")
 
     def received() -> list[dict[str, Any]]:

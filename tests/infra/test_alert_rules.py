@@ -268,6 +268,12 @@ CASES: Final = (
         15,
     ),
     case(
+        "a worker of the API died and was replaced",
+        {"algosat_worker_exits_total": then(0, 1)},
+        15,
+        "WorkersDied",
+    ),
+    case(
         "reading the metrics is slow",
         {'scrape_duration_seconds{job="algosat"}': then(0.05, 1.4)},
         45,
@@ -479,7 +485,7 @@ ROWS: Final = {
     17: ["ErrorsRising"],
     18: ["RequestsFailing"],
     19: ["ApiDown"],
-    20: ["UnitDown", "UnitRestarts"],
+    20: ["UnitDown", "UnitRestarts", "WorkersDied"],
     21: ["StoreLogLarge"],
     22: ["MetricsMissing"],
     23: ["LoginsAttacked"],

@@ -102,13 +102,19 @@ class Server(BaseApplication):  # type: ignore[misc]
             "child_exit": self._child_exit,
         }
 
-    def _child_exit(self, _server: Arbiter, worker: Worker) -> None:
+    def _child_exit(self, server: _Arbiter, worker: Worker) -> None:
+        if not server.is_stopping:
+            from algosat.monitoring.metrics import WORKER_EXITS
+
+            WORKER_EXITS.inc()
         multiprocess.fold()
         self._settings.runtime_directory.joinpath(f"{channels.web(worker.pid)}.sock").unlink(missing_ok=True)
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
     """gunicorn's master process. systemd restarts the service if its loop stands still."""
+
+    is_stopping = False
 
     def manage_workers(self) -> None:
         super().manage_workers()  # called in each round of the loop, about once a second
@@ -119,6 +125,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self.kill_workers(signal.SIGHUP)
 
     def stop(self, graceful: bool = True) -> None:
+        self.is_stopping = True
         notify("STOPPING=1")
         super().stop(graceful)
 

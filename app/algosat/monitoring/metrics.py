@@ -75,6 +75,11 @@ RECOVERIES: Final = Counter(
     ("action", "outcome"),
     registry=REGISTRY,
 )
+WORKER_EXITS: Final = Counter(
+    "algosat_worker_exits_total",
+    "Workers of the API that ended while it was serving: killed, crashed, or replaced because they hung.",
+    registry=REGISTRY,
+)
 ENGINE_REQUESTS: Final = Counter(
     "algosat_engine_requests_total",
     "Requests to a broker besides orders, by kind, outcome (answered, failed, or late) and account.",

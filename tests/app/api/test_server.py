@@ -85,7 +85,7 @@ def test_killed_worker_is_replaced_without_a_refused_request(server: Running) ->
 
 def test_counters_outlive_killed_workers_in_few_files(server: Running, configured: tuple[Path, Any]) -> None:
     directory = configured[0] / "run" / "metrics"
-    before = requests_counted(server)
+    before, exits = requests_counted(server), worker_exits(server)
     for _ in range(3):
         victim = min(server.workers)
         server.ask("GET", "/health/live")
@@ -93,7 +93,14 @@ def test_counters_outlive_killed_workers_in_few_files(server: Running, configure
         wait_for(lambda victim=victim: victim not in server.workers and len(server.workers) == 2)  # type: ignore[misc]
         wait_for(lambda victim=victim: not list(directory.glob(f"*_{victim}.db")))  # type: ignore[misc]
     assert requests_counted(server) == before + 3
+    assert worker_exits(server) == exits + 3
     assert (directory / "counter_folded.db").exists()
+
+
+def worker_exits(server: Running) -> float:
+    text = server.ask_raw("GET", "/metrics")[1].decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("algosat_worker_exits_total ")]
+    return float(line.rpartition(" ")[2])
 
 
 def requests_counted(server: Running) -> float:

@@ -205,7 +205,11 @@ class FaultyBroker:
         return replace(answer, filled_quantity=before.filled_quantity, trades=before.trades)
 
     def _fail_read(self, verb: str) -> None:
-        _raise(self._plan().draw(OF_READS, verb, next(self._numbers)))
+        plan = self._plan()
+        fault = plan.draw(OF_READS, verb, next(self._numbers))
+        _raise(fault)
+        if fault is Fault.READ_LATE:
+            time.sleep(plan.delay_seconds)
 
     def _push_current(self, order: Order) -> None:
         report = self._inner.find(order)
@@ -213,7 +217,8 @@ class FaultyBroker:
             self._channel.push(report)
 
     def _push_quotes(self, on_quotes: QuoteListener, quotes: Sequence[Quote]) -> None:
-        if not self._plan().always(Fault.DOWN):
+        plan = self._plan()
+        if not plan.always(Fault.DOWN) and not plan.always(Fault.SILENT):
             on_quotes(quotes)
 
 

@@ -35,10 +35,12 @@ class Fault(StrEnum):
     ANSWER_LOST = "answer_lost"  # the request is carried out, but the call times out
     TAKEN_LATE = "taken_late"  # the call times out, and the request arrives after the delay
     ANSWERED_LATE = "answered_late"  # the answer comes after the delay
+    READ_LATE = "read_late"  # a reading is answered after the delay
     ACKNOWLEDGED = (
         "acknowledged"  # the answer is an `Ack`: only the order book and later changes show the state
     )
     CANCEL_CROSSES_FILL = "cancel_crosses_fill"  # the order is filled while the cancel is on its way
+    SILENT = "silent"  # at a rate of 1, no quotes are pushed
     # Faults of pushed reports.
     DROPPED = "dropped"
     DUPLICATED = "duplicated"
@@ -46,9 +48,10 @@ class Fault(StrEnum):
     PARTIAL_AFTER_COMPLETE = "partial_after_complete"  # an older state follows the final one
 
 
-OF_READS: Final = (Fault.DOWN, Fault.SESSION_EXPIRED, Fault.RATE_LIMITED)
+_OF_ALL_CALLS: Final = (Fault.DOWN, Fault.SESSION_EXPIRED, Fault.RATE_LIMITED)
+OF_READS: Final = (*_OF_ALL_CALLS, Fault.READ_LATE)
 OF_WRITES: Final = (
-    *OF_READS,
+    *_OF_ALL_CALLS,
     Fault.REJECTED,
     Fault.LOST,
     Fault.ANSWER_LOST,
