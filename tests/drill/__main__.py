@@ -18,7 +18,7 @@ import httpx
 import tests.drill
 from tests.drill.faults import DISK, FAKETIME, FAULTS, FAULTS_FILE, Fault
 from tests.drill.judge import Record, findings
-from tests.drill.server import Server, wait_until
+from tests.drill.server import Server, names, wait_until
 from tests.drill.traffic import Answer, Traffic, ask
 from tools.local_inventory import DIRECTORY
 from tools.playbook import play
@@ -212,9 +212,9 @@ def _told(server: Server, fault: Fault, since: float) -> tuple[float | None, str
 
     def has_arrived() -> bool:
         for alert in server.alerts():
-            name = alert["labels"]["alertname"]
-            if name in fault.alerts and alert["status"] == "firing" and alert["received_at"] >= since:
-                told.append((alert["received_at"] - since, name))
+            named = fault.alerts.intersection(names(alert["labels"]))
+            if named and alert["status"] == "firing" and alert["received_at"] >= since:
+                told.append((alert["received_at"] - since, min(named)))
         return bool(told)
 
     wait_until(has_arrived, fault.told_within + 20, every=1)

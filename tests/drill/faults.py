@@ -24,7 +24,7 @@ class Fault:
     """A fault of the server, the broker or the machine."""
 
     name: str
-    alerts: frozenset[str]  # one of them names it
+    alerts: frozenset[str]  # one of them names it: ALERT or ALERT:COMPONENT
     inject: Action
     lift: Action
     stops_exits: bool = False
@@ -119,7 +119,14 @@ sqlite3 {STORE} 'PRAGMA wal_checkpoint(TRUNCATE)' || true
 dd if=/dev/zero of={DISK}/filler bs=64k 2>/dev/null || true
 """
 _REDIS = (_running("systemctl stop redis-server"), _running("systemctl start redis-server"))
-_READ_ONLY = (_running(f"mount -o remount,ro {DISK}"), _running(f"mount -o remount,rw {DISK}"))
+# Processes that run keep files open that they may write to: only those that start anew meet the permissions.
+_READ_ONLY = (
+    _running(
+        f"chmod --recursive a-w {STORE.rpartition('/')[0]}\n"
+        f"{_signal('algosat-engine', 'KILL', 'main')}; {_signal('algosat', 'KILL', 'workers')}"
+    ),
+    _running(f"chmod --recursive u+w {STORE.rpartition('/')[0]}"),
+)
 _FULL = (_running(_FILL), _running(f"rm -f {DISK}/filler"))
 
 
@@ -146,7 +153,7 @@ def _fault(name: str, actions: tuple[Action, Action], alerts: str, *, stops_exit
 
 
 _ENGINE = "EngineSilent VitalComponentFailed UnitRestarts"
-_STORE = "StoreNotWritten VitalComponentFailed EngineSilent"
+_STORE = "StoreNotWritten StoreRefuses VitalComponentFailed EngineSilent"
 _BROKER = "BrokerCallsHeldBack OrdersHeldBack OrdersUnknown OrdersRefused"
 FAULTS: Final = (
     _fault("engine killed", _killed("algosat-engine", "main"), _ENGINE),
@@ -155,17 +162,17 @@ FAULTS: Final = (
     _fault("workers killed", _killed("algosat", "workers"), "WorkersDied"),
     _fault("workers hung", _stopped("algosat", "workers"), "ApiDown", stops_exits=True),
     _fault("gunicorn's master hung", _stopped("algosat"), "UnitRestarts ApiDown"),
-    _fault("Redis stopped", _REDIS, "ComponentFailed UnitDown"),
-    _fault("Redis hung", _stopped("redis-server"), "ComponentFailed"),
+    _fault("Redis stopped", _REDIS, "ComponentFailed:rate_limit UnitDown"),
+    _fault("Redis hung", _stopped("redis-server"), "ComponentFailed:rate_limit"),
     _fault("disk full", _FULL, f"DiskFull {_STORE}", stops_exits=True),
     _fault("store locked", _while_running(_LOCK), _STORE, stops_exits=True),
     _fault("store read-only", _READ_ONLY, _STORE, stops_exits=True),
     _fault("write-ahead log pinned", _while_running(_PIN), "StoreLogLarge"),
     _fault("broker times out", _broker(lost=1), _BROKER, stops_exits=True),
-    _fault("broker away", _broker(down=1), f"{_BROKER} ComponentFailed FeedDown", stops_exits=True),
+    _fault("broker away", _broker(down=1), f"{_BROKER} ComponentFailed:broker FeedDown", stops_exits=True),
     _fault("broker refuses", _broker(rejected=1), "OrdersRejected"),
-    _fault("broker limits", _broker(rate_limited=1), f"{_BROKER} ComponentFailed OrdersRejected"),
-    _fault("broker session ended", _broker(session_expired=1), f"{_BROKER} ComponentFailed"),
+    _fault("broker limits", _broker(rate_limited=1), f"{_BROKER} ComponentFailed:broker OrdersRejected"),
+    _fault("broker session ended", _broker(session_expired=1), f"{_BROKER} ComponentFailed:broker"),
     _fault("broker hangs", _broker(60, answered_late=1), f"{_BROKER} OrderNotSent"),
     _fault("quotes silent", _broker(silent=1), "QuotesOld FeedDown"),
     *(
@@ -175,7 +182,7 @@ FAULTS: Final = (
     _fault(
         "descriptors exhausted",
         (_descriptors("$(ls /proc/$pid/fd | wc -l):65536"), _descriptors("65536:65536")),
-        "ApiDown ComponentFailed VitalComponentFailed ErrorsRising RequestsFailing EngineSilent FilesShort",
+        "ApiDown VitalComponentFailed ErrorsRising RequestsFailing EngineSilent FilesShort",
     ),
     _fault(
         "memory exhausted",

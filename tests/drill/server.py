@@ -7,6 +7,7 @@ import shlex
 import ssl
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -81,10 +82,10 @@ class Server:
         return [{**alert, "received_at": it["received_at"]} for it in messages for alert in it["alerts"]]
 
     def firing(self) -> set[str]:
-        """Return the names of the alerts that are firing."""
+        """Return the names of the alerts that are firing, see `names`."""
         answer = json.loads(self.run("curl -sf http://127.0.0.1:9090/api/v1/alerts"))
         alerts = answer["data"]["alerts"]
-        return {it["labels"]["alertname"] for it in alerts if it["state"] == "firing"} - {"DeadMansSwitch"}
+        return {name for it in alerts if it["state"] == "firing" for name in names(it["labels"])}
 
     def clock(self) -> float:
         """Return the server's time, in seconds since 1970."""
@@ -106,6 +107,11 @@ class Server:
             " | grep -c ^Started || true"
         )
         return int(shown)
+
+
+def names(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Return the names of an alert: without the component that it is about, and with it."""
+    return labels["alertname"], f"{labels['alertname']}:{labels.get('component', '')}"
 
 
 def wait_until(condition: Any, seconds: float, *, every: float = 0.5) -> float | None:

@@ -268,6 +268,12 @@ CASES: Final = (
         15,
     ),
     case(
+        "orders are refused because the disk is full",
+        {'algosat_errors_total{code="store_full",severity="critical"}': then(0, 2)},
+        10,
+        "StoreRefuses",
+    ),
+    case(
         "a worker of the API died and was replaced",
         {"algosat_worker_exits_total": then(0, 1)},
         15,
@@ -462,7 +468,7 @@ CASES: Final = (
 )
 STOPS_ORDERS: Final = {
     *("EngineSilent", "OrderNotSent", "OrdersHeldBack", "OrdersRefused", "StoreNotWritten", "ClockWrong"),
-    *("BrokerCallsHeldBack", "VitalComponentFailed"),
+    *("BrokerCallsHeldBack", "VitalComponentFailed", "StoreRefuses"),
 }
 # Rows of the table of what was measured (issue 18), with the alerts that name the fault. Row 22 is about
 # `make serve`; on a server, the same fault is another program at the API's address.

@@ -90,6 +90,7 @@ class Database:
         # SQLite connections are kept here: taking one from a pool costs as much as a small commit.
         self._writing: Connection | None = None
         self._reading: list[Connection] = []  # idle
+        self._closings = 0
         self._writes = (
             threading.Lock()
         )  # the driver crashes if a connection is closed that another thread uses
@@ -101,12 +102,15 @@ class Database:
             with self.engine.begin() as connection:
                 yield connection
             return
-        connection = self._read_connection()
+        connection, closings = self._read_connection(), self._closings
         try:
             with connection.begin():
                 yield connection
         finally:
-            self._reading.append(connection)
+            if closings == self._closings:
+                self._reading.append(connection)
+            else:
+                connection.close()
 
     @contextmanager
     def write(self, *, durable: bool = True, wait: int = _BUSY_WAIT) -> Iterator[Connection]:
@@ -132,20 +136,26 @@ class Database:
                     yield self._writing
             except BaseException as error:
                 # A commit that SQLite refuses leaves the transaction open, and the store locked. A connection
-                # that was opened while the file was read-only stays so.
+                # that was opened while the file was read-only stays so, and so does the index of the log that
+                # all connections of the process share: it is opened anew once the last of them is closed.
                 if isinstance(error, OperationalError) or _driver(self._writing).in_transaction:
-                    self._writing.close()
-                    self._writing = None
+                    self._close_connections()
                 raise
 
     def close(self) -> None:
         """Close all connections after the write that is in progress. Later reads and writes open new ones."""
         with self._writes:
-            for connection in (*self._reading, self._writing):
-                if connection is not None:
-                    connection.close()
-            self._reading, self._writing = [], None
+            self._close_connections()
             self.engine.dispose()
+
+    def _close_connections(self) -> None:
+        """Close what is idle, and the writing connection. Those that read are closed when they end."""
+        self._closings += 1
+        reading, self._reading = self._reading, []
+        for connection in (*reading, self._writing):
+            if connection is not None:
+                connection.close()
+        self._writing = None
 
     def _read_connection(self) -> Connection:
         try:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import subprocess
 import threading
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from algosat.store.database import Database
+from tests.app.store.small_disks import small_disk
 
 
 def test_closing_waits_for_a_write_of_another_thread(tmp_path: Path) -> None:
@@ -32,3 +36,30 @@ def test_closing_waits_for_a_write_of_another_thread(tmp_path: Path) -> None:
     with database.read() as connection:
         assert connection.execute(text("SELECT name FROM things")).scalar_one() == "kept"
     database.close()
+
+
+def test_store_opened_while_it_is_read_only_takes_writes_once_it_may_be_written_to(tmp_path: Path) -> None:
+    with small_disk(tmp_path, 8) as disk:
+        _write(Database(f"sqlite:///{disk}/a.db"), "CREATE TABLE things (name TEXT)", keep_log=disk)
+        database = Database(f"sqlite:///{disk}/a.db")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with database.read() as reading:  # as a long report does
+            reading.execute(text("SELECT name FROM things")).all()
+            with pytest.raises(OperationalError, match="readonly"):
+                _write(database, "INSERT INTO things VALUES ('refused')")
+            subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        _write(database, "INSERT INTO things VALUES ('taken')")
+        with database.read() as reading:
+            assert reading.execute(text("SELECT name FROM things")).scalars().all() == ["taken"]
+        database.close()
+
+
+def _write(database: Database, statement: str, keep_log: Path | None = None) -> None:
+    """Execute a statement; `keep_log`: leave the log in this directory, as a process that is killed does."""
+    with database.write() as connection:
+        connection.execute(text(statement))
+    if keep_log is not None:
+        kept = {file: file.read_bytes() for file in keep_log.glob("a.db*")}
+        database.close()
+        for file, content in kept.items():
+            file.write_bytes(content)
