@@ -58,8 +58,9 @@ class Identity:
             self.login_attempts.clear(connection, attempt)
             sessions.add(connection, session)
             if new_hash is not None:
-                users.rehash(connection, user.username, new_hash)
-            audit.append(connection, attempt.at, "security.login", name, cause, {"address": client.address})
+                users.rehash(connection, user.username, new_hash, attempt.at, cause)
+            data = {"address": client.address, "session": session.id}
+            audit.append(connection, attempt.at, "security.login", user.username, cause, data)
 
         self.writer.run(open_session)
         metrics.SECURITY_EVENTS.labels("login").inc()
@@ -85,8 +86,8 @@ class Identity:
                 sessions.rotate(connection, session_id, next_hash, now, until)
                 return fresh
             sessions.revoke(connection, session_id, now)
-            cause = Cause(f"user:{user.username}", correlation_id)
-            audit.append(connection, now, "security.refresh_reused", user.username, cause, {})
+            cause, data = Cause(f"user:{user.username}", correlation_id), {"session": session_id}
+            audit.append(connection, now, "security.refresh_reused", user.username, cause, data)
             return None
 
         grant = self.writer.run(rotate)
@@ -124,7 +125,7 @@ class Identity:
 
         def close(connection: Connection) -> None:
             sessions.revoke(connection, session_id, now)
-            audit.append(connection, now, "security.logout", owner, cause, {})
+            audit.append(connection, now, "security.logout", owner, cause, {"session": session_id})
 
         self.writer.run(close)
         metrics.SECURITY_EVENTS.labels("logout").inc()

@@ -86,7 +86,7 @@ def add(
     connection.execute(
         insert(users), {"username": name, "password_hash": password_hash, "role": role.value, **values}
     )
-    audit.append(connection, at, "user.added", name, cause, {"role": role.value})
+    audit.append(connection, at, "user.added", name, cause, {"role": role.value, **_told(password_hash)})
     return get(connection, name)
 
 
@@ -97,7 +97,8 @@ def set_password(
     user = get(connection, name)
     _change(connection, user, password_hash=password_hash, password_changed_at=at)
     _end_sessions(connection, user, at, keep)
-    audit.append(connection, at, "user.password_changed", name, cause, {})
+    data = {**_told(password_hash), "kept": keep}
+    audit.append(connection, at, "user.password_changed", name, cause, data)
 
 
 def set_role(connection: Connection, name: str, role: Role, at: datetime, cause: Cause) -> None:
@@ -125,13 +126,20 @@ def end_sessions(connection: Connection, name: str | None, at: datetime, cause: 
     of = sessions.c.user_id == get(connection, name).id if name is not None else true()
     still_open = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > at)
     ended = connection.execute(update(sessions).where(of, still_open).values(revoked_at=at)).rowcount
-    audit.append(connection, at, "security.sessions_ended", name or "everybody", cause, {"number": ended})
+    data = {"number": ended, "everybody": name is None}
+    audit.append(connection, at, "security.sessions_ended", name or "everybody", cause, data)
     return ended
 
 
-def rehash(connection: Connection, name: str, password_hash: str) -> None:
-    """Store a new hash of the same password. Nobody decided anything, so there is no event."""
+def rehash(connection: Connection, name: str, password_hash: str, at: datetime, cause: Cause) -> None:
+    """Store a new hash of the same password."""
     connection.execute(update(users).where(users.c.username == name).values(password_hash=password_hash))
+    audit.append(connection, at, "user.password_rehashed", name, cause, _told(password_hash))
+
+
+def _told(password_hash: str) -> dict[str, str]:
+    """Return what an event tells of a password, by which `store verify` sees that the hash was replaced."""
+    return {"password_digest": audit.digest(password_hash)}
 
 
 def _change(connection: Connection, user: User, **values: Any) -> None:

@@ -105,6 +105,11 @@ def chain(previous: str, at: datetime, kind: str, subject: str, cause: Cause, da
     return hashlib.sha256(body).hexdigest()
 
 
+def digest(secret: str) -> str:
+    """Return what stands in an event for a value that nobody may read there, such as a password's hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
 def all_events(connection: Connection, *, since: int = 0) -> Iterator[Event]:
     """Yield every event after number `since`, oldest first, without holding all of them in memory."""
     statement = select(events).where(events.c.seq > since).order_by(events.c.seq)

@@ -296,7 +296,12 @@ def _store(connection: Connection, wanted: Halt, cause: Cause, cancel_orders: bo
     _delete(connection, wanted.scope)
     row = {field: getattr(wanted, field) for field in Halt.__slots__}
     connection.execute(insert(halts), {**row, "scope": name})
-    data = {"reason": wanted.reason, "cancel_orders": cancel_orders, "flatten": wanted.flatten}
+    data = {
+        "reason": wanted.reason,
+        "cancel_orders": cancel_orders,
+        "flatten": wanted.flatten,
+        "cancels_up_to": wanted.cancels_up_to,
+    }
     audit.append(connection, wanted.at, "risk.halted", name, cause, data)
     return wanted
 

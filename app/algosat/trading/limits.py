@@ -64,7 +64,8 @@ def _change(
     low = [{"field": name, "detail": text, "code": "too_low"} for name, text in too_low(values)]
     if low:
         raise InvalidBody(sentence(low), errors=low)
-    _put(connection, desk, scope.name(desk.limits_scope), wanted, values, cause)
+    changes_told = _from_to(stored, values)
+    _put(connection, desk, scope.name(desk.limits_scope), wanted, changes_told, cause)
     return result
 
 
@@ -73,16 +74,21 @@ def _put(
     desk: Desk,
     name: str,
     wanted: Mapping[str, Any],
-    values: Mapping[str, Any],
+    told: Mapping[str, Any],
     cause: Cause,
 ) -> None:
-    """Store the limits of a scope, and audit which `values` have changed."""
+    """Store the limits of a scope. `told` is what the audit trail tells of the change."""
     at = desk.clock()
     connection.execute(delete(changes).where(changes.c.scope == name))
     if wanted:
         row = {"scope": name, "values": wanted, "changed_at": at, "changed_by": cause.actor}
         connection.execute(insert(changes), row)
-    audit.append(connection, at, "risk.limits_changed", name, cause, dict(values))
+    audit.append(connection, at, "risk.limits_changed", name, cause, dict(told))
+
+
+def _from_to(stored: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each changed limit with the value before; null: that of the settings."""
+    return {name: {"from": stored.get(name), "to": value} for name, value in values.items()}
 
 
 def _changes(connection: Connection, desk: Desk, scope: Scope) -> Mapping[str, Any] | None:
@@ -108,7 +114,7 @@ def change_total(
     stored = _CHANGED.scalar(connection, scope=_total(desk.currency)) or {}
     with_changes(desk.defaults, values)
     wanted = {name: value for name, value in {**stored, **values}.items() if value is not None}
-    _put(connection, desk, _total(desk.currency), wanted, values, cause)
+    _put(connection, desk, _total(desk.currency), wanted, _from_to(stored, values), cause)
     return of_total(connection, desk.currency)
 
 

@@ -38,7 +38,8 @@ def test_change_applies_to_the_next_order_and_is_audited(desk: Desk) -> None:
     assert buy(desk).code == DenialCode.ORDER_VALUE
     with desk.database.read() as connection:
         last = list(audit.all_events(connection))
-    assert ("risk.limits_changed", {"max_order_value": "500"}) in [(each.kind, each.data) for each in last]
+    change = {"max_order_value": {"from": None, "to": "500"}}
+    assert ("risk.limits_changed", change) in [(each.kind, each.data) for each in last]
 
 
 def test_null_restores_the_value_of_the_settings(desk: Desk) -> None:

@@ -16,6 +16,7 @@ from algosat.store.rows import event_from, order_from, terms_from
 from algosat.store.tables import orders, trades
 from algosat.store.verify.adjustments import compare_adjustments
 from algosat.store.verify.closes import compare_closes, compare_conversions
+from algosat.store.verify.decisions import Decisions
 from algosat.store.verify.kept_orders import compare_kept_orders
 from algosat.store.verify.totals import compare_book, compare_counts
 
@@ -36,7 +37,8 @@ class VerifyResult:
 
 def verify(connection: Connection) -> VerifyResult:
     """Replay all events and fills, and compare the result with the stored rows."""
-    replayed, events, findings = _replay(connection)
+    decisions = Decisions()
+    replayed, events, findings = _replay(connection, decisions)
     findings += _compare_orders(connection, replayed)
     findings += compare_book(connection)
     findings += compare_counts(connection, replayed.values())
@@ -44,10 +46,11 @@ def verify(connection: Connection) -> VerifyResult:
     findings += compare_conversions(connection)
     findings += compare_kept_orders(connection)
     findings += compare_adjustments(connection)
+    findings += decisions.findings(connection)
     return VerifyResult(events, len(replayed), _count(connection), findings)
 
 
-def _replay(connection: Connection) -> tuple[dict[str, Order], int, list[str]]:
+def _replay(connection: Connection, decisions: Decisions) -> tuple[dict[str, Order], int, list[str]]:
     replayed: dict[str, Order] = {}
     findings: list[str] = []
     previous, count = GENESIS, 0
@@ -58,6 +61,8 @@ def _replay(connection: Connection) -> tuple[dict[str, Order], int, list[str]]:
         previous = event.hash
         if event.kind.startswith(OF_ORDERS):
             findings += _step(replayed, event)
+        else:
+            findings += decisions.follow(event)
     return replayed, count, findings
 
 
