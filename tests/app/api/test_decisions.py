@@ -76,14 +76,15 @@ def decided(app: Flask, services: Services, admin: Client, trader: Client) -> Se
     return services
 
 
-@pytest.fixture
-def connection(decided: Services) -> Iterator[Connection]:
-    with decided.database.engine.connect() as opened:
-        yield opened
-
-
 def findings(connection: Connection) -> list[str]:
     return verify(connection).findings
+
+
+def after(services: Services, tampering: Any) -> list[str]:
+    """Return the findings after a statement, which is taken back."""
+    with services.database.engine.connect() as connection:
+        connection.execute(tampering)
+        return findings(connection)
 
 
 def other(value: Any, column: Column[Any]) -> Any:
@@ -125,25 +126,26 @@ def edits(connection: Connection, table: Table) -> Iterator[tuple[str, Any]]:
     yield f"{table.name}: inserted", insert(table).values(copy)
 
 
-def test_decisions_that_events_tell_of_are_clean(connection: Connection) -> None:
-    assert findings(connection) == []
+def test_decisions_that_events_tell_of_are_clean(decided: Services) -> None:
+    with decided.database.read() as connection:
+        assert findings(connection) == []
 
 
-def test_each_change_without_an_event_is_found_and_named(connection: Connection) -> None:
-    missed = []
+def test_each_change_without_an_event_is_found_and_named(decided: Services) -> None:
+    missed: list[str] = []
     for table, noun in NOUNS.items():
-        found = list(edits(connection, table))
-        connection.rollback()
-        for name, statement in found:
-            connection.execute(statement)
-            if not any(each.startswith(noun) for each in findings(connection)):
-                missed.append(name)
-            connection.rollback()
+        with decided.database.read() as connection:
+            found = list(edits(connection, table))
+        missed += [
+            name
+            for name, tampering in found
+            if not any(each.startswith(noun) for each in after(decided, tampering))
+        ]
     assert missed == []
 
 
-def test_attacks_of_the_security_review_are_named(connection: Connection) -> None:
-    for statement, finding in (
+def test_attacks_of_the_security_review_are_named(decided: Services) -> None:
+    for tampering, finding in (
         (update(users).values(role="admin").where(users.c.username == "viewer"), "role is admin"),
         (update(sessions).values(revoked_at=None), "is open, but event"),
         (update(users).values(disabled=False), "disabled is False"),
@@ -151,9 +153,7 @@ def test_attacks_of_the_security_review_are_named(connection: Connection) -> Non
         (update(users).values(id=999).where(users.c.username == "trader"), "there is no login of it"),
         (delete(halts), "halt of account:paper: its events give a row, but there is none"),
     ):
-        connection.execute(statement)
-        assert any(finding in each for each in findings(connection)), finding
-        connection.rollback()
+        assert any(finding in each for each in after(decided, tampering)), finding
 
 
 def test_events_of_earlier_releases_are_replayed(services: Services) -> None:
