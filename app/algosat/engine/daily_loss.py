@@ -165,7 +165,7 @@ def _breach_together(
     connection: Connection, desk: Desk, day: date, book: AccountBook
 ) -> tuple[Scope, str] | None:
     """Return the account to halt and the reason, if all accounts of its currency lost their limit."""
-    if any(halt.covers(None) for halt in halts.in_force(connection, desk.account)):
+    if any(halt.covers(None) for halt in halts.known(connection, desk)):
         return None
     reason = totals.breach(connection, desk, daily_pnl.daily_pnl(connection, desk, ACCOUNT, day, book))
     return None if reason is None else (ACCOUNT, reason)
@@ -179,7 +179,7 @@ def _breach(
     The halt of a P&L exit ends with the day, and that of a limit does not: the first does not replace the
     second.
     """
-    found = [halt for halt in halts.in_force(connection, desk.account) if halt.covers(scope.strategy)]
+    found = [halt for halt in halts.known(connection, desk) if halt.covers(scope.strategy)]
     passing = pnl_exits.halts_begun(connection) if found else set()
     if any((halt.scope.strategy, halt.at) not in passing for halt in found):
         return None

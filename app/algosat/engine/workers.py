@@ -38,11 +38,20 @@ class ThreadPoolWorkers:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._free = threads
+        self._is_closed = False
 
     def run(self, task: Callable[[], None]) -> None:
         with self._lock:
             self._free -= 1
-        self._executor.submit(self._run, task)
+        try:
+            self._executor.submit(self._run, task)
+        except RuntimeError as error:
+            if self._is_closed:
+                with self._lock:
+                    self._free += 1
+                raise
+            # The task is queued, and the process may have no more threads. One that is busy runs it.
+            _log.warning("no_thread_for_task", workers=self._name, reason=str(error))
 
     def free(self) -> int:
         with self._lock:
@@ -60,6 +69,7 @@ class ThreadPoolWorkers:
 
     def close(self) -> None:
         # The wait is short: orders past their deadline are rejected, and every broker call has a time-out.
+        self._is_closed = True
         self._executor.shutdown()
 
 
@@ -74,7 +84,12 @@ class DaemonWorkers:
     def run(self, task: Callable[[], None]) -> None:
         with self._lock:
             self._free -= 1
-        threading.Thread(target=self._run, args=(task,), name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(task,), name=self._name, daemon=True).start()
+        except RuntimeError:  # the process may have no more threads: the task does not run
+            with self._lock:
+                self._free += 1
+            raise
 
     def free(self) -> int:
         with self._lock:

@@ -41,9 +41,13 @@ class TimedCalls:
             raise NoThreadFree(self._name)
         outcomes: SimpleQueue[Callable[[], T]] = SimpleQueue()
         context = contextvars.copy_context()
-        threading.Thread(
-            target=lambda: outcomes.put(self._made(context, request)), name=self._name, daemon=True
-        ).start()
+        try:
+            threading.Thread(
+                target=lambda: outcomes.put(self._made(context, request)), name=self._name, daemon=True
+            ).start()
+        except RuntimeError as error:  # the process may have no more threads: the call was not made
+            self._free.release()
+            raise NoThreadFree(self._name) from error
         try:
             outcome = outcomes.get(timeout=within)
         except Empty:

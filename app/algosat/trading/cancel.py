@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from algosat.clock import has_come
-from algosat.domain.linked_exits import ExitOutcome
+from algosat.domain.linked_exits import ExitOutcome, LinkedExit
 from algosat.domain.orders import EventKind, Order, OrderEvent, PendingRequest, Status, may_happen
 from algosat.domain.reason_codes import EngineCode
 from algosat.errors import Conflict, IllegalTransition, StoreBusy, StoreDamaged
@@ -39,14 +39,10 @@ def cancel_order(desk: Desk, order_id: str, cause: Cause) -> Order:
     Raises NotFound, Conflict for an external order, and IllegalTransition for one that has ended.
     """
 
-    def unit(connection: Connection) -> Order:
-        order = ledger.get(connection, order_id)
-        if order.terms.reduce_only and not order.is_working:
-            return _cancel_replaced(connection, desk, order, cause)
-        return request(connection, desk, order, cause)
-
     try:
-        order = desk.writer.run(unit, timeout=EMERGENCY_AFTER)
+        order = desk.writer.run(
+            lambda connection: request_of(connection, desk, order_id, cause), timeout=EMERGENCY_AFTER
+        )
     except (StoreBusy, StoreDamaged) as error:
         order = _record_cancel(desk, order_id, cause, error)
     _notify(desk, [order])
@@ -93,9 +89,13 @@ def _record_cancel(desk: Desk, order_id: str, cause: Cause, refusal: Exception) 
         raise refusal
     with desk.database.read() as connection:
         order = ledger.get(connection, order_id)
-    require_cancellable(order)
+        linked = _continues(connection, order)
+        if linked is not None and linked.order_id is not None:
+            order = ledger.get(connection, linked.order_id)
+    if linked is None or order.is_working:
+        require_cancellable(order)
     _log.error("cancel_refused_by_the_store", exc_info=refusal)
-    desk.journal.append(RecordKind.CANCEL, desk.clock(), cause, {"order": order_id})
+    desk.journal.append(RecordKind.CANCEL, desk.clock(), cause, {"order": order.id})
     return _pending(order)
 
 
@@ -166,16 +166,28 @@ def request(
     return ledger.record(connection, order, _event(desk, order), cause, desk.books)
 
 
-def _cancel_replaced(connection: Connection, desk: Desk, order: Order, cause: Cause) -> Order:
-    """Cancel the linked exit of an order that has ended. Raises IllegalTransition without one."""
-    linked = linked_exits.of_order(connection, order.id)
-    if linked is None or not linked.is_active or linked.order_id is None:
+def request_of(connection: Connection, desk: Desk, order_id: str, cause: Cause) -> Order:
+    """Request the cancel of the order with this id, or of the one that has replaced it.
+
+    It happens within the caller's unit of work. Raises what `cancel_order` raises.
+    """
+    order = ledger.get(connection, order_id)
+    linked = _continues(connection, order)
+    if linked is None or linked.order_id is None:
         return request(connection, desk, order, cause)
     present = ledger.get(connection, linked.order_id)
     if present.is_working:
         return request(connection, desk, present, cause)
     linked_exits.end(connection, linked, ExitOutcome.CANCELLED, desk.clock(), cause)
     return present
+
+
+def _continues(connection: Connection, order: Order) -> LinkedExit | None:
+    """Return the linked exit that goes on although this order of it has ended; None without one."""
+    if order.is_working or not order.terms.reduce_only:
+        return None
+    linked = linked_exits.of_order(connection, order.id)
+    return linked if linked is not None and linked.is_active and linked.order_id is not None else None
 
 
 def is_due(order: Order, since: datetime, now: datetime) -> bool:

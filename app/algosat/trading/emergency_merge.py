@@ -69,7 +69,7 @@ class EmergencyMerge:
             halts.store_recorded(connection, desks, record)
         elif record.kind is RecordKind.CANCEL:
             order = ledger.get(connection, data["order"])
-            cancel.request(connection, self._desks.of(order.terms.account), order, cause)
+            cancel.request_of(connection, self._desks.of(order.terms.account), order.id, cause)
         else:
             chosen = cancel.selection(data["symbol"], data["strategy"])
             cancel.request_all(connection, self._desks.of(data["account"]), cause, chosen)

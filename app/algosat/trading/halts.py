@@ -85,7 +85,7 @@ def halt_trading(
             timeout=cancel.EMERGENCY_AFTER,
         )
     except (StoreBusy, StoreDamaged) as error:
-        return _record(desk, desks, wanted, cause, cancel_orders, error)
+        return record_refused(desk, desks, wanted, cause, error, cancel_orders=cancel_orders)
     for each in desks:
         each.wake_engine()
     for order in cancelled:
@@ -196,8 +196,14 @@ def _recorded(record: Record) -> Halt:
     return Halt(scope, record.at, record.cause.actor, record.data["reason"], record.data["flatten"])
 
 
-def _record(
-    desk: Desk, desks: Sequence[Desk], wanted: Halt, cause: Cause, cancel_orders: bool, refusal: Exception
+def record_refused(
+    desk: Desk,
+    desks: Sequence[Desk],
+    wanted: Halt,
+    cause: Cause,
+    refusal: Exception,
+    *,
+    cancel_orders: bool = True,
 ) -> Halt:
     """Record a halt that the store has refused. Raises the refusal without a journal, and NotFound."""
     if desk.journal is None:
@@ -223,6 +229,15 @@ def in_force(connection: Connection, account: str) -> list[Halt]:
     return [halt for halt in all_in_force(connection) if halt.scope.is_of(account)]
 
 
+def known(connection: Connection, desk: Desk) -> list[Halt]:
+    """Return the halts that apply to an account, with those of the emergency journal."""
+    return [*in_force(connection, desk.account), *_recorded_for(connection, desk)]
+
+
+def _recorded_for(connection: Connection, desk: Desk) -> list[Halt]:
+    return [halt for halt in recorded(connection, desk) if halt.scope.is_of(desk.account)]
+
+
 def before_sending(connection: Connection, desk: Desk) -> list[Halt]:
     """Return the halts that apply to orders of the account that are about to be sent.
 
@@ -246,12 +261,8 @@ def reasons(connection: Connection, desk: Desk, strategy: str | None) -> tuple[s
 
     Halts of the emergency journal count, too, and an account that is not armed.
     """
-    known = [*before_sending(connection, desk), *recorded(connection, desk)]
-    return tuple(
-        f"{halt.reason} ({halt.scope.name(IN_HALTS)})"
-        for halt in known
-        if halt.scope.is_of(desk.account) and halt.covers(strategy)
-    )
+    known = [*before_sending(connection, desk), *_recorded_for(connection, desk)]
+    return tuple(f"{halt.reason} ({halt.scope.name(IN_HALTS)})" for halt in known if halt.covers(strategy))
 
 
 def _store_and_cancel(

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from algosat.domain.alert_kinds import AlertKind
 from algosat.domain.pnl_exits import PnlExit, PnlOutcome
 from algosat.domain.scope import Scope
-from algosat.errors import InvalidBody, NotFound
+from algosat.errors import InvalidBody, NotFound, StoreBusy, StoreDamaged
 from algosat.monitoring import correlation
 from algosat.store import audit, queries
 from algosat.store import pnl_exits as rows
@@ -105,10 +105,18 @@ def carry_out(desk: Desk, exits: Iterable[PnlExit], day: date, book: AccountBook
     `book` is read after the day's baseline of each strategy was stored.
     """
     with desk.database.read() as connection:
-        due = [each for each in exits if _step(connection, desk, each, day, book) is not None]
-    for each in due:
+        steps = [(each, _step(connection, desk, each, day, book)) for each in exits]
+    for each, step in steps:
+        if step is None:
+            continue
         cause = Cause(_ACTOR, correlation.new())
-        halt = desk.writer.run(partial(_perform, desk=desk, strategy=each.strategy, day=day, cause=cause))
+        try:
+            halt = desk.writer.run(partial(_perform, desk=desk, strategy=each.strategy, day=day, cause=cause))
+        except (StoreBusy, StoreDamaged) as error:
+            if not isinstance(step, _Reach):
+                raise
+            _record(desk, each, step, cause, error)
+            continue
         if halt is not None:
             halts.close_halted(desk, halt, cause)
         desk.wake_engine()
@@ -177,6 +185,19 @@ def _reach(connection: Connection, desk: Desk, of: PnlExit, reached: _Reach, day
     detail = f"strategy {of.strategy} {reason}: it is halted for the day, and its positions are closed"
     alerts.open_alert(connection, desk, AlertKind.RISK_PNL_EXIT, of.strategy, cause, detail)
     return halt
+
+
+def _record(desk: Desk, of: PnlExit, reached: _Reach, cause: Cause, refusal: Exception) -> None:
+    """Record the halt that the store refuses in the emergency journal, once.
+
+    Its cancels are sent at once. The halt is then like one by a person: a person lifts it.
+    """
+    with desk.database.read() as connection:
+        if any(halt.covers(of.strategy) for halt in halts.known(connection, desk)):
+            return
+    reason = of.reason(reached.outcome, reached.pnl)
+    wanted = Halt(Scope(of.strategy), desk.clock(), cause.actor, reason, flatten=True)
+    halts.record_refused(desk, (desk,), wanted, cause, refusal)
 
 
 def _changed(

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,11 @@ from algosat.config.loader import load
 from algosat.domain.orders import Order, PendingRequest, Status
 from algosat.domain.risk import DenialCode
 from algosat.domain.scope import Scope
+from algosat.engine.daily_loss import DailyLossWatch
 from algosat.errors import IllegalTransition, NotFound, StoreBusy
 from algosat.store import audit
 from algosat.store.emergency_journal import RecordKind
-from algosat.trading import cancel, halts
+from algosat.trading import cancel, halts, pnl_exits
 from algosat.trading.desk import Desk, Desks
 from algosat.trading.emergency_merge import merge_first
 from tests.app.builders import algosat_data, write_configuration
@@ -30,11 +32,14 @@ from tests.app.desks import (
     SECOND,
     advance,
     buy,
+    hold,
     open_alerts,
     open_desk,
     order_now,
+    set_prices,
 )
 from tests.app.engine.rig import EngineRig, build_rig, failing, no_fault
+from tests.app.engine.test_linked_exits import Walk
 from tests.app.fake_exchange import FakeExchange
 from tests.app.fakes import FakeClock
 from tests.app.store.small_disks import fill, small_disk
@@ -184,6 +189,43 @@ def test_order_that_was_not_sent_is_cancelled_before_the_engine_can_send_it(
     rig.route()
     assert order_now(place.desk, unsent).status is Status.CANCELLED
     assert rig.exchange.sent == []
+
+
+@faults
+def test_pnl_exit_that_is_reached_meanwhile_halts_its_strategy_once(
+    place: Place, rig: EngineRig, fault: Fault
+) -> None:
+    desk, watch = place.desk, DailyLossWatch()
+    hold(desk, "100", strategy="trend")
+    pnl_exits.set_pnl_exit(desk, "trend", Decimal(500), Decimal(300), CAUSE)
+    watch.check(desk)
+    set_prices(desk, ALPHA="96")
+    with fault(place):
+        for _ in range(2):
+            watch.check(desk)
+        with desk.database.read() as connection:
+            assert [each.scope for each in halts.known(connection, desk)] == [Scope("trend")]
+    write_anything(desk)
+    assert in_force(desk) == [Scope("trend")]
+
+
+@faults
+def test_cancel_by_the_id_of_a_replaced_exit_ends_the_exit_that_replaced_it(
+    place: Place, rig: EngineRig, fault: Fault
+) -> None:
+    hold(place.desk, "10")
+    walk = Walk(rig, load(place.disk.parent))
+    stop = walk.oco()
+    walk.step("105.05")
+    walk.step("101")  # the target has taken the place of the stop
+    (target,) = walk.working
+    with fault(place):
+        assert cancel.cancel_order(place.desk, stop.id, CAUSE).id == target.id
+        rig.components.emergency_cancels.step()
+        assert not works_at(rig.exchange, target)
+    write_anything(place.desk)
+    walk.step(number=3)
+    assert (walk.working, walk.outcome_of(stop)) == ([], "cancelled")
 
 
 @faults
