@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from testinfra.host import Host
@@ -45,7 +46,11 @@ def test_file_edited_by_hand_is_reported_and_corrected(host: Host, controller: C
     assert all(task.startswith("nginx : ") for task in changed), changed
     again = drift(controller)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert health(host)
+    # On a very busy machine, a check of health may end at its time limit, which counts as failed.
+    deadline = time.monotonic() + 60
+    while not health(host):
+        assert time.monotonic() < deadline
+        time.sleep(1)
 
 
 def test_unit_that_failed_at_boot_stops_every_run_until_it_works(host: Host, controller: Controller) -> None:
