@@ -222,6 +222,7 @@ def _told(server: Server, fault: Fault, since: float) -> tuple[float | None, str
 
 
 def _hold_a_position(client: httpx.Client) -> None:
+    ask(client, "POST", "/risk/resume", {})  # an interrupted drill may have left a halt
     body = {"symbol": _HELD, "side": "buy", "quantity": "5", "type": "market", "product": "intraday"}
     placed = ask(client, "POST", "/orders", body, Idempotency_Key=str(uuid.uuid4()), Prefer="wait=5")
     if placed.order is None or wait_until(lambda: _held(client) != 0, 20) is None:
