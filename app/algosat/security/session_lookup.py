@@ -7,10 +7,11 @@ every process. On SQLite the lookup bypasses SQLAlchemy, which takes 130 µs for
 from __future__ import annotations
 
 import sqlite3
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from sqlalchemy import select
 
@@ -71,28 +72,49 @@ class _PlainLookup:
 
 
 class _SqliteLookup:
-    """One connection for each thread, which lives as long as the thread."""
+    """Connections of its own, each used by one thread at a time."""
 
     def __init__(self, database: Database) -> None:
-        self._path = str(database.path)
-        self._local = threading.local()
+        self._database, self._path = database, str(database.path)
+        self._idle: list[sqlite3.Connection] = []
+        database.when_closing(self._close_idle)
 
     def find(self, session_id: str) -> Standing | None:
-        row = self._connection().execute(_SQL, (session_id,)).fetchone()
+        with self._connection() as connection:
+            row = connection.execute(_SQL, (session_id,)).fetchone()
         if row is None:
             return None
         name, role, disabled, revoked_at, expires_at, last_seen_at = row
         return Standing(name, _ROLES[role], bool(disabled), revoked_at, expires_at, last_seen_at)
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: Any = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self._path, isolation_level=None)
-            connection.execute("PRAGMA busy_timeout = 5000")
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA cache_size = -256")
-            self._local.connection = connection
-        return connection  # type: ignore[no-any-return]
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        closings = self._database.closings
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if closings == self._database.closings:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA cache_size = -256")
+        return connection
+
+    def _close_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
 
 
 _ROLES: Final = {role.value: role for role in Role}

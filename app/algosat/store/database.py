@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
@@ -90,7 +90,8 @@ class Database:
         # SQLite connections are kept here: taking one from a pool costs as much as a small commit.
         self._writing: Connection | None = None
         self._reading: list[Connection] = []  # idle
-        self._closings = 0
+        self._others: list[Callable[[], None]] = []
+        self.closings = 0  # how often the connections were closed, because one had failed
         self._writes = (
             threading.Lock()
         )  # the driver crashes if a connection is closed that another thread uses
@@ -102,12 +103,12 @@ class Database:
             with self.engine.begin() as connection:
                 yield connection
             return
-        connection, closings = self._read_connection(), self._closings
+        connection, closings = self._read_connection(), self.closings
         try:
             with connection.begin():
                 yield connection
         finally:
-            if closings == self._closings:
+            if closings == self.closings:
                 self._reading.append(connection)
             else:
                 connection.close()
@@ -150,12 +151,18 @@ class Database:
 
     def _close_connections(self) -> None:
         """Close what is idle, and the writing connection. Those that read are closed when they end."""
-        self._closings += 1
+        self.closings += 1
         reading, self._reading = self._reading, []
         for connection in (*reading, self._writing):
             if connection is not None:
                 connection.close()
         self._writing = None
+        for close in self._others:
+            close()
+
+    def when_closing(self, close: Callable[[], None]) -> None:
+        """Let the owner of other connections to the same file close those that are idle, too."""
+        self._others.append(close)
 
     def _read_connection(self) -> Connection:
         try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from algosat.security.session_lookup import lookup_in
 from algosat.store.database import Database
 from tests.app.store.small_disks import small_disk
 
@@ -38,11 +40,16 @@ def test_closing_waits_for_a_write_of_another_thread(tmp_path: Path) -> None:
     database.close()
 
 
-def test_store_opened_while_it_is_read_only_takes_writes_once_it_may_be_written_to(tmp_path: Path) -> None:
+def test_store_opened_while_it_is_read_only_takes_writes_once_it_may_be_written_to(
+    tmp_path: Path, empty_store: Path
+) -> None:
     with small_disk(tmp_path, 8) as disk:
+        shutil.copy(empty_store, disk / "a.db")
         _write(Database(f"sqlite:///{disk}/a.db"), "CREATE TABLE things (name TEXT)", keep_log=disk)
         database = Database(f"sqlite:///{disk}/a.db")
+        sessions = lookup_in(database)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        assert sessions.find("unknown") is None
         with database.read() as reading:  # as a long report does
             reading.execute(text("SELECT name FROM things")).all()
             with pytest.raises(OperationalError, match="readonly"):
