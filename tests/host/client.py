@@ -148,5 +148,5 @@ class UntrustedClient:
     def can_connect(self, port: int) -> bool:
         """Return True if the server accepts a TCP connection to the port."""
         return "connected" in self.run(
-            f"timeout 5 bash -c '</dev/tcp/{self.server}/{port} && echo connected'"
+            f"timeout 10 bash -c '</dev/tcp/{self.server}/{port} && echo connected'"
         )

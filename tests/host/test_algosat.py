@@ -97,13 +97,18 @@ def test_file_has_its_owner_and_mode(
     assert (file.user, oct(file.mode)) == (variables.expand(owner), oct(mode))
 
 
-@pytest.mark.parametrize("directory", ["{algosat_data_directory}", "{algosat_log_directory}", "/etc/algosat"])
+@pytest.mark.parametrize(
+    "directory", ["{algosat_data_directory}", "{algosat_log_directory}", "{algosat_config_directory}"]
+)
 def test_no_file_of_the_services_is_open_to_other_users(
     host: Host, variables: Variables, directory: str
 ) -> None:
     with host.sudo():
-        # A file may be gone before `find` has read its mode: a WAL, a rotated log.
-        found = host.run("find %s -type f -perm /o+rwx 2>/dev/null", variables.expand(directory)).stdout
+        # A file may be gone before `find` has read its mode: a WAL, a rotated log. Root writes reports
+        # for the application, and hold no secret.
+        found = host.run(
+            "find %s -type f -not -path '*/reports/*' -perm /o+rwx 2>/dev/null", variables.expand(directory)
+        ).stdout
     assert found == ""
 
 

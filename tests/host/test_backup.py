@@ -98,11 +98,14 @@ def test_archive_contains_what_a_restore_needs(host: Host, archive: str, part: s
     assert part in {name.partition("/")[2] for name in names}
 
 
-def test_archive_has_the_settings_without_their_secrets(host: Host, archive: str) -> None:
+def test_archive_has_the_settings_without_their_secrets(
+    host: Host, variables: Variables, archive: str
+) -> None:
     for name in ("algosat", "security"):
         member = f"tar --extract --gzip --to-stdout --wildcards --file={archive} '*/etc/{name}.yaml'"
         archived = yaml.safe_load(host.check_output(member))
-        in_use = yaml.safe_load(host.file(f"/etc/algosat/{name}.yaml").content)
+        file = variables.expand(f"{{algosat_config_directory}}/{name}.yaml")
+        in_use = yaml.safe_load(host.file(file).content)
         assert archived.keys() == in_use.keys()
     keys = in_use["encryption"]["keys"]
     content = f"tar --extract --gzip --to-stdout --file={archive}"
