@@ -156,7 +156,7 @@ _ENGINE = "EngineSilent VitalComponentFailed UnitRestarts"
 _STORE = "StoreNotWritten StoreRefuses VitalComponentFailed EngineSilent"
 _BROKER = "BrokerCallsHeldBack OrdersHeldBack OrdersUnknown OrdersRefused"
 FAULTS: Final = (
-    _fault("engine killed", _killed("algosat-engine", "main"), _ENGINE),
+    _fault("engine killed", _killed("algosat-engine", "main"), _ENGINE, stops_exits=True),
     _fault("engine hung", _stopped("algosat-engine"), _ENGINE, stops_exits=True),
     _fault("readings hang", _broker(120, read_late=1), "EngineDutyLate BookNotRead BrokerCallsHeldBack"),
     _fault("workers killed", _killed("algosat", "workers"), "WorkersDied"),
@@ -171,9 +171,14 @@ FAULTS: Final = (
     _fault("broker times out", _broker(lost=1), _BROKER, stops_exits=True),
     _fault("broker away", _broker(down=1), f"{_BROKER} ComponentFailed:broker FeedDown", stops_exits=True),
     _fault("broker refuses", _broker(rejected=1), "OrdersRejected"),
-    _fault("broker limits", _broker(rate_limited=1), f"{_BROKER} ComponentFailed:broker OrdersRejected"),
-    _fault("broker session ended", _broker(session_expired=1), f"{_BROKER} ComponentFailed:broker"),
-    _fault("broker hangs", _broker(60, answered_late=1), f"{_BROKER} OrderNotSent"),
+    _fault("broker limits", _broker(rate_limited=1), f"{_BROKER} ComponentFailed:broker", stops_exits=True),
+    _fault(
+        "broker session ended",
+        _broker(session_expired=1),
+        f"{_BROKER} ComponentFailed:broker",
+        stops_exits=True,
+    ),
+    _fault("broker hangs", _broker(60, answered_late=1), f"{_BROKER} OrderNotSent", stops_exits=True),
     _fault("quotes silent", _broker(silent=1), "QuotesOld FeedDown"),
     *(
         _fault(f"clock {seconds:+d} s", _clock(seconds), "ClockWrong", stops_exits=True)
@@ -191,7 +196,7 @@ FAULTS: Final = (
     ),
     _fault(
         "strategies fork",
-        (_running(_join_strategies(_FORKS)), _running("pkill --full os.fork || true")),
+        (_running(_join_strategies(_FORKS)), _running("pkill --full '[o]s.fork' || true")),
         "ProcessThreadsMany UnitDown",
     ),
 )
