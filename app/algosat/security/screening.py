@@ -148,7 +148,8 @@ _PATTERNS: Final = (
         Attack.COMMAND,
         4,
         _pattern(
-            r"(?:[;|&`\n]|\$\(|&&|\|\|)\s*(?:/(?:usr/)?bin/)?(?:cat|ls|id|env|set|whoami|uname|ping|curl|wget|nc|"
+            # The last of several line ends counts: each with all that follow would take their square in time.
+            r"(?:[;|&`\n]|\$\(|&&|\|\|)[^\S\n]*(?:/(?:usr/)?bin/)?(?:cat|ls|id|env|set|whoami|uname|ping|curl|wget|nc|"
             r"ncat|bash|sh|zsh|python3?|perl|php|ruby|powershell|cmd|sleep|echo|rm|chmod|nslookup|dig|telnet|"
             r"ifconfig|ip|dir|type|net|timeout|reboot|shutdown|kill|touch|find|ps)\b(?:[\s;|&<>`)'\"/%$-]|$)",
             r"`[^`\n]{2,60}`",

