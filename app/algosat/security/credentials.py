@@ -80,8 +80,11 @@ def put(
 ) -> None:
     """Set fields of a login, and delete its other fields unless `keep_others`.
 
-    Raises InvalidBody for a value that has expired already.
+    Raises InvalidBody for a value that has expired already, is too long or cannot be stored.
     """
+    refused = [name for name, new in values.items() if not _can_be_stored(new.value)]
+    if refused:
+        raise InvalidBody(f"the value of {refused[0]} is not text of 1 to {LONGEST} characters")
     expired = [name for name, new in values.items() if new.expires_at is not None and new.expires_at <= at]
     if expired:
         raise InvalidBody(f"expires_at of {expired[0]} is in the past: omit it for what does not expire")
@@ -132,6 +135,11 @@ def values(connection: Connection, keyring: Keyring, login: BrokerLogin, now: da
 def masked(value: str) -> str:
     """Return the ends of a long value, which tell two of them apart; nothing of a short one."""
     return f"{value[:_SHOWN]}{_MASK}{value[-_SHOWN:]}" if len(value) >= _LONG else _MASK
+
+
+def _can_be_stored(value: str) -> bool:
+    # A text from JSON may have half a character, which has no bytes.
+    return 0 < len(value) <= LONGEST and not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def _row(

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from algosat.cli import cli
 from algosat.config.settings import Settings
-from algosat.errors import ConfigurationError
+from algosat.errors import ConfigurationError, InvalidBody
 from algosat.security.keyring import Keyring
 from tests.app.fakes import KEYRING
 
@@ -134,3 +134,12 @@ def test_damaged_value_is_named_by_status(filled: Run, settings: Settings) -> No
     status = filled("keyring", "status")
     assert status.exit_code == 1
     assert "damaged: credentials.value of paper, paper, api_key" in status.output
+
+
+@pytest.mark.parametrize("value", ["the-key-\\ud800", "k" * 8193])
+def test_value_that_cannot_be_stored_is_refused_without_showing_it(filled: Run, value: str) -> None:
+    refused = filled("credentials", "set", "--stdin", text=f'{{"api_key": "{value}"}}')
+    assert isinstance(refused.exception, InvalidBody)
+    assert "api_key" in refused.exception.detail
+    assert value[:8] not in f"{refused.output}{refused.exception.detail}"
+    assert filled("credentials", "show").output == "api_key\tth****er\n"
