@@ -15,13 +15,16 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from sqlalchemy import Connection
 
 from algosat.clock import now
 from algosat.domain.machine import APPLICATION, Machine
-from algosat.security import sessions
+from algosat.security import sessions, users
 from algosat.security.keyring import Keyring
+from algosat.security.principals import Role
 from algosat.security.sessions import Session
-from algosat.store import machines
+from algosat.store import audit, machines
+from algosat.store.audit import Cause
 from algosat.store.database import Database
 from algosat.store.writer import Writer
 from algosat.systemd import machine_id
@@ -138,10 +141,19 @@ def test_restore_recovers_the_backup_without_its_keys_and_keeps_trading_halted(
 
 
 def add_open_session(place: Path) -> None:
-    at = now()
-    session = Session("a-session", 1, "", at, at, at + timedelta(days=1), None, "192.0.2.7", "test")
+    """Add a user, and a session as a login opens it."""
+    at, cause = now(), Cause("test", "-")
+    data = {"address": "192.0.2.7", "session": "a-session"}
+
+    def log_in(connection: Connection) -> None:
+        user = users.add(connection, "ann", "hash", Role.TRADER, at, cause)
+        until = at + timedelta(days=1)
+        session = Session("a-session", user.id, "", at, at, until, None, "192.0.2.7", "test")
+        sessions.add(connection, session)
+        audit.append(connection, at, "security.login", "ann", cause, data)
+
     with closing(store_in(place)) as database, closing(Writer(database)) as writer:
-        writer.run(lambda connection: sessions.add(connection, session))
+        writer.run(log_in)
     assert open_sessions(place) == 1
 
 
