@@ -40,7 +40,7 @@ users_operators:
 # Addresses and networks of the operators: nginx does not limit them, fail2ban does not ban them.
 algosat_operator_addresses: [{addresses}]
 
-# Who is told of alerts: docs/runbook.md, "Be told".
+# Who is told of alerts: docs/runbook.md, "Alert channels".
 algosat_alert_channels: []
 
 # Secrets from the vault: `make vault-edit ENV={environment}`.

@@ -545,7 +545,7 @@ def files(tmp_path: Path) -> list[Path]:
 def test_each_fault_is_named_by_its_alerts_and_by_no_other(
     promtool: Path, files: list[Path], tmp_path: Path, lasting: bool
 ) -> None:
-    """Run the cases as servers beside each other: each evaluation of a rule judges all of them."""
+    """Run each case as a server of its own, so that one evaluation of a rule covers all cases."""
     chosen = [(f"server-{number}", it) for number, it in enumerate(CASES) if (it.after > SOON) == lasting]
     series = [
         {"series": with_labels(name, on), "values": values}
