@@ -20,7 +20,7 @@ FERNET_KEY = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k="
 
 
 def exchange(day: str, clock: str = "12:00") -> datetime:
-    """Return a date and time of the exchange in UTC."""
+    """Return a date and time given in exchange time, converted to UTC."""
     local = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), EXCHANGE_TIME)
     return local.astimezone(UTC)
 

@@ -80,7 +80,7 @@ def candles(
 
 
 def _time(option: str, text: str) -> datetime:
-    """Return the time of an option. Raises BadParameter if it is none, or has no UTC offset."""
+    """Return the time of an option. Raises BadParameter if it is not a time or has no UTC offset."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

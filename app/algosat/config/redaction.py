@@ -26,7 +26,7 @@ def redacted(settings: Settings) -> dict[str, str]:
 def completed(directory: Path, in_force: Path) -> dict[str, str]:
     """Return the text of both files of a directory, with the secrets of the configuration in force.
 
-    A value that is not masked stays: archives of earlier releases hold their secrets.
+    Only masked values are replaced: archives of earlier releases contain the secrets themselves.
 
     Raises:
         ConfigurationError: A file cannot be read, or the configuration in force lacks a secret.

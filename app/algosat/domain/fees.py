@@ -64,7 +64,7 @@ class Turnover:
 
 @dataclass(frozen=True, slots=True)
 class ContractNote:
-    """The note that a fill belongs to, with the rates and plans by which it is charged."""
+    """The contract note that a fill belongs to, with the rates and plans for its charges."""
 
     day: date
     exchange: str

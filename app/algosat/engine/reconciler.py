@@ -436,7 +436,7 @@ class Reconciler:
         self._open_alert(AlertKind.BROKER_OUTCOME_MISSED, order, detail)
 
     def _has_ended(self, order: Order) -> bool:
-        """Return whether the order is of an earlier day and works nowhere, whatever became of it."""
+        """Return whether the order, with whatever outcome, ended with an earlier trading day."""
         is_earlier = self._trading_day(order.due_at) < self._trading_day(self._desk.clock())
         return is_earlier and order.terms.validity in (Validity.DAY, Validity.IOC)
 

@@ -299,7 +299,7 @@ class Router:
         if order.pending is PendingRequest.PENDING_CANCEL:
             return OrderEvent(EventKind.CANCELLED, self._desk.clock(), reason="cancelled before it was sent")
         if order.status is not Status.SUBMITTING:
-            reason = "the order was certainly not sent, but that was not known in time"
+            reason = "the order was not sent, and this became known too late to send it again"
             return OrderEvent(EventKind.REJECTED, self._desk.clock(), EngineCode.SEND_DEADLINE, reason)
         return self._why_not_sent(connection, order, in_force)
 

@@ -217,7 +217,7 @@ def build(
 def _booking_day(calendar: Calendar) -> Callable[[datetime], date]:
     """Return the function that gives the day under which a moment is booked.
 
-    Beyond the end of the calendar a fill must still be booked; then it is the venue's date.
+    After the end of the calendar a fill must still be booked: the day is then the venue's date.
     """
 
     def day(at: datetime) -> date:

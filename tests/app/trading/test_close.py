@@ -83,7 +83,7 @@ def ledger_held(desk: Desk, *, strategy: str = "") -> Decimal:
 
 
 def list_share(desk: Desk, **differences: Decimal) -> None:
-    """List the share with other properties."""
+    """Replace the share in the instrument list by one with other properties."""
     share, *others = instruments()
     replace_instruments(desk, [replace(share, **differences), *others])  # type: ignore[arg-type]
 

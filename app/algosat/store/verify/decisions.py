@@ -70,7 +70,7 @@ class Decisions:
         yield from self._compare_sessions(connection)
 
     def end_sessions(self, event: Event, user: str | None, *, kept: str = "") -> None:
-        """Note that an event has ended the sessions of a user; None: of everybody."""
+        """Record that an event has ended the sessions of a user, or of all users if `user` is None."""
         for key, login in self.logins.items():
             if user in (None, login.user) and key != kept and login.ended_by is None:
                 login.ended_by = event
