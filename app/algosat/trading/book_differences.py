@@ -1,7 +1,8 @@
 """Differences between an account's books and the broker's: our figures, stored differences and their alerts.
 
 The engine compares (`engine/book_check`). A confirmed difference is stored as a row and opens an
-alert. It is settled when both sides agree again: because an order or trade arrived that explains it, or after an adjustment.
+alert. It is settled when both sides agree again: because an order or trade arrived that explains it, or after
+an adjustment.
 """
 
 from __future__ import annotations
