@@ -70,6 +70,6 @@ def _component(wheel: Path, kind: ComponentType) -> Component:
 
 def _metadata(wheel: Path) -> Message:
     with zipfile.ZipFile(wheel) as archive:
-        # Packages that contain others have several.
+        # A wheel that vendors other packages contains their METADATA too; its own is at the top level.
         (name,) = (it for it in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", it))
         return email.message_from_bytes(archive.read(name))

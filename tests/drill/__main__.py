@@ -176,9 +176,9 @@ def _observed(server: Server, fault: Fault, client: httpx.Client, traffic: Traff
     exit_after = wait_until(lambda: _held(client) == 0, _RECOVERY)
     ask(client, "POST", "/risk/resume", {})
     time.sleep(2)
+    traffic.stop()
     traffic.repeat_open()
     traffic.repeat_some()
-    traffic.__exit__(None, None, None)
     proof = server.run("algosat store verify >/tmp/proof 2>&1 && exit 0; tail -3 /tmp/proof")
     record = Record(
         name=fault.name,

@@ -21,7 +21,7 @@ _SYMBOL: Final = "ALPHA-EQ"
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to a request, or none within the time limit (status 0)."""
+    """The answer to a request. Status 0 means that none came within the time limit."""
 
     path: str
     status: int
@@ -70,6 +70,7 @@ class Traffic:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._bodies = _bodies()
+        self._sent: dict[str, dict[str, str]] = {}
         self.answers: list[Answer] = []
         self.acknowledged: dict[str, str] = {}  # the order of each key
         self.open: dict[str, dict[str, str]] = {}  # requests without a final answer
@@ -82,9 +83,13 @@ class Traffic:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+        self._client.close()
+
+    def stop(self) -> None:
+        """Place no more orders. Repeats are still possible."""
         self._stop.set()
         self._thread.join()
-        self._client.close()
 
     def repeat_open(self) -> None:
         """Repeat the requests that had no final answer, as a client does after an outage."""
@@ -98,10 +103,7 @@ class Traffic:
             if answer.order is not None and answer.order != self.acknowledged[key]:
                 self.changed.append(key)
 
-    _sent: dict[str, dict[str, str]]
-
     def _run(self) -> None:
-        self._sent = {}
         while not self._stop.wait(_EVERY):
             self._place(str(uuid.uuid4()), next(self._bodies))
 

@@ -52,7 +52,7 @@ class Schemas:
 
     @staticmethod
     def _require_unique_names(definitions: Mapping[str, Any]) -> None:
-        """Check that no two models have one public name. Raises ValueError, which names one."""
+        """Raise ValueError if two models have the same public name."""
         names = Counter(map(component_name, definitions))
         name, number = max(names.items(), key=lambda item: item[1])
         if number > 1:

@@ -38,9 +38,9 @@ LIVE: Final = _Live()
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What `PUT /config/update` accepts for a setting that protects. The inventory may go beyond it.
+    """Range of values that `PUT /config/update` accepts for a security setting. The inventory may exceed it.
 
-    A stolen token must neither switch a protection off nor lock the owner out.
+    A stolen token must neither disable a limit nor lock the owner out.
     """
 
     low: int

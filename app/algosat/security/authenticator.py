@@ -12,10 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from algosat.config.settings import AuthenticationSettings
 from algosat.errors import StoreBusy, Unauthenticated
+from algosat.monitoring import correlation
 from algosat.security import sessions
 from algosat.security.principals import ANONYMOUS, Principal
 from algosat.security.session_lookup import Lookup, Standing
 from algosat.security.tokens import Tokens, refused
+from algosat.store import audit
+from algosat.store.audit import Cause
 from algosat.store.writer import Writer
 
 _log = structlog.get_logger(__name__)
@@ -58,14 +61,21 @@ class Authenticator:
         now = int(self._clock() * _SECOND)
         if standing is None or not _is_open(standing, now, timeout):
             if standing is not None and standing.revoked_at is None:
-                self._end(session_id, now)  # otherwise it would live again with a longer time-out
+                # Otherwise it would live again with a longer time-out.
+                self._end(session_id, standing.username, now)
             raise refused("The session has ended")
         if now - standing.last_seen_at > min(_RECORD_INTERVAL, timeout // 4):
             self._record(session_id, now)
         return Principal(standing.username, standing.role, session_id)
 
-    def _end(self, session_id: str, now: int) -> None:
-        self._write(lambda connection: sessions.revoke(connection, session_id, _time(now)))
+    def _end(self, session_id: str, username: str, now: int) -> None:
+        def end(connection: Connection) -> None:
+            if sessions.revoke(connection, session_id, _time(now)):
+                cause = Cause(f"user:{username}", correlation.current.get())
+                data = {"session": session_id}
+                audit.append(connection, _time(now), "security.session_expired", username, cause, data)
+
+        self._write(end)
 
     def _record(self, session_id: str, now: int) -> None:
         if now - self._recorded.get(session_id, 0) < _SECOND:

@@ -58,7 +58,7 @@ class NewValue:
 
 @dataclass(frozen=True, slots=True)
 class CredentialField:
-    """A stored field without its value."""
+    """What may be shown of a stored credential: everything but its value."""
 
     login: BrokerLogin
     field: str
@@ -98,7 +98,10 @@ def put(
 
 
 def remove(connection: Connection, login: BrokerLogin, at: datetime, cause: Cause, field: str | None) -> None:
-    """Delete a field of a login, or all of them. Raises NotFound if there is none."""
+    """Delete one field of a broker login, or all its fields if `field` is None.
+
+    Raises NotFound if nothing is stored under that name.
+    """
     found = [row.field for row in _rows(connection, login) if field in (None, row.field)]
     if not found:
         raise NotFound(f"there are no credentials {login}" + (f" with a field {field}" if field else ""))

@@ -67,9 +67,10 @@ def touch(connection: Connection, session_id: str, at: datetime) -> None:
     _change(connection, session_id, last_seen_at=at)
 
 
-def revoke(connection: Connection, session_id: str, at: datetime) -> None:
+def revoke(connection: Connection, session_id: str, at: datetime) -> bool:
+    """End a session. Returns False if it had ended before."""
     statement = update(sessions).where(sessions.c.id == session_id, sessions.c.revoked_at.is_(None))
-    connection.execute(statement.values(revoked_at=at))
+    return connection.execute(statement.values(revoked_at=at)).rowcount == 1
 
 
 def _change(connection: Connection, session_id: str, **values: Any) -> None:

@@ -124,11 +124,13 @@ def set_disabled(connection: Connection, name: str, disabled: bool, at: datetime
 def end_sessions(connection: Connection, name: str | None, at: datetime, cause: Cause) -> int:
     """End the login sessions of a user, or of all users if `name` is None.
 
-    Returns how many were open. Raises NotFound if there is no such user.
+    Expired sessions are ended too: a clock that is ahead must not spare one.
+
+    Returns how many had not been ended before. Raises NotFound if there is no such user.
     """
     of = sessions.c.user_id == get(connection, name).id if name is not None else true()
-    still_open = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > at)
-    ended = connection.execute(update(sessions).where(of, still_open).values(revoked_at=at)).rowcount
+    not_ended = sessions.c.revoked_at.is_(None)
+    ended = connection.execute(update(sessions).where(of, not_ended).values(revoked_at=at)).rowcount
     data = {"number": ended, "everybody": name is None}
     audit.append(connection, at, "security.sessions_ended", name or "everybody", cause, data)
     return ended

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -352,8 +352,6 @@ def test_unit_that_fails_leaves_the_merge_to_the_next_one(place: Place) -> None:
 
 
 def test_store_without_a_journal_refuses_as_before(place: Place) -> None:
-    from dataclasses import replace
-
     desk = replace(place.desk, journal=None)
     order = buy(desk)
     with place.locked():
@@ -392,3 +390,21 @@ def test_store_that_refuses_the_merge_leaves_the_record(place: Place) -> None:
             write_anything(desk)
     write_anything(desk)
     assert (in_force(desk), merged(desk)) == ([Scope()], ["applied"])
+
+
+@faults
+def test_daily_loss_is_recorded_once_however_often_it_is_found(
+    place: Place, rig: EngineRig, fault: Fault
+) -> None:
+    desk, watch = place.desk, DailyLossWatch()
+    desk = replace(desk, defaults=replace(desk.defaults, max_daily_loss=Decimal(300)))
+    hold(desk, "100")
+    watch.check(desk)
+    set_prices(desk, ALPHA="96")
+    with fault(place):
+        for _ in range(3):
+            watch.check(desk)
+        assert desk.journal is not None
+        assert [each.kind for each in desk.journal.records()] == [RecordKind.HALT]
+    write_anything(desk)
+    assert in_force(desk) == [Scope()]

@@ -85,7 +85,7 @@ class Decisions:
             if (row.created_at, row.address) != (login.at, login.address[:64]):
                 yield f"session {row.id}: its login was at {login.at} from {login.address}"
             ended = login.ended_by
-            if ended is not None and row.revoked_at is None and row.expires_at > ended.at:
+            if ended is not None and row.revoked_at is None:
                 yield f"session {row.id} of user {row.username} is open, but event {ended.seq} ended it"
 
 
@@ -228,6 +228,7 @@ _STEPS: Final[Mapping[str, Callable[[Decisions, Event], None]]] = {
     "security.login": _logged_in,
     "security.logout": _session_ended,
     "security.refresh_reused": _session_ended,
+    "security.session_expired": _session_ended,
     "security.sessions_ended": _sessions_ended,
     "risk.halted": _halted,
     "risk.resumed": _resumed,
